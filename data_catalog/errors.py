@@ -1,0 +1,15 @@
+"""What can go wrong with tables and releases, each said with its place and its remedy."""
+
+from __future__ import annotations
+
+
+class YtbAdsError(Exception):
+    """Base of every error that the pipeline raises on purpose; a command prints it and ends with 1."""
+
+
+class CatalogError(YtbAdsError):
+    """A working table is missing, damaged, or was asked for something it cannot give."""
+
+
+class ReleaseError(YtbAdsError):
+    """A release cannot be written, found or trusted."""
