@@ -29,7 +29,7 @@ _WORD = pa.struct(
         ("box", pa.list_(pa.float32())),
     ]
 )
-_PROVENANCE = [("fingerprint", pa.string()), ("upstream_revision", pa.string())]
+_PROVENANCE: list[tuple[str, pa.DataType]] = [("fingerprint", pa.string()), ("upstream_revision", pa.string())]
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,1 @@
+"""Comments to scores, and an ad's scores to its label."""

@@ -1,0 +1,1 @@
+"""The word lists shipped with the project, in the file format of SentiStrength's folder."""

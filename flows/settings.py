@@ -1,0 +1,253 @@
+"""Every knob of the pipeline, typed, from one TOML file and the environment; the defaults are the paper's.
+
+`YTB_ADS__FRAMES__COUNT=7` overrides `count` in `[frames]` of `ytb_ads.toml`.
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import json
+import os
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic_settings import SettingsError as PydanticSettingsError
+
+from flows.errors import SettingsError
+from flows.sentiment.labelling import Aggregation, ThresholdMode
+
+ENV_PREFIX = "YTB_ADS__"
+DEFAULT_FILE = Path("ytb_ads.toml")
+
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class Section(BaseModel):
+    """A table of the settings file; unknown keys are refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+    def fingerprint(self, *engine: str, leave_out: frozenset[str] = frozenset()) -> str:
+        """Digest of the section's values and the engine's name and version: rows made under it carry it."""
+        values = self.model_dump(mode="json", exclude=set(leave_out))
+        payload = json.dumps([values, *engine], sort_keys=True).encode()
+        return hashlib.sha256(payload).hexdigest()[:16]
+
+
+class SourceSettings(Section):
+    """Where ads come from."""
+
+    category: str | None = None
+    """Category of ads that neither the mapping nor a sub-folder gives one."""
+    categories: dict[str, str] = {}
+    """Category by video id, sub-folder name, or the category that the platform gives."""
+
+
+class PrivacySettings(Section):
+    """What is kept of the people who wrote the comments."""
+
+    author_key: SecretStr | None = None
+    """Key of the authors' hashes; by default one is drawn once and kept beside the tables."""
+
+
+class FrameSettings(Section):
+    """Which moments of an ad become pictures (section IV-A: five random frames)."""
+
+    count: Annotated[int, Field(ge=1, le=1000)] = 5
+    seed: int = 0
+    quality: Annotated[int, Field(ge=1, le=100)] = 90
+    """JPEG quality."""
+    max_side: Annotated[int, Field(ge=32)] = 1280
+    """Longer side of a stored picture in pixels; larger ones are scaled down."""
+
+
+class OcrSettings(Section):
+    """How a frame's words are read, and how many it takes to keep it."""
+
+    engine: Literal["rapidocr", "easyocr"] = "rapidocr"
+    side: Annotated[int, Field(ge=32)] = 640
+    """Longer side, in pixels, of the picture that the text detector of `rapidocr` sees."""
+    min_confidence: Share = 0.5
+    model_dir: Path | None = None
+    """Folder of `easyocr`'s models; without it they must have been fetched before."""
+    more_than_words: Annotated[int, Field(ge=0)] = 5
+    """Frames with more words than this are kept."""
+
+
+class SentimentSettings(Section):
+    """How comments are scored and what makes an ad positive or negative (section IV-A)."""
+
+    engine: Literal["lexicon"] = "lexicon"
+    lexicon: Path | None = None
+    """Folder of word lists in SentiStrength's format; by default the open lexicon of the project."""
+    aggregation: Aggregation = "dominant"
+    thresholds: ThresholdMode = "fixed"
+    positive: float = 2.5
+    """An ad is positive above this mean."""
+    negative: float = -2.5
+    """An ad is negative at or below this mean."""
+    quantile: Annotated[float, Field(gt=0, le=0.5)] = 0.2
+    """Share of ads at each end that `thresholds = "quantile"` labels."""
+    min_comments: Annotated[int, Field(ge=1)] = 1
+    """Ads with fewer comments that say anything get no label."""
+
+    @model_validator(mode="after")
+    def _ordered(self) -> SentimentSettings:
+        if self.positive < self.negative:
+            raise ValueError(f"positive = {self.positive} lies below negative = {self.negative}")
+        return self
+
+
+class ReviewSettings(Section):
+    """Who settles the labels."""
+
+    policy: Literal["auto"] = "auto"
+    """`auto`: the label of the comments stands, recorded as reviewed by nobody."""
+
+
+class ReleaseSettings(Section):
+    """How labelled frames become a release."""
+
+    balance: Literal["oversample", "undersample", "none"] = "oversample"
+    train: Share = 0.8
+    validation: Share = 0.1
+    test: Share = 0.1
+    seed: int = 0
+    shard_mb: Annotated[int, Field(ge=1)] = 500
+
+    @model_validator(mode="after")
+    def _whole(self) -> ReleaseSettings:
+        if abs(self.train + self.validation + self.test - 1) > 1e-9:
+            total = self.train + self.validation + self.test
+            raise ValueError(f"train + validation + test = {total:g}; the three shares must add up to 1")
+        return self
+
+    @property
+    def ratios(self) -> dict[str, float]:
+        """Share of the ads of each split."""
+        return {"train": self.train, "validation": self.validation, "test": self.test}
+
+
+class RunnerSettings(Section):
+    """Where tasks run and how much each is given."""
+
+    kind: Literal["threads", "processes", "ray", "dask"] = "threads"
+    workers: Annotated[int, Field(ge=1)] = Field(default_factory=lambda: os.cpu_count() or 1)
+    address: str | None = None
+    """Address of a Ray or Dask cluster; without it a local one is started."""
+    batch_ads: Annotated[int, Field(ge=1)] = 8
+    batch_frames: Annotated[int, Field(ge=1)] = 32
+    batch_comments: Annotated[int, Field(ge=1)] = 5_000
+    max_attempts: Annotated[int, Field(ge=1)] = 3
+    """Runs that try a failed row before it is left alone."""
+
+
+class TrainingSettings(Section):
+    """What the hand-off to training starts."""
+
+    config: str = "ytb_ads"
+    """Name of a configuration shipped in `fgmfn/configs` or path of a TOML file."""
+    models: list[str] = ["fgmfn", "text_only"]
+    seed: int | None = None
+    from_scratch: bool = False
+    """Start without pretrained weights."""
+
+
+class Settings(BaseSettings):
+    """All sections."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=ENV_PREFIX, env_nested_delimiter="__", extra="forbid", frozen=True
+    )
+
+    source: SourceSettings = SourceSettings()
+    privacy: PrivacySettings = PrivacySettings()
+    frames: FrameSettings = FrameSettings()
+    ocr: OcrSettings = OcrSettings()
+    sentiment: SentimentSettings = SentimentSettings()
+    review: ReviewSettings = ReviewSettings()
+    release: ReleaseSettings = ReleaseSettings()
+    runner: RunnerSettings = RunnerSettings()
+    training: TrainingSettings = TrainingSettings()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """The environment above what the file gave, and nothing else."""
+        return env_settings, init_settings
+
+
+def load_settings(file: Path | None = None) -> Settings:
+    """Settings from `file` (default: `ytb_ads.toml` of this folder, if there) under those of the environment.
+
+    Raises:
+        SettingsError: the file cannot be read, a key is unknown (the nearest known one is named) or a value is wrong.
+    """
+    _refuse_unknown_variables()
+    try:
+        return Settings(**_read_file(file))
+    except ValidationError as error:
+        raise SettingsError("\n".join(_sentences(error))) from None
+    except PydanticSettingsError as error:
+        raise SettingsError(f"environment: {error}") from None
+
+
+def _read_file(file: Path | None) -> dict[str, Any]:
+    if file is None:
+        if not DEFAULT_FILE.is_file():
+            return {}
+        file = DEFAULT_FILE
+    try:
+        return tomllib.loads(file.read_text("utf-8"))
+    except OSError as error:
+        raise SettingsError(f"{file}: {error.strerror}; --config names a TOML file of settings") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{file}: not TOML: {error}") from error
+
+
+def _refuse_unknown_variables() -> None:
+    """A misspelt section in the environment would otherwise be passed over in silence."""
+    for variable in sorted(os.environ):
+        if not variable.upper().startswith(ENV_PREFIX):
+            continue
+        section = variable[len(ENV_PREFIX) :].split("__")[0].lower()
+        if section not in Settings.model_fields:
+            raise SettingsError(_unknown([section], f"environment variable {variable}: "))
+
+
+def _sentences(error: ValidationError) -> Iterator[str]:
+    """One line a fault: the key, what is wrong, and where the key can be set."""
+    for fault in error.errors(include_url=False, include_input=False):
+        path = [str(part) for part in fault["loc"]]
+        if fault["type"] == "extra_forbidden":
+            yield _unknown(path)
+        else:
+            variable = ENV_PREFIX + "__".join(path).upper()
+            message = fault["msg"].removeprefix("Value error, ")
+            yield f"setting {'.'.join(path)}: {message} (set in the settings file or as {variable})"
+
+
+def _unknown(path: list[str], where: str = "") -> str:
+    near = difflib.get_close_matches(path[-1], _known_keys(path[:-1]), n=1, cutoff=0)
+    return f"{where}unknown setting {'.'.join(path)!r}; the nearest known one is {'.'.join([*path[:-1], *near])!r}"
+
+
+def _known_keys(path: list[str]) -> list[str]:
+    model: type[BaseModel] = Settings
+    for part in path:
+        annotation = model.model_fields[part].annotation
+        if not (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
+            return []
+        model = annotation
+    return list(model.model_fields)
