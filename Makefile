@@ -1,13 +1,65 @@
-# Every command a user needs; `make help` lists them.
+# Every command that a user needs; `make help` lists them.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: setup
-setup: $(READY)  ## create .venv and install everything the commands below need
+CATALOG ?= catalog
+SOURCE ?= folder:ads
+# of the demonstration
+DEMO ?= demo
+ADS ?= 40
+
+export YTB_ADS_HOME := $(CURDIR)
+export YTB_ADS_SOURCE ?= $(SOURCE:folder:%=%)
+export YTB_ADS_CATALOG ?= $(CATALOG)
+
+.PHONY: help setup demo test lint dataset train annotate catalog deploy bench clean
+
+help:  ## list the commands
+	@awk -F ':.*##' '/^[a-z-]+:.*##/ {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(READY)  ## create .venv and install everything into it
 
 $(READY): pyproject.toml constraints.txt
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev]"
-	touch $@
+	@echo "installing into $(VENV): about 7 GB on disk, two minutes on a fast line"
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; set PYTHON=...")'
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev]"
+	@touch $@
+
+demo: $(READY)  ## render a small sample, build a dataset from it, train on it, print the result
+	@$(BIN)/ytb-ads sample $(DEMO)/ads --ads $(ADS)
+	@$(BIN)/ytb-ads build --source folder:$(DEMO)/ads --catalog $(DEMO)/catalog
+	@$(BIN)/ytb-ads train --catalog $(DEMO)/catalog --config tiny
+
+test: $(READY)  ## run all tests, the slow ones too
+	@$(BIN)/python -m pytest -n 2 --dist loadgroup
+
+lint: $(READY)  ## style, types
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+
+dataset: $(READY)  ## bring the dataset up to date: make dataset SOURCE=folder:DIR [CATALOG=DIR]
+	@$(BIN)/ytb-ads build --source $(SOURCE) --catalog $(CATALOG)
+
+train: $(READY)  ## train FGMFN and its text-only row: make train [RELEASE=VERSION] [CONFIG=tiny]
+	@$(BIN)/ytb-ads train --catalog $(CATALOG) $(if $(RELEASE),--release $(RELEASE)) $(if $(CONFIG),--config $(CONFIG))
+
+annotate: $(READY)  ## list the ads whose labels nobody has reviewed
+	@$(BIN)/ytb-ads annotate queue --catalog $(CATALOG)
+
+catalog: $(READY)  ## list the tables and releases
+	@$(BIN)/ytb-ads status --catalog $(CATALOG)
+	@$(BIN)/ytb-ads catalog tables --catalog $(CATALOG)
+	@$(BIN)/ytb-ads catalog releases --catalog $(CATALOG)
+
+deploy: $(READY)  ## register the weekly rebuild and the training with a running Prefect server
+	@$(BIN)/ytb-ads deploy
+
+bench: $(READY)  ## measure what the README states
+	@$(BIN)/python benchmarks/pipeline.py
+
+clean:  ## remove the demonstration and the caches, never a catalog
+	rm -rf $(DEMO) .pytest_cache .mypy_cache .ruff_cache build *.egg-info

@@ -8,6 +8,7 @@ while both still hold, and is made again when either has changed.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal, get_args
 
 import pyarrow as pa
@@ -38,11 +39,16 @@ class Table:
 
     name: str
     key: tuple[str, ...]
-    schema: pa.Schema
+    columns: list[tuple[str, pa.DataType]]
     revision: str | None = None
     """Column that changes when the row's content does; downstream stages compare it."""
     wide: bool = False
     """Rows carry image bytes: small row groups, no statistics on the bytes."""
+
+    @cached_property
+    def schema(self) -> pa.Schema:
+        """The columns as an Arrow schema."""
+        return pa.schema(self.columns)
 
 
 TABLES: dict[str, Table] = {
@@ -52,170 +58,152 @@ TABLES: dict[str, Table] = {
             "ads",
             key=("video_id",),
             revision="media_sha256",
-            schema=pa.schema(
-                [
-                    ("video_id", pa.string()),
-                    ("title", pa.string()),
-                    ("description", pa.string()),
-                    ("category", pa.string()),
-                    ("query", pa.string()),
-                    ("source", pa.string()),
-                    ("url", pa.string()),
-                    ("channel_hash", pa.string()),
-                    ("duration_s", pa.float64()),
-                    ("width", pa.int32()),
-                    ("height", pa.int32()),
-                    ("language", pa.string()),
-                    ("published_at", _TIME),
-                    ("view_count", pa.int64()),
-                    ("like_count", pa.int64()),
-                    ("comment_count", pa.int64()),
-                    ("synthetic", pa.bool_()),
-                    ("media_path", pa.string()),
-                    ("media_status", pa.string()),
-                    ("media_sha256", pa.string()),
-                    ("media_size_bytes", pa.int64()),
-                    # size and modification time of the files read: unchanged means not read again
-                    ("files_stamp", pa.string()),
-                    ("fetched_at", _TIME),
-                ]
-            ),
+            columns=[
+                ("video_id", pa.string()),
+                ("title", pa.string()),
+                ("description", pa.string()),
+                ("category", pa.string()),
+                ("query", pa.string()),
+                ("source", pa.string()),
+                ("url", pa.string()),
+                ("channel_hash", pa.string()),
+                ("duration_s", pa.float64()),
+                ("width", pa.int32()),
+                ("height", pa.int32()),
+                ("language", pa.string()),
+                ("published_at", _TIME),
+                ("view_count", pa.int64()),
+                ("like_count", pa.int64()),
+                ("comment_count", pa.int64()),
+                ("synthetic", pa.bool_()),
+                ("media_path", pa.string()),
+                ("media_status", pa.string()),
+                ("media_sha256", pa.string()),
+                ("media_size_bytes", pa.int64()),
+                # size and modification time of the files read: unchanged means not read again
+                ("files_stamp", pa.string()),
+                ("fetched_at", _TIME),
+            ],
         ),
         Table(
             "comments",
             key=("comment_id",),
             revision="text_sha256",
-            schema=pa.schema(
-                [
-                    ("comment_id", pa.string()),
-                    ("video_id", pa.string()),
-                    ("parent_id", pa.string()),
-                    ("text", pa.string()),
-                    ("text_sha256", pa.string()),
-                    ("like_count", pa.int64()),
-                    ("published_at", _TIME),
-                    ("language", pa.string()),
-                    ("author_hash", pa.string()),
-                    ("by_uploader", pa.bool_()),
-                    ("fetched_at", _TIME),
-                ]
-            ),
+            columns=[
+                ("comment_id", pa.string()),
+                ("video_id", pa.string()),
+                ("parent_id", pa.string()),
+                ("text", pa.string()),
+                ("text_sha256", pa.string()),
+                ("like_count", pa.int64()),
+                ("published_at", _TIME),
+                ("language", pa.string()),
+                ("author_hash", pa.string()),
+                ("by_uploader", pa.bool_()),
+                ("fetched_at", _TIME),
+            ],
         ),
         Table(
             "frames",
             key=("frame_id",),
             revision="image_sha256",
             wide=True,
-            schema=pa.schema(
-                [
-                    ("frame_id", pa.string()),
-                    ("video_id", pa.string()),
-                    ("frame_index", pa.int32()),
-                    ("timestamp_s", pa.float64()),
-                    ("width", pa.int32()),
-                    ("height", pa.int32()),
-                    ("image", _IMAGE),
-                    ("image_sha256", pa.string()),
-                    ("perceptual_hash", pa.string()),
-                    *_PROVENANCE,
-                ]
-            ),
+            columns=[
+                ("frame_id", pa.string()),
+                ("video_id", pa.string()),
+                ("frame_index", pa.int32()),
+                ("timestamp_s", pa.float64()),
+                ("width", pa.int32()),
+                ("height", pa.int32()),
+                ("image", _IMAGE),
+                ("image_sha256", pa.string()),
+                ("perceptual_hash", pa.string()),
+                *_PROVENANCE,
+            ],
         ),
         Table(
             "texts",
             key=("frame_id",),
-            schema=pa.schema(
-                [
-                    ("frame_id", pa.string()),
-                    ("video_id", pa.string()),
-                    ("text", pa.string()),
-                    ("n_words", pa.int32()),
-                    ("words", pa.list_(_WORD)),
-                    ("mean_confidence", pa.float32()),
-                    ("engine", pa.string()),
-                    ("engine_version", pa.string()),
-                    *_PROVENANCE,
-                ]
-            ),
+            columns=[
+                ("frame_id", pa.string()),
+                ("video_id", pa.string()),
+                ("text", pa.string()),
+                ("n_words", pa.int32()),
+                ("words", pa.list_(_WORD)),
+                ("mean_confidence", pa.float32()),
+                ("engine", pa.string()),
+                ("engine_version", pa.string()),
+                *_PROVENANCE,
+            ],
         ),
         Table(
             "comment_scores",
             key=("comment_id",),
-            schema=pa.schema(
-                [
-                    ("comment_id", pa.string()),
-                    ("video_id", pa.string()),
-                    ("positive", pa.int8()),
-                    ("negative", pa.int8()),
-                    ("engine", pa.string()),
-                    *_PROVENANCE,
-                ]
-            ),
+            columns=[
+                ("comment_id", pa.string()),
+                ("video_id", pa.string()),
+                ("positive", pa.int8()),
+                ("negative", pa.int8()),
+                ("engine", pa.string()),
+                *_PROVENANCE,
+            ],
         ),
         Table(
             "ad_sentiment",
             key=("video_id",),
-            schema=pa.schema(
-                [
-                    ("video_id", pa.string()),
-                    ("n_comments", pa.int64()),
-                    ("n_neutral", pa.int64()),
-                    ("mean_dominant", pa.float64()),
-                    ("mean_dominant_with_neutral", pa.float64()),
-                    ("mean_scale", pa.float64()),
-                    ("aggregation", pa.string()),
-                    ("mean_score", pa.float64()),
-                    ("label", pa.string()),
-                    ("fingerprint", pa.string()),
-                ]
-            ),
+            columns=[
+                ("video_id", pa.string()),
+                ("n_comments", pa.int64()),
+                ("n_neutral", pa.int64()),
+                ("mean_dominant", pa.float64()),
+                ("mean_dominant_with_neutral", pa.float64()),
+                ("mean_scale", pa.float64()),
+                ("aggregation", pa.string()),
+                ("mean_score", pa.float64()),
+                ("label", pa.string()),
+                ("fingerprint", pa.string()),
+            ],
         ),
         Table(
             "reviews",
             key=("review_id",),
-            schema=pa.schema(
-                [
-                    ("review_id", pa.string()),
-                    ("video_id", pa.string()),
-                    ("reviewer", pa.string()),
-                    ("verdict", pa.string()),
-                    ("excluded_frames", pa.list_(pa.string())),
-                    ("note", pa.string()),
-                    ("at", _TIME),
-                ]
-            ),
+            columns=[
+                ("review_id", pa.string()),
+                ("video_id", pa.string()),
+                ("reviewer", pa.string()),
+                ("verdict", pa.string()),
+                ("excluded_frames", pa.list_(pa.string())),
+                ("note", pa.string()),
+                ("at", _TIME),
+            ],
         ),
         Table(
             "labels",
             key=("video_id",),
-            schema=pa.schema(
-                [
-                    ("video_id", pa.string()),
-                    ("label", pa.string()),
-                    ("decided_by", pa.string()),
-                    ("n_reviewers", pa.int32()),
-                    ("agreement", pa.float64()),
-                    ("mean_score", pa.float64()),
-                    ("fingerprint", pa.string()),
-                ]
-            ),
+            columns=[
+                ("video_id", pa.string()),
+                ("label", pa.string()),
+                ("decided_by", pa.string()),
+                ("n_reviewers", pa.int32()),
+                ("agreement", pa.float64()),
+                ("mean_score", pa.float64()),
+                ("fingerprint", pa.string()),
+            ],
         ),
         Table(
             "drops",
             key=("stage", "key"),
-            schema=pa.schema(
-                [
-                    ("stage", pa.string()),
-                    ("key", pa.string()),
-                    ("video_id", pa.string()),
-                    ("kind", pa.string()),
-                    ("reason", pa.string()),
-                    ("detail", pa.string()),
-                    ("attempts", pa.int32()),
-                    *_PROVENANCE,
-                    ("at", _TIME),
-                ]
-            ),
+            columns=[
+                ("stage", pa.string()),
+                ("key", pa.string()),
+                ("video_id", pa.string()),
+                ("kind", pa.string()),
+                ("reason", pa.string()),
+                ("detail", pa.string()),
+                ("attempts", pa.int32()),
+                *_PROVENANCE,
+                ("at", _TIME),
+            ],
         ),
     )
 }

@@ -32,9 +32,9 @@ class Section(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
-    def fingerprint(self, *engine: str, leave_out: frozenset[str] = frozenset()) -> str:
-        """Digest of the section's values and the engine's name and version: rows made under it carry it."""
-        values = self.model_dump(mode="json", exclude=set(leave_out))
+    def fingerprint(self, *engine: str, only: frozenset[str] | None = None) -> str:
+        """Digest of the section's values, or of some, and of the engine: rows made under it carry it."""
+        values = self.model_dump(mode="json", include=set(only) if only is not None else None)
         payload = json.dumps([values, *engine], sort_keys=True).encode()
         return hashlib.sha256(payload).hexdigest()[:16]
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -52,17 +53,21 @@ def dominant_pole(positive: int, negative: int) -> int:
     return positive if positive > -negative else negative
 
 
-def aggregate(strengths: Iterable[tuple[int, int]]) -> AdMeans:
-    """Means over an ad's comments, each given as (positive 1..5, negative -5..-1)."""
-    pairs = list(strengths)
-    poles = [dominant_pole(positive, negative) for positive, negative in pairs]
-    scored = [pole for pole in poles if pole]
+def aggregate(counts: Mapping[tuple[int, int], int]) -> AdMeans:
+    """Means over an ad's comments, given as the number of comments of each (positive 1..5, negative -5..-1)."""
+    n_comments = sum(counts.values())
+    by_pole: Counter[int] = Counter()
+    for (positive, negative), count in counts.items():
+        by_pole[dominant_pole(positive, negative)] += count
+    n_neutral = by_pole[0]
+    pole_sum = sum(pole * count for pole, count in by_pole.items())
+    scale_sum = sum((positive + negative) * count for (positive, negative), count in counts.items())
     return AdMeans(
-        n_comments=len(pairs),
-        n_neutral=len(pairs) - len(scored),
-        dominant=_mean(scored),
-        dominant_with_neutral=_mean(poles),
-        scale=_mean([positive + negative for positive, negative in pairs]),
+        n_comments=n_comments,
+        n_neutral=n_neutral,
+        dominant=_ratio(pole_sum, n_comments - n_neutral),
+        dominant_with_neutral=_ratio(pole_sum, n_comments),
+        scale=_ratio(scale_sum, n_comments),
     )
 
 
@@ -92,5 +97,5 @@ def quantile_thresholds(means: Sequence[float], share: float) -> Thresholds:
     return Thresholds(positive=ordered[-count - 1], negative=ordered[count - 1])
 
 
-def _mean(values: Sequence[int]) -> float | None:
-    return sum(values) / len(values) if values else None
+def _ratio(total: int, count: int) -> float | None:
+    return total / count if count else None

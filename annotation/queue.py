@@ -1,0 +1,69 @@
+"""The ads whose labels nobody has reviewed: what a reviewer would be shown."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from rich import box
+from rich.table import Table
+from rich.text import Text
+
+from data_catalog.catalog import Catalog
+from data_catalog.inspect import printable
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One ad to review."""
+
+    video_id: str
+    category: str
+    title: str
+    label: str
+    mean_score: float | None
+    n_comments: int
+    words: str
+    """What its frames say, in the order of the frames."""
+
+
+def unreviewed(catalog: Catalog) -> list[Entry]:
+    """Ads with a label that rests on their comments alone, those nearest to a threshold first."""
+    labels = catalog.read("labels", ["video_id", "label", "mean_score"], where="n_reviewers = 0").to_pylist()
+    ads = {ad["video_id"]: ad for ad in catalog.read("ads", ["video_id", "category", "title"]).to_pylist()}
+    counts = catalog.read("ad_sentiment", ["video_id", "n_comments"]).to_pylist()
+    n_comments = {row["video_id"]: row["n_comments"] for row in counts}
+    texts: dict[str, list[str]] = {}
+    for row in sorted(
+        catalog.read("texts", ["frame_id", "video_id", "text"]).to_pylist(), key=lambda row: row["frame_id"]
+    ):
+        texts.setdefault(row["video_id"], []).append(row["text"])
+    entries = [
+        Entry(
+            video_id=row["video_id"],
+            category=ads[row["video_id"]]["category"],
+            title=ads[row["video_id"]]["title"],
+            label=row["label"],
+            mean_score=row["mean_score"],
+            n_comments=n_comments.get(row["video_id"], 0),
+            words=" / ".join(dict.fromkeys(text for text in texts.get(row["video_id"], []) if text)),
+        )
+        for row in labels
+    ]
+    return sorted(entries, key=lambda entry: (abs(entry.mean_score or 0.0), entry.video_id))
+
+
+def render_queue(entries: list[Entry]) -> Table:
+    """The queue as a table; titles and words come from strangers and are shown as plain text."""
+    table = Table(
+        title=f"{len(entries)} labels that nobody has reviewed, the weakest first", title_justify="left", box=box.SIMPLE_HEAD
+    )
+    for name in ("ad", "category", "title", "label"):
+        table.add_column(name)
+    for name in ("mean", "comments"):
+        table.add_column(name, justify="right")
+    table.add_column("words on its frames", overflow="ellipsis", max_width=60, no_wrap=True)
+    for entry in entries:
+        mean = "-" if entry.mean_score is None else f"{entry.mean_score:.2f}"
+        cells = (entry.video_id, entry.category, entry.title, entry.label, mean, str(entry.n_comments), entry.words)
+        table.add_row(*(Text(printable(cell)) for cell in cells))
+    return table

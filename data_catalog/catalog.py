@@ -1,0 +1,347 @@
+"""The working tables of one catalog folder: merge, replace, what is pending, what is current, what was dropped.
+
+    catalog = Catalog("./catalog")
+    for ads in catalog.pending("frames", upstream="ads", stage="frames", fingerprint=fingerprint, size=64):
+        rows, drops = ...
+        catalog.commit("frames", rows, stage="frames", drops=drops, done=keys)
+
+Every write is one atomic commit of a Delta Lake table, made by `Catalog` alone; what a killed process left
+half done is invisible to readers and is made again by the next run. A catalog object holds no state but its
+place, so threads may share it and processes (spawned, not forked) may open it side by side.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import duckdb
+import pyarrow as pa
+import pyarrow.dataset as ds
+
+from data_catalog.changes import (
+    Key,
+    by_key,
+    by_origin,
+    by_value,
+    key_table,
+    keys_of,
+    named_rows,
+    same_rows,
+    stored_keys,
+)
+from data_catalog.conforming import conform, last_of_each_key
+from data_catalog.delta import Change, DeltaStore, Snapshot, TableInfo, reading
+from data_catalog.drops import Drop, drop_rows, settle
+from data_catalog.errors import CatalogError
+from data_catalog.pending import Pending, current_rows, join_column, pending_rows
+from data_catalog.schemas import TABLES, Table
+
+__all__ = ["Catalog", "Commit", "Drop", "TableInfo"]
+
+# deltalake 1.6 turns paths into urls and fails, or loses its way, on these
+_UNUSABLE_IN_PATHS = re.compile(r"[\[\]^|\\\x00-\x1f\x7f]|%[0-9A-Fa-f]{2}")
+
+
+@dataclass(frozen=True)
+class Commit:
+    """One version of a table: when it was made, and how many rows it wrote and took away."""
+
+    version: int
+    at: datetime
+    operation: str
+    rows_written: int | None
+    files_removed: int | None
+
+
+class Catalog:
+    """Tables below a local folder (made on first write) or an object store's url.
+
+    Args:
+        root: folder, or a url such as `s3://bucket/catalog`.
+        storage_options: credentials and settings of the object store, as deltalake takes them.
+        file_locks: let writers on a local folder wait for each other. Turn it off where the file system
+            cannot lock; writers then find each other's commits and try again, as on an object store.
+    """
+
+    def __init__(
+        self,
+        root: str | os.PathLike[str],
+        *,
+        storage_options: dict[str, str] | None = None,
+        file_locks: bool = True,
+    ) -> None:
+        given = os.fspath(root).removeprefix("file://")
+        self.is_local = "://" not in given
+        self.root = str(Path(given).expanduser().absolute()) if self.is_local else given.rstrip("/")
+        if self.is_local and (unusable := _UNUSABLE_IN_PATHS.search(self.root)):
+            raise CatalogError(
+                f"{self.root}: Delta tables cannot lie in a folder whose path holds {unusable.group()!r}; "
+                "choose another folder"
+            )
+        self._options = storage_options
+        self._file_locks = file_locks and self.is_local
+
+    def __repr__(self) -> str:
+        return f"Catalog({self.root!r})"
+
+    @property
+    def releases_dir(self) -> Path:
+        """Folder of the releases."""
+        if not self.is_local:
+            raise CatalogError(f"{self.root}: releases are written to a local folder; give one as the catalog")
+        return Path(self.root) / "releases"
+
+    # Writing
+
+    def merge(self, table: str, rows: pa.Table) -> int:
+        """Write rows by key: a new key is inserted, a known one takes the new row. Last of a key wins.
+
+        Returns:
+            How many keys were written.
+        """
+        spec = _spec(table)
+        fresh = last_of_each_key(spec, conform(spec, rows))
+        if fresh.num_rows:
+            change = by_key(spec, fresh)
+            self._store(spec).change(lambda snapshot: change)
+        return fresh.num_rows
+
+    def append(self, table: str, rows: pa.Table) -> int:
+        """Write rows whose keys are new; refuse all of them if one is not.
+
+        Raises:
+            CatalogError: a key is already in the table or comes twice in `rows`.
+        """
+        spec = _spec(table)
+        fresh = conform(spec, rows)
+
+        def decide(snapshot: Snapshot) -> Change | None:
+            change = by_key(spec, fresh)
+            seen = stored_keys(spec, snapshot, change)
+            for row, key in enumerate(keys_of(spec, fresh)):
+                if key in seen:
+                    raise CatalogError(f"{spec.name}, row {row}: key {key!r} is there already; merge() updates")
+                seen.add(key)
+            return change if fresh.num_rows else None
+
+        self._store(spec).change(decide)
+        return fresh.num_rows
+
+    def replace(self, table: str, rows: pa.Table, where: Mapping[str, str] | None = None) -> bool:
+        """Make the table, or its part where columns hold these values, equal to `rows` in one commit.
+
+        Rows that are equal but for `at` are left as they are, and nothing is committed.
+
+        Returns:
+            True if something changed.
+        """
+        spec = _spec(table)
+        fresh = last_of_each_key(spec, conform(spec, rows))
+        change = by_value(spec, fresh, where or {})
+
+        def decide(snapshot: Snapshot) -> Change | None:
+            stored = snapshot.read(where=named_rows(change))
+            return None if same_rows(stored, fresh) else change
+
+        return self._store(spec).change(decide)
+
+    def delete(self, table: str, keys: Iterable[Key]) -> int:
+        """Take away the rows with these keys (tuples where a key has several columns), if there are any."""
+        spec = _spec(table)
+        change = Change(spec.schema.empty_table(), key_table(spec, keys))
+        found = 0
+
+        def decide(snapshot: Snapshot) -> Change | None:
+            nonlocal found
+            found = len(stored_keys(spec, snapshot, change))
+            return change if found else None
+
+        self._store(spec).change(decide)
+        return found
+
+    def commit(
+        self,
+        table: str,
+        rows: pa.Table,
+        *,
+        stage: str,
+        drops: Sequence[Drop] = (),
+        done: Iterable[str] = (),
+        upstream: str | None = None,
+    ) -> int:
+        """Write what one batch of a stage came to: its rows, its drops, and the end of its earlier drops.
+
+        The drops go first. A process killed between the two commits leaves keys without row or drop, which
+        the next run finds pending.
+
+        Args:
+            table: the stage's table.
+            rows: rows that the batch made.
+            stage: name under which the stage keeps its drops.
+            drops: upstream keys that did not qualify or failed; `attempts` counts up where the same content
+                failed under the same settings before.
+            done: upstream keys that the batch settled; an earlier drop of one that is not dropped again goes.
+            upstream: table that `done` and the drops' keys are of. Given, everything that `table` holds for
+                these keys becomes exactly `rows`: what older settings or content had left there goes too.
+
+        Returns:
+            How many rows were written.
+        """
+        spec = _spec(table)
+        strangers = [drop for drop in drops if drop.stage != stage]
+        if strangers:
+            raise CatalogError(f"stage {stage!r} cannot write a drop of stage {strangers[0].stage!r}: {strangers[0]}")
+        fresh = last_of_each_key(spec, conform(spec, rows))
+        settled = list(dict.fromkeys([*done, *(drop.key for drop in drops)]))
+        if settled:
+            self._store(TABLES["drops"]).change(lambda snapshot: settle(snapshot, stage, drops, settled))
+        if upstream is None:
+            return self.merge(table, fresh)
+        change = by_origin(spec, fresh, join_column(spec, _spec(upstream)), settled)
+
+        def decide(snapshot: Snapshot) -> Change | None:
+            stale = fresh.num_rows or snapshot.read(list(spec.key), named_rows(change)).num_rows
+            return change if stale else None
+
+        self._store(spec).change(decide)
+        return fresh.num_rows
+
+    def replace_drops(self, stage: str, drops: Sequence[Drop]) -> bool:
+        """Make the stage's drops exactly these, in one commit; True if something changed."""
+        return self.replace("drops", drop_rows(drops), where={"stage": stage})
+
+    # Reading
+
+    def read(
+        self, table: str, columns: Sequence[str] | None = None, where: str | ds.Expression | None = None
+    ) -> pa.Table:
+        """Read rows in storage order; an empty table with its columns before the first write.
+
+        Args:
+            table: name of the table.
+            columns: names of the columns wanted; all of them if None.
+            where: rows wanted, as SQL (`"label = 'positive'"`) or as a pyarrow expression.
+        """
+        spec = _spec(table)
+        unknown = [name for name in columns or () if name not in spec.schema.names]
+        if unknown:
+            raise CatalogError(f"{table} has no column {unknown[0]!r}; it has {', '.join(spec.schema.names)}")
+        snapshot = self.snapshot(table)
+        if isinstance(where, str):
+            return _read_sql(snapshot, list(columns or spec.schema.names), where)
+        return snapshot.read(columns, where)
+
+    def count(self, table: str) -> int:
+        """How many rows the table holds, from its log alone."""
+        return self.snapshot(table).count()
+
+    def pending(
+        self,
+        table: str,
+        *,
+        upstream: str,
+        stage: str,
+        fingerprint: str,
+        size: int,
+        columns: Sequence[str] | None = None,
+        max_attempts: int = 3,
+    ) -> Pending:
+        """Iterate over the upstream rows that have no current row in `table` and no drop that stands.
+
+        An upstream row is done when `table` has a row of it with this fingerprint and with the revision that
+        the upstream row has now, or when the stage dropped it under both: `filtered`, or `failed` as often
+        as `max_attempts`. For frames of ads, one current frame makes the ad done.
+
+        Args:
+            table: the stage's table.
+            upstream: table that the stage works from.
+            stage: name under which the stage keeps its drops.
+            fingerprint: settings and engine version of this run.
+            size: rows per batch.
+            columns: upstream columns wanted; all of them if None.
+            max_attempts: how often a failed key is tried in all, over several runs.
+
+        Returns:
+            An iterator of tables; its `rows` says how many rows it will yield in all.
+        """
+        if size < 1:
+            raise CatalogError(f"pending({table!r}): size {size}; expected at least 1 row per batch")
+        source = self.snapshot(upstream)
+        numbers = pending_rows(
+            self.snapshot(table),
+            source,
+            self.snapshot("drops"),
+            stage=stage,
+            fingerprint=fingerprint,
+            max_attempts=max_attempts,
+        )
+        return Pending(source, numbers, size=size, columns=columns)
+
+    def current(self, table: str, *, upstream: str, fingerprint: str, columns: Sequence[str] | None = None) -> pa.Table:
+        """Read the rows of `table` that were made with this fingerprint from upstream's present content."""
+        snapshot = self.snapshot(table)
+        names = list(columns) if columns else snapshot.table.schema.names
+        numbers = current_rows(snapshot, self.snapshot(upstream), fingerprint=fingerprint)
+        empty = pa.schema([snapshot.table.schema.field(name) for name in names]).empty_table()
+        return pa.concat_tables([empty, *snapshot.rows_at(numbers, names)])
+
+    def snapshot(self, table: str) -> Snapshot:
+        """Open the newest version of one table, to read from it more than once."""
+        return self._store(_spec(table)).snapshot()
+
+    # Looking at the tables themselves
+
+    def tables(self) -> list[TableInfo]:
+        """Every table that exists, in the order of `TABLES`."""
+        snapshots = [self.snapshot(name) for name in TABLES]
+        return [snapshot.info() for snapshot in snapshots if snapshot.exists]
+
+    def versions(self) -> dict[str, int]:
+        """The version of every table that exists."""
+        return {info.name: info.version for info in self.tables()}
+
+    def history(self, table: str) -> list[Commit]:
+        """The table's commits, newest first."""
+        delta = self._store(_spec(table)).open()
+        with reading(self._location(table)):
+            commits = delta.history() if delta else []
+        return [
+            Commit(
+                version=commit["version"],
+                at=datetime.fromtimestamp(commit["timestamp"] / 1000, UTC),
+                operation=commit["operation"],
+                rows_written=commit.get("operationMetrics", {}).get("num_added_rows"),
+                files_removed=commit.get("operationMetrics", {}).get("num_removed_files"),
+            )
+            for commit in commits
+        ]
+
+    def _location(self, table: str) -> str:
+        return f"{self.root}/tables/{table}"
+
+    def _store(self, spec: Table) -> DeltaStore:
+        lock = Path(self.root) / ".locks" / f"{spec.name}.lock" if self._file_locks else None
+        return DeltaStore(spec, self._location(spec.name), lock=lock, storage_options=self._options)
+
+
+def _spec(table: str) -> Table:
+    if table not in TABLES:
+        raise CatalogError(f"there is no table {table!r}; tables are {', '.join(TABLES)}")
+    return TABLES[table]
+
+
+def _read_sql(snapshot: Snapshot, columns: list[str], where: str) -> pa.Table:
+    names = ", ".join(f'"{name}"' for name in columns)
+    query = f"SELECT {names} FROM rows WHERE {where}"  # noqa: S608 - the owner's own condition on own data
+    with duckdb.connect(":memory:") as connection:
+        connection.register("rows", snapshot.dataset)
+        try:
+            found = connection.sql(query).to_arrow_table()
+        except duckdb.Error as error:
+            raise CatalogError(f"{snapshot.table.name}: condition {where!r}: {error}") from error
+    return found.cast(pa.schema([snapshot.table.schema.field(name) for name in columns]))

@@ -1,0 +1,311 @@
+"""One Delta table where it lies: opened, changed by one atomic commit, read by row number.
+
+Every change is the same commit: *the rows with these values become exactly those rows*. Delta refuses it
+when another writer got in between with rows that could be among them, so nothing is lost or doubled; the
+change is then decided again on the newer version. On a local folder a file lock makes writers wait for each
+other instead.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import random
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+import pyarrow as pa
+import pyarrow.dataset as ds
+import pyarrow.fs as pafs
+from deltalake import ColumnProperties, DeltaTable, WriterProperties, write_deltalake
+from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
+from filelock import FileLock, Timeout
+
+from data_catalog.errors import CatalogError
+from data_catalog.schemas import Table
+
+_COMMIT_ATTEMPTS = 12
+_LOCK_TIMEOUT_S = 600.0
+_FILES_BEFORE_COMPACTION = 100
+_VALUES_IN_A_PREDICATE = 2_000
+"""Delta walks a predicate by recursion: some ten thousand values overflow the stack of a thread."""
+_ROWS_PER_GROUP = {True: 100, False: 20_000}
+"""Rows in a row group of wide and of narrow tables: a row group is what a reader holds in memory."""
+
+
+@dataclass(frozen=True)
+class Change:
+    """The stored rows that `instead_of` names become exactly `rows`.
+
+    `instead_of` holds values of some columns, each combination once; a stored row is named when its values
+    in those columns are among them. None names every stored row.
+    """
+
+    rows: pa.Table
+    instead_of: pa.Table | None
+
+
+@dataclass(frozen=True)
+class TableInfo:
+    """One table at a glance."""
+
+    name: str
+    key: tuple[str, ...]
+    rows: int
+    version: int
+    size_bytes: int
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """One version of a table, its files oldest first; None of a table that does not exist yet."""
+
+    table: Table
+    location: str
+    delta: DeltaTable | None
+    dataset: ds.FileSystemDataset | ds.InMemoryDataset
+
+    @property
+    def exists(self) -> bool:
+        return self.delta is not None
+
+    def count(self) -> int:
+        return self.delta.count() if self.delta else 0
+
+    def info(self) -> TableInfo:
+        version = self.delta.version() if self.delta else -1
+        files = pa.table(self.delta.get_add_actions()).to_pylist() if self.delta else []
+        size_bytes = sum(added["size_bytes"] for added in files)
+        return TableInfo(self.table.name, self.table.key, self.count(), version, size_bytes)
+
+    def read(self, columns: Sequence[str] | None = None, where: ds.Expression | None = None) -> pa.Table:
+        """Read columns of the rows that `where` keeps, in storage order, into memory."""
+        with reading(self.location):
+            return self.dataset.to_table(columns=list(columns) if columns else None, filter=where)
+
+    def rows_at(self, numbers: Sequence[int], columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
+        """Yield the rows with these ascending numbers, holding one row group in memory at a time."""
+        if not self.exists:
+            return
+        names = list(columns) if columns else self.table.schema.names
+        wanted, first = 0, 0
+        with reading(self.location):
+            for fragment in self.dataset.get_fragments():
+                for group in fragment.row_groups:
+                    end, begin = first + group.num_rows, wanted
+                    while wanted < len(numbers) and numbers[wanted] < end:
+                        wanted += 1
+                    if wanted > begin:
+                        part = fragment.subset(row_group_ids=[group.id])
+                        rows = part.to_table(schema=self.table.schema, columns=names)
+                        yield rows.take(pa.array([n - first for n in numbers[begin:wanted]], pa.int64()))
+                    if wanted == len(numbers):
+                        return
+                    first = end
+
+
+class DeltaStore:
+    """The Delta table of one contract below a root folder or url."""
+
+    def __init__(
+        self, table: Table, location: str, *, lock: Path | None, storage_options: dict[str, str] | None
+    ) -> None:
+        self.table = table
+        self.location = location
+        self._lock = lock
+        self._options = storage_options
+
+    def snapshot(self) -> Snapshot:
+        """Open the newest version."""
+        delta = self.open()
+        if delta is None:
+            empty = ds.dataset(self.table.schema.empty_table())
+            return Snapshot(self.table, self.location, None, empty)
+        with reading(self.location):
+            self._refuse_other_schema(delta)
+            return Snapshot(self.table, self.location, delta, self._files_oldest_first(delta))
+
+    def open(self) -> DeltaTable | None:
+        """Return the newest version, None before the first write."""
+        try:
+            return DeltaTable(self.location, storage_options=self._options)
+        except TableNotFoundError as error:
+            folder = Path(self.location)
+            if "://" not in self.location and folder.is_dir() and any(folder.iterdir()):
+                raise _damaged(self.location, error) from error
+            return None
+        except (DeltaError, OSError, ValueError) as error:
+            raise _damaged(self.location, error) from error
+
+    def change(self, decide: Callable[[Snapshot], Change | None]) -> bool:
+        """Commit what `decide` makes of the newest version; decide again when another writer was faster.
+
+        Returns:
+            True if a commit was made, False if `decide` found nothing to change.
+
+        Raises:
+            CatalogError: other writers were faster every time, or hold the lock for too long.
+        """
+        for attempt in range(_COMMIT_ATTEMPTS):
+            with self._writing():
+                snapshot = self.snapshot()
+                decided = decide(snapshot)
+                if decided is None:
+                    return False
+                try:
+                    self._commit(snapshot, decided)
+                    return True
+                except CommitFailedError as error:
+                    conflict = error
+                except (DeltaError, OSError, pa.ArrowException) as error:
+                    raise _not_written(self.location, error) from error
+            time.sleep(random.uniform(0, min(5.0, 0.05 * 2**attempt)))  # noqa: S311 - jitter, no secret
+        raise CatalogError(
+            f"{self.location}: {_COMMIT_ATTEMPTS} commits in a row met another writer's; nothing of this one "
+            f"was written. Run fewer writers on this table at once, or run again. Last: {_brief(conflict)}"
+        )
+
+    def _commit(self, snapshot: Snapshot, change: Change) -> None:
+        properties = _writer_properties(self.table)
+        delta = snapshot.delta or self._create()
+        named, rows = change.instead_of, change.rows.to_reader()
+        predicate = None
+        if named is not None and named.num_rows <= _VALUES_IN_A_PREDICATE:
+            # finds its rows by the named columns alone: pictures are read only in the files that hold one
+            predicate = _predicate(named)
+        elif named is not None:
+            rows = pa.RecordBatchReader.from_batches(self.table.schema, _rewritten(snapshot, change.rows, named))
+        write_deltalake(delta, rows, mode="overwrite", predicate=predicate, writer_properties=properties)
+        # many small files slow every reader down; image bytes are not worth moving for that
+        if not self.table.wide and len(delta.file_uris()) >= _FILES_BEFORE_COMPACTION:
+            # when another writer is changing these very files, a later commit compacts them
+            with contextlib.suppress(CommitFailedError):
+                delta.optimize.compact(writer_properties=properties)
+
+    def _create(self) -> DeltaTable:
+        indexed = [n for n in (*self.table.key, "video_id") if n in self.table.schema.names]
+        return DeltaTable.create(
+            self.location,
+            self.table.schema,
+            mode="ignore",
+            configuration={"delta.dataSkippingStatsColumns": ",".join(dict.fromkeys(indexed))},
+            storage_options=self._options,
+        )
+
+    @contextlib.contextmanager
+    def _writing(self) -> Iterator[None]:
+        if self._lock is None:
+            yield
+            return
+        try:
+            self._lock.parent.mkdir(parents=True, exist_ok=True)
+            lock = FileLock(self._lock, timeout=_LOCK_TIMEOUT_S)
+            lock.acquire()
+        except Timeout as error:
+            raise CatalogError(
+                f"{self.location}: another process has held {self._lock} for {_LOCK_TIMEOUT_S:.0f} s; "
+                "see which one with `fuser` and end it, the lock goes with it"
+            ) from error
+        except OSError as error:
+            raise _not_written(self.location, error) from error
+        try:
+            yield
+        finally:
+            lock.release()
+
+    def _files_oldest_first(self, delta: DeltaTable) -> ds.FileSystemDataset:
+        local = "://" not in self.location
+        # Arrow's own reader of local files is several times faster than the one that goes through Python
+        filesystem = pafs.SubTreeFileSystem(self.location, pafs.LocalFileSystem()) if local else None
+        dataset = cast(ds.FileSystemDataset, delta.to_pyarrow_dataset(filesystem=filesystem))
+        added = pa.table(delta.get_add_actions())
+        made_at = added["modification_time"].cast(pa.int64()).to_pylist()
+        age = dict(zip(added["path"].to_pylist(), made_at, strict=True))
+        oldest_first = sorted(dataset.get_fragments(), key=lambda f: (age[f.path], f.path))
+        return ds.FileSystemDataset(oldest_first, dataset.schema, dataset.format, dataset.filesystem)
+
+    def _refuse_other_schema(self, delta: DeltaTable) -> None:
+        stored = pa.schema(cast(pa.Schema, delta.schema().to_arrow()))
+        if not stored.equals(self.table.schema):
+            differing = sorted(
+                name
+                for name in {*stored.names, *self.table.schema.names}
+                if stored.get_field_index(name) < 0
+                or self.table.schema.get_field_index(name) < 0
+                or stored.field(name).type != self.table.schema.field(name).type
+            )
+            raise CatalogError(
+                f"{self.location}: was written by another version of this program; columns that differ: "
+                f"{differing or 'their order'}. Use that version, or start a new catalog folder"
+            )
+
+
+@contextlib.contextmanager
+def reading(location: str) -> Iterator[None]:
+    """Say which table could not be read, and what to do, instead of what Arrow or Delta say."""
+    try:
+        yield
+    except (DeltaError, pa.ArrowException, OSError) as error:
+        raise _damaged(location, error) from error
+
+
+def _predicate(named: pa.Table) -> str:
+    """Condition of the rows that are named: `(stage = 'a' AND key IN ('x', 'y')) OR ...`."""
+    *outer, innermost = named.column_names
+    groups: dict[tuple[str, ...], list[str]] = {}
+    for *first, last in zip(*(column.to_pylist() for column in named.columns), strict=True):
+        groups.setdefault(tuple(first), []).append(_quoted(last))
+    conditions = []
+    for first, last in groups.items():
+        fixed = [f"{name} = {_quoted(value)}" for name, value in zip(outer, first, strict=True)]
+        conditions.append(" AND ".join([*fixed, f"{innermost} IN ({', '.join(last)})"]))
+    return " OR ".join(f"({condition})" for condition in conditions)
+
+
+def _rewritten(snapshot: Snapshot, rows: pa.Table, named: pa.Table) -> Iterator[pa.RecordBatch]:
+    """The whole table after the change: stored rows that are not named, then the new ones."""
+    for batch in snapshot.dataset.to_batches(batch_readahead=1, fragment_readahead=1):
+        values = pa.table([batch.column(name) for name in named.column_names], named.column_names)
+        numbered = values.append_column("row", pa.array(range(batch.num_rows), pa.int64()))
+        kept = numbered.join(named, named.column_names, join_type="left anti").column("row")
+        yield batch.take(kept.combine_chunks().sort())
+    yield from rows.to_batches()
+
+
+def _quoted(value: str) -> str:
+    return "'" + value.replace("'", "''") + "'"
+
+
+def _writer_properties(table: Table) -> WriterProperties:
+    plain = ColumnProperties(dictionary_enabled=False, statistics_enabled="NONE")
+    narrow = ColumnProperties(dictionary_enabled=True, statistics_enabled="CHUNK")
+    # nested columns cannot be named here, so they (image bytes among them) take the default: no statistics
+    flat = {field.name: narrow for field in table.schema if field.type.num_fields == 0}
+    return WriterProperties(
+        compression="ZSTD",
+        max_row_group_size=_ROWS_PER_GROUP[table.wide],
+        default_column_properties=plain,
+        column_properties=flat,
+    )
+
+
+def _damaged(location: str, error: BaseException) -> CatalogError:
+    return CatalogError(
+        f"{location}: cannot be read ({_brief(error)}). Restore this folder from a copy, or move it away and "
+        "run the build again: what it held is then made anew"
+    )
+
+
+def _not_written(location: str, error: BaseException) -> CatalogError:
+    return CatalogError(
+        f"{location}: cannot be written ({_brief(error)}); the table is as it was before. "
+        "Check free space and write permission, then run again"
+    )
+
+
+def _brief(error: BaseException) -> str:
+    # errors from Rust carry a stack trace below their first line
+    lines = str(error).strip().splitlines()
+    return lines[0][:300] if lines else type(error).__name__

@@ -1,0 +1,201 @@
+"""Look at tables and releases without changing them: SQL over all of them, and rows made safe to print.
+
+Texts in the tables were written by strangers. What could move a cursor, hide or reorder text, or pass for
+markup is printed as its escape, never sent to the terminal.
+"""
+
+from __future__ import annotations
+
+import json
+import unicodedata
+from collections.abc import Iterable, Sequence
+from datetime import date, datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+import pyarrow.dataset as ds
+from rich.table import Table as RichTable
+from rich.text import Text
+
+from data_catalog.catalog import Catalog
+from data_catalog.errors import CatalogError
+from data_catalog.releases import list_releases
+from data_catalog.schemas import SPLITS, TABLES
+
+CELL_CHARACTERS = 80
+"""Longest text that a printed cell shows."""
+
+_SETTINGS = {
+    # nothing is fetched: what DuckDB carries in its wheel is what there is
+    "autoinstall_known_extensions": "false",
+    "autoload_known_extensions": "false",
+    # a misspelt table must not find a variable of this program
+    "python_enable_replacements": "false",
+}
+_PICTURES = {b"\xff\xd8\xff": "jpeg", b"\x89PNG": "png", b"RIFF": "webp", b"GIF8": "gif"}
+
+
+def connect(catalog: Catalog, *, with_releases: bool = True) -> duckdb.DuckDBPyConnection:
+    """Open DuckDB with a view for every table that exists, for all `releases`, and for the newest `release`.
+
+    The views are of the versions that were newest when the connection was made.
+    """
+    connection = duckdb.connect(":memory:", config=_SETTINGS)
+    connection.execute("SET TimeZone = 'UTC'")
+    for name in TABLES:
+        snapshot = catalog.snapshot(name)
+        if snapshot.exists:
+            connection.register(name, snapshot.dataset)
+    if with_releases and catalog.is_local:
+        _add_releases(connection, catalog.releases_dir)
+    return connection
+
+
+def run_sql(catalog: Catalog, query: str) -> pa.Table:
+    """Run one query over the tables and releases.
+
+    Raises:
+        CatalogError: with DuckDB's own message and the names that can be asked for.
+    """
+    with connect(catalog, with_releases="release" in query.lower()) as connection:
+        try:
+            found = connection.sql(query)
+            return found.to_arrow_table() if found is not None else pa.table({})
+        except (duckdb.Error, pa.ArrowException, OSError) as error:
+            raise CatalogError(f"{str(error).strip()}\nTo ask for: {_names(catalog)}") from error
+
+
+def show_rows(
+    catalog: Catalog,
+    table: str,
+    *,
+    columns: Sequence[str] | None = None,
+    where: str | None = None,
+    limit: int | None = 20,
+) -> pa.Table:
+    """Read the first rows of one table that a condition in SQL keeps."""
+    if table not in TABLES:
+        raise CatalogError(f"there is no table {table!r}; to ask for: {_names(catalog)}")
+    schema = TABLES[table].schema
+    unknown = [name for name in columns or () if name not in schema.names]
+    if unknown:
+        raise CatalogError(f"{table} has no column {unknown[0]!r}; it has {', '.join(schema.names)}")
+    if not catalog.snapshot(table).exists:
+        return schema.empty_table().select(list(columns or schema.names))
+    names = ", ".join(f'"{name}"' for name in columns or schema.names)
+    condition = f" WHERE {where}" if where else ""
+    bound = f" LIMIT {limit:d}" if limit is not None else ""
+    return run_sql(catalog, f'SELECT {names} FROM "{table}"{condition}{bound}')  # noqa: S608 - the owner's own
+
+
+def render(rows: pa.Table, *, title: str | None = None, cell_characters: int = CELL_CHARACTERS) -> RichTable:
+    """A table for the terminal, every cell of it safe to print."""
+    return render_rows(
+        rows.column_names, zip(*(c.to_pylist() for c in rows.columns), strict=True), title, cell_characters
+    )
+
+
+def render_rows(
+    names: Sequence[str],
+    rows: Iterable[Sequence[Any]],
+    title: str | None = None,
+    cell_characters: int = CELL_CHARACTERS,
+) -> RichTable:
+    """The same for rows that are at hand as values."""
+    table = RichTable(title=Text(title) if title else None)
+    for name in names:
+        table.add_column(Text(printable(name)))
+    for row in rows:
+        table.add_row(*(Text(shown(value, cell_characters)) for value in row))
+    return table
+
+
+def shown(value: Any, characters: int = CELL_CHARACTERS) -> str:
+    """One value as a short, printable text; pictures as their kind and size."""
+    if value is None:
+        return ""
+    if isinstance(value, bytes):
+        return _bytes_shown(value)
+    if isinstance(value, dict) and isinstance(value.get("bytes"), bytes):
+        return _bytes_shown(value["bytes"])
+    if isinstance(value, dict | list):
+        value = json.dumps(plain(value), ensure_ascii=False)
+    if isinstance(value, float):
+        value = f"{value:.6g}"
+    if isinstance(value, datetime):
+        value = value.isoformat(sep=" ", timespec="seconds")
+    # cut before escaping too: a text of a megabyte is not worth escaping for eighty characters
+    text = printable(str(value)[: characters + 1])
+    return text if len(text) <= characters else text[: characters - 1] + "…"
+
+
+def printable(text: str) -> str:
+    """The text with control, format and separator characters written as escapes."""
+    return "".join(c if c == " " or unicodedata.category(c)[0] not in "CZ" else _escape(c) for c in text)
+
+
+def json_lines(rows: pa.Table) -> Iterable[str]:
+    """One JSON object per row, in ASCII; pictures as their kind and size."""
+    for batch in rows.to_batches(max_chunksize=1000):
+        for row in batch.to_pylist():
+            yield json.dumps(plain(row))
+
+
+def plain(value: Any) -> Any:
+    """A value in the types that JSON has."""
+    if isinstance(value, dict):
+        return {str(name): plain(inner) for name, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(inner) for inner in value]
+    if isinstance(value, bytes):
+        return _bytes_shown(value)
+    if isinstance(value, date):
+        return value.isoformat()
+    if isinstance(value, Decimal):
+        return int(value) if value == value.to_integral_value() else float(value)
+    if isinstance(value, float) and value - value != 0:
+        # JSON has no infinity and no NaN
+        return None
+    return value if isinstance(value, str | int | float | bool | None) else str(value)
+
+
+def _escape(character: str) -> str:
+    return character.encode("unicode_escape").decode("ascii")
+
+
+def _bytes_shown(data: bytes) -> str:
+    kind = next((kind for magic, kind in _PICTURES.items() if data.startswith(magic)), "bytes")
+    size = f"{len(data) / 1000:.0f} kB" if len(data) >= 1000 else f"{len(data)} B"
+    return f"<{size} {kind}>"
+
+
+def _names(catalog: Catalog) -> str:
+    names = [info.name for info in catalog.tables()]
+    released = catalog.is_local and bool(list_releases(catalog.releases_dir))
+    return ", ".join([*names, *(["releases", "release"] if released else [])]) or "nothing yet; run `ytb-ads build`"
+
+
+def _add_releases(connection: duckdb.DuckDBPyConnection, releases_dir: Path) -> None:
+    parts: list[str] = []
+    newest = ""
+    for release in list_releases(releases_dir):
+        for split in SPLITS:
+            files = sorted(map(str, (release / "data").glob(f"{split}-*.parquet")))
+            if not files:
+                continue
+            view = f"_release_{len(parts)}"
+            try:
+                connection.register(view, ds.dataset(files, format="parquet"))
+            except (pa.ArrowException, OSError) as error:
+                raise CatalogError(
+                    f"{release}: cannot be read ({error}); see `ytb-ads catalog verify {release.name}`"
+                ) from error
+            parts.append(f"SELECT '{release.name}' AS version, '{split}' AS split, * FROM {view}")  # noqa: S608
+            newest = release.name
+    if parts:
+        union = " UNION ALL BY NAME ".join(parts)
+        connection.execute(f"CREATE TEMP VIEW releases AS {union}")
+        connection.execute(f"CREATE TEMP VIEW release AS FROM releases WHERE version = '{newest}'")

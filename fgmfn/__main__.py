@@ -1,0 +1,7 @@
+"""`python -m fgmfn`, which torchrun and accelerate launch can start."""
+
+from __future__ import annotations
+
+from fgmfn.cli import main
+
+main()

@@ -1,0 +1,34 @@
+"""ResNet alone: what the picture decides without the words."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from fgmfn.configuration import FgmfnConfig
+from fgmfn.modeling import SentimentHead, SentimentModel, SentimentOutput
+
+
+class ImageOnlyForSentiment(SentimentModel):
+    """The deepest feature level, averaged over its grid, then FGMFN's own head."""
+
+    modalities = ("image",)
+    main_input_name = "pixel_values"
+
+    def __init__(self, config: FgmfnConfig) -> None:
+        super().__init__(config)
+        self.add_encoders()
+        self.head = SentimentHead(config, self.image_encoder.channels[-1])
+        self.post_init()
+
+    def forward(
+        self,
+        pixel_values: Tensor,
+        input_ids: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        token_type_ids: Tensor | None = None,
+        groups: Tensor | None = None,
+        labels: Tensor | None = None,
+    ) -> SentimentOutput:
+        """Take FGMFN's batch and leave the words unread: pictures [B, 3, H, W] -> logits [B, C]."""
+        deepest = self.image_encoder(pixel_values)[-1]
+        return self.task_output(self.head(deepest.mean(dim=(2, 3))), labels)

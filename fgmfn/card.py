@@ -1,0 +1,83 @@
+"""The model card: what was trained on what, how well, and how to use it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+
+def model_card(record: Mapping[str, Any], title: str) -> str:
+    """Write the README.md of a trained model from its metrics record."""
+    return "\n".join(
+        [
+            "---",
+            "library_name: transformers",
+            "tags: [sentiment-analysis, advertising, multimodal, fgmfn]",
+            "---",
+            f"# {title} on release {record['release']}",
+            "",
+            *_synthetic(record),
+            _summary(record),
+            "",
+            "| split | rows | accuracy | macro-F1 |",
+            "|---|---:|---:|---:|",
+            *(_score_line(split, record[key]) for split, key in (("validation", "dev"), ("test", "test"))),
+            "",
+            *(f"- {note}" for note in record["notes"]),
+            "",
+            *_confusion(record),
+            f"The weights are those of {_chosen(record)}; the test split was read once.",
+            f"Rows: `{record['row_set_hash']}`. Every setting is in `metrics.json`.",
+            "",
+            "```python",
+            "from pathlib import Path",
+            "",
+            "from fgmfn import load_checkpoint, predict, read_image",
+            "",
+            'checkpoint = load_checkpoint(Path("."))',
+            'predict(checkpoint, [read_image(Path("frame.jpg"))], ["Golden hour, half the price"])',
+            "```",
+            "",
+        ]
+    )
+
+
+def _summary(record: Mapping[str, Any]) -> str:
+    total, trainable = (record["parameters"][key] / 1e6 for key in ("total", "trainable"))
+    return (
+        f"Sentiment of image-text advertisements: {', '.join(record['class_names'])}. {total:.1f} M parameters, "
+        f"{trainable:.1f} M of them trained, seed {record['seed']}, {record['seconds']:.0f} s."
+    )
+
+
+def _synthetic(record: Mapping[str, Any]) -> list[str]:
+    if not record["synthetic"]:
+        return []
+    return ["> **Synthetic data.** This model has seen rendered samples only. Do not use it for anything real.", ""]
+
+
+def _chosen(record: Mapping[str, Any]) -> str:
+    return "the last epoch" if record["dev"] is None else "the epoch with the best macro-F1 on the validation split"
+
+
+def _score_line(split: str, metrics: Mapping[str, Any] | None) -> str:
+    if metrics is None:
+        return f"| {split} | 0 | - | - |"
+    return f"| {split} | {metrics['rows']} | {metrics['accuracy']:.4f} | {metrics['macro_f1']:.4f} |"
+
+
+def _confusion(record: Mapping[str, Any]) -> list[str]:
+    if record["test"] is None:
+        return []
+    names = record["class_names"]
+    return [
+        "Test rows by true class (down) and predicted class (across):",
+        "",
+        f"| | {' | '.join(names)} |",
+        f"|---|{'---:|' * len(names)}",
+        *(
+            f"| {name} | {' | '.join(map(str, counts))} |"
+            for name, counts in zip(names, record["test"]["confusion"], strict=True)
+        ),
+        "",
+    ]

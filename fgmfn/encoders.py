@@ -1,0 +1,132 @@
+"""The two encoders: a timm CNN with five feature levels and a transformers text encoder, by name or path."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import timm
+import torch
+from torch import Tensor, nn
+from transformers import AutoConfig, AutoModel
+
+from fgmfn.configuration import STRIDE, FgmfnConfig
+from fgmfn.errors import ConfigError, WeightsError
+
+LEVELS = 5
+
+
+class ImageEncoder(nn.Module):
+    """A timm backbone that returns its five feature levels F1..F5 (eqs. 1 and 3).
+
+    For ResNet-18 on [B, 3, 224, 224]: 64 x 112 x 112, 64 x 56 x 56, 128 x 28 x 28, 256 x 14 x 14, 512 x 7 x 7.
+    """
+
+    def __init__(self, config: FgmfnConfig) -> None:
+        super().__init__()
+        self.backbone = _create_backbone(config, pretrained=False)
+        self.channels: list[int] = self.backbone.feature_info.channels()
+        self._keep_own_initialisation()
+
+    def forward(self, pixel_values: Tensor) -> list[Tensor]:
+        """Return F1..F5 of [B, 3, H, W]."""
+        return self.backbone(pixel_values)
+
+    def load_pretrained(self, config: FgmfnConfig) -> None:
+        """Replace the weights by timm's pretrained ones, or by those of `config.backbone_weights`.
+
+        Raises:
+            WeightsError: The weights cannot be fetched or read.
+        """
+        self.backbone = _create_backbone(config, pretrained=True)
+        self._keep_own_initialisation()
+
+    def _keep_own_initialisation(self) -> None:
+        # transformers would draw every convolution anew; timm has already drawn it as its architecture wants.
+        for module in self.backbone.modules():
+            module._is_hf_initialized = True
+
+
+def _create_backbone(config: FgmfnConfig, *, pretrained: bool) -> Any:
+    if not timm.is_model(config.backbone):
+        raise ConfigError(
+            f"model setting backbone = {config.backbone!r}: timm {timm.__version__} has no such model; "
+            f"near it: {', '.join(timm.list_models(config.backbone[:6] + '*')[:5]) or 'none'}"
+        )
+    overlay = {"file": config.backbone_weights} if config.backbone_weights else None
+    if pretrained and overlay and not Path(overlay["file"]).is_file():
+        raise WeightsError(f"backbone_weights = {overlay['file']!r}: there is no such file")
+    try:
+        backbone = timm.create_model(
+            config.backbone, pretrained=pretrained, features_only=True, pretrained_cfg_overlay=overlay
+        )
+    except Exception as error:
+        # Without a download only the architecture can be at fault; with one, hub, network, disk and file each
+        # raise errors of their own kinds.
+        if pretrained:
+            raise WeightsError.unavailable(f"the weights of the backbone {config.backbone!r}", error) from error
+        raise ConfigError(
+            f"model setting backbone = {config.backbone!r} cannot return its feature levels: {error}"
+        ) from error
+    reductions = backbone.feature_info.reduction()
+    if len(reductions) != LEVELS or reductions[-1] != STRIDE:
+        raise ConfigError(
+            f"model setting backbone = {config.backbone!r} has feature levels at strides {reductions}; "
+            f"FGMFN needs {LEVELS} of them, the last at stride {STRIDE} (2, 4, 8, 16, 32), as ResNets have"
+        )
+    return backbone
+
+
+def build_text_encoder(config: FgmfnConfig) -> nn.Module:
+    """Make the text encoder of `config.text_config` with random weights; nothing is downloaded."""
+    return _without_pooler(AutoModel.from_config(AutoConfig.for_model(**config.text_config)), config)
+
+
+def load_text_encoder(config: FgmfnConfig) -> nn.Module:
+    """Load `config.text_encoder` with its pretrained weights.
+
+    Raises:
+        WeightsError: The weights cannot be fetched or read.
+    """
+    try:
+        return _without_pooler(AutoModel.from_pretrained(config.text_encoder), config)
+    except (OSError, ValueError) as error:
+        raise WeightsError.unavailable(f"the weights of the text encoder {config.text_encoder!r}", error) from error
+
+
+def pretrained_text_config(name: str) -> dict[str, Any]:
+    """Return the configuration that belongs to a pretrained text encoder.
+
+    Raises:
+        WeightsError: It cannot be fetched or read.
+    """
+    try:
+        found = AutoConfig.from_pretrained(name).to_dict()
+    except (OSError, ValueError) as error:
+        raise WeightsError.unavailable(f"the configuration of the text encoder {name!r}", error) from error
+    # DistilBERT and a few others name their width otherwise.
+    return found | {"hidden_size": found.get("hidden_size", found.get("dim"))}
+
+
+def _without_pooler(encoder: Any, config: FgmfnConfig) -> nn.Module:
+    """Drop the layer behind the first token: FGMFN reads the token states, and BERT's pooler would never train."""
+    if getattr(encoder, "pooler", None) is not None:
+        encoder.pooler = None
+    width = encoder.get_input_embeddings().embedding_dim
+    if width != config.hidden_size:
+        raise ConfigError(
+            f"model setting hidden_size = {config.hidden_size}; expected {width}, the width of the text encoder"
+        )
+    return encoder
+
+
+def parameter_counts(model: nn.Module) -> tuple[int, int]:
+    """Return a model's parameters: in total, and those that train."""
+    sizes = [(parameter.numel(), parameter.requires_grad) for parameter in model.parameters()]
+    return sum(size for size, _ in sizes), sum(size for size, trains in sizes if trains)
+
+
+def on_meta_device(model_class: type[nn.Module], config: FgmfnConfig) -> nn.Module:
+    """Build a model without memory for its weights: enough to count them."""
+    with torch.device("meta"):
+        return model_class(config)

@@ -1,0 +1,36 @@
+"""What the model, its training and its commands refuse, each with the place and the remedy."""
+
+from __future__ import annotations
+
+
+class FgmfnError(Exception):
+    """Base of every error this package raises on purpose; a command prints it and ends with 1."""
+
+
+class ConfigError(FgmfnError, ValueError):
+    """A setting of the model or of a run is unknown, of the wrong type or out of its range."""
+
+
+class ReleaseDataError(FgmfnError):
+    """A release folder cannot be trained on: a file, a row or a picture in it is not what it must be."""
+
+
+class WeightsError(FgmfnError):
+    """Pretrained weights or a checkpoint cannot be had or do not fit."""
+
+    @classmethod
+    def unavailable(cls, what: str, error: BaseException) -> WeightsError:
+        """Say which weights cannot be had, why, and what can be done."""
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        return cls(
+            f"cannot get {what}: {reason} Connect to the network once, give a local path in the configuration "
+            f"(text_encoder, backbone_weights), or train without pretrained weights (--from-scratch)."
+        )
+
+
+class InputError(FgmfnError):
+    """A picture or a text that a prediction was asked for cannot be read."""
+
+
+class RunInProgressError(FgmfnError):
+    """Another process is training into the same folder."""

@@ -1,0 +1,99 @@
+"""Fusion: text tokens and visual tokens look at each other, layer by layer (section III-C, eqs. 5 and 6)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from fgmfn.configuration import FgmfnConfig
+
+
+class CrossAttentionFusion(nn.Module):
+    """A stack of bidirectional cross-attention layers, as in LXMERT (Tan and Bansal, 2019)."""
+
+    def __init__(self, config: FgmfnConfig) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(CrossAttentionLayer(config) for _ in range(config.cross_attention_layers))
+
+    def forward(self, text: Tensor, image: Tensor, text_mask: Tensor) -> tuple[Tensor, Tensor]:
+        """Fuse both modalities.
+
+        Args:
+            text: token states, [B, n, d].
+            image: global token and region tokens, [B, m, d].
+            text_mask: True where a token is real, [B, n].
+
+        Returns:
+            Fused text [B, n, d] and image [B, m, d].
+        """
+        for layer in self.layers:
+            text, image = layer(text, image, text_mask)
+        return text, image
+
+
+class CrossAttentionLayer(nn.Module):
+    """One exchange: each modality queries the other's tokens of the layer before (eq. 6)."""
+
+    def __init__(self, config: FgmfnConfig) -> None:
+        super().__init__()
+        self.text_from_image = AttendTo(config)
+        self.image_from_text = self.text_from_image if config.cross_attention_tie_directions else AttendTo(config)
+
+    def forward(self, text: Tensor, image: Tensor, text_mask: Tensor) -> tuple[Tensor, Tensor]:
+        """Return text [B, n, d] and image [B, m, d] after one exchange; neither sees the other's new state."""
+        return self.text_from_image(text, image, None), self.image_from_text(image, text, text_mask)
+
+
+class AttendTo(nn.Module):
+    """Multi-head attention over another modality, with residual and LayerNorm (eq. 5)."""
+
+    def __init__(self, config: FgmfnConfig) -> None:
+        super().__init__()
+        d, dropout = config.hidden_size, config.cross_attention_dropout
+        self.attention = nn.MultiheadAttention(d, config.heads, dropout=dropout, batch_first=True)
+        self.dropout = nn.Dropout(dropout)
+        self.norm = nn.LayerNorm(d)
+        self.feed_forward = FeedForward(d, dropout) if config.cross_attention_feed_forward else nn.Identity()
+
+    def forward(self, query: Tensor, context: Tensor, context_mask: Tensor | None) -> Tensor:
+        """Let [B, q, d] read [B, k, d]; positions where context_mask is False are never read."""
+        ignored = None if context_mask is None else ~context_mask
+        read, _ = self.attention(query, context, context, key_padding_mask=ignored, need_weights=False)
+        return self.feed_forward(self.norm(query + self.dropout(read)))
+
+
+class FeedForward(nn.Module):
+    """Two linear layers around a GELU, with residual and LayerNorm."""
+
+    def __init__(self, d: int, dropout: float) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(nn.Linear(d, 4 * d), nn.GELU(), nn.Linear(4 * d, d), nn.Dropout(dropout))
+        self.norm = nn.LayerNorm(d)
+
+    def forward(self, states: Tensor) -> Tensor:
+        """[B, t, d] -> [B, t, d]."""
+        return self.norm(states + self.layers(states))
+
+
+class JointTransformer(nn.Module):
+    """The ablation w/o CA: a plain Transformer encoder over [text ; image]."""
+
+    def __init__(self, config: FgmfnConfig) -> None:
+        super().__init__()
+        layer = nn.TransformerEncoderLayer(
+            config.hidden_size,
+            config.heads,
+            dim_feedforward=4 * config.hidden_size,
+            dropout=config.cross_attention_dropout,
+            activation="gelu",
+            batch_first=True,
+        )
+        # Nested tensors would cut the padding off, and with it the image tokens' places.
+        self.encoder = nn.TransformerEncoder(layer, config.transformer_layers, enable_nested_tensor=False)
+
+    def forward(self, text: Tensor, image: Tensor, text_mask: Tensor) -> tuple[Tensor, Tensor]:
+        """Same contract as `CrossAttentionFusion.forward`."""
+        image_mask = torch.ones(image.shape[:2], dtype=torch.bool, device=image.device)
+        ignored = ~torch.cat([text_mask, image_mask], dim=1)
+        joint = self.encoder(torch.cat([text, image], dim=1), src_key_padding_mask=ignored)
+        return joint[:, : text.shape[1]], joint[:, text.shape[1] :]

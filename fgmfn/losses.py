@@ -1,0 +1,113 @@
+"""The two losses beside cross-entropy: image-text contrast (eq. 9) and CRF mutual information (eqs. 10, 11)."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from fgmfn.configuration import FgmfnConfig
+
+
+class ImageTextContrast(nn.Module):
+    """Draws an ad's picture and words together and pushes other ads' apart (eq. 9).
+
+    Three departures from the printed formula. Its numerator is the diagonal, not the whole product. The
+    logits are divided by the temperature T itself: dividing by exp(0.1) = 1.105 hardly sharpens. And rows
+    that share the picture, the text or the ad are positives of each other, because five frames per ad make
+    false negatives certain otherwise.
+    """
+
+    def __init__(self, config: FgmfnConfig) -> None:
+        super().__init__()
+        self.text_projection = nn.Linear(config.hidden_size, config.itc_projection)
+        self.image_projection = nn.Linear(config.hidden_size, config.itc_projection)
+        self.log_temperature = nn.Parameter(torch.tensor(math.log(config.itc_temperature)))
+        self.log_bounds = (math.log(config.itc_temperature_min), math.log(config.itc_temperature_max))
+
+    def forward(self, text: Tensor, image: Tensor, groups: Tensor | None) -> Tensor:
+        """Return the mean of both directions' cross-entropies.
+
+        Args:
+            text: unimodal sentence vectors, [B, d].
+            image: unimodal picture vectors, [B, d].
+            groups: identities of each row's text, ad and picture, [B, 3]; None means no row shares any.
+        """
+        if self.training:
+            # The parameter itself is kept in bounds: clamping only its use would leave it without gradient.
+            with torch.no_grad():
+                self.log_temperature.clamp_(*self.log_bounds)
+        text = F.normalize(self.text_projection(text).float(), dim=-1)
+        image = F.normalize(self.image_projection(image).float(), dim=-1)
+        logits = text @ image.T / self.log_temperature.float().exp()
+        return contrastive_loss(logits, shared_rows(groups, len(text), text.device))
+
+
+def shared_rows(groups: Tensor | None, rows: int, device: torch.device) -> Tensor:
+    """[B, B], True where two rows share at least one identity; every row shares its own."""
+    own = torch.eye(rows, dtype=torch.bool, device=device)
+    if groups is None:
+        return own
+    return own | (groups[:, None, :] == groups[None, :, :]).any(dim=-1)
+
+
+def contrastive_loss(logits: Tensor, positives: Tensor) -> Tensor:
+    """Cross-entropy of [B, B] similarities against the uniform distribution over positives, both ways."""
+    targets = positives.float()
+    text_to_image = F.cross_entropy(logits, targets / targets.sum(dim=1, keepdim=True))
+    image_to_text = F.cross_entropy(logits.T, targets.T / targets.T.sum(dim=1, keepdim=True))
+    return (text_to_image + image_to_text) / 2
+
+
+class MutualInformation(nn.Module):
+    """Makes the label's distribution given the text and given the picture agree (eqs. 10, 11).
+
+    A linear-chain CRF over the single label of a sample has two transitions, start -> y and y -> stop, so
+    eq. 10 is s(y) = M[start, y] + P_y + M[y, stop] with a softmax over the classes. M is shared by both
+    views; each has an emission layer P of its own. Eq. 11's second line lacks its minus sign: minimised as
+    printed it has no lower bound.
+    """
+
+    def __init__(self, config: FgmfnConfig) -> None:
+        super().__init__()
+        self.text_emission = nn.Linear(config.hidden_size, config.num_labels)
+        self.image_emission = nn.Linear(config.hidden_size, config.num_labels)
+        # The only entries of M that a sequence of one label visits.
+        self.start = nn.Parameter(0.02 * torch.randn(config.num_labels))
+        self.stop = nn.Parameter(0.02 * torch.randn(config.num_labels))
+        self.direction = config.mi_direction
+        self.likelihood_weight = config.mi_lambda
+
+    def forward(self, text: Tensor, image: Tensor, labels: Tensor) -> Tensor:
+        """Return KL + lambda (NLL_text + NLL_image) for unimodal vectors [B, d] and labels [B]."""
+        text_view = self.log_probabilities(self.text_emission(text))
+        image_view = self.log_probabilities(self.image_emission(image))
+        loss = divergence(text_view, image_view, self.direction)
+        if self.likelihood_weight:
+            likelihood = F.nll_loss(text_view, labels) + F.nll_loss(image_view, labels)
+            loss = loss + self.likelihood_weight * likelihood
+        return loss
+
+    def log_probabilities(self, emission: Tensor) -> Tensor:
+        """Eq. 10 for one label: log p(y | view), [B, C]."""
+        return F.log_softmax((self.start + emission + self.stop).float(), dim=-1)
+
+
+def divergence(text: Tensor, image: Tensor, direction: str) -> Tensor:
+    """Mean over the batch of the KL divergence between two views' log-probabilities [B, C] (eq. 11).
+
+    `paper` is KL(text || image); `reverse` is KL(image || text) with the image as a detached teacher;
+    `symmetric` is the mean of both divergences, neither detached.
+    """
+    if direction == "reverse":
+        return _kl(image.detach(), text)
+    if direction == "symmetric":
+        return (_kl(text, image) + _kl(image, text)) / 2
+    return _kl(text, image)
+
+
+def _kl(p: Tensor, q: Tensor) -> Tensor:
+    """KL(p || q) of log-probabilities, mean over the batch."""
+    return F.kl_div(q, p, reduction="batchmean", log_target=True)

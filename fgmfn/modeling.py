@@ -1,0 +1,160 @@
+"""FGMFN from picture and words to a sentiment: encoders, multiscale tokens, fusion, head and the three losses.
+
+`SentimentModel` is what every model of the comparison shares; `FgmfnForSentiment` is the paper's network.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from transformers import AutoConfig, PreTrainedModel
+from transformers.utils import ModelOutput
+
+from fgmfn.configuration import FgmfnConfig
+from fgmfn.encoders import ImageEncoder, build_text_encoder, load_text_encoder
+from fgmfn.fusion import CrossAttentionFusion, JointTransformer
+from fgmfn.losses import ImageTextContrast, MutualInformation
+from fgmfn.multiscale import DeepestGrid, MultiscaleFeatures
+
+
+@dataclass
+class SentimentOutput(ModelOutput):
+    """What a model of the comparison returns; a loss it does not have, or cannot know without labels, is None."""
+
+    loss: Tensor | None = None
+    logits: Tensor | None = None
+    """[B, C]"""
+    task_loss: Tensor | None = None
+    itc_loss: Tensor | None = None
+    mi_loss: Tensor | None = None
+
+
+class SentimentModel(PreTrainedModel):
+    """A classifier of image-text advertisements: the same batch in, logits out, whatever it looks at.
+
+    Constructing one downloads nothing. `load_pretrained_encoders` fetches the encoders' weights before a first
+    training; `from_pretrained` reads a trained model from its own folder alone.
+    """
+
+    config_class = FgmfnConfig
+    config: FgmfnConfig
+    base_model_prefix = ""
+    main_input_name = "input_ids"
+    modalities: ClassVar[tuple[str, ...]] = ()
+    """Which of `text` and `image` the model looks at."""
+
+    def add_encoders(self) -> None:
+        """Build the encoders of this model's modalities with random weights."""
+        if "image" in self.modalities:
+            self.image_encoder = ImageEncoder(self.config)
+        if "text" in self.modalities:
+            self.text_encoder = build_text_encoder(self.config)
+
+    def load_pretrained_encoders(self) -> None:
+        """Give the encoders their pretrained weights.
+
+        Raises:
+            WeightsError: The weights cannot be fetched or read.
+        """
+        if "text" in self.modalities:
+            self.text_encoder = load_text_encoder(self.config)
+        if "image" in self.modalities:
+            self.image_encoder.load_pretrained(self.config)
+
+    def encode_text(self, input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor | None) -> Tensor:
+        """Eq. 2: token ids [B, n] -> token states [B, n, d]; the first one stands for the sentence."""
+        types = {} if token_type_ids is None else {"token_type_ids": token_type_ids}
+        return self.text_encoder(input_ids=input_ids, attention_mask=attention_mask, **types).last_hidden_state
+
+    def task_output(self, logits: Tensor, labels: Tensor | None) -> SentimentOutput:
+        """Eq. 8: the output of a model whose only loss is cross-entropy."""
+        if labels is None:
+            return SentimentOutput(logits=logits)
+        loss = F.cross_entropy(logits.float(), labels)
+        return SentimentOutput(loss=loss, logits=logits, task_loss=loss)
+
+
+class SentimentHead(nn.Module):
+    """Eq. 7: features [B, in_features] -> logits [B, C]."""
+
+    def __init__(self, config: FgmfnConfig, in_features: int) -> None:
+        super().__init__()
+        d = config.hidden_size
+        if config.head == "paper":
+            layers = [nn.Dropout(config.dropout), nn.Linear(in_features, config.num_labels), nn.Tanh()]
+        else:
+            layers = [
+                nn.Linear(in_features, d),
+                nn.Tanh(),
+                nn.Dropout(config.dropout),
+                nn.Linear(d, config.num_labels),
+            ]
+        self.layers = nn.Sequential(*layers)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Return logits; with `head = "paper"` they lie within [-1, 1]."""
+        return self.layers(features)
+
+
+class FgmfnForSentiment(SentimentModel):
+    """Fine-Grained Multiscale Cross-Modal Feature Network (section III)."""
+
+    modalities = ("text", "image")
+
+    def __init__(self, config: FgmfnConfig) -> None:
+        super().__init__(config)
+        self.add_encoders()
+        visual = MultiscaleFeatures if config.msvf_enabled else DeepestGrid
+        self.visual_tokens = visual(config, self.image_encoder.channels)
+        self.fusion = CrossAttentionFusion(config) if config.cross_attention_enabled else JointTransformer(config)
+        self.head = SentimentHead(config, 2 * config.hidden_size)
+        self.contrast = ImageTextContrast(config) if config.itc_alpha else None
+        self.mutual_information = MutualInformation(config) if config.mi_beta else None
+        self.post_init()
+
+    def forward(
+        self,
+        pixel_values: Tensor,
+        input_ids: Tensor,
+        attention_mask: Tensor,
+        token_type_ids: Tensor | None = None,
+        groups: Tensor | None = None,
+        labels: Tensor | None = None,
+    ) -> SentimentOutput:
+        """Classify a batch.
+
+        Args:
+            pixel_values: normalised pictures, [B, 3, H, W].
+            input_ids: word pieces, [B, n].
+            attention_mask: 1 where a word piece is real, [B, n].
+            token_type_ids: segment of each word piece, [B, n], for encoders that tell segments apart.
+            groups: identities of each row's text, ad and picture, [B, 3]; rows that share one are positives
+                of each other in the contrastive loss.
+            labels: class of each row, [B]; without them only the logits are computed.
+
+        Returns:
+            Logits [B, C] and, with labels, eq. 12's loss and its three parts.
+        """
+        text = self.encode_text(input_ids, attention_mask, token_type_ids)
+        image = self.visual_tokens(self.image_encoder(pixel_values))
+        fused_text, fused_image = self.fusion(text, image, attention_mask.bool())
+        logits = self.head(torch.cat([fused_image[:, 0], fused_text[:, 0]], dim=-1))
+        if labels is None:
+            return SentimentOutput(logits=logits)
+        sentence, picture = text[:, 0], image[:, 0]
+        task = loss = F.cross_entropy(logits.float(), labels)
+        contrast = information = None
+        if self.contrast is not None:
+            contrast = self.contrast(sentence, picture, groups)
+            loss = loss + self.config.itc_alpha * contrast  # eq. 12
+        if self.mutual_information is not None:
+            information = self.mutual_information(sentence, picture, labels)
+            loss = loss + self.config.mi_beta * information
+        return SentimentOutput(loss=loss, logits=logits, task_loss=task, itc_loss=contrast, mi_loss=information)
+
+
+AutoConfig.register(FgmfnConfig.model_type, FgmfnConfig, exist_ok=True)

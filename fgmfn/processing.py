@@ -1,0 +1,121 @@
+"""From a picture and its words to a model's inputs: `FgmfnProcessor`, saved and loaded beside the weights."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import timm
+from PIL import Image
+from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, trainers
+from transformers import AutoProcessor, AutoTokenizer, BatchFeature, BertTokenizer, CLIPImageProcessor, ProcessorMixin
+
+from fgmfn.configuration import FgmfnConfig
+from fgmfn.errors import WeightsError
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
+
+
+class FgmfnProcessor(ProcessorMixin):
+    """A tokenizer for the words and a resize, centre crop and normalisation for the picture.
+
+    Args:
+        image_processor: resizes the shorter side, crops the centre square, normalises.
+        tokenizer: the text encoder's.
+        max_tokens: word pieces per text; what is beyond is cut off.
+    """
+
+    def __init__(
+        self, image_processor: Any = None, tokenizer: Any = None, max_tokens: int = 128, **kwargs: Any
+    ) -> None:
+        super().__init__(image_processor, tokenizer, **kwargs)
+        self.max_tokens = max_tokens
+
+    def __call__(self, images: Sequence[Image.Image] | None = None, text: Sequence[str] | None = None) -> BatchFeature:
+        """Return `pixel_values` [B, 3, H, W] and `input_ids`, `attention_mask` [B, n] of what is given."""
+        batch: dict[str, Any] = {}
+        if images is not None:
+            batch |= self.image_processor(list(images), return_tensors="pt")
+        if text is not None:
+            batch |= self.tokenizer.pad(self.tokenize(text), return_tensors="pt")
+        return BatchFeature(batch)
+
+    def tokenize(self, text: Sequence[str]) -> dict[str, list[list[int]]]:
+        """Return the word pieces of each text, cut to `max_tokens` and not yet padded."""
+        return dict(self.tokenizer(list(text), truncation=True, max_length=self.max_tokens))
+
+    @property
+    def image_size(self) -> int:
+        """Side of the square picture that comes out, in pixels."""
+        return int(self.image_processor.crop_size["height"])
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """Random crops (and mirrors) of training pictures, the same for the same seed, epoch and row."""
+
+    image_size: int
+    min_crop: float
+    mirror: bool
+    seed: int
+
+    def __call__(self, image: Image.Image, *, epoch: int, row: int) -> Image.Image:
+        """Return a random part of the picture, stretched to the model's square."""
+        rng = np.random.default_rng((self.seed, epoch, row))
+        # A wide frame loses its sides to the square as it would in evaluation, but not always the same ones.
+        side = min(image.size)
+        crop = side * float(np.sqrt(rng.uniform(self.min_crop, 1.0)))
+        left, top = (float(rng.uniform(0, length - crop)) for length in image.size)
+        square = image.resize(
+            (self.image_size, self.image_size), Image.Resampling.BICUBIC, box=(left, top, left + crop, top + crop)
+        )
+        if self.mirror and rng.random() < 0.5:
+            return square.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+        return square
+
+
+def image_processor(config: FgmfnConfig) -> CLIPImageProcessor:
+    """Resize, centre crop (224 of 256 pixels, or in that proportion) and the backbone's own normalisation."""
+    card = timm.get_pretrained_cfg(config.backbone)
+    return CLIPImageProcessor(
+        size={"shortest_edge": round(config.image_size * 256 / 224)},
+        crop_size={"height": config.image_size, "width": config.image_size},
+        image_mean=list(card.mean if card else IMAGENET_MEAN),
+        image_std=list(card.std if card else IMAGENET_STD),
+    )
+
+
+def pretrained_tokenizer(name: str) -> Any:
+    """Load the tokenizer that belongs to a pretrained text encoder.
+
+    Raises:
+        WeightsError: It cannot be fetched or read.
+    """
+    try:
+        return AutoTokenizer.from_pretrained(name)
+    except (OSError, ValueError) as error:
+        raise WeightsError.unavailable(f"the tokenizer of the text encoder {name!r}", error) from error
+
+
+def train_tokenizer(texts: Sequence[str], vocabulary: int) -> BertTokenizer:
+    """Learn a lower-casing WordPiece vocabulary; the same texts give the same one on every machine."""
+    normalizer = normalizers.BertNormalizer(lowercase=True)
+    alphabet = sorted({sign for text in texts for sign in normalizer.normalize_str(text) if not sign.isspace()})
+    # The trainer numbers continuation signs in the order of a hash map and breaks ties by those numbers, so
+    # that two runs disagree. Numbered beforehand, they cannot (huggingface/tokenizers issue 1794).
+    fixed = [*SPECIAL_TOKENS, *alphabet, *(f"##{sign}" for sign in alphabet)]
+    learner = Tokenizer(models.WordPiece(unk_token="[UNK]"))  # noqa: S106  a token of the vocabulary
+    learner.normalizer = normalizer
+    learner.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    trainer = trainers.WordPieceTrainer(
+        vocab_size=max(vocabulary, len(fixed)), special_tokens=fixed, show_progress=False
+    )
+    learner.train_from_iterator(texts, trainer)
+    return BertTokenizer(vocab=learner.get_vocab())
+
+
+AutoProcessor.register(FgmfnConfig, FgmfnProcessor, exist_ok=True)

@@ -1,0 +1,181 @@
+"""transformers' Trainer as this package uses it: loss parts in the log, one progress bar, resume from what is whole."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import torch
+from tqdm import tqdm
+from transformers import (
+    EvalPrediction,
+    PrinterCallback,
+    ProgressCallback,
+    Trainer,
+    TrainerCallback,
+    TrainerControl,
+    TrainerState,
+    TrainingArguments,
+)
+
+from fgmfn.data import Collator, SplitDataset
+from fgmfn.evaluation import score
+from fgmfn.modeling import SentimentModel, SentimentOutput
+from fgmfn.processing import FgmfnProcessor
+from fgmfn.settings import TrainingSettings
+
+LOSS_PARTS = ("task_loss", "itc_loss", "mi_loss")
+
+
+class SentimentTrainer(Trainer):
+    """Logs eq. 12's parts beside their sum."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._parts: dict[str, list[torch.Tensor]] = {}
+
+    def compute_loss(
+        self,
+        model: torch.nn.Module,
+        inputs: dict[str, Any],
+        return_outputs: bool = False,
+        num_items_in_batch: torch.Tensor | None = None,
+    ) -> Any:
+        """Return the batch's loss and note its parts while training."""
+        outputs: SentimentOutput = model(**inputs)
+        if model.training:
+            for name in LOSS_PARTS:
+                if outputs.get(name) is not None:
+                    self._parts.setdefault(name, []).append(outputs[name].detach().mean())
+        return (outputs.loss, outputs) if return_outputs else outputs.loss
+
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        """Add the parts' means since the last log to a training log."""
+        if "loss" in logs:
+            logs |= {name: float(torch.stack(values).mean()) for name, values in self._parts.items()}
+            self._parts = {}
+        super().log(logs, start_time)
+
+
+class ProgressBar(TrainerCallback):
+    """One bar over all steps on standard error; silent when that is not a terminal."""
+
+    def __init__(self, title: str) -> None:
+        self._title = title
+        self._bar: Any = None
+
+    def on_train_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        """Open the bar where training starts or resumes."""
+        hidden = None if state.is_world_process_zero else True
+        self._bar = tqdm(
+            total=state.max_steps, initial=state.global_step, desc=self._title, unit="step", disable=hidden
+        )
+
+    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        """Move on."""
+        self._bar.update(state.global_step - self._bar.n)
+
+    def on_log(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        """Show the newest loss and development score."""
+        if self._bar is None:
+            return
+        newest = {name: value for entry in state.log_history for name, value in entry.items()}
+        shown = {"loss": newest.get("loss"), "dev macro-F1": newest.get("eval_macro_f1")}
+        self._bar.set_postfix({name: f"{value:.3f}" for name, value in shown.items() if value is not None})
+
+    def on_train_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        """Leave the full bar standing."""
+        self._bar.close()
+
+
+def make_trainer(
+    model: SentimentModel,
+    processor: FgmfnProcessor,
+    train: SplitDataset,
+    dev: SplitDataset | None,
+    *,
+    settings: TrainingSettings,
+    checkpoints: Path,
+    title: str,
+    progress: bool,
+) -> SentimentTrainer:
+    """Set up training: AdamW, a checkpoint per epoch, the best by the development split's macro-F1.
+
+    Without a development split nothing can be chosen by it: the last epoch's weights stay.
+    """
+    on_cuda = torch.cuda.is_available()
+    arguments = TrainingArguments(
+        output_dir=str(checkpoints),
+        num_train_epochs=settings.epochs,
+        per_device_train_batch_size=settings.batch_size,
+        per_device_eval_batch_size=settings.batch_size,
+        learning_rate=settings.learning_rate,
+        weight_decay=settings.weight_decay,
+        warmup_steps=settings.warmup,
+        max_grad_norm=settings.max_gradient_norm,
+        optim="adamw_torch",
+        lr_scheduler_type="linear",
+        seed=settings.seed,
+        data_seed=settings.seed,
+        bf16=on_cuda and torch.cuda.is_bf16_supported(),
+        eval_strategy="no" if dev is None else "epoch",
+        save_strategy="epoch",
+        logging_strategy="epoch",
+        save_total_limit=1,
+        load_best_model_at_end=dev is not None,
+        metric_for_best_model=None if dev is None else "macro_f1",
+        greater_is_better=None if dev is None else True,
+        dataloader_num_workers=_workers(settings.workers, on_cuda),
+        dataloader_pin_memory=on_cuda,
+        ddp_find_unused_parameters=False,
+        remove_unused_columns=False,
+        label_names=["labels"],
+        report_to="none",
+        disable_tqdm=True,
+    )
+    n_classes = model.config.num_labels
+
+    def compute_metrics(evaluated: EvalPrediction) -> dict[str, float]:
+        metrics = score(evaluated.label_ids, evaluated.predictions.argmax(axis=-1), n_classes)
+        return {"accuracy": metrics.accuracy, "macro_f1": metrics.macro_f1}
+
+    trainer = SentimentTrainer(
+        model=model,
+        args=arguments,
+        train_dataset=train,
+        eval_dataset=dev,
+        data_collator=Collator(processor),
+        compute_metrics=compute_metrics,
+    )
+    # Both of them write to standard output, which belongs to results.
+    trainer.remove_callback(PrinterCallback)
+    trainer.remove_callback(ProgressCallback)
+    if progress:
+        trainer.add_callback(ProgressBar(title))
+    return trainer
+
+
+def _workers(wanted: int | None, on_cuda: bool) -> int:
+    if wanted is not None:
+        return wanted
+    return min(8, max(1, (torch.get_num_threads() or 1) - 1)) if on_cuda else 0
+
+
+def last_whole_checkpoint(checkpoints: Path) -> Path | None:
+    """Return the newest checkpoint that a killed run wrote to its end; its state file is the last it writes."""
+    numbered = {
+        int(match[1]): folder
+        for folder in checkpoints.glob("checkpoint-*")
+        if (match := re.fullmatch(r"checkpoint-(\d+)", folder.name))
+    }
+    return next((numbered[step] for step in sorted(numbered, reverse=True) if _is_whole(numbered[step])), None)
+
+
+def _is_whole(folder: Path) -> bool:
+    try:
+        json.loads((folder / "trainer_state.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return True

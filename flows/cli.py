@@ -1,0 +1,219 @@
+"""`ytb-ads ...`: render a sample, build the dataset, look at it, train on it."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+from data_catalog.catalog import Catalog
+from data_catalog.cli import CatalogDir, catalog_app
+from data_catalog.errors import YtbAdsError
+
+if TYPE_CHECKING:
+    from flows.release.flow import Release
+
+app = typer.Typer(
+    name="ytb-ads",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="Build YTB-ADS, an advertisement sentiment dataset, from YouTube ads and their comments.",
+    epilog="Start with: ytb-ads sample ads && ytb-ads build --source folder:ads && ytb-ads train --config tiny",
+)
+annotate_app = typer.Typer(name="annotate", no_args_is_help=True, help="What people have to say about the labels.")
+app.add_typer(catalog_app)
+app.add_typer(annotate_app)
+
+out = Console()
+err = Console(stderr=True)
+
+ConfigFile = Annotated[
+    Path | None,
+    typer.Option("--config", metavar="FILE", help="TOML file of settings; default: ytb_ads.toml, if there."),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="One JSON object instead of tables, for other programs.")]
+
+
+@app.command(epilog="Example: ytb-ads sample ads --ads 24 --seed 0")
+def sample(
+    directory: Annotated[Path, typer.Argument(metavar="DIR", help="Folder to render into; made if missing.")],
+    ads: Annotated[int, typer.Option(min=1, help="How many ads.")] = 24,
+    seed: Annotated[int, typer.Option(help="Another seed renders other ads.")] = 0,
+) -> None:
+    """Render synthetic ads with comments, in the layout that yt-dlp leaves, to try everything on."""
+    from flows.runner import progress
+    from flows.sample import render_sample
+
+    with progress("rendering: ads", ads) as advance:
+        summary = render_sample(directory, ads=ads, seed=seed, progress=advance)
+    out.print(escape(str(summary)), highlight=False, soft_wrap=True)
+
+
+@app.command(epilog="Example: ytb-ads build --source folder:ads --catalog catalog")
+def build(
+    source: Annotated[
+        str,
+        typer.Option("--source", metavar="folder:DIR", help="Where the ads are: ID.mp4|webm|mkv + ID.info.json."),
+    ],
+    catalog: CatalogDir = "./catalog",
+    config: ConfigFile = None,
+    category: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Category of ads that lie in no sub-folder.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Do whatever is left to do from the source's ads to a release.
+
+    A run that was stopped goes on where it was; a second run does only what is new. The release lies in the
+    catalog's releases/.
+    """
+    from flows.build_dataset import build_dataset
+
+    _show_progress()
+    written = build_dataset(
+        source=source, catalog=catalog, config=str(config) if config else None, category=category
+    )
+    if as_json:
+        out.print_json(json.dumps(_summary(written)))
+        return
+    _print_release(written)
+
+
+@app.command(epilog="Example: ytb-ads status --catalog catalog")
+def status(catalog: CatalogDir = "./catalog", config: ConfigFile = None, as_json: AsJson = False) -> None:
+    """Show the way of the ads in numbers: what came in, what went on, and why the rest did not."""
+    from flows.release.terminal import render_funnel
+    from flows.status import read_funnel
+
+    funnel, newest = read_funnel(catalog, config)
+    if as_json:
+        out.print_json(json.dumps({"release": newest, "funnel": [asdict(step) for step in funnel]}))
+        return
+    out.print(render_funnel(funnel))
+    out.print(f"newest release: {newest or 'none yet'}", highlight=False)
+
+
+@app.command(epilog="Example: ytb-ads train --catalog catalog --config tiny")
+def train(
+    catalog: CatalogDir = "./catalog",
+    release: Annotated[
+        str | None, typer.Option(metavar="VERSION|DIR", help="Release to train on; default: the newest.")
+    ] = None,
+    config: Annotated[
+        str | None,
+        typer.Option(metavar="NAME|FILE", help="Configuration of fgmfn: tiny, ytb_ads, or a TOML file."),
+    ] = None,
+    settings: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="TOML file of settings; default: ytb_ads.toml, if there.")
+    ] = None,
+) -> None:
+    """Train FGMFN and its text-only row on a release; what is already trained is not trained again."""
+    from fgmfn.cli import print_comparison
+    from flows.train import train as train_flow
+
+    _show_progress()
+    trained = train_flow(
+        catalog=catalog, release=release, config=config, settings_file=str(settings) if settings else None
+    )
+    print_comparison(trained)
+
+
+@annotate_app.command(epilog="Example: ytb-ads annotate queue --catalog catalog --json")
+def queue(catalog: CatalogDir = "./catalog", as_json: AsJson = False) -> None:
+    """List the ads whose labels nobody has reviewed, with the scores behind them and what their frames say."""
+    from annotation.queue import render_queue, unreviewed
+
+    entries = unreviewed(Catalog(catalog))
+    if as_json:
+        out.print_json(json.dumps([asdict(entry) for entry in entries]))
+        return
+    out.print(render_queue(entries))
+
+
+@app.command(epilog="Example: PREFECT_API_URL=http://127.0.0.1:4200/api ytb-ads deploy")
+def deploy() -> None:
+    """Register the weekly rebuild and the training with a running Prefect server, and make their work pools."""
+    from flows.deployment import register
+
+    for line in register():
+        out.print(escape(line), highlight=False, soft_wrap=True)
+
+
+def main() -> None:
+    """Run a command; a refusal is said in red on standard error and ends with 1."""
+    _quieten_prefect()
+    try:
+        app()
+    except YtbAdsError as error:
+        _refuse(error)
+    except Exception as error:
+        # fgmfn knows nothing of the pipeline, so its errors have a base of their own
+        from fgmfn.errors import FgmfnError
+
+        if not isinstance(error, FgmfnError):
+            raise
+        _refuse(error)
+
+
+def _refuse(error: Exception) -> None:
+    from data_catalog.inspect import printable
+
+    for number, line in enumerate(str(error).splitlines() or [type(error).__name__]):
+        head = "[red]error:[/red] " if number == 0 else ""
+        err.print(head + escape(printable(line)), highlight=False, soft_wrap=True)
+    sys.exit(1)
+
+
+def _quieten_prefect() -> None:
+    """Defaults for a command line: our own lines instead of Prefect's log, nothing sent anywhere, time to start."""
+    for name, value in {
+        "PREFECT_LOGGING_EXTRA_LOGGERS": "ytb_ads",
+        "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL",
+        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",
+        "PREFECT_CLI_WRAP_LINES": "false",
+        "DO_NOT_TRACK": "1",
+    }.items():
+        os.environ.setdefault(name, value)
+
+
+def _show_progress() -> None:
+    """Print what the stages report as they end, above any progress bar."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter("%(message)s"))
+    logger = logging.getLogger("ytb_ads")
+    logger.setLevel(logging.INFO)
+    logger.addHandler(handler)
+
+
+def _summary(written: Release) -> dict[str, Any]:
+    return {
+        "release": str(written.folder),
+        "new": written.new,
+        "synthetic": written.synthetic,
+        "funnel": [asdict(step) for step in written.funnel],
+        "table1": {
+            split: {label: asdict(counts) for label, counts in row.items()} for split, row in written.table1.items()
+        },
+    }
+
+
+def _print_release(written: Release) -> None:
+    from flows.release.terminal import render_funnel, render_table1
+
+    note = " (synthetic ads: rendered, not crawled)" if written.synthetic else ""
+    out.print(render_funnel(written.funnel, title=f"The way of the ads{note}"))
+    out.print(render_table1(written.table1, title=f"Table 1 of release {written.folder.name}{note}"))
+    said = "release" if written.new else "release (unchanged)"
+    for name, path in ((said, written.folder), ("report", written.folder / "report.html")):
+        out.print(f"{name}: {escape(str(path))}", highlight=False, soft_wrap=True)
+
+

@@ -1,0 +1,90 @@
+"""An ad and its comments as every source hands them over: the columns of `ads` and `comments`."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+from data_catalog.drops import Drop
+
+MediaStatus = Literal["present", "missing"]
+"""`missing`: the ad is known, its video is not there (yet)."""
+
+STAGE = "source"
+"""Stage of the drops of files and ads that a source could not use."""
+
+COMMENT_STAGE = "comments"
+"""Stage of the drops of single comments; an unchanged ad keeps those that it had."""
+
+
+@dataclass(frozen=True)
+class Ad:
+    """One video with its metadata; the fields are the columns of the table `ads`."""
+
+    video_id: str
+    title: str
+    description: str
+    category: str
+    query: str | None
+    source: str
+    url: str | None
+    channel_hash: str | None
+    duration_s: float | None
+    width: int | None
+    height: int | None
+    language: str | None
+    published_at: datetime | None
+    view_count: int | None
+    like_count: int | None
+    comment_count: int | None
+    synthetic: bool
+    media_path: str | None
+    """Path below the source's folder, with forward slashes; None when there is no video."""
+    media_status: MediaStatus
+    media_sha256: str | None
+    media_size_bytes: int | None
+    files_stamp: str
+    fetched_at: datetime
+
+
+@dataclass(frozen=True)
+class Comment:
+    """One comment; the fields are the columns of the table `comments`."""
+
+    comment_id: str
+    video_id: str
+    parent_id: str | None
+    text: str
+    text_sha256: str
+    like_count: int | None
+    published_at: datetime | None
+    language: str | None
+    author_hash: str | None
+    by_uploader: bool
+    fetched_at: datetime
+
+
+@dataclass(frozen=True)
+class FoundAd:
+    """An ad that is new or has changed, its comments, and the comments that could not be used."""
+
+    ad: Ad
+    comments: tuple[Comment, ...] = ()
+    drops: tuple[Drop, ...] = ()
+
+
+@dataclass(frozen=True)
+class UnchangedAd:
+    """An ad whose files are as they were when the catalog last took it in; nothing was read."""
+
+    video_id: str
+
+
+def pseudonym(author_key: bytes, person: str | None) -> str | None:
+    """A channel or author as a keyed hash: equal for equal ids, and no way back without the key."""
+    if person is None:
+        return None
+    return hmac.new(author_key, person.encode("utf-8"), hashlib.sha256).hexdigest()[:32]

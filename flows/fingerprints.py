@@ -1,0 +1,66 @@
+"""The engines that the settings name, and the fingerprints under which each stage's rows are current."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+
+from flows.frames.rows import SAMPLER
+from flows.ocr.engines import OcrEngine
+from flows.ocr.engines import make_engine as make_ocr_engine
+from flows.sentiment.engines import SentimentEngine
+from flows.sentiment.engines import make_engine as make_sentiment_engine
+from flows.settings import OcrSettings, SentimentSettings, Settings
+
+# How many words it takes is decided on the rows of `texts`, not in them; where the models lie changes nothing.
+_READING = frozenset(OcrSettings.model_fields) - {"more_than_words", "model_dir"}
+# Thresholds and the like decide what becomes of the scores; the word lists are in the engine's version.
+_SCORING = frozenset({"engine"})
+
+
+def frames_fingerprint(settings: Settings) -> str:
+    """What the rows of `frames` depend on besides the video."""
+    return settings.frames.fingerprint(SAMPLER)
+
+
+def texts_fingerprint(settings: Settings) -> str:
+    """What the rows of `texts` depend on besides the picture."""
+    return settings.ocr.fingerprint(version_of(ocr_engine(settings.ocr)), only=_READING)
+
+
+def scores_fingerprint(settings: Settings) -> str:
+    """What the rows of `comment_scores` depend on besides the comment."""
+    return settings.sentiment.fingerprint(version_of(sentiment_engine(settings.sentiment)), only=_SCORING)
+
+
+def version_of(engine: OcrEngine | SentimentEngine) -> str:
+    """Name and version of an engine, as fingerprints and releases record them."""
+    return f"{engine.name} {engine.version}"
+
+
+def ocr_engine(settings: OcrSettings) -> OcrEngine:
+    """The OCR engine, made once a process.
+
+    Raises:
+        OcrError: the engine is not installed or has no models.
+    """
+    return _ocr_engine(settings.engine, settings.side, settings.min_confidence, settings.model_dir)
+
+
+def sentiment_engine(settings: SentimentSettings) -> SentimentEngine:
+    """The sentiment engine, made once a process.
+
+    Raises:
+        SentimentError: the word lists cannot be read.
+    """
+    return _sentiment_engine(settings.engine, settings.lexicon)
+
+
+@lru_cache(maxsize=4)
+def _ocr_engine(name: str, side: int, min_confidence: float, model_dir: Path | None) -> OcrEngine:
+    return make_ocr_engine(name, side=side, min_confidence=min_confidence, model_dir=model_dir)
+
+
+@lru_cache(maxsize=4)
+def _sentiment_engine(name: str, lexicon: Path | None) -> SentimentEngine:
+    return make_sentiment_engine(name, lexicon=lexicon)

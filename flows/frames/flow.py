@@ -1,0 +1,82 @@
+"""Frames as a Prefect flow: `ads` to `frames`, one task run per batch of ads."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from prefect import flow, task
+from prefect.cache_policies import NO_CACHE
+
+from data_catalog.catalog import Catalog, Drop
+from data_catalog.schemas import TABLES
+from flows.counts import StageCount, check_nothing_lost
+from flows.fingerprints import frames_fingerprint
+from flows.frames.rows import sample_ad
+from flows.frames.sampling import STAGE
+from flows.runner import run_batches
+from flows.settings import FrameSettings, Settings
+
+log = logging.getLogger("ytb_ads")
+
+@task(name="sample-frames", cache_policy=NO_CACHE)
+def sample_batch(
+    ads: pa.Table, *, catalog: Catalog, folder: Path, settings: FrameSettings, fingerprint: str
+) -> StageCount:
+    """Sample the frames of a batch of ads and commit them."""
+    rows: list[dict[str, Any]] = []
+    drops: list[Drop] = []
+    for ad in ads.to_pylist():
+        made, dropped = sample_ad(ad, folder, settings, fingerprint)
+        rows += made
+        drops += dropped
+    catalog.commit(
+        "frames",
+        pa.Table.from_pylist(rows, schema=TABLES["frames"].schema),
+        stage=STAGE,
+        drops=drops,
+        done=[*ads["video_id"].to_pylist(), *_dropped_frames(catalog, ads["video_id"])],
+        upstream="ads",
+    )
+    return StageCount.of(STAGE, "ads", rows_in=ads.num_rows, rows_out=len(rows), drops=drops)
+
+
+def _dropped_frames(catalog: Catalog, video_ids: pa.ChunkedArray[Any]) -> list[str]:
+    """Keys of these ads' single frames that an earlier run had to drop; this run has decided on them anew."""
+    of_ads = (pc.field("stage") == STAGE) & pc.field("video_id").isin(video_ids.combine_chunks())
+    return [key for key in catalog.read("drops", ["key"], where=of_ads)["key"].to_pylist() if ":" in key]
+
+
+@flow(name="frames", validate_parameters=False)
+def frames(catalog: Catalog, folder: Path, settings: Settings) -> StageCount:
+    """Frames of every ad that has none under the present settings.
+
+    Raises:
+        StageError: an ad is lost, or no ad gives a frame.
+    """
+    fingerprint = frames_fingerprint(settings)
+    batches = catalog.pending(
+        "frames",
+        upstream="ads",
+        stage=STAGE,
+        fingerprint=fingerprint,
+        size=settings.runner.batch_ads,
+        columns=["video_id", "media_path", "media_status", "media_sha256"],
+        max_attempts=settings.runner.max_attempts,
+    )
+    count = run_batches(
+        StageCount(STAGE, "ads"),
+        batches,
+        sample_batch,
+        batches.rows,
+        catalog=catalog,
+        folder=folder,
+        settings=settings.frames,
+        fingerprint=fingerprint,
+    )
+    check_nothing_lost(catalog, stage=STAGE, table="frames", upstream="ads", fingerprint=fingerprint)
+    log.info("%s", count)
+    return count

@@ -1,0 +1,58 @@
+"""Rows of `frames` from rows of `ads`: the frames of one ad, or a drop that says why it has none."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import av
+import cv2
+
+from data_catalog.catalog import Drop
+from data_catalog.schemas import DropKind
+from flows.errors import FrameError
+from flows.frames.sampling import STAGE, sample_frames
+from flows.settings import FrameSettings
+
+SAMPLER = f"pyav {av.__version__} opencv {cv2.__version__}"
+"""What decodes and encodes the pictures; another version may give other bytes."""
+
+
+def sample_ad(
+    ad: dict[str, Any], folder: Path, settings: FrameSettings, fingerprint: str
+) -> tuple[list[dict[str, Any]], list[Drop]]:
+    """Sample one ad.
+
+    Args:
+        ad: row of `ads` with `video_id`, `media_path`, `media_status` and `media_sha256`.
+        folder: what `media_path` is below.
+        settings: how many frames, and how they are stored.
+        fingerprint: of the rows and the drops.
+    """
+    video_id, revision = ad["video_id"], ad["media_sha256"]
+
+    def drop(kind: DropKind, reason: str, detail: str) -> Drop:
+        return Drop(STAGE, video_id, video_id, kind, reason, detail, fingerprint, revision)
+
+    if ad["media_status"] == "missing":
+        return [], [drop("filtered", "no_video", "the source has no video of this ad")]
+    path = folder / ad["media_path"]
+    if not path.is_file():
+        return [], [drop("failed", "video_gone", f"{ad['media_path']}: was there when the ad was taken in")]
+    try:
+        sampled = sample_frames(
+            path,
+            video_id,
+            count=settings.count,
+            seed=settings.seed,
+            quality=settings.quality,
+            max_side=settings.max_side,
+        )
+    except FrameError as error:
+        # the message names the path on this machine; a row names it below the source's folder
+        return [], [drop("filtered", "unreadable_video", str(error).replace(str(path), ad["media_path"]))]
+    rows = [
+        {**frame.row(), "fingerprint": fingerprint, "upstream_revision": revision} for frame in sampled.frames
+    ]
+    return rows, [replace(lost, fingerprint=fingerprint, upstream_revision=revision) for lost in sampled.drops]

@@ -1,0 +1,74 @@
+"""OCR as a Prefect flow: `frames` to `texts`, one task run per batch of frames; then the rule on their number."""
+
+from __future__ import annotations
+
+import logging
+
+import pyarrow as pa
+from prefect import flow, task
+from prefect.cache_policies import NO_CACHE
+
+from data_catalog.catalog import Catalog
+from data_catalog.schemas import TABLES
+from flows.counts import StageCount, check_nothing_lost
+from flows.fingerprints import frames_fingerprint, ocr_engine, texts_fingerprint
+from flows.ocr.kept import STAGE as WORDS_STAGE
+from flows.ocr.kept import read_frames, words_drops
+from flows.ocr.texts import read_texts
+from flows.runner import run_batches
+from flows.settings import OcrSettings, Settings
+
+log = logging.getLogger("ytb_ads")
+
+STAGE = "ocr"
+
+
+@task(name="read-frames", cache_policy=NO_CACHE)
+def read_batch(frames: pa.Table, *, catalog: Catalog, settings: OcrSettings, fingerprint: str) -> StageCount:
+    """Read the words of a batch of frames and commit them."""
+    rows, drops = read_texts(ocr_engine(settings), frames, stage=STAGE, fingerprint=fingerprint)
+    catalog.commit(
+        "texts",
+        pa.Table.from_pylist(rows, schema=TABLES["texts"].schema),
+        stage=STAGE,
+        drops=drops,
+        done=frames["frame_id"].to_pylist(),
+        upstream="frames",
+    )
+    return StageCount.of(STAGE, "frames", rows_in=frames.num_rows, rows_out=len(rows), drops=drops)
+
+
+@flow(name="ocr", validate_parameters=False)
+def ocr(catalog: Catalog, settings: Settings) -> StageCount:
+    """Words of every frame that has none under the present engine, then a drop for each with too few.
+
+    Raises:
+        StageError: a frame is lost, or no frame could be read.
+        OcrError: the engine is not installed or has no models.
+    """
+    fingerprint = texts_fingerprint(settings)
+    batches = catalog.pending(
+        "texts",
+        upstream="frames",
+        stage=STAGE,
+        fingerprint=fingerprint,
+        size=settings.runner.batch_frames,
+        columns=["frame_id", "video_id", "image", "image_sha256"],
+        max_attempts=settings.runner.max_attempts,
+    )
+    count = run_batches(
+        StageCount(STAGE, "frames"),
+        batches,
+        read_batch,
+        batches.rows,
+        catalog=catalog,
+        settings=settings.ocr,
+        fingerprint=fingerprint,
+    )
+    check_nothing_lost(catalog, stage=STAGE, table="texts", upstream="frames", fingerprint=fingerprint)
+    log.info("%s", count)
+    frames = read_frames(
+        catalog, frames_fingerprint=frames_fingerprint(settings), texts_fingerprint=fingerprint
+    )
+    catalog.replace_drops(WORDS_STAGE, words_drops(frames.values(), settings.ocr.more_than_words))
+    return count

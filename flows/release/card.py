@@ -1,0 +1,62 @@
+"""README.md: the dataset card, which says what the release is, how it came to be, and what it may be used for."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from data_catalog.schemas import LABELS, RELEASE_SCHEMA, SPLITS
+from flows.release.facts import COLUMN_MEANINGS, ReleaseFacts, readable, total
+
+_TEMPLATES = Path(__file__).parent / "templates"
+_SIGNS = re.compile(r"([\\`*_{}\[\]#|~$^=!])")
+_LINK = re.compile(r"(?i)\b(https?|ftp|mailto|javascript|data):(?=\S)|\b(www)\.(?=\S)")
+_SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
+
+
+def dataset_card(facts: ReleaseFacts, manifest: Mapping[str, Any]) -> str:
+    """The card as Markdown with the front matter of a Hugging Face dataset.
+
+    Args:
+        facts: what the release says about itself.
+        manifest: the release's manifest, for its files and its row-set hash.
+    """
+    environment = Environment(
+        loader=FileSystemLoader(_TEMPLATES),
+        autoescape=False,  # noqa: S701 - Markdown, in which every text of a stranger goes through `plain`
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters |= {"plain": plain, "thousands": lambda number: f"{number:,}"}
+    rows = total(facts.after).rows
+    return environment.get_template("card.md").render(
+        facts=facts,
+        manifest=manifest,
+        labels=tuple(reversed(LABELS)),
+        splits=SPLITS,
+        filled_splits=[split for split in SPLITS if total(facts.after, split=split).rows],
+        total=total,
+        size=next((name for limit, name in _SIZES if rows < limit), "n>1M"),
+        columns=[(column.name, str(column.type), COLUMN_MEANINGS[column.name]) for column in RELEASE_SCHEMA],
+        settings=_json(facts.settings),
+    )
+
+
+def plain(text: object, limit: int = 280) -> str:
+    """A stranger's text for Markdown: one line that is shown as it stands, without markup, HTML or live links."""
+    line = _LINK.sub(lambda link: f"{link[1]}: " if link[1] else f"{link[2]} .", readable(str(text), limit))
+    line = line.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return _SIGNS.sub(r"\\\1", line)
+
+
+def _json(settings: Mapping[str, Any]) -> str:
+    """Settings as JSON that can close neither its code block nor an HTML tag."""
+    text = json.dumps(dict(settings), indent=2, sort_keys=True, default=str)
+    return text.replace("<", "\\u003c").replace("`", "\\u0060")

@@ -1,0 +1,177 @@
+"""What the next release will hold: every labelled frame with enough words, its split, and how often it is drawn.
+
+Read from the catalog's narrow columns alone; whatever does not go in is a drop with its reason.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+
+from data_catalog.catalog import Catalog, Drop
+from data_catalog.schemas import LABELS
+from data_catalog.shards import planned_row_set_hash
+from flows.ocr.kept import Frame
+from flows.release.resampling import Balanced, PlannedRow, Resampling, balance_rows
+from flows.release.splitting import FrameIdentity, LabelledAd, group_reuploads, split_ads
+
+STAGE = "release"
+
+
+@dataclass(frozen=True)
+class Settled:
+    """An ad's settled label and the mean score behind it."""
+
+    label: str
+    mean_score: float | None
+    decided_by: str
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The rows of a release before it is written, and the drops of everything else."""
+
+    frames: dict[str, Frame]
+    """Every current frame with its text, by frame id."""
+    labels: dict[str, Settled]
+    kept: list[Frame]
+    """Frames with enough words."""
+    labelled: list[PlannedRow]
+    """Kept frames of labelled ads, each once, in their splits."""
+    balanced: Balanced
+    drops: list[Drop]
+
+    @property
+    def row_set_hash(self) -> str:
+        """The hash that the release will have."""
+        return planned_row_set_hash(
+            (row.split, self.values(row), self.frames[row.frame_id].image_sha256) for row in self.balanced.rows
+        )
+
+    def values(self, row: PlannedRow) -> dict[str, Any]:
+        """A release row's columns but for its image."""
+        frame = self.frames[row.frame_id]
+        return {
+            "text": frame.text,
+            "label": LABELS.index(row.label),
+            "video_id": frame.video_id,
+            "frame_id": frame.frame_id,
+            "category": frame.category,
+            "timestamp_s": frame.timestamp_s,
+            "mean_score": self.labels[frame.video_id].mean_score,
+            "n_words": frame.n_words,
+            "draw": row.draw,
+        }
+
+
+def plan_release(
+    catalog: Catalog,
+    frames: dict[str, Frame],
+    *,
+    more_than_words: int,
+    resampling: Resampling,
+    ratios: dict[str, float],
+    seed: int,
+    yields: str,
+) -> Plan:
+    """Split the labelled ads, balance the training rows, and account for everything that stays behind.
+
+    Args:
+        catalog: gives the settled labels and why the other ads have none.
+        frames: what `read_frames` gave.
+        more_than_words: frames with more words are kept.
+        resampling: how the training rows are balanced.
+        ratios: share of the ads of each split.
+        seed: of splitting and resampling.
+        yields: what other thresholds would give, shown when a class is empty.
+
+    Raises:
+        ReleaseError: a class has no rows; the message carries `yields`.
+    """
+    labels = {row["video_id"]: Settled(**_of_label(row)) for row in catalog.read("labels").to_pylist()}
+    kept = [frame for frame in frames.values() if frame.n_words > more_than_words]
+    labelled = [frame for frame in kept if frame.video_id in labels]
+    splits = _split(labelled, labels, ratios, seed)
+    rows = [
+        PlannedRow(
+            split=splits[frame.video_id],
+            frame_id=frame.frame_id,
+            draw=0,
+            video_id=frame.video_id,
+            label=labels[frame.video_id].label,  # type: ignore[arg-type]  # the table holds only labels
+        )
+        for frame in labelled
+    ]
+    balanced = balance_rows(rows, mode=resampling, seed=seed, yields=yields)
+    drops = [
+        *_unlabelled(kept, labels, catalog),
+        *_without_frame({frame.video_id for frame in frames.values()}, {frame.video_id for frame in kept}),
+        *_removed(balanced),
+    ]
+    return Plan(frames=frames, labels=labels, kept=kept, labelled=rows, balanced=balanced, drops=drops)
+
+
+def _of_label(row: dict[str, Any]) -> dict[str, Any]:
+    return {name: row[name] for name in ("label", "mean_score", "decided_by")}
+
+
+def _split(frames: list[Frame], labels: dict[str, Settled], ratios: dict[str, float], seed: int) -> dict[str, str]:
+    n_frames = Counter(frame.video_id for frame in frames)
+    files = {frame.video_id: frame.media_sha256 for frame in frames}
+    groups = group_reuploads(
+        files, [FrameIdentity(frame.video_id, frame.perceptual_hash, frame.text) for frame in frames]
+    )
+    categories = {frame.video_id: frame.category for frame in frames}
+    ads = [
+        LabelledAd(
+            video_id=ad,
+            label=labels[ad].label,  # type: ignore[arg-type]  # the table holds only labels
+            category=categories[ad],
+            group=groups[ad],
+            n_frames=count,
+        )
+        for ad, count in n_frames.items()
+    ]
+    return split_ads(ads, ratios=ratios, seed=seed)
+
+
+def _unlabelled(kept: list[Frame], labels: dict[str, Settled], catalog: Catalog) -> list[Drop]:
+    drops = catalog.read("drops", ["stage", "key", "reason"], where="stage = 'sentiment'").to_pylist()
+    why = {drop["key"]: drop["reason"] for drop in drops}
+    return [
+        _drop(
+            frame.frame_id,
+            frame.video_id,
+            f"ad_{why.get(frame.video_id, 'without_label')}",
+            "the frame has enough words, its ad has no label",
+        )
+        for frame in kept
+        if frame.video_id not in labels
+    ]
+
+
+def _without_frame(sampled: set[str], kept: set[str]) -> list[Drop]:
+    return [
+        _drop(ad, ad, "no_frame_with_enough_words", "none of its frames has enough words")
+        for ad in sorted(sampled - kept)
+    ]
+
+
+def _removed(balanced: Balanced) -> list[Drop]:
+    return [
+        _drop(removed.row.frame_id, removed.row.video_id, removed.reason, removed.detail)
+        for removed in balanced.removed
+    ]
+
+
+def _drop(key: str, video_id: str, reason: str, detail: str) -> Drop:
+    return Drop(stage=STAGE, key=key, video_id=video_id, kind="filtered", reason=reason, detail=detail)
+
+
+def plan_table(plan: Plan) -> pa.Table:
+    """The planned rows with their split, to be joined with the images."""
+    rows = [{"split": row.split, **plan.values(row)} for row in plan.balanced.rows]
+    return pa.Table.from_pylist(rows)

@@ -1,0 +1,176 @@
+"""Which split an ad goes to: whole ads, whole groups of re-uploads, both classes in every split.
+
+Ads are split before any row is drawn twice, so that no frame is seen in training and in a test.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from data_catalog.errors import ReleaseError
+from data_catalog.schemas import LABELS, SPLITS, Label
+
+RATIOS: Mapping[str, float] = {"train": 0.8, "validation": 0.1, "test": 0.1}
+FILL_ORDER = ("train", "test", "validation")
+"""Who gets a class's first, second and third group where there are few."""
+
+
+@dataclass(frozen=True)
+class LabelledAd:
+    """An ad with a label, the group of re-uploads it belongs to, and how many frames it brings."""
+
+    video_id: str
+    label: Label
+    category: str | None
+    group: str
+    n_frames: int = 1
+
+
+@dataclass(frozen=True)
+class FrameIdentity:
+    """What tells that a frame was seen before in another ad: how it looks and what it says."""
+
+    video_id: str
+    perceptual_hash: str | None
+    text: str | None
+
+
+@dataclass(frozen=True)
+class _Group:
+    name: str
+    label: str
+    category: str
+    video_ids: tuple[str, ...]
+    n_frames: int
+
+
+def group_reuploads(media_sha256: Mapping[str, str | None], frames: Iterable[FrameIdentity]) -> dict[str, str]:
+    """Find the ads that are one ad uploaded more than once.
+
+    Two ads belong together if their files are the same, or if a kept frame of each looks the same and
+    says the same; and so does whatever belongs to either.
+
+    Args:
+        media_sha256: every ad's file by its video id; None where there is no file.
+        frames: the kept frames of those ads.
+
+    Returns:
+        Every ad's group, which is named after its first video id.
+    """
+    parent = {video_id: video_id for video_id in media_sha256}
+
+    def root(video_id: str) -> str:
+        while parent[video_id] != video_id:
+            parent[video_id] = parent[parent[video_id]]
+            video_id = parent[video_id]
+        return video_id
+
+    files = [(sha256, ad) for ad, sha256 in media_sha256.items() if sha256]
+    pictures = [
+        ((frame.perceptual_hash, text), frame.video_id)
+        for frame in frames
+        if frame.perceptual_hash and (text := " ".join((frame.text or "").casefold().split()))
+    ]
+    first: dict[object, str] = {}
+    for sign, ad in [*files, *pictures]:
+        if ad not in parent:
+            raise ReleaseError(f"frame of ad {ad}: this ad is not among the {len(parent)} ads to be grouped")
+        one, other = sorted((root(ad), root(first.setdefault(sign, ad))))
+        parent[other] = one
+    return {ad: root(ad) for ad in parent}
+
+
+def split_ads(ads: Sequence[LabelledAd], *, ratios: Mapping[str, float] = RATIOS, seed: int = 0) -> dict[str, str]:
+    """Give every ad a split, in the given shares of frames within each class and evenly over categories.
+
+    The same ads and seed give the same splits on every machine, in whatever order the ads come. A class
+    with three groups or more is in every split; with fewer, training comes first, then test.
+
+    Args:
+        ads: ads with their labels and groups; ads of one group share their split.
+        ratios: every split's share; a split with share 0 stays empty.
+        seed: another seed gives another division.
+
+    Returns:
+        The split of every ad by its video id.
+
+    Raises:
+        ReleaseError: an ad comes twice or has no known label, or the shares are no shares.
+    """
+    _check(ads, ratios)
+    groups = _groups(ads)
+    splits: dict[str, str] = {}
+    for label in LABELS:
+        of_label = [group for group in groups if group.label == label]
+        # Category by category, shuffled inside each: dealing evenly along this row is dealing evenly over
+        # categories.
+        of_label.sort(key=lambda group: (group.category, _draw(seed, group.name)))
+        for group, split in zip(of_label, _deal(of_label, ratios), strict=True):
+            splits |= dict.fromkeys(group.video_ids, split)
+    return splits
+
+
+def _deal(groups: Sequence[_Group], ratios: Mapping[str, float]) -> list[str]:
+    """Deal one class's groups in a row: each goes where the most frames are owed so far."""
+    order = [split for split in FILL_ORDER if ratios[split] > 0]
+    have = dict.fromkeys(order, 0)
+    total = 0
+    dealt: list[str] = []
+    for group in groups:
+        total += group.n_frames
+        split = max(order, key=lambda split: ratios[split] * total - have[split])
+        have[split] += group.n_frames
+        dealt.append(split)
+    # Few groups may leave a split without this class: it takes one from the split that has the most of it,
+    # of two that have as many the one that is filled later.
+    for needed, split in enumerate(order, start=1):
+        if len(groups) >= needed and split not in dealt:
+            held = Counter(dealt)
+            giver = max(order, key=lambda other: (held[other], order.index(other)))
+            dealt[len(dealt) - 1 - dealt[::-1].index(giver)] = split
+    return dealt
+
+
+def _groups(ads: Sequence[LabelledAd]) -> list[_Group]:
+    members: dict[str, list[LabelledAd]] = defaultdict(list)
+    for ad in sorted(ads, key=lambda ad: ad.video_id):
+        members[ad.group].append(ad)
+    return [
+        _Group(
+            name=name,
+            # two uploads of one ad may have been labelled differently by their own comments
+            label=_most_common([ad.label for ad in group]),
+            category=_most_common([ad.category or "" for ad in group]),
+            video_ids=tuple(ad.video_id for ad in group),
+            n_frames=sum(ad.n_frames for ad in group),
+        )
+        for name, group in members.items()
+    ]
+
+
+def _most_common(values: Sequence[str]) -> str:
+    return Counter(values).most_common(1)[0][0]
+
+
+def _draw(seed: int, name: str) -> bytes:
+    """A number drawn for a name, the same on every machine and independent of what else is drawn."""
+    return hashlib.sha256(f"{seed}:{name}".encode()).digest()
+
+
+def _check(ads: Sequence[LabelledAd], ratios: Mapping[str, float]) -> None:
+    if set(ratios) != set(SPLITS):
+        raise ReleaseError(f"release ratios name {', '.join(ratios)}; expected {', '.join(SPLITS)}")
+    if any(not 0 <= ratio <= 1 for ratio in ratios.values()) or not math.isclose(sum(ratios.values()), 1):
+        raise ReleaseError(f"release ratios are {dict(ratios)}; expected shares from 0 to 1 that add up to 1")
+    if not ratios["train"]:
+        raise ReleaseError("release ratios leave nothing for train; give it a share above 0")
+    times = Counter(ad.video_id for ad in ads)
+    if twice := sorted(ad for ad, count in times.items() if count > 1):
+        raise ReleaseError(f"ads to be split come more than once: {', '.join(twice[:5])}")
+    for ad in ads:
+        if ad.label not in LABELS:
+            raise ReleaseError(f"ad {ad.video_id}: label {ad.label!r}; expected one of {', '.join(LABELS)}")

@@ -1,0 +1,70 @@
+"""The release's tables for a terminal: the funnel, Table 1, and what other thresholds would give."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from data_catalog.schemas import LABELS, SPLITS
+from flows.release.facts import ClassCounts, FunnelStep, Table1, readable, total
+from flows.release.yield_table import YieldTable
+
+
+def render_funnel(funnel: Sequence[FunnelStep], title: str = "The way of the ads") -> Table:
+    """Stage by stage: what came in, what went on, and why the rest did not."""
+    table = _table(title, ["stage"], ["in", "out"])
+    table.add_column("dropped, by reason", overflow="fold")
+    for step in funnel:
+        reasons = sorted(step.drops.items(), key=lambda drop: (-drop[1], drop[0]))
+        table.add_row(
+            Text(step.name),
+            f"{step.rows_in:,}",
+            f"{step.rows_out:,} {step.unit}",
+            Text("\n".join(f"{count:,} {readable(reason)}" for reason, count in reasons) or "none"),
+        )
+    return table
+
+
+def render_table1(after: Table1, title: str = "Table 1") -> Table:
+    """Rows by split and class, with the distinct frames and ads behind them, in the paper's order of classes."""
+    table = _table(title, ["split"], [*reversed(LABELS), "all"])
+    for split in SPLITS:
+        table.add_row(
+            split, *(_cell(after[split][label]) for label in reversed(LABELS)), _cell(total(after, split=split))
+        )
+    table.add_section()
+    table.add_row("all", *(_cell(total(after, label)) for label in reversed(LABELS)), _cell(total(after)))
+    return table
+
+
+def render_yields(yields: YieldTable) -> Table:
+    """Every aggregation and threshold on offer, the one in force in bold."""
+    table = _table(f"What other thresholds would give ({yields.n_ads:,} ads)", list(yields.COLUMNS), [])
+    for row, cells in zip(yields.rows, yields.cells(), strict=True):
+        table.add_row(*(Text(cell) for cell in cells), style="bold" if row.chosen else "")
+    return table
+
+
+def plain_text(table: Table, width: int = 110) -> str:
+    """A rendered table without colours, for logs and files."""
+    file = io.StringIO()
+    Console(file=file, width=width, color_system=None, force_terminal=False).print(table)
+    return file.getvalue()
+
+
+def _table(title: str, names: list[str], numbers: list[str]) -> Table:
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    for name in names:
+        table.add_column(name)
+    for name in numbers:
+        table.add_column(name, justify="right")
+    return table
+
+
+def _cell(counts: ClassCounts) -> str:
+    return f"{counts.rows:,} rows\n{counts.frames:,} frames, {counts.ads:,} ads"

@@ -1,0 +1,143 @@
+"""What every aggregation and threshold would make of these ads: how many positive, negative, dropped.
+
+At the paper's thresholds the negative class of real comments is one ad in a hundred or less. Whoever trains
+on a release must see this first, and how few distinct ads and frames may stand behind a balanced class.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from flows.sentiment.labelling import (
+    AGGREGATIONS,
+    Aggregation,
+    ThresholdMode,
+    Thresholds,
+    label_of,
+    quantile_thresholds,
+)
+
+PAPER = Thresholds(positive=2.5, negative=-2.5)
+
+
+@dataclass(frozen=True)
+class ClassYield:
+    """The distinct ads and frames that a class would stand on; frames are unknown before OCR."""
+
+    ads: int
+    frames: int | None
+
+
+@dataclass(frozen=True)
+class Yield:
+    """What one aggregation with one pair of thresholds gives."""
+
+    aggregation: Aggregation
+    mode: ThresholdMode
+    thresholds: Thresholds
+    mean: float | None
+    """Mean of the ads' means."""
+    positive: ClassYield
+    negative: ClassYield
+    dropped: int
+    chosen: bool
+
+
+@dataclass(frozen=True)
+class YieldTable:
+    """Every aggregation with fixed and with quantile thresholds, over the same ads."""
+
+    n_ads: int
+    rows: tuple[Yield, ...]
+
+    COLUMNS = ("aggregation", "thresholds", "mean", "positive", "negative", "dropped")
+
+    def cells(self) -> list[tuple[str, ...]]:
+        """The table as text, one tuple of `COLUMNS` per row; the choice in force carries a mark."""
+        return [
+            (
+                f"{row.aggregation} *" if row.chosen else row.aggregation,
+                f"{row.mode}: > {_number(row.thresholds.positive)}, <= {_number(row.thresholds.negative)}",
+                "-" if row.mean is None else f"{row.mean:.2f}",
+                _class_cell(row.positive),
+                _class_cell(row.negative),
+                f"{row.dropped} ads",
+            )
+            for row in self.rows
+        ]
+
+    def as_text(self) -> str:
+        """The table in plain characters, for logs and error messages."""
+        lines = [self.COLUMNS, *self.cells()]
+        widths = [max(len(line[i]) for line in lines) for i in range(len(self.COLUMNS))]
+        text = ["  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) for line in lines]
+        return "\n".join(line.rstrip() for line in [f"{self.n_ads} ads with comments, * = in force", *text])
+
+    def as_markdown(self) -> str:
+        """The table in Markdown; it holds nothing but our own words and numbers."""
+        lines = [self.COLUMNS, tuple("---" for _ in self.COLUMNS), *self.cells()]
+        return "\n".join("| " + " | ".join(line).replace("*", "\\*").replace("<", "&lt;") + " |" for line in lines)
+
+
+def yield_table(
+    ad_sentiment: pa.Table,
+    *,
+    fixed: Thresholds = PAPER,
+    quantile: float = 0.2,
+    frames_per_ad: Mapping[str, int] | None = None,
+    chosen: tuple[Aggregation, ThresholdMode] | None = None,
+) -> YieldTable:
+    """Label the same ads in every way on offer and count.
+
+    Args:
+        ad_sentiment: rows of the table `ad_sentiment`.
+        fixed: the fixed thresholds.
+        quantile: the share of ads that quantile thresholds put in each class.
+        frames_per_ad: kept frames of each ad, where they are known; an ad that is not named has none.
+        chosen: the aggregation and the thresholds in force.
+    """
+    ads = [str(ad) for ad in ad_sentiment.column("video_id").to_pylist()]
+    rows: list[Yield] = []
+    for aggregation in AGGREGATIONS:
+        means: list[float | None] = ad_sentiment.column(f"mean_{aggregation}").to_pylist()
+        known = [mean for mean in means if mean is not None]
+        modes: dict[ThresholdMode, Thresholds] = {
+            "fixed": fixed,
+            "quantile": quantile_thresholds(known, quantile),
+        }
+        for mode, thresholds in modes.items():
+            labels = [label_of(mean, thresholds) for mean in means]
+            found = {
+                wanted: [ad for ad, label in zip(ads, labels, strict=True) if label == wanted]
+                for wanted in ("positive", "negative")
+            }
+            rows.append(
+                Yield(
+                    aggregation=aggregation,
+                    mode=mode,
+                    thresholds=thresholds,
+                    mean=sum(known) / len(known) if known else None,
+                    positive=_class_yield(found["positive"], frames_per_ad),
+                    negative=_class_yield(found["negative"], frames_per_ad),
+                    dropped=labels.count(None),
+                    chosen=(aggregation, mode) == chosen,
+                )
+            )
+    return YieldTable(n_ads=len(ads), rows=tuple(rows))
+
+
+def _class_yield(ads: list[str], frames_per_ad: Mapping[str, int] | None) -> ClassYield:
+    frames = None if frames_per_ad is None else sum(frames_per_ad.get(ad, 0) for ad in ads)
+    return ClassYield(ads=len(ads), frames=frames)
+
+
+def _class_cell(found: ClassYield) -> str:
+    return f"{found.ads} ads" if found.frames is None else f"{found.ads} ads, {found.frames} frames"
+
+
+def _number(threshold: float) -> str:
+    return f"{threshold:.2f}" if math.isfinite(threshold) else "none"

@@ -1,0 +1,1 @@
+"""From an ad's sentiment to its settled label."""

@@ -1,0 +1,112 @@
+"""Where tasks run, and how a stage's batches go through them: a few in flight, counted as they end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pyarrow as pa
+from prefect import Task
+from prefect.context import FlowRunContext
+from prefect.futures import PrefectFuture, as_completed
+from prefect.task_runners import ProcessPoolTaskRunner, TaskRunner, ThreadPoolTaskRunner
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from flows.counts import StageCount
+from flows.errors import SettingsError
+from flows.settings import RunnerSettings
+
+BATCHES_PER_WORKER = 2
+"""Batches in flight for each worker: one at work, one waiting, so that memory stays flat."""
+
+
+def make_task_runner(settings: RunnerSettings) -> TaskRunner[Any]:
+    """The task runner that the settings name.
+
+    Raises:
+        SettingsError: the cluster's package is not installed.
+    """
+    if settings.kind == "threads":
+        return ThreadPoolTaskRunner(max_workers=settings.workers)
+    if settings.kind == "processes":
+        return ProcessPoolTaskRunner(max_workers=settings.workers)
+    try:
+        if settings.kind == "ray":
+            from prefect_ray import RayTaskRunner
+
+            return RayTaskRunner(address=settings.address)
+        from prefect_dask import DaskTaskRunner
+
+        return DaskTaskRunner(address=settings.address)
+    except ImportError as error:
+        raise SettingsError(
+            f"runner.kind = {settings.kind!r} needs a package that is not installed: "
+            f"pip install 'ytb-ads[{settings.kind}]'"
+        ) from error
+
+
+def run_batches(
+    count: StageCount,
+    batches: Iterable[pa.Table],
+    task: Task[Any, StageCount],
+    total: int,
+    /,
+    **arguments: Any,
+) -> StageCount:
+    """Submit one task run per batch, a few at a time, and add up what they count.
+
+    Args:
+        count: where the stage's numbers are added up; its name and unit head the progress bar.
+        batches: the stage's work; taken from only as workers get free.
+        task: called as `task(batch, **arguments)`.
+        total: rows in all batches together.
+        **arguments: the same for every batch.
+
+    Raises:
+        Exception: what a task raised, after the batches in flight have ended.
+    """
+    in_flight: list[PrefectFuture[StageCount]] = []
+    window = BATCHES_PER_WORKER * _workers()
+    with progress(f"{count.stage}: {count.unit}", total) as advance:
+
+        def settle_one() -> None:
+            future = next(as_completed(in_flight))
+            in_flight.remove(future)
+            batch = future.result()
+            count.add(batch)
+            advance(batch.rows_in)
+
+        for batch in batches:
+            in_flight.append(task.submit(batch, **arguments))
+            if len(in_flight) >= window:
+                settle_one()
+        while in_flight:
+            settle_one()
+    return count
+
+
+@contextmanager
+def progress(description: str, total: int) -> Iterator[Callable[[float], None]]:
+    """A bar with rate and remaining time on standard error; silent when that is not a terminal."""
+    console = Console(stderr=True)
+    bar = Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        console=console,
+        disable=not console.is_terminal or not total,
+    )
+    with bar:
+        row = bar.add_task(description, total=total)
+        yield lambda rows: bar.advance(row, rows)
+
+
+def _workers() -> int:
+    """Workers of the task runner that the running flow was given."""
+    context = FlowRunContext.get()
+    workers = getattr(context.task_runner, "_max_workers", None) if context else None
+    return workers if isinstance(workers, int) and 0 < workers < 1_000 else 8

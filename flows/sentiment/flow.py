@@ -1,0 +1,85 @@
+"""Sentiment as a Prefect flow: `comments` to `comment_scores`, and those to `ad_sentiment`."""
+
+from __future__ import annotations
+
+import logging
+
+import pyarrow as pa
+from prefect import flow, task
+from prefect.cache_policies import NO_CACHE
+
+from data_catalog.catalog import Catalog
+from data_catalog.schemas import TABLES
+from flows.counts import StageCount, check_nothing_lost
+from flows.fingerprints import scores_fingerprint, sentiment_engine
+from flows.runner import run_batches
+from flows.sentiment.ads import STAGE, label_ads, sentiment_drops
+from flows.settings import SentimentSettings, Settings
+
+log = logging.getLogger("ytb_ads")
+
+SCORING = "scores"
+
+
+@task(name="score-comments", cache_policy=NO_CACHE)
+def score_batch(
+    comments: pa.Table, *, catalog: Catalog, settings: SentimentSettings, fingerprint: str
+) -> StageCount:
+    """Score a batch of comments and commit the scores."""
+    engine = sentiment_engine(settings)
+    strengths = engine.score(comments["text"].to_pylist())
+    rows = pa.table(
+        {
+            "comment_id": comments["comment_id"],
+            "video_id": comments["video_id"],
+            "positive": pa.array([strength.positive for strength in strengths], pa.int8()),
+            "negative": pa.array([strength.negative for strength in strengths], pa.int8()),
+            "engine": pa.array([engine.name] * len(strengths), pa.string()),
+            "fingerprint": pa.array([fingerprint] * len(strengths), pa.string()),
+            "upstream_revision": comments["text_sha256"],
+        },
+        schema=TABLES["comment_scores"].schema,
+    )
+    keys = comments["comment_id"].to_pylist()
+    catalog.commit("comment_scores", rows, stage=SCORING, done=keys, upstream="comments")
+    return StageCount.of(SCORING, "comments", rows_in=comments.num_rows, rows_out=rows.num_rows)
+
+
+@flow(name="sentiment", validate_parameters=False)
+def sentiment(catalog: Catalog, settings: Settings) -> StageCount:
+    """Score every comment that has no score under the present engine, then label all ads anew.
+
+    Raises:
+        StageError: a comment is lost.
+        SentimentError: the lexicon cannot be read.
+    """
+    fingerprint = scores_fingerprint(settings)
+    batches = catalog.pending(
+        "comment_scores",
+        upstream="comments",
+        stage=SCORING,
+        fingerprint=fingerprint,
+        size=settings.runner.batch_comments,
+        columns=["comment_id", "video_id", "text", "text_sha256"],
+        max_attempts=settings.runner.max_attempts,
+    )
+    count = run_batches(
+        StageCount(SCORING, "comments"),
+        batches,
+        score_batch,
+        batches.rows,
+        catalog=catalog,
+        settings=settings.sentiment,
+        fingerprint=fingerprint,
+    )
+    check_nothing_lost(
+        catalog, stage=SCORING, table="comment_scores", upstream="comments", fingerprint=fingerprint
+    )
+    log.info("%s", count)
+    ads = label_ads(catalog, settings.sentiment, scores_fingerprint=fingerprint)
+    drops = sentiment_drops(ads, settings.sentiment)
+    catalog.replace("ad_sentiment", ads)
+    catalog.replace_drops(STAGE, drops)
+    labelled = StageCount.of(STAGE, "ads", rows_in=ads.num_rows, rows_out=ads.num_rows - len(drops), drops=drops)
+    log.info("%s", labelled)
+    return labelled

@@ -1,0 +1,34 @@
+"""The funnel of a catalog as it stands, without running anything."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from data_catalog.catalog import Catalog
+from data_catalog.errors import CatalogError
+from data_catalog.releases import list_releases, read_manifest
+from flows.fingerprints import frames_fingerprint, texts_fingerprint
+from flows.funnel import count_funnel
+from flows.ocr.kept import read_frames
+from flows.release.facts import FunnelStep
+from flows.settings import load_settings
+
+
+def read_funnel(root: str, config: Path | None) -> tuple[list[FunnelStep], str | None]:
+    """The funnel and the newest release's version, if there is one.
+
+    Raises:
+        CatalogError: there is no catalog.
+    """
+    settings = load_settings(config)
+    catalog = Catalog(root)
+    if not catalog.tables():
+        raise CatalogError(f"{root}: no catalog here; `ytb-ads build --source folder:DIR --catalog {root}` makes one")
+    frames = read_frames(
+        catalog, frames_fingerprint=frames_fingerprint(settings), texts_fingerprint=texts_fingerprint(settings)
+    )
+    releases = list_releases(catalog.releases_dir)
+    rows = sum(split["rows"] for split in read_manifest(releases[-1])["splits"].values()) if releases else None
+    more_than = settings.ocr.more_than_words
+    funnel = count_funnel(catalog, list(frames.values()), more_than_words=more_than, balanced_rows=rows)
+    return funnel, releases[-1].name if releases else None

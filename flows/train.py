@@ -1,0 +1,63 @@
+"""The hand-off: the newest release of a catalog goes to FGMFN and its text-only row, on whatever this host has."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+from prefect import flow
+
+from data_catalog.catalog import Catalog
+from data_catalog.releases import newest_release
+from fgmfn.training import TrainedModel, train_models
+from flows.settings import load_settings
+
+log = logging.getLogger("ytb_ads")
+
+
+@flow(name="train")
+def train(
+    catalog: str = "catalog",
+    release: str | None = None,
+    config: str | None = None,
+    models: Sequence[str] | None = None,
+    settings_file: str | None = None,
+) -> list[TrainedModel]:
+    """Train on a release, by default the newest of `catalog`; what is already trained is not trained again.
+
+    Args:
+        catalog: folder of the catalog; models go to its `models/`.
+        release: a release's version or folder.
+        config: name of a configuration of `fgmfn/configs` or path of a TOML file; by default the settings' one.
+        models: rows to train; by default the settings', FGMFN and text only.
+        settings_file: TOML file of the pipeline's settings.
+
+    Raises:
+        ReleaseError: there is no such release.
+        FgmfnError: the release or the configuration cannot be trained on.
+    """
+    settings = load_settings(Path(settings_file) if settings_file else None).training
+    root = Catalog(catalog)
+    folder = find_release(root, release)
+    log.info("training %s on release %s", ", ".join(models or settings.models), folder.name)
+    return train_models(
+        release=folder,
+        config=config or settings.config,
+        output=Path(root.root) / "models" / folder.name,
+        models=tuple(models or settings.models),
+        seed=settings.seed,
+        from_scratch=settings.from_scratch,
+    )
+
+
+def find_release(catalog: Catalog, name: str | None) -> Path:
+    """The folder of a release given as a version of the catalog or as a path; by default the newest.
+
+    Raises:
+        ReleaseError: there is no release.
+    """
+    if name is None:
+        return newest_release(catalog.releases_dir)
+    version = Path(catalog.releases_dir) / name
+    return version if version.is_dir() else Path(name)

@@ -1,0 +1,176 @@
+"""`ytb-ads catalog ...`: results on standard output, refusals in one line on standard error with code 1."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+import typer
+from typer.testing import CliRunner, Result
+
+from data_catalog import LABELS, TABLES, Catalog
+from data_catalog.cli import catalog_app
+from data_catalog.releases import write_release
+from data_catalog.schemas import RELEASE_SCHEMA
+
+app = typer.Typer()
+app.add_typer(catalog_app, name="catalog")
+
+
+@app.callback()
+def main() -> None:
+    """The command that the catalog's commands hang below."""
+
+
+def rows(table: str, *values: dict[str, object]) -> pa.Table:
+    return pa.Table.from_pylist(list(values), schema=TABLES[table].schema)
+
+
+def run(root: Path | str, *words: str, code: int = 0) -> Result:
+    result = CliRunner().invoke(app, ["catalog", *words], env={"YTB_ADS_CATALOG": str(root)})
+    assert result.exit_code == code, result.output
+    return result
+
+
+def said(root: Path, *words: str) -> list[dict[str, object]]:
+    return [json.loads(line) for line in run(root, *words, "--json").stdout.splitlines()]
+
+
+def refused(root: Path | str, *words: str) -> str:
+    result = run(root, *words, code=1)
+    (line,) = result.stderr.splitlines()
+    assert line.startswith("error: ")
+    return line
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    catalog = Catalog(tmp_path)
+    catalog.merge("texts", rows("texts", *({"frame_id": f"v{i}:0", "text": "SALE", "n_words": i} for i in range(9))))
+    catalog.merge("comments", rows("comments", {"comment_id": "c", "text": "\x1b[31m[bold]hi[/bold]"}))
+    return tmp_path
+
+
+def put_release(root: Path, version: str, n: int) -> None:
+    def split(name: str, first: int) -> pa.Table:
+        made = [
+            {
+                "image": {"bytes": b"\xff\xd8\xff" + bytes([i]), "path": f"{i}.jpg"},
+                "text": f"word {i}",
+                "label": i % len(LABELS),
+                "video_id": f"{name}{i}",
+                "frame_id": f"{name}{i}:0",
+                "category": "food",
+                "timestamp_s": 1.0,
+                "mean_score": 0.5,
+                "n_words": 2,
+                "draw": 0,
+            }
+            for i in range(first)
+        ]
+        return pa.Table.from_pylist(made, schema=RELEASE_SCHEMA)
+
+    splits = {"train": split("a", n), "validation": split("b", 2), "test": split("c", 2)}
+    manifest = {
+        "created_at": datetime.now(UTC).isoformat(),
+        "synthetic": True,
+        "settings": {},
+        "seed": 0,
+        "engines": {},
+        "table_versions": {},
+        "parent": None,
+        "funnel": [],
+    }
+    write_release(root / "releases", version, splits, manifest, {})
+
+
+def test_tables_are_listed_with_rows_version_and_key(root: Path) -> None:
+    out = run(root, "tables").stdout
+    assert "texts" in out
+    assert "frame_id" in out
+    assert [(t["name"], t["rows"], t["version"], t["key"]) for t in said(root, "tables")] == [
+        ("comments", 1, 1, ["comment_id"]),
+        ("texts", 9, 1, ["frame_id"]),
+    ]
+
+
+def test_rows_are_shown_by_condition_columns_and_limit(root: Path) -> None:
+    found = said(root, "show", "texts", "--where", "n_words > 5", "--columns", "frame_id, n_words", "--limit", "2")
+    assert found == [{"frame_id": "v6:0", "n_words": 6}, {"frame_id": "v7:0", "n_words": 7}]
+    assert "v8:0" in run(root, "show", "texts").stdout
+
+
+def test_a_strangers_comment_neither_colours_nor_marks_up_the_terminal(root: Path) -> None:
+    out = run(root, "show", "comments", "--columns", "text").stdout
+    assert "\\x1b[31m[bold]hi[/bold]" in out
+    assert "\x1b" not in out
+
+
+def test_sql_answers_over_tables_and_says_how_much_it_left_out(root: Path) -> None:
+    assert said(root, "sql", "SELECT sum(n_words) AS n FROM texts") == [{"n": 36}]
+    long = run(root, "sql", "SELECT * FROM range(250)")
+    assert "199" in long.stdout
+    assert "50 more rows; --json prints all of them" in long.stderr
+    assert len(said(root, "sql", "SELECT * FROM range(250)")) == 250
+
+
+def test_history_lists_commits_newest_first(root: Path) -> None:
+    assert [(c["version"], c["rows_written"]) for c in said(root, "history", "texts")] == [(1, 9), (0, None)]
+    assert "CREATE TABLE" in run(root, "history", "texts").stdout
+
+
+def test_releases_are_listed_verified_and_compared(root: Path) -> None:
+    put_release(root, "2026.11.16", 4)
+    put_release(root, "2026.11.23", 6)
+
+    assert [(r["version"], r["rows"]["train"]) for r in said(root, "releases")] == [  # type: ignore[index]
+        ("2026.11.16", 4),
+        ("2026.11.23", 6),
+    ]
+    assert "train 6" in run(root, "releases").stdout
+    assert "release 2026.11.23 is whole" in run(root, "verify").stdout
+    assert "release 2026.11.16 is whole" in run(root, "verify", "2026.11.16").stdout
+    out = run(root, "diff", "2026.11.16", "2026.11.23").stdout
+    assert "a4:0, a5:0" in out
+    assert "4 -> 6" in out
+    (found,) = said(root, "diff", "2026.11.16", "2026.11.23")
+    assert (found["added"], found["removed"]) == (["a4:0", "a5:0"], [])
+
+
+def test_a_changed_release_does_not_verify(root: Path) -> None:
+    put_release(root, "2026.11.23", 4)
+    (file,) = (root / "releases/2026.11.23/data").glob("test-*.parquet")
+    file.write_bytes(file.read_bytes()[:-1] + b"?")
+    result = run(root, "verify", code=1)
+    assert "test-" in result.stdout
+    assert "2026.11.23 is not what was written" in result.stderr
+
+
+def test_refusals_are_one_line_with_the_place(root: Path, tmp_path: Path) -> None:
+    assert "no table 'x'" in refused(root, "show", "x")
+    assert "no table 'x'" in refused(root, "history", "x")
+    assert "has no column 'y'" in refused(root, "show", "texts", "--columns", "y")
+    assert "To ask for: comments, texts" in refused(root, "sql", "SELECT * FROM x")
+    assert "syntax error" in refused(root, "show", "texts", "--where", "n_words >")
+    assert "holds no release" in refused(root, "verify")
+    assert "2026.01.01" in refused(root, "diff", "2026.01.01", "2026.01.02")
+    assert "releases are written to a local folder" in refused("s3://bucket/x", "releases")
+    assert "\\x1b" in refused(root, "sql", "\x1b[31m")
+
+
+def test_wrong_usage_ends_with_two(root: Path) -> None:
+    run(root, "show", code=2)
+    run(root, "show", "texts", "--limit", "-1", code=2)
+    run(root, "nonsense", code=2)
+
+
+def test_the_option_names_the_catalog_before_the_environment(root: Path, tmp_path: Path) -> None:
+    assert run(root, "tables", "--json", "--catalog", str(tmp_path / "empty")).stdout == ""
+
+
+def test_every_command_teaches_with_an_example(root: Path) -> None:
+    for command in ("tables", "show", "sql", "history", "releases", "verify", "diff"):
+        assert f"Example: ytb-ads catalog {command}" in run(root, command, "--help").stdout

@@ -1,0 +1,140 @@
+"""Several writers at once, and writers that die in the middle: nothing lost, nothing doubled, always readable."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+from filelock import FileLock
+
+from data_catalog import TABLES, Catalog, CatalogError
+from data_catalog.delta import Change
+
+ROOT = Path(__file__).resolve().parents[2]
+MERGES = 6
+
+WRITER = """
+import sys
+import pyarrow as pa
+from data_catalog import TABLES, Catalog, delta
+
+root, name, file_locks, merges = sys.argv[1], sys.argv[2], sys.argv[3] == "True", int(sys.argv[4])
+delta._VALUES_IN_A_PREDICATE = int(sys.argv[5])
+catalog = Catalog(root, file_locks=file_locks)
+print("ready", flush=True)
+for i in range(merges):
+    # every writer has keys of its own and keys that all of them write
+    rows = [{"video_id": f"{name}-{i}", "label": name}, {"video_id": f"shared-{i}", "label": name}]
+    catalog.merge("labels", pa.Table.from_pylist(rows, schema=TABLES["labels"].schema))
+    print(i, flush=True)
+"""
+
+
+def start_writer(
+    root: Path, name: str, *, file_locks: bool = True, merges: int = MERGES, values_in_a_predicate: int = 2_000
+) -> subprocess.Popen[str]:
+    options = [str(root), name, str(file_locks), str(merges), str(values_in_a_predicate)]
+    command = [sys.executable, "-c", WRITER, *options]
+    return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+
+
+def keys(catalog: Catalog) -> list[str]:
+    return sorted(catalog.read("labels")["video_id"].to_pylist())
+
+
+@pytest.mark.parametrize("file_locks", [True, False], ids=["waiting for each other", "finding each other's commits"])
+@pytest.mark.parametrize("values_in_a_predicate", [0, 2_000], ids=["rewriting", "by predicate"])
+def test_processes_that_merge_at_once_lose_and_double_nothing(
+    tmp_path: Path, file_locks: bool, values_in_a_predicate: int
+) -> None:
+    names = ("a", "b", "c")
+    writers = [
+        start_writer(tmp_path, name, file_locks=file_locks, values_in_a_predicate=values_in_a_predicate)
+        for name in names
+    ]
+
+    for writer in writers:
+        writer.communicate(timeout=60)
+
+    assert [writer.returncode for writer in writers] == [0, 0, 0]
+    assert keys(Catalog(tmp_path)) == sorted(f"{name}-{i}" for name in (*names, "shared") for i in range(MERGES))
+
+
+def test_threads_may_share_a_catalog(tmp_path: Path) -> None:
+    catalog = Catalog(tmp_path)
+
+    def write(name: str) -> None:
+        for i in range(MERGES):
+            rows = [{"video_id": f"{name}-{i}"}, {"video_id": f"shared-{i}"}]
+            catalog.merge("labels", pa.Table.from_pylist(rows, schema=TABLES["labels"].schema))
+
+    threads = [threading.Thread(target=write, args=(name,)) for name in "abc"]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+
+    assert keys(catalog) == sorted(f"{name}-{i}" for name in ("a", "b", "c", "shared") for i in range(MERGES))
+
+
+def test_a_writer_killed_at_any_moment_leaves_whole_commits_and_no_lock(tmp_path: Path) -> None:
+    catalog = Catalog(tmp_path)
+    for round_number, delay_s in enumerate((0.0, 0.007, 0.013, 0.021)):
+        name = f"w{round_number}"
+        writer = start_writer(tmp_path, name, merges=10_000)
+        assert writer.stdout is not None
+        # begin killing once it writes, so that the signal lands inside a write
+        said = [writer.stdout.readline() for _ in range(3)]
+        time.sleep(delay_s)
+        writer.send_signal(signal.SIGKILL)
+        rest, _ = writer.communicate(timeout=30)
+
+        reported = [line for line in [*said[1:], *rest.split()] if line.strip()]
+        found = keys(catalog)
+        own = [key for key in found if key.startswith(f"{name}-")]
+        assert len(found) == len(set(found))
+        assert len(reported) <= len(own) <= len(reported) + 1, "what was reported is there, at most one more"
+        assert all(f"shared-{key.split('-')[1]}" in found for key in own), "a commit is whole or not at all"
+
+    before = catalog.count("labels")
+    started = time.monotonic()
+    catalog.merge("labels", pa.Table.from_pylist([{"video_id": "after"}], schema=TABLES["labels"].schema))
+    assert catalog.count("labels") == before + 1
+    assert time.monotonic() - started < 10, "the dead writer's lock went with it"
+
+
+def test_a_lock_held_for_too_long_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("data_catalog.delta._LOCK_TIMEOUT_S", 0.1)
+    (tmp_path / ".locks").mkdir()
+    with (
+        FileLock(tmp_path / ".locks" / "labels.lock"),
+        pytest.raises(CatalogError, match=r"another process.*labels\.lock"),
+    ):
+        Catalog(tmp_path).merge("labels", pa.Table.from_pylist([{"video_id": "a"}], schema=TABLES["labels"].schema))
+
+
+def test_a_writer_that_always_comes_second_gives_up_with_a_reason(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("data_catalog.delta._COMMIT_ATTEMPTS", 3)
+    monkeypatch.setattr("data_catalog.delta.time.sleep", lambda _: None)
+    catalog = Catalog(tmp_path, file_locks=False)
+    row = pa.Table.from_pylist([{"video_id": "a", "label": "mine"}], schema=TABLES["labels"].schema)
+    catalog.merge("labels", row)
+    decided = []
+
+    def overtaken(snapshot: object) -> Change:
+        decided.append(snapshot)
+        catalog.merge("labels", row)
+        return Change(row, row.select(["video_id"]))
+
+    with pytest.raises(CatalogError, match=r"tables/labels: 3 commits in a row met another writer's"):
+        catalog._store(TABLES["labels"]).change(overtaken)
+    assert len(decided) == 3
+    assert keys(catalog) == ["a"]

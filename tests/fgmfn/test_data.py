@@ -1,0 +1,173 @@
+"""A release is checked when it is opened, and its pictures when they are read."""
+
+from __future__ import annotations
+
+import json
+import pickle
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from fgmfn.data import CACHED_ROW_GROUPS, Collator, Pictures, SplitDataset, find_release, identity, open_release
+from fgmfn.errors import ReleaseDataError
+from fgmfn.processing import Augmentation, FgmfnProcessor, image_processor, train_tokenizer
+from tests.fgmfn.model_builder import small_config
+from tests.fgmfn.release_builder import Row, ad_rows, picture, small_release, write_release
+
+
+def _processor(texts: list[str]) -> FgmfnProcessor:
+    return FgmfnProcessor(image_processor(small_config()), train_tokenizer(texts, 200), max_tokens=12)
+
+
+def _one_split(path: Path, rows: list[Row], **settings: object) -> Path:
+    return write_release(path, {"train": rows, "validation": [], "test": []}, **settings)
+
+
+def test_a_release_is_read_without_its_pictures(tmp_path: Path) -> None:
+    release = open_release(small_release(tmp_path / "2026.11.24"))
+    assert release.class_names == ("negative", "positive")
+    assert release.synthetic
+    assert {split: len(rows) for split, rows in release.splits.items()} == {"train": 24, "validation": 8, "test": 8}
+
+
+def test_every_row_finds_its_own_picture_across_row_groups(tmp_path: Path) -> None:
+    rows = ad_rows(10 * CACHED_ROW_GROUPS, frames=2)
+    pictures = Pictures(open_release(_one_split(tmp_path / "r", rows, row_group=7)).splits["train"])
+    backwards = range(len(rows) - 1, -1, -1)
+    assert [pictures.read(row) for row in backwards] == [rows[row].image for row in backwards]
+
+
+def test_pictures_can_be_read_in_another_process(tmp_path: Path) -> None:
+    rows = ad_rows(4)
+    pictures = Pictures(open_release(_one_split(tmp_path / "r", rows)).splits["train"])
+    pictures.read(0)
+    assert pickle.loads(pickle.dumps(pictures)).read(3) == rows[3].image  # noqa: S301  our own bytes
+
+
+def test_the_newest_release_of_a_folder_is_found(tmp_path: Path) -> None:
+    for version in ("2026.9.30", "2026.11.24", "2026.11.24.1", ".2026.12.1"):
+        small_release(tmp_path / version)
+    assert find_release(tmp_path).name == "2026.11.24.1"
+    assert find_release(tmp_path / "2026.9.30").name == "2026.9.30"
+
+
+def test_a_folder_without_a_release_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ReleaseDataError, match="neither a release folder nor a folder of releases"):
+        find_release(tmp_path)
+
+
+def test_a_label_outside_the_classes_is_named_with_file_row_and_value(tmp_path: Path) -> None:
+    rows = ad_rows(6)
+    rows[4] = replace(rows[4], label=7)
+    with pytest.raises(
+        ReleaseDataError, match=rf"train-00000.*label 7 in row 4 \({rows[4].frame_id}\); expected 0 to 1"
+    ):
+        open_release(_one_split(tmp_path / "r", rows))
+
+
+def test_a_row_without_text_is_named(tmp_path: Path) -> None:
+    rows = ad_rows(6)
+    rows[2] = replace(rows[2], text=None)
+    with pytest.raises(ReleaseDataError, match=r"train-00000.*row 2 has no text"):
+        open_release(_one_split(tmp_path / "r", rows))
+
+
+def test_an_ad_in_two_splits_is_refused(tmp_path: Path) -> None:
+    path = write_release(tmp_path / "r", {"train": ad_rows(8), "validation": [], "test": ad_rows(1, first=7)})
+    with pytest.raises(ReleaseDataError, match="ad7 stands in train and in test"):
+        open_release(path)
+
+
+def test_a_single_class_cannot_be_trained_on(tmp_path: Path) -> None:
+    rows = [row for row in ad_rows(8) if row.label == 1]
+    with pytest.raises(ReleaseDataError, match=r"4 rows of 1 class \(positive\)"):
+        open_release(_one_split(tmp_path / "r", rows))
+
+
+def test_an_empty_training_split_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ReleaseDataError, match="0 rows of 0 class"):
+        open_release(_one_split(tmp_path / "r", []))
+
+
+@pytest.mark.parametrize(
+    ("manifest", "message"),
+    [
+        ("{", "cannot be read as JSON"),
+        ("[]", "no row_set_hash"),
+        (
+            json.dumps({"row_set_hash": "x", "class_names": ["bad", "good"]}),
+            r"but manifest\.json says \['bad', 'good'\]",
+        ),
+    ],
+)
+def test_a_bad_manifest_is_refused(tmp_path: Path, manifest: str, message: str) -> None:
+    path = small_release(tmp_path / "r")
+    (path / "manifest.json").write_text(manifest)
+    with pytest.raises(ReleaseDataError, match=message):
+        open_release(path)
+
+
+def test_a_damaged_parquet_file_is_named(tmp_path: Path) -> None:
+    path = small_release(tmp_path / "r")
+    (path / "data" / "test-00000-of-00001.parquet").write_bytes(b"PAR1 no longer")
+    with pytest.raises(ReleaseDataError, match=r"test-00000-of-00001\.parquet: cannot be read as Parquet"):
+        open_release(path)
+
+
+@pytest.mark.parametrize(("content", "message"), [(b"no picture at all", "cannot be decoded"), (b"", "has no picture")])
+def test_an_unreadable_picture_names_its_frame(tmp_path: Path, content: bytes, message: str) -> None:
+    rows = ad_rows(4)
+    rows[1] = replace(rows[1], image=content)
+    split = open_release(_one_split(tmp_path / "r", rows)).splits["train"]
+    dataset = SplitDataset(split, _processor(split.text), with_images=True)
+    assert dataset[0]["label"] == rows[0].label
+    with pytest.raises(ReleaseDataError, match=f"frame {rows[1].frame_id}.*{message}"):
+        dataset[1]
+
+
+def test_a_truncated_picture_is_refused_and_not_padded_with_grey(tmp_path: Path) -> None:
+    rows = ad_rows(4)
+    rows[0] = replace(rows[0], image=picture((9, 9, 9), size=(300, 200))[:900])
+    split = open_release(_one_split(tmp_path / "r", rows)).splits["train"]
+    with pytest.raises(ReleaseDataError, match=f"frame {rows[0].frame_id}"):
+        SplitDataset(split, _processor(split.text), with_images=True)[0]
+
+
+def test_a_batch_is_padded_and_carries_the_identities_of_its_rows(tmp_path: Path) -> None:
+    rows = ad_rows(3, frames=2)
+    split = open_release(_one_split(tmp_path / "r", rows)).splits["train"]
+    processor = _processor(split.text)
+    dataset = SplitDataset(split, processor, with_images=True)
+    batch = Collator(processor)([dataset[row] for row in range(4)])
+    assert batch["pixel_values"].shape == (4, 3, 64, 64)
+    assert batch["input_ids"].shape == batch["attention_mask"].shape
+    assert batch["groups"].tolist() == [
+        [identity(row.text or ""), identity(row.video_id), identity(row.image)] for row in rows[:4]
+    ]
+    assert batch["labels"].tolist() == [row.label for row in rows[:4]]
+
+
+def test_a_model_that_looks_at_no_picture_reads_none(tmp_path: Path) -> None:
+    rows = [replace(row, image=b"not a picture") for row in ad_rows(4)]
+    split = open_release(_one_split(tmp_path / "r", rows)).splits["train"]
+    assert "pixel_values" not in SplitDataset(split, _processor(split.text), with_images=False)[0]
+
+
+def test_crops_differ_from_epoch_to_epoch_and_repeat_with_seed_epoch_and_row(tmp_path: Path) -> None:
+    split = open_release(small_release(tmp_path / "r")).splits["train"]
+
+    def views(seed: int) -> list[bytes]:
+        augmentation = Augmentation(image_size=64, min_crop=0.3, mirror=False, seed=seed)
+        dataset = SplitDataset(split, _processor(split.text), with_images=True, augmentation=augmentation)
+        found = []
+        for epoch in (0, 1, 0):
+            dataset.set_epoch(epoch)
+            found.append(dataset[0]["pixel_values"].numpy().tobytes())
+        return found
+
+    first, second, again = views(1)
+    assert first == again
+    assert first != second
+    assert views(1) == [first, second, again]
+    assert views(2)[0] != first

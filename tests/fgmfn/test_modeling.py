@@ -1,0 +1,226 @@
+"""FGMFN's layers have the paper's shapes and size, and every switch of the ablations does what it says."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import timm
+import torch
+from transformers import BertConfig, BertModel
+
+from fgmfn.baselines import MODELS, check_models, model_class
+from fgmfn.configuration import FgmfnConfig
+from fgmfn.encoders import ImageEncoder, on_meta_device, parameter_counts
+from fgmfn.errors import ConfigError, WeightsError
+from fgmfn.fusion import CrossAttentionLayer
+from fgmfn.modeling import FgmfnForSentiment, SentimentOutput
+from fgmfn.multiscale import MultiscaleFeatures, concatenate_levels
+from tests.fgmfn.model_builder import batch, small_config
+
+
+@pytest.fixture(scope="module")
+def full_size() -> FgmfnForSentiment:
+    """The paper's model without memory for its weights: shapes and counts are all there."""
+    return on_meta_device(FgmfnForSentiment, FgmfnConfig())
+
+
+def test_the_full_model_has_the_papers_size(full_size: FgmfnForSentiment) -> None:
+    parts = {name: parameter_counts(part)[0] for name, part in full_size.named_children()}
+    assert parts["image_encoder"] == 11_176_512  # ResNet-18 without its classifier
+    assert parts["text_encoder"] == 108_891_648  # BERT-base without its pooler
+    assert parameter_counts(full_size) == (132_868_941, 132_868_941)
+
+
+def test_the_feature_levels_have_the_papers_grids(full_size: FgmfnForSentiment) -> None:
+    levels = full_size.image_encoder(torch.empty(2, 3, 224, 224, device="meta"))
+    assert [tuple(level.shape[1:]) for level in levels] == [
+        (64, 112, 112), (64, 56, 56), (128, 28, 28), (256, 14, 14), (512, 7, 7)
+    ]  # fmt: skip
+    low, high = concatenate_levels(levels)
+    assert low.shape == (2, 256, 56, 56)
+    assert high.shape == (2, 768, 14, 14)
+    assert full_size.visual_tokens.low(low).shape == (2, 384, 14, 14)
+    assert full_size.visual_tokens.high(high).shape == (2, 384, 14, 14)
+    assert full_size.visual_tokens.joint_map(low, high).shape == (2, 768, 14, 14)
+    assert full_size.visual_tokens(levels).shape == (2, 50, 768)
+
+
+def test_both_modalities_keep_their_tokens_through_the_fusion(full_size: FgmfnForSentiment) -> None:
+    text, image = torch.empty(2, 11, 768, device="meta"), torch.empty(2, 50, 768, device="meta")
+    fused = full_size.fusion(text, image, torch.ones(2, 11, dtype=torch.bool, device="meta"))
+    assert [states.shape for states in fused] == [(2, 11, 768), (2, 50, 768)]
+
+
+def test_the_mean_of_the_high_level_is_added_to_every_channel() -> None:
+    config = small_config()
+    module = MultiscaleFeatures(config, [4, 4, 8, 16, 32])
+    torch.nn.init.zeros_(module.low.weight), torch.nn.init.zeros_(module.low.bias)
+    torch.nn.init.zeros_(module.high.weight), torch.nn.init.zeros_(module.high.bias)
+    high = torch.randn(2, 48, 4, 4)
+    joint = module.joint_map(torch.randn(2, 16, 16, 16), high)
+    assert torch.allclose(joint, high.mean(dim=1, keepdim=True).expand(-1, 32, -1, -1))
+
+
+def test_a_closed_gate_leaves_nothing_of_the_global_feature() -> None:
+    module = MultiscaleFeatures(small_config(), [4, 4, 8, 16, 32])
+    deepest, joint = torch.randn(2, 32, 2, 2), torch.randn(2, 32, 4, 4)
+    torch.nn.init.constant_(module.salience.bias, -1e4)
+    assert module.pooled_token(deepest, joint).abs().max() == 0
+    torch.nn.init.constant_(module.salience.bias, 1e4)
+    assert torch.allclose(module.pooled_token(deepest, joint), module.global_token(deepest.mean(dim=(2, 3))))
+
+
+def test_both_directions_attend_to_the_layer_before() -> None:
+    layer = CrossAttentionLayer(small_config()).eval()
+    text, image = torch.randn(1, 3, 32), torch.randn(1, 5, 32)
+    mask = torch.ones(1, 3, dtype=torch.bool)
+    new_text, new_image = layer(text, image, mask)
+    assert torch.allclose(new_text, layer.text_from_image(text, image, None))
+    assert torch.allclose(new_image, layer.image_from_text(image, text, mask))
+
+
+@pytest.mark.parametrize("name", ["fgmfn", "text_only"])
+def test_padding_changes_no_output(name: str) -> None:
+    torch.manual_seed(0)
+    model = model_class(name)(small_config()).eval()
+    inputs = batch(labels=False)
+    padded = inputs | {
+        "input_ids": torch.nn.functional.pad(inputs["input_ids"], (0, 6), value=3),
+        "attention_mask": torch.nn.functional.pad(inputs["attention_mask"], (0, 6)),
+    }
+    with torch.no_grad():
+        assert torch.allclose(model(**inputs).logits, model(**padded).logits, atol=1e-6)
+
+
+def test_padding_changes_no_output_without_cross_attention_either() -> None:
+    model = FgmfnForSentiment(small_config(cross_attention_enabled=False, transformer_layers=2)).eval()
+    inputs = batch(labels=False)
+    padded = inputs | {
+        "input_ids": torch.nn.functional.pad(inputs["input_ids"], (0, 6), value=3),
+        "attention_mask": torch.nn.functional.pad(inputs["attention_mask"], (0, 6)),
+    }
+    with torch.no_grad():
+        assert torch.allclose(model(**inputs).logits, model(**padded).logits, atol=1e-6)
+
+
+def test_the_total_is_the_weighted_sum_of_the_parts() -> None:
+    model = FgmfnForSentiment(small_config(itc_alpha=0.7, mi_beta=0.3)).eval()
+    output = model(**batch())
+    expected = output.task_loss + 0.7 * output.itc_loss + 0.3 * output.mi_loss
+    assert torch.allclose(output.loss, expected)
+
+
+def test_without_labels_there_are_logits_and_no_loss() -> None:
+    output = FgmfnForSentiment(small_config()).eval()(**batch(labels=False))
+    assert isinstance(output, SentimentOutput)
+    assert output.logits.shape == (3, 2)
+    assert output.loss is None
+
+
+@pytest.mark.parametrize(
+    ("switch", "gone"),
+    [
+        ({"itc_alpha": 0.0}, "contrast"),
+        ({"mi_beta": 0.0}, "mutual_information"),
+        ({"msvf_enabled": False}, "visual_tokens.low"),
+        ({"msvf_global_gate": False}, "visual_tokens.salience"),
+        ({"cross_attention_enabled": False}, "fusion.layers.0.text_from_image"),
+    ],
+)
+def test_an_ablation_removes_its_part_and_the_rest_still_learns(switch: dict[str, Any], gone: str) -> None:
+    full, ablated = FgmfnForSentiment(small_config()), FgmfnForSentiment(small_config(**switch))
+    assert any(name.startswith(gone) for name, _ in full.named_parameters())
+    assert not any(name.startswith(gone) for name, _ in ablated.named_parameters())
+    ablated(**batch()).loss.backward()
+    without_gradient = [name for name, weight in ablated.named_parameters() if weight.grad is None]
+    assert without_gradient == []
+
+
+def test_without_multiscale_features_there_are_as_many_visual_tokens(full_size: FgmfnForSentiment) -> None:
+    model = on_meta_device(FgmfnForSentiment, FgmfnConfig(msvf_enabled=False))
+    levels = model.image_encoder(torch.empty(1, 3, 224, 224, device="meta"))
+    assert model.visual_tokens(levels).shape == (1, 50, 768)
+
+
+def test_without_cross_attention_six_transformer_layers_take_its_place() -> None:
+    model = on_meta_device(FgmfnForSentiment, FgmfnConfig(cross_attention_enabled=False))
+    assert len(model.fusion.encoder.layers) == 6
+
+
+def test_tied_directions_halve_the_fusion_and_feed_forward_enlarges_it() -> None:
+    def fusion(**switch: bool) -> int:
+        return parameter_counts(FgmfnForSentiment(small_config(**switch)).fusion)[0]
+
+    assert 2 * fusion(cross_attention_tie_directions=True) == fusion()
+    assert fusion(cross_attention_feed_forward=True) > 2 * fusion()
+
+
+def test_the_papers_literal_head_bounds_every_logit() -> None:
+    model = FgmfnForSentiment(small_config(head="paper")).eval()
+    torch.nn.init.constant_(model.head.layers[1].bias, 50.0)
+    assert model(**batch(labels=False)).logits.max().item() <= 1.0
+
+
+@pytest.mark.parametrize("name", list(MODELS))
+def test_a_saved_model_predicts_the_same_after_loading(tmp_path: Path, name: str) -> None:
+    model = model_class(name)(small_config(id2label={0: "sad", 1: "so", 2: "glad"})).eval()
+    model.save_pretrained(tmp_path)
+    loaded = model_class(name).from_pretrained(tmp_path)
+    assert loaded.config.id2label == {0: "sad", 1: "so", 2: "glad"}
+    inputs = batch(labels=False)
+    with torch.no_grad():
+        assert torch.equal(model(**inputs).logits, loaded(**inputs).logits)
+
+
+def test_every_row_of_the_comparison_takes_the_same_batch() -> None:
+    for name in MODELS:
+        output = model_class(name)(small_config())(**batch(), groups=torch.arange(9).reshape(3, 3))
+        assert output.logits.shape == (3, 2)
+        assert output.loss.ndim == 0
+        assert model_class(name).modalities == MODELS[name].modalities
+
+
+def test_a_model_that_does_not_exist_is_refused_with_the_nearest() -> None:
+    with pytest.raises(ConfigError, match="unknown model 'textonly'; did you mean 'text_only'"):
+        check_models(["fgmfn", "textonly"])
+
+
+@pytest.mark.parametrize(
+    ("backbone", "message"),
+    [("resnet17", "no such model; near it: .*resnet"), ("vit_tiny_patch16_224", "feature levels")],
+)
+def test_a_backbone_that_does_not_fit_is_refused(backbone: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        FgmfnForSentiment(small_config(backbone=backbone))
+
+
+def test_pretrained_encoders_are_taken_from_local_paths(tmp_path: Path) -> None:
+    config = small_config(text_encoder=str(tmp_path / "bert"), backbone_weights=str(tmp_path / "resnet.pth"))
+    BertModel(BertConfig(**config.text_config)).save_pretrained(tmp_path / "bert")
+    torch.save(timm.create_model("test_resnet").state_dict(), tmp_path / "resnet.pth")
+    model = FgmfnForSentiment(config)
+    model.load_pretrained_encoders()
+    stored = BertModel.from_pretrained(tmp_path / "bert")
+    assert torch.equal(model.text_encoder.embeddings.word_embeddings.weight, stored.embeddings.word_embeddings.weight)
+    weights = torch.load(tmp_path / "resnet.pth")
+    assert torch.equal(model.image_encoder.backbone.state_dict()["conv1.0.weight"], weights["conv1.0.weight"])
+    assert all("pooler" not in name for name, _ in model.named_parameters())
+
+
+def test_missing_pretrained_weights_say_which_and_what_to_do(tmp_path: Path) -> None:
+    text = FgmfnForSentiment(small_config(text_encoder=str(tmp_path)))
+    with pytest.raises(WeightsError, match=r"text encoder.*--from-scratch"):
+        text.load_pretrained_encoders()
+    image = model_class("image_only")(small_config(backbone_weights=str(tmp_path / "none.pth")))
+    with pytest.raises(WeightsError, match=r"none\.pth.*no such file"):
+        image.load_pretrained_encoders()
+
+
+def test_random_encoders_keep_their_own_initialisation() -> None:
+    torch.manual_seed(3)
+    spread = ImageEncoder(small_config()).backbone.state_dict()["layer4.0.conv1.weight"].std()
+    torch.manual_seed(3)
+    model = FgmfnForSentiment(small_config())
+    assert torch.isclose(model.image_encoder.backbone.state_dict()["layer4.0.conv1.weight"].std(), spread)

@@ -1,0 +1,138 @@
+"""A small release described in full, with texts of strangers who mean no good."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import replace
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+from PIL import Image
+
+from data_catalog.releases import write_release
+from data_catalog.schemas import RELEASE_SCHEMA, SPLITS, TABLES
+from flows.release.card import dataset_card
+from flows.release.croissant import croissant_json
+from flows.release.facts import ExampleRow, FunnelStep, ReleaseFacts, count_table1
+from flows.release.report import report_html
+from flows.release.resampling import PlannedRow, balance_rows
+from flows.release.yield_table import yield_table
+from flows.sentiment.labelling import Thresholds
+
+HOSTILE = (
+    "Buy | now <script>alert(1)</script> **50% OFF** [x](javascript:alert(2)) ![y](http://evil.example/p.png)\n"
+    "# heading\u202egnp.exe \x1b[31mred\x00 `code` </td></table> www.evil.example $9.99$ 'q' \"d\" {{ 7 * 7 }}"
+)
+"""Markup of every kind that a frame's words or a title may hold."""
+
+
+def png(shade: int) -> bytes:
+    file = io.BytesIO()
+    Image.new("RGB", (64, 40), (shade % 256, 90, 160)).save(file, "PNG")
+    return file.getvalue()
+
+
+def plan() -> list[PlannedRow]:
+    sizes = [("train", "positive", 8), ("train", "negative", 3), ("validation", "positive", 2)]
+    sizes += [("validation", "negative", 1), ("test", "positive", 2), ("test", "negative", 1)]
+    return [
+        PlannedRow(split, f"{split}{label}{i // 2}:{i % 2}", 0, f"{split}{label}{i // 2}", label)  # type: ignore[arg-type]
+        for split, label, count in sizes
+        for i in range(count)
+    ]
+
+
+def ad_sentiment(means: list[float | None]) -> pa.Table:
+    rows = [
+        {
+            "video_id": f"ad{i}",
+            "mean_dominant": mean,
+            "mean_dominant_with_neutral": mean,
+            "mean_scale": mean and mean / 2,
+        }
+        for i, mean in enumerate(means)
+    ]
+    return pa.Table.from_pylist(rows, schema=TABLES["ad_sentiment"].schema)
+
+
+@pytest.fixture
+def facts() -> ReleaseFacts:
+    means = [3.2, 2.9, 2.6, 2.5, 1.4, 0.3, -0.2, -2.5, -3.1]
+    before = plan()
+    return ReleaseFacts(
+        version="2026.11.24",
+        created_at="2026-11-24T03:00:00+00:00",
+        synthetic=True,
+        before=count_table1(before),
+        after=count_table1(balance_rows(before, seed=7).rows),
+        funnel=[
+            FunnelStep("ads", 12, 10, {"no_comments": 1, "corrupt_media": 1}, "ads"),
+            FunnelStep("frames", 10, 50, {}, "frames"),
+            FunnelStep("frames with more than 5 words", 50, 30, {"too_few_words": 20}, "frames"),
+            FunnelStep("labelled frames", 30, 17, {"between_thresholds": 13}, "frames"),
+            FunnelStep("balanced rows", 17, 22, {}, "rows"),
+        ],
+        aggregation="dominant",
+        threshold_mode="fixed",
+        thresholds=Thresholds(2.5, -2.5),
+        yields=yield_table(ad_sentiment([*means]), frames_per_ad={"ad0": 5, "ad8": 3}, chosen=("dominant", "fixed")),
+        resampling="oversample",
+        seed=7,
+        ad_means=means,
+        words_per_frame=[0, 0, 3, 5, 6, 7, 9, 12, 14, 31],
+        ads_by_category={"apparel": {"positive": 4, "negative": 2}, HOSTILE: {"positive": 2}},
+        decided_by={"policy auto": 8},
+        settings={"frames": {"count": 5}, "note": HOSTILE},
+        engines={"ocr": "rapidocr 3.10.0", "sentiment": "open lexicon 1"},
+        table_versions={"ads": 3, "frames": 4},
+        examples=[
+            ExampleRow(png(10), HOSTILE, "positive", "vid1", HOSTILE, 2.9, "train"),
+            ExampleRow(b"no picture", "six plain words stand right here", "negative", "vid2", None, None, "test"),
+        ],
+    )
+
+
+@pytest.fixture
+def release(tmp_path: Path, facts: ReleaseFacts) -> Path:
+    """The release that those facts describe, written."""
+    rows = balance_rows(plan(), seed=7).rows
+    tables = {
+        split: pa.Table.from_pylist(
+            [
+                {
+                    "image": {"bytes": png(n), "path": f"{n}.png"},
+                    "text": "six words stand on this frame",
+                    "label": ("negative", "positive").index(row.label),
+                    "video_id": row.video_id,
+                    "frame_id": row.frame_id,
+                    "category": "apparel",
+                    "timestamp_s": 1.5,
+                    "mean_score": 2.75,
+                    "n_words": 6,
+                    "draw": row.draw,
+                }
+                for n, row in enumerate(rows)
+                if row.split == split
+            ],
+            schema=RELEASE_SCHEMA,
+        )
+        for split in SPLITS
+    }
+    return write_release(
+        tmp_path / "releases",
+        facts.version,
+        tables,
+        facts.manifest(),
+        lambda manifest: {
+            "README.md": dataset_card(facts, manifest),
+            "report.html": report_html(facts, manifest),
+            "croissant.json": croissant_json(facts, manifest),
+        },
+    )
+
+
+@pytest.fixture
+def real_facts(facts: ReleaseFacts) -> ReleaseFacts:
+    """The same release, made from ads that were crawled."""
+    return replace(facts, synthetic=False)

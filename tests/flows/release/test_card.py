@@ -1,0 +1,107 @@
+"""The dataset card: complete, true, and deaf to the markup in strangers' texts."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import datasets
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from markdown_it import MarkdownIt
+
+from data_catalog.releases import read_manifest
+from flows.release.card import dataset_card, plain
+from flows.release.facts import ReleaseFacts, count_table1, readable
+
+MANIFEST = {"row_set_hash": "abc123", "files": {}}
+
+
+def as_html(markdown: str) -> str:
+    return MarkdownIt("commonmark").enable(["table", "strikethrough"]).render(markdown)
+
+
+def test_a_synthetic_release_says_so_first_and_loudly(facts: ReleaseFacts) -> None:
+    card = dataset_card(facts, MANIFEST)
+    assert "- synthetic\n" in card
+    assert card.index("**SYNTHETIC.**") < card.index("## Table 1")
+
+
+def test_a_crawled_release_does_not_call_itself_synthetic(real_facts: ReleaseFacts) -> None:
+    assert "synthetic" not in dataset_card(real_facts, MANIFEST).lower()
+
+
+def test_the_card_tells_counts_drops_thresholds_and_that_nobody_reviewed(facts: ReleaseFacts) -> None:
+    card = dataset_card(facts, MANIFEST)
+    for part in (
+        "| train | 8 | 8 | 16 |",
+        "| before resampling | 12 | 5 | 17 |",
+        "20 too\\_few\\_words",
+        "positive above 2.5, negative at or below -2.5",
+        "policy auto (8 ads)",
+        "**No reviewer has looked at these labels.**",
+        "scale | quantile",
+        "belong to those who made the ads",
+        "abc123",
+        "rapidocr 3.10.0",
+    ):
+        assert part in card
+
+
+def test_agreement_is_told_where_there_were_reviewers(facts: ReleaseFacts) -> None:
+    card = dataset_card(replace(facts, agreement=0.8125, decided_by={"majority": 7, "verifier": 1}), MANIFEST)
+    assert "Mean agreement of the reviewers: 0.812" in card
+    assert "No reviewer" not in card
+
+
+def test_no_text_of_a_stranger_becomes_markup(facts: ReleaseFacts) -> None:
+    html = as_html(dataset_card(facts, MANIFEST).split("---\n", 2)[2])
+    assert not re.search(r"<(script|a|img|h1>heading|del)\b", html)
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in html
+    shown, settings = html.split('<pre><code class="language-json">')
+    assert "://evil" not in shown.replace(": //evil", "")
+    assert "<" not in settings.split("</code>")[0]
+    rows = re.findall(r"<tr>(.*?)</tr>", html.split("Example rows")[1], flags=re.DOTALL)
+    assert [row.count("<td") for row in rows if "<td" in row][:2] == [5, 5]
+
+
+@given(st.text(alphabet=st.sampled_from(" ab|`*_[]()<>&#~!\\$\n:/.-+=@{}1"), max_size=40))
+def test_any_text_in_a_cell_is_shown_as_it_stands(text: str) -> None:
+    html = as_html(f"| a | b |\n|---|---|\n| x{plain(text)}x | end |\n")
+    cells = re.findall(r"<td[^>]*>(.*?)</td>", html, flags=re.DOTALL)
+    assert len(cells) == 2
+    shown = cells[0].replace("&lt;", "<").replace("&gt;", ">").replace("&quot;", '"').replace("&amp;", "&")
+    assert shown == f"x{readable(text)}x"
+
+
+@pytest.mark.parametrize("link", ["http://x.example", "HTTPS://x.example", "www.x.example", "javascript:alert(1)"])
+def test_a_link_is_broken_so_that_no_viewer_makes_it_live(link: str) -> None:
+    assert link not in plain(f"go to {link} now")
+
+
+def test_settings_cannot_leave_their_block(facts: ReleaseFacts) -> None:
+    card = dataset_card(replace(facts, settings={"note": "```\n<script>"}), MANIFEST)
+    block = card.rsplit("```json", 1)[1]
+    assert block.count("```") == 1
+    assert json.loads(block.split("```")[0]) == {"note": "```\n<script>"}
+
+
+def test_only_splits_with_rows_are_named_to_loaders(facts: ReleaseFacts) -> None:
+    after = {**facts.after, "test": count_table1([])["test"]}
+    front = dataset_card(replace(facts, after=after), MANIFEST).split("---")[1]
+    assert "split: validation" in front
+    assert "split: test" not in front
+
+
+def test_the_datasets_library_loads_the_folder_by_its_card(
+    release: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(datasets.config, "HF_HUB_OFFLINE", True)
+    loaded = datasets.load_dataset(str(release), cache_dir=str(tmp_path / "cache"))
+    counts = {split: facts["rows"] for split, facts in read_manifest(release)["splits"].items()}
+    assert {name: len(rows) for name, rows in loaded.items()} == counts
+    assert loaded["test"].features["label"].names == ["negative", "positive"]
+    assert isinstance(loaded["test"].features["image"], datasets.Image)

@@ -1,0 +1,163 @@
+"""report.html: one file without network or script, whatever the ads say."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import io
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from data_catalog.releases import verify_release
+from data_catalog.schemas import TABLES
+from flows.release.charts import Bar, Mark, bar_chart, even_edges, histogram
+from flows.release.facts import ExampleRow, ReleaseFacts, count_table1
+from flows.release.report import report_html, thumbnail
+from flows.release.yield_table import yield_table
+from flows.sentiment.labelling import Thresholds
+
+MANIFEST = {
+    "row_set_hash": "abc123",
+    "files": {"data/train-00000-of-00001.parquet": {"sha256": "f00", "size_bytes": 1234, "rows": 16}},
+}
+VOID = {"meta", "img", "br", "link", "input"}
+
+
+class Page(HTMLParser):
+    """Every element of a page with its attributes, and its text."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.open: list[str] = []
+        self.text = ""
+        self.style = ""
+        self.feed(html)
+        assert self.open == [], f"left open: {self.open}"
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if self.open and self.open[-1] == "style":
+            self.style += data
+        else:
+            self.text += data
+
+
+@pytest.fixture
+def page(facts: ReleaseFacts) -> Page:
+    return Page(report_html(facts, MANIFEST))
+
+
+def test_the_page_asks_nothing_of_the_network_and_runs_nothing(page: Page) -> None:
+    assert not {tag for tag, _ in page.elements} & {"script", "link", "iframe", "object", "embed", "a", "base", "form"}
+    for tag, attributes in page.elements:
+        assert not [name for name in attributes if name.startswith("on") or name in ("style", "href", "srcset")], tag
+        assert (attributes.get("src") or "data:").startswith("data:")
+    assert "url(" not in page.style
+    assert "@import" not in page.style
+
+
+def test_the_policy_allows_its_own_style_sheet_and_pictures_in_the_page_and_nothing_else(page: Page) -> None:
+    (policy,) = [a["content"] for tag, a in page.elements if tag == "meta" and a.get("http-equiv")]
+    style = base64.b64encode(hashlib.sha256(page.style.encode()).digest()).decode()
+    assert policy is not None
+    assert policy.split("; ")[:3] == ["default-src 'none'", "img-src data:", f"style-src 'sha256-{style}'"]
+
+
+def test_strangers_texts_are_shown_and_not_obeyed(page: Page) -> None:
+    assert "<script>alert(1)</script>" in page.text
+    assert "{{ 7 * 7 }}" in page.text
+    assert "\u202e" not in page.text
+    assert "\x1b" not in page.text
+
+
+def test_the_page_shows_funnel_reasons_table_1_thresholds_and_that_nobody_reviewed(page: Page) -> None:
+    for part in ("too_few_words", "50 frames", "8 rows of 3 frames, 2 ads", "positive: > 2.5", "No reviewer", "abc123"):
+        assert part in page.text
+    assert "SYNTHETIC" in page.text
+
+
+def test_a_crawled_release_carries_no_such_banner(real_facts: ReleaseFacts) -> None:
+    assert "SYNTHETIC" not in report_html(real_facts, MANIFEST)
+
+
+def test_thumbnails_are_small_and_what_is_no_picture_is_said_to_be_none(facts: ReleaseFacts, page: Page) -> None:
+    assert len([tag for tag, _ in page.elements if tag == "img"]) == 1
+    assert "no picture" in page.text
+    file = io.BytesIO()
+    Image.new("RGBA", (1920, 1080), (200, 10, 10, 128)).save(file, "PNG")
+    url = thumbnail(replace(facts.examples[0], image=file.getvalue()))
+    assert url is not None
+    with Image.open(io.BytesIO(base64.b64decode(url.split(",")[1]))) as small:
+        assert small.size == (320, 180)
+
+
+def test_a_picture_of_absurd_size_is_not_decoded(facts: ReleaseFacts) -> None:
+    file = io.BytesIO()
+    Image.new("1", (20_000, 20_000)).save(file, "PNG")
+    assert thumbnail(replace(facts.examples[0], image=file.getvalue())) is None
+
+
+def test_a_release_with_nothing_to_plot_still_has_a_report(facts: ReleaseFacts) -> None:
+    empty = replace(
+        facts,
+        funnel=[],
+        ad_means=[],
+        words_per_frame=[],
+        examples=[],
+        ads_by_category={},
+        decided_by={},
+        before=count_table1([]),
+        after=count_table1([]),
+        engines={},
+        table_versions={},
+        thresholds=Thresholds(float("inf"), float("-inf")),
+    )
+    assert "Nothing was dropped" in Page(report_html(empty, MANIFEST)).text
+
+
+def test_a_written_release_holds_its_documents_and_verifies(release: Path) -> None:
+    assert verify_release(release) == []
+    assert {"README.md", "report.html", "croissant.json"} <= {path.name for path in release.iterdir()}
+    assert "data/train-00000-of-00001.parquet" in (release / "report.html").read_text(encoding="utf-8")
+
+
+def test_bars_are_as_long_as_their_values_and_none_is_no_bar() -> None:
+    page = Page(bar_chart([Bar("a", 10, "ten"), Bar("b", 5, "five"), Bar("c", 0, "none")], "counts"))
+    a, b, c = (float(attributes["width"] or "") for tag, attributes in page.elements if tag == "rect")
+    assert (a, c) == (2 * b, 0)
+
+
+def test_a_value_on_an_edge_is_counted_below_it_as_the_threshold_does() -> None:
+    html = histogram([-2.5, 2.5, 2.6, 99.0], even_edges(-5, 5, 4), "scores", ticks=[0], marks=[Mark(2.5, "limit")])
+    titles = [line.split("</title>")[0] for line in html.split("<title>")[1:]]
+    assert titles == ["-5 to -2.5: 1", "-2.5 to 0: 0", "0 to 2.5: 1", "2.5 to 5: 2"]
+
+
+def test_a_name_in_a_chart_is_escaped() -> None:
+    assert "<b>" not in bar_chart([Bar("<b>x</b>", 1, "<i>1</i>")], '"><script>')
+    assert "<script>" not in bar_chart([], '"><script>')
+
+
+def test_a_yield_table_of_no_ads_is_shown(facts: ReleaseFacts) -> None:
+    none = yield_table(TABLES["ad_sentiment"].schema.empty_table())
+    assert "0 ads; * is in force" in Page(report_html(replace(facts, yields=none), MANIFEST)).text
+
+
+def test_an_example_without_category_or_score_is_shown(facts: ReleaseFacts) -> None:
+    example = ExampleRow(b"", "words", "positive", "ad", None, None, "train")
+    assert "no category" in Page(report_html(replace(facts, examples=[example]), MANIFEST)).text

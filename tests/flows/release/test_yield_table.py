@@ -1,0 +1,72 @@
+"""The yield table: what every aggregation and threshold would make of the same ads."""
+
+from __future__ import annotations
+
+import pyarrow as pa
+import pytest
+
+from data_catalog.schemas import TABLES
+from flows.release.yield_table import YieldTable, yield_table
+from flows.sentiment.labelling import Thresholds
+
+
+def ads(**means: list[float | None]) -> pa.Table:
+    count = len(next(iter(means.values())))
+    rows = [
+        {"video_id": f"ad{i}"} | {f"mean_{name}": values[i] for name, values in means.items()} for i in range(count)
+    ]
+    return pa.Table.from_pylist(rows, schema=TABLES["ad_sentiment"].schema)
+
+
+def found(table: YieldTable, aggregation: str, mode: str) -> tuple[int, int, int]:
+    (row,) = [row for row in table.rows if (row.aggregation, row.mode) == (aggregation, mode)]
+    return row.positive.ads, row.negative.ads, row.dropped
+
+
+def test_every_aggregation_is_counted_on_its_own_means() -> None:
+    table = yield_table(ads(dominant=[3.0, 2.6, -2.5, 0.0], scale=[1.0, 0.5, -1.0, 0.0]))
+    assert found(table, "dominant", "fixed") == (2, 1, 1)
+    assert found(table, "scale", "fixed") == (0, 0, 4)
+
+
+def test_the_edges_are_the_papers() -> None:
+    table = yield_table(ads(dominant=[2.5, 2.5001, -2.5, -2.4999]))
+    assert found(table, "dominant", "fixed") == (1, 1, 2)
+
+
+def test_quantile_thresholds_fill_both_classes_where_fixed_ones_leave_one_empty() -> None:
+    table = yield_table(ads(dominant=[i / 10 for i in range(20)]), quantile=0.2)
+    assert found(table, "dominant", "fixed") == (0, 0, 20)
+    assert found(table, "dominant", "quantile") == (4, 4, 12)
+
+
+def test_an_ad_without_a_mean_is_dropped_by_every_rule() -> None:
+    table = yield_table(ads(dominant=[None, 3.0]))
+    assert found(table, "dominant", "fixed") == (1, 0, 1)
+    assert found(table, "scale", "fixed") == (0, 0, 2)
+
+
+def test_the_frames_behind_a_class_are_counted_and_an_ad_without_kept_frames_brings_none() -> None:
+    table = yield_table(ads(dominant=[3.0, 3.0, -3.0]), frames_per_ad={"ad0": 4, "ad2": 2})
+    row = table.rows[0]
+    assert (row.positive.ads, row.positive.frames) == (2, 4)
+    assert (row.negative.ads, row.negative.frames) == (1, 2)
+
+
+def test_own_thresholds_are_used_and_shown() -> None:
+    table = yield_table(ads(dominant=[1.5, -1.5]), fixed=Thresholds(1.0, -1.0))
+    assert found(table, "dominant", "fixed") == (1, 1, 0)
+    assert "fixed: > 1.00, <= -1.00" in table.as_text()
+
+
+def test_the_choice_in_force_is_marked_once() -> None:
+    table = yield_table(ads(dominant=[3.0, -3.0]), chosen=("dominant", "quantile"))
+    assert [row.mode for row in table.rows if row.chosen] == ["quantile"]
+    assert sum(" * " in line for line in table.as_text().splitlines()[1:]) == 1
+
+
+@pytest.mark.parametrize("style", ["as_text", "as_markdown"])
+def test_no_ads_at_all_still_give_a_table(style: str) -> None:
+    text = getattr(yield_table(ads(dominant=[])), style)()
+    assert "dominant_with_neutral" in text
+    assert "0 ads" in text
