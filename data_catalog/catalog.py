@@ -15,11 +15,8 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
-import duckdb
 import pyarrow as pa
 import pyarrow.dataset as ds
 
@@ -35,27 +32,17 @@ from data_catalog.changes import (
     stored_keys,
 )
 from data_catalog.conforming import conform, last_of_each_key
-from data_catalog.delta import Change, DeltaStore, Snapshot, TableInfo, reading
+from data_catalog.delta import Change, DeltaStore
 from data_catalog.drops import Drop, drop_rows, settle
 from data_catalog.errors import CatalogError
 from data_catalog.pending import Pending, current_rows, join_column, pending_rows
 from data_catalog.schemas import TABLES, Table
+from data_catalog.snapshot import Commit, Snapshot, TableInfo
 
 __all__ = ["Catalog", "Commit", "Drop", "TableInfo"]
 
 # deltalake 1.6 turns paths into urls and fails, or loses its way, on these
 _UNUSABLE_IN_PATHS = re.compile(r"[\[\]^|\\\x00-\x1f\x7f]|%[0-9A-Fa-f]{2}")
-
-
-@dataclass(frozen=True)
-class Commit:
-    """One version of a table: when it was made, and how many rows it wrote and took away."""
-
-    version: int
-    at: datetime
-    operation: str
-    rows_written: int | None
-    files_removed: int | None
 
 
 class Catalog:
@@ -198,17 +185,17 @@ class Catalog:
             raise CatalogError(f"stage {stage!r} cannot write a drop of stage {strangers[0].stage!r}: {strangers[0]}")
         fresh = last_of_each_key(spec, conform(spec, rows))
         settled = list(dict.fromkeys([*done, *(drop.key for drop in drops)]))
-        if settled:
-            self._store(TABLES["drops"]).change(lambda snapshot: settle(snapshot, stage, drops, settled))
-        if upstream is None:
-            return self.merge(table, fresh)
-        change = by_origin(spec, fresh, join_column(spec, _spec(upstream)), settled)
+        origin = join_column(spec, _spec(upstream)) if upstream else None
+        change = by_origin(spec, fresh, origin, settled) if origin else by_key(spec, fresh)
 
         def decide(snapshot: Snapshot) -> Change | None:
             stale = fresh.num_rows or snapshot.read(list(spec.key), named_rows(change)).num_rows
             return change if stale else None
 
-        self._store(spec).change(decide)
+        if settled:
+            self._store(TABLES["drops"]).change(lambda snapshot: settle(snapshot, stage, drops, settled))
+        if fresh.num_rows or origin:
+            self._store(spec).change(decide)
         return fresh.num_rows
 
     def replace_drops(self, stage: str, drops: Sequence[Drop]) -> bool:
@@ -227,14 +214,9 @@ class Catalog:
             columns: names of the columns wanted; all of them if None.
             where: rows wanted, as SQL (`"label = 'positive'"`) or as a pyarrow expression.
         """
-        spec = _spec(table)
-        unknown = [name for name in columns or () if name not in spec.schema.names]
-        if unknown:
-            raise CatalogError(f"{table} has no column {unknown[0]!r}; it has {', '.join(spec.schema.names)}")
         snapshot = self.snapshot(table)
-        if isinstance(where, str):
-            return _read_sql(snapshot, list(columns or spec.schema.names), where)
-        return snapshot.read(columns, where)
+        names = _columns(snapshot.table, columns)
+        return snapshot.read_sql(names, where) if isinstance(where, str) else snapshot.read(names, where)
 
     def count(self, table: str) -> int:
         """How many rows the table holds, from its log alone."""
@@ -272,6 +254,7 @@ class Catalog:
         if size < 1:
             raise CatalogError(f"pending({table!r}): size {size}; expected at least 1 row per batch")
         source = self.snapshot(upstream)
+        names = _columns(source.table, columns)
         numbers = pending_rows(
             self.snapshot(table),
             source,
@@ -280,12 +263,12 @@ class Catalog:
             fingerprint=fingerprint,
             max_attempts=max_attempts,
         )
-        return Pending(source, numbers, size=size, columns=columns)
+        return Pending(source, numbers, size=size, columns=names)
 
     def current(self, table: str, *, upstream: str, fingerprint: str, columns: Sequence[str] | None = None) -> pa.Table:
         """Read the rows of `table` that were made with this fingerprint from upstream's present content."""
         snapshot = self.snapshot(table)
-        names = list(columns) if columns else snapshot.table.schema.names
+        names = _columns(snapshot.table, columns)
         numbers = current_rows(snapshot, self.snapshot(upstream), fingerprint=fingerprint)
         empty = pa.schema([snapshot.table.schema.field(name) for name in names]).empty_table()
         return pa.concat_tables([empty, *snapshot.rows_at(numbers, names)])
@@ -307,19 +290,7 @@ class Catalog:
 
     def history(self, table: str) -> list[Commit]:
         """The table's commits, newest first."""
-        delta = self._store(_spec(table)).open()
-        with reading(self._location(table)):
-            commits = delta.history() if delta else []
-        return [
-            Commit(
-                version=commit["version"],
-                at=datetime.fromtimestamp(commit["timestamp"] / 1000, UTC),
-                operation=commit["operation"],
-                rows_written=commit.get("operationMetrics", {}).get("num_added_rows"),
-                files_removed=commit.get("operationMetrics", {}).get("num_removed_files"),
-            )
-            for commit in commits
-        ]
+        return self._store(_spec(table)).history()
 
     def _location(self, table: str) -> str:
         return f"{self.root}/tables/{table}"
@@ -335,13 +306,8 @@ def _spec(table: str) -> Table:
     return TABLES[table]
 
 
-def _read_sql(snapshot: Snapshot, columns: list[str], where: str) -> pa.Table:
-    names = ", ".join(f'"{name}"' for name in columns)
-    query = f"SELECT {names} FROM rows WHERE {where}"  # noqa: S608 - the owner's own condition on own data
-    with duckdb.connect(":memory:") as connection:
-        connection.register("rows", snapshot.dataset)
-        try:
-            found = connection.sql(query).to_arrow_table()
-        except duckdb.Error as error:
-            raise CatalogError(f"{snapshot.table.name}: condition {where!r}: {error}") from error
-    return found.cast(pa.schema([snapshot.table.schema.field(name) for name in columns]))
+def _columns(spec: Table, asked: Sequence[str] | None) -> list[str]:
+    unknown = [name for name in asked or () if name not in spec.schema.names]
+    if unknown:
+        raise CatalogError(f"{spec.name} has no column {unknown[0]!r}; it has {', '.join(spec.schema.names)}")
+    return spec.schema.names if asked is None else list(asked)

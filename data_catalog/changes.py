@@ -12,9 +12,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as ds
 
-from data_catalog.delta import Change, Snapshot
+from data_catalog.delta import Change
 from data_catalog.errors import CatalogError
 from data_catalog.schemas import Table
+from data_catalog.snapshot import Snapshot
 
 Key = str | tuple[str, ...]
 

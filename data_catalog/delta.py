@@ -11,8 +11,9 @@ from __future__ import annotations
 import contextlib
 import random
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import cast
 
@@ -25,6 +26,7 @@ from filelock import FileLock, Timeout
 
 from data_catalog.errors import CatalogError
 from data_catalog.schemas import Table
+from data_catalog.snapshot import Commit, Snapshot, brief, damaged, reading
 
 _COMMIT_ATTEMPTS = 12
 _LOCK_TIMEOUT_S = 600.0
@@ -45,65 +47,6 @@ class Change:
 
     rows: pa.Table
     instead_of: pa.Table | None
-
-
-@dataclass(frozen=True)
-class TableInfo:
-    """One table at a glance."""
-
-    name: str
-    key: tuple[str, ...]
-    rows: int
-    version: int
-    size_bytes: int
-
-
-@dataclass(frozen=True)
-class Snapshot:
-    """One version of a table, its files oldest first; None of a table that does not exist yet."""
-
-    table: Table
-    location: str
-    delta: DeltaTable | None
-    dataset: ds.FileSystemDataset | ds.InMemoryDataset
-
-    @property
-    def exists(self) -> bool:
-        return self.delta is not None
-
-    def count(self) -> int:
-        return self.delta.count() if self.delta else 0
-
-    def info(self) -> TableInfo:
-        version = self.delta.version() if self.delta else -1
-        files = pa.table(self.delta.get_add_actions()).to_pylist() if self.delta else []
-        size_bytes = sum(added["size_bytes"] for added in files)
-        return TableInfo(self.table.name, self.table.key, self.count(), version, size_bytes)
-
-    def read(self, columns: Sequence[str] | None = None, where: ds.Expression | None = None) -> pa.Table:
-        """Read columns of the rows that `where` keeps, in storage order, into memory."""
-        with reading(self.location):
-            return self.dataset.to_table(columns=list(columns) if columns else None, filter=where)
-
-    def rows_at(self, numbers: Sequence[int], columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
-        """Yield the rows with these ascending numbers, holding one row group in memory at a time."""
-        if not self.exists:
-            return
-        names = list(columns) if columns else self.table.schema.names
-        wanted, first = 0, 0
-        with reading(self.location):
-            for fragment in self.dataset.get_fragments():
-                for group in fragment.row_groups:
-                    end, begin = first + group.num_rows, wanted
-                    while wanted < len(numbers) and numbers[wanted] < end:
-                        wanted += 1
-                    if wanted > begin:
-                        part = fragment.subset(row_group_ids=[group.id])
-                        rows = part.to_table(schema=self.table.schema, columns=names)
-                        yield rows.take(pa.array([n - first for n in numbers[begin:wanted]], pa.int64()))
-                    if wanted == len(numbers):
-                        return
-                    first = end
 
 
 class DeltaStore:
@@ -130,14 +73,41 @@ class DeltaStore:
     def open(self) -> DeltaTable | None:
         """Return the newest version, None before the first write."""
         try:
-            return DeltaTable(self.location, storage_options=self._options)
+            return self._open()
         except TableNotFoundError as error:
-            folder = Path(self.location)
-            if "://" not in self.location and folder.is_dir() and any(folder.iterdir()):
-                raise _damaged(self.location, error) from error
-            return None
+            # a folder without data is one that a writer is making, or was killed making
+            if "://" in self.location or not any(Path(self.location).glob("*.parquet")):
+                return None
+            missing = error
+        try:
+            # data comes after the log: with data there, a log that is missing now is missing for good
+            return self._open()
+        except TableNotFoundError:
+            raise damaged(self.location, missing) from missing
+
+    def _open(self) -> DeltaTable:
+        try:
+            return DeltaTable(self.location, storage_options=self._options)
+        except TableNotFoundError:
+            raise
         except (DeltaError, OSError, ValueError) as error:
-            raise _damaged(self.location, error) from error
+            raise damaged(self.location, error) from error
+
+    def history(self) -> list[Commit]:
+        """All commits, newest first."""
+        delta = self.open()
+        with reading(self.location):
+            entries = delta.history() if delta else []
+        return [
+            Commit(
+                version=entry["version"],
+                at=datetime.fromtimestamp(entry["timestamp"] / 1000, UTC),
+                operation=entry["operation"],
+                rows_written=entry.get("operationMetrics", {}).get("num_added_rows"),
+                files_removed=entry.get("operationMetrics", {}).get("num_removed_files"),
+            )
+            for entry in entries
+        ]
 
     def change(self, decide: Callable[[Snapshot], Change | None]) -> bool:
         """Commit what `decide` makes of the newest version; decide again when another writer was faster.
@@ -164,14 +134,15 @@ class DeltaStore:
             time.sleep(random.uniform(0, min(5.0, 0.05 * 2**attempt)))  # noqa: S311 - jitter, no secret
         raise CatalogError(
             f"{self.location}: {_COMMIT_ATTEMPTS} commits in a row met another writer's; nothing of this one "
-            f"was written. Run fewer writers on this table at once, or run again. Last: {_brief(conflict)}"
+            f"was written. Run fewer writers on this table at once, or run again. Last: {brief(conflict)}"
         )
 
     def _commit(self, snapshot: Snapshot, change: Change) -> None:
         properties = _writer_properties(self.table)
         delta = snapshot.delta or self._create()
         named, rows = change.instead_of, change.rows.to_reader()
-        predicate = None
+        # without a predicate Delta would let another writer's new rows stand beside these
+        predicate = f"{self.table.key[0]} IS NOT NULL"
         if named is not None and named.num_rows <= _VALUES_IN_A_PREDICATE:
             # finds its rows by the named columns alone: pictures are read only in the files that hold one
             predicate = _predicate(named)
@@ -242,15 +213,6 @@ class DeltaStore:
             )
 
 
-@contextlib.contextmanager
-def reading(location: str) -> Iterator[None]:
-    """Say which table could not be read, and what to do, instead of what Arrow or Delta say."""
-    try:
-        yield
-    except (DeltaError, pa.ArrowException, OSError) as error:
-        raise _damaged(location, error) from error
-
-
 def _predicate(named: pa.Table) -> str:
     """Condition of the rows that are named: `(stage = 'a' AND key IN ('x', 'y')) OR ...`."""
     *outer, innermost = named.column_names
@@ -291,21 +253,8 @@ def _writer_properties(table: Table) -> WriterProperties:
     )
 
 
-def _damaged(location: str, error: BaseException) -> CatalogError:
-    return CatalogError(
-        f"{location}: cannot be read ({_brief(error)}). Restore this folder from a copy, or move it away and "
-        "run the build again: what it held is then made anew"
-    )
-
-
 def _not_written(location: str, error: BaseException) -> CatalogError:
     return CatalogError(
-        f"{location}: cannot be written ({_brief(error)}); the table is as it was before. "
-        "Check free space and write permission, then run again"
+        f"{location}: cannot be written ({brief(error)}); nothing was changed. "
+        "Check free space, write permission and the file it may name, then run again"
     )
-
-
-def _brief(error: BaseException) -> str:
-    # errors from Rust carry a stack trace below their first line
-    lines = str(error).strip().splitlines()
-    return lines[0][:300] if lines else type(error).__name__

@@ -6,8 +6,9 @@ choice open or prints something that cannot be meant, the setting offers both re
 
 from __future__ import annotations
 
-from dataclasses import field, fields
-from typing import Any, ClassVar
+import inspect
+from dataclasses import field
+from typing import Any, ClassVar, get_origin
 
 from huggingface_hub.dataclasses import strict
 from transformers import PreTrainedConfig
@@ -89,6 +90,7 @@ class FgmfnConfig(PreTrainedConfig):
     """`paper`: KL(text || image). `reverse`: KL(image || text), image detached. `symmetric`: their mean."""
 
     def __post_init__(self, **kwargs: Any) -> None:
+        self._check_types()
         self.text_config = {
             "model_type": "bert",
             "hidden_size": self.hidden_size,
@@ -96,9 +98,17 @@ class FgmfnConfig(PreTrainedConfig):
             "intermediate_size": 4 * self.hidden_size,
         } | dict(self.text_config)
         super().__post_init__(**kwargs)
-        self._check()
+        self._check_ranges()
 
-    def _check(self) -> None:
+    def _check_types(self) -> None:
+        # `strict` would check them too, but only after this method has worked with the values.
+        for name, kind in model_settings().items():
+            value = getattr(self, name)
+            checkable = dict if get_origin(kind) is dict else kind
+            fits = isinstance(value, checkable) and (kind is bool or not isinstance(value, bool))
+            _require(fits, name, value, kind.__name__ if isinstance(kind, type) else str(kind))
+
+    def _check_ranges(self) -> None:
         _require(self.head in HEADS, "head", self.head, f"one of {', '.join(HEADS)}")
         _require(
             self.mi_direction in MI_DIRECTIONS, "mi_direction", self.mi_direction, f"one of {', '.join(MI_DIRECTIONS)}"
@@ -146,9 +156,9 @@ class FgmfnConfig(PreTrainedConfig):
 
 
 def model_settings() -> dict[str, Any]:
-    """Names and annotations of the settings that are this model's own, as a settings file may give them."""
-    inherited = {spec.name for spec in fields(PreTrainedConfig)}
-    return {spec.name: spec.type for spec in fields(FgmfnConfig) if spec.name not in inherited}
+    """Names and types of the settings that are this model's own, as a settings file may give them."""
+    own = inspect.get_annotations(FgmfnConfig, eval_str=True)
+    return {name: kind for name, kind in own.items() if get_origin(kind) is not ClassVar}
 
 
 def _require(holds: bool, name: str, value: object, expected: str) -> None:

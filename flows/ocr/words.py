@@ -11,6 +11,7 @@ The rule of the dataset is "more than five words", so this file decides what the
   (Chinese, Arabic, Thai ...).
 - A line ends a word, a space does, and so does a gap three times as wide as the line's usual step from one
   character to the next and nearly as wide as the line is high: there the recogniser has missed the space.
+- A letter that stands in a row all by itself is a stray glyph, whatever it is: a cross reads as a Chinese ten.
 - Three or more single letters in a row are one word that is set wide: `S A L E`.
 - What is read with less than the least confidence is none.
 """
@@ -67,6 +68,12 @@ class Line:
     quad: NDArray[np.float64]
     """Corners [4, 2] in pixels, as the text is read: top left, top right, bottom right, bottom left."""
 
+    @property
+    def extent(self) -> tuple[float, float]:
+        """Length and height in pixels, each at least 1."""
+        across, down = (float(np.linalg.norm(self.quad[corner] - self.quad[0])) for corner in (1, 3))
+        return max(across, 1.0), max(down, 1.0)
+
     @classmethod
     def evenly_set(cls, text: str, confidence: float, quad: Any) -> Line:
         """A line of which only the whole is known: every character gets the same room."""
@@ -76,7 +83,13 @@ class Line:
 
 def read_words(lines: Iterable[Line], min_confidence: float = 0.5) -> list[Word]:
     """The words of a picture in reading order; what is no word is left out."""
-    words = (word for line in _in_reading_order(list(lines)) for word in _words_of(line))
+    words = (
+        word
+        for row in _rows(list(lines))
+        if not _is_stray(row)
+        for line in sorted(row, key=lambda line: float(line.quad[:, 0].min()))
+        for word in _words_of(line)
+    )
     return [word for word in words if word.confidence >= min_confidence and is_word(word.text)]
 
 
@@ -102,8 +115,8 @@ def _words_of(line: Line) -> Iterator[Word]:
 def _spans(line: Line, step: float) -> list[tuple[int, int]]:
     """Where the pieces of a line begin and end."""
     text = line.text
-    across, down = np.linalg.norm(line.quad[1] - line.quad[0]), np.linalg.norm(line.quad[3] - line.quad[0])
-    wide = max(_WIDE_GAP_STEPS * step, _WIDE_GAP_HEIGHTS * down / max(across, 1.0))
+    across, down = line.extent
+    wide = max(_WIDE_GAP_STEPS * step, _WIDE_GAP_HEIGHTS * down / across)
     cuts = {0, len(text)}
     cuts |= {match.start() for match in _GLUED.finditer(text)}
     cuts |= {match.end() for match in _PRICE_BEFORE_WORD.finditer(text)}
@@ -147,15 +160,20 @@ def _box(quad: NDArray[np.float64], left: float, right: float) -> Box:
     return float(x_min), float(y_min), float(x_max), float(y_max)
 
 
-def _in_reading_order(lines: list[Line]) -> list[Line]:
-    """From top to bottom, and from left to right what stands at one height."""
+def _rows(lines: list[Line]) -> list[list[Line]]:
+    """From top to bottom, what stands at one height together."""
     rows: list[list[Line]] = []
     for line in sorted(lines, key=_middle):
         if rows and abs(_middle(line) - fmean(map(_middle, rows[-1]))) < min(map(_height, [line, *rows[-1]])) / 2:
             rows[-1].append(line)
         else:
             rows.append([line])
-    return [line for row in rows for line in sorted(row, key=lambda line: float(line.quad[:, 0].min()))]
+    return rows
+
+
+def _is_stray(row: list[Line]) -> bool:
+    characters = [character for line in row for character in line.text if character.isalnum()]
+    return len(characters) == 1 and characters[0].isalpha()
 
 
 def _middle(line: Line) -> float:

@@ -355,8 +355,9 @@ def test_a_damaged_table_says_which_and_what_to_do(catalog: Catalog, how: str) -
     with pytest.raises(CatalogError, match=r"tables/labels: cannot be read.*Restore this folder") as refused:
         catalog.read("labels")
     assert "\n" not in str(refused.value)
-    with pytest.raises(CatalogError, match="tables/labels"):
-        catalog.replace("labels", labels(a="y"))
+    for write in (catalog.replace, catalog.merge, catalog.append):
+        with pytest.raises(CatalogError, match="tables/labels"):
+            write("labels", labels(a="y"))
     assert catalog.count("ads") == 1, "the other tables are untouched"
 
 

@@ -109,6 +109,14 @@ def test_a_writer_killed_at_any_moment_leaves_whole_commits_and_no_lock(tmp_path
     assert time.monotonic() - started < 10, "the dead writer's lock went with it"
 
 
+def test_a_writer_killed_while_it_made_the_table_leaves_nothing_in_the_way(tmp_path: Path) -> None:
+    (tmp_path / "tables" / "labels" / "_delta_log").mkdir(parents=True)
+    catalog = Catalog(tmp_path)
+    assert catalog.count("labels") == 0
+    catalog.merge("labels", pa.Table.from_pylist([{"video_id": "a"}], schema=TABLES["labels"].schema))
+    assert keys(catalog) == ["a"]
+
+
 def test_a_lock_held_for_too_long_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("data_catalog.delta._LOCK_TIMEOUT_S", 0.1)
     (tmp_path / ".locks").mkdir()

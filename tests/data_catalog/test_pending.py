@@ -194,6 +194,13 @@ def test_redoing_an_ad_takes_away_what_its_older_settings_left(catalog: Catalog)
     assert left(catalog, "f2") == []
 
 
+def test_a_row_that_names_no_upstream_row_is_refused_before_anything_is_written(catalog: Catalog) -> None:
+    failed = Drop("frames", "b", "b", "failed", "because")
+    with pytest.raises(CatalogError, match=r"frames\.video_id, row 0: is null"):
+        catalog.commit("frames", rows("frames", {"frame_id": "a:0"}), stage="frames", drops=[failed], upstream="ads")
+    assert catalog.tables() == []
+
+
 def test_committing_twice_is_committing_once(catalog: Catalog) -> None:
     crawl(catalog, "ab")
     for _ in range(2):
@@ -221,6 +228,10 @@ def test_a_table_that_is_not_made_row_by_row_has_no_pending(catalog: Catalog) ->
         catalog.pending("labels", upstream="ads", stage="review", fingerprint="f", size=1)
     with pytest.raises(CatalogError, match="size 0; expected at least 1"):
         left(catalog, size=0)
+    with pytest.raises(CatalogError, match="ads has no column 'colour'"):
+        catalog.pending("frames", upstream="ads", stage="frames", fingerprint="f", size=1, columns=["colour"])
+    with pytest.raises(CatalogError, match="frames has no column 'colour'"):
+        catalog.current("frames", upstream="ads", fingerprint="f", columns=["colour"])
 
 
 def test_a_pass_over_pictures_holds_one_row_group_in_memory_and_reads_only_what_is_pending(catalog: Catalog) -> None:

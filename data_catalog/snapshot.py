@@ -1,0 +1,122 @@
+"""One version of a Delta table: read whole, by condition or by row number, without changing it."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import duckdb
+import pyarrow as pa
+import pyarrow.dataset as ds
+from deltalake import DeltaTable
+from deltalake.exceptions import DeltaError
+
+from data_catalog.errors import CatalogError
+from data_catalog.schemas import Table
+
+
+@dataclass(frozen=True)
+class TableInfo:
+    """One table at a glance."""
+
+    name: str
+    key: tuple[str, ...]
+    rows: int
+    version: int
+    size_bytes: int
+
+
+@dataclass(frozen=True)
+class Commit:
+    """One version of a table: when it was made, and how many rows it wrote and took away."""
+
+    version: int
+    at: datetime
+    operation: str
+    rows_written: int | None
+    files_removed: int | None
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """One version of a table, its files oldest first; None of a table that does not exist yet."""
+
+    table: Table
+    location: str
+    delta: DeltaTable | None
+    dataset: ds.FileSystemDataset | ds.InMemoryDataset
+
+    @property
+    def exists(self) -> bool:
+        return self.delta is not None
+
+    def count(self) -> int:
+        return self.delta.count() if self.delta else 0
+
+    def info(self) -> TableInfo:
+        version = self.delta.version() if self.delta else -1
+        files = pa.table(self.delta.get_add_actions()).to_pylist() if self.delta else []
+        size_bytes = sum(added["size_bytes"] for added in files)
+        return TableInfo(self.table.name, self.table.key, self.count(), version, size_bytes)
+
+    def read(self, columns: Sequence[str] | None = None, where: ds.Expression | None = None) -> pa.Table:
+        """Read columns of the rows that `where` keeps, in storage order, into memory."""
+        with reading(self.location):
+            return self.dataset.to_table(columns=list(columns) if columns else None, filter=where)
+
+    def rows_at(self, numbers: Sequence[int], columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
+        """Yield the rows with these ascending numbers, holding one row group in memory at a time."""
+        if not self.exists:
+            return
+        names = list(columns) if columns else self.table.schema.names
+        wanted, first = 0, 0
+        with reading(self.location):
+            for fragment in self.dataset.get_fragments():
+                for group in fragment.row_groups:
+                    end, begin = first + group.num_rows, wanted
+                    while wanted < len(numbers) and numbers[wanted] < end:
+                        wanted += 1
+                    if wanted > begin:
+                        part = fragment.subset(row_group_ids=[group.id])
+                        rows = part.to_table(schema=self.table.schema, columns=names)
+                        yield rows.take(pa.array([n - first for n in numbers[begin:wanted]], pa.int64()))
+                    if wanted == len(numbers):
+                        return
+                    first = end
+
+    def read_sql(self, columns: Sequence[str], where: str) -> pa.Table:
+        """Read columns of the rows that a condition in SQL keeps."""
+        names = ", ".join(f'"{name}"' for name in columns)
+        query = f"SELECT {names} FROM rows WHERE {where}"  # noqa: S608 - the owner's own condition on own data
+        with duckdb.connect(":memory:") as connection:
+            connection.register("rows", self.dataset)
+            try:
+                found = connection.sql(query).to_arrow_table()
+            except duckdb.Error as error:
+                raise CatalogError(f"{self.table.name}: condition {where!r}: {error}") from error
+        return found.cast(pa.schema([self.table.schema.field(name) for name in columns]))
+
+
+@contextlib.contextmanager
+def reading(location: str) -> Iterator[None]:
+    """Say which table could not be read, and what to do, instead of what Arrow or Delta say."""
+    try:
+        yield
+    except (DeltaError, pa.ArrowException, OSError) as error:
+        raise damaged(location, error) from error
+
+
+def damaged(location: str, error: BaseException) -> CatalogError:
+    """What to say of a table that cannot be read."""
+    return CatalogError(
+        f"{location}: cannot be read ({brief(error)}). Restore this folder from a copy, or move it away and "
+        "run the build again: what it held is then made anew"
+    )
+
+
+def brief(error: BaseException) -> str:
+    """The first line of an error: those from Rust carry a stack trace below it."""
+    lines = str(error).strip().splitlines()
+    return lines[0][:300] if lines else type(error).__name__

@@ -1,0 +1,5 @@
+"""`python -m flows` is `ytb-ads`."""
+
+from flows.cli import main
+
+main()

@@ -1,0 +1,240 @@
+"""Training: learns, is resumed where it was killed, ends once, and says what its scores are worth."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from fgmfn.data import open_release
+from fgmfn.errors import ConfigError, FgmfnError, ReleaseDataError, RunInProgressError, WeightsError
+from fgmfn.evaluation import score
+from fgmfn.inference import evaluate_split, load_checkpoint, predict_split
+from fgmfn.training import TrainedModel, train_models
+from tests.fgmfn.release_builder import ad_rows, picture, small_release, tiny_config, write_release
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _one_thread() -> None:
+    # Small models are faster so, and sums are added up in one order.
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[TrainedModel]]:
+    """A folder with a release, its configuration and all three models trained on it."""
+    folder = tmp_path_factory.mktemp("finished")
+    release = small_release(folder / "release")
+    names = ("fgmfn", "text_only", "image_only")
+    return folder, train_models(release, tiny_config(folder), folder / "runs", names, progress=False)
+
+
+def _record(trained: TrainedModel) -> dict:
+    return json.loads((trained.checkpoint / "metrics.json").read_text())
+
+
+def test_every_model_of_the_comparison_is_trained_scored_and_saved(finished: tuple[Path, list[TrainedModel]]) -> None:
+    _, trained = finished
+    assert [one.model for one in trained] == ["fgmfn", "text_only", "image_only"]
+    for one in trained:
+        assert (one.dev.rows, one.test.rows, one.already_trained) == (8, 8, False)
+        assert sum(map(sum, one.test.confusion)) == 8
+        assert {"config.json", "model.safetensors", "processor_config.json", "README.md"} <= {
+            path.name for path in one.checkpoint.iterdir()
+        }
+        assert not (one.checkpoint / "checkpoints").exists()
+
+
+def test_the_record_says_what_was_trained_on_what(finished: tuple[Path, list[TrainedModel]]) -> None:
+    folder, trained = finished
+    record = _record(trained[0])
+    assert record["row_set_hash"] == json.loads((folder / "release" / "manifest.json").read_text())["row_set_hash"]
+    assert (record["synthetic"], record["seed"], record["class_names"]) == (True, 42, ["negative", "positive"])
+    assert record["settings"]["training"]["epochs"] == 2
+    assert record["config"]["backbone"] == "test_resnet"
+    losses = [entry for entry in record["history"] if "loss" in entry]
+    assert {"loss", "task_loss", "itc_loss", "mi_loss"} <= set(losses[0])
+    assert len(losses) == 2
+
+
+def test_synthetic_data_is_said_on_the_model_card(finished: tuple[Path, list[TrainedModel]]) -> None:
+    _, trained = finished
+    assert "Synthetic data" in (trained[0].checkpoint / "README.md").read_text()
+    assert any("synthetic" in note for note in trained[0].notes)
+
+
+def test_a_second_call_reads_what_the_first_one_found(finished: tuple[Path, list[TrainedModel]]) -> None:
+    folder, trained = finished
+    stamps = {path: path.stat().st_mtime_ns for path in (folder / "runs").rglob("*.safetensors")}
+    again = train_models(folder / "release", folder / "config.toml", folder / "runs", ("fgmfn", "text_only"))
+    assert again == [replace(one, already_trained=True) for one in trained[:2]]
+    assert stamps == {path: path.stat().st_mtime_ns for path in (folder / "runs").rglob("*.safetensors")}
+
+
+def test_a_checkpoint_scores_the_same_when_it_is_loaded(finished: tuple[Path, list[TrainedModel]]) -> None:
+    folder, trained = finished
+    release = open_release(folder / "release")
+    for one in trained:
+        assert evaluate_split(load_checkpoint(one.checkpoint), release, "test", progress=False) == one.test
+
+
+def test_probabilities_do_not_depend_on_the_batch(finished: tuple[Path, list[TrainedModel]]) -> None:
+    folder, trained = finished
+    checkpoint, release = load_checkpoint(trained[0].checkpoint), open_release(folder / "release")
+    one, many = (predict_split(checkpoint, release, "test", batch_size=size, progress=False) for size in (1, 8))
+    assert one == pytest.approx(many, abs=1e-5)
+    assert many.sum(axis=1) == pytest.approx(1.0)
+
+
+def test_other_settings_rows_or_seeds_train_beside_and_not_over(
+    finished: tuple[Path, list[TrainedModel]], tmp_path: Path
+) -> None:
+    folder, trained = finished
+    other = train_models(
+        folder / "release", folder / "config.toml", folder / "runs", ("text_only",), seed=1, progress=False
+    )
+    assert not other[0].already_trained
+    assert other[0].checkpoint != trained[1].checkpoint
+
+
+def test_the_same_seed_gives_the_same_weights(finished: tuple[Path, list[TrainedModel]], tmp_path: Path) -> None:
+    folder, trained = finished
+    again = train_models(folder / "release", folder / "config.toml", tmp_path, ("fgmfn",), progress=False)
+    _assert_same_weights(again[0], trained[0])
+
+
+def _assert_same_weights(one: TrainedModel, other: TrainedModel) -> None:
+    left, right = (load_file(trained.checkpoint / "model.safetensors") for trained in (one, other))
+    assert left.keys() == right.keys()
+    assert [name for name in left if not torch.equal(left[name], right[name])] == []
+
+
+def test_without_validation_rows_the_last_epoch_is_kept_and_said(tmp_path: Path) -> None:
+    release = write_release(
+        tmp_path / "r", {"train": ad_rows(12), "validation": [], "test": ad_rows(4, first=12)}, synthetic=False
+    )
+    (trained,) = train_models(release, tiny_config(tmp_path), tmp_path / "runs", ("text_only",), progress=False)
+    assert trained.dev is None
+    assert trained.test is not None
+    assert trained.notes == ("the release has no validation rows: the last epoch's weights were kept, unchosen",)
+    assert "last epoch" in (trained.checkpoint / "README.md").read_text()
+
+
+def test_a_split_that_lacks_a_class_or_is_empty_is_said(tmp_path: Path) -> None:
+    one_class = [row for row in ad_rows(8, first=12) if row.label == 1]
+    release = write_release(tmp_path / "r", {"train": ad_rows(12), "validation": one_class, "test": []})
+    (trained,) = train_models(release, tiny_config(tmp_path), tmp_path / "runs", ("text_only",), progress=False)
+    assert trained.test is None
+    assert any("validation split has no row of class negative" in note for note in trained.notes)
+    assert any("no test rows" in note for note in trained.notes)
+
+
+def test_an_unreadable_picture_stops_training_with_its_frame(tmp_path: Path) -> None:
+    rows = ad_rows(12)
+    rows[5] = replace(rows[5], image=b"broken")
+    release = write_release(tmp_path / "r", {"train": rows, "validation": [], "test": []})
+    with pytest.raises(ReleaseDataError, match=f"frame {rows[5].frame_id}"):
+        train_models(release, tiny_config(tmp_path), tmp_path / "runs", ("image_only",), progress=False)
+
+
+def test_two_trainings_of_one_run_do_not_write_over_each_other(tmp_path: Path) -> None:
+    from filelock import FileLock
+
+    release, config = small_release(tmp_path / "r"), tiny_config(tmp_path, epochs=1)
+    (trained,) = train_models(release, config, tmp_path / "runs", ("text_only",), progress=False)
+    with FileLock(trained.checkpoint / ".lock"), pytest.raises(RunInProgressError, match="another process"):
+        train_models(release, config, tmp_path / "runs", ("text_only",), progress=False)
+
+
+def test_a_damaged_record_is_refused_and_not_trained_over(tmp_path: Path) -> None:
+    release, config = small_release(tmp_path / "r"), tiny_config(tmp_path, epochs=1)
+    (trained,) = train_models(release, config, tmp_path / "runs", ("text_only",), progress=False)
+    (trained.checkpoint / "metrics.json").write_text('{"model": "text_only"}')
+    with pytest.raises(FgmfnError, match=r"metrics\.json: damaged"):
+        train_models(release, config, tmp_path / "runs", ("text_only",), progress=False)
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ("[model]\nheads = 5\npretrained = false", "heads=5"),
+        ("[model]\nheads = 'many'\npretrained = false", "heads = 'many'; expected int"),
+        (
+            "[data]\nmax_tokens = 900\n[model]\npretrained = false",
+            "max_tokens = 900; the text encoder reads at most 512",
+        ),
+    ],
+)
+def test_settings_that_cannot_be_are_refused_before_training(tmp_path: Path, setting: str, message: str) -> None:
+    config = tmp_path / "run.toml"
+    config.write_text(setting)
+    with pytest.raises(ConfigError, match=message):
+        train_models(small_release(tmp_path / "r"), config, tmp_path / "runs", ("text_only",))
+
+
+def test_pretrained_weights_that_cannot_be_had_are_named(tmp_path: Path) -> None:
+    config = tmp_path / "run.toml"
+    config.write_text(f"[model]\ntext_encoder = '{tmp_path / 'no-bert'}'")
+    with pytest.raises(WeightsError, match=r"no-bert.*--from-scratch"):
+        train_models(small_release(tmp_path / "r"), config, tmp_path / "runs", ("text_only",))
+
+
+def test_macro_f1_counts_a_class_nobody_has() -> None:
+    metrics = score([0, 0, 1], [0, 1, 1], 3)
+    assert metrics.accuracy == pytest.approx(2 / 3)
+    assert metrics.macro_f1 == pytest.approx((2 / 3 + 2 / 3 + 0) / 3)
+    assert metrics.confusion == ((1, 1, 0), (0, 1, 0), (0, 0, 0))
+    with pytest.raises(FgmfnError, match="no rows"):
+        score([], [], 2)
+
+
+@pytest.mark.slow
+def test_the_model_overfits_32_rows(tmp_path: Path) -> None:
+    # Labels follow nothing: only memory can get them right.
+    rows = [
+        replace(row, label=int((number * 7919) % 5 < 2), image=picture((90, 90, 90), seed=number))
+        for number, row in enumerate(ad_rows(32, seed=4))
+    ]
+    release = write_release(tmp_path / "r", {"train": rows, "validation": [], "test": []})
+    config = tiny_config(tmp_path, epochs=60, learning_rate=2e-3)
+    config.write_text(config.read_text().replace("[data]", "[data]\nmin_crop = 1.0"))
+    (trained,) = train_models(release, config, tmp_path / "runs", ("fgmfn",), progress=False)
+    metrics = evaluate_split(load_checkpoint(trained.checkpoint), open_release(release), "train", progress=False)
+    assert metrics.accuracy == 1.0
+
+
+@pytest.mark.slow
+def test_a_killed_training_ends_as_an_undisturbed_one(tmp_path: Path) -> None:
+    release, config = small_release(tmp_path / "r", train=48), tiny_config(tmp_path, epochs=8)
+    (undisturbed,) = train_models(release, config, tmp_path / "undisturbed", ("fgmfn",), progress=False)
+    program = (
+        "import sys, torch; torch.set_num_threads(1)\n"
+        "from pathlib import Path\n"
+        "from fgmfn import train_models\n"
+        "release, config, output = map(Path, sys.argv[1:])\n"
+        "train_models(release, config, output, ('fgmfn',), progress=False)\n"
+    )
+    killed = subprocess.Popen([sys.executable, "-c", program, str(release), str(config), str(tmp_path / "killed")])
+    _wait_for(lambda: len(list((tmp_path / "killed").glob("*/checkpoints/*/trainer_state.json"))) > 0, killed)
+    killed.send_signal(signal.SIGKILL)
+    killed.wait()
+    assert not list((tmp_path / "killed").glob("*/metrics.json"))
+    (resumed,) = train_models(release, config, tmp_path / "killed", ("fgmfn",), progress=False)
+    assert (resumed.dev, resumed.test) == (undisturbed.dev, undisturbed.test)
+    _assert_same_weights(resumed, undisturbed)
+
+
+def _wait_for(happened, process: subprocess.Popen) -> None:
+    deadline = time.monotonic() + 60
+    while not happened():
+        assert process.poll() is None, "the training ended before it could be killed"
+        assert time.monotonic() < deadline, "no checkpoint within a minute"
+        time.sleep(0.05)
