@@ -55,7 +55,9 @@ def unreviewed(catalog: Catalog) -> list[Entry]:
 def render_queue(entries: list[Entry]) -> Table:
     """The queue as a table; titles and words come from strangers and are shown as plain text."""
     table = Table(
-        title=f"{len(entries)} labels that nobody has reviewed, the weakest first", title_justify="left", box=box.SIMPLE_HEAD
+        title=f"{len(entries)} labels that nobody has reviewed, the weakest first",
+        title_justify="left",
+        box=box.SIMPLE_HEAD,
     )
     for name in ("ad", "category", "title", "label"):
         table.add_column(name)

@@ -16,6 +16,7 @@ import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.dataset as ds
@@ -217,6 +218,11 @@ class Catalog:
         snapshot = self.snapshot(table)
         names = _columns(snapshot.table, columns)
         return snapshot.read_sql(names, where) if isinstance(where, str) else snapshot.read(names, where)
+
+    def values(self, table: str, column: str, where: str | ds.Expression | None = None) -> list[Any]:
+        """Read one column as Python values, in storage order."""
+        found: list[Any] = self.read(table, [column], where)[column].to_pylist()
+        return found
 
     def count(self, table: str) -> int:
         """How many rows the table holds, from its log alone."""

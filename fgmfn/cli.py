@@ -6,6 +6,8 @@ Exit codes: 0 done, 1 refused with a reason, 2 wrong usage.
 from __future__ import annotations
 
 import json
+import logging
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -31,7 +33,7 @@ app = typer.Typer(
     add_completion=False,
 )
 results = Console()
-talk = Console(stderr=True, highlight=False)
+talk = Console(stderr=True, highlight=False, soft_wrap=True)
 
 DEFAULT_RELEASES = Path("catalog/releases")
 ReleaseOption = Annotated[
@@ -71,8 +73,10 @@ def train(
 
     names = [name.strip() for given in model or ["fgmfn,text_only"] for name in given.split(",") if name.strip()]
     trained = train_models(release, config, output, names, seed=seed, from_scratch=from_scratch)
+    if os.environ.get("RANK", "0") != "0":
+        return  # under torchrun the first process speaks for all
     for name in (one.model for one in trained if one.already_trained):
-        talk.print(f"{name}: already trained with these settings on these rows; its results are printed again")
+        talk.print(f"{name}: already trained with these settings on these rows; nothing was done")
     if "fgmfn" in names and "text_only" not in names:
         talk.print("Without the text-only row beside it FGMFN's row proves nothing: add --model text_only")
     for note in dict.fromkeys(note for one in trained for note in one.notes):
@@ -214,15 +218,7 @@ def models(
 def print_comparison(trained: Sequence[TrainedModel]) -> None:
     from fgmfn.evaluation import Comparison, comparison_table
 
-    rows = [
-        Comparison(
-            MODELS[one.model].title,
-            one.dev,
-            one.test,
-            "already trained" if one.already_trained else f"{one.seconds:.0f} s",
-        )
-        for one in trained
-    ]
+    rows = [Comparison(MODELS[one.model].title, one.dev, one.test, one.seconds) for one in trained]
     tested = next((one.test.rows for one in trained if one.test), 0)
     results.print(comparison_table(rows, f"Accuracy and macro-F1, {tested} test rows"))
     for one in trained:
@@ -240,10 +236,20 @@ def _print_json(value: Any) -> None:
     sys.stdout.write(json.dumps(value, indent=2) + "\n")
 
 
+class _Talk(logging.Handler):
+    """What the package reports while it works, on standard error."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        talk.print(record.getMessage(), markup=False)
+
+
 def main() -> None:
     """Run the command line; a refusal is one line on standard error and exit code 1."""
+    reports = logging.getLogger("fgmfn")
+    reports.setLevel(logging.INFO)
+    reports.handlers = [_Talk()]
     try:
         app()
     except FgmfnError as error:
-        talk.print(f"fgmfn: {error}", style="red", markup=False, soft_wrap=True)
+        talk.print(f"fgmfn: {error}", style="red", markup=False)
         sys.exit(1)

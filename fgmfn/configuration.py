@@ -157,7 +157,7 @@ class FgmfnConfig(PreTrainedConfig):
 
 def model_settings() -> dict[str, Any]:
     """Names and types of the settings that are this model's own, as a settings file may give them."""
-    own = inspect.get_annotations(FgmfnConfig, eval_str=True)
+    own: dict[str, Any] = inspect.get_annotations(FgmfnConfig, eval_str=True)
     return {name: kind for name, kind in own.items() if get_origin(kind) is not ClassVar}
 
 

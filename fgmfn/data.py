@@ -264,7 +264,7 @@ class SplitDataset(Dataset[dict[str, Any]]):
         self._tokens = processor.tokenize(rows.text) if len(rows) else {}
 
     def set_epoch(self, epoch: int) -> None:
-        """Draw other crops from now on; the data loader calls this."""
+        """Draw this epoch's crops from now on."""
         self.epoch = epoch
 
     def __len__(self) -> int:

@@ -67,7 +67,7 @@ class Comparison:
     title: str
     dev: Metrics | None
     test: Metrics | None
-    note: str = ""
+    seconds: float
 
 
 def comparison_table(rows: Sequence[Comparison], title: str) -> Table:
@@ -77,11 +77,11 @@ def comparison_table(rows: Sequence[Comparison], title: str) -> Table:
     table = Table(title=title, title_justify="left")
     table.add_column("model")
     for split in ("dev", "test"):
-        table.add_column(f"{split} accuracy", justify="right")
-        table.add_column(f"{split} macro-F1", justify="right")
-    table.add_column("")
+        table.add_column(f"{split}\naccuracy", justify="right")
+        table.add_column(f"{split}\nmacro-F1", justify="right")
+    table.add_column("trained\nin", justify="right")
     for row in rows:
-        table.add_row(row.title, *_figures(row.dev), *_figures(row.test), row.note)
+        table.add_row(row.title, *_figures(row.dev), *_figures(row.test), f"{row.seconds:.0f} s")
     return table
 
 

@@ -59,6 +59,17 @@ class SentimentTrainer(Trainer):
         super().log(logs, start_time)
 
 
+class FreshCrops(TrainerCallback):
+    """Tells the training rows which epoch it is; accelerate tells them only when it trains in one process."""
+
+    def __init__(self, rows: SplitDataset) -> None:
+        self._rows = rows
+
+    def on_epoch_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        """Draw this epoch's crops."""
+        self._rows.set_epoch(round(state.epoch or 0))
+
+
 class ProgressBar(TrainerCallback):
     """One bar over all steps on standard error; silent when that is not a terminal."""
 
@@ -152,6 +163,7 @@ def make_trainer(
     # Both of them write to standard output, which belongs to results.
     trainer.remove_callback(PrinterCallback)
     trainer.remove_callback(ProgressCallback)
+    trainer.add_callback(FreshCrops(train))
     if progress:
         trainer.add_callback(ProgressBar(title))
     return trainer

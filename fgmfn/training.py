@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
 import shutil
 import time
@@ -34,6 +35,8 @@ from fgmfn.processing import Augmentation, FgmfnProcessor, image_processor, pret
 from fgmfn.quiet import quiet_libraries
 from fgmfn.settings import RunSettings, load_settings
 from fgmfn.trainer import SentimentTrainer, last_whole_checkpoint, make_trainer
+
+log = logging.getLogger(__name__)
 
 CHECKPOINTS = "checkpoints"
 METRICS = "metrics.json"
@@ -118,7 +121,7 @@ def _trained(run: _Run, progress: bool) -> TrainedModel:
 def _locked(folder: Path) -> Iterator[None]:
     """Let one training at a time into a folder; the lock of a killed process ends with it."""
     folder.mkdir(parents=True, exist_ok=True)
-    if int(os.environ.get("LOCAL_RANK", "0")) > 0:
+    if int(os.environ.get("RANK", "0")) > 0:
         # The other processes of one distributed training belong to the one that holds the lock.
         yield
         return
@@ -157,6 +160,8 @@ def _train(run: _Run, progress: bool) -> TrainedModel:
     model, processor = _build(run)
     trainer = _make_trainer(run, model, processor, progress)
     resumed_from = last_whole_checkpoint(run.folder / CHECKPOINTS)
+    if resumed_from:
+        log.info("%s: goes on from %s, where an earlier run was stopped", run.name, resumed_from.name)
     with warnings.catch_warnings():
         # A resumed schedule is stepped before its optimizer once; PyTorch warns about that order.
         warnings.filterwarnings("ignore", message="Detected call of `lr_scheduler.step")
@@ -166,7 +171,7 @@ def _train(run: _Run, progress: bool) -> TrainedModel:
     trainer.accelerator.wait_for_everyone()
     finished = read_trained(run.folder)
     if finished is None:
-        raise FgmfnError(f"{run.folder}: training ended without {METRICS}; see the output of process 0")
+        raise FgmfnError(f"{run.folder}: training ended without {METRICS}; all hosts must share this folder")
     return TrainedModel(**(vars(finished) | {"already_trained": False}))
 
 
@@ -175,6 +180,12 @@ def _build(run: _Run) -> tuple[SentimentModel, FgmfnProcessor]:
     config = _model_config(run.settings, run.release)
     data = run.settings.data
     if config.pretrained:
+        log.info(
+            "%s: starts from pretrained %s and %s; what is not on this machine yet is fetched from their hubs",
+            run.name,
+            config.text_encoder,
+            config.backbone_weights or config.backbone,
+        )
         tokenizer = pretrained_tokenizer(config.text_encoder)
         config = _model_config(run.settings, run.release, pretrained_text_config(config.text_encoder))
     else:

@@ -43,9 +43,7 @@ def build_dataset(
     """
     settings = load_settings(Path(config) if config else None)
     if category is not None:
-        settings = settings.model_copy(
-            update={"source": settings.source.model_copy(update={"category": category})}
-        )
+        settings = settings.model_copy(update={"source": settings.source.model_copy(update={"category": category})})
     folder = source_folder(source)
     tables = Catalog(catalog)
     runner = make_task_runner(settings.runner)

@@ -78,9 +78,7 @@ def build(
     from flows.build_dataset import build_dataset
 
     _show_progress()
-    written = build_dataset(
-        source=source, catalog=catalog, config=str(config) if config else None, category=category
-    )
+    written = build_dataset(source=source, catalog=catalog, config=str(config) if config else None, category=category)
     if as_json:
         out.print_json(json.dumps(_summary(written)))
         return
@@ -215,5 +213,3 @@ def _print_release(written: Release) -> None:
     said = "release" if written.new else "release (unchanged)"
     for name, path in ((said, written.folder), ("report", written.folder / "report.html")):
         out.print(f"{name}: {escape(str(path))}", highlight=False, soft_wrap=True)
-
-

@@ -32,7 +32,7 @@ def count_funnel(
     drops = _drops_by_stage(catalog)
     n_ads = catalog.count("ads")
     n_frames = catalog.count("frames")
-    labels = set(catalog.read("labels", ["video_id"])["video_id"].to_pylist())
+    labels = set(catalog.values("labels", "video_id"))
     kept = [frame for frame in frames if frame.n_words > more_than_words]
     labelled = [frame for frame in kept if frame.video_id in labels]
     files, comments = drops[SOURCE_STAGE], drops[COMMENT_STAGE]

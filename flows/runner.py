@@ -88,7 +88,7 @@ def run_batches(
 
 
 @contextmanager
-def progress(description: str, total: int) -> Iterator[Callable[[float], None]]:
+def progress(description: str, total: int | None) -> Iterator[Callable[[float], None]]:
     """A bar with rate and remaining time on standard error; silent when that is not a terminal."""
     console = Console(stderr=True)
     bar = Progress(
@@ -98,7 +98,7 @@ def progress(description: str, total: int) -> Iterator[Callable[[float], None]]:
         TimeElapsedColumn(),
         TimeRemainingColumn(),
         console=console,
-        disable=not console.is_terminal or not total,
+        disable=not console.is_terminal or total == 0,
     )
     with bar:
         row = bar.add_task(description, total=total)

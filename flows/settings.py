@@ -161,9 +161,7 @@ class TrainingSettings(Section):
 class Settings(BaseSettings):
     """All sections."""
 
-    model_config = SettingsConfigDict(
-        env_prefix=ENV_PREFIX, env_nested_delimiter="__", extra="forbid", frozen=True
-    )
+    model_config = SettingsConfigDict(env_prefix=ENV_PREFIX, env_nested_delimiter="__", extra="forbid", frozen=True)
 
     source: SourceSettings = SourceSettings()
     privacy: PrivacySettings = PrivacySettings()

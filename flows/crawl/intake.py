@@ -85,8 +85,8 @@ def _write(catalog: Catalog, batch: list[FoundAd]) -> None:
     )
     ids = pa.array([found.ad.video_id for found in batch], pa.string())
     catalog.merge("comments", comments)
-    held = catalog.read("comments", columns=["comment_id"], where=pc.field("video_id").isin(ids))["comment_id"]
-    gone = set(held.to_pylist()).difference(comments["comment_id"].to_pylist())
+    held = catalog.values("comments", "comment_id", where=pc.field("video_id").isin(ids))
+    gone = set(held).difference(comments["comment_id"].to_pylist())
     catalog.delete("comments", gone)
     catalog.merge("ads", pa.Table.from_pylist([asdict(found.ad) for found in batch], schema=TABLES["ads"].schema))
 

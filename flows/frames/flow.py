@@ -22,6 +22,7 @@ from flows.settings import FrameSettings, Settings
 
 log = logging.getLogger("ytb_ads")
 
+
 @task(name="sample-frames", cache_policy=NO_CACHE)
 def sample_batch(
     ads: pa.Table, *, catalog: Catalog, folder: Path, settings: FrameSettings, fingerprint: str
@@ -29,6 +30,7 @@ def sample_batch(
     """Sample the frames of a batch of ads and commit them."""
     rows: list[dict[str, Any]] = []
     drops: list[Drop] = []
+    video_ids: list[Any] = ads["video_id"].to_pylist()
     for ad in ads.to_pylist():
         made, dropped = sample_ad(ad, folder, settings, fingerprint)
         rows += made
@@ -38,16 +40,16 @@ def sample_batch(
         pa.Table.from_pylist(rows, schema=TABLES["frames"].schema),
         stage=STAGE,
         drops=drops,
-        done=[*ads["video_id"].to_pylist(), *_dropped_frames(catalog, ads["video_id"])],
+        done=[*video_ids, *_dropped_frames(catalog, video_ids)],
         upstream="ads",
     )
     return StageCount.of(STAGE, "ads", rows_in=ads.num_rows, rows_out=len(rows), drops=drops)
 
 
-def _dropped_frames(catalog: Catalog, video_ids: pa.ChunkedArray[Any]) -> list[str]:
+def _dropped_frames(catalog: Catalog, video_ids: list[str]) -> list[str]:
     """Keys of these ads' single frames that an earlier run had to drop; this run has decided on them anew."""
-    of_ads = (pc.field("stage") == STAGE) & pc.field("video_id").isin(video_ids.combine_chunks())
-    return [key for key in catalog.read("drops", ["key"], where=of_ads)["key"].to_pylist() if ":" in key]
+    of_ads = (pc.field("stage") == STAGE) & pc.field("video_id").isin(pa.array(video_ids, pa.string()))
+    return [key for key in catalog.values("drops", "key", where=of_ads) if ":" in key]
 
 
 @flow(name="frames", validate_parameters=False)

@@ -52,7 +52,5 @@ def sample_ad(
     except FrameError as error:
         # the message names the path on this machine; a row names it below the source's folder
         return [], [drop("filtered", "unreadable_video", str(error).replace(str(path), ad["media_path"]))]
-    rows = [
-        {**frame.row(), "fingerprint": fingerprint, "upstream_revision": revision} for frame in sampled.frames
-    ]
+    rows = [{**frame.row(), "fingerprint": fingerprint, "upstream_revision": revision} for frame in sampled.frames]
     return rows, [replace(lost, fingerprint=fingerprint, upstream_revision=revision) for lost in sampled.drops]

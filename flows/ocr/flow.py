@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from typing import Any
 
 import pyarrow as pa
 from prefect import flow, task
@@ -26,13 +27,14 @@ STAGE = "ocr"
 @task(name="read-frames", cache_policy=NO_CACHE)
 def read_batch(frames: pa.Table, *, catalog: Catalog, settings: OcrSettings, fingerprint: str) -> StageCount:
     """Read the words of a batch of frames and commit them."""
+    frame_ids: list[Any] = frames["frame_id"].to_pylist()
     rows, drops = read_texts(ocr_engine(settings), frames, stage=STAGE, fingerprint=fingerprint)
     catalog.commit(
         "texts",
         pa.Table.from_pylist(rows, schema=TABLES["texts"].schema),
         stage=STAGE,
         drops=drops,
-        done=frames["frame_id"].to_pylist(),
+        done=frame_ids,
         upstream="frames",
     )
     return StageCount.of(STAGE, "frames", rows_in=frames.num_rows, rows_out=len(rows), drops=drops)
@@ -67,8 +69,6 @@ def ocr(catalog: Catalog, settings: Settings) -> StageCount:
     )
     check_nothing_lost(catalog, stage=STAGE, table="texts", upstream="frames", fingerprint=fingerprint)
     log.info("%s", count)
-    frames = read_frames(
-        catalog, frames_fingerprint=frames_fingerprint(settings), texts_fingerprint=fingerprint
-    )
+    frames = read_frames(catalog, frames_fingerprint=frames_fingerprint(settings), texts_fingerprint=fingerprint)
     catalog.replace_drops(WORDS_STAGE, words_drops(frames.values(), settings.ocr.more_than_words))
     return count

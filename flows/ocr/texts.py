@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import pyarrow as pa
-from flows.ocr.engines import OcrEngine, Word
 
 from data_catalog.catalog import Drop
 from flows.errors import FrameError
 from flows.frames.sampling import decode_jpeg
 from flows.frames.video import Picture
+from flows.ocr.engines import OcrEngine, Word
 
 
 def read_texts(

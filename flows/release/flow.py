@@ -123,8 +123,8 @@ def _facts(
 ) -> ReleaseFacts:
     now = datetime.now(UTC)
     in_release = {row.video_id for row in plan.labelled}
-    synthetic = catalog.read("ads", ["video_id"], where="synthetic")["video_id"].to_pylist()
-    means = catalog.read("ad_sentiment", ["mean_score"], where="mean_score IS NOT NULL")["mean_score"].to_pylist()
+    synthetic = catalog.values("ads", "video_id", where="synthetic")
+    means = catalog.values("ad_sentiment", "mean_score", where="mean_score IS NOT NULL")
     decided = Counter(plan.labels[ad].decided_by for ad in in_release)
     return ReleaseFacts(
         version=next_version(now.date(), [folder.name for folder in earlier]),

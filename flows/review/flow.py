@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 
 import pyarrow as pa
-import pyarrow.compute as pc
 from prefect import flow
 
 from annotation.protocol import accept_comments
@@ -21,9 +20,8 @@ STAGE = "review"
 @flow(name="review", validate_parameters=False)
 def review(catalog: Catalog) -> StageCount:
     """Settle the label of every ad that the comments label (policy `auto`: nobody reviews it)."""
-    ads = catalog.read(
-        "ad_sentiment", columns=["video_id", "label", "mean_score", "fingerprint"], where=pc.field("label").is_valid()
-    ).to_pylist()
+    columns = ["video_id", "label", "mean_score", "fingerprint"]
+    ads = catalog.read("ad_sentiment", columns, where="label IS NOT NULL").to_pylist()
     rows = []
     for ad in ads:
         decision = accept_comments(ad["label"])

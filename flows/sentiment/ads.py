@@ -19,7 +19,7 @@ STAGE = "sentiment"
 def label_ads(catalog: Catalog, settings: SentimentSettings, *, scores_fingerprint: str) -> pa.Table:
     """Means and label of every ad of `ads`, from its comments' current scores."""
     means = {ad: aggregate(counts) for ad, counts in _strengths(catalog, scores_fingerprint).items()}
-    video_ids = sorted(catalog.read("ads", columns=["video_id"])["video_id"].to_pylist())
+    video_ids = sorted(catalog.values("ads", "video_id"))
     known = [mean for ad in video_ids if ad in means and (mean := means[ad].by(settings.aggregation)) is not None]
     thresholds = thresholds_in_force(settings, known)
     fingerprint = settings.fingerprint(scores_fingerprint)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from typing import Any
 
 import pyarrow as pa
 from prefect import flow, task
@@ -22,26 +23,24 @@ SCORING = "scores"
 
 
 @task(name="score-comments", cache_policy=NO_CACHE)
-def score_batch(
-    comments: pa.Table, *, catalog: Catalog, settings: SentimentSettings, fingerprint: str
-) -> StageCount:
+def score_batch(comments: pa.Table, *, catalog: Catalog, settings: SentimentSettings, fingerprint: str) -> StageCount:
     """Score a batch of comments and commit the scores."""
     engine = sentiment_engine(settings)
-    strengths = engine.score(comments["text"].to_pylist())
+    read: dict[str, list[Any]] = comments.to_pydict()
+    strengths = engine.score(read["text"])
     rows = pa.table(
         {
-            "comment_id": comments["comment_id"],
-            "video_id": comments["video_id"],
-            "positive": pa.array([strength.positive for strength in strengths], pa.int8()),
-            "negative": pa.array([strength.negative for strength in strengths], pa.int8()),
-            "engine": pa.array([engine.name] * len(strengths), pa.string()),
-            "fingerprint": pa.array([fingerprint] * len(strengths), pa.string()),
-            "upstream_revision": comments["text_sha256"],
+            "comment_id": read["comment_id"],
+            "video_id": read["video_id"],
+            "positive": [strength.positive for strength in strengths],
+            "negative": [strength.negative for strength in strengths],
+            "engine": [engine.name] * len(strengths),
+            "fingerprint": [fingerprint] * len(strengths),
+            "upstream_revision": read["text_sha256"],
         },
         schema=TABLES["comment_scores"].schema,
     )
-    keys = comments["comment_id"].to_pylist()
-    catalog.commit("comment_scores", rows, stage=SCORING, done=keys, upstream="comments")
+    catalog.commit("comment_scores", rows, stage=SCORING, done=read["comment_id"], upstream="comments")
     return StageCount.of(SCORING, "comments", rows_in=comments.num_rows, rows_out=rows.num_rows)
 
 
@@ -72,9 +71,7 @@ def sentiment(catalog: Catalog, settings: Settings) -> StageCount:
         settings=settings.sentiment,
         fingerprint=fingerprint,
     )
-    check_nothing_lost(
-        catalog, stage=SCORING, table="comment_scores", upstream="comments", fingerprint=fingerprint
-    )
+    check_nothing_lost(catalog, stage=SCORING, table="comment_scores", upstream="comments", fingerprint=fingerprint)
     log.info("%s", count)
     ads = label_ads(catalog, settings.sentiment, scores_fingerprint=fingerprint)
     drops = sentiment_drops(ads, settings.sentiment)

@@ -91,7 +91,5 @@ def _entries(path: Path, raw: bytes) -> dict[str, int]:
         try:
             entries[entry.strip().lower()] = int(value) if value else 0
         except ValueError as error:
-            raise SentimentError(
-                f"{path}, line {number}: {value!r} after {entry!r} is not a whole number"
-            ) from error
+            raise SentimentError(f"{path}, line {number}: {value!r} after {entry!r} is not a whole number") from error
     return entries

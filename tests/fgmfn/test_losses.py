@@ -6,6 +6,8 @@ from math import exp, log
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from torch import Tensor
 
 from fgmfn.configuration import FgmfnConfig
@@ -45,6 +47,25 @@ def test_sharing_the_text_the_ad_or_the_picture_makes_rows_positives(column: int
 def test_equal_numbers_in_different_columns_mean_nothing() -> None:
     groups = torch.tensor([[1, 2, 3], [2, 3, 1]])
     assert torch.equal(shared_rows(groups, 2, groups.device), torch.eye(2, dtype=torch.bool))
+
+
+@given(st.permutations(range(6)))
+def test_contrast_does_not_depend_on_the_order_of_the_rows(order: list[int]) -> None:
+    generator = torch.Generator().manual_seed(1)
+    logits = torch.randn(6, 6, generator=generator)
+    groups = torch.tensor([[1, 1, 1], [2, 1, 2], [3, 3, 3], [4, 4, 3], [5, 5, 5], [5, 6, 6]])
+    shuffled = contrastive_loss(logits[order][:, order], shared_rows(groups[order], 6, groups.device))
+    assert shuffled.item() == pytest.approx(
+        contrastive_loss(logits, shared_rows(groups, 6, groups.device)).item(), rel=1e-5
+    )
+
+
+@pytest.mark.parametrize("direction", ["paper", "reverse", "symmetric"])
+@given(st.lists(st.floats(-20, 20), min_size=6, max_size=6))
+def test_no_divergence_is_negative_and_equal_views_have_none(direction: str, scores: list[float]) -> None:
+    text, image = torch.tensor(scores).reshape(2, 3).log_softmax(-1)
+    assert divergence(text[None], image[None], direction).item() >= -1e-5
+    assert divergence(text[None], text[None], direction).item() == pytest.approx(0.0, abs=1e-6)
 
 
 def test_contrast_divides_by_its_temperature() -> None:

@@ -212,7 +212,7 @@ def test_the_model_overfits_32_rows(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_killed_training_ends_as_an_undisturbed_one(tmp_path: Path) -> None:
+def test_a_killed_training_ends_as_an_undisturbed_one(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     release, config = small_release(tmp_path / "r", train=48), tiny_config(tmp_path, epochs=8)
     (undisturbed,) = train_models(release, config, tmp_path / "undisturbed", ("fgmfn",), progress=False)
     program = (
@@ -227,7 +227,9 @@ def test_a_killed_training_ends_as_an_undisturbed_one(tmp_path: Path) -> None:
     killed.send_signal(signal.SIGKILL)
     killed.wait()
     assert not list((tmp_path / "killed").glob("*/metrics.json"))
-    (resumed,) = train_models(release, config, tmp_path / "killed", ("fgmfn",), progress=False)
+    with caplog.at_level("INFO", logger="fgmfn"):
+        (resumed,) = train_models(release, config, tmp_path / "killed", ("fgmfn",), progress=False)
+    assert "goes on from checkpoint-" in caplog.text
     assert (resumed.dev, resumed.test) == (undisturbed.dev, undisturbed.test)
     _assert_same_weights(resumed, undisturbed)
 

@@ -11,6 +11,7 @@ import sys
 import time
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 
 from data_catalog.catalog import Catalog
@@ -61,9 +62,7 @@ def test_a_second_run_does_nothing_and_says_so(undisturbed: Path, sample: Path, 
     assert len(list_releases(undisturbed / "releases")) == 1
 
 
-def test_a_fresh_catalog_gives_the_same_rows(
-    undisturbed: Path, sample: Path, tmp_path: Path, prefect_api: str
-) -> None:
+def test_a_fresh_catalog_gives_the_same_rows(undisturbed: Path, sample: Path, tmp_path: Path, prefect_api: str) -> None:
     moved = tmp_path / "elsewhere" / "ads"
     shutil.copytree(sample, moved)
     written = build_dataset(source=f"folder:{moved}", catalog=str(tmp_path / "catalog"))
@@ -112,8 +111,6 @@ def test_every_ad_and_every_frame_is_in_the_release_or_in_the_drops(undisturbed:
     dropped = {drop["key"] for drop in drops} | {drop["video_id"] for drop in drops if drop["stage"] == "source"}
     released = set()
     for path in (newest_release(catalog.releases_dir) / "data").glob("*.parquet"):
-        import pyarrow.parquet as pq
-
         rows = pq.read_table(path, columns=["video_id", "frame_id"])
         released |= set(rows["video_id"].to_pylist()) | set(rows["frame_id"].to_pylist())
     ids = {json.loads(path.read_text("utf-8"))["id"] for path in sample.rglob("*.info.json")}
@@ -125,8 +122,6 @@ def test_every_ad_and_every_frame_is_in_the_release_or_in_the_drops(undisturbed:
 
 
 def test_no_ad_is_in_two_splits(undisturbed: Path) -> None:
-    import pyarrow.parquet as pq
-
     home: dict[str, str] = {}
     for path in (newest_release(undisturbed / "releases") / "data").glob("*.parquet"):
         split = path.name.split("-")[0]
@@ -144,9 +139,10 @@ def test_more_ads_are_added_without_touching_the_rows_of_the_others(
     video = next(path for path in info.parent.glob(info.name.removesuffix(".info.json") + ".*") if path != info)
     values = json.loads(info.read_text("utf-8")) | {"id": "newcomer001"}
     values["comments"] = [comment | {"id": f"new{n}"} for n, comment in enumerate(values["comments"])]
-    (ads / "newcomer001.info.json").write_text(json.dumps(values), "utf-8")
-    shutil.copy(video, ads / f"newcomer001{video.suffix}")
-    done = ytb_ads("build", "--source", f"folder:{ads}", "--catalog", catalog, "--category", "late")
+    (ads / "late").mkdir()
+    (ads / "late" / "newcomer001.info.json").write_text(json.dumps(values), "utf-8")
+    shutil.copy(video, ads / "late" / f"newcomer001{video.suffix}")
+    done = ytb_ads("build", "--source", f"folder:{ads}", "--catalog", catalog)
     assert "source: 1 new or changed ads in" in done.stderr
     assert "frames: 1 ads in" in done.stderr
     [row] = Catalog(catalog).read("ads", ["category"], where="video_id = 'newcomer001'").to_pylist()

@@ -36,7 +36,9 @@ def test_every_command_has_help_with_an_example() -> None:
             assert "Example: " in shown.output, command
 
 
-def test_an_empty_and_a_missing_folder_are_refused_with_the_layout_that_is_expected(tmp_path: Path, ytb_ads: Run) -> None:
+def test_an_empty_and_a_missing_folder_are_refused_with_the_layout_that_is_expected(
+    tmp_path: Path, ytb_ads: Run
+) -> None:
     (tmp_path / "empty").mkdir()
     for name, said in (("empty", "no ads here"), ("missing", "No such file")):
         error = refused(ytb_ads, "build", "--source", f"folder:{tmp_path / name}", "--catalog", tmp_path / "catalog")

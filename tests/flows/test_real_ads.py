@@ -32,7 +32,9 @@ def words(text: str) -> list[str]:
 
 def test_every_frame_says_what_the_cards_say_at_its_time(catalog: Catalog, shared_data: Path) -> None:
     cards = {ad["id"]: ad["cards"] for ad in json.loads((shared_data / "ads" / "cards.json").read_text("utf-8"))}
-    times = {row["frame_id"]: row["timestamp_s"] for row in catalog.read("frames", ["frame_id", "timestamp_s"]).to_pylist()}
+    times = {
+        row["frame_id"]: row["timestamp_s"] for row in catalog.read("frames", ["frame_id", "timestamp_s"]).to_pylist()
+    }
     wanted = found = judged = right = 0
     misses = []
     for row in catalog.read("texts", ["frame_id", "video_id", "text", "n_words"]).to_pylist():

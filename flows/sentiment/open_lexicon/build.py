@@ -56,9 +56,7 @@ def convert(vader: Path, folder: Path = FOLDER) -> dict[str, int]:
     boosters = {word: by for by, listed in BOOSTERS.items() for word in listed.split()}
     negations = dict.fromkeys(NEGATIONS.split(), "")
     lists: dict[str, dict[str, int] | dict[str, str]] = {
-        "EmotionLookupTable.txt": {
-            w: s for w, s in words.items() if s and w not in boosters and w not in negations
-        },
+        "EmotionLookupTable.txt": {w: s for w, s in words.items() if s and w not in boosters and w not in negations},
         "EmoticonLookupTable.txt": {e: s for e, s in emoticons.items() if s},
         "BoosterWordList.txt": boosters,
         "NegatingWordList.txt": negations,

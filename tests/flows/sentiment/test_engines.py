@@ -84,7 +84,9 @@ def test_a_comment_of_a_million_characters_is_scored() -> None:
 
 def test_the_open_lexicon_is_what_its_script_makes_of_ratings(tmp_path: Path) -> None:
     source = tmp_path / "vader_lexicon.txt"
-    source.write_text("good\t1.9\t0.9\t[2]\nbad\t-2.5\t0.7\t[-2]\nmeh\t-0.3\t0.6\t[0]\nvery\t1.5\t0.1\t[1]\n:)\t2.0\t1.1\t[2]\n")
+    source.write_text(
+        "good\t1.9\t0.9\t[2]\nbad\t-2.5\t0.7\t[-2]\nmeh\t-0.3\t0.6\t[0]\nvery\t1.5\t0.1\t[1]\n:)\t2.0\t1.1\t[2]\n"
+    )
     counts = convert(source, tmp_path)
     assert counts["EmotionLookupTable.txt"] == 2, "what is neutral or a booster is no emotion"
     lexicon = Lexicon.read(tmp_path)
@@ -92,7 +94,8 @@ def test_the_open_lexicon_is_what_its_script_makes_of_ratings(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize(
-    ("rating", "expected"), [(1.29, 0), (1.3, 2), (2.1, 3), (2.9, 4), (3.4, 5), (-0.59, 0), (-0.6, -2), (-1.8, -3), (-3.6, -5)]
+    ("rating", "expected"),
+    [(1.29, 0), (1.3, 2), (2.1, 3), (2.9, 4), (3.4, 5), (-0.59, 0), (-0.6, -2), (-1.8, -3), (-3.6, -5)],
 )
 def test_the_cuts_are_not_symmetric(rating: float, expected: int) -> None:
     assert strength(rating) == expected

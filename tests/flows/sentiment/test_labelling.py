@@ -15,7 +15,9 @@ PAPER = Thresholds(positive=2.5, negative=-2.5)
 @pytest.mark.parametrize(
     ("positive", "negative", "pole"), [(1, -1, 0), (4, -4, 0), (4, -2, 4), (2, -5, -5), (5, -1, 5), (1, -2, -2)]
 )
-def test_the_dominant_pole_is_the_stronger_strength_and_a_tie_is_neutral(positive: int, negative: int, pole: int) -> None:
+def test_the_dominant_pole_is_the_stronger_strength_and_a_tie_is_neutral(
+    positive: int, negative: int, pole: int
+) -> None:
     assert dominant_pole(positive, negative) == pole
 
 
@@ -41,7 +43,9 @@ def test_the_papers_thresholds_leave_out_2_5_above_and_take_it_below(mean: float
 
 
 @given(st.lists(st.floats(-5, 5), min_size=2, unique=True), st.floats(0.01, 0.5))
-def test_quantile_thresholds_label_the_share_at_each_end_and_never_more_than_half(means: list[float], share: float) -> None:
+def test_quantile_thresholds_label_the_share_at_each_end_and_never_more_than_half(
+    means: list[float], share: float
+) -> None:
     thresholds = quantile_thresholds(means, share)
     labels = [label_of(mean, thresholds) for mean in means]
     expected = min(max(1, round(share * len(means))), len(means) // 2)

@@ -1,0 +1,185 @@
+"""The command line: results on standard output, talk on standard error, refusals in one line and exit code 1."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+import torch
+
+from fgmfn.cli import main
+from tests.fgmfn.release_builder import picture, small_release, tiny_config
+
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """Run `fgmfn` with arguments; return its exit code, standard output and standard error."""
+    monkeypatch.setenv("COLUMNS", "120")
+
+    def call(*arguments: object) -> tuple[int, str, str]:
+        capsys.readouterr()
+        monkeypatch.setattr(sys, "argv", ["fgmfn", *map(str, arguments)])
+        with pytest.raises(SystemExit) as end:
+            main()
+        return (int(end.value.code or 0), *capsys.readouterr())
+
+    return call
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A release, a configuration and trained fgmfn and text_only models."""
+    torch.set_num_threads(1)
+    place = tmp_path_factory.mktemp("cli")
+    small_release(place / "releases" / "2026.11.24")
+    tiny_config(place, epochs=1)
+    (place / "frame.jpg").write_bytes(picture((200, 40, 40)))
+    return place
+
+
+@pytest.fixture
+def train(folder: Path, run: Run) -> Callable[..., tuple[int, str, str]]:
+    """Run `fgmfn train` on the folder's release."""
+    options = ("--release", folder / "releases", "--config", folder / "config.toml", "--output", folder / "runs")
+    return lambda *more: run("train", *options, *more)
+
+
+@pytest.fixture
+def checkpoint(train: Callable[..., tuple[int, str, str]]) -> str:
+    """Where the trained FGMFN lies."""
+    return json.loads(train("--json")[1])[0]["checkpoint"]
+
+
+def test_training_prints_fgmfn_beside_text_only(train: Callable[..., tuple[int, str, str]], folder: Path) -> None:
+    code, out, err = train()
+    assert code == 0
+    assert "FGMFN" in out
+    assert "text only" in out
+    assert str(folder / "runs" / "fgmfn-") in out
+    assert "synthetic" in err
+
+
+def test_a_second_training_says_that_nothing_was_left_to_do(train: Callable[..., tuple[int, str, str]]) -> None:
+    first = train()
+    code, out, err = train()
+    assert code == 0
+    assert out == first[1]
+    assert "fgmfn: already trained" in err
+    assert "text_only: already trained" in err
+
+
+def test_fgmfn_alone_is_told_that_it_proves_nothing(train: Callable[..., tuple[int, str, str]]) -> None:
+    assert "add --model text_only" in train("--model", "fgmfn")[2]
+    assert "add --model text_only" not in train("--model", "fgmfn", "--model", "text_only")[2]
+
+
+def test_json_is_all_there_is_on_standard_output(train: Callable[..., tuple[int, str, str]]) -> None:
+    rows = json.loads(train("--json")[1])
+    assert [row["model"] for row in rows] == ["fgmfn", "text_only"]
+    assert 0 <= rows[0]["test"]["macro_f1"] <= 1
+    assert Path(rows[0]["checkpoint"]).is_dir()
+
+
+def test_evaluate_repeats_the_trainings_test_scores(
+    train: Callable[..., tuple[int, str, str]], run: Run, folder: Path
+) -> None:
+    trained = json.loads(train("--json")[1])[0]
+    release = ("--release", folder / "releases")
+    found = json.loads(run("evaluate", trained["checkpoint"], *release, "--json")[1])
+    assert {name: found[name] for name in trained["test"]} == trained["test"]
+    code, out, _ = run("evaluate", trained["checkpoint"], *release, "--split", "validation")
+    assert code == 0
+    assert "8 rows" in out
+    assert "negative" in out
+
+
+def test_a_picture_with_its_words_is_predicted(checkpoint: str, run: Run, folder: Path) -> None:
+    code, out, _ = run("predict", checkpoint, "--image", folder / "frame.jpg", "--text", "wonderful [b]shoes")
+    assert code == 0
+    assert out.startswith(str(folder / "frame.jpg"))
+    assert out.count("%") == 2
+    (row,) = json.loads(run("predict", checkpoint, "--image", folder / "frame.jpg", "--text", "wonderful", "--json")[1])
+    assert row["label"] == max(row["probabilities"], key=row["probabilities"].get)
+
+
+def test_a_split_is_predicted_into_a_parquet_file(checkpoint: str, run: Run, folder: Path, tmp_path: Path) -> None:
+    output = tmp_path / "new" / "predictions.parquet"
+    code, out, _ = run("predict", checkpoint, "--release", folder / "releases", "--output", output)
+    table = pq.read_table(output)
+    assert (code, out.strip()) == (0, str(output))
+    assert table.num_rows == 8
+    assert table.column_names == [
+        "frame_id", "video_id", "label", "predicted", "probability_negative", "probability_positive"
+    ]  # fmt: skip
+
+
+def test_models_lists_every_row_with_its_size(run: Run, folder: Path) -> None:
+    rows = {row["model"]: row for row in json.loads(run("models", "--json")[1])}
+    assert rows["fgmfn"]["parameters"] == 132_868_941
+    assert rows["text_only"]["modalities"] == ["text"]
+    assert "text and image" in run("models", "--config", folder / "config.toml")[1]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("train", "--release", "nowhere", "--config", "tiny"), "nowhere: neither a release folder"),
+        (("train", "--config", "tinny"), "did you mean 'tiny'?"),
+        (("train", "--config", "tiny", "--model", "bert"), "unknown model 'bert'"),
+        (("train", "--config", "tiny", "--model", ","), "no model to train"),
+        (("evaluate", "nowhere"), "nowhere: no readable config.json"),
+        (("predict", "nowhere", "--image", "a.jpg"), "1 pictures and 0 texts"),
+        (("predict", "nowhere", "--image", "a.jpg", "--text", "x"), "a.jpg: cannot be read as a picture"),
+    ],
+)
+def test_a_refusal_is_one_line_and_exit_code_1(run: Run, arguments: tuple[str, ...], message: str) -> None:
+    code, out, err = run(*arguments)
+    assert (code, out) == (1, "")
+    assert message in err
+    assert err.strip().count("\n") == 0
+
+
+def test_an_empty_split_cannot_be_evaluated(checkpoint: str, run: Run, folder: Path) -> None:
+    code, _, err = run("evaluate", checkpoint, "--release", folder / "releases", "--split", "tset")
+    assert code == 1
+    assert "split 'tset' has no rows; with rows: train, validation, test" in err
+
+
+def test_a_damaged_checkpoint_is_refused(checkpoint: str, run: Run, folder: Path, tmp_path: Path) -> None:
+    config = json.loads((Path(checkpoint) / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    code, _, err = run("evaluate", tmp_path, "--release", folder / "releases")
+    assert code == 1
+    assert "incomplete or damaged" in err
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("predict", "x"),
+        ("predict", "x", "--release", "y"),
+        ("predict", "x", "--release", "y", "--image", "z"),
+        ("fly",),
+    ],
+)
+def test_wrong_usage_is_exit_code_2(run: Run, arguments: tuple[str, ...]) -> None:
+    assert run(*arguments)[0] == 2
+
+
+@pytest.mark.parametrize("command", ["train", "evaluate", "predict", "models"])
+def test_every_commands_help_shows_an_example(run: Run, command: str) -> None:
+    code, out, _ = run(command, "--help")
+    assert code == 0
+    assert f"fgmfn {command}" in out
+
+
+def test_help_does_not_wait_for_pytorch() -> None:
+    program = "import sys, fgmfn, fgmfn.cli; sys.exit('torch' in sys.modules or 'transformers' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0

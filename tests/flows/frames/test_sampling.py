@@ -1,0 +1,355 @@
+"""Frames are the pictures that were on the screen at moments that depend on the ad alone."""
+
+from __future__ import annotations
+
+import io
+import math
+from fractions import Fraction
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import av
+import cv2
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from data_catalog.schemas import TABLES
+from flows.errors import FrameError
+from flows.frames import SampledFrames, choose_timestamps, sample_frames
+from flows.frames.sampling import decode_jpeg
+from flows.frames.video import Picture, Video
+
+WIDTH, HEIGHT, RATE = 128, 64, 10
+BITS = 8
+
+
+def numbered(number: int) -> Picture:
+    """A picture that carries its number in eight black or white columns."""
+    picture = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
+    for bit in range(BITS):
+        left = bit * WIDTH // BITS
+        picture[:, left : left + WIDTH // BITS] = 255 * (number >> bit & 1)
+    return picture
+
+
+def number_on(picture: Picture) -> int:
+    columns = picture.mean(axis=(0, 2)).reshape(BITS, -1).mean(axis=1)
+    return sum(1 << bit for bit, light in enumerate(columns) if light > 128)
+
+
+def write_video(
+    path: Path,
+    times: list[float],
+    *,
+    codec: str = "libx264",
+    key_every: int = 12,
+    rotation: int = 0,
+    options: dict[str, str] | None = None,
+) -> Path:
+    """Encode one numbered picture for each time."""
+    with av.open(str(path), "w", options=options or {}) as container:
+        track: Any = container.add_stream(codec, rate=RATE, options={"g": str(key_every), "crf": "10"})
+        track.width, track.height, track.pix_fmt = WIDTH, HEIGHT, "yuv420p"
+        track.time_base = track.codec_context.time_base = Fraction(1, 1000)
+        if rotation:
+            track.set_display_rotation(rotation)
+        for number, time_s in enumerate(times):
+            frame = av.VideoFrame.from_ndarray(numbered(number), format="bgr24")
+            frame.pts, frame.time_base = round(time_s * 1000), Fraction(1, 1000)
+            container.mux(track.encode(frame))
+        container.mux(track.encode())
+    return path
+
+
+def steady(count: int) -> list[float]:
+    return [number / RATE for number in range(count)]
+
+
+def numbers_of(sampled: SampledFrames) -> list[int]:
+    return [number_on(decode_jpeg(frame.jpeg)) for frame in sampled.frames]
+
+
+video_ids = st.text("abcXYZ019_-", min_size=1, max_size=11)
+durations = st.floats(0.001, 36_000)
+
+
+@given(video_ids, durations, st.integers(1, 50), st.integers())
+def test_moments_are_sorted_and_inside_the_video(video_id: str, duration_s: float, count: int, seed: int) -> None:
+    moments = choose_timestamps(video_id, duration_s, count, seed)
+
+    assert len(moments) == count
+    assert moments == sorted(moments)
+    assert all(0 <= moment < duration_s for moment in moments)
+    assert moments == choose_timestamps(video_id, duration_s, count, seed)
+
+
+@given(video_ids, st.integers(0, 9))
+def test_another_seed_or_id_gives_other_moments(video_id: str, seed: int) -> None:
+    moments = choose_timestamps(video_id, 100.0, seed=seed)
+
+    assert moments != choose_timestamps(video_id, 100.0, seed=seed + 1)
+    assert moments != choose_timestamps(video_id + "x", 100.0, seed=seed)
+
+
+def test_the_moments_are_these_on_every_machine() -> None:
+    moments = choose_timestamps("dQw4w9WgXcQ", 100.0, count=3, seed=0)
+
+    assert moments == pytest.approx([36.58478208515168, 62.51610552847777, 68.35332529025074], abs=1e-9)
+
+
+def test_moments_are_spread_over_the_whole_video() -> None:
+    moments = np.array([choose_timestamps(f"ad{number}", 1.0) for number in range(500)])
+
+    assert np.histogram(moments, bins=4, range=(0, 1))[0] == pytest.approx([625] * 4, rel=0.1)
+
+
+@pytest.mark.parametrize("duration_s", [0.0, -1.0, math.inf, math.nan])
+def test_a_video_without_length_has_no_moments(duration_s: float) -> None:
+    with pytest.raises(ValueError, match="duration_s"):
+        choose_timestamps("a", duration_s)
+
+
+def test_a_count_below_one_is_refused() -> None:
+    with pytest.raises(ValueError, match="count = 0"):
+        choose_timestamps("a", 1.0, count=0)
+
+
+@pytest.mark.parametrize(
+    ("suffix", "codec"), [(".mp4", "libx264"), (".mkv", "libx264"), (".webm", "libvpx"), (".webm", "libvpx-vp9")]
+)
+def test_each_frame_is_the_one_on_the_screen_at_its_moment(tmp_path: Path, suffix: str, codec: str) -> None:
+    path = write_video(tmp_path / f"a{suffix}", steady(60), codec=codec)
+
+    sampled = sample_frames(path, "a")
+
+    moments = choose_timestamps("a", sampled.duration_s)
+    expected = [math.floor(moment * RATE + 1e-6) for moment in moments]
+    assert numbers_of(sampled) == expected
+    assert [frame.timestamp_s for frame in sampled.frames] == pytest.approx([n / RATE for n in expected], abs=2e-3)
+    assert sampled.drops == ()
+
+
+def test_frames_of_changing_length_stay_on_the_screen_until_the_next(tmp_path: Path) -> None:
+    times = [0.0, 0.1, 0.2, 3.0, 3.1, 7.0, 9.5, 9.6]
+    path = write_video(tmp_path / "a.mp4", times)
+
+    with Video(path) as video:
+        shown = {at_s: video.frame_at(at_s) for at_s in (0.15, 2.9, 3.05, 6.9, 9.4, 9.55)}
+
+    assert {at_s: found and (found[0], number_on(found[1])) for at_s, found in shown.items()} == {
+        0.15: (0.1, 1),
+        2.9: (0.2, 2),
+        3.05: (3.0, 3),
+        6.9: (3.1, 4),
+        9.4: (7.0, 5),
+        9.55: (9.5, 6),
+    }
+
+
+def test_the_same_video_gives_the_same_bytes(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "a.mp4", steady(40))
+
+    assert sample_frames(path, "a") == sample_frames(path, "a")
+
+
+@pytest.mark.parametrize("count", [5, 6])
+def test_a_video_with_few_pictures_gives_each_of_them_once(tmp_path: Path, count: int) -> None:
+    path = write_video(tmp_path / "a.mp4", steady(count))
+
+    for seed in range(8):
+        sampled = sample_frames(path, "a", count=5, seed=seed)
+
+        assert len(set(numbers_of(sampled))) == 5
+
+
+def test_what_a_video_with_fewer_pictures_cannot_give_is_dropped(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "a.mp4", steady(3))
+
+    sampled = sample_frames(path, "a")
+
+    assert sorted(numbers_of(sampled)) == [0, 1, 2]
+    assert [(drop.stage, drop.video_id, drop.reason) for drop in sampled.drops] == [("frames", "a", "no_picture")] * 2
+    keys = {frame.frame_id for frame in sampled.frames} | {drop.key for drop in sampled.drops}
+    assert keys == {f"a:{index}" for index in range(5)}
+
+
+def test_a_video_of_one_picture_gives_it(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "a.mp4", [0.0])
+
+    sampled = sample_frames(path, "a")
+
+    assert (numbers_of(sampled), len(sampled.drops)) == ([0], 4)
+
+
+@pytest.mark.parametrize(("suffix", "share"), [(".mp4", 0.5), (".webm", 0.5)])
+def test_a_truncated_tail_is_dropped_and_the_rest_kept(tmp_path: Path, suffix: str, share: float) -> None:
+    # an mp4 with its index in front, as the web serves it
+    options = {"movflags": "faststart"} if suffix == ".mp4" else {}
+    codec = "libx264" if suffix == ".mp4" else "libvpx"
+    path = write_video(tmp_path / f"a{suffix}", steady(200), codec=codec, options=options)
+    content = path.read_bytes()
+    path.write_bytes(content[: int(len(content) * share)])
+
+    sampled = sample_frames(path, "a", count=12)
+
+    moments = choose_timestamps("a", sampled.duration_s, count=12)
+    kept = {frame.index: number for frame, number in zip(sampled.frames, numbers_of(sampled), strict=True)}
+    assert sampled.duration_s == pytest.approx(20.0, abs=0.2)
+    assert len(kept) + len(sampled.drops) == 12
+    assert sampled.drops
+    assert all(number == math.floor(moments[index] * RATE + 1e-6) for index, number in kept.items() if index < 4)
+    assert min(int(drop.key.split(":")[1]) for drop in sampled.drops) == len(kept)
+
+
+def test_a_missing_duration_is_found_by_decoding(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "a.mp4", steady(30))
+    raw = tmp_path / "a.h264"
+    with av.open(str(path)) as source, av.open(str(raw), "w", format="h264") as target:
+        track = target.add_stream_from_template(source.streams.video[0])
+        for packet in source.demux(source.streams.video[0]):
+            if packet.dts is not None:
+                packet.stream = track
+                target.mux(packet)
+
+    try:
+        sampled = sample_frames(raw, "a")
+    except FrameError as error:
+        assert str(raw) in str(error)  # noqa: PT017  # a stream without times may be refused, by this type alone
+    else:
+        assert len(sampled.frames) + len(sampled.drops) == 5
+
+
+@pytest.mark.parametrize("degrees", [90, 180, 270])
+def test_a_turned_video_stands_upright(tmp_path: Path, degrees: int) -> None:
+    path = write_video(tmp_path / "a.mp4", steady(10), rotation=degrees)
+    capture = cv2.VideoCapture(str(path))
+    capture.set(cv2.CAP_PROP_ORIENTATION_AUTO, 1)
+    _, expected = capture.read()
+
+    with Video(path) as video:
+        found = video.frame_at(0.0)
+
+    assert found is not None
+    assert found[1].shape == expected.shape == ((HEIGHT, WIDTH, 3) if degrees == 180 else (WIDTH, HEIGHT, 3))
+    assert np.abs(found[1].astype(int) - expected).mean() < 20
+
+
+def test_large_pictures_are_scaled_down_and_small_ones_kept(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "a.mp4", steady(10))
+
+    small = sample_frames(path, "a", max_side=32).frames[0]
+    whole = sample_frames(path, "a", max_side=None).frames[0]
+
+    assert (small.width, small.height) == (32, 16)
+    assert (whole.width, whole.height) == (WIDTH, HEIGHT)
+    assert decode_jpeg(small.jpeg).shape == (16, 32, 3)
+
+
+def test_a_lower_quality_makes_smaller_files(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "a.mp4", steady(10))
+
+    sizes = [len(sample_frames(path, "a", quality=quality).frames[0].jpeg) for quality in (20, 95)]
+
+    assert sizes[0] < sizes[1]
+
+
+def test_a_frame_is_a_row_of_its_table(tmp_path: Path) -> None:
+    frame = sample_frames(write_video(tmp_path / "a.mp4", steady(20)), "a").frames[2]
+
+    table = pa.Table.from_pylist([frame.row()], schema=TABLES["frames"].schema)
+
+    (row,) = table.to_pylist()
+    assert (row["frame_id"], row["frame_index"], row["image"]["path"]) == ("a:2", 2, "a_2.jpg")
+    assert Image.open(io.BytesIO(row["image"]["bytes"])).size == (row["width"], row["height"])
+    assert len(row["perceptual_hash"]) == 32
+    assert row["fingerprint"] is None
+
+
+def test_equal_pictures_have_near_hashes_and_others_far_ones(tmp_path: Path) -> None:
+    draw = np.random.default_rng(0)
+    from flows.frames.sampling import _store
+
+    picture = cv2.resize(draw.integers(0, 255, (8, 8, 3)).astype(np.uint8), (320, 180))
+    other = cv2.resize(draw.integers(0, 255, (8, 8, 3)).astype(np.uint8), (320, 180))
+
+    def hash_of(picture: Picture, quality: int = 90) -> int:
+        return int(_store("a", 0, 0.0, picture, quality=quality, max_side=None).perceptual_hash, 16)
+
+    dimmed = (picture * 0.95).astype(np.uint8)
+    assert (hash_of(picture) ^ hash_of(dimmed)).bit_count() <= 8
+    assert (hash_of(picture) ^ hash_of(other)).bit_count() > 24
+
+
+MP4_HEAD = b"\x00\x00\x00\x18ftypmp42\x00\x00\x00\x00mp42isom"
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"not a video", MP4_HEAD, MP4_HEAD + bytes(5_000), b"#EXTM3U\n#EXTINF:5,\nhttp://192.0.2.1/a.ts\n", b"RIFF"],
+)
+def test_a_file_that_is_no_video_is_refused_with_its_name(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "bad.mp4"
+    path.write_bytes(content)
+
+    with pytest.raises(FrameError, match=r"bad\.mp4"):
+        sample_frames(path, "a")
+
+
+def test_a_missing_file_is_refused_with_its_name(tmp_path: Path) -> None:
+    with pytest.raises(FrameError, match=r"gone\.mp4"):
+        sample_frames(tmp_path / "gone.mp4", "a")
+
+
+def test_a_file_of_sound_alone_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "sound.mp4"
+    with av.open(str(path), "w") as container:
+        track: Any = container.add_stream("aac", rate=16_000)
+        frame = av.AudioFrame.from_ndarray(np.zeros((1, 16_000), np.float32), format="fltp", layout="mono")
+        frame.sample_rate = 16_000
+        container.mux(track.encode(frame))
+        container.mux(track.encode())
+
+    with pytest.raises(FrameError, match="no picture track"):
+        sample_frames(path, "a")
+
+
+def test_a_damaged_video_gives_frames_or_a_frame_error_and_nothing_else(tmp_path: Path) -> None:
+    whole = write_video(tmp_path / "whole.mp4", steady(40)).read_bytes()
+    draw = np.random.default_rng(0)
+    outcomes = set()
+    for number in range(40):
+        damaged = bytearray(whole)
+        for place in draw.integers(0, len(whole), size=1 + number * 4):
+            damaged[place] = draw.integers(0, 256)
+        path = tmp_path / "damaged.mp4"
+        path.write_bytes(bytes(damaged))
+        try:
+            sampled = sample_frames(path, "a")
+        except FrameError:
+            outcomes.add("refused")
+        else:
+            assert len(sampled.frames) + len(sampled.drops) == 5
+            outcomes.add("sampled")
+    assert outcomes == {"refused", "sampled"}
+
+
+def test_bytes_that_are_no_picture_are_refused() -> None:
+    for content in (b"", b"no picture"):
+        with pytest.raises(FrameError, match="no picture"):
+            decode_jpeg(content)
+
+
+def test_real_ads_give_five_different_frames_each(shared_data: Path) -> None:
+    for path in sorted((shared_data / "ads" / "apparel").glob("*.[mw][pe][4b]*")):
+        sampled = sample_frames(path, path.stem)
+
+        times = [frame.timestamp_s for frame in sampled.frames]
+        moments = choose_timestamps(path.stem, sampled.duration_s)
+        assert len(times) == 5
+        assert all(before < after for before, after in pairwise(times))
+        assert all(0 <= moment - time < 0.05 for moment, time in zip(moments, times, strict=True))
