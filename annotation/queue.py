@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from textwrap import shorten
 
 from rich import box
 from rich.table import Table
@@ -10,6 +11,9 @@ from rich.text import Text
 
 from data_catalog.catalog import Catalog
 from data_catalog.inspect import printable
+
+WORDS_SHOWN = 120
+"""Characters of an ad's words in the printed queue."""
 
 
 @dataclass(frozen=True)
@@ -59,13 +63,14 @@ def render_queue(entries: list[Entry]) -> Table:
         title_justify="left",
         box=box.SIMPLE_HEAD,
     )
-    for name in ("ad", "category", "title", "label"):
-        table.add_column(name)
+    for name in ("ad", "label"):
+        table.add_column(name, no_wrap=True)
     for name in ("mean", "comments"):
-        table.add_column(name, justify="right")
-    table.add_column("words on its frames", overflow="ellipsis", max_width=60, no_wrap=True)
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("words on its frames")
     for entry in entries:
         mean = "-" if entry.mean_score is None else f"{entry.mean_score:.2f}"
-        cells = (entry.video_id, entry.category, entry.title, entry.label, mean, str(entry.n_comments), entry.words)
-        table.add_row(*(Text(printable(cell)) for cell in cells))
+        words = shorten(printable(entry.words), WORDS_SHOWN, placeholder=" …")
+        cells = (printable(entry.video_id), entry.label, mean, str(entry.n_comments), words)
+        table.add_row(*map(Text, cells))
     return table

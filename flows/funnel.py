@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 
 from data_catalog.catalog import Catalog
 from flows.crawl.ads import COMMENT_STAGE
 from flows.crawl.ads import STAGE as SOURCE_STAGE
+from flows.frames.sampling import STAGE as FRAMES_STAGE
 from flows.ocr.kept import STAGE as WORDS_STAGE
 from flows.ocr.kept import Frame
+from flows.ocr.texts import STAGE as OCR_STAGE
 from flows.release.facts import FunnelStep
+from flows.release.plan import NO_FRAME, OF_AD
 from flows.release.plan import STAGE as RELEASE_STAGE
-
-FRAMES_STAGE = "frames"
-OCR_STAGE = "ocr"
-SENTIMENT_STAGE = "sentiment"
+from flows.sentiment.ads import STAGE as SENTIMENT_STAGE
 
 
 def count_funnel(
@@ -36,37 +36,29 @@ def count_funnel(
     kept = [frame for frame in frames if frame.n_words > more_than_words]
     labelled = [frame for frame in kept if frame.video_id in labels]
     files, comments = drops[SOURCE_STAGE], drops[COMMENT_STAGE]
-    n_comments = catalog.count("comments")
-    # reasons of whole ads are drops of the sentiment stage; the release repeats them for each of their frames
-    of_frames = Counter({reason: n for reason, n in drops[RELEASE_STAGE].items() if reason.startswith("ad_")})
-    of_rows = Counter({r: n for r, n in drops[RELEASE_STAGE].items() if r not in of_frames and not r.startswith("no_")})
+    # the release's drops are of frames for their ad's sake, of ads for their frames' sake, and of rows
+    of_release = drops[RELEASE_STAGE]
+    of_frames = Counter({reason: count for reason, count in of_release.items() if reason.startswith(OF_AD)})
+    of_rows = of_release - of_frames - Counter({NO_FRAME: of_release[NO_FRAME]})
     words = drops[OCR_STAGE] + drops[WORDS_STAGE]
     steps = [
         FunnelStep("ads found", n_ads + files.total(), n_ads, files, "ads"),
-        FunnelStep("comments", n_comments + comments.total(), n_comments, comments, "comments"),
         FunnelStep("ads labelled by their comments", n_ads, len(labels), drops[SENTIMENT_STAGE], "ads"),
         FunnelStep("frames sampled", n_ads, n_frames, drops[FRAMES_STAGE], "frames"),
         FunnelStep(f"frames with more than {more_than_words} words", n_frames, len(kept), words, "frames"),
         FunnelStep("frames of labelled ads", len(kept), len(labelled), of_frames, "frames"),
     ]
+    if comments:
+        # not a step on the way of the ads, and far more of them: shown only where it has something to tell
+        n_comments = catalog.count("comments")
+        steps.insert(1, FunnelStep("comments", n_comments + comments.total(), n_comments, comments, "comments"))
     if balanced_rows is not None:
         steps.append(FunnelStep("balanced rows", len(labelled), balanced_rows, of_rows, "rows"))
     return steps
 
 
 def _drops_by_stage(catalog: Catalog) -> dict[str, Counter[str]]:
-    by_stage: dict[str, Counter[str]] = {
-        stage: Counter()
-        for stage in (
-            SOURCE_STAGE,
-            COMMENT_STAGE,
-            FRAMES_STAGE,
-            OCR_STAGE,
-            WORDS_STAGE,
-            SENTIMENT_STAGE,
-            RELEASE_STAGE,
-        )
-    }
+    by_stage: dict[str, Counter[str]] = defaultdict(Counter)
     for drop in catalog.read("drops", ["stage", "reason"]).to_pylist():
-        by_stage.setdefault(drop["stage"], Counter())[drop["reason"]] += 1
+        by_stage[drop["stage"]][drop["reason"]] += 1
     return by_stage

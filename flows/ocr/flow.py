@@ -15,20 +15,18 @@ from flows.counts import StageCount, check_nothing_lost
 from flows.fingerprints import frames_fingerprint, ocr_engine, texts_fingerprint
 from flows.ocr.kept import STAGE as WORDS_STAGE
 from flows.ocr.kept import read_frames, words_drops
-from flows.ocr.texts import read_texts
+from flows.ocr.texts import STAGE, read_texts
 from flows.runner import run_batches
 from flows.settings import OcrSettings, Settings
 
 log = logging.getLogger("ytb_ads")
-
-STAGE = "ocr"
 
 
 @task(name="read-frames", cache_policy=NO_CACHE)
 def read_batch(frames: pa.Table, *, catalog: Catalog, settings: OcrSettings, fingerprint: str) -> StageCount:
     """Read the words of a batch of frames and commit them."""
     frame_ids: list[Any] = frames["frame_id"].to_pylist()
-    rows, drops = read_texts(ocr_engine(settings), frames, stage=STAGE, fingerprint=fingerprint)
+    rows, drops = read_texts(ocr_engine(settings), frames, fingerprint=fingerprint)
     catalog.commit(
         "texts",
         pa.Table.from_pylist(rows, schema=TABLES["texts"].schema),

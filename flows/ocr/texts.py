@@ -12,16 +12,15 @@ from flows.frames.sampling import decode_jpeg
 from flows.frames.video import Picture
 from flows.ocr.engines import OcrEngine, Word
 
+STAGE = "ocr"
 
-def read_texts(
-    engine: OcrEngine, frames: pa.Table, *, stage: str, fingerprint: str
-) -> tuple[list[dict[str, Any]], list[Drop]]:
+
+def read_texts(engine: OcrEngine, frames: pa.Table, *, fingerprint: str) -> tuple[list[dict[str, Any]], list[Drop]]:
     """Read a batch of frames; a picture that cannot be decoded is a drop, and the others are read all the same.
 
     Args:
         engine: reads the pictures.
         frames: rows with `frame_id`, `video_id`, `image` and `image_sha256`.
-        stage: of the drops.
         fingerprint: of the rows and the drops.
     """
     readable: list[tuple[dict[str, Any], Picture]] = []
@@ -30,7 +29,7 @@ def read_texts(
         try:
             readable.append((frame, decode_jpeg(frame["image"]["bytes"])))
         except FrameError as error:
-            drops.append(_undecodable(frame, str(error), stage, fingerprint))
+            drops.append(_undecodable(frame, str(error), fingerprint))
     read = engine.read([picture for _, picture in readable])
     rows = [_row(frame, words, engine, fingerprint) for (frame, _), words in zip(readable, read, strict=True)]
     return rows, drops
@@ -52,9 +51,9 @@ def _row(frame: dict[str, Any], words: list[Word], engine: OcrEngine, fingerprin
     }
 
 
-def _undecodable(frame: dict[str, Any], detail: str, stage: str, fingerprint: str) -> Drop:
+def _undecodable(frame: dict[str, Any], detail: str, fingerprint: str) -> Drop:
     return Drop(
-        stage=stage,
+        stage=STAGE,
         key=frame["frame_id"],
         video_id=frame["video_id"],
         kind="filtered",

@@ -19,6 +19,10 @@ from flows.release.resampling import Balanced, PlannedRow, Resampling, balance_r
 from flows.release.splitting import FrameIdentity, LabelledAd, group_reuploads, split_ads
 
 STAGE = "release"
+OF_AD = "ad_"
+"""Begins the reason of a frame that stays behind because of its ad; the ad's own reason follows."""
+NO_FRAME = "no_frame_with_enough_words"
+"""Reason of an ad that stays behind because of its frames."""
 
 
 @dataclass(frozen=True)
@@ -145,7 +149,7 @@ def _unlabelled(kept: list[Frame], labels: dict[str, Settled], catalog: Catalog)
         _drop(
             frame.frame_id,
             frame.video_id,
-            f"ad_{why.get(frame.video_id, 'without_label')}",
+            OF_AD + why.get(frame.video_id, "without_label"),
             "the frame has enough words, its ad has no label",
         )
         for frame in kept
@@ -154,10 +158,7 @@ def _unlabelled(kept: list[Frame], labels: dict[str, Settled], catalog: Catalog)
 
 
 def _without_frame(sampled: set[str], kept: set[str]) -> list[Drop]:
-    return [
-        _drop(ad, ad, "no_frame_with_enough_words", "none of its frames has enough words")
-        for ad in sorted(sampled - kept)
-    ]
+    return [_drop(ad, ad, NO_FRAME, "none of its frames has enough words") for ad in sorted(sampled - kept)]
 
 
 def _removed(balanced: Balanced) -> list[Drop]:

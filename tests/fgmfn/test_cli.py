@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
+import fgmfn
 from fgmfn.cli import main
 from tests.fgmfn.release_builder import picture, small_release, tiny_config
 
@@ -178,6 +179,12 @@ def test_every_commands_help_shows_an_example(run: Run, command: str) -> None:
     code, out, _ = run(command, "--help")
     assert code == 0
     assert f"fgmfn {command}" in out
+
+
+def test_everything_the_package_names_is_there() -> None:
+    assert all(hasattr(fgmfn, name) for name in fgmfn.__all__)
+    with pytest.raises(AttributeError, match="no attribute 'train_model'"):
+        fgmfn.train_model  # noqa: B018
 
 
 def test_help_does_not_wait_for_pytorch() -> None:

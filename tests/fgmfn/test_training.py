@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -11,13 +12,16 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import timm
 import torch
 from safetensors.torch import load_file
+from transformers import BertConfig, BertModel
 
 from fgmfn.data import open_release
 from fgmfn.errors import ConfigError, FgmfnError, ReleaseDataError, RunInProgressError, WeightsError
 from fgmfn.evaluation import score
 from fgmfn.inference import evaluate_split, load_checkpoint, predict_split
+from fgmfn.processing import train_tokenizer
 from fgmfn.training import TrainedModel, train_models
 from tests.fgmfn.release_builder import ad_rows, picture, small_release, tiny_config, write_release
 
@@ -117,6 +121,22 @@ def _assert_same_weights(one: TrainedModel, other: TrainedModel) -> None:
     assert [name for name in left if not torch.equal(left[name], right[name])] == []
 
 
+def test_the_epoch_with_the_best_development_score_is_kept(tmp_path: Path) -> None:
+    # Text alone cannot know an XOR: its development score goes up and down, and the last epoch is rarely the best.
+    release, config = small_release(tmp_path / "r"), tiny_config(tmp_path, epochs=12, learning_rate=1e-2)
+    trained = [
+        train_models(release, config, tmp_path / "runs", ("text_only",), seed=seed, progress=False)[0]
+        for seed in range(3)
+    ]
+    scores = [[entry["eval_macro_f1"] for entry in _history(one) if "eval_macro_f1" in entry] for one in trained]
+    assert any(epochs[-1] < max(epochs) for epochs in scores), "no run here could tell the best epoch from the last"
+    assert [one.dev.macro_f1 for one in trained] == pytest.approx([max(epochs) for epochs in scores])
+
+
+def _history(trained: TrainedModel) -> list[dict[str, float]]:
+    return _record(trained)["history"]
+
+
 def test_without_validation_rows_the_last_epoch_is_kept_and_said(tmp_path: Path) -> None:
     release = write_release(
         tmp_path / "r", {"train": ad_rows(12), "validation": [], "test": ad_rows(4, first=12)}, synthetic=False
@@ -185,6 +205,34 @@ def test_pretrained_weights_that_cannot_be_had_are_named(tmp_path: Path) -> None
     config.write_text(f"[model]\ntext_encoder = '{tmp_path / 'no-bert'}'")
     with pytest.raises(WeightsError, match=r"no-bert.*--from-scratch"):
         train_models(small_release(tmp_path / "r"), config, tmp_path / "runs", ("text_only",))
+
+
+def test_pretrained_encoders_are_needed_once_and_the_checkpoint_stands_alone(tmp_path: Path) -> None:
+    release = small_release(tmp_path / "r")
+    encoders = tmp_path / "encoders"
+    tokenizer = train_tokenizer(open_release(release).splits["train"].text, 150)
+    tokenizer.save_pretrained(encoders)
+    text_config = BertConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=32,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        intermediate_size=40,
+        max_position_embeddings=64,
+    )
+    BertModel(text_config).save_pretrained(encoders)
+    torch.save(timm.create_model("test_resnet").state_dict(), encoders / "resnet.pth")
+    config = tiny_config(tmp_path, epochs=1)
+    config.write_text(
+        config.read_text()
+        .replace("pretrained = false", f"text_encoder = '{encoders}'\nbackbone_weights = '{encoders / 'resnet.pth'}'")
+        .replace("[model.text_config]\nnum_hidden_layers = 1", "")
+    )
+    (trained,) = train_models(release, config, tmp_path / "runs", ("fgmfn",), progress=False)
+    shutil.rmtree(encoders)
+    checkpoint = load_checkpoint(trained.checkpoint)
+    assert checkpoint.model.config.text_config["intermediate_size"] == 40
+    assert evaluate_split(checkpoint, open_release(release), "test", progress=False) == trained.test
 
 
 def test_macro_f1_counts_a_class_nobody_has() -> None:

@@ -1,0 +1,63 @@
+"""What awaits a reviewer: labels that rest on comments alone, the weakest first."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pyarrow as pa
+from rich.console import Console
+
+from annotation import accept_comments
+from annotation.queue import render_queue, unreviewed
+from data_catalog.catalog import Catalog
+from data_catalog.schemas import TABLES
+
+
+def catalog_with(folder: Path, **tables: list[dict[str, object]]) -> Catalog:
+    catalog = Catalog(folder)
+    for table, rows in tables.items():
+        catalog.merge(table, pa.Table.from_pylist(rows, schema=TABLES[table].schema))
+    return catalog
+
+
+def test_accepting_the_comments_records_that_nobody_reviewed() -> None:
+    decision = accept_comments("negative")
+    assert (decision.label, decision.decided_by, decision.n_reviewers, decision.agreement) == (
+        "negative",
+        "comments",
+        0,
+        None,
+    )
+
+
+def test_the_queue_holds_unreviewed_ads_the_weakest_first_with_the_words_of_their_frames(tmp_path: Path) -> None:
+    catalog = catalog_with(
+        tmp_path,
+        ads=[{"video_id": ad, "category": "apparel", "title": "T"} for ad in "abc"],
+        labels=[
+            {"video_id": "a", "label": "positive", "mean_score": 3.4, "n_reviewers": 0},
+            {"video_id": "b", "label": "negative", "mean_score": -2.6, "n_reviewers": 0},
+            {"video_id": "c", "label": "positive", "mean_score": 2.6, "n_reviewers": 5},
+        ],
+        ad_sentiment=[{"video_id": "b", "n_comments": 7}],
+        texts=[
+            {"frame_id": "b:1", "video_id": "b", "text": "second"},
+            {"frame_id": "b:0", "video_id": "b", "text": "first"},
+        ],
+    )
+    weakest, other = unreviewed(catalog)
+    assert (weakest.video_id, weakest.words, weakest.n_comments) == ("b", "first / second", 7)
+    assert other.video_id == "a"
+
+
+def test_words_of_strangers_are_printed_as_they_are(tmp_path: Path) -> None:
+    catalog = catalog_with(
+        tmp_path,
+        ads=[{"video_id": "a", "category": "x", "title": "T"}],
+        labels=[{"video_id": "a", "label": "positive", "mean_score": 3.0, "n_reviewers": 0}],
+        texts=[{"frame_id": "a:0", "video_id": "a", "text": "[red]sale[/red] \x1b[2J"}],
+    )
+    console = Console(width=100, color_system=None)
+    with console.capture() as captured:
+        console.print(render_queue(unreviewed(catalog)))
+    assert "[red]sale[/red] \\x1b[2J" in captured.get()
