@@ -135,7 +135,7 @@ def make_trainer(
         save_strategy="epoch",
         logging_strategy="epoch",
         save_total_limit=1,
-        load_best_model_at_end=False,
+        load_best_model_at_end=dev is not None,
         metric_for_best_model=None if dev is None else "macro_f1",
         greater_is_better=None if dev is None else True,
         dataloader_num_workers=_workers(settings.workers, on_cuda),

@@ -115,12 +115,14 @@ def train(
 ) -> None:
     """Train FGMFN and its text-only row on a release; what is already trained is not trained again."""
     from fgmfn.cli import print_comparison
+    from flows.runner import in_foreground
     from flows.train import train as train_flow
 
     _show_progress()
-    trained = train_flow(
-        catalog=catalog, release=release, config=config, settings_file=str(settings) if settings else None
-    )
+    with in_foreground():
+        trained = train_flow(
+            catalog=catalog, release=release, config=config, settings_file=str(settings) if settings else None
+        )
     print_comparison(trained)
 
 

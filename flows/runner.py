@@ -10,6 +10,7 @@ import pyarrow as pa
 from prefect import Task
 from prefect.context import FlowRunContext
 from prefect.futures import PrefectFuture, as_completed
+from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 from prefect.task_runners import ProcessPoolTaskRunner, TaskRunner, ThreadPoolTaskRunner
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
@@ -103,6 +104,13 @@ def progress(description: str, total: int | None) -> Iterator[Callable[[float], 
     with bar:
         row = bar.add_task(description, total=total)
         yield lambda rows: bar.advance(row, rows)
+
+
+@contextmanager
+def in_foreground() -> Iterator[None]:
+    """Run flows for somebody who waits: without heartbeats, whose thread holds up the end of each by a second."""
+    with temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):
+        yield
 
 
 def _workers() -> int:

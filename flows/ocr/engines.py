@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import queue
+import threading
 from collections.abc import Iterator, Sequence
 from importlib.metadata import version as installed_version
 from pathlib import Path
@@ -176,6 +177,7 @@ class EasyOcrEngine:
         except ImportError as error:
             raise OcrError("the OCR engine easyocr is not installed: pip install 'ytb-ads[easyocr]'") from error
         self.min_confidence = min_confidence
+        self._lock = threading.Lock()  # EasyOCR does not say that its readers may be shared
         self.version = f"{installed_version('easyocr')}+words{RULES_VERSION}"
         try:
             self._reader = easyocr.Reader(
@@ -199,7 +201,8 @@ class EasyOcrEngine:
         _check(image)
         if min(image.shape[:2]) < _LEAST_SIDE:
             return []
-        found = self._reader.readtext(image)
+        with self._lock:
+            found = self._reader.readtext(image)
         return [Line.evenly_set(text, float(confidence), quad) for quad, text, confidence in found if text.strip()]
 
 

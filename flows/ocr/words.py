@@ -109,7 +109,8 @@ def _words_of(line: Line) -> Iterator[Word]:
         left = 0.0 if start == 0 else max(0.0, line.centres[start] - step / 2)
         right = 1.0 if end == len(line.text) else min(1.0, line.centres[end - 1] + step / 2)
         confidence = fmean(line.confidences[start:end])
-        yield Word(line.text[start:end], confidence, _box(line.quad, left, max(left, right)))
+        # spaces remain only within a word that is set wide
+        yield Word("".join(line.text[start:end].split()), confidence, _box(line.quad, left, max(left, right)))
 
 
 def _spans(line: Line, step: float) -> list[tuple[int, int]]:

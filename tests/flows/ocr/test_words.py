@@ -30,8 +30,29 @@ def words_of(*lines: Line, min_confidence: float = 0.5) -> list[str]:
 
 @pytest.mark.parametrize(
     "text",
-    ["OFF", "été", "7", "a", "I", "I,", "$5", "$59.99,", "25%", "PG-13", "4,000", "中", "東京", "don't", "R&B", "№5"]
-    + ["lotus-pendants.example", "ночь", "हिंदी", "½", "(a)"],
+    [
+        "OFF",
+        "été",
+        "7",
+        "a",
+        "I",
+        "I,",
+        "$5",
+        "$59.99,",
+        "25%",
+        "PG-13",
+        "4,000",
+        "中",
+        "東京",
+        "don't",
+        "R&B",
+        "№5",
+        "lotus-pendants.example",
+        "ночь",
+        "हिंदी",
+        "½",
+        "(a)",
+    ],
 )
 def test_letters_and_digits_make_a_word(text: str) -> None:
     assert is_word(text)
@@ -61,7 +82,7 @@ def test_signs_and_stray_glyphs_are_no_words(text: str) -> None:
     ],
 )
 def test_a_line_is_cut_into_its_words(text: str, words: list[str]) -> None:
-    assert words_of(line(text)) == [word.replace("SALE", "S A L E") for word in words]
+    assert words_of(line(text)) == words
 
 
 def test_a_wide_gap_ends_a_word_although_no_space_was_read() -> None:
@@ -124,7 +145,8 @@ def test_no_text_is_too_strange(texts: list[str]) -> None:
 
     words = read_words(lines)
 
-    assert all(is_word(word.text) and word.text in "\n".join(texts) for word in words)
+    given_characters = "".join("".join(texts).split())
+    assert all(is_word(word.text) and word.text in given_characters for word in words)
     assert all(word.box[0] <= word.box[2] and word.box[1] <= word.box[3] for word in words)
 
 
