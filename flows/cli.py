@@ -76,9 +76,13 @@ def build(
     catalog's releases/.
     """
     from flows.build_dataset import build_dataset
+    from flows.runner import in_foreground
 
     _show_progress()
-    written = build_dataset(source=source, catalog=catalog, config=str(config) if config else None, category=category)
+    with in_foreground():
+        written = build_dataset(
+            source=source, catalog=catalog, config=str(config) if config else None, category=category
+        )
     if as_json:
         out.print_json(json.dumps(_summary(written)))
         return
