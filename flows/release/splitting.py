@@ -125,13 +125,14 @@ def _deal(groups: Sequence[_Group], ratios: Mapping[str, float]) -> list[str]:
         split = max(order, key=lambda split: ratios[split] * total - have[split])
         have[split] += group.n_frames
         dealt.append(split)
-    # Few groups may leave a split without this class: it takes one from the split that has the most of it,
-    # of two that have as many the one that is filled later.
+    # Few groups may leave a split without this class: it takes the smallest of the split that has the most
+    # groups of it, of two that have as many the one that is filled later.
     for needed, split in enumerate(order, start=1):
         if len(groups) >= needed and split not in dealt:
             held = Counter(dealt)
             giver = max(order, key=lambda other: (held[other], order.index(other)))
-            dealt[len(dealt) - 1 - dealt[::-1].index(giver)] = split
+            given = min((at for at, of in enumerate(dealt) if of == giver), key=lambda at: (groups[at].n_frames, -at))
+            dealt[given] = split
     return dealt
 
 

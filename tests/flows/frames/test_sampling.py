@@ -226,6 +226,25 @@ def test_a_truncated_tail_is_dropped_and_the_rest_kept(tmp_path: Path, suffix: s
     assert min(int(drop.key.split(":")[1]) for drop in sampled.drops) == len(kept)
 
 
+def test_a_hole_in_the_middle_does_not_end_the_video(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "a.mp4", steady(60))
+    with av.open(str(path)) as container:
+        packets = [(packet.pos, packet.size) for packet in container.demux(container.streams.video[0])]
+    content = bytearray(path.read_bytes())
+    for place, size in packets[24:28]:  # a key frame and three that follow it
+        content[place : place + size] = b"\xff" * size
+    path.write_bytes(content)
+
+    with Video(path) as video:
+        before, inside, after = (video.frame_at(at_s) for at_s in (2.35, 3.5, 4.25))
+
+    assert before is not None
+    assert after is not None
+    assert (number_on(before[1]), number_on(after[1])) == (23, 42)
+    assert inside is not None
+    assert 2.3 <= inside[0] <= 3.6
+
+
 def test_a_missing_duration_is_found_by_decoding(tmp_path: Path) -> None:
     path = tmp_path / "streamed.mkv"
     pipe = Pipe(path)
