@@ -25,7 +25,7 @@ $(READY): pyproject.toml constraints.txt
 	@echo "installing into $(VENV): about 7 GB on disk, two minutes on a fast line"
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; set PYTHON=...")'
 	@$(PYTHON) -m venv $(VENV)
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev]"
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check -c constraints.txt -e ".[dev]"
 	@touch $@
 
 demo: $(READY)  ## render a small sample, build a dataset from it, train on it, print the result
