@@ -70,7 +70,5 @@ def _frames(folder: Path, manifest: Manifest) -> dict[str, _Frame]:
                     row["category"],
                     hashlib.sha256(picture or b"").hexdigest(),
                 ]
-                frames[row["frame_id"]] = _Frame(
-                    row["video_id"], split, LABELS[row["label"]], json.dumps(content)
-                )
+                frames[row["frame_id"]] = _Frame(row["video_id"], split, LABELS[row["label"]], json.dumps(content))
     return frames

@@ -138,27 +138,19 @@ def newest_release(releases_dir: str | os.PathLike[str]) -> Path:
 def next_version(day: date, existing: Iterable[str]) -> str:
     """The day as a version, numbered from its second release on: 2026.11.24, then 2026.11.24.1."""
     today = day.strftime("%Y.%m.%d")
-    numbers = [
-        _version_key(name)[3] for name in existing if _VERSION.fullmatch(name) and name.startswith(today)
-    ]
+    numbers = [_version_key(name)[3] for name in existing if _VERSION.fullmatch(name) and name.startswith(today)]
     return f"{today}.{max(numbers) + 1}" if numbers else today
 
 
-def _check_request(
-    root: Path, version: str, splits: Mapping[str, RowBatches], manifest: Mapping[str, Any]
-) -> None:
+def _check_request(root: Path, version: str, splits: Mapping[str, RowBatches], manifest: Mapping[str, Any]) -> None:
     if not _VERSION.fullmatch(version):
         raise ReleaseError(f"{root}: version {version!r} is not a date such as 2026.11.24 or 2026.11.24.1")
     if unknown := sorted(set(splits) - set(SPLITS)):
-        raise ReleaseError(
-            f"release {version}: unknown split {', '.join(unknown)}; expected {', '.join(SPLITS)}"
-        )
+        raise ReleaseError(f"release {version}: unknown split {', '.join(unknown)}; expected {', '.join(SPLITS)}")
     if taken := sorted(set(manifest) & set(WRITTEN_FIELDS)):
         raise ReleaseError(f"release {version}: the manifest's {', '.join(taken)} is counted here, not given")
     if not isinstance(manifest.get("synthetic"), bool):
-        raise ReleaseError(
-            f"release {version}: the manifest must say whether its ads are synthetic (true or false)"
-        )
+        raise ReleaseError(f"release {version}: the manifest must say whether its ads are synthetic (true or false)")
     try:
         json.dumps(dict(manifest))
     except (TypeError, ValueError) as error:
@@ -184,9 +176,7 @@ def _fill(
             data, split, splits.get(split, ()), shard_bytes=shard_bytes, row_group_rows=row_group_rows
         )
         censuses.append(census)
-        files |= {
-            f"data/{name}": {**digest_file(data / name), "rows": rows} for name, rows in rows_by_file.items()
-        }
+        files |= {f"data/{name}": {**digest_file(data / name), "rows": rows} for name, rows in rows_by_file.items()}
     if not censuses[SPLITS.index("train")].rows:
         raise ReleaseError(f"release {version}: no training rows")
 
@@ -217,9 +207,7 @@ def _only_writer(root: Path) -> Iterator[None]:
         root.mkdir(parents=True, exist_ok=True)
         lock.acquire()
     except Timeout as error:
-        raise ReleaseError(
-            f"{root}: another process is writing a release; start again when it has ended"
-        ) from error
+        raise ReleaseError(f"{root}: another process is writing a release; start again when it has ended") from error
     except OSError as error:
         raise ReleaseError(f"{root}: cannot be written: {error}") from error
     try:

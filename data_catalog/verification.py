@@ -41,13 +41,9 @@ def read_manifest(release: str | os.PathLike[str]) -> Manifest:
     try:
         manifest = json.loads(path.read_bytes())
     except OSError as error:
-        raise ReleaseError(
-            f"{path}: cannot be read ({error.strerror}); is {release} a release folder?"
-        ) from error
+        raise ReleaseError(f"{path}: cannot be read ({error.strerror}); is {release} a release folder?") from error
     except ValueError as error:
-        raise ReleaseError(
-            f"{path}: is not JSON ({error}); restore the file or build the release again"
-        ) from error
+        raise ReleaseError(f"{path}: is not JSON ({error}); restore the file or build the release again") from error
     if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
         raise ReleaseError(f"{path}: not a manifest of format {FORMAT}")
     if missing := [name for name in WRITTEN_FIELDS if name not in manifest]:

@@ -75,12 +75,9 @@ def train(
     trained = train_models(release, config, output, names, seed=seed, from_scratch=from_scratch)
     if os.environ.get("RANK", "0") != "0":
         return  # under torchrun the first process speaks for all
-    for name in (one.model for one in trained if one.already_trained):
-        talk.print(f"{name}: already trained with these settings on these rows; nothing was done")
+    announce(trained)
     if "fgmfn" in names and "text_only" not in names:
         talk.print("Without the text-only row beside it FGMFN's row proves nothing: add --model text_only")
-    for note in dict.fromkeys(note for one in trained for note in one.notes):
-        talk.print(f"note: {note}")
     if as_json:
         _print_json([_trained_as_json(one) for one in trained])
         return
@@ -215,7 +212,16 @@ def models(
     results.print(table)
 
 
+def announce(trained: Sequence[TrainedModel]) -> None:
+    """Say what was not trained again, and what a reader of the scores must know."""
+    for name in (one.model for one in trained if one.already_trained):
+        talk.print(f"{name}: already trained with these settings on these rows; nothing was done")
+    for note in dict.fromkeys(note for one in trained for note in one.notes):
+        talk.print(f"note: {note}")
+
+
 def print_comparison(trained: Sequence[TrainedModel]) -> None:
+    """Print accuracy and macro-F1 side by side, and where each model lies."""
     from fgmfn.evaluation import Comparison, comparison_table
 
     rows = [Comparison(MODELS[one.model].title, one.dev, one.test, one.seconds) for one in trained]

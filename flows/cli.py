@@ -118,7 +118,7 @@ def train(
     ] = None,
 ) -> None:
     """Train FGMFN and its text-only row on a release; what is already trained is not trained again."""
-    from fgmfn.cli import print_comparison
+    from fgmfn.cli import announce, print_comparison
     from flows.runner import in_foreground
     from flows.train import train as train_flow
 
@@ -127,6 +127,7 @@ def train(
         trained = train_flow(
             catalog=catalog, release=release, config=config, settings_file=str(settings) if settings else None
         )
+    announce(trained)
     print_comparison(trained)
 
 

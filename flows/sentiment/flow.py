@@ -75,8 +75,10 @@ def sentiment(catalog: Catalog, settings: Settings) -> StageCount:
     log.info("%s", count)
     ads = label_ads(catalog, settings.sentiment, scores_fingerprint=fingerprint)
     drops = sentiment_drops(ads, settings.sentiment)
-    catalog.replace("ad_sentiment", ads)
-    catalog.replace_drops(STAGE, drops)
-    labelled = StageCount.of(STAGE, "ads", rows_in=ads.num_rows, rows_out=ads.num_rows - len(drops), drops=drops)
+    changed = catalog.replace("ad_sentiment", ads) | catalog.replace_drops(STAGE, drops)
+    labelled = StageCount(STAGE, "ads")
+    if changed:
+        out = ads.num_rows - len(drops)
+        labelled.add(StageCount.of(STAGE, "ads", rows_in=ads.num_rows, rows_out=out, drops=drops))
     log.info("%s", labelled)
     return labelled
