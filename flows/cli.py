@@ -183,7 +183,6 @@ def _quieten_prefect() -> None:
         "PREFECT_LOGGING_EXTRA_LOGGERS": "ytb_ads",
         "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL",
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
-        "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",
         "PREFECT_CLI_WRAP_LINES": "false",
         "DO_NOT_TRACK": "1",
     }.items():

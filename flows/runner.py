@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import pyarrow as pa
 from prefect import Task
 from prefect.context import FlowRunContext
+from prefect.events.worker import EventsWorker
 from prefect.futures import PrefectFuture, as_completed
-from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
+from prefect.logging.handlers import APILogWorker
+from prefect.settings import PREFECT_API_URL, PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 from prefect.task_runners import ProcessPoolTaskRunner, TaskRunner, ThreadPoolTaskRunner
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from flows.counts import StageCount
+from flows.embedded_server import embedded_server
 from flows.errors import SettingsError
 from flows.settings import RunnerSettings
 
@@ -108,8 +111,16 @@ def progress(description: str, total: int | None) -> Iterator[Callable[[float], 
 
 @contextmanager
 def in_foreground() -> Iterator[None]:
-    """Run flows for somebody who waits: without heartbeats, whose thread holds up the end of each by a second."""
-    with temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):
+    """Run flows for somebody who waits: on a server of their own, unless `PREFECT_API_URL` names one.
+
+    Without heartbeats, whose thread holds up the end of each flow by up to a second.
+    """
+    with ExitStack() as stack:
+        url = PREFECT_API_URL.value() or stack.enter_context(embedded_server())
+        stack.enter_context(temporary_settings({PREFECT_API_URL: url, PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}))
+        # what was logged and told reaches the server before it ends
+        stack.callback(EventsWorker.drain_all)
+        stack.callback(APILogWorker.drain_all)
         yield
 
 

@@ -147,10 +147,10 @@ def test_deploying_registers_the_rebuild_and_the_training(ytb_ads: Run, prefect_
 
     for _ in range(2):
         ytb_ads("deploy")
-    request = urllib.request.Request(  # noqa: S310 - our own server
+    request = urllib.request.Request(
         f"{prefect_server}/deployments/filter", data=b"{}", headers={"Content-Type": "application/json"}
     )
-    with urllib.request.urlopen(request) as answer:  # noqa: S310
+    with urllib.request.urlopen(request) as answer:
         deployments = {deployment["name"]: deployment for deployment in json.load(answer)}
     assert deployments["weekly-rebuild"]["schedules"][0]["schedule"]["cron"] == "0 3 * * 1"
     assert deployments["train-on-gpu"]["work_pool_name"] == "gpu"
