@@ -28,12 +28,14 @@ class Entry:
     n_comments: int
     words: str
     """What its frames say, in the order of the frames."""
+    synthetic: bool
+    """The ad was rendered, not crawled."""
 
 
 def unreviewed(catalog: Catalog) -> list[Entry]:
     """Ads with a label that rests on their comments alone, those nearest to a threshold first."""
     labels = catalog.read("labels", ["video_id", "label", "mean_score"], where="n_reviewers = 0").to_pylist()
-    ads = {ad["video_id"]: ad for ad in catalog.read("ads", ["video_id", "category", "title"]).to_pylist()}
+    ads = {ad["video_id"]: ad for ad in catalog.read("ads", ["video_id", "category", "title", "synthetic"]).to_pylist()}
     counts = catalog.read("ad_sentiment", ["video_id", "n_comments"]).to_pylist()
     n_comments = {row["video_id"]: row["n_comments"] for row in counts}
     texts: dict[str, list[str]] = {}
@@ -49,6 +51,7 @@ def unreviewed(catalog: Catalog) -> list[Entry]:
             label=row["label"],
             mean_score=row["mean_score"],
             n_comments=n_comments.get(row["video_id"], 0),
+            synthetic=bool(ads[row["video_id"]]["synthetic"]),
             words=" / ".join(dict.fromkeys(text for text in texts.get(row["video_id"], []) if text)),
         )
         for row in labels
@@ -58,8 +61,9 @@ def unreviewed(catalog: Catalog) -> list[Entry]:
 
 def render_queue(entries: list[Entry]) -> Table:
     """The queue as a table; titles and words come from strangers and are shown as plain text."""
+    note = " (synthetic ads: rendered, not crawled)" if any(entry.synthetic for entry in entries) else ""
     table = Table(
-        title=f"{len(entries)} labels that nobody has reviewed, the weakest first",
+        title=f"{len(entries)} labels that nobody has reviewed, the weakest first{note}",
         title_justify="left",
         box=box.SIMPLE_HEAD,
     )

@@ -10,14 +10,13 @@ import logging
 from pathlib import Path
 
 from prefect import flow
-from prefect.artifacts import create_markdown_artifact
+from prefect.artifacts import create_table_artifact
 
 from data_catalog.catalog import Catalog
 from flows.crawl.flow import crawl, source_folder
 from flows.frames.flow import frames
 from flows.ocr.flow import ocr
 from flows.release.flow import Release, release
-from flows.release.terminal import plain_text, render_funnel, render_table1
 from flows.review.flow import review
 from flows.runner import make_task_runner
 from flows.sentiment.flow import sentiment
@@ -55,13 +54,13 @@ def build_dataset(
     review(tables)
     written = release(tables, settings)
 
-    create_markdown_artifact(
-        key="funnel", markdown=_as_markdown(written), description=f"Release {written.folder.name}: the way of the ads"
+    note = " Synthetic ads: rendered, not crawled." if written.synthetic else ""
+    create_table_artifact(
+        key="funnel",
+        table=[
+            {"stage": step.name, "in": step.rows_in, "out": step.rows_out, "of": step.unit, "dropped": dict(step.drops)}
+            for step in written.funnel
+        ],
+        description=f"The way of the ads to release {written.folder.name}.{note}",
     )
     return written
-
-
-def _as_markdown(written: Release) -> str:
-    tables = (render_funnel(written.funnel), render_table1(written.table1))
-    note = "**Synthetic ads: rendered, not crawled.**\n\n" if written.synthetic else ""
-    return note + "\n".join(f"```\n{plain_text(table)}\n```" for table in tables)

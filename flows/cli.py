@@ -93,14 +93,14 @@ def build(
 def status(catalog: CatalogDir = "./catalog", config: ConfigFile = None, as_json: AsJson = False) -> None:
     """Show the way of the ads in numbers: what came in, what went on, and why the rest did not."""
     from flows.release.terminal import render_funnel
-    from flows.status import read_funnel
+    from flows.status import read_status
 
-    funnel, newest = read_funnel(catalog, config)
+    now = read_status(catalog, config)
     if as_json:
-        out.print_json(json.dumps({"release": newest, "funnel": [asdict(step) for step in funnel]}))
+        out.print_json(json.dumps(asdict(now)))
         return
-    out.print(render_funnel(funnel))
-    out.print(f"newest release: {newest or 'none yet'}", highlight=False)
+    out.print(render_funnel(now.funnel, title=f"The way of the ads{_synthetic(now.synthetic)}"))
+    out.print(f"newest release: {now.release or 'none yet'}", highlight=False)
 
 
 @app.command(epilog="Example: ytb-ads train --catalog catalog --config tiny")
@@ -198,6 +198,10 @@ def _show_progress() -> None:
     logger.addHandler(handler)
 
 
+def _synthetic(synthetic: bool) -> str:
+    return " (synthetic ads: rendered, not crawled)" if synthetic else ""
+
+
 def _summary(written: Release) -> dict[str, Any]:
     return {
         "release": str(written.folder),
@@ -213,7 +217,7 @@ def _summary(written: Release) -> dict[str, Any]:
 def _print_release(written: Release) -> None:
     from flows.release.terminal import render_funnel, render_table1
 
-    note = " (synthetic ads: rendered, not crawled)" if written.synthetic else ""
+    note = _synthetic(written.synthetic)
     out.print(render_funnel(written.funnel, title=f"The way of the ads{note}"))
     out.print(render_table1(written.table1, title=f"Table 1 of release {written.folder.name}{note}"))
     said = "release" if written.new else "release (unchanged)"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 from data_catalog.catalog import Catalog
@@ -14,8 +15,19 @@ from flows.release.facts import FunnelStep
 from flows.settings import load_settings
 
 
-def read_funnel(root: str, config: Path | None) -> tuple[list[FunnelStep], str | None]:
-    """The funnel and the newest release's version, if there is one.
+@dataclass(frozen=True)
+class Status:
+    """A catalog as it stands."""
+
+    funnel: list[FunnelStep]
+    release: str | None
+    """Version of the newest release."""
+    synthetic: bool
+    """Some of its ads were rendered, not crawled."""
+
+
+def read_status(root: str, config: Path | None) -> Status:
+    """Count the funnel and look up the newest release.
 
     Raises:
         CatalogError: there is no catalog.
@@ -31,4 +43,8 @@ def read_funnel(root: str, config: Path | None) -> tuple[list[FunnelStep], str |
     rows = sum(split["rows"] for split in read_manifest(releases[-1])["splits"].values()) if releases else None
     more_than = settings.ocr.more_than_words
     funnel = count_funnel(catalog, list(frames.values()), more_than_words=more_than, balanced_rows=rows)
-    return funnel, releases[-1].name if releases else None
+    return Status(
+        funnel=funnel,
+        release=releases[-1].name if releases else None,
+        synthetic=bool(catalog.values("ads", "video_id", where="synthetic")),
+    )

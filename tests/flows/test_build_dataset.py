@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+import urllib.request
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -68,6 +69,14 @@ def test_a_fresh_catalog_gives_the_same_rows(undisturbed: Path, sample: Path, tm
     written = build_dataset(source=f"folder:{moved}", catalog=str(tmp_path / "catalog"))
     assert written.new
     assert row_set_hash(tmp_path / "catalog") == row_set_hash(undisturbed)
+    request = urllib.request.Request(
+        f"{prefect_api}/artifacts/filter", data=b"{}", headers={"Content-Type": "application/json"}
+    )
+    with urllib.request.urlopen(request) as answer:
+        artifacts = {artifact["key"]: artifact for artifact in json.load(answer)}
+    stages = [row["stage"] for row in json.loads(artifacts["funnel"]["data"])]
+    assert stages == [step.name for step in written.funnel]
+    assert "Synthetic" in artifacts["funnel"]["description"]
 
 
 @pytest.mark.parametrize("table", ["ads", "frames", "texts", "comment_scores"])
