@@ -20,6 +20,10 @@ def register() -> Iterator[str]:
     Raises:
         SettingsError: no server is named or it does not answer, or a deployment is refused.
     """
+    if not PREFECT_YAML.is_file():
+        raise SettingsError(
+            f"{PREFECT_YAML.name} lies in a checkout of the project, not in an installed package: deploy from one"
+        )
     url = _prefect("config", "view", "--hide-sources").split("PREFECT_API_URL='")
     if len(url) < 2:
         raise SettingsError(
