@@ -23,7 +23,7 @@ setup: $(READY)  ## create .venv and install everything into it
 
 $(READY): pyproject.toml constraints.txt
 	@echo "installing into $(VENV): about 7 GB on disk, two minutes on a fast line"
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; set PYTHON=...")'
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 15) and "Python 3.11 to 3.14 is needed; set PYTHON=...")'
 	@$(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install -qq --disable-pip-version-check -c constraints.txt -e ".[dev]"
 	@touch $@
@@ -42,18 +42,18 @@ lint: $(READY)  ## style, types
 	@$(BIN)/mypy
 
 dataset: $(READY)  ## bring the dataset up to date: make dataset SOURCE=folder:DIR [CATALOG=DIR]
-	@$(BIN)/ytb-ads build --source $(SOURCE) --catalog $(CATALOG)
+	@$(BIN)/ytb-ads build --source "$(SOURCE)" --catalog "$(CATALOG)"
 
 train: $(READY)  ## train FGMFN and its text-only row: make train [RELEASE=VERSION] [CONFIG=tiny]
-	@$(BIN)/ytb-ads train --catalog $(CATALOG) $(if $(RELEASE),--release $(RELEASE)) $(if $(CONFIG),--config $(CONFIG))
+	@$(BIN)/ytb-ads train --catalog "$(CATALOG)" $(if $(RELEASE),--release "$(RELEASE)") $(if $(CONFIG),--config "$(CONFIG)")
 
 annotate: $(READY)  ## list the ads whose labels nobody has reviewed
-	@$(BIN)/ytb-ads annotate queue --catalog $(CATALOG)
+	@$(BIN)/ytb-ads annotate queue --catalog "$(CATALOG)"
 
 catalog: $(READY)  ## list the tables and releases
-	@$(BIN)/ytb-ads status --catalog $(CATALOG)
-	@$(BIN)/ytb-ads catalog tables --catalog $(CATALOG)
-	@$(BIN)/ytb-ads catalog releases --catalog $(CATALOG)
+	@$(BIN)/ytb-ads status --catalog "$(CATALOG)"
+	@$(BIN)/ytb-ads catalog tables --catalog "$(CATALOG)"
+	@$(BIN)/ytb-ads catalog releases --catalog "$(CATALOG)"
 
 deploy: $(READY)  ## register the weekly rebuild and the training with a running Prefect server
 	@$(BIN)/ytb-ads deploy

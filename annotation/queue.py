@@ -33,14 +33,15 @@ class Entry:
 
 
 def unreviewed(catalog: Catalog) -> list[Entry]:
-    """Ads with a label that rests on their comments alone, those nearest to a threshold first."""
+    """Ads with a label that rests on their comments alone, those with the weakest mean first."""
     labels = catalog.read("labels", ["video_id", "label", "mean_score"], where="n_reviewers = 0").to_pylist()
     ads = {ad["video_id"]: ad for ad in catalog.read("ads", ["video_id", "category", "title", "synthetic"]).to_pylist()}
     counts = catalog.read("ad_sentiment", ["video_id", "n_comments"]).to_pylist()
     n_comments = {row["video_id"]: row["n_comments"] for row in counts}
     texts: dict[str, list[str]] = {}
     for row in sorted(
-        catalog.read("texts", ["frame_id", "video_id", "text"]).to_pylist(), key=lambda row: row["frame_id"]
+        catalog.read("texts", ["frame_id", "video_id", "text"]).to_pylist(),
+        key=lambda row: int(row["frame_id"].rpartition(":")[2]),
     ):
         texts.setdefault(row["video_id"], []).append(row["text"])
     entries = [

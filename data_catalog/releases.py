@@ -67,6 +67,7 @@ def write_release(
     manifest: Mapping[str, Any],
     documents: Documents | Callable[[Manifest], Documents] | None = None,
     *,
+    expected_row_set_hash: str | None = None,
     shard_bytes: int = SHARD_BYTES,
     row_group_rows: int = ROW_GROUP_ROWS,
 ) -> Path:
@@ -80,6 +81,7 @@ def write_release(
             not given), `settings`, `seed`, `engines`, `table_versions`, `parent`, `funnel`.
         documents: further files by name, or a function that makes them from the manifest, which then
             names the data files with their sha256 and counts.
+        expected_row_set_hash: hash of the rows that were planned; other rows are refused.
         shard_bytes: a data file that has reached this size is followed by the next one.
         row_group_rows: rows in one row group.
 
@@ -103,6 +105,12 @@ def write_release(
             for leftover in root.glob(f"{_DRAFT}*"):  # of killed writers: a live one would hold the lock
                 shutil.rmtree(leftover)
             _fill(draft, version, splits, manifest, documents, shard_bytes, row_group_rows)
+            written = read_manifest(draft)["row_set_hash"]
+            if expected_row_set_hash not in (None, written):
+                raise ReleaseError(
+                    f"release {version} was not written: its rows ({written}) are not those that were planned "
+                    f"({expected_row_set_hash}); the tables changed meanwhile, run the build again"
+                )
             if problems := verify_release(draft):
                 raise ReleaseError(f"release {version} was not written: " + "; ".join(problems))
             _sync(draft)

@@ -45,13 +45,15 @@ def build_dataset(
         settings = settings.model_copy(update={"source": settings.source.model_copy(update={"category": category})})
     folder = source_folder(source)
     tables = Catalog(catalog)
+    # a place that releases cannot be written to is refused now, not after hours of work
+    log.debug("releases go to %s", tables.releases_dir)
     runner = make_task_runner(settings.runner)
 
     crawl(tables, folder, settings)
     frames.with_options(task_runner=runner)(tables, folder, settings)
     ocr.with_options(task_runner=runner)(tables, settings)
     sentiment.with_options(task_runner=runner)(tables, settings)
-    review(tables)
+    review(tables, settings.review)
     written = release(tables, settings)
 
     note = " Synthetic ads: rendered, not crawled." if written.synthetic else ""

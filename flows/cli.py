@@ -17,6 +17,8 @@ from rich.markup import escape
 from data_catalog.catalog import Catalog
 from data_catalog.cli import CatalogDir, catalog_app
 from data_catalog.errors import YtbAdsError
+from data_catalog.inspect import printable
+from fgmfn.errors import FgmfnError
 
 if TYPE_CHECKING:
     from flows.release.flow import Release
@@ -157,20 +159,11 @@ def main() -> None:
     _quieten_prefect()
     try:
         app()
-    except YtbAdsError as error:
-        _refuse(error)
-    except Exception as error:
-        # fgmfn knows nothing of the pipeline, so its errors have a base of their own
-        from fgmfn.errors import FgmfnError
-
-        if not isinstance(error, FgmfnError):
-            raise
+    except (YtbAdsError, FgmfnError) as error:
         _refuse(error)
 
 
 def _refuse(error: Exception) -> None:
-    from data_catalog.inspect import printable
-
     for number, line in enumerate(str(error).splitlines() or [type(error).__name__]):
         head = "[red]error:[/red] " if number == 0 else ""
         err.print(head + escape(printable(line)), highlight=False, soft_wrap=True)
@@ -215,11 +208,12 @@ def _summary(written: Release) -> dict[str, Any]:
 
 
 def _print_release(written: Release) -> None:
-    from flows.release.terminal import render_funnel, render_table1
+    from flows.release.terminal import render_funnel, render_table1, render_yields
 
     note = _synthetic(written.synthetic)
     out.print(render_funnel(written.funnel, title=f"The way of the ads{note}"))
     out.print(render_table1(written.table1, title=f"Table 1 of release {written.folder.name}{note}"))
+    out.print(render_yields(written.yields))
     said = "release" if written.new else "release (unchanged)"
     for name, path in ((said, written.folder), ("report", written.folder / "report.html")):
         out.print(f"{name}: {escape(str(path))}", highlight=False, soft_wrap=True)

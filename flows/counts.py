@@ -36,7 +36,7 @@ class StageCount:
         self.dropped += batch.dropped
 
     def __str__(self) -> str:
-        if not self.rows_in:
+        if not self.rows_in and not self.dropped:
             return f"{self.stage}: nothing left to do"
         reasons = ", ".join(f"{count} {reason}" for reason, count in sorted(self.dropped.items()))
         return f"{self.stage}: {self.rows_in} {self.unit} in, {self.rows_out} rows out" + (

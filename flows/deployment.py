@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -30,9 +31,9 @@ def register() -> Iterator[str]:
             "no Prefect server is named: start one with `prefect server start` and set "
             "PREFECT_API_URL=http://127.0.0.1:4200/api"
         )
-    known = _prefect("work-pool", "ls", "--output", "json")
+    known = {pool["name"] for pool in json.loads(_prefect("work-pool", "ls", "--output", "json"))}
     for pool in POOLS:
-        if f'"{pool}"' not in known:
+        if pool not in known:
             _prefect("work-pool", "create", pool, "--type", "process")
             yield f"work pool {pool}: made"
     _prefect("deploy", "--all", "--prefect-file", str(PREFECT_YAML))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 from pathlib import Path
 
-from flows.frames.rows import SAMPLER
+from flows.frames.sampling import SAMPLER_VERSION
 from flows.ocr.engines import OcrEngine
 from flows.ocr.engines import make_engine as make_ocr_engine
 from flows.sentiment.engines import SentimentEngine
@@ -20,7 +20,7 @@ _SCORING = frozenset({"engine"})
 
 def frames_fingerprint(settings: Settings) -> str:
     """What the rows of `frames` depend on besides the video."""
-    return settings.frames.fingerprint(SAMPLER)
+    return settings.frames.fingerprint(SAMPLER_VERSION)
 
 
 def texts_fingerprint(settings: Settings) -> str:

@@ -10,7 +10,7 @@ from flows.crawl.ads import COMMENT_STAGE
 from flows.crawl.ads import STAGE as SOURCE_STAGE
 from flows.frames.sampling import STAGE as FRAMES_STAGE
 from flows.ocr.kept import STAGE as WORDS_STAGE
-from flows.ocr.kept import Frame
+from flows.ocr.kept import TextFrame
 from flows.ocr.texts import STAGE as OCR_STAGE
 from flows.release.facts import FunnelStep
 from flows.release.plan import NO_FRAME, OF_AD
@@ -19,7 +19,7 @@ from flows.sentiment.ads import STAGE as SENTIMENT_STAGE
 
 
 def count_funnel(
-    catalog: Catalog, frames: Sequence[Frame], *, more_than_words: int, balanced_rows: int | None
+    catalog: Catalog, frames: Sequence[TextFrame], *, more_than_words: int, balanced_rows: int | None
 ) -> list[FunnelStep]:
     """Count the funnel from the tables.
 

@@ -8,7 +8,6 @@ from typing import Any
 
 import pyarrow as pa
 from prefect import Task
-from prefect.context import FlowRunContext
 from prefect.events.worker import EventsWorker
 from prefect.futures import PrefectFuture, as_completed
 from prefect.logging.handlers import APILogWorker
@@ -56,6 +55,7 @@ def run_batches(
     batches: Iterable[pa.Table],
     task: Task[Any, StageCount],
     total: int,
+    workers: int,
     /,
     **arguments: Any,
 ) -> StageCount:
@@ -66,13 +66,14 @@ def run_batches(
         batches: the stage's work; taken from only as workers get free.
         task: called as `task(batch, **arguments)`.
         total: rows in all batches together.
+        workers: how many batches run at a time; twice as many are in flight.
         **arguments: the same for every batch.
 
     Raises:
         Exception: what a task raised, after the batches in flight have ended.
     """
     in_flight: list[PrefectFuture[StageCount]] = []
-    window = BATCHES_PER_WORKER * _workers()
+    window = BATCHES_PER_WORKER * workers
     with progress(f"{count.stage}: {count.unit}", total) as advance:
 
         def settle_one() -> None:
@@ -122,10 +123,3 @@ def in_foreground() -> Iterator[None]:
         stack.callback(EventsWorker.drain_all)
         stack.callback(APILogWorker.drain_all)
         yield
-
-
-def _workers() -> int:
-    """Workers of the task runner that the running flow was given."""
-    context = FlowRunContext.get()
-    workers = getattr(context.task_runner, "_max_workers", None) if context else None
-    return workers if isinstance(workers, int) and 0 < workers < 1_000 else 8

@@ -114,7 +114,7 @@ class ReleaseSettings(Section):
     """How labelled frames become a release."""
 
     balance: Literal["oversample", "undersample", "none"] = "oversample"
-    train: Share = 0.8
+    train: Annotated[float, Field(gt=0, le=1)] = 0.8
     validation: Share = 0.1
     test: Share = 0.1
     seed: int = 0

@@ -39,7 +39,7 @@ def train(
     """
     settings = load_settings(Path(settings_file) if settings_file else None).training
     root = Catalog(catalog)
-    folder = find_release(root, release)
+    folder = release_folder(root, release)
     log.info("training %s on release %s", ", ".join(models or settings.models), folder.name)
     return train_models(
         release=folder,
@@ -51,7 +51,7 @@ def train(
     )
 
 
-def find_release(catalog: Catalog, name: str | None) -> Path:
+def release_folder(catalog: Catalog, name: str | None) -> Path:
     """The folder of a release given as a version of the catalog or as a path; by default the newest.
 
     Raises:

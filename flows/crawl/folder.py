@@ -16,6 +16,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from data_catalog.drops import Drop
+from data_catalog.schemas import DropKind
 from flows.crawl.ads import Ad, FoundAd, UnchangedAd, pseudonym
 from flows.crawl.info_json import (
     VIDEO_ID,
@@ -93,10 +94,12 @@ class _Reader:
             found = self._find(pair)
         except InfoJsonError as error:
             path = pair.info or pair.paths[0]
-            yield file_drop(path, error.reason, str(error), kind="filtered" if error.final else "failed")
+            kind: DropKind = "filtered" if error.final else "failed"
+            yield file_drop(path, error.reason, str(error), kind=kind, video_id=_named(pair))
             return
         except OSError as error:
-            yield file_drop(self._culprit(pair, error), "unreadable", why(error), kind="failed")
+            culprit = self._culprit(pair, error)
+            yield file_drop(culprit, "unreadable", why(error), kind="failed", video_id=_named(pair))
             return
         video_id = found.ad.video_id if isinstance(found, FoundAd) else found.video_id
         used = self.taken.setdefault(video_id, pair.paths[0])
@@ -178,3 +181,8 @@ class _Reader:
 
     def _culprit(self, pair: FilePair, error: OSError) -> PurePosixPath:
         return next((path for path in pair.paths if str(self.root / path) == error.filename), pair.paths[0])
+
+
+def _named(pair: FilePair) -> str | None:
+    """The id that the files' name gives, if it can be one."""
+    return pair.stem if VIDEO_ID.fullmatch(pair.stem) else None

@@ -23,6 +23,8 @@ VIDEO_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 """Ids that are safe as keys and file names; YouTube's own are eleven of these characters."""
 
 _COMMENT_ID_MAX = 128
+MAX_INFO_BYTES = 1_000_000_000
+"""About a million comments; the whole file is in memory while it is read."""
 _INT64_MAX = 2**63 - 1
 _INT32_MAX = 2**31 - 1
 _NOT_VIDEOS = ("playlist", "multi_video", "channel")
@@ -63,9 +65,11 @@ def load_info(path: Path) -> dict[str, Any]:
     """Read the file as a JSON object.
 
     Raises:
-        InfoJsonError: not UTF-8, not JSON, not an object, or the metadata of a playlist.
+        InfoJsonError: too large, not UTF-8, not JSON, not an object, or the metadata of a playlist.
         OSError: the file cannot be read.
     """
+    if (size := path.stat().st_size) > MAX_INFO_BYTES:
+        raise InfoJsonError("info_too_large", f"{size:,} bytes; at most {MAX_INFO_BYTES:,} are read")
     raw = path.read_bytes()
     try:
         info = json.loads(raw.decode("utf-8-sig"))

@@ -5,22 +5,24 @@ from __future__ import annotations
 import os
 import secrets
 from collections.abc import Callable, Iterable
-from dataclasses import asdict
+from contextlib import suppress
+from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from data_catalog.catalog import Catalog, Drop
-from data_catalog.drops import drop_rows
 from data_catalog.schemas import TABLES
 from flows.counts import StageCount
-from flows.crawl.ads import COMMENT_STAGE, STAGE, FoundAd, UnchangedAd
+from flows.crawl.ads import COMMENT_STAGE, STAGE, Ad, Comment, FoundAd, UnchangedAd
 from flows.errors import SourceError
 
 KEY_FILE = "author.key"
+BATCH_ADS = 200
 BATCH_COMMENTS = 50_000
-"""Comments in memory before they are written."""
+"""Ads and comments in memory before they are written; a killed run loses no more than this."""
 
 
 def take_in(
@@ -29,29 +31,26 @@ def take_in(
     *,
     advance: Callable[[float], None] = lambda ads: None,
 ) -> StageCount:
-    """Write a source's results as they come, a batch of ads at a time; returns the number of new or changed ads."""
+    """Write a source's results as they come, a batch of ads at a time; counts the new and changed ads."""
     count = StageCount(STAGE, "new or changed ads")
+    file_drops: list[Drop] = []
     batch: list[FoundAd] = []
-    drops: list[Drop] = []
-    fresh: set[str] = set()
-    comment_drops: list[Drop] = []
+    n_comments = 0
     for result in results:
         if isinstance(result, Drop):
-            drops.append(result)
+            file_drops.append(result)
             continue
         advance(1)
         if isinstance(result, UnchangedAd):
             continue
         batch.append(result)
-        fresh.add(result.ad.video_id)
-        comment_drops += result.drops
-        if sum(len(found.comments) for found in batch) >= BATCH_COMMENTS:
-            _write(catalog, batch)
-            batch = []
-    _write(catalog, batch)
-    catalog.replace_drops(STAGE, drops)
-    _renew_comment_drops(catalog, fresh, comment_drops)
-    count.add(StageCount.of(STAGE, count.unit, rows_in=len(fresh), rows_out=len(fresh), drops=[*drops, *comment_drops]))
+        n_comments += len(result.comments)
+        if len(batch) >= BATCH_ADS or n_comments >= BATCH_COMMENTS:
+            count.add(_write(catalog, batch, count.unit))
+            batch, n_comments = [], 0
+    count.add(_write(catalog, batch, count.unit))
+    if catalog.replace_drops(STAGE, file_drops):
+        count.add(StageCount.of(STAGE, count.unit, rows_in=0, rows_out=0, drops=file_drops))
     return count
 
 
@@ -59,40 +58,95 @@ def author_key(catalog: Catalog, given: str | None) -> bytes:
     """The key of the authors' hashes: the one given, else the catalog's own, drawn when first needed.
 
     Raises:
-        SourceError: the catalog is not a local folder and no key is given.
+        SourceError: the catalog is not a local folder and no key is given, or its key is gone.
     """
-    if given is not None:
+    if given:
         return given.encode()
     if not catalog.is_local:
         raise SourceError(f"{catalog.root}: set privacy.author_key, a catalog on an object store keeps none")
     path = Path(catalog.root) / KEY_FILE
+    if not path.exists():
+        _draw_key(path)
+    key = path.read_text("ascii").strip()
+    if not key:
+        raise SourceError(f"{path}: is empty; put the key back, or remove the file and build in a fresh catalog")
+    return key.encode()
+
+
+def _draw_key(path: Path) -> None:
+    """Write a new key whole or not at all; of two first runs side by side one draws it and both use it."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        # exclusive creation: of two first runs side by side, one draws the key and both use it
-        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-            file.write(secrets.token_hex(32))
-    except FileExistsError:
-        pass
-    return path.read_text("ascii").encode()
+    draft = path.with_name(f".{KEY_FILE}-{os.getpid()}")
+    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+        file.write(secrets.token_hex(32))
+        file.flush()
+        os.fsync(file.fileno())
+    with suppress(FileExistsError):
+        os.link(draft, path)
+    draft.unlink()
 
 
-def _write(catalog: Catalog, batch: list[FoundAd]) -> None:
-    """Comments first: an ad's row says that its files are done, so it comes last."""
+def _write(catalog: Catalog, batch: list[FoundAd], unit: str) -> StageCount:
+    """Comments and their drops first: an ad's row says that its files are done, so it comes last."""
     if not batch:
-        return
-    comments = pa.Table.from_pylist(
-        [asdict(comment) for found in batch for comment in found.comments], schema=TABLES["comments"].schema
+        return StageCount(STAGE, unit)
+    video_ids = pa.array([found.ad.video_id for found in batch], pa.string())
+    of_batch = pc.field("video_id").isin(video_ids)
+    comments, taken = _own_comments(catalog, batch)
+    drops = [*(drop for found in batch for drop in found.drops), *taken]
+    catalog.commit(
+        "comments",
+        pa.Table.from_pylist([asdict(comment) for comment in comments], schema=TABLES["comments"].schema),
+        stage=COMMENT_STAGE,
+        drops=drops,
+        done=catalog.values("drops", "key", where=(pc.field("stage") == COMMENT_STAGE) & of_batch),
     )
+    held = catalog.values("comments", "comment_id", where=of_batch)
+    catalog.delete("comments", set(held).difference(comment.comment_id for comment in comments))
+    ads = [
+        _with_known_video(found.ad, known) for found, known in zip(batch, _known_videos(catalog, batch), strict=True)
+    ]
+    catalog.merge("ads", pa.Table.from_pylist([asdict(ad) for ad in ads], schema=TABLES["ads"].schema))
+    return StageCount.of(STAGE, unit, rows_in=len(batch), rows_out=len(batch), drops=drops)
+
+
+def _own_comments(catalog: Catalog, batch: list[FoundAd]) -> tuple[list[Comment], list[Drop]]:
+    """The comments of a batch, and a drop for each whose id is another ad's: whoever came first keeps it."""
+    ids = pa.array([comment.comment_id for found in batch for comment in found.comments], pa.string())
+    held = catalog.read("comments", ["comment_id", "video_id"], where=pc.field("comment_id").isin(ids)).to_pylist()
+    owners = {row["comment_id"]: row["video_id"] for row in held}
+    own: list[Comment] = []
+    drops: list[Drop] = []
+    for comment in (comment for found in batch for comment in found.comments):
+        owner = owners.setdefault(comment.comment_id, comment.video_id)
+        if owner == comment.video_id:
+            own.append(comment)
+            continue
+        drops.append(
+            Drop(
+                stage=COMMENT_STAGE,
+                key=f"{comment.video_id}:comments:{comment.comment_id}",
+                video_id=comment.video_id,
+                kind="filtered",
+                reason="comment_of_another_ad",
+                detail=f"comment {comment.comment_id} is already one of {owner}",
+            )
+        )
+    return own, drops
+
+
+def _known_videos(catalog: Catalog, batch: list[FoundAd]) -> list[dict[str, Any]]:
+    """What the catalog knows of each ad's video; empty where it knows nothing."""
     ids = pa.array([found.ad.video_id for found in batch], pa.string())
-    catalog.merge("comments", comments)
-    held = catalog.values("comments", "comment_id", where=pc.field("video_id").isin(ids))
-    gone = set(held).difference(comments["comment_id"].to_pylist())
-    catalog.delete("comments", gone)
-    catalog.merge("ads", pa.Table.from_pylist([asdict(found.ad) for found in batch], schema=TABLES["ads"].schema))
+    columns = ["video_id", "media_sha256", "media_size_bytes"]
+    known = {
+        row["video_id"]: row for row in catalog.read("ads", columns, where=pc.field("video_id").isin(ids)).to_pylist()
+    }
+    return [known.get(found.ad.video_id, {}) for found in batch]
 
 
-def _renew_comment_drops(catalog: Catalog, fresh: set[str], drops: list[Drop]) -> None:
-    """Replace the comment drops of the ads that were read; the other ads keep theirs."""
-    held = catalog.read("drops", where=pc.field("stage") == COMMENT_STAGE)
-    of_others = held.filter(pc.invert(pc.is_in(held["video_id"], pa.array(fresh, pa.string()))))
-    catalog.replace("drops", pa.concat_tables([of_others, drop_rows(drops)]), where={"stage": COMMENT_STAGE})
+def _with_known_video(ad: Ad, known: dict[str, Any]) -> Ad:
+    """A video that was deleted after sampling is still the one that the stored frames are of."""
+    if ad.media_status == "present":
+        return ad
+    return replace(ad, media_sha256=known.get("media_sha256"), media_size_bytes=known.get("media_size_bytes"))

@@ -74,6 +74,7 @@ def frames(catalog: Catalog, folder: Path, settings: Settings) -> StageCount:
         batches,
         sample_batch,
         batches.rows,
+        settings.runner.workers,
         catalog=catalog,
         folder=folder,
         settings=settings.frames,

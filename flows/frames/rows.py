@@ -6,17 +6,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import av
-import cv2
-
 from data_catalog.catalog import Drop
 from data_catalog.schemas import DropKind
 from flows.errors import FrameError
 from flows.frames.sampling import STAGE, sample_frames
 from flows.settings import FrameSettings
-
-SAMPLER = f"pyav {av.__version__} opencv {cv2.__version__}"
-"""What decodes and encodes the pictures; another version may give other bytes."""
 
 
 def sample_ad(

@@ -24,6 +24,8 @@ Picture = NDArray[np.uint8]
 _EXACT = Interpolation.BILINEAR | Interpolation.ACCURATE_RND | Interpolation.BITEXACT | Interpolation.FULL_CHR_H_INT
 # a moment this far behind the last picture lies in a part that is missing, not on a still that stays
 _TAIL_S = 1.0
+# a header may claim any size, and the picture is allocated before it is decoded: 8K is a third of this
+MAX_PIXELS = 100_000_000
 # what PyAV raises over a damaged file; ValueError and OverflowError come from absurd header values
 _FAULTS = (av.FFmpegError, OSError, ValueError, OverflowError)
 
@@ -61,6 +63,10 @@ class Video:
             self._container.close()
             raise FrameError(f"{path}: no picture track that can be decoded")
         self._track: Any = tracks[0]
+        size = self._track.codec_context.width * self._track.codec_context.height
+        if size > MAX_PIXELS:
+            self._container.close()
+            raise FrameError(f"{path}: claims {size:,} pixels a picture; at most {MAX_PIXELS:,} are decoded")
         self._track.codec_context.thread_count = 1
         stated = self._track.start_time
         self._start = Fraction(0) if stated is None else stated * self._track.time_base
@@ -151,6 +157,10 @@ class Video:
         return float(1 / self._track.average_rate) if self._track.average_rate else 0.0
 
     def _picture(self, frame: Any) -> Picture:
+        if frame.width * frame.height > MAX_PIXELS:
+            raise FrameError(
+                f"{self.path}: the frame at {self._time_s(frame):g} s has {frame.width}x{frame.height} pixels"
+            )
         try:
             upright: Picture = frame.to_ndarray(format="bgr24", interpolation=_EXACT, threads=1)
         except _FAULTS as error:

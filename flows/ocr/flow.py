@@ -61,6 +61,7 @@ def ocr(catalog: Catalog, settings: Settings) -> StageCount:
         batches,
         read_batch,
         batches.rows,
+        settings.runner.workers,
         catalog=catalog,
         settings=settings.ocr,
         fingerprint=fingerprint,

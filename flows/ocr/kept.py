@@ -11,7 +11,7 @@ STAGE = "words"
 
 
 @dataclass(frozen=True)
-class Frame:
+class TextFrame:
     """A current frame with what was read on it, and its ad's category and file."""
 
     frame_id: str
@@ -25,7 +25,7 @@ class Frame:
     media_sha256: str | None
 
 
-def read_frames(catalog: Catalog, *, frames_fingerprint: str, texts_fingerprint: str) -> dict[str, Frame]:
+def read_frames(catalog: Catalog, *, frames_fingerprint: str, texts_fingerprint: str) -> dict[str, TextFrame]:
     """Every frame whose picture and text are current, with its ad's category and file."""
     ads = {ad["video_id"]: ad for ad in catalog.read("ads", ["video_id", "category", "media_sha256"]).to_pylist()}
     columns = ["frame_id", "video_id", "timestamp_s", "image_sha256", "perceptual_hash"]
@@ -35,7 +35,7 @@ def read_frames(catalog: Catalog, *, frames_fingerprint: str, texts_fingerprint:
     )
     text_of = {text["frame_id"]: text for text in texts.to_pylist()}
     return {
-        picture["frame_id"]: Frame(
+        picture["frame_id"]: TextFrame(
             **picture,
             text=text["text"],
             n_words=text["n_words"],
@@ -47,7 +47,7 @@ def read_frames(catalog: Catalog, *, frames_fingerprint: str, texts_fingerprint:
     }
 
 
-def words_drops(frames: Iterable[Frame], more_than: int) -> list[Drop]:
+def words_drops(frames: Iterable[TextFrame], more_than: int) -> list[Drop]:
     """A drop for every frame with too few words; it quotes them."""
     return [
         Drop(

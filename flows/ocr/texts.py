@@ -7,31 +7,33 @@ from typing import Any
 import pyarrow as pa
 
 from data_catalog.catalog import Drop
-from flows.errors import FrameError
+from data_catalog.schemas import DropKind
+from flows.errors import FrameError, OcrError
 from flows.frames.sampling import decode_jpeg
-from flows.frames.video import Picture
 from flows.ocr.engines import OcrEngine, Word
 
 STAGE = "ocr"
 
 
 def read_texts(engine: OcrEngine, frames: pa.Table, *, fingerprint: str) -> tuple[list[dict[str, Any]], list[Drop]]:
-    """Read a batch of frames; a picture that cannot be decoded is a drop, and the others are read all the same.
+    """Read a batch of frames; a picture that cannot be decoded or read is a drop, and the others are read all the same.
 
     Args:
         engine: reads the pictures.
         frames: rows with `frame_id`, `video_id`, `image` and `image_sha256`.
         fingerprint: of the rows and the drops.
     """
-    readable: list[tuple[dict[str, Any], Picture]] = []
+    rows: list[dict[str, Any]] = []
     drops: list[Drop] = []
     for frame in frames.to_pylist():
         try:
-            readable.append((frame, decode_jpeg(frame["image"]["bytes"])))
+            [words] = engine.read([decode_jpeg(frame["image"]["bytes"])])
         except FrameError as error:
-            drops.append(_undecodable(frame, str(error), fingerprint))
-    read = engine.read([picture for _, picture in readable])
-    rows = [_row(frame, words, engine, fingerprint) for (frame, _), words in zip(readable, read, strict=True)]
+            drops.append(_drop(frame, "filtered", "undecodable_picture", str(error), fingerprint))
+        except OcrError as error:
+            drops.append(_drop(frame, "failed", "engine_failed", str(error), fingerprint))
+        else:
+            rows.append(_row(frame, words, engine, fingerprint))
     return rows, drops
 
 
@@ -51,13 +53,13 @@ def _row(frame: dict[str, Any], words: list[Word], engine: OcrEngine, fingerprin
     }
 
 
-def _undecodable(frame: dict[str, Any], detail: str, fingerprint: str) -> Drop:
+def _drop(frame: dict[str, Any], kind: DropKind, reason: str, detail: str, fingerprint: str) -> Drop:
     return Drop(
         stage=STAGE,
         key=frame["frame_id"],
         video_id=frame["video_id"],
-        kind="filtered",
-        reason="undecodable_picture",
+        kind=kind,
+        reason=reason,
         detail=detail,
         fingerprint=fingerprint,
         upstream_revision=frame["image_sha256"],

@@ -23,7 +23,7 @@ _ROWS = """
     FROM planned JOIN frames USING (frame_id)
     WHERE planned.split = $split
     -- shuffled, and always in the same way: whoever reads only the beginning meets both classes
-    ORDER BY md5(planned.frame_id || planned.draw)
+    ORDER BY md5(planned.frame_id || ' ' || planned.draw)
 """
 
 

@@ -7,12 +7,12 @@ from collections import Counter
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from prefect import flow
 from prefect.events import emit_event
 
 from data_catalog.catalog import Catalog
-from data_catalog.errors import ReleaseError
 from data_catalog.releases import list_releases, next_version, read_manifest, write_release
 from data_catalog.schemas import SPLITS
 from flows.fingerprints import frames_fingerprint, ocr_engine, sentiment_engine, texts_fingerprint, version_of
@@ -41,6 +41,7 @@ class Release:
     synthetic: bool
     funnel: list[FunnelStep]
     table1: Table1
+    yields: YieldTable
 
 
 @flow(name="release", validate_parameters=False)
@@ -74,7 +75,9 @@ def release(catalog: Catalog, settings: Settings) -> Release:
     facts = _facts(catalog, settings, plan, funnel, yields, earlier)
     if earlier and _holds(earlier[-1], plan):
         log.info("release: %s holds these rows already, nothing to write", earlier[-1].name)
-        return Release(earlier[-1], new=False, synthetic=facts.synthetic, funnel=funnel, table1=facts.after)
+        return Release(
+            earlier[-1], new=False, synthetic=facts.synthetic, funnel=funnel, table1=facts.after, yields=yields
+        )
     folder = write_release(
         catalog.releases_dir,
         facts.version,
@@ -85,17 +88,23 @@ def release(catalog: Catalog, settings: Settings) -> Release:
             "report.html": report_html(facts, manifest),
             "croissant.json": croissant_json(facts, manifest),
         },
+        expected_row_set_hash=plan.row_set_hash,
         shard_bytes=settings.release.shard_mb * 1_000_000,
     )
-    if (written := read_manifest(folder)["row_set_hash"]) != plan.row_set_hash:
-        raise ReleaseError(f"{folder}: holds other rows ({written}) than were planned ({plan.row_set_hash})")
     emit_event("ytb-ads.release.written", resource={"prefect.resource.id": f"ytb-ads.release.{folder.name}"})
     log.info("release: wrote %s with %d rows", folder.name, len(plan.balanced.rows))
-    return Release(folder, new=True, synthetic=facts.synthetic, funnel=funnel, table1=facts.after)
+    return Release(folder, True, facts.synthetic, funnel, facts.after, yields)
 
 
 def _enough(n_words: int, settings: Settings) -> bool:
     return n_words > settings.ocr.more_than_words
+
+
+def _published(settings: Settings) -> dict[str, Any]:
+    """What a release tells of the settings: neither secrets nor this machine's paths."""
+    return settings.model_dump(
+        mode="json", exclude={"privacy": True, "runner": True, "ocr": {"model_dir"}, "sentiment": {"lexicon"}}
+    )
 
 
 def _holds(folder: Path, plan: Plan) -> bool:
@@ -110,6 +119,7 @@ def _yields(catalog: Catalog, settings: Settings, frames_per_ad: Counter[str]) -
         quantile=sentiment.quantile,
         frames_per_ad=frames_per_ad,
         chosen=(sentiment.aggregation, sentiment.thresholds),
+        min_comments=sentiment.min_comments,
     )
 
 
@@ -145,7 +155,7 @@ def _facts(
         decided_by={_DECIDED[how]: count for how, count in sorted(decided.items())},
         min_words=settings.ocr.more_than_words,
         ratios=settings.release.ratios,
-        settings=settings.model_dump(mode="json", exclude={"privacy", "runner"}),
+        settings=_published(settings),
         engines={
             "ocr": version_of(ocr_engine(settings.ocr)),
             "sentiment": version_of(sentiment_engine(settings.sentiment)),

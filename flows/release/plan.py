@@ -14,7 +14,7 @@ import pyarrow as pa
 from data_catalog.catalog import Catalog, Drop
 from data_catalog.schemas import LABELS
 from data_catalog.shards import planned_row_set_hash
-from flows.ocr.kept import Frame
+from flows.ocr.kept import TextFrame
 from flows.release.resampling import Balanced, PlannedRow, Resampling, balance_rows
 from flows.release.splitting import FrameIdentity, LabelledAd, group_reuploads, split_ads
 
@@ -38,10 +38,10 @@ class Settled:
 class Plan:
     """The rows of a release before it is written, and the drops of everything else."""
 
-    frames: dict[str, Frame]
+    frames: dict[str, TextFrame]
     """Every current frame with its text, by frame id."""
     labels: dict[str, Settled]
-    kept: list[Frame]
+    kept: list[TextFrame]
     """Frames with enough words."""
     labelled: list[PlannedRow]
     """Kept frames of labelled ads, each once, in their splits."""
@@ -73,7 +73,7 @@ class Plan:
 
 def plan_release(
     catalog: Catalog,
-    frames: dict[str, Frame],
+    frames: dict[str, TextFrame],
     *,
     more_than_words: int,
     resampling: Resampling,
@@ -122,7 +122,7 @@ def _of_label(row: dict[str, Any]) -> dict[str, Any]:
     return {name: row[name] for name in ("label", "mean_score", "decided_by")}
 
 
-def _split(frames: list[Frame], labels: dict[str, Settled], ratios: dict[str, float], seed: int) -> dict[str, str]:
+def _split(frames: list[TextFrame], labels: dict[str, Settled], ratios: dict[str, float], seed: int) -> dict[str, str]:
     n_frames = Counter(frame.video_id for frame in frames)
     files = {frame.video_id: frame.media_sha256 for frame in frames}
     groups = group_reuploads(
@@ -142,7 +142,7 @@ def _split(frames: list[Frame], labels: dict[str, Settled], ratios: dict[str, fl
     return split_ads(ads, ratios=ratios, seed=seed)
 
 
-def _unlabelled(kept: list[Frame], labels: dict[str, Settled], catalog: Catalog) -> list[Drop]:
+def _unlabelled(kept: list[TextFrame], labels: dict[str, Settled], catalog: Catalog) -> list[Drop]:
     drops = catalog.read("drops", ["stage", "key", "reason"], where="stage = 'sentiment'").to_pylist()
     why = {drop["key"]: drop["reason"] for drop in drops}
     return [

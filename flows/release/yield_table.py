@@ -75,7 +75,7 @@ class YieldTable:
         lines = [self.COLUMNS, *self.cells()]
         widths = [max(len(line[i]) for line in lines) for i in range(len(self.COLUMNS))]
         text = ["  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) for line in lines]
-        return "\n".join(line.rstrip() for line in [f"{self.n_ads} ads with comments, * = in force", *text])
+        return "\n".join(line.rstrip() for line in [f"{self.n_ads} ads, * = in force", *text])
 
     def as_markdown(self) -> str:
         """The table in Markdown; it holds nothing but our own words and numbers."""
@@ -90,6 +90,7 @@ def yield_table(
     quantile: float = 0.2,
     frames_per_ad: Mapping[str, int] | None = None,
     chosen: tuple[Aggregation, ThresholdMode] | None = None,
+    min_comments: int = 1,
 ) -> YieldTable:
     """Label the same ads in every way on offer and count.
 
@@ -99,8 +100,10 @@ def yield_table(
         quantile: the share of ads that quantile thresholds put in each class.
         frames_per_ad: kept frames of each ad, where they are known; an ad that is not named has none.
         chosen: the aggregation and the thresholds in force.
+        min_comments: ads with fewer comments that say anything get no label.
     """
     ads = [str(ad) for ad in ad_sentiment.column("video_id").to_pylist()]
+    enough = [ad["n_comments"] - ad["n_neutral"] >= min_comments for ad in ad_sentiment.to_pylist()]
     rows: list[Yield] = []
     for aggregation in AGGREGATIONS:
         means: list[float | None] = ad_sentiment.column(f"mean_{aggregation}").to_pylist()
@@ -110,7 +113,7 @@ def yield_table(
             "quantile": quantile_thresholds(known, quantile),
         }
         for mode, thresholds in modes.items():
-            labels = [label_of(mean, thresholds) for mean in means]
+            labels = [label_of(mean, thresholds) if said else None for mean, said in zip(means, enough, strict=True)]
             found = {
                 wanted: [ad for ad, label in zip(ads, labels, strict=True) if label == wanted]
                 for wanted in ("positive", "negative")

@@ -11,20 +11,23 @@ from annotation.protocol import accept_comments
 from data_catalog.catalog import Catalog
 from data_catalog.schemas import TABLES
 from flows.counts import StageCount
+from flows.settings import ReviewSettings
 
 log = logging.getLogger("ytb_ads")
 
 STAGE = "review"
+POLICIES = {"auto": accept_comments}
 
 
 @flow(name="review", validate_parameters=False)
-def review(catalog: Catalog) -> StageCount:
-    """Settle the label of every ad that the comments label (policy `auto`: nobody reviews it)."""
+def review(catalog: Catalog, settings: ReviewSettings) -> StageCount:
+    """Settle the label of every ad that the comments label, as the policy says."""
+    settle = POLICIES[settings.policy]
     columns = ["video_id", "label", "mean_score", "fingerprint"]
     ads = catalog.read("ad_sentiment", columns, where="label IS NOT NULL").to_pylist()
     rows = []
     for ad in ads:
-        decision = accept_comments(ad["label"])
+        decision = settle(ad["label"])
         rows.append(
             {
                 "video_id": ad["video_id"],

@@ -67,6 +67,7 @@ def sentiment(catalog: Catalog, settings: Settings) -> StageCount:
         batches,
         score_batch,
         batches.rows,
+        settings.runner.workers,
         catalog=catalog,
         settings=settings.sentiment,
         fingerprint=fingerprint,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
@@ -25,7 +25,6 @@ class Lexicon:
     negations: frozenset[str]
     emoticons: dict[str, int]
     digest: str = ""
-    _cache: dict[str, int] = field(default_factory=dict, repr=False, compare=False)
 
     @classmethod
     def read(cls, folder: Path = OPEN_LEXICON) -> Lexicon:
@@ -55,9 +54,7 @@ class Lexicon:
 
     def strength(self, word: str) -> int:
         """The listed strength of a lower-case word, by itself or by its longest listed stem; 0 if unlisted."""
-        if word not in self._cache:
-            self._cache[word] = self.words[word] if word in self.words else self._stem_strength(word)
-        return self._cache[word]
+        return self.words[word] if word in self.words else self._stem_strength(word)
 
     def knows(self, word: str) -> bool:
         """Whether the lower-case word is in any list."""

@@ -47,6 +47,8 @@ def ad_sentiment(means: list[float | None]) -> pa.Table:
     rows = [
         {
             "video_id": f"ad{i}",
+            "n_comments": 10,
+            "n_neutral": 10 if mean is None else 4,
             "mean_dominant": mean,
             "mean_dominant_with_neutral": mean,
             "mean_scale": mean and mean / 2,

@@ -13,7 +13,9 @@ from flows.sentiment.labelling import Thresholds
 def ads(**means: list[float | None]) -> pa.Table:
     count = len(next(iter(means.values())))
     rows = [
-        {"video_id": f"ad{i}"} | {f"mean_{name}": values[i] for name, values in means.items()} for i in range(count)
+        {"video_id": f"ad{i}", "n_comments": 10, "n_neutral": 4}
+        | {f"mean_{name}": values[i] for name, values in means.items()}
+        for i in range(count)
     ]
     return pa.Table.from_pylist(rows, schema=TABLES["ad_sentiment"].schema)
 
@@ -70,3 +72,10 @@ def test_no_ads_at_all_still_give_a_table(style: str) -> None:
     text = getattr(yield_table(ads(dominant=[])), style)()
     assert "dominant_with_neutral" in text
     assert "0 ads" in text
+
+
+def test_an_ad_of_too_few_comments_is_dropped_as_its_label_is() -> None:
+    enough = yield_table(ads(dominant=[3.0, -3.0], dominant_with_neutral=[1.0, 1.0], scale=[0.0, 0.0]), min_comments=6)
+    assert (enough.rows[0].positive.ads, enough.rows[0].dropped) == (1, 0)
+    too_few = yield_table(ads(dominant=[3.0, -3.0], dominant_with_neutral=[1.0, 1.0], scale=[0.0, 0.0]), min_comments=7)
+    assert (too_few.rows[0].positive.ads, too_few.rows[0].dropped) == (0, 2)
