@@ -99,7 +99,7 @@ def status(catalog: CatalogDir = "./catalog", config: ConfigFile = None, as_json
 
     now = read_status(catalog, config)
     if as_json:
-        out.print_json(json.dumps(asdict(now)))
+        out.print_json(json.dumps(now.as_json()))
         return
     out.print(render_funnel(now.funnel, title=f"The way of the ads{_synthetic(now.synthetic)}"))
     out.print(f"newest release: {now.release or 'none yet'}", highlight=False)
@@ -200,7 +200,7 @@ def _summary(written: Release) -> dict[str, Any]:
         "release": str(written.folder),
         "new": written.new,
         "synthetic": written.synthetic,
-        "funnel": [asdict(step) for step in written.funnel],
+        "funnel": [step.as_json() for step in written.funnel],
         "table1": {
             split: {label: asdict(counts) for label, counts in row.items()} for split, row in written.table1.items()
         },

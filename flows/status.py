@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from data_catalog.catalog import Catalog
 from data_catalog.errors import CatalogError
@@ -24,6 +25,10 @@ class Status:
     """Version of the newest release."""
     synthetic: bool
     """Some of its ads were rendered, not crawled."""
+
+    def as_json(self) -> dict[str, Any]:
+        """The status as plain values."""
+        return {**vars(self), "funnel": [step.as_json() for step in self.funnel]}
 
 
 def read_status(root: str, config: Path | None) -> Status:

@@ -20,7 +20,9 @@ RIM = {"flows/build_dataset.py", "flows/train.py", "flows/runner.py", "flows/cli
 
 
 def modules(package: str) -> list[Path]:
-    return sorted((ROOT / package).rglob("*.py"))
+    found = sorted((ROOT / package).rglob("*.py"))
+    assert found, f"no module in {package}"
+    return found
 
 
 def imported(path: Path) -> Iterator[str]:

@@ -41,6 +41,11 @@ class FunnelStep:
     unit: str = "rows"
     """What is counted on the way out: ads, frames, rows."""
 
+    def as_json(self) -> dict[str, Any]:
+        """The step as plain values."""
+        # not asdict: it takes a Counter's items for things to count
+        return {**vars(self), "drops": dict(sorted(self.drops.items()))}
+
 
 @dataclass(frozen=True)
 class ClassCounts:
@@ -118,7 +123,7 @@ class ReleaseFacts:
             "engines": dict(self.engines),
             "table_versions": dict(self.table_versions),
             "parent": self.parent,
-            "funnel": [asdict(step) | {"drops": dict(step.drops)} for step in self.funnel],
+            "funnel": [step.as_json() for step in self.funnel],
             "labels": {
                 "aggregation": self.aggregation,
                 "threshold_mode": self.threshold_mode,

@@ -35,6 +35,11 @@ def row_set_hash(catalog: Path) -> str:
     return str(read_manifest(newest_release(catalog / "releases"))["row_set_hash"])
 
 
+def drop_keys(catalog: Path) -> set[tuple[str, str, str]]:
+    drops = Catalog(catalog).read("drops", ["stage", "key", "reason"]).to_pylist()
+    return {(drop["stage"], drop["key"], drop["reason"]) for drop in drops}
+
+
 def test_the_release_is_sound_and_has_both_classes(undisturbed: Path) -> None:
     folder = newest_release(undisturbed / "releases")
     assert verify_release(folder) == []
@@ -104,6 +109,7 @@ def test_a_run_killed_in_the_middle_and_started_again_gives_the_same_release(
     while not list(log.glob("*.json")) and time.monotonic() < deadline:
         assert killed.poll() is None, "the run ended before it could be killed"
         time.sleep(0.01)
+    assert list(log.glob("*.json")), "the run never came to this table"
     killed.send_signal(signal.SIGKILL)
     killed.wait()
     assert not list_releases(catalog / "releases")
@@ -111,6 +117,7 @@ def test_a_run_killed_in_the_middle_and_started_again_gives_the_same_release(
     ytb_ads(*arguments)
     assert verify_release(newest_release(catalog / "releases")) == []
     assert row_set_hash(catalog) == row_set_hash(undisturbed)
+    assert drop_keys(catalog) == drop_keys(undisturbed)
 
 
 def test_every_ad_and_every_frame_is_in_the_release_or_in_the_drops(undisturbed: Path, sample: Path) -> None:

@@ -6,7 +6,9 @@ import json
 import os
 import subprocess
 import sys
+import urllib.request
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -22,8 +24,15 @@ def refused(ytb_ads: Run, *arguments: str | Path) -> str:
     done = ytb_ads(*arguments, check=False)
     assert done.returncode == 1, done.stdout + done.stderr
     assert "Traceback" not in done.stdout + done.stderr
-    assert done.stderr.splitlines()[-1].startswith("error: ") or "error: " in done.stderr
+    assert "error: " in done.stderr
     return done.stderr
+
+
+def ask(address: str) -> list[dict[str, Any]]:
+    """Everything that the server lists at an address."""
+    request = urllib.request.Request(address, data=b"{}", headers={"Content-Type": "application/json"})
+    with urllib.request.urlopen(request) as answer:
+        return list(json.load(answer))
 
 
 def test_every_command_has_help_with_an_example() -> None:
@@ -95,7 +104,8 @@ def test_files_that_cannot_be_used_are_told_and_cost_nothing_else(sample: Path, 
     shutil.copy(twin, twin.with_suffix(".webm"))
     unused = len(infos)
     done = ytb_ads("build", "--source", f"folder:{ads}", "--catalog", catalog)
-    assert "invalid" in done.stdout or "json" in done.stdout.lower()
+    assert "info_not_json" in done.stderr
+    assert "info_not_json" in done.stdout
     table = Catalog(catalog)
     assert table.count("ads") == unused, "every other ad is taken in"
     drops = {drop["key"]: drop for drop in table.read("drops", where="stage = 'source'").to_pylist()}
@@ -143,14 +153,11 @@ def test_deploying_without_a_server_says_how_to_start_one(tmp_path: Path) -> Non
 
 @pytest.mark.slow
 def test_deploying_registers_the_rebuild_and_the_training(ytb_ads: Run, prefect_server: str) -> None:
-    import urllib.request
-
     for _ in range(2):
         ytb_ads("deploy")
-    request = urllib.request.Request(
-        f"{prefect_server}/deployments/filter", data=b"{}", headers={"Content-Type": "application/json"}
-    )
-    with urllib.request.urlopen(request) as answer:
-        deployments = {deployment["name"]: deployment for deployment in json.load(answer)}
+    deployments = {deployment["name"]: deployment for deployment in ask(f"{prefect_server}/deployments/filter")}
     assert deployments["weekly-rebuild"]["schedules"][0]["schedule"]["cron"] == "0 3 * * 1"
     assert deployments["train-on-gpu"]["work_pool_name"] == "gpu"
+    [automation] = ask(f"{prefect_server}/automations/filter")
+    assert automation["trigger"]["expect"] == ["ytb-ads.release.written"]
+    assert automation["actions"][0]["deployment_id"] == deployments["train-on-gpu"]["id"]
