@@ -11,7 +11,7 @@ from dataclasses import field
 from typing import Any, ClassVar, get_origin
 
 from huggingface_hub.dataclasses import strict
-from transformers import PreTrainedConfig
+from transformers import AutoConfig, PreTrainedConfig
 
 from fgmfn.errors import ConfigError
 
@@ -159,6 +159,22 @@ def model_settings() -> dict[str, Any]:
     """Names and types of the settings that are this model's own, as a settings file may give them."""
     own: dict[str, Any] = inspect.get_annotations(FgmfnConfig, eval_str=True)
     return {name: kind for name, kind in own.items() if get_origin(kind) is not ClassVar}
+
+
+def text_settings(model_type: str) -> set[str]:
+    """Names that the configuration of a text encoder of this type knows.
+
+    Raises:
+        ConfigError: transformers has no such type.
+    """
+    try:
+        config = AutoConfig.for_model(model_type)
+    except ValueError as error:
+        raise ConfigError(
+            f"model setting text_config.model_type = {model_type!r}; expected a type that transformers knows, "
+            f"such as bert or roberta"
+        ) from error
+    return {*config.to_dict(), *config.attribute_map}
 
 
 def _require(holds: bool, name: str, value: object, expected: str) -> None:

@@ -83,13 +83,14 @@ def build_text_encoder(config: FgmfnConfig) -> nn.Module:
 
 
 def load_text_encoder(config: FgmfnConfig) -> nn.Module:
-    """Load `config.text_encoder` with its pretrained weights.
+    """Load `config.text_encoder` with its pretrained weights, in float32.
 
     Raises:
         WeightsError: The weights cannot be fetched or read.
     """
     try:
-        return _without_pooler(AutoModel.from_pretrained(config.text_encoder), config)
+        # Left alone, the encoder would train in the precision its file was saved in.
+        return _without_pooler(AutoModel.from_pretrained(config.text_encoder, dtype=torch.float32), config)
     except (OSError, ValueError) as error:
         raise WeightsError.unavailable(f"the weights of the text encoder {config.text_encoder!r}", error) from error
 
@@ -104,6 +105,7 @@ def pretrained_text_config(name: str) -> dict[str, Any]:
         found = AutoConfig.from_pretrained(name).to_dict()
     except (OSError, ValueError) as error:
         raise WeightsError.unavailable(f"the configuration of the text encoder {name!r}", error) from error
+    found.pop("dtype", None)  # the file's precision is not this model's
     # DistilBERT and a few others name their width otherwise.
     return found | {"hidden_size": found.get("hidden_size", found.get("dim"))}
 

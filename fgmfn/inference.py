@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -25,6 +26,11 @@ from fgmfn.quiet import quiet_libraries
 if TYPE_CHECKING:
     from fgmfn.modeling import SentimentModel
 
+log = logging.getLogger(__name__)
+
+METRICS = "metrics.json"
+"""What a finished training says of itself, beside its weights."""
+
 
 @dataclass(frozen=True)
 class Checkpoint:
@@ -35,6 +41,8 @@ class Checkpoint:
     """The model's name in `fgmfn.baselines.MODELS`."""
     model: SentimentModel
     processor: FgmfnProcessor
+    row_set_hash: str | None
+    """The rows it was trained on; None where its metrics.json is missing."""
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -56,20 +64,31 @@ def load_checkpoint(path: Path) -> Checkpoint:
     Raises:
         WeightsError: The folder holds no such model.
     """
-    try:
-        architectures = json.loads((path / "config.json").read_text(encoding="utf-8")).get("architectures") or [""]
-    except (OSError, ValueError) as error:
-        raise WeightsError(f"{path}: no readable config.json, so this is not a checkpoint of fgmfn train") from error
-    name = model_of_class(architectures[0])
+    config = _read_object(path / "config.json")
+    if config is None:
+        raise WeightsError(f"{path}: no readable config.json, so this is not a checkpoint of fgmfn train")
+    named = config.get("architectures")
+    architecture = str(named[0]) if isinstance(named, list) and named else ""
+    name = model_of_class(architecture)
     if name is None:
-        raise WeightsError(f"{path}: config.json names the model {architectures[0]!r}, which fgmfn does not know")
+        raise WeightsError(f"{path}: config.json names the model {architecture!r}, which fgmfn does not know")
     try:
         with quiet_libraries():
             model = model_class(name).from_pretrained(path, local_files_only=True)
             processor = FgmfnProcessor.from_pretrained(path, local_files_only=True)
     except (OSError, ValueError, RuntimeError) as error:
         raise WeightsError(f"{path}: the checkpoint is incomplete or damaged: {error}") from error
-    return Checkpoint(path, name, model.to(_device()).eval(), processor)
+    trained_on = (_read_object(path / METRICS) or {}).get("row_set_hash")
+    return Checkpoint(path, name, model.to(_device()).eval(), processor, trained_on)
+
+
+def _read_object(file: Path) -> dict[str, Any] | None:
+    """Return the JSON object in a file, or None where there is no such thing."""
+    try:
+        value = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return value if isinstance(value, dict) else None
 
 
 def predict(checkpoint: Checkpoint, images: Sequence[Image.Image], texts: Sequence[str]) -> list[Prediction]:
@@ -105,6 +124,8 @@ def predict_split(
 ) -> np.ndarray:
     """Return class probabilities [rows, C] for a split, in the release's order.
 
+    Warns where the release is not the one that the checkpoint was trained on.
+
     Raises:
         ReleaseDataError: The split is empty, or the release's classes are not the model's.
     """
@@ -116,6 +137,16 @@ def predict_split(
         raise ReleaseDataError(
             f"{release.path}: classes {list(release.class_names)}, but {checkpoint.path} was trained on "
             f"{list(checkpoint.class_names)}"
+        )
+    if release.row_set_hash != checkpoint.row_set_hash:
+        # Another release may have split the same ads otherwise.
+        log.warning(
+            "%s: not the rows that %s was trained on (%s); rows of this %s split may have been trained on, "
+            "and scores on them measure memory",
+            release.path,
+            checkpoint.path,
+            checkpoint.row_set_hash or f"no {METRICS} names them",
+            split,
         )
     dataset = SplitDataset(rows, checkpoint.processor, with_images="image" in checkpoint.model.modalities)
     loader = DataLoader(dataset, batch_size=batch_size, collate_fn=Collator(checkpoint.processor))

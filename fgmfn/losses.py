@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -26,6 +27,7 @@ class ImageTextContrast(nn.Module):
         self.image_projection = nn.Linear(config.hidden_size, config.itc_projection)
         self.log_temperature = nn.Parameter(torch.tensor(math.log(config.itc_temperature)))
         self.log_bounds = (math.log(config.itc_temperature_min), math.log(config.itc_temperature_max))
+        self.register_state_dict_post_hook(_save_within_bounds)
 
     def forward(self, text: Tensor, image: Tensor, groups: Tensor | None) -> Tensor:
         """Return the mean of both directions' cross-entropies.
@@ -35,14 +37,26 @@ class ImageTextContrast(nn.Module):
             image: unimodal picture vectors, [B, d].
             groups: identities of each row's text, ad and picture, [B, 3]; None means no row shares any.
         """
-        if self.training:
-            # The parameter itself is kept in bounds: clamping only its use would leave it without gradient.
-            with torch.no_grad():
-                self.log_temperature.clamp_(*self.log_bounds)
-        text = F.normalize(self.text_projection(text).float(), dim=-1)
-        image = F.normalize(self.image_projection(image).float(), dim=-1)
-        logits = text @ image.T / self.log_temperature.float().exp()
-        return contrastive_loss(logits, shared_rows(groups, len(text), text.device))
+        text, image = self.text_projection(text), self.image_projection(image)
+        # Under autocast the product alone would be in bfloat16 again, whatever its factors are.
+        with torch.autocast(text.device.type, enabled=False):
+            similarities = F.normalize(text.float(), dim=-1) @ F.normalize(image.float(), dim=-1).T
+            return contrastive_loss(similarities / self._temperature(), shared_rows(groups, len(text), text.device))
+
+    def _temperature(self) -> Tensor:
+        """T within its bounds; while training, the parameter itself is brought back into them."""
+        if not self.training:
+            return self.log_temperature.float().clamp(*self.log_bounds).exp()
+        with torch.no_grad():
+            # Clamping only its use would leave the parameter without gradient.
+            self.log_temperature.clamp_(*self.log_bounds)
+        return self.log_temperature.float().exp()
+
+
+def _save_within_bounds(module: ImageTextContrast, state: dict[str, Tensor], prefix: str, _: Any) -> None:
+    """Save the temperature that is used: the last step may have left the parameter out of its bounds."""
+    name = f"{prefix}log_temperature"
+    state[name] = state[name].clamp(*module.log_bounds)
 
 
 def shared_rows(groups: Tensor | None, rows: int, device: torch.device) -> Tensor:

@@ -35,18 +35,29 @@ class FgmfnProcessor(ProcessorMixin):
         super().__init__(image_processor, tokenizer, **kwargs)
         self.max_tokens = max_tokens
 
-    def __call__(self, images: Sequence[Image.Image] | None = None, text: Sequence[str] | None = None) -> BatchFeature:
+    def __call__(
+        self,
+        images: Sequence[Image.Image] | None = None,
+        text: Sequence[str] | None = None,
+        text_pair: Sequence[str] | None = None,
+    ) -> BatchFeature:
         """Return `pixel_values` [B, 3, H, W] and `input_ids`, `attention_mask` [B, n] of what is given."""
         batch: dict[str, Any] = {}
         if images is not None:
             batch |= self.image_processor(list(images), return_tensors="pt")
         if text is not None:
-            batch |= self.tokenizer.pad(self.tokenize(text), return_tensors="pt")
+            batch |= self.tokenizer.pad(self.tokenize(text, text_pair), return_tensors="pt")
         return BatchFeature(batch)
 
-    def tokenize(self, text: Sequence[str]) -> dict[str, list[list[int]]]:
-        """Return the word pieces of each text, cut to `max_tokens` and not yet padded."""
-        return dict(self.tokenizer(list(text), truncation=True, max_length=self.max_tokens))
+    def tokenize(self, text: Sequence[str], text_pair: Sequence[str] | None = None) -> dict[str, list[list[int]]]:
+        """Return the word pieces of each text, cut to `max_tokens` and not yet padded.
+
+        Args:
+            text: one text per row.
+            text_pair: a second text per row, such as the target of a sentence: `[CLS] sentence [SEP] target [SEP]`.
+        """
+        second = None if text_pair is None else list(text_pair)
+        return dict(self.tokenizer(list(text), second, truncation=True, max_length=self.max_tokens))
 
     @property
     def image_size(self) -> int:

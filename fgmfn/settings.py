@@ -1,7 +1,9 @@
 """The settings of one training run, from one TOML file: [model], [data] and [training], typed and checked.
 
-A file names what differs from the paper's defaults. `[model]` holds `FgmfnConfig`'s settings, where a dotted
-table is short for a common prefix: `[model.itc] alpha = 0.5` is `itc_alpha = 0.5`.
+A file names what differs from the defaults: Table 3's YTB-ADS column and, where the paper is silent, our own.
+Ours are the schedule with its warm-up, the clipping of gradients and the random crops. `[model]` holds
+`FgmfnConfig`'s settings, where a dotted table is short for a common prefix: `[model.itc] alpha = 0.5` is
+`itc_alpha = 0.5`.
 """
 
 from __future__ import annotations
@@ -9,7 +11,7 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -29,13 +31,16 @@ class DataSettings(BaseModel):
     vocabulary: int = Field(default=8000, ge=100)
     """Word pieces to learn from the training texts when nothing is pretrained."""
     min_crop: float = Field(default=0.7, gt=0, le=1)
-    """Least share of a training picture that a random crop keeps; 1 turns the crops off."""
+    """Least share of a training picture that a random crop keeps (ours); 1 turns the crops off."""
     mirror: bool = False
     """Mirror every other training picture. Off: the words on it would be mirrored too."""
 
 
 class TrainingSettings(BaseModel):
-    """How the weights are found. The defaults are Table 3's YTB-ADS column."""
+    """How the weights are found: epochs, batch size and learning rate are Table 3's YTB-ADS column.
+
+    The schedule, its warm-up and the clipping of gradients are ours: the paper says nothing about them.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -43,10 +48,16 @@ class TrainingSettings(BaseModel):
     batch_size: int = Field(default=64, ge=2)
     """Rows per step and device."""
     learning_rate: float = Field(default=5e-5, gt=0)
+    optimizer: Literal["adamw", "adam"] = "adamw"
+    """The paper's text says AdamW with decay 0.01, its Table 3 says Adam, which adds the decay to the gradient."""
     weight_decay: float = Field(default=0.01, ge=0)
+    """Decay of the weight matrices; biases, norms' gains and the temperature are left alone."""
+    schedule: Literal["linear", "constant"] = "linear"
+    """`linear` rises over the warm-up and falls to 0 (ours); `constant` stays at `learning_rate` throughout."""
     warmup: float = Field(default=0.1, ge=0, lt=1)
-    """Share of the steps over which the learning rate rises; it falls linearly afterwards."""
+    """Share of the steps over which the linear schedule rises (ours)."""
     max_gradient_norm: float = Field(default=1.0, gt=0)
+    """Longer gradients are scaled down to it (ours)."""
     seed: int = Field(default=42, ge=0, lt=2**32)
     workers: int | None = Field(default=None, ge=0)
     """Processes that decode pictures. Unset: none on a CPU, which training needs itself, up to 8 beside a GPU."""
@@ -92,6 +103,7 @@ def load_settings(config: Path | str, *, from_scratch: bool = False, seed: int |
     model = _flatten(settings.model, path)
     if from_scratch:
         model["pretrained"] = False
+    _check_text_config(model, path)
     return settings.model_copy(update={"model": model})
 
 
@@ -123,6 +135,24 @@ def _flatten(model: dict[str, Any], path: Path) -> dict[str, Any]:
         if name not in known:
             raise ConfigError(f"{path}: unknown key [model] {name}{did_you_mean(name, known)}")
     return flat
+
+
+def _check_text_config(model: dict[str, Any], path: Path) -> None:
+    """Refuse a text configuration that would be overruled by a pretrained encoder's, or that nothing reads."""
+    from fgmfn.configuration import FgmfnConfig, text_settings
+
+    text_config = model.get("text_config")
+    if not text_config or not isinstance(text_config, dict):
+        return
+    if model.get("pretrained", FgmfnConfig.pretrained):
+        raise ConfigError(
+            f"{path}: [model.text_config] shapes a text encoder that starts at random, but pretrained = true takes "
+            f"text_encoder's own configuration; remove the table or set pretrained = false (--from-scratch)"
+        )
+    known = text_settings(text_config.get("model_type", "bert"))
+    for name in text_config:
+        if name not in known:
+            raise ConfigError(f"{path}: unknown key [model.text_config] {name}{did_you_mean(name, known)}")
 
 
 def _first_fault(error: ValidationError) -> str:

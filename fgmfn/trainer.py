@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,8 @@ from transformers import (
     TrainerState,
     TrainingArguments,
 )
+from transformers.trainer import OPTIMIZER_NAME, SCHEDULER_NAME, TRAINER_STATE_NAME
+from transformers.utils import SAFE_WEIGHTS_NAME
 
 from fgmfn.data import Collator, SplitDataset
 from fgmfn.evaluation import score
@@ -27,14 +30,18 @@ from fgmfn.processing import FgmfnProcessor
 from fgmfn.settings import TrainingSettings
 
 LOSS_PARTS = ("task_loss", "itc_loss", "mi_loss")
+OPTIMIZERS = {"adamw": torch.optim.AdamW, "adam": torch.optim.Adam}
+RESUMED_FROM = (SAFE_WEIGHTS_NAME, OPTIMIZER_NAME, SCHEDULER_NAME, "rng_state*.pth")
+"""What a checkpoint must hold, beside its state, for a resumed training to end as an undisturbed one."""
 
 
 class SentimentTrainer(Trainer):
-    """Logs eq. 12's parts beside their sum."""
+    """Logs eq. 12's parts beside their sum, decays weight matrices only and knows how long training took."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._parts: dict[str, list[torch.Tensor]] = {}
+        self._lap_started = time.monotonic()
 
     def compute_loss(
         self,
@@ -52,11 +59,25 @@ class SentimentTrainer(Trainer):
         return (outputs.loss, outputs) if return_outputs else outputs.loss
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
-        """Add the parts' means since the last log to a training log."""
+        """Add the parts' means since the last log, and the time since then, to a training log."""
         if "loss" in logs:
             logs |= {name: float(torch.stack(values).mean()) for name, values in self._parts.items()}
             self._parts = {}
+            logs["lap_runtime"] = self._lap_s()
+            self._lap_started = time.monotonic()
         super().log(logs, start_time)
+
+    def seconds(self) -> float:
+        """Return how long training has taken, the epochs of a run that was stopped and resumed included."""
+        return sum(entry.get("lap_runtime", 0.0) for entry in self.state.log_history) + self._lap_s()
+
+    def _lap_s(self) -> float:
+        return time.monotonic() - self._lap_started
+
+    def get_decay_parameter_names(self, model: torch.nn.Module) -> list[str]:
+        """Leave out what is not a matrix: biases, norms' gains, the temperature, the CRF's transitions."""
+        vectors = {name for name, parameter in model.named_parameters() if parameter.ndim < 2}
+        return [name for name in super().get_decay_parameter_names(model) if name not in vectors]
 
 
 class FreshCrops(TrainerCallback):
@@ -112,53 +133,18 @@ def make_trainer(
     title: str,
     progress: bool,
 ) -> SentimentTrainer:
-    """Set up training: AdamW, a checkpoint per epoch, the best by the development split's macro-F1.
+    """Set up training: a checkpoint per epoch, the best by the development split's macro-F1.
 
     Without a development split nothing can be chosen by it: the last epoch's weights stay.
     """
-    on_cuda = torch.cuda.is_available()
-    arguments = TrainingArguments(
-        output_dir=str(checkpoints),
-        num_train_epochs=settings.epochs,
-        per_device_train_batch_size=settings.batch_size,
-        per_device_eval_batch_size=settings.batch_size,
-        learning_rate=settings.learning_rate,
-        weight_decay=settings.weight_decay,
-        warmup_steps=settings.warmup,
-        max_grad_norm=settings.max_gradient_norm,
-        optim="adamw_torch",
-        lr_scheduler_type="linear",
-        seed=settings.seed,
-        data_seed=settings.seed,
-        bf16=on_cuda and torch.cuda.is_bf16_supported(),
-        eval_strategy="no" if dev is None else "epoch",
-        save_strategy="epoch",
-        logging_strategy="epoch",
-        save_total_limit=1,
-        load_best_model_at_end=dev is not None,
-        metric_for_best_model=None if dev is None else "macro_f1",
-        greater_is_better=None if dev is None else True,
-        dataloader_num_workers=_workers(settings.workers, on_cuda),
-        dataloader_pin_memory=on_cuda,
-        ddp_find_unused_parameters=False,
-        remove_unused_columns=False,
-        label_names=["labels"],
-        report_to="none",
-        disable_tqdm=True,
-    )
-    n_classes = model.config.num_labels
-
-    def compute_metrics(evaluated: EvalPrediction) -> dict[str, float]:
-        metrics = score(evaluated.label_ids, evaluated.predictions.argmax(axis=-1), n_classes)
-        return {"accuracy": metrics.accuracy, "macro_f1": metrics.macro_f1}
-
     trainer = SentimentTrainer(
         model=model,
-        args=arguments,
+        args=_arguments(settings, checkpoints, has_dev=dev is not None),
         train_dataset=train,
         eval_dataset=dev,
         data_collator=Collator(processor),
-        compute_metrics=compute_metrics,
+        compute_metrics=_development_scores,
+        optimizer_cls_and_kwargs=(OPTIMIZERS[settings.optimizer], {"lr": settings.learning_rate}),
     )
     # Both of them write to standard output, which belongs to results.
     trainer.remove_callback(PrinterCallback)
@@ -167,6 +153,46 @@ def make_trainer(
     if progress:
         trainer.add_callback(ProgressBar(title))
     return trainer
+
+
+def _arguments(settings: TrainingSettings, checkpoints: Path, *, has_dev: bool) -> TrainingArguments:
+    """Translate our settings into transformers'."""
+    on_cuda = torch.cuda.is_available()
+    return TrainingArguments(
+        output_dir=str(checkpoints),
+        num_train_epochs=settings.epochs,
+        per_device_train_batch_size=settings.batch_size,
+        per_device_eval_batch_size=settings.batch_size,
+        learning_rate=settings.learning_rate,
+        weight_decay=settings.weight_decay,
+        warmup_steps=settings.warmup,
+        max_grad_norm=settings.max_gradient_norm,
+        lr_scheduler_type=settings.schedule,
+        seed=settings.seed,
+        data_seed=settings.seed,
+        bf16=on_cuda and torch.cuda.is_bf16_supported(),
+        eval_strategy="epoch" if has_dev else "no",
+        save_strategy="epoch",
+        logging_strategy="epoch",
+        save_total_limit=1,
+        load_best_model_at_end=has_dev,
+        metric_for_best_model="macro_f1" if has_dev else None,
+        greater_is_better=True if has_dev else None,
+        dataloader_num_workers=_workers(settings.workers, on_cuda),
+        dataloader_pin_memory=on_cuda,
+        ddp_find_unused_parameters=False,
+        remove_unused_columns=False,
+        label_names=["labels"],
+        report_to="none",
+        disable_tqdm=True,
+    )
+
+
+def _development_scores(evaluated: EvalPrediction) -> dict[str, float]:
+    """Score an epoch by its logits, [rows, C]."""
+    logits = evaluated.predictions
+    metrics = score(evaluated.label_ids, logits.argmax(axis=-1), logits.shape[-1])
+    return {"accuracy": metrics.accuracy, "macro_f1": metrics.macro_f1}
 
 
 def _workers(wanted: int | None, on_cuda: bool) -> int:
@@ -187,7 +213,8 @@ def last_whole_checkpoint(checkpoints: Path) -> Path | None:
 
 def _is_whole(folder: Path) -> bool:
     try:
-        json.loads((folder / "trainer_state.json").read_text(encoding="utf-8"))
+        json.loads((folder / TRAINER_STATE_NAME).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return False
-    return True
+    # Removing an outdated checkpoint may have been cut short as well.
+    return all(any(folder.glob(name)) for name in RESUMED_FROM)

@@ -11,7 +11,6 @@ import json
 import logging
 import os
 import shutil
-import time
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -29,7 +28,7 @@ from fgmfn.data import Release, SplitDataset, find_release, open_release
 from fgmfn.encoders import parameter_counts, pretrained_text_config
 from fgmfn.errors import ConfigError, FgmfnError, RunInProgressError
 from fgmfn.evaluation import Metrics
-from fgmfn.inference import Checkpoint, evaluate_split
+from fgmfn.inference import METRICS, Checkpoint, evaluate_split
 from fgmfn.modeling import SentimentModel
 from fgmfn.processing import Augmentation, FgmfnProcessor, image_processor, pretrained_tokenizer, train_tokenizer
 from fgmfn.quiet import quiet_libraries
@@ -39,7 +38,8 @@ from fgmfn.trainer import SentimentTrainer, last_whole_checkpoint, make_trainer
 log = logging.getLogger(__name__)
 
 CHECKPOINTS = "checkpoints"
-METRICS = "metrics.json"
+RECIPE = 1
+"""Part of a run's key; counts up when the same settings and rows would no longer train to the same weights."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class TrainedModel:
     test: Metrics | None
     already_trained: bool
     seconds: float
-    """How long its training took, whenever that was."""
+    """How long its training took, whenever that was; a resumed run's earlier epochs included."""
     notes: tuple[str, ...] = ()
     """What a reader of the scores must know."""
 
@@ -107,14 +107,18 @@ def train_models(
 
 
 def _key(name: str, settings: RunSettings, release: Release) -> str:
-    parts = {"model": name, "settings": settings.model_dump(mode="json"), "rows": release.row_set_hash}
+    chosen = settings.model_dump(mode="json")
+    parts = {"recipe": RECIPE, "model": name, "settings": chosen, "rows": release.row_set_hash}
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:10]
 
 
 def _trained(run: _Run, progress: bool) -> TrainedModel:
     with _locked(run.folder):
         finished = read_trained(run.folder)
-        return finished or _train(run, progress)
+        if finished is None:
+            return _train(run, progress)
+        shutil.rmtree(run.folder / CHECKPOINTS, ignore_errors=True)  # the finishing process may have been killed here
+        return finished
 
 
 @contextmanager
@@ -154,7 +158,6 @@ def read_trained(folder: Path) -> TrainedModel | None:
 
 
 def _train(run: _Run, progress: bool) -> TrainedModel:
-    started = time.monotonic()
     seed = run.settings.training.seed
     set_seed(seed)
     model, processor = _build(run)
@@ -167,7 +170,7 @@ def _train(run: _Run, progress: bool) -> TrainedModel:
         warnings.filterwarnings("ignore", message="Detected call of `lr_scheduler.step")
         trainer.train(resume_from_checkpoint=str(resumed_from) if resumed_from else None)
     if trainer.is_world_process_zero():
-        _finish(run, trainer, processor, seconds=time.monotonic() - started, progress=progress)
+        _finish(run, trainer, processor, progress)
     trainer.accelerator.wait_for_everyone()
     finished = read_trained(run.folder)
     if finished is None:
@@ -226,10 +229,11 @@ def _make_trainer(run: _Run, model: SentimentModel, processor: FgmfnProcessor, p
     )
 
 
-def _finish(run: _Run, trainer: SentimentTrainer, processor: FgmfnProcessor, *, seconds: float, progress: bool) -> None:
+def _finish(run: _Run, trainer: SentimentTrainer, processor: FgmfnProcessor, progress: bool) -> None:
     """Score the chosen weights once on both splits and write all that belongs to them; metrics.json comes last."""
+    seconds = trainer.seconds()
     model: SentimentModel = trainer.accelerator.unwrap_model(trainer.model).eval()
-    checkpoint = Checkpoint(run.folder, run.name, model, processor)
+    checkpoint = Checkpoint(run.folder, run.name, model, processor, run.release.row_set_hash)
     dev, test = (
         evaluate_split(checkpoint, run.release, split, progress=progress) if len(run.release.splits[split]) else None
         for split in ("validation", "test")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -101,6 +102,28 @@ def test_evaluate_repeats_the_trainings_test_scores(
     assert "negative" in out
 
 
+def test_rows_that_may_have_been_trained_on_are_said(checkpoint: str, run: Run, folder: Path, tmp_path: Path) -> None:
+    other = small_release(tmp_path / "2026.12.01", train=32)
+    said = "rows of this test split may have been trained on"
+    code, out, err = run("evaluate", checkpoint, "--release", other, "--json")
+    assert (code, json.loads(out)["rows"]) == (0, 8)
+    assert said in err
+    code, _, err = run("predict", checkpoint, "--release", other, "--output", tmp_path / "out.parquet")
+    assert code == 0
+    assert said in err
+    assert said not in run("evaluate", checkpoint, "--release", folder / "releases")[2]
+
+
+def test_a_checkpoint_that_does_not_say_its_rows_is_not_trusted(
+    checkpoint: str, run: Run, folder: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(checkpoint, tmp_path / "bare")
+    (tmp_path / "bare" / "metrics.json").unlink()
+    code, _, err = run("evaluate", tmp_path / "bare", "--release", folder / "releases")
+    assert code == 0
+    assert "no metrics.json names them" in err
+
+
 def test_a_picture_with_its_words_is_predicted(checkpoint: str, run: Run, folder: Path) -> None:
     code, out, _ = run("predict", checkpoint, "--image", folder / "frame.jpg", "--text", "wonderful [b]shoes")
     assert code == 0
@@ -159,6 +182,21 @@ def test_a_damaged_checkpoint_is_refused(checkpoint: str, run: Run, folder: Path
     code, _, err = run("evaluate", tmp_path, "--release", folder / "releases")
     assert code == 1
     assert "incomplete or damaged" in err
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("[]", "no readable config.json"),
+        ('{"architectures": 5}', "names the model ''"),
+        ('{"architectures": ["Other"]}', "names the model 'Other'"),
+    ],
+)
+def test_a_config_that_is_not_a_models_is_refused(run: Run, tmp_path: Path, content: str, message: str) -> None:
+    (tmp_path / "config.json").write_text(content)
+    code, _, err = run("evaluate", tmp_path)
+    assert code == 1
+    assert message in err
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,14 @@ from fgmfn.configuration import FgmfnConfig
 from fgmfn.losses import ImageTextContrast, MutualInformation, contrastive_loss, divergence, shared_rows
 
 
+def _identity_contrast(width: int) -> ImageTextContrast:
+    contrast = ImageTextContrast(FgmfnConfig(hidden_size=width, heads=1, itc_projection=width))
+    for projection in (contrast.text_projection, contrast.image_projection):
+        torch.nn.init.eye_(projection.weight)
+        torch.nn.init.zeros_(projection.bias)
+    return contrast
+
+
 def _logs(*rows: list[float]) -> Tensor:
     return torch.tensor(rows).log()
 
@@ -69,10 +77,7 @@ def test_no_divergence_is_negative_and_equal_views_have_none(direction: str, sco
 
 
 def test_contrast_divides_by_its_temperature() -> None:
-    contrast = ImageTextContrast(FgmfnConfig(hidden_size=2, heads=1, itc_projection=2)).eval()
-    for projection in (contrast.text_projection, contrast.image_projection):
-        torch.nn.init.eye_(projection.weight)
-        torch.nn.init.zeros_(projection.bias)
+    contrast = _identity_contrast(2).eval()
     # Lengths do not count, angles do: similarities are 1 and 0, logits 10 and 0.
     vectors = torch.tensor([[3.0, 0.0], [0.0, 0.5]])
     assert contrast(vectors, vectors, None).item() == pytest.approx(log(1 + exp(-10.0)), rel=1e-3)
@@ -87,6 +92,26 @@ def test_the_temperature_is_brought_back_into_its_bounds_and_keeps_learning(star
     assert contrast.log_temperature.exp().item() == pytest.approx(bound)
     assert contrast.log_temperature.grad is not None
     assert contrast.log_temperature.grad.item() != 0
+
+
+def test_similarities_keep_their_precision_under_autocast() -> None:
+    contrast = _identity_contrast(8)
+    # Exact in bfloat16, so that the projections lose nothing and only what follows them could.
+    text, image = torch.randn(2, 6, 8, generator=torch.Generator().manual_seed(0)).bfloat16().float()
+    exact = contrast(text, image, None)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        mixed = contrast(text, image, None)
+    assert mixed.dtype == torch.float32
+    assert mixed.item() == pytest.approx(exact.item(), rel=1e-6)
+
+
+@pytest.mark.parametrize(("value", "bound"), [(3.0, 0.5), (-9.0, 0.01)])
+def test_a_temperature_out_of_bounds_is_neither_used_nor_saved(value: float, bound: float) -> None:
+    contrast = _identity_contrast(2).eval()
+    torch.nn.init.constant_(contrast.log_temperature, value)
+    assert contrast.state_dict()["log_temperature"].exp().item() == pytest.approx(bound)
+    # Similarities are 1 and 0, so that the loss shows the temperature.
+    assert contrast(torch.eye(2), torch.eye(2), None).item() == pytest.approx(log(1 + exp(-1 / bound)), abs=1e-6)
 
 
 def _mutual_information(**settings: object) -> MutualInformation:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import exp, log
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,14 @@ from transformers import BertConfig, BertModel
 
 from fgmfn.baselines import MODELS, check_models, model_class
 from fgmfn.configuration import FgmfnConfig
-from fgmfn.encoders import ImageEncoder, on_meta_device, parameter_counts
+from fgmfn.encoders import (
+    ImageEncoder,
+    build_text_encoder,
+    load_text_encoder,
+    on_meta_device,
+    parameter_counts,
+    pretrained_text_config,
+)
 from fgmfn.errors import ConfigError, WeightsError
 from fgmfn.fusion import CrossAttentionLayer
 from fgmfn.modeling import FgmfnForSentiment, SentimentOutput
@@ -72,6 +80,19 @@ def test_a_closed_gate_leaves_nothing_of_the_global_feature() -> None:
     assert torch.allclose(module.pooled_token(deepest, joint), module.global_token(deepest.mean(dim=(2, 3))))
 
 
+def test_the_gate_is_the_product_of_its_two_maps() -> None:
+    module = MultiscaleFeatures(small_config(), [4, 4, 8, 16, 32])
+    with torch.no_grad():
+        for weights in module.parameters():
+            weights.zero_()
+        module.main.bias.fill_(3.0)
+        module.gate.bias.fill_(0.5)
+        module.salience.weight[:, 0] = 1.0  # reads the first cell's product
+        module.global_token.bias.fill_(2.0)
+    got = module.pooled_token(torch.randn(2, 32, 2, 2), torch.randn(2, 32, 4, 4))
+    assert got.flatten().tolist() == pytest.approx([2.0 / (1 + exp(-3.0 * 0.5))] * 64)
+
+
 def test_both_directions_attend_to_the_layer_before() -> None:
     layer = CrossAttentionLayer(small_config()).eval()
     text, image = torch.randn(1, 3, 32), torch.randn(1, 5, 32)
@@ -110,6 +131,37 @@ def test_the_total_is_the_weighted_sum_of_the_parts() -> None:
     output = model(**batch())
     expected = output.task_loss + 0.7 * output.itc_loss + 0.3 * output.mi_loss
     assert torch.allclose(output.loss, expected)
+
+
+@pytest.mark.parametrize("name", list(MODELS))
+def test_the_task_loss_is_the_mean_negative_log_likelihood(name: str) -> None:
+    model = model_class(name)(small_config()).eval()
+    last = model.head.layers[-1]
+    torch.nn.init.zeros_(last.weight)
+    last.bias.data = torch.tensor([0.0, log(3.0)])  # probabilities 1/4 and 3/4, whatever is seen
+    loss = model(**batch()).task_loss  # labels 0, 1, 0
+    assert loss.item() == pytest.approx(-(2 * log(1 / 4) + log(3 / 4)) / 3)
+
+
+@pytest.mark.parametrize("loss", ["itc_loss", "mi_loss"])
+def test_contrast_and_mutual_information_look_at_what_is_not_fused_yet(loss: str) -> None:
+    model = FgmfnForSentiment(small_config())
+    model(**batch())[loss].backward()
+    assert all(weight.grad is None for part in (model.fusion, model.head) for weight in part.parameters())
+    for encoder in (model.text_encoder, model.image_encoder):
+        assert any(weight.grad is not None and weight.grad.any() for weight in encoder.parameters())
+
+
+def test_mixed_precision_gives_finite_losses_and_gradients() -> None:
+    model = FgmfnForSentiment(small_config()).train()
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        output = model(**batch(), groups=torch.arange(9).reshape(3, 3))
+    output.loss.backward()
+    assert output.logits.dtype == torch.bfloat16
+    for part in (output.loss, output.task_loss, output.itc_loss, output.mi_loss):
+        assert part.dtype == torch.float32
+        assert part.isfinite()
+    assert all(weight.grad.isfinite().all() for weight in model.parameters())
 
 
 def test_without_labels_there_are_logits_and_no_loss() -> None:
@@ -207,6 +259,14 @@ def test_pretrained_encoders_are_taken_from_local_paths(tmp_path: Path) -> None:
     weights = torch.load(tmp_path / "resnet.pth")
     assert torch.equal(model.image_encoder.backbone.state_dict()["conv1.0.weight"], weights["conv1.0.weight"])
     assert all("pooler" not in name for name, _ in model.named_parameters())
+
+
+def test_a_text_encoder_saved_in_half_precision_is_trained_in_float32(tmp_path: Path) -> None:
+    config = small_config(text_encoder=str(tmp_path))
+    BertModel(BertConfig(**config.text_config)).to(torch.bfloat16).save_pretrained(tmp_path)
+    assert {weight.dtype for weight in load_text_encoder(config).parameters()} == {torch.float32}
+    config.text_config = pretrained_text_config(str(tmp_path))
+    assert {weight.dtype for weight in build_text_encoder(config).parameters()} == {torch.float32}
 
 
 def test_missing_pretrained_weights_say_which_and_what_to_do(tmp_path: Path) -> None:

@@ -42,6 +42,20 @@ def test_texts_are_cut_and_padded_to_one_length() -> None:
     assert batch["input_ids"][1, -1] == tokenizer.sep_token_id
 
 
+def test_a_second_text_follows_the_first_as_a_segment_of_its_own() -> None:
+    processor = _processor()
+    tokenizer = processor.tokenizer
+    tokens = processor.tokenize(["half the price"], ["golden hour"])
+    first, second = (
+        tokenizer(text, add_special_tokens=False)["input_ids"] for text in ("half the price", "golden hour")
+    )
+    cls, sep = tokenizer.cls_token_id, tokenizer.sep_token_id
+    assert tokens["input_ids"] == [[cls, *first, sep, *second, sep]]
+    assert tokens["token_type_ids"] == [[0] * (len(first) + 2) + [1] * (len(second) + 1)]
+    batch = processor(text=["half the price"], text_pair=["golden hour"])
+    assert batch["input_ids"].tolist() == tokens["input_ids"]
+
+
 def test_a_saved_processor_gives_the_same_inputs(tmp_path: Path) -> None:
     before = _processor(max_tokens=9)
     before.save_pretrained(tmp_path)

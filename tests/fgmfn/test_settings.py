@@ -25,6 +25,10 @@ def _file(folder: Path, text: str) -> Path:
         ("[model]\nhiden_size = 3", r"unknown key \[model\] hiden_size; did you mean 'hidden_size'\?"),
         ("[model.itc]\nalfa = 3", r"unknown key \[model\] itc_alfa; did you mean 'itc_alpha'\?"),
         ("[data]\nmax_token = 3", r"did you mean 'max_tokens'\?"),
+        (
+            "[model]\npretrained = false\n[model.text_config]\nnum_hiden_layers = 2",
+            r"unknown key \[model\.text_config\] num_hiden_layers; did you mean 'num_hidden_layers'\?",
+        ),
     ],
 )
 def test_an_unknown_key_is_refused_with_the_nearest_known_one(tmp_path: Path, text: str, message: str) -> None:
@@ -37,6 +41,9 @@ def test_an_unknown_key_is_refused_with_the_nearest_known_one(tmp_path: Path, te
     [
         ("[training]\nepochs = 0", r"\[training\] epochs = 0: .*greater than or equal to 1"),
         ("[training]\nlearning_rate = 'fast'", r"\[training\] learning_rate = 'fast'"),
+        ("[training]\noptimizer = 'sgd'", r"\[training\] optimizer = 'sgd': .*'adamw' or 'adam'"),
+        ("[training]\nschedule = 'cosine'", r"\[training\] schedule = 'cosine': .*'linear' or 'constant'"),
+        ("[model]\npretrained = false\ntext_config.model_type = 'brt'", r"text_config\.model_type = 'brt'"),
         ("[training", "cannot be read as TOML"),
     ],
 )
@@ -53,6 +60,19 @@ def test_a_missing_file_lists_the_shipped_configurations() -> None:
 def test_a_dotted_table_is_short_for_a_common_prefix(tmp_path: Path) -> None:
     settings = load_settings(_file(tmp_path, "[model]\nmi.beta = 0.2\n[model.cross_attention]\nlayers = 3"))
     assert settings.model == {"mi_beta": 0.2, "cross_attention_layers": 3}
+
+
+@pytest.mark.parametrize("model", ["", "[model]\npretrained = true\n"])
+def test_a_text_config_that_a_pretrained_encoder_would_overrule_is_refused(tmp_path: Path, model: str) -> None:
+    path = _file(tmp_path, f"{model}[model.text_config]\nnum_hidden_layers = 2")
+    with pytest.raises(ConfigError, match=r"\[model\.text_config\].*pretrained = true takes text_encoder's own"):
+        load_settings(path)
+    assert load_settings(path, from_scratch=True).model["text_config"] == {"num_hidden_layers": 2}
+
+
+def test_a_text_config_may_use_any_name_of_its_encoders_type(tmp_path: Path) -> None:
+    path = _file(tmp_path, "[model]\ntext_config = {model_type = 'distilbert', num_hidden_layers = 2, hidden_dim = 64}")
+    assert load_settings(path, from_scratch=True).model["text_config"]["hidden_dim"] == 64
 
 
 def test_the_command_lines_seed_and_scratch_win_over_the_file(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import signal
 import subprocess
@@ -17,12 +18,16 @@ import torch
 from safetensors.torch import load_file
 from transformers import BertConfig, BertModel
 
-from fgmfn.data import open_release
+from fgmfn.data import SplitDataset, open_release
 from fgmfn.errors import ConfigError, FgmfnError, ReleaseDataError, RunInProgressError, WeightsError
 from fgmfn.evaluation import score
 from fgmfn.inference import evaluate_split, load_checkpoint, predict_split
-from fgmfn.processing import train_tokenizer
+from fgmfn.modeling import FgmfnForSentiment
+from fgmfn.processing import FgmfnProcessor, image_processor, train_tokenizer
+from fgmfn.settings import TrainingSettings
+from fgmfn.trainer import SentimentTrainer, last_whole_checkpoint, make_trainer
 from fgmfn.training import TrainedModel, train_models
+from tests.fgmfn.model_builder import small_config
 from tests.fgmfn.release_builder import ad_rows, picture, small_release, tiny_config, write_release
 
 
@@ -81,6 +86,83 @@ def test_a_second_call_reads_what_the_first_one_found(finished: tuple[Path, list
     again = train_models(folder / "release", folder / "config.toml", folder / "runs", ("fgmfn", "text_only"))
     assert again == [replace(one, already_trained=True) for one in trained[:2]]
     assert stamps == {path: path.stat().st_mtime_ns for path in (folder / "runs").rglob("*.safetensors")}
+
+
+def test_what_a_killed_ending_left_behind_is_removed(finished: tuple[Path, list[TrainedModel]]) -> None:
+    folder, trained = finished
+    leftover = trained[1].checkpoint / "checkpoints" / "checkpoint-3"
+    leftover.mkdir(parents=True)
+    train_models(folder / "release", folder / "config.toml", folder / "runs", ("text_only",))
+    assert not leftover.parent.exists()
+
+
+def test_another_recipe_trains_anew(finished: tuple[Path, list[TrainedModel]], monkeypatch: pytest.MonkeyPatch) -> None:
+    folder, trained = finished
+    monkeypatch.setattr("fgmfn.training.RECIPE", 0)
+    (other,) = train_models(folder / "release", folder / "config.toml", folder / "runs", ("text_only",), progress=False)
+    assert other.checkpoint != trained[1].checkpoint
+
+
+def _trainer(folder: Path, **training: object) -> SentimentTrainer:
+    """A trainer of a small FGMFN that has not started."""
+    rows = open_release(small_release(folder / "release")).splits["train"]
+    config = small_config()
+    processor = FgmfnProcessor(image_processor(config), train_tokenizer(rows.text, 50))
+    settings = TrainingSettings(batch_size=8, **training)
+    dataset = SplitDataset(rows, processor, with_images=True)
+    model = FgmfnForSentiment(config)
+    return make_trainer(
+        model, processor, dataset, None, settings=settings, checkpoints=folder, title="FGMFN", progress=False
+    )
+
+
+def test_only_weight_matrices_decay(tmp_path: Path) -> None:
+    trainer = _trainer(tmp_path, weight_decay=0.3)
+    decaying, free = trainer.create_optimizer().param_groups
+    assert (decaying["weight_decay"], free["weight_decay"]) == (0.3, 0.0)
+    named = dict(trainer.model.named_parameters())
+    assert {id(weight) for weight in decaying["params"]} == {id(w) for w in named.values() if w.ndim >= 2}
+    left_out = {id(weight) for weight in free["params"]}
+    kept = (
+        "contrast.log_temperature",
+        "mutual_information.start",
+        "mutual_information.stop",
+        "visual_tokens.norm.weight",
+    )
+    assert all(id(named[name]) in left_out for name in kept)
+
+
+@pytest.mark.parametrize(("name", "kind"), [("adamw", torch.optim.AdamW), ("adam", torch.optim.Adam)])
+def test_the_optimizer_is_the_one_that_was_set(tmp_path: Path, name: str, kind: type) -> None:
+    optimizer = _trainer(tmp_path, optimizer=name, learning_rate=3e-4).create_optimizer()
+    assert type(optimizer) is kind
+    assert {group["lr"] for group in optimizer.param_groups} == {3e-4}
+
+
+@pytest.mark.parametrize(
+    ("schedule", "rates"), [("linear", [0.0, 0.5, 1.0, 0.5, 0.0]), ("constant", [1.0, 1.0, 1.0, 1.0, 1.0])]
+)
+def test_the_learning_rate_follows_its_schedule(tmp_path: Path, schedule: str, rates: list[float]) -> None:
+    trainer = _trainer(tmp_path, schedule=schedule, warmup=0.5, learning_rate=1.0)
+    trainer.create_optimizer_and_scheduler(num_training_steps=4)
+    seen = []
+    for _ in rates:
+        seen.append(trainer.lr_scheduler.get_last_lr()[0])
+        trainer.optimizer.step()
+        trainer.lr_scheduler.step()
+    assert seen == rates
+
+
+@pytest.mark.parametrize("missing", ["model.safetensors", "optimizer.pt", "scheduler.pt", "rng_state.pth"])
+def test_a_checkpoint_that_lacks_a_file_is_not_gone_on_from(tmp_path: Path, missing: str) -> None:
+    names = ("model.safetensors", "optimizer.pt", "scheduler.pt", "rng_state.pth", "trainer_state.json")
+    for step in (3, 6):
+        (tmp_path / f"checkpoint-{step}").mkdir()
+        for name in names:
+            (tmp_path / f"checkpoint-{step}" / name).write_text("{}")
+    assert last_whole_checkpoint(tmp_path) == tmp_path / "checkpoint-6"
+    (tmp_path / "checkpoint-6" / missing).unlink()
+    assert last_whole_checkpoint(tmp_path) == tmp_path / "checkpoint-3"
 
 
 def test_a_checkpoint_scores_the_same_when_it_is_loaded(finished: tuple[Path, list[TrainedModel]]) -> None:
@@ -272,10 +354,13 @@ def test_a_killed_training_ends_as_an_undisturbed_one(tmp_path: Path, caplog: py
     _wait_for(lambda: len(list((tmp_path / "killed").glob("*/checkpoints/*/trainer_state.json"))) > 0, killed)
     killed.send_signal(signal.SIGKILL)
     killed.wait()
+    for state in (tmp_path / "killed").glob("*/checkpoints/*/trainer_state.json"):
+        state.write_text(re.sub(r'("lap_runtime": )[\d.]+', r"\g<1>5000.0", state.read_text(), count=1))
     assert not list((tmp_path / "killed").glob("*/metrics.json"))
     with caplog.at_level("INFO", logger="fgmfn"):
         (resumed,) = train_models(release, config, tmp_path / "killed", ("fgmfn",), progress=False)
     assert "goes on from checkpoint-" in caplog.text
+    assert resumed.seconds > 5000  # the killed part's epochs count
     assert (resumed.dev, resumed.test) == (undisturbed.dev, undisturbed.test)
     _assert_same_weights(resumed, undisturbed)
 
