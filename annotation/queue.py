@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from data_catalog.catalog import Catalog
-from data_catalog.inspect import printable
+from data_catalog.inspect import printable, require_catalog
 
 WORDS_SHOWN = 120
 """Characters of an ad's words in the printed queue."""
@@ -34,6 +34,7 @@ class Entry:
 
 def unreviewed(catalog: Catalog) -> list[Entry]:
     """Ads with a label that rests on their comments alone, those with the weakest mean first."""
+    require_catalog(catalog)
     labels = catalog.read("labels", ["video_id", "label", "mean_score"], where="n_reviewers = 0").to_pylist()
     ads = {ad["video_id"]: ad for ad in catalog.read("ads", ["video_id", "category", "title", "synthetic"]).to_pylist()}
     counts = catalog.read("ad_sentiment", ["video_id", "n_comments"]).to_pylist()

@@ -14,7 +14,7 @@ from typer.core import TyperGroup
 
 from data_catalog.catalog import Catalog
 from data_catalog.errors import YtbAdsError
-from data_catalog.inspect import json_lines, plain, printable, render, render_rows, run_sql, show_rows
+from data_catalog.inspect import json_lines, plain, printable, render, render_rows, require_catalog, run_sql, show_rows
 
 _ROWS_PRINTED = 200
 
@@ -50,6 +50,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="One JSON object per line, 
 @catalog_app.command(epilog="Example: ytb-ads catalog tables --json")
 def tables(catalog: CatalogDir = "./catalog", as_json: AsJson = False) -> None:
     """List the tables: rows, version, size on disk, key."""
+    require_catalog(Catalog(catalog))
     infos = Catalog(catalog).tables()
     if as_json:
         _print_lines(json.dumps(asdict(info)) for info in infos)
@@ -128,10 +129,10 @@ def verify(
     catalog: CatalogDir = "./catalog",
 ) -> None:
     """Read every byte of a release and say what is wrong with it; exit code 1 if something is."""
-    from data_catalog.releases import newest_release, verify_release
+    from data_catalog.releases import find_release, newest_release, verify_release
 
     folder = Catalog(catalog).releases_dir
-    release = folder / version if version else newest_release(folder)
+    release = find_release(folder, version) if version else newest_release(folder)
     problems = verify_release(release)
     _print_lines(printable(problem) for problem in problems)
     if problems:

@@ -32,6 +32,8 @@ _SETTINGS = {
     # nothing is fetched: what DuckDB carries in its wheel is what there is
     "autoinstall_known_extensions": "false",
     "autoload_known_extensions": "false",
+    # looking changes nothing: no COPY ... TO, no reading of files that are no table of the catalog
+    "enable_external_access": "false",
     # a misspelt table must not find a variable of this program
     "python_enable_replacements": "false",
 }
@@ -43,6 +45,7 @@ def connect(catalog: Catalog, *, with_releases: bool = True) -> duckdb.DuckDBPyC
 
     The views are of the versions that were newest when the connection was made.
     """
+    require_catalog(catalog)
     connection = duckdb.connect(":memory:", config=_SETTINGS)
     connection.execute("SET TimeZone = 'UTC'")
     for name in TABLES:
@@ -52,6 +55,18 @@ def connect(catalog: Catalog, *, with_releases: bool = True) -> duckdb.DuckDBPyC
     if with_releases and catalog.is_local:
         _add_releases(connection, catalog.releases_dir)
     return connection
+
+
+def require_catalog(catalog: Catalog) -> None:
+    """Make sure that there is something to look at.
+
+    Raises:
+        CatalogError: the folder holds no catalog; a misspelt one must not pass for an empty one.
+    """
+    if not catalog.tables() and not (catalog.is_local and list_releases(catalog.releases_dir)):
+        raise CatalogError(
+            f"{catalog.root}: no catalog here; `ytb-ads build --source folder:DIR --catalog {catalog.root}` makes one"
+        )
 
 
 def run_sql(catalog: Catalog, query: str) -> pa.Table:
@@ -175,7 +190,7 @@ def _bytes_shown(data: bytes) -> str:
 def _names(catalog: Catalog) -> str:
     names = [info.name for info in catalog.tables()]
     released = catalog.is_local and bool(list_releases(catalog.releases_dir))
-    return ", ".join([*names, *(["releases", "release"] if released else [])]) or "nothing yet; run `ytb-ads build`"
+    return ", ".join([*names, *(["releases", "release"] if released else [])])
 
 
 def _add_releases(connection: duckdb.DuckDBPyConnection, releases_dir: Path) -> None:

@@ -45,6 +45,7 @@ from data_catalog.verification import (
 __all__ = [
     "ReleaseDiff",
     "diff_releases",
+    "find_release",
     "list_releases",
     "newest_release",
     "next_version",
@@ -141,6 +142,18 @@ def newest_release(releases_dir: str | os.PathLike[str]) -> Path:
     if found := list_releases(releases_dir):
         return found[-1]
     raise ReleaseError(f"{releases_dir}: holds no release; build one with `ytb-ads build`")
+
+
+def find_release(releases_dir: str | os.PathLike[str], version: str) -> Path:
+    """The release of that version.
+
+    Raises:
+        ReleaseError: there is none; the message names those there are.
+    """
+    found = {path.name: path for path in list_releases(releases_dir)}
+    if version not in found:
+        raise ReleaseError(f"{releases_dir}: no release {version}; there are {', '.join(found) or 'none'}")
+    return found[version]
 
 
 def next_version(day: date, existing: Iterable[str]) -> str:

@@ -41,7 +41,9 @@ def read_manifest(release: str | os.PathLike[str]) -> Manifest:
     try:
         manifest = json.loads(path.read_bytes())
     except OSError as error:
-        raise ReleaseError(f"{path}: cannot be read ({error.strerror}); is {release} a release folder?") from error
+        raise ReleaseError(
+            f"{path}: cannot be read ({error.strerror}); restore it, or move {release} away and build again"
+        ) from error
     except ValueError as error:
         raise ReleaseError(f"{path}: is not JSON ({error}); restore the file or build the release again") from error
     if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:

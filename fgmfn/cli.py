@@ -155,7 +155,7 @@ def _predict_release(checkpoint: Path, release: Path, split: str, output: Path) 
     except OSError as error:
         raise InputError(f"{output}: the predictions cannot be written there: {error}") from error
     talk.print(f"{table.num_rows} predictions")
-    results.print(str(output), soft_wrap=True)
+    results.print(str(output), soft_wrap=True, markup=False)
 
 
 def _predict_images(checkpoint: Path, images: list[Path], texts: list[str], *, as_json: bool) -> None:
@@ -171,7 +171,7 @@ def _predict_images(checkpoint: Path, images: list[Path], texts: list[str], *, a
         return
     for path, one in zip(images, predictions, strict=True):
         shares = ", ".join(f"{name} {share:.1%}" for name, share in one.probabilities.items())
-        results.print(f"{path}: {one.label} ({shares})", soft_wrap=True)
+        results.print(f"{path}: {one.label} ({shares})", soft_wrap=True, markup=False)
 
 
 @app.command()
@@ -228,7 +228,7 @@ def print_comparison(trained: Sequence[TrainedModel]) -> None:
     tested = next((one.test.rows for one in trained if one.test), 0)
     results.print(comparison_table(rows, f"Accuracy and macro-F1, {tested} test rows"))
     for one in trained:
-        results.print(f"{one.model}: {one.checkpoint}", soft_wrap=True)
+        results.print(f"{one.model}: {one.checkpoint}", soft_wrap=True, markup=False)
 
 
 def _trained_as_json(one: TrainedModel) -> dict[str, Any]:
@@ -257,5 +257,11 @@ def main() -> None:
     try:
         app()
     except FgmfnError as error:
-        talk.print(f"fgmfn: {error}", style="red", markup=False)
-        sys.exit(1)
+        _refuse(str(error))
+    except OSError as error:  # a full disk, a file where a folder should be, a missing permission
+        _refuse(f"{error.filename}: {error.strerror}" if error.filename else str(error))
+
+
+def _refuse(reason: str) -> None:
+    talk.print(f"fgmfn: {reason}", style="red", markup=False)
+    sys.exit(1)

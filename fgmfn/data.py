@@ -91,6 +91,7 @@ def open_release(path: Path) -> Release:
         raise ReleaseDataError(f"{path}: no data/train-*.parquet, so there is nothing to train on")
     class_names = _class_names(path, manifest, files["train"][0])
     splits = {split: _read_rows(files[split], class_names) for split in SPLITS}
+    _refuse_lost_rows(path, manifest, splits)
     _refuse_straddling_ads(path, splits)
     present = sorted(set(splits["train"].label))
     if len(present) < 2:
@@ -107,6 +108,16 @@ def open_release(path: Path) -> Release:
         class_names=class_names,
         splits=splits,
     )
+
+
+def _refuse_lost_rows(path: Path, manifest: dict[str, Any], splits: dict[str, Rows]) -> None:
+    """A release that has lost a file must not be scored on what is left."""
+    for split, counts in manifest.get("splits", {}).items():
+        rows = len(splits.get(split, ()))
+        if rows != counts["rows"]:
+            raise ReleaseDataError(
+                f"{path}: {split} has {rows} rows, its manifest counts {counts['rows']}; a file is missing or damaged"
+            )
 
 
 def _read_manifest(path: Path) -> dict[str, Any]:

@@ -115,6 +115,9 @@ def train(
         str | None,
         typer.Option(metavar="NAME|FILE", help="Configuration of fgmfn: tiny, ytb_ads, or a TOML file."),
     ] = None,
+    from_scratch: Annotated[
+        bool, typer.Option("--from-scratch", help="Start without pretrained weights: nothing is downloaded.")
+    ] = False,
     settings: Annotated[
         Path | None, typer.Option(metavar="FILE", help="TOML file of settings; default: ytb_ads.toml, if there.")
     ] = None,
@@ -127,7 +130,11 @@ def train(
     _show_progress()
     with in_foreground():
         trained = train_flow(
-            catalog=catalog, release=release, config=config, settings_file=str(settings) if settings else None
+            catalog=catalog,
+            release=release,
+            config=config,
+            from_scratch=from_scratch or None,
+            settings_file=str(settings) if settings else None,
         )
     announce(trained)
     print_comparison(trained)
@@ -160,11 +167,13 @@ def main() -> None:
     try:
         app()
     except (YtbAdsError, FgmfnError) as error:
-        _refuse(error)
+        _refuse(str(error))
+    except OSError as error:  # a full disk, a file where a folder should be, a missing permission
+        _refuse(f"{error.filename}: {error.strerror}" if error.filename else str(error))
 
 
-def _refuse(error: Exception) -> None:
-    for number, line in enumerate(str(error).splitlines() or [type(error).__name__]):
+def _refuse(reason: str) -> None:
+    for number, line in enumerate(reason.splitlines() or ["no reason given"]):
         head = "[red]error:[/red] " if number == 0 else ""
         err.print(head + escape(printable(line)), highlight=False, soft_wrap=True)
     sys.exit(1)

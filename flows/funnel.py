@@ -9,8 +9,7 @@ from data_catalog.catalog import Catalog
 from flows.crawl.ads import COMMENT_STAGE
 from flows.crawl.ads import STAGE as SOURCE_STAGE
 from flows.frames.sampling import STAGE as FRAMES_STAGE
-from flows.ocr.kept import STAGE as WORDS_STAGE
-from flows.ocr.kept import TextFrame
+from flows.ocr.kept import TOO_FEW, TextFrame
 from flows.ocr.texts import STAGE as OCR_STAGE
 from flows.release.facts import FunnelStep
 from flows.release.plan import NO_FRAME, OF_AD
@@ -40,7 +39,10 @@ def count_funnel(
     of_release = drops[RELEASE_STAGE]
     of_frames = Counter({reason: count for reason, count in of_release.items() if reason.startswith(OF_AD)})
     of_rows = of_release - of_frames - Counter({NO_FRAME: of_release[NO_FRAME]})
-    words = drops[OCR_STAGE] + drops[WORDS_STAGE]
+    words = drops[OCR_STAGE] + Counter({TOO_FEW: len(frames) - len(kept)})
+    # under other settings than the last build's, some frames have no text of theirs yet
+    words["awaits_the_next_build"] = n_frames - len(frames) - drops[OCR_STAGE].total()
+    words = +words  # without what counts nothing
     steps = [
         FunnelStep("ads found", n_ads + files.total(), n_ads, files, "ads"),
         FunnelStep("ads labelled by their comments", n_ads, len(labels), drops[SENTIMENT_STAGE], "ads"),

@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from flows.counts import StageCount
-from flows.embedded_server import embedded_server
+from flows.embedded_server import answers, embedded_server
 from flows.errors import SettingsError
 from flows.settings import RunnerSettings
 
@@ -118,6 +118,11 @@ def in_foreground() -> Iterator[None]:
     """
     with ExitStack() as stack:
         url = PREFECT_API_URL.value() or stack.enter_context(embedded_server())
+        if not answers(url):
+            raise SettingsError(
+                f"PREFECT_API_URL names {url}, where no Prefect server answers; start one there with "
+                "`prefect server start`, or unset the variable to run on a server of this command's own"
+            )
         stack.enter_context(temporary_settings({PREFECT_API_URL: url, PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}))
         # what was logged and told reaches the server before it ends
         stack.callback(EventsWorker.drain_all)

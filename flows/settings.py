@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 from pydantic_settings import SettingsError as PydanticSettingsError
 
@@ -87,9 +87,9 @@ class SentimentSettings(Section):
     """Folder of word lists in SentiStrength's format; by default the open lexicon of the project."""
     aggregation: Aggregation = "dominant"
     thresholds: ThresholdMode = "fixed"
-    positive: float = 2.5
+    positive: FiniteFloat = 2.5
     """An ad is positive above this mean."""
-    negative: float = -2.5
+    negative: FiniteFloat = -2.5
     """An ad is negative at or below this mean."""
     quantile: Annotated[float, Field(gt=0, le=0.5)] = 0.2
     """Share of ads at each end that `thresholds = "quantile"` labels."""

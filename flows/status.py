@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from data_catalog.catalog import Catalog
-from data_catalog.errors import CatalogError
+from data_catalog.inspect import require_catalog
 from data_catalog.releases import list_releases, read_manifest
 from flows.fingerprints import frames_fingerprint, texts_fingerprint
 from flows.funnel import count_funnel
@@ -39,8 +39,7 @@ def read_status(root: str, config: Path | None) -> Status:
     """
     settings = load_settings(config)
     catalog = Catalog(root)
-    if not catalog.tables():
-        raise CatalogError(f"{root}: no catalog here; `ytb-ads build --source folder:DIR --catalog {root}` makes one")
+    require_catalog(catalog)
     frames = read_frames(
         catalog, frames_fingerprint=frames_fingerprint(settings), texts_fingerprint=texts_fingerprint(settings)
     )

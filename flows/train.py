@@ -22,6 +22,7 @@ def train(
     release: str | None = None,
     config: str | None = None,
     models: Sequence[str] | None = None,
+    from_scratch: bool | None = None,
     settings_file: str | None = None,
 ) -> list[TrainedModel]:
     """Train on a release, by default the newest of `catalog`; what is already trained is not trained again.
@@ -31,6 +32,7 @@ def train(
         release: a release's version or folder.
         config: name of a configuration of `fgmfn/configs` or path of a TOML file; by default the settings' one.
         models: rows to train; by default the settings', FGMFN and text only.
+        from_scratch: start without pretrained weights; by default the settings'.
         settings_file: TOML file of the pipeline's settings.
 
     Raises:
@@ -47,7 +49,7 @@ def train(
         output=Path(root.root) / "models" / folder.name,
         models=tuple(models or settings.models),
         seed=settings.seed,
-        from_scratch=settings.from_scratch,
+        from_scratch=settings.from_scratch if from_scratch is None else from_scratch,
     )
 
 

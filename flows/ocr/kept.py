@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from data_catalog.catalog import Catalog, Drop
 
 STAGE = "words"
+TOO_FEW = "too_few_words"
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,7 @@ def words_drops(frames: Iterable[TextFrame], more_than: int) -> list[Drop]:
             key=frame.frame_id,
             video_id=frame.video_id,
             kind="filtered",
-            reason="too_few_words",
+            reason=TOO_FEW,
             detail=f"{frame.n_words} words: {frame.text!r}",
         )
         for frame in frames

@@ -13,7 +13,8 @@ from prefect import flow
 from prefect.events import emit_event
 
 from data_catalog.catalog import Catalog
-from data_catalog.releases import list_releases, next_version, read_manifest, write_release
+from data_catalog.errors import ReleaseError
+from data_catalog.releases import list_releases, next_version, read_manifest, verify_release, write_release
 from data_catalog.schemas import SPLITS
 from flows.fingerprints import frames_fingerprint, ocr_engine, sentiment_engine, texts_fingerprint, version_of
 from flows.funnel import count_funnel
@@ -108,7 +109,12 @@ def _published(settings: Settings) -> dict[str, Any]:
 
 
 def _holds(folder: Path, plan: Plan) -> bool:
-    return bool(read_manifest(folder)["row_set_hash"] == plan.row_set_hash)
+    """Whether a release holds the planned rows, and still holds them as they were written."""
+    if read_manifest(folder)["row_set_hash"] != plan.row_set_hash:
+        return False
+    if problems := verify_release(folder):
+        raise ReleaseError(f"{folder}: is damaged ({'; '.join(problems)}); move it away and build again")
+    return True
 
 
 def _yields(catalog: Catalog, settings: Settings, frames_per_ad: Counter[str]) -> YieldTable:

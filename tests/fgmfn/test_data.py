@@ -171,3 +171,15 @@ def test_crops_differ_from_epoch_to_epoch_and_repeat_with_seed_epoch_and_row(tmp
     assert first != second
     assert views(1) == [first, second, again]
     assert views(2)[0] != first
+
+
+def test_a_release_that_has_lost_rows_is_refused(tmp_path: Path) -> None:
+    folder = small_release(tmp_path / "2026.11.24")
+    manifest = json.loads((folder / "manifest.json").read_text("utf-8"))
+    manifest["splits"] = {"test": {"rows": 8}}
+    (folder / "manifest.json").write_text(json.dumps(manifest), "utf-8")
+    open_release(folder)
+    [lost] = (folder / "data").glob("test-*")
+    lost.unlink()
+    with pytest.raises(ReleaseDataError, match="test has 0 rows, its manifest counts 8"):
+        open_release(folder)

@@ -120,6 +120,33 @@ def test_a_run_killed_in_the_middle_and_started_again_gives_the_same_release(
     assert drop_keys(catalog) == drop_keys(undisturbed)
 
 
+def test_a_damaged_release_is_not_taken_for_done(undisturbed: Path, sample: Path, tmp_path: Path, ytb_ads: Run) -> None:
+    catalog = tmp_path / "catalog"
+    shutil.copytree(undisturbed, catalog)
+    [lost] = (newest_release(catalog / "releases") / "data").glob("test-*")
+    lost.unlink()
+    arguments = ("--source", f"folder:{sample}", "--catalog", catalog)
+    refused = ytb_ads("build", *arguments, check=False)
+    assert refused.returncode == 1
+    assert "is damaged" in refused.stderr
+    assert lost.name in refused.stderr
+    shutil.move(lost.parent.parent, tmp_path / "away")
+    ytb_ads("build", *arguments)
+    assert row_set_hash(catalog) == row_set_hash(undisturbed)
+
+
+def test_other_settings_than_the_builds_show_what_awaits_the_next_one(
+    undisturbed: Path, ytb_ads: Run, tmp_path: Path
+) -> None:
+    (tmp_path / "three.toml").write_text("[frames]\ncount = 3\n")
+    status = json.loads(
+        ytb_ads("status", "--catalog", undisturbed, "--config", tmp_path / "three.toml", "--json").stdout
+    )
+    [words] = [step for step in status["funnel"] if "more than" in step["name"]]
+    assert words["rows_in"] == words["rows_out"] + sum(words["drops"].values())
+    assert words["drops"]["awaits_the_next_build"] == words["rows_in"]
+
+
 def test_every_ad_and_every_frame_is_in_the_release_or_in_the_drops(undisturbed: Path, sample: Path) -> None:
     catalog = Catalog(undisturbed)
     drops = catalog.read("drops").to_pylist()

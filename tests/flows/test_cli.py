@@ -76,6 +76,35 @@ def test_status_of_no_catalog_says_how_to_make_one(tmp_path: Path, ytb_ads: Run)
     assert "ytb-ads build" in refused(ytb_ads, "status", "--catalog", tmp_path)
 
 
+def test_what_the_file_system_refuses_is_said_on_one_line(tmp_path: Path, ytb_ads: Run) -> None:
+    (tmp_path / "ads").mkdir()
+    (tmp_path / "ads" / "one.mp4").write_bytes(b"no video")
+    (tmp_path / "file").touch()
+    error = refused(ytb_ads, "build", "--source", f"folder:{tmp_path / 'ads'}", "--catalog", tmp_path / "file")
+    assert len(error.splitlines()) == 1
+    assert str(tmp_path / "file") in error
+
+
+@pytest.mark.parametrize("command", [("catalog", "tables"), ("catalog", "sql", "SELECT 1"), ("annotate", "queue")])
+def test_a_misspelt_catalog_does_not_pass_for_an_empty_one(
+    command: tuple[str, ...], tmp_path: Path, ytb_ads: Run
+) -> None:
+    assert "no catalog here" in refused(ytb_ads, *command, "--catalog", tmp_path / "misspelt")
+
+
+def test_a_server_that_does_not_answer_is_named(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "flows", "build", "--source", f"folder:{tmp_path}", "--catalog", str(tmp_path / "c")],
+        env={**os.environ, "PREFECT_API_URL": "http://127.0.0.1:9/api"},
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: PREFECT_API_URL names http://127.0.0.1:9/api")
+
+
 def test_training_without_a_release_says_how_to_make_one(tmp_path: Path, ytb_ads: Run) -> None:
     assert "build one with" in refused(ytb_ads, "train", "--catalog", tmp_path, "--config", "tiny")
 

@@ -6,29 +6,20 @@ import signal
 import subprocess
 import sys
 import time
-import urllib.request
 from pathlib import Path
 
 import pytest
 
-from flows.embedded_server import embedded_server
+from flows.embedded_server import answers, embedded_server
 
 ROOT = Path(__file__).resolve().parents[2]
 COMMAND = """
-from flows.embedded_server import embedded_server
+from flows.embedded_server import answers, embedded_server
 import time
 with embedded_server() as url:
     print(url, flush=True)
     time.sleep(120)
 """
-
-
-def answers(url: str) -> bool:
-    try:
-        with urllib.request.urlopen(f"{url}/health", timeout=5) as answer:
-            return bool(answer.status == 200)
-    except OSError:
-        return False
 
 
 def test_a_server_starts_with_the_pinned_versions_and_stops_at_the_end() -> None:
