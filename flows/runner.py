@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+import logging
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from typing import Any
 
-import pyarrow as pa
 from prefect import Task
 from prefect.events.worker import EventsWorker
 from prefect.futures import PrefectFuture, as_completed
@@ -16,10 +17,13 @@ from prefect.task_runners import ProcessPoolTaskRunner, TaskRunner, ThreadPoolTa
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from flows.counts import StageCount
+from data_catalog.catalog import Catalog
+from flows.counts import StageCount, check_nothing_lost
 from flows.embedded_server import answers, embedded_server
 from flows.errors import SettingsError
 from flows.settings import RunnerSettings
+
+log = logging.getLogger("ytb_ads")
 
 BATCHES_PER_WORKER = 2
 """Batches in flight for each worker: one at work, one waiting, so that memory stays flat."""
@@ -50,31 +54,54 @@ def make_task_runner(settings: RunnerSettings) -> TaskRunner[Any]:
         ) from error
 
 
-def run_batches(
-    count: StageCount,
-    batches: Iterable[pa.Table],
+@dataclass(frozen=True)
+class Stage:
+    """A stage that makes rows of one table from rows of another: the anti-join of the two is its work."""
+
+    name: str
+    table: str
+    upstream: str
+    columns: tuple[str, ...]
+    """Columns of the upstream table that a batch needs."""
+
+
+def run_stage(
+    stage: Stage,
     task: Task[Any, StageCount],
-    total: int,
-    workers: int,
-    /,
+    *,
+    catalog: Catalog,
+    fingerprint: str,
+    size: int,
+    runner: RunnerSettings,
     **arguments: Any,
 ) -> StageCount:
-    """Submit one task run per batch, a few at a time, and add up what they count.
+    """Do what the stage's table lacks, one task run per batch of upstream rows, and see that nothing was lost.
 
     Args:
-        count: where the stage's numbers are added up; its name and unit head the progress bar.
-        batches: the stage's work; taken from only as workers get free.
-        task: called as `task(batch, **arguments)`.
-        total: rows in all batches together.
-        workers: how many batches run at a time; twice as many are in flight.
+        stage: what is made from what.
+        task: called as `task(batch, catalog=..., fingerprint=..., **arguments)`; commits and counts its batch.
+        catalog: the tables.
+        fingerprint: of the settings and engine that the rows depend on.
+        size: rows per batch.
+        runner: how many batches run at a time, and how often a failed row is tried in all.
         **arguments: the same for every batch.
 
     Raises:
-        Exception: what a task raised, after the batches in flight have ended.
+        StageError: an upstream row has neither a row nor a drop, or every row was dropped.
+        Exception: what a task raised; the batches that had ended are kept.
     """
+    batches = catalog.pending(
+        stage.table,
+        upstream=stage.upstream,
+        stage=stage.name,
+        fingerprint=fingerprint,
+        size=size,
+        columns=stage.columns,
+        max_attempts=runner.max_attempts,
+    )
+    count = StageCount(stage.name, stage.upstream)
     in_flight: list[PrefectFuture[StageCount]] = []
-    window = BATCHES_PER_WORKER * workers
-    with progress(f"{count.stage}: {count.unit}", total) as advance:
+    with progress(f"{count.stage}: {count.unit}", batches.rows) as advance:
 
         def settle_one() -> None:
             future = next(as_completed(in_flight))
@@ -84,11 +111,13 @@ def run_batches(
             advance(batch.rows_in)
 
         for batch in batches:
-            in_flight.append(task.submit(batch, **arguments))
-            if len(in_flight) >= window:
+            in_flight.append(task.submit(batch, catalog=catalog, fingerprint=fingerprint, **arguments))
+            if len(in_flight) >= BATCHES_PER_WORKER * runner.workers:
                 settle_one()
         while in_flight:
             settle_one()
+    check_nothing_lost(catalog, stage=stage.name, table=stage.table, upstream=stage.upstream, fingerprint=fingerprint)
+    log.info("%s", count)
     return count
 
 

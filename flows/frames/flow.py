@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +12,12 @@ from prefect.cache_policies import NO_CACHE
 
 from data_catalog.catalog import Catalog, Drop
 from data_catalog.schemas import TABLES
-from flows.counts import StageCount, check_nothing_lost
+from flows.counts import StageCount
 from flows.fingerprints import frames_fingerprint
 from flows.frames.rows import sample_ad
 from flows.frames.sampling import STAGE
-from flows.runner import run_batches
+from flows.runner import Stage, run_stage
 from flows.settings import FrameSettings, Settings
-
-log = logging.getLogger("ytb_ads")
 
 
 @task(name="sample-frames", cache_policy=NO_CACHE)
@@ -59,27 +56,13 @@ def frames(catalog: Catalog, folder: Path, settings: Settings) -> StageCount:
     Raises:
         StageError: an ad is lost, or no ad gives a frame.
     """
-    fingerprint = frames_fingerprint(settings)
-    batches = catalog.pending(
-        "frames",
-        upstream="ads",
-        stage=STAGE,
-        fingerprint=fingerprint,
-        size=settings.runner.batch_ads,
-        columns=["video_id", "media_path", "media_status", "media_sha256"],
-        max_attempts=settings.runner.max_attempts,
-    )
-    count = run_batches(
-        StageCount(STAGE, "ads"),
-        batches,
+    return run_stage(
+        Stage(STAGE, "frames", "ads", ("video_id", "media_path", "media_status", "media_sha256")),
         sample_batch,
-        batches.rows,
-        settings.runner.workers,
         catalog=catalog,
+        fingerprint=frames_fingerprint(settings),
+        size=settings.runner.batch_ads,
+        runner=settings.runner,
         folder=folder,
         settings=settings.frames,
-        fingerprint=fingerprint,
     )
-    check_nothing_lost(catalog, stage=STAGE, table="frames", upstream="ads", fingerprint=fingerprint)
-    log.info("%s", count)
-    return count

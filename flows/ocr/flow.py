@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from typing import Any
 
 import pyarrow as pa
@@ -11,15 +10,13 @@ from prefect.cache_policies import NO_CACHE
 
 from data_catalog.catalog import Catalog
 from data_catalog.schemas import TABLES
-from flows.counts import StageCount, check_nothing_lost
+from flows.counts import StageCount
 from flows.fingerprints import frames_fingerprint, ocr_engine, texts_fingerprint
 from flows.ocr.kept import STAGE as WORDS_STAGE
 from flows.ocr.kept import read_frames, words_drops
 from flows.ocr.texts import STAGE, read_texts
-from flows.runner import run_batches
+from flows.runner import Stage, run_stage
 from flows.settings import OcrSettings, Settings
-
-log = logging.getLogger("ytb_ads")
 
 
 @task(name="read-frames", cache_policy=NO_CACHE)
@@ -47,27 +44,15 @@ def ocr(catalog: Catalog, settings: Settings) -> StageCount:
         OcrError: the engine is not installed or has no models.
     """
     fingerprint = texts_fingerprint(settings)
-    batches = catalog.pending(
-        "texts",
-        upstream="frames",
-        stage=STAGE,
+    count = run_stage(
+        Stage(STAGE, "texts", "frames", ("frame_id", "video_id", "image", "image_sha256")),
+        read_batch,
+        catalog=catalog,
         fingerprint=fingerprint,
         size=settings.runner.batch_frames,
-        columns=["frame_id", "video_id", "image", "image_sha256"],
-        max_attempts=settings.runner.max_attempts,
-    )
-    count = run_batches(
-        StageCount(STAGE, "frames"),
-        batches,
-        read_batch,
-        batches.rows,
-        settings.runner.workers,
-        catalog=catalog,
+        runner=settings.runner,
         settings=settings.ocr,
-        fingerprint=fingerprint,
     )
-    check_nothing_lost(catalog, stage=STAGE, table="texts", upstream="frames", fingerprint=fingerprint)
-    log.info("%s", count)
     frames = read_frames(catalog, frames_fingerprint=frames_fingerprint(settings), texts_fingerprint=fingerprint)
     catalog.replace_drops(WORDS_STAGE, words_drops(frames.values(), settings.ocr.more_than_words))
     return count

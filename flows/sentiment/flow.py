@@ -11,9 +11,9 @@ from prefect.cache_policies import NO_CACHE
 
 from data_catalog.catalog import Catalog
 from data_catalog.schemas import TABLES
-from flows.counts import StageCount, check_nothing_lost
+from flows.counts import StageCount
 from flows.fingerprints import scores_fingerprint, sentiment_engine
-from flows.runner import run_batches
+from flows.runner import Stage, run_stage
 from flows.sentiment.ads import STAGE, label_ads, sentiment_drops
 from flows.settings import SentimentSettings, Settings
 
@@ -53,27 +53,15 @@ def sentiment(catalog: Catalog, settings: Settings) -> StageCount:
         SentimentError: the lexicon cannot be read.
     """
     fingerprint = scores_fingerprint(settings)
-    batches = catalog.pending(
-        "comment_scores",
-        upstream="comments",
-        stage=SCORING,
+    run_stage(
+        Stage(SCORING, "comment_scores", "comments", ("comment_id", "video_id", "text", "text_sha256")),
+        score_batch,
+        catalog=catalog,
         fingerprint=fingerprint,
         size=settings.runner.batch_comments,
-        columns=["comment_id", "video_id", "text", "text_sha256"],
-        max_attempts=settings.runner.max_attempts,
-    )
-    count = run_batches(
-        StageCount(SCORING, "comments"),
-        batches,
-        score_batch,
-        batches.rows,
-        settings.runner.workers,
-        catalog=catalog,
+        runner=settings.runner,
         settings=settings.sentiment,
-        fingerprint=fingerprint,
     )
-    check_nothing_lost(catalog, stage=SCORING, table="comment_scores", upstream="comments", fingerprint=fingerprint)
-    log.info("%s", count)
     ads = label_ads(catalog, settings.sentiment, scores_fingerprint=fingerprint)
     drops = sentiment_drops(ads, settings.sentiment)
     changed = catalog.replace("ad_sentiment", ads) | catalog.replace_drops(STAGE, drops)
