@@ -118,8 +118,17 @@ def releases(catalog: CatalogDir = "./catalog", as_json: AsJson = False) -> None
         _print_lines(json.dumps(plain(release)) for release in listed)
         return
     _print_table(
-        ("version", "rows", "row-set hash", "path"),
-        [(r["version"], _counts(r["rows"]), r["row_set_hash"], r["path"]) for r in listed],
+        ("version", "ads", "rows", "row-set hash", "path"),
+        [
+            (
+                r["version"],
+                "synthetic" if r["synthetic"] else "crawled",
+                _counts(r["rows"]),
+                r["row_set_hash"],
+                r["path"],
+            )
+            for r in listed
+        ],
     )
 
 

@@ -130,7 +130,9 @@ def test_releases_are_listed_verified_and_compared(root: Path) -> None:
         ("2026.11.16", 4),
         ("2026.11.23", 6),
     ]
-    assert "train 6" in run(root, "releases").stdout
+    listed = run(root, "releases").stdout
+    assert "train 6" in listed
+    assert "synthetic" in listed
     assert "release 2026.11.23 is whole" in run(root, "verify").stdout
     assert "release 2026.11.16 is whole" in run(root, "verify", "2026.11.16").stdout
     out = run(root, "diff", "2026.11.16", "2026.11.23").stdout
