@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from data_catalog.errors import YtbAdsError
 
 
@@ -11,6 +13,34 @@ class SettingsError(YtbAdsError):
 
 class SourceError(YtbAdsError):
     """A source of ads cannot be read or holds none."""
+
+
+class CrawlError(YtbAdsError):
+    """YouTube cannot be crawled as the settings ask."""
+
+
+class KeyRefusedError(CrawlError):
+    """The Data API does not accept a key, or the key may not use it."""
+
+
+class CrawlPausedError(CrawlError):
+    """Nothing is wrong and nothing more can be done before `resumes_at`; everything fetched is kept."""
+
+    def __init__(self, reason: str, resumes_at: datetime) -> None:
+        super().__init__(reason, resumes_at)  # both, so that it can be pickled
+        self.reason = reason
+        self.resumes_at = resumes_at
+
+    def __str__(self) -> str:
+        return self.reason
+
+
+class QuotaExhaustedError(CrawlPausedError):
+    """Every key has spent its searches, or its units, of this day."""
+
+
+class LaneStoppedError(CrawlPausedError):
+    """YouTube wants no more requests for media for a while."""
 
 
 class SampleError(YtbAdsError):

@@ -6,19 +6,19 @@
 from __future__ import annotations
 
 import difflib
-import hashlib
-import json
 import os
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, SecretStr, ValidationError, model_validator
+from pydantic import BaseModel, Field, FiniteFloat, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 from pydantic_settings import SettingsError as PydanticSettingsError
 
+from flows.crawl.settings import CrawlSettings, MediaSettings
 from flows.errors import SettingsError
+from flows.section import Section
 from flows.sentiment.labelling import Aggregation, ThresholdMode
 
 ENV_PREFIX = "YTB_ADS__"
@@ -27,24 +27,12 @@ DEFAULT_FILE = Path("ytb_ads.toml")
 Share = Annotated[float, Field(ge=0, le=1)]
 
 
-class Section(BaseModel):
-    """A table of the settings file; unknown keys are refused."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
-
-    def fingerprint(self, *engine: str, only: frozenset[str] | None = None) -> str:
-        """Digest of the section's values, or of some, and of the engine: rows made under it carry it."""
-        values = self.model_dump(mode="json", include=set(only) if only is not None else None)
-        payload = json.dumps([values, *engine], sort_keys=True).encode()
-        return hashlib.sha256(payload).hexdigest()[:16]
-
-
 class SourceSettings(Section):
     """Where ads come from."""
 
     category: str | None = None
     """Category of ads that neither the mapping nor a sub-folder gives one."""
-    categories: dict[str, str] = {}
+    categories: dict[str, str] = Field(default_factory=dict)
     """Category by video id, sub-folder name, or the category that the platform gives."""
 
 
@@ -152,7 +140,7 @@ class TrainingSettings(Section):
 
     config: str = "ytb_ads"
     """Name of a configuration shipped in `fgmfn/configs` or path of a TOML file."""
-    models: list[str] = ["fgmfn", "text_only"]
+    models: tuple[str, ...] = ("fgmfn", "text_only")
     seed: int | None = None
     from_scratch: bool = False
     """Start without pretrained weights."""
@@ -164,6 +152,8 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix=ENV_PREFIX, env_nested_delimiter="__", extra="forbid", frozen=True)
 
     source: SourceSettings = SourceSettings()
+    crawl: CrawlSettings = CrawlSettings()
+    media: MediaSettings = MediaSettings()
     privacy: PrivacySettings = PrivacySettings()
     frames: FrameSettings = FrameSettings()
     ocr: OcrSettings = OcrSettings()
@@ -242,10 +232,14 @@ def _unknown(path: list[str], where: str = "") -> str:
 
 
 def _known_keys(path: list[str]) -> list[str]:
-    model: type[BaseModel] = Settings
+    known: Any = Settings
     for part in path:
-        annotation = model.model_fields[part].annotation
-        if not (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
-            return []
-        model = annotation
-    return list(model.model_fields)
+        if get_origin(known) is dict:  # a table of tables: `part` is a name that the owner chose
+            known = get_args(known)[1]
+        elif _is_section(known):
+            known = known.model_fields[part].annotation
+    return list(known.model_fields) if _is_section(known) else []
+
+
+def _is_section(known: object) -> bool:
+    return isinstance(known, type) and issubclass(known, BaseModel)

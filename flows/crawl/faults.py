@@ -1,0 +1,221 @@
+"""What went wrong with a call of the Data API, by its true reason, and what may cure it."""
+
+from __future__ import annotations
+
+import html
+import json
+import re
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from urllib3.exceptions import HTTPError
+
+from flows.errors import CrawlError
+
+FaultKind = Literal["final", "daily_quota", "slow_down", "transient", "bad_token", "refused"]
+"""`final`: no later call will do better; `daily_quota`: the key's day is spent; `slow_down`: too many calls at once;
+`transient`: a later call may do better; `bad_token`: the page token is not accepted; `refused`: the key is not."""
+
+DETAIL_LENGTH = 300
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One call's fault; `reason` is the word that a drop carries, `detail` what the server said, as plain text."""
+
+    kind: FaultKind
+    reason: str
+    detail: str
+
+
+class ApiFaultError(CrawlError):
+    """A call of the Data API failed, and the client could not cure it."""
+
+    def __init__(self, fault: Fault, call: str) -> None:
+        super().__init__(fault, call)
+        self.fault = fault
+        self.call = call
+
+    def __str__(self) -> str:
+        return f"{self.call}: {self.fault.reason}" + (f" ({self.fault.detail})" if self.fault.detail else "")
+
+
+class AnswerTooLargeError(Exception):
+    """An answer is larger than any honest one."""
+
+
+# Both the old words, in `errors[0].reason`, and the new ones, in `details[].reason`.
+_QUOTA = {"quotaExceeded", "dailyLimitExceeded"}
+_RATE = {"rateLimitExceeded", "userRateLimitExceeded", "RATE_LIMIT_EXCEEDED", "RESOURCE_EXHAUSTED"}
+_KEY_REFUSED = {
+    "keyInvalid",
+    "keyExpired",
+    "accessNotConfigured",
+    "ipRefererBlocked",
+    "dailyLimitExceededUnreg",
+    "rateLimitExceededUnreg",
+    "userRateLimitExceededUnreg",
+    "authError",
+    "SERVICE_DISABLED",
+    "BILLING_DISABLED",
+    "USER_PROJECT_DENIED",
+    "CONSUMER_INVALID",
+    "CONSUMER_SUSPENDED",
+}
+# These come with no more of a reason than `forbidden` or `badRequest`, as faults of a video do.
+_KEY_REFUSED_WORDS = re.compile(
+    r"API key (not valid|not found|expired)|unregistered callers|Consumer .* has been suspended"
+    r"|(referer|IP address|client application|Android|iOS|method) .*\b(is|are) blocked",
+    re.IGNORECASE | re.DOTALL,
+)
+_PER_DAY = re.compile(r"\bper day\b|PerDay|^1/d\b", re.IGNORECASE)
+_PAGE_TOKEN = re.compile(r"page ?token", re.IGNORECASE)
+_COMMENT_DOMAIN = re.compile(r"youtube\.comment", re.IGNORECASE)
+
+_MARKUP = re.compile(r"<[^<>]*>")
+_KEY = re.compile(r"AIza[\w-]{20,}")
+_REASON = re.compile(r"[A-Za-z][A-Za-z0-9_]{1,60}")
+
+
+@dataclass(frozen=True)
+class _Error:
+    """The parts of an error's body that tell one fault from another."""
+
+    reason: str
+    codes: frozenset[str]
+    message: str
+    domain: str
+    location: str
+    limits: tuple[str, ...]
+
+
+def classify_answer(status: int, body: bytes) -> Fault:
+    """Tell what an answer other than a good one means.
+
+    Args:
+        status: its HTTP status.
+        body: its body, in whatever state.
+
+    Returns:
+        The fault. An answer that is not in the API's own shape, as a proxy's page, says nothing about the video that
+        was asked for: it is transient.
+    """
+    error = _read_error(body)
+    if error is None:
+        return _classify_stranger(status, plain_text(body[:4000].decode("utf-8", "replace")))
+    detail = plain_text(error.message)
+    if status == 401 or _is_about_key(error):
+        return Fault("refused", "key_refused", detail)
+    if error.codes & _QUOTA:
+        return Fault("daily_quota", "quota", detail)
+    if status == 429 or error.codes & _RATE:
+        # A spent day has been seen under the name of a rate; only its limit tells them apart.
+        if any(_PER_DAY.search(limit) for limit in (error.message, *error.limits)):
+            return Fault("daily_quota", "quota", detail)
+        return Fault("slow_down", "rate_limited", detail)
+    if status >= 500:
+        return Fault("transient", "server_error", detail)
+    if "processingFailure" in error.codes:
+        return Fault("transient", "processing_failure", detail)
+    if "invalidPageToken" in error.codes or (
+        status == 400 and (error.location == "pageToken" or _PAGE_TOKEN.search(error.message))
+    ):
+        return Fault("bad_token", "page_token", detail)
+    if error.reason == "forbidden" and _COMMENT_DOMAIN.match(error.domain):
+        return Fault("final", "members_only", detail)
+    if status < 400 or status == 408:
+        return Fault("transient", f"http_{status}", detail)
+    return Fault("final", snake_case(error.reason) or f"http_{status}", detail)
+
+
+def classify_exception(error: Exception) -> Fault:
+    """Tell what it means that a call ended without an answer that could be read."""
+    detail = plain_text(f"{type(error).__name__}: {error}")
+    if isinstance(error, AnswerTooLargeError):
+        return Fault("transient", "answer_too_large", detail)
+    if isinstance(error, ValueError | RecursionError) and not isinstance(error, HTTPError):
+        return Fault("transient", "not_json", detail)
+    return Fault("transient", "connection", detail)
+
+
+def read_object(body: bytes) -> dict[str, Any]:
+    """Parse the body of an answer.
+
+    Raises:
+        ValueError: it is empty, cut off, no JSON or no object.
+        RecursionError: it is nested deeper than any honest answer.
+    """
+    if not body.strip():
+        raise ValueError("the answer is empty")
+    answer = json.loads(body, parse_constant=_refuse_constant)
+    if not isinstance(answer, dict):
+        raise ValueError(f"the answer is JSON, but a {type(answer).__name__} and no object")
+    return answer
+
+
+def plain_text(text: str) -> str:
+    """Someone else's words on one line: without markup, control characters and anything that looks like a key."""
+    text = html.unescape(text[:4000])
+    while (without := _MARKUP.sub("", text)) != text:
+        text = without
+    text = "".join(character if character.isprintable() else " " for character in text)
+    text = _KEY.sub("(key)", " ".join(text.split()))
+    return text if len(text) <= DETAIL_LENGTH else text[: DETAIL_LENGTH - 1] + "…"
+
+
+def snake_case(reason: str) -> str:
+    """`commentsDisabled` as `comments_disabled`; empty when it is no word."""
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", reason).lower() if _REASON.fullmatch(reason) else ""
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is no JSON")
+
+
+def _is_about_key(error: _Error) -> bool:
+    if error.codes & _KEY_REFUSED or any(code.startswith("API_KEY_") for code in error.codes):
+        return True
+    return not error.domain.startswith("youtube.") and bool(_KEY_REFUSED_WORDS.search(error.message))
+
+
+def _classify_stranger(status: int, detail: str) -> Fault:
+    if status == 401:
+        return Fault("refused", "key_refused", detail)
+    if status == 429:
+        return Fault("slow_down", "rate_limited", detail)
+    if status >= 500:
+        return Fault("transient", "server_error", detail)
+    if 200 <= status < 300:
+        return Fault("transient", "not_json", detail)
+    return Fault("transient", f"http_{status}", detail)
+
+
+def _read_error(body: bytes) -> _Error | None:
+    """The error that a body describes in the API's shape; None where it describes none."""
+    try:
+        error = read_object(body).get("error")
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(error, dict):
+        return None
+    first = next(iter(_objects(error.get("errors"))), {})
+    details = _objects(error.get("details"))
+    codes = [_text(first, "reason"), *(_text(detail, "reason") for detail in details), _text(error, "status")]
+    metadata = _objects([detail.get("metadata") for detail in details])
+    return _Error(
+        reason=next(filter(None, codes), ""),
+        codes=frozenset(filter(None, codes)),
+        message=_text(error, "message") or _text(first, "message"),
+        domain=_text(first, "domain"),
+        location=_text(first, "location"),
+        limits=tuple(_text(data, name) for data in metadata for name in ("quota_limit", "quota_unit")),
+    )
+
+
+def _objects(value: Any) -> list[dict[str, Any]]:
+    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
+
+
+def _text(holder: dict[str, Any], name: str) -> str:
+    value = holder.get(name)
+    return value[:4000] if isinstance(value, str) else ""

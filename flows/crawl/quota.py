@@ -1,0 +1,268 @@
+"""What each key may still spend today, written down before it is spent: a ledger in one SQLite file.
+
+The Data API counts by days of Pacific time, and it counts requests, not successes. So does the ledger: a request is
+booked before it leaves, whatever its answer will be. Threads and processes share the file, and it outlives both.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from datetime import time as time_of_day
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from flows.errors import CrawlError
+
+Budget = Literal["searches", "units"]
+
+BUSY_S = 30.0
+"""How long a process waits for another one that is writing; a booking takes a fraction of a millisecond."""
+
+_TABLES = (
+    """CREATE TABLE IF NOT EXISTS spending (
+        day TEXT NOT NULL,
+        key_name TEXT NOT NULL,
+        budget TEXT NOT NULL,
+        spent INTEGER NOT NULL DEFAULT 0,
+        exhausted INTEGER NOT NULL DEFAULT 0,
+        PRIMARY KEY (day, key_name, budget)
+    ) WITHOUT ROWID""",
+    """CREATE TABLE IF NOT EXISTS pauses (
+        name TEXT NOT NULL PRIMARY KEY,
+        until TEXT NOT NULL,
+        reason TEXT NOT NULL
+    ) WITHOUT ROWID""",
+)
+
+# One statement, so that no other thread or process comes between the look at what is left and the booking.
+_SPEND = """
+    INSERT INTO spending (day, key_name, budget, spent)
+    SELECT :day, :key_name, :budget, :amount WHERE :amount <= :limit
+    ON CONFLICT (day, key_name, budget) DO UPDATE SET spent = spent + excluded.spent
+    WHERE NOT exhausted AND spent + excluded.spent <= :limit
+"""
+
+
+@dataclass(frozen=True)
+class SpentDay:
+    """What a key spent of one budget on one Pacific day; `exhausted` when the server said that the day was spent."""
+
+    day: date
+    key_name: str
+    budget: Budget
+    spent: int
+    exhausted: bool
+
+
+@dataclass(frozen=True)
+class Pause:
+    """Something that has to rest, and why."""
+
+    until: datetime
+    reason: str
+
+
+def utc_now() -> datetime:
+    """This moment, in UTC."""
+    return datetime.now(UTC)
+
+
+@cache
+def _pacific() -> ZoneInfo:
+    try:
+        return ZoneInfo("America/Los_Angeles")
+    except ZoneInfoNotFoundError:
+        raise CrawlError(
+            "this machine knows no time zones, and the quota is counted in days of Pacific time; "
+            "install them: pip install tzdata"
+        ) from None
+
+
+def pacific_day(now: datetime) -> date:
+    """Day of the quota that a moment belongs to."""
+    if now.tzinfo is None:
+        raise ValueError(f"{now.isoformat()} has no time zone; the quota's day cannot be told")
+    return now.astimezone(_pacific()).date()
+
+
+def next_reset(now: datetime) -> datetime:
+    """The next midnight in Pacific time, in UTC: when the quota of the next day begins."""
+    # On the two days of the year when the clocks change this is 23 and 25 hours after the last midnight.
+    tomorrow = pacific_day(now) + timedelta(days=1)
+    return datetime.combine(tomorrow, time_of_day(), _pacific()).astimezone(UTC)
+
+
+def key_name(key: str) -> str:
+    """Short digest under which a key is written down and spoken of."""
+    return hashlib.sha256(b"ytb-ads key " + key.encode()).hexdigest()[:10]
+
+
+class Ledger:
+    """Spending by Pacific day, key and budget, and what has to rest until when."""
+
+    def __init__(self, path: Path, *, limits: Mapping[Budget, int], now: Callable[[], datetime] = utc_now) -> None:
+        """Open the ledger, or begin it.
+
+        Args:
+            path: the file; its folder is made.
+            limits: what a key may spend in a day, by budget.
+            now: the clock.
+
+        Raises:
+            CrawlError: the file cannot be written, or is no ledger.
+        """
+        self.path = path
+        self.limits = dict(limits)
+        self.now = now
+        self._lock = threading.Lock()
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise CrawlError(
+                f"{path.parent} cannot be made for the quota ledger: {error.strerror}{_ELSEWHERE}"
+            ) from None
+        with self._told():
+            self._file = sqlite3.connect(path, timeout=BUSY_S, isolation_level=None, check_same_thread=False)
+            try:
+                _prepare(self._file)
+            except sqlite3.Error:
+                self._file.close()
+                raise
+
+    def spend(self, key: str, budget: Budget, amount: int = 1, *, day: date | None = None) -> bool:
+        """Book a call that is about to be sent.
+
+        Args:
+            key: the key that the call is made with.
+            budget: what it is counted against.
+            amount: its cost.
+            day: Pacific day, by default today.
+
+        Returns:
+            Whether it was booked. If not, the day is spent, nothing was written, and the call must not be sent.
+        """
+        if amount < 1:
+            raise ValueError(f"amount = {amount}: a call costs at least 1")
+        row = self._row(key, budget, day) | {"amount": amount, "limit": self.limits[budget]}
+        return self._write(_SPEND, row) == 1
+
+    def give_back(self, key: str, budget: Budget, amount: int = 1, *, day: date | None = None) -> None:
+        """Strike out a booking whose call certainly never left: no connection could be made."""
+        self._write(
+            "UPDATE spending SET spent = spent - :amount"
+            " WHERE day = :day AND key_name = :key_name AND budget = :budget AND spent >= :amount",
+            self._row(key, budget, day) | {"amount": amount},
+        )
+
+    def exhaust(self, key: str, budget: Budget, *, day: date | None = None) -> None:
+        """Note that the server calls the day spent, whatever was counted here.
+
+        `day` is the day on which the refused call was sent: its answer may come after midnight.
+        """
+        self._write(
+            "INSERT INTO spending (day, key_name, budget, exhausted) VALUES (:day, :key_name, :budget, 1)"
+            " ON CONFLICT (day, key_name, budget) DO UPDATE SET exhausted = 1",
+            self._row(key, budget, day),
+        )
+
+    def left(self, key: str, budget: Budget) -> int:
+        """What may still be spent today."""
+        spent, exhausted = self._today(key, budget)
+        return 0 if exhausted else max(0, self.limits[budget] - spent)
+
+    def spent(self, key: str, budget: Budget) -> int:
+        """What was spent today."""
+        return self._today(key, budget)[0]
+
+    def days(self) -> list[SpentDay]:
+        """Everything that is written down, the newest day first."""
+        rows = self._read(
+            "SELECT day, key_name, budget, spent, exhausted FROM spending ORDER BY day DESC, key_name, budget", {}
+        )
+        return [
+            SpentDay(date.fromisoformat(day), name, budget, spent, bool(exhausted))
+            for day, name, budget, spent, exhausted in rows
+        ]
+
+    def pause(self, name: str, until: datetime, reason: str) -> None:
+        """Let `name` rest until a moment; of two pauses the longer one stands."""
+        until = until.astimezone(UTC)
+        self._write(
+            "INSERT INTO pauses (name, until, reason) VALUES (:name, :until, :reason)"
+            " ON CONFLICT (name) DO UPDATE SET until = excluded.until, reason = excluded.reason"
+            " WHERE excluded.until > until",
+            {"name": name, "until": until.isoformat(timespec="microseconds"), "reason": reason},
+        )
+
+    def paused(self, name: str) -> Pause | None:
+        """How long `name` still has to rest; None when it may go on."""
+        rows = self._read("SELECT until, reason FROM pauses WHERE name = :name", {"name": name})
+        pauses = [Pause(datetime.fromisoformat(until), reason) for until, reason in rows]
+        return next((pause for pause in pauses if pause.until > self.now()), None)
+
+    def resume(self, name: str) -> None:
+        """End the pause of `name`."""
+        self._write("DELETE FROM pauses WHERE name = :name", {"name": name})
+
+    def close(self) -> None:
+        """Close the file."""
+        with self._lock:
+            self._file.close()
+
+    def _row(self, key: str, budget: Budget, day: date | None) -> dict[str, Any]:
+        day = day or pacific_day(self.now())
+        return {"day": day.isoformat(), "key_name": key_name(key), "budget": budget}
+
+    def _today(self, key: str, budget: Budget) -> tuple[int, bool]:
+        rows = self._read(
+            "SELECT spent, exhausted FROM spending WHERE day = :day AND key_name = :key_name AND budget = :budget",
+            self._row(key, budget, None),
+        )
+        return (rows[0][0], bool(rows[0][1])) if rows else (0, False)
+
+    def _write(self, statement: str, values: dict[str, Any]) -> int:
+        with self._told(), self._lock:
+            return self._file.execute(statement, values).rowcount
+
+    def _read(self, statement: str, values: dict[str, Any]) -> list[Any]:
+        with self._told(), self._lock:
+            return self._file.execute(statement, values).fetchall()
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.Error as error:
+            raise CrawlError(f"the quota ledger {self.path} cannot be used: {error}{_ELSEWHERE}") from None
+
+
+_ELSEWHERE = "; make it writable, or name another file in [crawl.quota] as `ledger`"
+
+
+def _prepare(file: sqlite3.Connection) -> None:
+    """Set the file up for many writers, and make the tables where they are missing."""
+    deadline = time.monotonic() + BUSY_S
+    while True:
+        try:
+            file.execute("PRAGMA journal_mode = WAL")
+            break
+        except sqlite3.OperationalError as error:
+            # Whoever comes while another process makes the switch is turned away at once, whatever the timeout.
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                raise
+            time.sleep(0.01)
+    # A commit is in the operating system's hands when it returns, so a killed process loses none. Only a power cut
+    # can take the last ones, and then the server's own count still stops us; waiting for the disk at each call costs
+    # fifteen times as much.
+    file.execute("PRAGMA synchronous = NORMAL")
+    for table in _TABLES:
+        file.execute(table)
