@@ -23,20 +23,22 @@ import pyarrow.dataset as ds
 
 from data_catalog.changes import (
     Key,
+    by_group,
     by_key,
-    by_origin,
     by_value,
     key_table,
     keys_of,
-    named_rows,
+    refuse_keys_elsewhere,
     same_rows,
     stored_keys,
 )
 from data_catalog.conforming import conform, last_of_each_key
 from data_catalog.delta import Change, DeltaStore
 from data_catalog.drops import Drop, drop_rows, settle
-from data_catalog.errors import CatalogError
+from data_catalog.errors import CatalogError, PurgedError
+from data_catalog.forgotten import Forgotten
 from data_catalog.pending import Pending, current_rows, join_column, pending_rows
+from data_catalog.purging import Purged, purge
 from data_catalog.schemas import TABLES, Table
 from data_catalog.snapshot import Commit, Snapshot, TableInfo
 
@@ -133,10 +135,54 @@ class Catalog:
         change = by_value(spec, fresh, where or {})
 
         def decide(snapshot: Snapshot) -> Change | None:
-            stored = snapshot.read(where=named_rows(change))
+            stored = snapshot.read(where=change.named_rows())
             return None if same_rows(stored, fresh) else change
 
         return self._store(spec).change(decide)
+
+    def replace_groups(self, table: str, rows: pa.Table, *, column: str, values: Iterable[str]) -> int:
+        """Make what the table holds for some values of a column exactly `rows`, in one commit.
+
+        Written for many groups at once, such as all comments of some hundred ads: what it costs grows with the
+        rows that are written and replaced; of the other rows only the key and the column are read.
+
+        Args:
+            table: name of the table.
+            rows: the groups' rows, the last of a key wins.
+            column: a column of strings, none of which may be null in `rows`.
+            values: groups that `rows` speaks for: those that have no row in it lose the rows that they have.
+                The groups of the rows themselves are among them without being named.
+
+        Returns:
+            How many rows were written.
+
+        Raises:
+            CatalogError: a row's key stands in a group that is not replaced.
+        """
+        spec = _spec(table)
+        fresh = last_of_each_key(spec, conform(spec, rows))
+        change = by_group(spec, fresh, column, values)
+
+        def decide(snapshot: Snapshot) -> Change | None:
+            refuse_keys_elsewhere(spec, snapshot, change, column)
+            return change if fresh.num_rows or snapshot.count(change.named_rows()) else None
+
+        self._store(spec).change(decide)
+        return fresh.num_rows
+
+    def delete_groups(self, table: str, *, column: str, values: Iterable[str]) -> int:
+        """Take away every row that has one of these values in a column of strings; returns how many there were."""
+        spec = _spec(table)
+        change = by_group(spec, spec.schema.empty_table(), column, values)
+        found = 0
+
+        def decide(snapshot: Snapshot) -> Change | None:
+            nonlocal found
+            found = snapshot.count(change.named_rows())
+            return change if found else None
+
+        self._store(spec).change(decide)
+        return found
 
     def delete(self, table: str, keys: Iterable[Key]) -> int:
         """Take away the rows with these keys (tuples where a key has several columns), if there are any."""
@@ -187,10 +233,10 @@ class Catalog:
         fresh = last_of_each_key(spec, conform(spec, rows))
         settled = list(dict.fromkeys([*done, *(drop.key for drop in drops)]))
         origin = join_column(spec, _spec(upstream)) if upstream else None
-        change = by_origin(spec, fresh, origin, settled) if origin else by_key(spec, fresh)
+        change = by_group(spec, fresh, origin, settled) if origin else by_key(spec, fresh)
 
         def decide(snapshot: Snapshot) -> Change | None:
-            stale = fresh.num_rows or snapshot.read(list(spec.key), named_rows(change)).num_rows
+            stale = fresh.num_rows or snapshot.count(change.named_rows())
             return change if stale else None
 
         if settled:
@@ -215,9 +261,15 @@ class Catalog:
             columns: names of the columns wanted; all of them if None.
             where: rows wanted, as SQL (`"label = 'positive'"`) or as a pyarrow expression.
         """
-        snapshot = self.snapshot(table)
-        names = _columns(snapshot.table, columns)
-        return snapshot.read_sql(names, where) if isinstance(where, str) else snapshot.read(names, where)
+        names = _columns(_spec(table), columns)
+
+        def read_from(snapshot: Snapshot) -> pa.Table:
+            return snapshot.read_sql(names, where) if isinstance(where, str) else snapshot.read(names, where)
+
+        try:
+            return read_from(self.snapshot(table))
+        except PurgedError:
+            return read_from(self.snapshot(table))
 
     def values(self, table: str, column: str, where: str | ds.Expression | None = None) -> list[Any]:
         """Read one column as Python values, in storage order."""
@@ -283,6 +335,12 @@ class Catalog:
         """Open the newest version of one table, to read from it more than once."""
         return self._store(_spec(table)).snapshot()
 
+    def forgotten(self) -> Forgotten:
+        """Who asked to be forgotten: ads and authors that no crawl may bring back."""
+        held = self.read("forgotten", ["digest", "kind"]).to_pylist()
+        digests = {kind: frozenset(row["digest"] for row in held if row["kind"] == kind) for kind in ("ad", "author")}
+        return Forgotten(ads=digests["ad"], authors=digests["author"])
+
     # Looking at the tables themselves
 
     def tables(self) -> list[TableInfo]:
@@ -297,6 +355,10 @@ class Catalog:
     def history(self, table: str) -> list[Commit]:
         """The table's commits, newest first."""
         return self._store(_spec(table)).history()
+
+    def purge(self, table: str) -> Purged | None:
+        """Take the table's history away: nothing but its newest version is left; None if there is no table."""
+        return purge(self._store(_spec(table)))
 
     def _location(self, table: str) -> str:
         return f"{self.root}/tables/{table}"

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import functools
-import operator
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, cast
 
 import duckdb
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.dataset as ds
 
 from data_catalog.delta import Change
@@ -43,7 +40,7 @@ def by_key(spec: Table, rows: pa.Table) -> Change:
 def stored_keys(spec: Table, snapshot: Snapshot, change: Change) -> set[tuple[Any, ...]]:
     """The keys that the change names and the table holds."""
     asked = set(keys_of(spec, change.instead_of or change.rows))
-    return asked & set(keys_of(spec, snapshot.read(list(spec.key), named_rows(change))))
+    return asked & set(keys_of(spec, snapshot.read(list(spec.key), change.named_rows())))
 
 
 def by_value(spec: Table, rows: pa.Table, where: Mapping[str, str]) -> Change:
@@ -59,21 +56,32 @@ def by_value(spec: Table, rows: pa.Table, where: Mapping[str, str]) -> Change:
     return Change(rows, pa.table({column: [value] for column, value in where.items()}) if where else None)
 
 
-def by_origin(spec: Table, rows: pa.Table, origin: str, settled: Iterable[str]) -> Change:
-    """The rows take the place of everything that was made of their upstream rows, and of the settled ones."""
-    origins = rows.column(origin).to_pylist()
-    if None in origins:
-        raise CatalogError(f"{spec.name}.{origin}, row {origins.index(None)}: is null; name the upstream row")
-    return Change(rows, pa.table({origin: pa.array(dict.fromkeys([*settled, *origins]), pa.string())}))
+def by_group(spec: Table, rows: pa.Table, column: str, values: Iterable[str]) -> Change:
+    """The rows take the place of everything that has their value in a column, or one of `values`."""
+    if column not in spec.schema.names or spec.schema.field(column).type != pa.string():
+        texts = [field.name for field in spec.schema if field.type == pa.string()]
+        raise CatalogError(f"{spec.name} has no column {column!r} of strings; it has {', '.join(texts)}")
+    held = rows.column(column).to_pylist()
+    if None in held:
+        raise CatalogError(f"{spec.name}.{column}, row {held.index(None)}: is null; every row needs its {column}")
+    return Change(rows, pa.table({column: pa.array(dict.fromkeys([*values, *held]), pa.string())}))
 
 
-def named_rows(change: Change) -> ds.Expression | None:
-    """Condition of the stored rows that the change names; with several columns it may let others through."""
-    if change.instead_of is None:
-        return None
-    columns = zip(change.instead_of.column_names, change.instead_of.columns, strict=True)
-    conditions = [pc.field(name).isin(values.combine_chunks()) for name, values in columns]
-    return functools.reduce(operator.and_, conditions)
+def refuse_keys_elsewhere(spec: Table, snapshot: Snapshot, change: Change, column: str) -> None:
+    """Make sure that no row has the key of one that stays: a key that stands in two groups would stand twice."""
+    with_their_key = cast(ds.Expression, by_key(spec, change.rows).named_rows())
+    replaced = cast(ds.Expression, change.named_rows())
+    others = snapshot.read([*spec.key, column], with_their_key & ~replaced)
+    if not others.num_rows:
+        return
+    homes = dict(zip(keys_of(spec, others), others.column(column).to_pylist(), strict=True))
+    rows = zip(keys_of(spec, change.rows), change.rows.column(column).to_pylist(), strict=True)
+    for key, value in rows:
+        if key in homes:
+            raise CatalogError(
+                f"{spec.name}: key {key!r} with {column} {value!r} is there already with {column} {homes[key]!r}; "
+                "nothing was written. A key belongs to one group: leave the row out, or replace both groups at once"
+            )
 
 
 def same_rows(one: pa.Table, other: pa.Table) -> bool:

@@ -9,30 +9,40 @@ other instead.
 from __future__ import annotations
 
 import contextlib
+import functools
+import operator
 import random
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.dataset as ds
 import pyarrow.fs as pafs
 from deltalake import ColumnProperties, DeltaTable, WriterProperties, write_deltalake
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
+from deltalake.fs import DeltaStorageHandler
 from filelock import FileLock, Timeout
 
 from data_catalog.errors import CatalogError
 from data_catalog.schemas import Table
-from data_catalog.snapshot import Commit, Snapshot, brief, damaged, reading
+from data_catalog.snapshot import PURGE, Commit, Snapshot, brief, damaged, reading
 
 _COMMIT_ATTEMPTS = 12
 _LOCK_TIMEOUT_S = 600.0
 _FILES_BEFORE_COMPACTION = 100
-_VALUES_IN_A_PREDICATE = 2_000
-"""Delta walks a predicate by recursion: some ten thousand values overflow the stack of a thread."""
+_COMPACTED_BYTES = 32_000_000
+"""Size of the files that compaction makes. A change rewrites every file that holds one of its rows: small enough
+that this stays cheap, large enough that a table of millions of rows is a few dozen files."""
+_VALUES_IN_A_PREDICATE = 5_000
+"""Delta walks a predicate by recursion, some 400 bytes of stack a value: 20,000 overflow a thread of 8 MB."""
+_VALUES_WORTH_A_LOOK = 500
+"""With more values than these it is looked up first whether any row is named: a long predicate is slow, and it
+stays in the log."""
 _ROWS_PER_GROUP = {True: 100, False: 20_000}
 """Rows in a row group of wide and of narrow tables: a row group is what a reader holds in memory."""
 
@@ -48,6 +58,14 @@ class Change:
     rows: pa.Table
     instead_of: pa.Table | None
 
+    def named_rows(self) -> ds.Expression | None:
+        """Condition of the stored rows that are named; with several columns it may let others through."""
+        if self.instead_of is None:
+            return None
+        columns = zip(self.instead_of.column_names, self.instead_of.columns, strict=True)
+        conditions = [pc.field(name).isin(values.combine_chunks()) for name, values in columns]
+        return functools.reduce(operator.and_, conditions)
+
 
 class DeltaStore:
     """The Delta table of one contract below a root folder or url."""
@@ -57,6 +75,7 @@ class DeltaStore:
     ) -> None:
         self.table = table
         self.location = location
+        self.locks = lock is not None
         self._lock = lock
         self._options = storage_options
 
@@ -68,7 +87,7 @@ class DeltaStore:
             return Snapshot(self.table, self.location, None, empty)
         with reading(self.location):
             self._refuse_other_schema(delta)
-            return Snapshot(self.table, self.location, delta, self._files_oldest_first(delta))
+            return Snapshot(self.table, self.location, delta, self._files_oldest_first(delta), self._options)
 
     def open(self) -> DeltaTable | None:
         """Return the newest version, None before the first write."""
@@ -85,13 +104,17 @@ class DeltaStore:
         except TableNotFoundError:
             raise damaged(self.location, missing) from missing
 
-    def _open(self) -> DeltaTable:
+    def _open(self, *, once_more: bool = True) -> DeltaTable:
         try:
             return DeltaTable(self.location, storage_options=self._options)
         except TableNotFoundError:
             raise
         except (DeltaError, OSError, ValueError) as error:
-            raise damaged(self.location, error) from error
+            if not once_more:
+                raise damaged(self.location, error) from error
+        # a purge may have taken entries away between the listing and the reading of the log
+        time.sleep(0.05)
+        return self._open(once_more=False)
 
     def history(self) -> list[Commit]:
         """All commits, newest first."""
@@ -102,7 +125,7 @@ class DeltaStore:
             Commit(
                 version=entry["version"],
                 at=datetime.fromtimestamp(entry["timestamp"] / 1000, UTC),
-                operation=entry["operation"],
+                operation="PURGE HISTORY" if PURGE in entry else entry["operation"],
                 rows_written=entry.get("operationMetrics", {}).get("num_added_rows"),
                 files_removed=entry.get("operationMetrics", {}).get("num_removed_files"),
             )
@@ -119,7 +142,7 @@ class DeltaStore:
             CatalogError: other writers were faster every time, or hold the lock for too long.
         """
         for attempt in range(_COMMIT_ATTEMPTS):
-            with self._writing():
+            with self.writing():
                 snapshot = self.snapshot()
                 decided = decide(snapshot)
                 if decided is None:
@@ -141,19 +164,37 @@ class DeltaStore:
         properties = _writer_properties(self.table)
         delta = snapshot.delta or self._create()
         named, rows = change.instead_of, change.rows.to_reader()
-        # without a predicate Delta would let another writer's new rows stand beside these
-        predicate = f"{self.table.key[0]} IS NOT NULL"
-        if named is not None and named.num_rows <= _VALUES_IN_A_PREDICATE:
-            # finds its rows by the named columns alone: pictures are read only in the files that hold one
-            predicate = _predicate(named)
-        elif named is not None:
-            rows = pa.RecordBatchReader.from_batches(self.table.schema, _rewritten(snapshot, change.rows, named))
-        write_deltalake(delta, rows, mode="overwrite", predicate=predicate, writer_properties=properties)
-        # many small files slow every reader down; image bytes are not worth moving for that
-        if not self.table.wide and len(delta.file_uris()) >= _FILES_BEFORE_COMPACTION:
-            # when another writer is changing these very files, a later commit compacts them
-            with contextlib.suppress(CommitFailedError):
-                delta.optimize.compact(writer_properties=properties)
+        if self._only_adds(snapshot, change):
+            write_deltalake(delta, rows, mode="append", writer_properties=properties)
+        else:
+            # without a predicate Delta would let another writer's new rows stand beside these
+            predicate = f"{self.table.key[0]} IS NOT NULL"
+            if named is not None and named.num_rows <= _VALUES_IN_A_PREDICATE:
+                # finds its rows by the named columns alone: pictures are read only in the files that hold one
+                predicate = _predicate(named)
+            elif named is not None:
+                rows = pa.RecordBatchReader.from_batches(self.table.schema, _rewritten(snapshot, change.rows, named))
+            write_deltalake(delta, rows, mode="overwrite", predicate=predicate, writer_properties=properties)
+        self._compact(delta, properties)
+
+    def _only_adds(self, snapshot: Snapshot, change: Change) -> bool:
+        """Whether the change may be appended: it names many values, no stored row, and nobody else can write now."""
+        named = change.instead_of
+        if named is None or named.num_rows <= _VALUES_WORTH_A_LOOK or not self.locks:
+            return False
+        return snapshot.count(change.named_rows()) == 0
+
+    def _compact(self, delta: DeltaTable, properties: WriterProperties) -> None:
+        """Join small files, which slow every reader down; image bytes are not worth moving for that."""
+        if self.table.wide:
+            return
+        sizes: list[Any] = pa.table(delta.get_add_actions())["size_bytes"].to_pylist()
+        # of large files there may be any number: to count them would compact at every commit
+        if sum(size < _COMPACTED_BYTES // 2 for size in sizes) < _FILES_BEFORE_COMPACTION:
+            return
+        # when another writer is changing these very files, a later commit compacts them
+        with contextlib.suppress(CommitFailedError):
+            delta.optimize.compact(target_size=_COMPACTED_BYTES, max_concurrent_tasks=1, writer_properties=properties)
 
     def _create(self) -> DeltaTable:
         indexed = [n for n in (*self.table.key, "video_id") if n in self.table.schema.names]
@@ -166,7 +207,8 @@ class DeltaStore:
         )
 
     @contextlib.contextmanager
-    def _writing(self) -> Iterator[None]:
+    def writing(self) -> Iterator[None]:
+        """Be the only writer, where writers can lock."""
         if self._lock is None:
             yield
             return
@@ -186,10 +228,15 @@ class DeltaStore:
         finally:
             lock.release()
 
+    def filesystem(self) -> pafs.FileSystem:
+        """The table's folder as Arrow reaches it."""
+        if "://" not in self.location:
+            return pafs.SubTreeFileSystem(self.location, pafs.LocalFileSystem())
+        return pafs.PyFileSystem(DeltaStorageHandler(self.location, self._options))
+
     def _files_oldest_first(self, delta: DeltaTable) -> ds.FileSystemDataset:
-        local = "://" not in self.location
         # Arrow's own reader of local files is several times faster than the one that goes through Python
-        filesystem = pafs.SubTreeFileSystem(self.location, pafs.LocalFileSystem()) if local else None
+        filesystem = None if "://" in self.location else self.filesystem()
         dataset = cast(ds.FileSystemDataset, delta.to_pyarrow_dataset(filesystem=filesystem))
         added = pa.table(delta.get_add_actions())
         made_at = added["modification_time"].cast(pa.int64()).to_pylist()

@@ -11,5 +11,9 @@ class CatalogError(YtbAdsError):
     """A working table is missing, damaged, or was asked for something it cannot give."""
 
 
+class PurgedError(CatalogError):
+    """A version of a table was taken away with the table's history while it was being read; the newest is there."""
+
+
 class ReleaseError(YtbAdsError):
     """A release cannot be written, found or trusted."""

@@ -55,6 +55,48 @@ TABLES: dict[str, Table] = {
     table.name: table
     for table in (
         Table(
+            "listings",
+            key=("listing_id",),
+            columns=[
+                ("listing_id", pa.string()),
+                ("category", pa.string()),
+                # search, channel, playlist or ids
+                ("kind", pa.string()),
+                # the phrase; of a channel or playlist only a keyed hash
+                ("query", pa.string()),
+                ("published_after", _TIME),
+                ("published_before", _TIME),
+                # open: more pages to come; complete; capped: stopped near 500 results, though there may be more
+                ("state", pa.string()),
+                ("next_page_token", pa.string()),
+                ("pages", pa.int32()),
+                ("n_results", pa.int32()),
+                ("fetched_at", _TIME),
+            ],
+        ),
+        Table(
+            "candidates",
+            key=("category", "video_id"),
+            columns=[
+                ("category", pa.string()),
+                ("video_id", pa.string()),
+                ("listing_id", pa.string()),
+                ("query", pa.string()),
+                # public, gone, live, unprocessed
+                ("availability", pa.string()),
+                ("published_at", _TIME),
+                ("duration_s", pa.float64()),
+                ("language", pa.string()),
+                # null where comments are disabled
+                ("comment_count", pa.int64()),
+                ("age_restricted", pa.bool_()),
+                ("paid_product_placement", pa.bool_()),
+                ("allowed_regions", pa.list_(pa.string())),
+                ("blocked_regions", pa.list_(pa.string())),
+                ("fetched_at", _TIME),
+            ],
+        ),
+        Table(
             "ads",
             key=("video_id",),
             revision="media_sha256",
@@ -80,6 +122,8 @@ TABLES: dict[str, Table] = {
                 ("media_status", pa.string()),
                 ("media_sha256", pa.string()),
                 ("media_size_bytes", pa.int64()),
+                # what fetched the video, with its version
+                ("media_tool", pa.string()),
                 # size and modification time of the files read: unchanged means not read again
                 ("files_stamp", pa.string()),
                 ("fetched_at", _TIME),
@@ -101,6 +145,26 @@ TABLES: dict[str, Table] = {
                 ("author_hash", pa.string()),
                 ("by_uploader", pa.bool_()),
                 ("fetched_at", _TIME),
+            ],
+        ),
+        Table(
+            "comment_fetches",
+            key=("video_id",),
+            columns=[
+                ("video_id", pa.string()),
+                # open: more pages to come; complete
+                ("state", pa.string()),
+                # last_page, page_cap, repeating_pages or looping_token
+                ("ended_by", pa.string()),
+                ("next_page_token", pa.string()),
+                ("pages", pa.int32()),
+                ("units", pa.int32()),
+                ("n_comments", pa.int64()),
+                ("fingerprint", pa.string()),
+                ("started_at", _TIME),
+                ("fetched_at", _TIME),
+                # when the comments were last read to the end; a reading anew leaves it until it is over
+                ("completed_at", _TIME),
             ],
         ),
         Table(
@@ -188,6 +252,17 @@ TABLES: dict[str, Table] = {
                 ("agreement", pa.float64()),
                 ("mean_score", pa.float64()),
                 ("fingerprint", pa.string()),
+            ],
+        ),
+        Table(
+            "forgotten",
+            key=("digest",),
+            columns=[
+                # of an ad: sha256 of its id; of an author: the keyed hash that the comments carried
+                ("digest", pa.string()),
+                # ad or author
+                ("kind", pa.string()),
+                ("at", _TIME),
             ],
         ),
         Table(

@@ -13,8 +13,11 @@ import pyarrow.dataset as ds
 from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError
 
-from data_catalog.errors import CatalogError
+from data_catalog.errors import CatalogError, PurgedError
 from data_catalog.schemas import Table
+
+PURGE = "ytb_ads.history_purged"
+"""What a commit carries that was made to take the table's history away."""
 
 
 @dataclass(frozen=True)
@@ -47,13 +50,19 @@ class Snapshot:
     location: str
     delta: DeltaTable | None
     dataset: ds.FileSystemDataset | ds.InMemoryDataset
+    storage_options: dict[str, str] | None = None
 
     @property
     def exists(self) -> bool:
         return self.delta is not None
 
-    def count(self) -> int:
-        return self.delta.count() if self.delta else 0
+    def count(self, where: ds.Expression | None = None) -> int:
+        """How many rows there are, or meet a condition: read from its columns alone, a row group at a time."""
+        if self.delta is None or where is None:
+            return self.delta.count() if self.delta else 0
+        with self._reading():
+            batches = self.dataset.to_batches(columns=[], filter=where, batch_readahead=1, fragment_readahead=1)
+            return sum(batch.num_rows for batch in batches)
 
     def info(self) -> TableInfo:
         version = self.delta.version() if self.delta else -1
@@ -63,8 +72,12 @@ class Snapshot:
 
     def read(self, columns: Sequence[str] | None = None, where: ds.Expression | None = None) -> pa.Table:
         """Read columns of the rows that `where` keeps, in storage order, into memory."""
-        with reading(self.location):
-            return self.dataset.to_table(columns=list(columns) if columns else None, filter=where)
+        with self._reading():
+            names = list(columns) if columns else None
+            if where is None:
+                return self.dataset.to_table(columns=names)
+            # few rows are kept as a rule: what is read ahead would be most of the memory
+            return self.dataset.to_table(columns=names, filter=where, batch_readahead=2, fragment_readahead=1)
 
     def rows_at(self, numbers: Sequence[int], columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
         """Yield the rows with these ascending numbers, holding one row group in memory at a time."""
@@ -72,7 +85,7 @@ class Snapshot:
             return
         names = list(columns) if columns else self.table.schema.names
         wanted, first = 0, 0
-        with reading(self.location):
+        with self._reading():
             for fragment in self.dataset.get_fragments():
                 for group in fragment.row_groups:
                     end, begin = first + group.num_rows, wanted
@@ -90,13 +103,37 @@ class Snapshot:
         """Read columns of the rows that a condition in SQL keeps."""
         names = ", ".join(f'"{name}"' for name in columns)
         query = f"SELECT {names} FROM rows WHERE {where}"  # noqa: S608 - the owner's own condition on own data
-        with duckdb.connect(":memory:") as connection:
+        with self._reading(), duckdb.connect(":memory:") as connection:
             connection.register("rows", self.dataset)
             try:
                 found = connection.sql(query).to_arrow_table()
             except duckdb.Error as error:
                 raise CatalogError(f"{self.table.name}: condition {where!r}: {error}") from error
         return found.cast(pa.schema([self.table.schema.field(name) for name in columns]))
+
+    @contextlib.contextmanager
+    def _reading(self) -> Iterator[None]:
+        try:
+            with reading(self.location):
+                yield
+        except CatalogError as error:
+            if self.was_purged():
+                raise PurgedError(
+                    f"{self.location}: `ytb-ads catalog forget` or a refresh took the version away that was being "
+                    "read; what is there now is whole: start again"
+                ) from error
+            raise
+
+    def was_purged(self) -> bool:
+        """Whether this version can no longer be read because a purge came after it."""
+        if self.delta is None:
+            return False
+        try:
+            newest = DeltaTable(self.location, storage_options=self.storage_options)
+            readable = [entry["version"] for entry in newest.history()]
+        except (DeltaError, OSError, ValueError):
+            return False
+        return bool(readable) and min(readable) > self.delta.version()
 
 
 @contextlib.contextmanager

@@ -1,0 +1,123 @@
+"""Where an ad or an author stands outside rows of its own: drops that name it, media, texts of others, releases."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from data_catalog.catalog import Catalog
+from data_catalog.releases import list_releases
+from data_catalog.schemas import TABLES
+
+MEDIA_DIR = "media"
+"""Where the videos of the crawl lie below the catalog, as `ID.mp4` and, while they come, `ID.mp4.part` and the like."""
+
+DropKey = tuple[str, str]
+
+_UNMISTAKABLE = 11
+"""An id of so many characters, as YouTube's are, means the ad wherever it stands in a text."""
+_WORD = re.compile(r"[\w-]+")
+_DOTTED_WORD = re.compile(r"[\w-]+(?:\.[\w-]+)*")
+
+
+@dataclass(frozen=True)
+class HoldingRelease:
+    """A release that contains an ad; `rows` is None where it cannot be read and may."""
+
+    version: str
+    path: str
+    rows: int | None
+
+
+def drops_of_ads(catalog: Catalog, video_ids: Collection[str]) -> list[DropKey]:
+    """Drops of these ads, and all others whose key or detail names one of them."""
+    names = _Names(video_ids)
+    return [
+        (drop["stage"], drop["key"])
+        for drop in catalog.read("drops", ["stage", "key", "video_id", "detail"]).to_pylist()
+        if drop["video_id"] in video_ids or names.stand_in(drop["key"]) or names.stand_in(drop["detail"] or "")
+    ]
+
+
+def drops_of_comments(catalog: Catalog, comment_ids: Collection[str]) -> list[DropKey]:
+    """Drops whose key or detail names one of these comments; a reply's id begins with its parent's and is another."""
+
+    def names_one(text: str) -> bool:
+        return any(word in comment_ids for word in _DOTTED_WORD.findall(text))
+
+    return [
+        (drop["stage"], drop["key"])
+        for drop in catalog.read("drops", ["stage", "key", "detail"]).to_pylist()
+        if names_one(drop["key"]) or names_one(drop["detail"] or "")
+    ]
+
+
+def named_in(catalog: Catalog, name: str) -> dict[str, int]:
+    """Rows whose texts name an id, by `table.column`; short ids are words like any other and are not looked for."""
+    if len(name) < _UNMISTAKABLE:
+        return {}
+    columns = [
+        (table.name, column.name)
+        for table in TABLES.values()
+        for column in table.schema
+        if column.type == pa.string() and not table.wide and table.name != "forgotten"
+    ]
+    found = {
+        f"{table}.{column}": catalog.snapshot(table).count(pc.match_substring(pc.field(column), name))
+        for table, column in columns
+    }
+    return {place: rows for place, rows in found.items() if rows}
+
+
+def media_of(catalog: Catalog, video_ids: Collection[str]) -> list[Path]:
+    """The files `ID.*` of the media store, whole ones and parts."""
+    folder = Path(catalog.root) / MEDIA_DIR
+    if not catalog.is_local or not folder.is_dir():
+        return []
+    files = (path for path in folder.iterdir() if not path.is_dir() or path.is_symlink())
+    return sorted(path for path in files if path.name.partition(".")[0] in video_ids)
+
+
+def releases_with(catalog: Catalog, video_ids: Collection[str]) -> list[HoldingRelease]:
+    """Releases that contain one of these ads, oldest first, and drafts that a killed build left behind."""
+    if not catalog.is_local or not catalog.releases_dir.is_dir():
+        return []
+    folders = [*list_releases(catalog.releases_dir), *sorted(catalog.releases_dir.glob(".writing-*"))]
+    wanted = pa.array(sorted(video_ids), pa.string())
+    counted = [HoldingRelease(folder.name, str(folder), _rows_with(folder, wanted)) for folder in folders]
+    return [release for release in counted if release.rows != 0]
+
+
+def _rows_with(folder: Path, video_ids: pa.Array[pa.StringScalar]) -> int | None:
+    rows = 0
+    for file in sorted((folder / "data").glob("*.parquet")):
+        try:
+            column = pq.read_table(file, columns=["video_id"])["video_id"]
+        except (OSError, pa.ArrowException):
+            return None
+        rows += len(column.filter(pc.is_in(column, value_set=video_ids)))
+    return rows
+
+
+class _Names:
+    """Ids of ads to be found in texts: long ones anywhere, short ones only as a word."""
+
+    def __init__(self, ids: Collection[str]) -> None:
+        self._short = {name for name in ids if len(name) < _UNMISTAKABLE}
+        self._long = set(ids) - self._short
+        self._lengths = sorted({len(name) for name in self._long})
+
+    def stand_in(self, text: str) -> bool:
+        if self._short and not self._short.isdisjoint(_WORD.findall(text)):
+            return True
+        return any(
+            text[start : start + length] in self._long
+            for length in self._lengths
+            for start in range(len(text) - length + 1)
+        )
