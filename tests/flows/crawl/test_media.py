@@ -1,0 +1,700 @@
+"""yt-dlp really downloads, over real HTTP: whole videos land in the store, everything else has a reason."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import logging
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from flows.crawl.media import LANE, STREAK, MediaFault, MediaLane, Video, fetch_video, stored_video
+from flows.crawl.quota import Ledger
+from flows.crawl.settings import MediaSettings
+from flows.errors import CrawlError, LaneStoppedError
+from tests.youtube_sandbox import Fault, Sandbox, SandboxVideo, World, serve, use_sandbox_extractor
+from tests.youtube_sandbox.media import media_of
+
+ROOT = Path(__file__).parents[3]
+ID, OTHER, THIRD = "abcDEF_1234", "-begins_w1th", "third_video"
+FORMAT = "134"
+"""What YouTube calls 360p without sound."""
+SIZE = 300_000
+CUT = 100_000
+QUICK = MediaSettings(request_pause_s=0, timeout_s=5, max_size_mb=1)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def sandbox_extractor() -> None:
+    use_sandbox_extractor()
+
+
+@pytest.fixture
+def sandbox() -> Iterator[Sandbox]:
+    videos = [SandboxVideo(video_id, media_bytes=SIZE) for video_id in (ID, OTHER, THIRD)]
+    with serve(World(videos)) as running:
+        yield running
+        assert not running.failures
+
+
+class Clock:
+    """A clock that stands still until it is turned; waiting turns it."""
+
+    def __init__(self) -> None:
+        self.time = datetime(2026, 11, 24, 12, tzinfo=UTC)
+        self.waits: list[float] = []
+
+    def __call__(self) -> datetime:
+        return self.time
+
+    def wait(self, seconds: float) -> None:
+        self.waits.append(seconds)
+        self.time += timedelta(seconds=seconds)
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def ledger(tmp_path: Path, clock: Clock) -> Iterator[Ledger]:
+    opened = Ledger(tmp_path / "quota.sqlite", limits={"searches": 100, "units": 10_000}, now=clock)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Path:
+    return tmp_path / "media"
+
+
+def fetch(sandbox: Sandbox, store: Path, video_id: str = ID, settings: MediaSettings = QUICK) -> Video:
+    return fetch_video(video_id, store, settings, site=sandbox.url, wait=lambda seconds: None)
+
+
+def open_lane(
+    sandbox: Sandbox, store: Path, ledger: Ledger, clock: Clock, seed: int = 0, **settings: object
+) -> MediaLane:
+    made = QUICK.model_copy(update={"pause_s": (10.0, 20.0), **settings})
+    return MediaLane(made, ledger, sandbox.url, store, sleep=clock.wait, seed=seed)
+
+
+def content(sandbox: Sandbox, video_id: str = ID, height: int = 360) -> bytes:
+    made = media_of(sandbox.world.videos[video_id], height)
+    assert isinstance(made, bytes)
+    return made
+
+
+def files(store: Path) -> list[str]:
+    """What lies in the store, but for locks."""
+    return sorted(
+        path.relative_to(store).as_posix()
+        for path in store.rglob("*")
+        if path.is_file() and not path.name.startswith("lock-")
+    )
+
+
+def part(store: Path, video_id: str = ID) -> Path:
+    return store / ".unfinished" / f"{video_id}.{FORMAT}.mp4.part"
+
+
+def asked(sandbox: Sandbox, path: str) -> list[str]:
+    """The ranges that were asked for, request by request."""
+    return [bytes_ for where, _, bytes_ in sandbox.media_requests if where.startswith(path)]
+
+
+def first_byte(range_: str) -> int:
+    return int(range_.removeprefix("bytes=").partition("-")[0])
+
+
+# Whole videos
+
+
+def test_a_video_is_fetched_looked_into_and_hashed(sandbox: Sandbox, store: Path) -> None:
+    video = fetch(sandbox, store)
+
+    assert video.path == store / f"{ID}.mp4"
+    assert video.path.read_bytes() == content(sandbox)
+    assert video.sha256 == hashlib.sha256(content(sandbox)).hexdigest()
+    assert (video.size_bytes, video.width, video.height) == (SIZE, 640, 360)
+    assert video.tool == "yt-dlp 2026.8.19" or video.tool.startswith("yt-dlp 20")  # type: ignore[union-attr]
+    assert files(store) == [f"{ID}.mp4"]
+
+
+def test_an_id_that_begins_with_a_dash_is_one_like_others(sandbox: Sandbox, store: Path) -> None:
+    assert fetch(sandbox, store, OTHER).path == store / f"{OTHER}.mp4"
+
+
+@pytest.mark.parametrize(
+    ("offered", "wanted", "taken"),
+    [
+        ((144, 240, 360, 480, 720), 360, 360),
+        ((144, 240, 480, 720), 360, 240),
+        ((480, 720, 1080), 360, 480),
+        ((144, 720), 1080, 720),
+        ((144, 240), 144, 144),
+    ],
+)
+def test_the_nearest_height_that_is_not_taller_is_taken_or_else_the_smallest(
+    store: Path, offered: tuple[int, ...], wanted: int, taken: int
+) -> None:
+    world = World([SandboxVideo(ID, heights=offered)])
+    with serve(world) as sandbox:
+        video = fetch(sandbox, store, settings=QUICK.model_copy(update={"height": wanted}))
+
+    assert video.height == taken
+    assert len(asked(sandbox, "/media/")) == 1
+
+
+def test_a_whole_file_of_an_earlier_run_is_taken_without_a_request(sandbox: Sandbox, store: Path) -> None:
+    fetched = fetch(sandbox, store)
+    before = len(sandbox.media_requests)
+
+    again = fetch(sandbox, store)
+
+    assert len(sandbox.media_requests) == before
+    assert (again.path, again.sha256, again.width) == (fetched.path, fetched.sha256, fetched.width)
+    assert again.tool is None
+    assert stored_video(ID, store) == again
+
+
+def test_a_file_that_was_whole_when_the_run_was_killed_is_taken_without_a_request(
+    sandbox: Sandbox, store: Path
+) -> None:
+    part(store).parent.mkdir(parents=True)
+    part(store).with_suffix("").write_bytes(content(sandbox))
+
+    video = fetch(sandbox, store)
+
+    assert not sandbox.media_requests
+    assert video.path.read_bytes() == content(sandbox)
+    assert files(store) == [f"{ID}.mp4"]
+
+
+def test_a_file_with_another_suffix_is_noticed(sandbox: Sandbox, store: Path) -> None:
+    store.mkdir()
+    (store / f"{ID}.webm").write_bytes(content(sandbox))
+
+    assert fetch(sandbox, store).path == store / f"{ID}.webm"
+    assert not sandbox.media_requests
+
+
+def test_files_beside_the_videos_are_left_alone(sandbox: Sandbox, store: Path) -> None:
+    store.mkdir()
+    others = [f"{ID}.info.json", f"{ID}.en.vtt", f"{ID}0.mp4", "notes.txt"]
+    for name in others:
+        (store / name).write_text("x")
+
+    fetch(sandbox, store)
+
+    assert files(store) == sorted([*others, f"{ID}.mp4"])
+
+
+def test_a_damaged_file_of_an_earlier_run_is_removed_and_fetched_anew(
+    sandbox: Sandbox, store: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    store.mkdir()
+    (store / f"{ID}.webm").write_bytes(b"no video at all")
+
+    assert fetch(sandbox, store).path.read_bytes() == content(sandbox)
+    assert files(store) == [f"{ID}.mp4"]
+    assert f"{ID}.webm is no video and is removed" in caplog.text
+
+
+def test_what_comes_and_is_no_video_is_removed_and_said(sandbox: Sandbox, store: Path) -> None:
+    sandbox.faults.add(Fault("not_a_video"))
+
+    with pytest.raises(MediaFault) as caught:
+        fetch(sandbox, store)
+
+    assert (caught.value.kind, caught.value.reason) == ("failed", "not_a_video")
+    assert "was removed" in caught.value.detail
+    assert str(store) not in caught.value.detail
+    assert files(store) == []
+    assert fetch(sandbox, store).height == 360
+
+
+# Parts
+
+
+def test_a_transfer_that_breaks_goes_on_where_it_was(sandbox: Sandbox, store: Path) -> None:
+    sandbox.faults.add(Fault("cut_off", at_byte=CUT))
+
+    video = fetch(sandbox, store)
+
+    assert video.path.read_bytes() == content(sandbox)
+    first, second = (first_byte(range_) for range_ in asked(sandbox, "/media/"))
+    assert first == 0
+    assert CUT / 2 < second <= CUT
+
+
+def test_a_later_run_goes_on_where_an_earlier_one_gave_up(sandbox: Sandbox, store: Path) -> None:
+    sandbox.faults.add(Fault("cut_off", at_byte=CUT, times=None))
+    with pytest.raises(MediaFault) as caught:
+        fetch(sandbox, store)
+    assert (caught.value.kind, caught.value.reason) == ("failed", "connection")
+    assert files(store) == [f".unfinished/{part(store).name}"]
+    have = part(store).stat().st_size
+    assert CUT / 2 < have <= CUT
+    before = len(sandbox.media_requests)
+    sandbox.faults.clear()
+
+    video = fetch(sandbox, store)
+
+    assert video.path.read_bytes() == content(sandbox)
+    ((_, _, range_),) = [request for request in sandbox.media_requests[before:] if request[0] != "/watch"]
+    assert first_byte(range_) == have
+    assert files(store) == [f"{ID}.mp4"]
+
+
+def test_the_part_of_another_format_is_not_gone_on_with(sandbox: Sandbox, store: Path) -> None:
+    part(store).parent.mkdir(parents=True)
+    other = part(store).with_name(f"{ID}.18.mp4.part")
+    other.write_bytes(b"x" * CUT)
+
+    assert fetch(sandbox, store).path.read_bytes() == content(sandbox)
+    assert first_byte(asked(sandbox, "/media/")[0]) == 0
+    assert files(store) == [f"{ID}.mp4"]
+
+
+KILLED = """
+import sys
+from pathlib import Path
+from flows.crawl.media import fetch_video
+from flows.crawl.settings import MediaSettings
+from tests.youtube_sandbox import use_sandbox_extractor
+use_sandbox_extractor()
+fetch_video(sys.argv[1], Path(sys.argv[2]), MediaSettings(request_pause_s=0), site=sys.argv[3])
+"""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="SIGKILL is POSIX's")
+def test_a_run_that_is_killed_in_the_middle_leaves_a_part_that_is_gone_on_with(sandbox: Sandbox, store: Path) -> None:
+    sandbox.faults.add(Fault("slow", "/media/", delay_s=30))
+    run = subprocess.Popen([sys.executable, "-c", KILLED, ID, str(store), sandbox.url], cwd=ROOT)
+    try:
+        deadline = time.monotonic() + 30
+        while not (part(store).exists() and part(store).stat().st_size):
+            assert run.poll() is None
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+    finally:
+        run.send_signal(signal.SIGKILL)
+        run.wait()
+    have = part(store).stat().st_size
+    assert 0 < have < SIZE
+    assert not (store / f"{ID}.mp4").exists()
+    before = len(sandbox.media_requests)
+
+    video = fetch(sandbox, store)
+
+    assert video.path.read_bytes() == content(sandbox)
+    assert first_byte(sandbox.media_requests[before + 1][2]) == have
+
+
+def test_two_that_want_the_same_video_fetch_it_once(sandbox: Sandbox, store: Path) -> None:
+    sandbox.faults.add(Fault("slow", "/media/", delay_s=0.1))
+    with ThreadPoolExecutor(4) as pool:
+        videos = list(pool.map(lambda _: fetch(sandbox, store), range(4)))
+
+    assert len({video.sha256 for video in videos}) == 1
+    assert len(asked(sandbox, "/watch")) == 1
+
+
+# Reasons
+
+
+@pytest.mark.parametrize(
+    ("fault", "kind", "reason"),
+    [
+        (Fault("private"), "final", "private"),
+        (Fault("members_only"), "final", "members_only"),
+        (Fault("region_blocked"), "final", "region_blocked"),
+        (Fault("age_restricted"), "final", "age_restricted"),
+        (Fault("gone"), "final", "gone"),
+        (Fault("live"), "final", "live"),
+        (Fault("upcoming"), "final", "live"),
+        (Fault("no_formats"), "failed", "no_format"),
+        (Fault("only_images"), "failed", "no_format"),
+        (Fault("http_403", "/watch", times=None), "failed", "forbidden"),
+        (Fault("http_403", "/media/", times=None), "failed", "forbidden"),
+        (Fault("http_404", "/watch", times=None), "failed", "not_found"),
+        (Fault("http_404", "/media/", times=None), "failed", "not_found"),
+        (Fault("http_418", "/media/", times=None), "failed", "http_418"),
+        (Fault("http_503", "/watch", times=None), "failed", "server_error"),
+        (Fault("http_503", "/media/", times=None), "failed", "server_error"),
+        (Fault("empty_body", "/watch", times=None), "failed", "empty_answer"),
+        (Fault("empty_body", "/media/", times=None), "failed", "empty_answer"),
+        (Fault("drop_before_headers", "/watch", times=None), "failed", "connection"),
+        (Fault("drop_before_headers", "/media/", times=None), "failed", "connection"),
+    ],
+    ids=lambda value: f"{value.kind} {value.path}" if isinstance(value, Fault) else str(value),
+)
+def test_every_failure_has_its_true_reason_and_costs_no_other_video(
+    sandbox: Sandbox, store: Path, fault: Fault, kind: str, reason: str
+) -> None:
+    fault.hits = 0
+    sandbox.faults.add(fault)
+
+    with pytest.raises(MediaFault) as caught:
+        fetch(sandbox, store)
+
+    assert (caught.value.kind, caught.value.reason) == (kind, reason)
+    assert caught.value.detail
+    assert files(store) == []
+    sandbox.faults.clear()
+    assert fetch(sandbox, store, OTHER).height == 360
+
+
+def test_a_transfer_is_tried_again_after_a_fault_that_passes(sandbox: Sandbox, store: Path) -> None:
+    sandbox.faults.add(Fault("http_503", "/media/", times=2), Fault("drop_before_headers", "/media/"))
+    waits: list[float] = []
+
+    fetch_video(ID, store, QUICK, site=sandbox.url, wait=waits.append)
+
+    assert waits == [1.0, 2.0, 4.0]
+
+
+def test_a_page_that_does_not_come_is_not_waited_for_forever(sandbox: Sandbox, store: Path) -> None:
+    sandbox.faults.add(Fault("slow", "/watch", delay_s=1.0))
+    begun = time.monotonic()
+
+    with pytest.raises(MediaFault) as caught:
+        fetch(sandbox, store, settings=QUICK.model_copy(update={"timeout_s": 0.2}))
+
+    assert (caught.value.kind, caught.value.reason) == ("failed", "connection")
+    assert time.monotonic() - begun < 0.9
+
+
+def test_a_transfer_that_falls_silent_is_asked_for_the_rest(sandbox: Sandbox, store: Path) -> None:
+    sandbox.faults.add(Fault("slow", "/media/", delay_s=1.0, times=2))
+
+    video = fetch(sandbox, store, settings=QUICK.model_copy(update={"timeout_s": 0.2}))
+
+    assert video.path.read_bytes() == content(sandbox)
+    starts = [first_byte(range_) for range_ in asked(sandbox, "/media/")]
+    assert len(starts) == 3
+    assert starts == sorted(set(starts))
+
+
+def test_a_video_that_is_too_large_is_not_asked_for(store: Path) -> None:
+    with serve(World([SandboxVideo(ID, media_bytes=1_500_000)])) as sandbox:
+        with pytest.raises(MediaFault) as caught:
+            fetch(sandbox, store)
+
+        assert (caught.value.kind, caught.value.reason) == ("final", "too_large")
+        assert "max_size_mb" in caught.value.detail
+        assert not asked(sandbox, "/media/")
+    assert files(store) == []
+
+
+@pytest.mark.parametrize("video_id", ["", "../escape", "a/b", "a b", "x" * 65, "%(title)s", "abc\n", "abc.mp4"])
+def test_an_id_that_is_none_goes_nowhere(sandbox: Sandbox, store: Path, video_id: str) -> None:
+    with pytest.raises(MediaFault, match="unusable_id") as caught:
+        fetch(sandbox, store, video_id)
+
+    assert caught.value.kind == "final"
+    assert not sandbox.media_requests
+    assert not store.exists()
+
+
+# The disk
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="a disk that is always full is Linux's")
+def test_a_full_disk_is_not_the_videos_fault(sandbox: Sandbox, store: Path) -> None:
+    part(store).parent.mkdir(parents=True)
+    part(store).symlink_to("/dev/full")
+
+    with pytest.raises(CrawlError, match=rf"{store.name}: {os.strerror(errno.ENOSPC)}; make room") as caught:
+        fetch(sandbox, store)
+
+    assert not isinstance(caught.value, MediaFault | LaneStoppedError)
+
+
+def test_a_store_that_cannot_be_made_is_refused_before_anything_is_asked_for(sandbox: Sandbox, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("x")
+
+    with pytest.raises(CrawlError, match=r"file/media: Not a directory; make room there, or make it writable"):
+        fetch(sandbox, tmp_path / "file" / "media")
+
+    assert not sandbox.media_requests
+
+
+# What is said
+
+
+def test_yt_dlp_prints_nothing_and_its_lines_hold_no_signed_address(
+    sandbox: Sandbox, store: Path, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+) -> None:
+    caplog.set_level(logging.DEBUG, "ytb_ads")
+    sandbox.faults.add(Fault("cut_off", at_byte=CUT), Fault("http_403", "/media/", {"v": OTHER}))
+    fetch(sandbox, store)
+    sandbox.faults.add(Fault("http_403", "/media/"))
+    with pytest.raises(MediaFault) as caught:
+        fetch(sandbox, store, OTHER)
+
+    assert capfd.readouterr() == ("", "")
+    lines = [record.getMessage() for record in caplog.records if record.name == "ytb_ads"]
+    assert any(f"yt-dlp, {ID}: [download] Destination" in line for line in lines)
+    assert not any(record.levelno > logging.DEBUG for record in caplog.records if record.name == "ytb_ads")
+    for text in (*lines, str(caught.value)):
+        assert "height=" not in text
+        assert "pot=" not in text
+
+
+def test_no_exception_leads_back_to_an_address(sandbox: Sandbox, store: Path) -> None:
+    sandbox.faults.add(Fault("http_403", "/media/"))
+
+    with pytest.raises(MediaFault) as caught:
+        fetch(sandbox, store)
+
+    assert caught.value.__cause__ is None
+    assert caught.value.__context__ is None
+
+
+def test_nothing_is_written_outside_of_the_store(
+    sandbox: Sandbox, store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = tmp_path / "home"
+    home.mkdir()
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(home / "cache"))
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(home / "config"))
+    monkeypatch.chdir(home)
+
+    fetch(sandbox, store)
+
+    assert list(home.iterdir()) == []
+
+
+# Lanes
+
+
+def test_a_lane_pauses_between_videos_but_not_before_the_first_nor_for_one_that_is_there(
+    sandbox: Sandbox, store: Path, ledger: Ledger, clock: Clock
+) -> None:
+    lane = open_lane(sandbox, store, ledger, clock)
+
+    lane.fetch(ID)
+    assert clock.waits == []
+    lane.fetch(OTHER)
+    assert len(clock.waits) == 1
+    lane.fetch(ID)
+    lane.fetch(OTHER)
+    assert len(clock.waits) == 1
+    lane.fetch(THIRD)
+    assert len(clock.waits) == 2
+    assert all(10 <= wait <= 20 for wait in clock.waits)
+    assert len(set(clock.waits)) == 2
+
+
+def test_a_lane_pauses_after_a_video_that_failed_too(
+    sandbox: Sandbox, store: Path, ledger: Ledger, clock: Clock
+) -> None:
+    lane = open_lane(sandbox, store, ledger, clock)
+    sandbox.faults.add(Fault("private"))
+    with pytest.raises(MediaFault):
+        lane.fetch(ID)
+
+    lane.fetch(OTHER)
+
+    assert len(clock.waits) == 1
+
+
+def test_the_same_seed_pauses_for_the_same_times(
+    sandbox: Sandbox, tmp_path: Path, ledger: Ledger, clock: Clock
+) -> None:
+    runs = []
+    for number, seed in enumerate((7, 7, 8)):
+        lane = open_lane(sandbox, tmp_path / str(number), ledger, clock, seed=seed)
+        clock.waits.clear()
+        for video_id in (ID, OTHER, THIRD):
+            lane.fetch(video_id)
+        runs.append(list(clock.waits))
+
+    assert runs[0] == runs[1] != runs[2]
+
+
+@pytest.mark.parametrize(
+    ("fault", "rest"),
+    [
+        (Fault("bot_wall"), timedelta(hours=24)),
+        (Fault("rate_limited"), timedelta(hours=1)),
+        (Fault("http_429", "/watch"), timedelta(hours=1)),
+        (Fault("http_429", "/media/"), timedelta(hours=1)),
+    ],
+    ids=lambda value: f"{value.kind} {value.path}" if isinstance(value, Fault) else str(value),
+)
+def test_at_the_wall_every_lane_stops_and_asks_for_nothing_more(
+    sandbox: Sandbox, store: Path, ledger: Ledger, clock: Clock, fault: Fault, rest: timedelta
+) -> None:
+    fault.hits = 0
+    lane, beside = (open_lane(sandbox, store, ledger, clock) for _ in range(2))
+    lane.fetch(THIRD)
+    clock.waits.clear()
+    sandbox.faults.add(fault)
+    met_at = clock.time
+
+    with pytest.raises(LaneStoppedError) as met:
+        lane.fetch(ID)
+    requests = len(sandbox.media_requests)
+    with pytest.raises(LaneStoppedError) as refused:
+        beside.fetch(OTHER)
+
+    assert len(sandbox.media_requests) == requests
+    assert len(clock.waits) == 1
+    assert met.value.resumes_at == refused.value.resumes_at == clock.time + rest
+    assert met.value.resumes_at > met_at
+    assert str(met.value) == str(refused.value)
+    for part_ in (ID, "--resume-media", f"{met.value.resumes_at:%Y-%m-%d %H:%M} UTC", "media.pause_s"):
+        assert part_ in str(refused.value)
+
+
+def test_a_video_that_is_there_is_taken_while_the_lanes_rest(
+    sandbox: Sandbox, store: Path, ledger: Ledger, clock: Clock
+) -> None:
+    lane = open_lane(sandbox, store, ledger, clock)
+    lane.fetch(ID)
+    ledger.pause(LANE, clock.time + timedelta(hours=1), "the wall")
+
+    assert lane.fetch(ID).path.name == f"{ID}.mp4"
+    with pytest.raises(LaneStoppedError, match="the wall"):
+        lane.fetch(OTHER)
+
+
+def test_the_lanes_go_on_when_their_rest_is_over_or_is_ended(
+    sandbox: Sandbox, store: Path, ledger: Ledger, clock: Clock
+) -> None:
+    lane = open_lane(sandbox, store, ledger, clock)
+    sandbox.faults.add(Fault("rate_limited"))
+    with pytest.raises(LaneStoppedError):
+        lane.fetch(ID)
+    clock.time += timedelta(minutes=61)
+    assert lane.fetch(ID).height == 360
+
+    sandbox.faults.add(Fault("bot_wall"))
+    with pytest.raises(LaneStoppedError):
+        lane.fetch(OTHER)
+    ledger.resume(LANE)
+    assert lane.fetch(OTHER).height == 360
+
+
+def test_a_lane_that_pauses_hears_that_another_one_met_the_wall(
+    sandbox: Sandbox, store: Path, ledger: Ledger, clock: Clock
+) -> None:
+    def wall_meanwhile(seconds: float) -> None:
+        ledger.pause(LANE, clock.time + timedelta(hours=24), "met by another lane")
+
+    lane = MediaLane(QUICK, ledger, sandbox.url, store, sleep=wall_meanwhile)
+    lane.fetch(ID)
+    requests = len(sandbox.media_requests)
+
+    with pytest.raises(LaneStoppedError, match="met by another lane"):
+        lane.fetch(OTHER)
+
+    assert len(sandbox.media_requests) == requests
+
+
+def test_threads_share_one_lane(sandbox: Sandbox, store: Path, ledger: Ledger, clock: Clock) -> None:
+    lane = open_lane(sandbox, store, ledger, clock)
+    with ThreadPoolExecutor(3) as pool:
+        list(pool.map(lane.fetch, (ID, OTHER, THIRD)))
+
+    assert len(clock.waits) == 2
+
+
+def test_each_lane_has_a_pace_of_its_own(sandbox: Sandbox, store: Path, ledger: Ledger, clock: Clock) -> None:
+    both = threading.Barrier(2, timeout=10)
+    sandbox.faults.add(Fault("slow", "/watch", delay_s=0.3, times=2))
+    lane = open_lane(sandbox, store, ledger, clock, lanes=2)
+
+    def at_once(video_id: str) -> Video:
+        both.wait()
+        return lane.fetch(video_id)
+
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(at_once, (ID, OTHER)))
+
+    assert clock.waits == []
+    lane.fetch(THIRD)
+    assert len(clock.waits) == 1
+
+
+def many(sandbox: Sandbox, number: int) -> list[str]:
+    ids = [f"one_of_many{at:02d}" for at in range(number)]
+    for video_id in ids:
+        sandbox.world.add_video(SandboxVideo(video_id))
+    return ids
+
+
+def test_a_fault_that_every_video_meets_stops_the_lane_before_all_are_spent_on_it(
+    sandbox: Sandbox, store: Path, ledger: Ledger, clock: Clock
+) -> None:
+    lane = open_lane(sandbox, store, ledger, clock)
+    sandbox.faults.add(Fault("http_403", "/media/", times=None))
+    ids = many(sandbox, STREAK)
+    for video_id in ids[:-1]:
+        with pytest.raises(MediaFault, match="forbidden"):
+            lane.fetch(video_id)
+
+    with pytest.raises(LaneStoppedError, match=r"videos fail one after the other \(forbidden\).*crawl --check"):
+        lane.fetch(ids[-1])
+
+    pause = ledger.paused(LANE)
+    assert pause
+    assert pause.until == clock.time + timedelta(hours=1)
+
+
+def test_faults_of_single_videos_do_not_add_up(sandbox: Sandbox, store: Path, ledger: Ledger, clock: Clock) -> None:
+    lane = open_lane(sandbox, store, ledger, clock)
+    for at, video_id in enumerate(many(sandbox, 3 * STREAK)):
+        sandbox.faults.add(Fault("private") if at % 3 == 2 else Fault("http_403", "/media/"))
+        with pytest.raises(MediaFault):
+            lane.fetch(video_id)
+
+    assert ledger.paused(LANE) is None
+
+
+def test_stop_ends_a_pause_at_once_and_leaves_the_lanes_open_for_the_next_run(
+    sandbox: Sandbox, store: Path, ledger: Ledger
+) -> None:
+    lane = MediaLane(QUICK.model_copy(update={"pause_s": (60.0, 60.0)}), ledger, sandbox.url, store)
+    lane.fetch(ID)
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(lane.fetch, OTHER)
+        time.sleep(0.2)
+        assert not waiting.done()
+        lane.stop()
+        with pytest.raises(LaneStoppedError, match="was stopped"):
+            waiting.result(timeout=5)
+
+    assert ledger.paused(LANE) is None
+    with pytest.raises(LaneStoppedError):
+        lane.fetch(THIRD)
+
+
+def test_stop_ends_a_transfer_and_keeps_what_has_come(sandbox: Sandbox, store: Path, ledger: Ledger) -> None:
+    sandbox.faults.add(Fault("slow", "/media/", delay_s=0.5))
+    lane = MediaLane(QUICK, ledger, sandbox.url, store)
+    with ThreadPoolExecutor(1) as pool:
+        fetching = pool.submit(lane.fetch, ID)
+        deadline = time.monotonic() + 10
+        while not part(store).exists() and time.monotonic() < deadline:
+            time.sleep(0.02)
+        lane.stop()
+        with pytest.raises(LaneStoppedError, match="what has come of this one is kept"):
+            fetching.result(timeout=10)
+
+    assert files(store) == [f".unfinished/{part(store).name}"]

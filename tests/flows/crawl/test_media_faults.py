@@ -1,0 +1,395 @@
+"""Every way in which a video fails is told apart by its true reason, and none of the words gives anybody away."""
+
+from __future__ import annotations
+
+import errno
+import inspect
+import io
+from datetime import UTC, datetime
+
+import pytest
+from yt_dlp.extractor.youtube import _video
+from yt_dlp.networking import Response
+from yt_dlp.networking.exceptions import CertificateVerifyError, HTTPError, IncompleteRead, TransportError
+from yt_dlp.utils import (
+    ContentTooShortError,
+    DownloadError,
+    ExtractorError,
+    GeoRestrictedError,
+    UnavailableVideoError,
+)
+
+from flows.crawl.media_faults import Verdict, classify, lane_stopped, lane_verdict, redact, tidy
+
+REPORT = (
+    "; please report this issue on  https://github.com/yt-dlp/yt-dlp/issues?q= , filling out the appropriate issue "
+    "template. Confirm you are on the latest version using  yt-dlp -U"
+)
+COOKIES_HINT = (
+    ". Use --cookies-from-browser or --cookies for the authentication. See  "
+    "https://github.com/yt-dlp/yt-dlp/wiki/FAQ#how-do-i-pass-cookies-to-yt-dlp  for how to manually pass cookies"
+)
+RATE_HINT = (
+    ". The current session has been rate-limited by YouTube for up to an hour. It is recommended to use `-t sleep` to "
+    "add a delay between video requests to avoid exceeding the rate limit. For more information, refer to  "
+    "https://github.com/yt-dlp/yt-dlp/wiki/Extractors#this-content-isnt-available-try-again-later"
+)
+NO_PLAYER = "Failed to extract any player response" + REPORT
+
+# what yt-dlp's YouTube extractor has been seen to say, most of it YouTube's own words
+SAID = {
+    "Private video. Sign in if you've been granted access to this video" + COOKIES_HINT: ("final", "private"),
+    "Private video. Sign in if you’ve been granted access to this video": ("final", "private"),
+    "Video unavailable. This video is private": ("final", "private"),
+    "This video is private. If the owner of this video has granted you access, please sign in.": ("final", "private"),
+    "Please sign in to view this video.": ("final", "private"),
+    "Join this channel to get access to members-only content like this video, and other exclusive perks.": (
+        "final",
+        "members_only",
+    ),
+    "Join this channel from your computer or Android app to get access to members-only content like this video.": (
+        "final",
+        "members_only",
+    ),
+    "This video is available to this channel's members on level: You're not a bot (or any higher level). Join this "
+    "channel to get access to members-only content and other exclusive perks.": ("final", "members_only"),
+    "This video is only available to Music Premium members": ("final", "members_only"),
+    "The uploader has not made this video available in your country": ("final", "region_blocked"),
+    "Video unavailable. The uploader has not made this video available in your country": ("final", "region_blocked"),
+    "Video unavailable. This video contains content from Paramount Global (CBS), who has blocked it in your country "
+    "on copyright grounds": ("final", "region_blocked"),
+    "This video is not available in your country.": ("final", "region_blocked"),
+    "Video unavailable. This video contains content from Too Many Requests Ltd, who has blocked it on copyright "
+    "grounds": ("final", "gone"),
+    "Video unavailable. This video is no longer available due to a copyright claim by Somebody": ("final", "gone"),
+    "Sign in to confirm your age. This video may be inappropriate for some users." + COOKIES_HINT: (
+        "final",
+        "age_restricted",
+    ),
+    "This video is age-restricted and only available on YouTube": ("final", "age_restricted"),
+    "This video requires you to verify your age": ("final", "age_restricted"),
+    "The following content has been identified by the YouTube community as inappropriate or offensive to some "
+    "audiences.": ("final", "age_restricted"),
+    "This video requires payment to watch.": ("final", "paid"),
+    "Sign in to confirm you’re not a bot" + COOKIES_HINT: ("lane", "bot_wall"),
+    "Sign in to confirm you're not a bot. This helps protect our community. Learn more": ("lane", "bot_wall"),
+    "Sign in to confirm that you’re not a bot": ("lane", "bot_wall"),
+    "This content is not available. YouTube is requiring a captcha challenge before playback": ("lane", "bot_wall"),
+    "All player responses are invalid. Your IP is likely being blocked by Youtube": ("lane", "bot_wall"),
+    "Our systems have detected unusual traffic from your computer network.": ("lane", "bot_wall"),
+    "This content isn't available, try again later" + RATE_HINT: ("lane", "rate_limited"),
+    "Video unavailable. This content isn't available, try again later" + RATE_HINT: ("lane", "rate_limited"),
+    "This content isn’t available, try again later.": ("lane", "rate_limited"),
+    "We're processing this video. Check back later.": ("failed", "processing"),
+    "This live event will begin in 3 hours.": ("final", "live"),
+    "This live event has ended.": ("final", "live"),
+    "This live stream recording is not available.": ("final", "live"),
+    "Premieres in 5 hours": ("final", "live"),
+    "Premiere will begin shortly": ("final", "live"),
+    "Offline.": ("final", "live"),
+    "This video is DRM protected": ("final", "drm"),
+    "Video unavailable. This content isn’t available.": ("failed", "unavailable"),
+    "This content is not available": ("failed", "unavailable"),
+    "The following content is not available on this app.. Watch on the latest version of YouTube.": (
+        "failed",
+        "unavailable",
+    ),
+    "The page needs to be reloaded.. The page needs to be reloaded.": ("failed", "unavailable"),
+    "Video unavailable. Playback on other websites has been disabled by the video owner": ("failed", "unavailable"),
+    "Please sign in" + COOKIES_HINT: ("failed", "unavailable"),
+    "This video is unavailable. Error code: 152 - 4": ("failed", "unavailable"),
+    "Video unavailable. YouTube is no longer supported in this application or device": ("failed", "unavailable"),
+    "An error occurred. Please try again later.": ("failed", "unavailable"),
+    "Video unavailable": ("final", "gone"),
+    "Video unavailable. This video is not available": ("final", "gone"),
+    "Video unavailable. This video is unavailable": ("final", "gone"),
+    "This video isn't available anymore": ("final", "gone"),
+    "This video does not exist.": ("final", "gone"),
+    "Video unavailable. This video has been removed by the uploader": ("final", "gone"),
+    "This video has been removed for violating YouTube's policy on hate speech.": ("final", "gone"),
+    "Video unavailable. This video is no longer available because the YouTube account associated with this video has "
+    "been terminated.": ("final", "gone"),
+    "Video unavailable. This video is no longer available because the uploader has closed their YouTube account.": (
+        "final",
+        "gone",
+    ),
+    "Requested format is not available. Use --list-formats for a list of available formats": ("failed", "no_format"),
+    "No video formats found!" + REPORT: ("failed", "no_format"),
+    NO_PLAYER: ("failed", "empty_answer"),
+    "Unable to extract player version" + REPORT: ("failed", "unexplained"),
+}
+
+
+def told(message: str, cause: BaseException | None = None) -> DownloadError:
+    """An error as yt-dlp raises it: one in words, which wraps the true one."""
+    return DownloadError(f"ERROR: {message}", (type(cause), cause, None) if cause else (None, None, None))
+
+
+def of_youtube(message: str, **more: object) -> DownloadError:
+    true = ExtractorError(message, expected=True, video_id="abcdefghijk", ie="youtube", **more)
+    return told(str(true), true)
+
+
+def http_error(status: int) -> HTTPError:
+    return HTTPError(Response(io.BytesIO(b""), "https://x.googlevideo.com/videoplayback?ip=1.2.3.4", {}, status=status))
+
+
+@pytest.mark.parametrize("message", SAID)
+def test_what_youtube_says_is_understood(message: str) -> None:
+    verdict = classify(of_youtube(message))
+
+    assert (verdict.kind, verdict.reason) == SAID[message]
+
+
+@pytest.mark.parametrize("message", SAID)
+def test_a_reason_is_for_people_and_not_about_yt_dlps_command_line(message: str) -> None:
+    detail = classify(of_youtube(message)).detail
+
+    assert detail
+    assert "--" not in detail
+    assert "http" not in detail
+    assert "report this issue" not in detail
+    assert not detail.startswith(("ERROR", "[youtube]", "abcdefghijk"))
+
+
+@pytest.mark.parametrize(
+    ("status", "kind", "reason"),
+    [
+        (402, "lane", "bot_wall"),
+        (403, "failed", "forbidden"),
+        (404, "failed", "not_found"),
+        (410, "failed", "not_found"),
+        (418, "failed", "http_418"),
+        (429, "lane", "rate_limited"),
+        (500, "failed", "server_error"),
+        (503, "failed", "server_error"),
+    ],
+)
+def test_a_status_means_the_same_while_extracting_and_while_transferring(status: int, kind: str, reason: str) -> None:
+    true = http_error(status)
+    said = str(true)
+
+    extracting = classify(of_youtube(f"Unable to download API page: {said}", cause=true))
+    wrapped = classify(told(f"[youtube] abcdefghijk: Unable to download webpage: {said}", true))
+    transferring = classify(told(f"unable to download video data: {said}", true))
+    given_up = classify(told(f"\r[download] Got error: {said}. Giving up after 5 retries"))
+
+    assert {(v.kind, v.reason) for v in (extracting, wrapped, transferring, given_up)} == {(kind, reason)}
+    assert transferring.detail == f"unable to download video data: {said}"
+
+
+def test_a_region_that_is_blocked_is_known_by_its_type_whatever_it_says() -> None:
+    true = GeoRestrictedError("Nur in Österreich", countries=["AT"])
+
+    verdict = classify(told(f"{true.msg}\nThis video is available in Austria.\nYou might want to use a VPN", true))
+
+    assert (verdict.kind, verdict.reason) == ("final", "region_blocked")
+    assert verdict.detail == "Nur in Österreich This video is available in Austria."
+
+
+@pytest.mark.parametrize(
+    "true",
+    [
+        TransportError("Connection reset by peer", cause=ConnectionResetError(errno.ECONNRESET, "reset")),
+        TransportError("The read operation timed out", cause=TimeoutError()),
+        TransportError("[Errno 1] not permitted", cause=PermissionError(errno.EPERM, "not permitted")),
+        IncompleteRead(89, 1113),
+        CertificateVerifyError("self-signed certificate"),
+        ContentTooShortError(89, 1202),
+        ConnectionResetError(errno.ECONNRESET, "reset"),
+    ],
+)
+def test_a_connection_that_fails_is_the_networks_fault(true: Exception) -> None:
+    verdict = classify(told(f"unable to download video data: {true}", true))
+
+    assert (verdict.kind, verdict.reason) == ("failed", "connection")
+
+
+@pytest.mark.parametrize(
+    ("said", "reason"),
+    [
+        ("\r[download] Got error: 89 bytes read, 1113 more expected. Giving up after 5 retries", "connection"),
+        ("\r[download] Got error: Downloaded 89 bytes, expected 1202 bytes. Giving up after 5 retries", "connection"),
+        ("content too short (expected 1202 bytes and served 89)", "connection"),
+        ("\r[download] Got error: ('Connection aborted.', ConnectionResetError(104, 'x')). Giving up", "connection"),
+        ("Did not get any data blocks", "empty_answer"),
+        ("The downloaded file is empty", "empty_answer"),
+        ("fragment 3 not found, unable to continue", "unexplained"),
+    ],
+)
+def test_a_transfer_that_ends_without_an_exception_is_known_by_its_words(said: str, reason: str) -> None:
+    verdict = classify(told(said))
+
+    assert (verdict.kind, verdict.reason) == ("failed", reason)
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EIO, errno.EFBIG])
+def test_what_the_disk_refuses_is_not_the_videos_fault(number: int) -> None:
+    true = OSError(number, "what the system says")
+    try:
+        try:
+            raise true
+        except OSError as error:
+            raise UnavailableVideoError(error)  # noqa: B904 - as yt-dlp does
+    except UnavailableVideoError as error:
+        on_closing = error
+
+    for error in (told(f"unable to write data: {true}", true), on_closing):
+        assert classify(error) == Verdict("store", "disk", "what the system says")
+
+
+def test_an_end_without_a_file_and_without_a_word_is_a_fault_that_may_pass() -> None:
+    assert (classify(None).kind, classify(None).reason) == ("failed", "no_file")
+
+
+def test_an_exception_of_any_kind_costs_one_video() -> None:
+    verdict = classify(KeyError("streamingData"))
+
+    assert verdict == Verdict("failed", "unexplained", "'streamingData'")
+
+
+@pytest.mark.parametrize(
+    ("warning", "reason"),
+    [
+        (
+            "[youtube] abc: Unable to download API page: HTTP Error 403: Forbidden (caused by <HTTPError 403>)",
+            "forbidden",
+        ),
+        ("[youtube] HTTP Error 503: Service Unavailable. Retrying (1/3)...", "server_error"),
+        (
+            "[youtube] abc: Failed to parse JSON (caused by JSONDecodeError(\"Expecting value in '': x\"))",
+            "empty_answer",
+        ),
+        (
+            "[youtube] abc: Failed to parse JSON (caused by JSONDecodeError(\"Expecting value in 'l>x</h'\"))",
+            "not_json",
+        ),
+        ("[youtube] abc: Unable to download API page: The read operation timed out", "connection"),
+        ("[youtube] unable to extract yt initial data", "empty_answer"),
+    ],
+)
+def test_the_true_reason_may_stand_in_a_warning_alone(warning: str, reason: str) -> None:
+    verdict = classify(of_youtube(NO_PLAYER), ["[youtube] something else", warning])
+
+    assert (verdict.kind, verdict.reason) == ("failed", reason)
+
+
+def test_missing_formats_are_told_with_what_is_missing_for_them() -> None:
+    warnings = [
+        "[youtube] abc: Unable to download webpage: HTTP Error 403: Forbidden",
+        "[youtube] [jsc] abc: n challenge solving failed: Some formats may be missing. Install a JavaScript runtime",
+    ]
+
+    verdict = classify(of_youtube("Requested format is not available. Use --list-formats"), warnings)
+
+    assert (verdict.kind, verdict.reason) == ("failed", "no_format")
+    assert verdict.detail.startswith("Requested format is not available: ")
+    assert "n challenge solving failed" in verdict.detail
+
+
+@pytest.mark.parametrize(
+    ("warning", "reason"),
+    [
+        (
+            "[youtube] abc: Unable to download webpage: HTTP Error 429: Too Many Requests (caused by <x>)",
+            "rate_limited",
+        ),
+        ("[youtube] HTTP Error 402: Payment Required. Retrying (1/2)...", "bot_wall"),
+        ("[youtube] YouTube said: ERROR - Sign in to confirm you’re not a bot", "bot_wall"),
+    ],
+)
+def test_a_warning_that_asks_for_no_more_requests_is_heard_at_once(warning: str, reason: str) -> None:
+    verdict = lane_verdict(warning)
+
+    assert verdict
+    assert (verdict.kind, verdict.reason) == ("lane", reason)
+
+
+@pytest.mark.parametrize(
+    "warning",
+    [
+        "[youtube] abc: Unable to download webpage: HTTP Error 403: Forbidden",
+        "[youtube] HTTP Error 503: Service Unavailable. Retrying (1/3)...",
+        "[youtube] YouTube said: ERROR - This video is private",
+        "[youtube] Incomplete data received. Retrying (1/3)...",
+        "[youtube] abc: Some tv client https formats have been skipped as they are DRM protected.",
+    ],
+)
+def test_other_warnings_stop_nothing(warning: str) -> None:
+    assert lane_verdict(warning) is None
+
+
+def test_a_stopped_lane_says_what_happened_until_when_and_what_to_do() -> None:
+    until = datetime(2026, 11, 25, 4, 30, tzinfo=UTC)
+
+    error = lane_stopped(Verdict("lane", "bot_wall", "Sign in to confirm you're not a bot"), "abcdefghijk", until)
+
+    assert error.resumes_at == until
+    for part in (
+        "whether we are a robot",
+        "abcdefghijk",
+        "Sign in to confirm you're not a bot",
+        "2026-11-25 04:30 UTC",
+        "media.pause_s",
+        "pip install -U 'yt-dlp[default,deno]'",
+        "media.cookies",
+        "`ytb-ads crawl --resume-media`",
+    ):
+        assert part in str(error)
+
+
+SIGNED = (
+    "https://rr3---sn-4g5lznl7.googlevideo.com/videoplayback?expire=17&ip=203.0.113.7&sig=AJfQ",
+    "https://manifest.googlevideo.com/api/manifest/dash/expire/17/ip/203.0.113.7/signature/AJfQ",
+    "Max retries exceeded with url: /videoplayback?expire=17&ip=203.0.113.7&sig=AJfQ (Caused by x)",
+    "with url: /api/manifest/hls_variant/expire/17/ip/203.0.113.7/sig/AJfQ/file/index.m3u8 (Caused by x)",
+    "http://user:AJfQ@proxy.example:3128/path?ip=203.0.113.7",
+    "https://www.youtube.com/watch?v=abc&ip=203.0.113.7&sig=AJfQ",
+    "https://www.google.com/sorry/index?continue=https://x.y/?ip=203.0.113.7&q=AJfQ",
+    "https://[broken/videoplayback?ip=203.0.113.7&sig=AJfQ",
+)
+
+
+@pytest.mark.parametrize("address", SIGNED)
+def test_no_signed_address_is_left_in_a_text(address: str) -> None:
+    for text in (
+        redact(f"Invoking downloader on {address!r}, then <{address}>"),
+        tidy(f"ERROR: unable to download {address}"),
+        classify(told(f"unable to download {address}")).detail,
+        classify(told("x", TransportError(address)), [address]).detail,
+    ):
+        assert "203.0.113.7" not in text
+        assert "AJfQ" not in text
+
+
+def test_what_an_address_tells_stays() -> None:
+    text = (
+        "see https://github.com/yt-dlp/yt-dlp/issues?q=x and https://www.youtube.com/watch?v=abc on rr3.googlevideo.com"
+    )
+
+    assert redact(text) == (
+        "see https://github.com/yt-dlp/yt-dlp/issues and https://www.youtube.com/watch on rr3.googlevideo.com"
+    )
+
+
+def test_errors_that_go_round_in_a_circle_are_read_to_their_end() -> None:
+    first, second = ExtractorError("first"), ExtractorError("second")
+    first.cause, second.cause = second, first
+
+    assert classify(first).reason == "unexplained"
+
+
+def test_a_whole_page_as_a_message_is_cut() -> None:
+    assert len(classify(told("<html>" + "x" * 100_000)).detail) <= 300
+
+
+def test_the_version_that_is_installed_says_what_the_tables_know() -> None:
+    # words of yt-dlp's own, not YouTube's: a new version may change them
+    source = inspect.getsource(_video)
+    for words in (
+        "All player responses are invalid. Your IP is likely being blocked by Youtube",
+        "Failed to extract any player response",
+        "YouTube is requiring a captcha challenge before playback",
+        "has been rate-limited by YouTube for up to an hour",
+    ):
+        assert words in source
