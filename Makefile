@@ -11,10 +11,10 @@ DEMO ?= demo
 ADS ?= 40
 
 export YTB_ADS_HOME := $(CURDIR)
-export YTB_ADS_SOURCE ?= $(SOURCE:folder:%=%)
+export YTB_ADS_SOURCE ?= $(SOURCE)
 export YTB_ADS_CATALOG ?= $(CATALOG)
 
-.PHONY: help setup demo test lint dataset train annotate catalog deploy bench clean
+.PHONY: help setup demo test lint dataset train annotate catalog deploy sandbox bench clean
 
 help:  ## list the commands
 	@awk -F ':.*##' '/^[a-z-]+:.*##/ {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -41,7 +41,7 @@ lint: $(READY)  ## style, types
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 
-dataset: $(READY)  ## bring the dataset up to date: make dataset SOURCE=folder:DIR [CATALOG=DIR]
+dataset: $(READY)  ## bring the dataset up to date: make dataset SOURCE=youtube|folder:DIR [CATALOG=DIR]
 	@$(BIN)/ytb-ads build --source "$(SOURCE)" --catalog "$(CATALOG)"
 
 train: $(READY)  ## train FGMFN and its text-only row: make train [RELEASE=VERSION] [CONFIG=tiny]
@@ -58,8 +58,12 @@ catalog: $(READY)  ## list the tables and releases
 deploy: $(READY)  ## register the weekly rebuild and the training with a running Prefect server
 	@$(BIN)/ytb-ads deploy
 
+sandbox: $(READY)  ## serve a stand-in of YouTube on this machine, to try a whole crawl without a key
+	@$(BIN)/python -m tests.youtube_sandbox --dir sandbox
+
 bench: $(READY)  ## measure what the README states
 	@$(BIN)/python benchmarks/pipeline.py
+	@$(BIN)/python -m benchmarks.comments
 
 clean:  ## remove the demonstration and the caches, never a catalog
-	rm -rf $(DEMO) .pytest_cache .mypy_cache .ruff_cache build *.egg-info
+	rm -rf $(DEMO) sandbox .pytest_cache .mypy_cache .ruff_cache build *.egg-info

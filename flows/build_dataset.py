@@ -11,16 +11,22 @@ from pathlib import Path
 
 from prefect import flow
 from prefect.artifacts import create_table_artifact
+from prefect.client.schemas.objects import State
+from prefect.states import Completed
 
 from data_catalog.catalog import Catalog
-from flows.crawl.flow import crawl, source_folder
+from flows.crawl.answers import SOURCE as YOUTUBE_ADS
+from flows.crawl.flow import crawl_folder, crawl_youtube, go_on_later, source_folder
+from flows.crawl.media_store import delete_sampled, media_folder
+from flows.crawl.standing import Standing
+from flows.fingerprints import frames_fingerprint
 from flows.frames.flow import frames
 from flows.ocr.flow import ocr
 from flows.release.flow import Release, release
 from flows.review.flow import review
 from flows.runner import make_task_runner
 from flows.sentiment.flow import sentiment
-from flows.settings import load_settings
+from flows.settings import Settings, load_settings
 
 log = logging.getLogger("ytb_ads")
 
@@ -28,14 +34,22 @@ log = logging.getLogger("ytb_ads")
 @flow(name="build-dataset")
 def build_dataset(
     source: str, catalog: str = "catalog", config: str | None = None, category: str | None = None
-) -> Release:
+) -> Release | Standing | State[Standing]:
     """Bring a catalog up to date with its source and write a release if anything has changed.
 
+    A crawl that has to wait, for tomorrow's quota say, ends the run as *paused*: frames and words of the ads
+    that are there are made meanwhile, labels and a release wait for the rest. A deployment's run has itself
+    scheduled again for the time at which it can go on.
+
     Args:
-        source: `folder:DIR`, with videos and info.json files as yt-dlp leaves them.
+        source: `youtube`, as the settings say, or `folder:DIR`, with videos and info.json files as yt-dlp
+            leaves them.
         catalog: folder of the tables and releases; made if missing.
         config: TOML file of settings; by default `ytb_ads.toml` of the working directory, if there.
-        category: category of ads that neither a mapping nor a sub-folder gives one.
+        category: category of a folder's ads that neither a mapping nor a sub-folder gives one.
+
+    Returns:
+        The release, or how the crawl stands if it has to wait.
 
     Raises:
         YtbAdsError: a stage cannot do its work; what the stages before it did is kept.
@@ -49,9 +63,19 @@ def build_dataset(
     log.debug("releases go to %s", tables.releases_dir)
     runner = make_task_runner(settings.runner)
 
-    crawl(tables, folder, settings)
-    frames.with_options(task_runner=runner)(tables, folder, settings)
-    ocr.with_options(task_runner=runner)(tables, settings)
+    standing = _take_in(tables, folder, settings)
+    waits = standing is not None and standing.resumes_at is not None
+    if not waits or tables.values("ads", "video_id", where="media_sha256 IS NOT NULL"):
+        roots = {"folder": folder} if folder else {YOUTUBE_ADS: media_folder(tables)}
+        frames.with_options(task_runner=runner)(tables, roots, settings)
+        if not folder and not settings.media.keep:
+            log.info(
+                "media: deleted %d videos, their frames stay", delete_sampled(tables, frames_fingerprint(settings))
+            )
+        ocr.with_options(task_runner=runner)(tables, settings)
+    if standing and standing.resumes_at:
+        go_on_later(standing.resumes_at)
+        return Completed(name="Paused", message="; ".join(standing.paused), data=standing)
     sentiment.with_options(task_runner=runner)(tables, settings)
     review(tables, settings.review)
     written = release(tables, settings)
@@ -66,3 +90,11 @@ def build_dataset(
         description=f"The way of the ads to release {written.folder.name}.{note}",
     )
     return written
+
+
+def _take_in(tables: Catalog, folder: Path | None, settings: Settings) -> Standing | None:
+    """Bring `ads` and `comments` up to date; returns how a crawl of YouTube stands."""
+    if folder is None:
+        return crawl_youtube(tables, settings)
+    crawl_folder(tables, folder, settings)
+    return None

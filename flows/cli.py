@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import os
 import sys
 from dataclasses import asdict
@@ -11,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.markup import escape
 
 from data_catalog.catalog import Catalog
@@ -19,6 +17,9 @@ from data_catalog.cli import CatalogDir, catalog_app
 from data_catalog.errors import YtbAdsError
 from data_catalog.inspect import printable
 from fgmfn.errors import FgmfnError
+from flows.console import AsJson, ConfigFile, err, out, show_progress
+from flows.crawl.cli import crawl, print_standing
+from flows.crawl.standing import Standing
 
 if TYPE_CHECKING:
     from flows.release.flow import Release
@@ -34,14 +35,7 @@ annotate_app = typer.Typer(name="annotate", no_args_is_help=True, help="What peo
 app.add_typer(catalog_app)
 app.add_typer(annotate_app)
 
-out = Console()
-err = Console(stderr=True)
-
-ConfigFile = Annotated[
-    Path | None,
-    typer.Option("--config", metavar="FILE", help="TOML file of settings; default: ytb_ads.toml, if there."),
-]
-AsJson = Annotated[bool, typer.Option("--json", help="One JSON object instead of tables, for other programs.")]
+app.command(name="crawl", epilog="Example: ytb-ads crawl --plan && ytb-ads crawl --check && ytb-ads crawl")(crawl)
 
 
 @app.command(epilog="Example: ytb-ads sample ads --ads 24 --seed 0")
@@ -63,7 +57,11 @@ def sample(
 def build(
     source: Annotated[
         str,
-        typer.Option("--source", metavar="folder:DIR", help="Where the ads are: ID.mp4|webm|mkv + ID.info.json."),
+        typer.Option(
+            "--source",
+            metavar="youtube|folder:DIR",
+            help="YouTube, as the settings say; or a folder of ID.mp4|webm|mkv + ID.info.json.",
+        ),
     ],
     catalog: CatalogDir = "./catalog",
     config: ConfigFile = None,
@@ -78,17 +76,18 @@ def build(
     catalog's releases/.
     """
     from flows.build_dataset import build_dataset
+    from flows.release.flow import Release
     from flows.runner import in_foreground
 
-    _show_progress()
+    show_progress()
     with in_foreground():
         written = build_dataset(
             source=source, catalog=catalog, config=str(config) if config else None, category=category
         )
-    if as_json:
-        out.print_json(json.dumps(_summary(written)))
-        return
-    _print_release(written)
+    if isinstance(written, Standing):
+        print_standing(written, as_json)
+    elif isinstance(written, Release):
+        out.print_json(json.dumps(_summary(written))) if as_json else _print_release(written)
 
 
 @app.command(epilog="Example: ytb-ads status --catalog catalog")
@@ -127,7 +126,7 @@ def train(
     from flows.runner import in_foreground
     from flows.train import train as train_flow
 
-    _show_progress()
+    show_progress()
     with in_foreground():
         trained = train_flow(
             catalog=catalog,
@@ -189,15 +188,6 @@ def _quieten_prefect() -> None:
         "DO_NOT_TRACK": "1",
     }.items():
         os.environ.setdefault(name, value)
-
-
-def _show_progress() -> None:
-    """Print what the stages report as they end, above any progress bar."""
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(logging.Formatter("%(message)s"))
-    logger = logging.getLogger("ytb_ads")
-    logger.setLevel(logging.INFO)
-    logger.addHandler(handler)
 
 
 def _synthetic(synthetic: bool) -> str:

@@ -37,7 +37,7 @@ def register() -> Iterator[str]:
             _prefect("work-pool", "create", pool, "--type", "process")
             yield f"work pool {pool}: made"
     _prefect("deploy", "--all", "--prefect-file", str(PREFECT_YAML))
-    yield "deployments: registered (build-dataset/weekly-rebuild, train/train-on-gpu)"
+    yield "deployments: registered (build-dataset/weekly-rebuild, refresh/daily-refresh, train/train-on-gpu)"
     yield "start a worker with: prefect worker start --pool cpu   (on the GPU host: --pool gpu)"
 
 
@@ -45,7 +45,7 @@ def _prefect(*arguments: str) -> str:
     """Run Prefect's own command line, without prompts."""
     environment = {
         "YTB_ADS_HOME": str(PREFECT_YAML.parent),
-        "YTB_ADS_SOURCE": "ads",
+        "YTB_ADS_SOURCE": "folder:ads",
         "YTB_ADS_CATALOG": "catalog",
         **os.environ,
     }

@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from data_catalog.catalog import Catalog
 from flows.crawl.ads import COMMENT_STAGE
 from flows.crawl.ads import STAGE as SOURCE_STAGE
+from flows.crawl.draw import STAGE as DRAW_STAGE
+from flows.crawl.lost import STAGES as LOSING_STAGES
 from flows.frames.sampling import STAGE as FRAMES_STAGE
 from flows.ocr.kept import TOO_FEW, TextFrame
 from flows.ocr.texts import STAGE as OCR_STAGE
@@ -50,13 +52,33 @@ def count_funnel(
         FunnelStep(f"frames with more than {more_than_words} words", n_frames, len(kept), words, "frames"),
         FunnelStep("frames of labelled ads", len(kept), len(labelled), of_frames, "frames"),
     ]
+    if catalog.count("candidates"):
+        steps.insert(0, _candidates(catalog))
     if comments:
         # not a step on the way of the ads, and far more of them: shown only where it has something to tell
         n_comments = catalog.count("comments")
-        steps.insert(1, FunnelStep("comments", n_comments + comments.total(), n_comments, comments, "comments"))
+        after = next(i for i, step in enumerate(steps) if step.name == "ads found") + 1
+        steps.insert(after, FunnelStep("comments", n_comments + comments.total(), n_comments, comments, "comments"))
     if balanced_rows is not None:
         steps.append(FunnelStep("balanced rows", len(labelled), balanced_rows, of_rows, "rows"))
     return steps
+
+
+def _candidates(catalog: Catalog) -> FunnelStep:
+    """What became of every candidate that a crawl listed: an ad, a drop of the draw, or one of a later step."""
+    ads = catalog.read("ads", ["video_id", "category"], where="source = 'youtube'").to_pylist()
+    category_of = {ad["video_id"]: ad["category"] for ad in ads}
+    drops = catalog.read("drops", ["stage", "key", "reason"]).to_pylist()
+    undrawn = {drop["key"]: drop["reason"] for drop in drops if drop["stage"] == DRAW_STAGE}
+    lost = {drop["key"]: drop["reason"] for drop in drops if drop["stage"] in LOSING_STAGES}
+    reasons: Counter[str] = Counter()
+    candidates = catalog.read("candidates", ["category", "video_id"]).to_pylist()
+    for row in candidates:
+        if category_of.get(row["video_id"]) == row["category"]:
+            continue
+        reason = undrawn.get(f"{row['category']}/{row['video_id']}") or lost.get(row["video_id"])
+        reasons[reason or "awaits_the_draw"] += 1
+    return FunnelStep("candidates listed", len(candidates), len(candidates) - reasons.total(), reasons, "ads")
 
 
 def _drops_by_stage(catalog: Catalog) -> dict[str, Counter[str]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 from dataclasses import dataclass
 from datetime import datetime
@@ -10,8 +9,8 @@ from typing import Literal
 
 from data_catalog.drops import Drop
 
-MediaStatus = Literal["present", "missing"]
-"""`missing`: the ad is known, its video is not there (yet)."""
+MediaStatus = Literal["present", "missing", "deleted"]
+"""`missing`: the ad is known, its video is not there (yet); `deleted`: its frames were sampled and it went."""
 
 STAGE = "source"
 """Stage of the drops of files and ads that a source could not use."""
@@ -46,6 +45,8 @@ class Ad:
     media_status: MediaStatus
     media_sha256: str | None
     media_size_bytes: int | None
+    media_tool: str | None
+    """What fetched the video, with its version; None when that is not known."""
     files_stamp: str
     fetched_at: datetime
 
@@ -87,4 +88,4 @@ def pseudonym(author_key: bytes, person: str | None) -> str | None:
     """A channel or author as a keyed hash: equal for equal ids, and no way back without the key."""
     if person is None:
         return None
-    return hmac.new(author_key, person.encode("utf-8"), hashlib.sha256).hexdigest()[:32]
+    return hmac.digest(author_key, person.encode("utf-8"), "sha256").hex()[:32]

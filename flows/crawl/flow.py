@@ -1,24 +1,39 @@
-"""The source as a Prefect flow: ads and comments into the catalog."""
+"""The sources as Prefect flows: a folder of ads, or YouTube, into the catalog."""
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Collection
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
+from prefect.client.schemas.objects import State
+from prefect.deployments import run_deployment
+from prefect.runtime import deployment as this_deployment
+from prefect.runtime import flow_run as this_run
+from prefect.states import Completed
 
 from data_catalog.catalog import Catalog
 from flows.counts import StageCount
+from flows.crawl.candidates import CategoryListing
+from flows.crawl.crawling import CommentCount, Crawl, open_crawl
+from flows.crawl.draw import Draw
 from flows.crawl.folder import scan_folder
 from flows.crawl.intake import author_key, take_in
+from flows.crawl.refresh import Refreshed, close_refresh, refresh_comments, refresh_videos, too_old
+from flows.crawl.standing import Standing, read_standing
 from flows.errors import SourceError
 from flows.runner import progress
-from flows.settings import Settings
+from flows.settings import Settings, load_settings
 
 log = logging.getLogger("ytb_ads")
 
-SOURCES = "folder:DIR"
+YOUTUBE = "youtube"
+SOURCES = f"folder:DIR or {YOUTUBE}"
+_SERVER_CLOCK_LAG = timedelta(minutes=10)
+"""A call that comes before the server has begun its new day would count as the end of ours."""
 
 
 @task(name="take-in-folder", cache_policy=NO_CACHE)
@@ -37,9 +52,9 @@ def take_in_folder(catalog: Catalog, folder: Path, settings: Settings) -> StageC
         return take_in(catalog, results, advance=advance)
 
 
-@flow(name="crawl", validate_parameters=False)
-def crawl(catalog: Catalog, folder: Path, settings: Settings) -> StageCount:
-    """Ads and comments of a source into the catalog; returns what was new.
+@flow(name="crawl-folder", validate_parameters=False)
+def crawl_folder(catalog: Catalog, folder: Path, settings: Settings) -> StageCount:
+    """Ads and comments of a folder into the catalog; returns what was new.
 
     Raises:
         SourceError: the folder cannot be read or holds no ads.
@@ -52,12 +67,122 @@ def crawl(catalog: Catalog, folder: Path, settings: Settings) -> StageCount:
     return count
 
 
-def source_folder(source: str) -> Path:
-    """The folder of a source given as `folder:DIR`.
+@task(name="list-candidates", cache_policy=NO_CACHE)
+def list_candidates(crawl: Crawl, category: str) -> CategoryListing:
+    """List the candidates of one category until there are enough."""
+    with progress(f"{category}: candidates", None) as advance:
+        return crawl.list_candidates(category, advance)
+
+
+@task(name="draw-ads", cache_policy=NO_CACHE)
+def draw_ads(crawl: Crawl, listed: Collection[str]) -> list[Draw]:
+    """Draw the ads of the categories whose candidates are all listed."""
+    with progress("drawn: ads", None) as advance:
+        return crawl.draw_ads(listed, advance)
+
+
+@task(name="read-comments", cache_policy=NO_CACHE)
+def read_comments(crawl: Crawl) -> CommentCount:
+    """Read the comments of every ad that has none, or not all."""
+    with progress("comments", crawl.comments_expected()) as advance:
+        return crawl.read_comments(advance)
+
+
+@task(name="fetch-videos", cache_policy=NO_CACHE)
+def fetch_videos(crawl: Crawl) -> StageCount:
+    """Fetch the video of every ad whose comments are there."""
+    wanted = crawl.videos_to_fetch()
+    with progress("videos", len(wanted)) as advance:
+        return crawl.fetch_videos(wanted, advance)
+
+
+@flow(name="crawl-youtube", validate_parameters=False)
+def crawl_youtube(catalog: Catalog, settings: Settings) -> Standing:
+    """Collect ads, comments and videos until the categories are full, used up, or nothing more can be done today.
+
+    Raises:
+        CrawlError: no key is given or accepted, the ledger or the media folder cannot be written.
+    """
+    with open_crawl(catalog, settings) as crawl:
+        draws: list[Draw] = []
+        while True:
+            listings = [list_candidates(crawl, category) for category in settings.crawl.categories]
+            draws = draw_ads(crawl, [listing.category for listing in listings if listing.complete])
+            comments = read_comments(crawl)
+            videos = fetch_videos(crawl)
+            log.info("candidates: %d new", sum(listing.new_candidates for listing in listings))
+            for count in (comments.ads, videos):
+                log.info("%s", count)
+            # the place of an ad that turned out to be unusable is drawn again
+            if not crawl.remove_lost() or crawl.pauses:
+                break
+        wanted = {name: category.count for name, category in settings.crawl.categories.items()}
+        return read_standing(catalog, wanted, draws, crawl.pauses)
+
+
+@task(name="refresh-videos", cache_policy=NO_CACHE)
+def refresh_old_videos(crawl: Crawl, refreshed: Refreshed) -> None:
+    """Fetch the metadata of old ads and candidates again and remove those that are gone."""
+    with progress("videos asked for", None) as advance:
+        refresh_videos(crawl, refreshed, advance)
+
+
+@task(name="refresh-comments", cache_policy=NO_CACHE)
+def refresh_old_comments(crawl: Crawl, refreshed: Refreshed) -> None:
+    """Read comments anew whose last reading is too old."""
+    with progress("comments", crawl.comments_expected(too_old(crawl))) as advance:
+        refresh_comments(crawl, refreshed, advance)
+
+
+@flow(name="refresh")
+def refresh(catalog: str = "catalog", config: str | None = None) -> Refreshed | State[Refreshed]:
+    """Fetch rows of the API again that are older than `crawl.refresh_days`, and remove what is gone there.
+
+    Args:
+        catalog: folder of the tables.
+        config: TOML file of settings; by default `ytb_ads.toml` of the working directory, if there.
+
+    Raises:
+        CrawlError: no key is given or accepted, or so much is gone that it looks like a fault of the API.
+    """
+    settings = load_settings(Path(config) if config else None)
+    tables = Catalog(catalog)
+    refreshed = Refreshed()
+    if not tables.count("ads") and not tables.count("candidates"):
+        return refreshed
+    with open_crawl(tables, settings) as crawl:
+        refresh_old_videos(crawl, refreshed)
+        refresh_old_comments(crawl, refreshed)
+        close_refresh(crawl, refreshed)
+    if refreshed.resumes_at:
+        go_on_later(refreshed.resumes_at)
+        return Completed(name="Paused", message="; ".join(refreshed.paused), data=refreshed)
+    return refreshed
+
+
+def go_on_later(resumes_at: datetime) -> bool:
+    """Schedule the run that goes on where this one paused, if this is a run of a deployment; whether it is."""
+    if not this_deployment.id:
+        return False
+    run_deployment(
+        this_deployment.id,
+        parameters=this_run.parameters,
+        scheduled_time=resumes_at + _SERVER_CLOCK_LAG,
+        timeout=0,
+        as_subflow=False,
+        idempotency_key=f"{this_deployment.id} {resumes_at.isoformat()}",
+    )
+    return True
+
+
+def source_folder(source: str) -> Path | None:
+    """The folder of a source given as `folder:DIR`; None for `youtube`.
 
     Raises:
         SourceError: another kind of source.
     """
+    if source == YOUTUBE:
+        return None
     kind, _, place = source.partition(":")
     if kind != "folder" or not place:
         raise SourceError(f"source {source!r} is not known; expected {SOURCES}")

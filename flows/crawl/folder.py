@@ -18,11 +18,10 @@ from typing import Any
 from data_catalog.drops import Drop
 from data_catalog.schemas import DropKind
 from flows.crawl.ads import Ad, FoundAd, UnchangedAd, pseudonym
+from flows.crawl.fields import VIDEO_ID, clean_text
 from flows.crawl.info_json import (
-    VIDEO_ID,
     InfoJsonError,
     Metadata,
-    clean_text,
     load_info,
     read_comments,
     read_metadata,
@@ -146,6 +145,7 @@ class _Reader:
             media_status="present" if pair.media else "missing",
             media_sha256=None,
             media_size_bytes=None,
+            media_tool=None,
             files_stamp=stamp,
             fetched_at=fetched_at,
         )

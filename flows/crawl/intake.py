@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 from data_catalog.catalog import Catalog, Drop
 from data_catalog.schemas import TABLES
 from flows.counts import StageCount
-from flows.crawl.ads import COMMENT_STAGE, STAGE, Ad, Comment, FoundAd, UnchangedAd
+from flows.crawl.ads import COMMENT_STAGE, STAGE, Ad, FoundAd, UnchangedAd
 from flows.errors import SourceError
 
 KEY_FILE = "author.key"
@@ -92,17 +92,18 @@ def _write(catalog: Catalog, batch: list[FoundAd], unit: str) -> StageCount:
         return StageCount(STAGE, unit)
     video_ids = pa.array([found.ad.video_id for found in batch], pa.string())
     of_batch = pc.field("video_id").isin(video_ids)
-    comments, taken = _own_comments(catalog, batch)
+    found_comments = [vars(comment) for found in batch for comment in found.comments]
+    comments, taken = own_comments(catalog, pa.Table.from_pylist(found_comments, schema=TABLES["comments"].schema))
     drops = [*(drop for found in batch for drop in found.drops), *taken]
     catalog.commit(
         "comments",
-        pa.Table.from_pylist([asdict(comment) for comment in comments], schema=TABLES["comments"].schema),
+        comments,
         stage=COMMENT_STAGE,
         drops=drops,
         done=catalog.values("drops", "key", where=(pc.field("stage") == COMMENT_STAGE) & of_batch),
     )
     held = catalog.values("comments", "comment_id", where=of_batch)
-    catalog.delete("comments", set(held).difference(comment.comment_id for comment in comments))
+    catalog.delete("comments", set(held).difference(comments["comment_id"].to_pylist()))
     ads = [
         _with_known_video(found.ad, known) for found, known in zip(batch, _known_videos(catalog, batch), strict=True)
     ]
@@ -110,29 +111,33 @@ def _write(catalog: Catalog, batch: list[FoundAd], unit: str) -> StageCount:
     return StageCount.of(STAGE, unit, rows_in=len(batch), rows_out=len(batch), drops=drops)
 
 
-def _own_comments(catalog: Catalog, batch: list[FoundAd]) -> tuple[list[Comment], list[Drop]]:
-    """The comments of a batch, and a drop for each whose id is another ad's: whoever came first keeps it."""
-    ids = pa.array([comment.comment_id for found in batch for comment in found.comments], pa.string())
-    held = catalog.read("comments", ["comment_id", "video_id"], where=pc.field("comment_id").isin(ids)).to_pylist()
-    owners = {row["comment_id"]: row["video_id"] for row in held}
-    own: list[Comment] = []
+def own_comments(catalog: Catalog, comments: pa.Table) -> tuple[pa.Table, list[Drop]]:
+    """The comments, the last of each id, and a drop for each whose id is another ad's: whoever came first keeps it."""
+    ids = comments["comment_id"]
+    of_ids = pc.field("comment_id").isin(ids.combine_chunks())
+    held = catalog.read("comments", ["comment_id", "video_id"], where=of_ids)
+    if not held.num_rows and pc.count_distinct(ids).as_py() == comments.num_rows:
+        return comments, []
+    owners = dict(zip(held["comment_id"].to_pylist(), held["video_id"].to_pylist(), strict=True))
+    last: dict[str, int] = {}
     drops: list[Drop] = []
-    for comment in (comment for found in batch for comment in found.comments):
-        owner = owners.setdefault(comment.comment_id, comment.video_id)
-        if owner == comment.video_id:
-            own.append(comment)
+    for row, comment in enumerate(comments.select(["comment_id", "video_id"]).to_pylist()):
+        comment_id, video_id = comment["comment_id"], comment["video_id"]
+        owner = owners.setdefault(comment_id, video_id)
+        if owner == video_id:
+            last[comment_id] = row
             continue
         drops.append(
             Drop(
                 stage=COMMENT_STAGE,
-                key=f"{comment.video_id}:comments:{comment.comment_id}",
-                video_id=comment.video_id,
+                key=f"{video_id}:comments:{comment_id}",
+                video_id=video_id,
                 kind="filtered",
                 reason="comment_of_another_ad",
-                detail=f"comment {comment.comment_id} is already one of {owner}",
+                detail=f"comment {comment_id} is already one of {owner}",
             )
         )
-    return own, drops
+    return comments.take(pa.array(sorted(last.values()), pa.int64())), drops
 
 
 def _known_videos(catalog: Catalog, batch: list[FoundAd]) -> list[dict[str, Any]]:

@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 from data_catalog.drops import Drop
 from data_catalog.schemas import DropKind
 from flows.crawl.ads import STAGE
-from flows.crawl.info_json import clean_text
+from flows.crawl.fields import clean_text
 from flows.errors import SourceError
 
 MEDIA_SUFFIXES = (".mp4", ".webm", ".mkv")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from data_catalog.catalog import Catalog, Drop
 from data_catalog.schemas import TABLES
 from flows.counts import StageCount
 from flows.fingerprints import frames_fingerprint
-from flows.frames.rows import sample_ad
+from flows.frames.rows import VIDEO_DELETED, sample_ad
 from flows.frames.sampling import STAGE
 from flows.runner import Stage, run_stage
 from flows.settings import FrameSettings, Settings
@@ -22,22 +23,27 @@ from flows.settings import FrameSettings, Settings
 
 @task(name="sample-frames", cache_policy=NO_CACHE)
 def sample_batch(
-    ads: pa.Table, *, catalog: Catalog, folder: Path, settings: FrameSettings, fingerprint: str
+    ads: pa.Table, *, catalog: Catalog, roots: Mapping[str, Path], settings: FrameSettings, fingerprint: str
 ) -> StageCount:
     """Sample the frames of a batch of ads and commit them."""
     rows: list[dict[str, Any]] = []
     drops: list[Drop] = []
     video_ids: list[Any] = ads["video_id"].to_pylist()
     for ad in ads.to_pylist():
-        made, dropped = sample_ad(ad, folder, settings, fingerprint)
+        made, dropped = sample_ad(ad, roots, settings, fingerprint)
         rows += made
         drops += dropped
+    deleted = {drop.key for drop in drops if drop.reason == VIDEO_DELETED}
+    if deleted:
+        # without `upstream`: the frames that these ads have could not be made again
+        kept = [drop for drop in drops if drop.key in deleted]
+        catalog.commit("frames", TABLES["frames"].schema.empty_table(), stage=STAGE, drops=kept, done=deleted)
     catalog.commit(
         "frames",
         pa.Table.from_pylist(rows, schema=TABLES["frames"].schema),
         stage=STAGE,
-        drops=drops,
-        done=[*video_ids, *_dropped_frames(catalog, video_ids)],
+        drops=[drop for drop in drops if drop.key not in deleted],
+        done=[id_ for id_ in (*video_ids, *_dropped_frames(catalog, video_ids)) if id_ not in deleted],
         upstream="ads",
     )
     return StageCount.of(STAGE, "ads", rows_in=ads.num_rows, rows_out=len(rows), drops=drops)
@@ -50,19 +56,24 @@ def _dropped_frames(catalog: Catalog, video_ids: list[str]) -> list[str]:
 
 
 @flow(name="frames", validate_parameters=False)
-def frames(catalog: Catalog, folder: Path, settings: Settings) -> StageCount:
+def frames(catalog: Catalog, roots: Mapping[str, Path], settings: Settings) -> StageCount:
     """Frames of every ad that has none under the present settings.
+
+    Args:
+        catalog: the tables.
+        roots: folder of the videos, by source.
+        settings: all of them.
 
     Raises:
         StageError: an ad is lost, or no ad gives a frame.
     """
     return run_stage(
-        Stage(STAGE, "frames", "ads", ("video_id", "media_path", "media_status", "media_sha256")),
+        Stage(STAGE, "frames", "ads", ("video_id", "source", "media_path", "media_status", "media_sha256")),
         sample_batch,
         catalog=catalog,
         fingerprint=frames_fingerprint(settings),
         size=settings.runner.batch_ads,
         runner=settings.runner,
-        folder=folder,
+        roots=roots,
         settings=settings.frames,
     )

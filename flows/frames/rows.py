@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,15 +13,18 @@ from flows.errors import FrameError
 from flows.frames.sampling import STAGE, sample_frames
 from flows.settings import FrameSettings
 
+VIDEO_DELETED = "video_deleted"
+"""Reason of the drop of an ad that keeps the frames it has, though they are not of the present settings."""
+
 
 def sample_ad(
-    ad: dict[str, Any], folder: Path, settings: FrameSettings, fingerprint: str
+    ad: dict[str, Any], roots: Mapping[str, Path], settings: FrameSettings, fingerprint: str
 ) -> tuple[list[dict[str, Any]], list[Drop]]:
     """Sample one ad.
 
     Args:
-        ad: row of `ads` with `video_id`, `media_path`, `media_status` and `media_sha256`.
-        folder: what `media_path` is below.
+        ad: row of `ads` with `video_id`, `source`, `media_path`, `media_status` and `media_sha256`.
+        roots: what `media_path` is below, by source.
         settings: how many frames, and how they are stored.
         fingerprint: of the rows and the drops.
     """
@@ -31,7 +35,12 @@ def sample_ad(
 
     if ad["media_status"] == "missing":
         return [], [drop("filtered", "no_video", "the source has no video of this ad")]
-    path = folder / ad["media_path"]
+    if ad["media_status"] == "deleted":
+        return [], [drop("failed", VIDEO_DELETED, "its video was deleted once frames were sampled; crawl it again")]
+    root = roots.get(ad["source"])
+    if root is None:
+        return [], [drop("failed", "source_not_given", f"was taken in from the source {ad['source']}; build that one")]
+    path = root / ad["media_path"]
     if not path.is_file():
         return [], [drop("failed", "video_gone", f"{ad['media_path']}: was there when the ad was taken in")]
     try:

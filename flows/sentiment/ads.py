@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from data_catalog.catalog import Catalog, Drop
 from data_catalog.schemas import TABLES
@@ -14,6 +15,7 @@ from flows.sentiment.labelling import AdMeans, Thresholds, aggregate, label_of, 
 from flows.settings import SentimentSettings
 
 STAGE = "sentiment"
+_UNREAD = ("comments_unread", "its comments were not read to the end; a later crawl goes on with them")
 
 
 def label_ads(catalog: Catalog, settings: SentimentSettings, *, scores_fingerprint: str) -> pa.Table:
@@ -24,7 +26,8 @@ def label_ads(catalog: Catalog, settings: SentimentSettings, *, scores_fingerpri
     thresholds = thresholds_in_force(settings, known)
     fingerprint = settings.fingerprint(scores_fingerprint)
     silent = aggregate({})
-    rows = [_row(ad, means.get(ad, silent), thresholds, settings, fingerprint) for ad in video_ids]
+    unread = unread_ads(catalog)
+    rows = [_row(ad, means.get(ad, silent), thresholds, settings, fingerprint, ad in unread) for ad in video_ids]
     return pa.Table.from_pylist(rows, schema=TABLES["ad_sentiment"].schema)
 
 
@@ -35,8 +38,14 @@ def thresholds_in_force(settings: SentimentSettings, means: Sequence[float]) -> 
     return quantile_thresholds(means, settings.quantile)
 
 
-def sentiment_drops(ads: pa.Table, settings: SentimentSettings) -> list[Drop]:
-    """A drop for every ad without a label, with its reason."""
+def unread_ads(catalog: Catalog) -> set[str]:
+    """Crawled ads whose comments were not, or not yet, read to the end: part of them would give another mean."""
+    read = catalog.values("comment_fetches", "video_id", where=pc.is_valid(pc.field("completed_at")))
+    return set(catalog.values("ads", "video_id", where=pc.field("source") == "youtube")).difference(read)
+
+
+def sentiment_drops(ads: pa.Table, settings: SentimentSettings, unread: Collection[str] = ()) -> list[Drop]:
+    """A drop for every ad without a label, with its reason; `unread` ads have not all their comments yet."""
     return [
         Drop(
             stage=STAGE,
@@ -49,7 +58,7 @@ def sentiment_drops(ads: pa.Table, settings: SentimentSettings) -> list[Drop]:
         )
         for ad in ads.to_pylist()
         if ad["label"] is None
-        for reason, detail in [_why_unlabelled(ad, settings)]
+        for reason, detail in [_UNREAD if ad["video_id"] in unread else _why_unlabelled(ad, settings)]
     ]
 
 
@@ -66,7 +75,12 @@ def _strengths(catalog: Catalog, fingerprint: str) -> dict[str, Counter[tuple[in
 
 
 def _row(
-    video_id: str, means: AdMeans, thresholds: Thresholds, settings: SentimentSettings, fingerprint: str
+    video_id: str,
+    means: AdMeans,
+    thresholds: Thresholds,
+    settings: SentimentSettings,
+    fingerprint: str,
+    unread: bool,
 ) -> dict[str, Any]:
     mean = means.by(settings.aggregation)
     enough = means.n_comments - means.n_neutral >= settings.min_comments
@@ -79,7 +93,7 @@ def _row(
         "mean_scale": means.scale,
         "aggregation": settings.aggregation,
         "mean_score": mean,
-        "label": label_of(mean, thresholds) if enough else None,
+        "label": label_of(mean, thresholds) if enough and not unread else None,
         "fingerprint": fingerprint,
     }
 

@@ -14,7 +14,7 @@ from data_catalog.schemas import TABLES
 from flows.counts import StageCount
 from flows.fingerprints import scores_fingerprint, sentiment_engine
 from flows.runner import Stage, run_stage
-from flows.sentiment.ads import STAGE, label_ads, sentiment_drops
+from flows.sentiment.ads import STAGE, label_ads, sentiment_drops, unread_ads
 from flows.settings import SentimentSettings, Settings
 
 log = logging.getLogger("ytb_ads")
@@ -63,7 +63,7 @@ def sentiment(catalog: Catalog, settings: Settings) -> StageCount:
         settings=settings.sentiment,
     )
     ads = label_ads(catalog, settings.sentiment, scores_fingerprint=fingerprint)
-    drops = sentiment_drops(ads, settings.sentiment)
+    drops = sentiment_drops(ads, settings.sentiment, unread_ads(catalog))
     changed = catalog.replace("ad_sentiment", ads) | catalog.replace_drops(STAGE, drops)
     labelled = StageCount(STAGE, "ads")
     if changed:

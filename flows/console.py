@@ -1,0 +1,29 @@
+"""What the commands share: where they print, the options that many of them take, and how progress is told."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+out = Console()
+err = Console(stderr=True)
+
+ConfigFile = Annotated[
+    Path | None,
+    typer.Option("--config", metavar="FILE", help="TOML file of settings; default: ytb_ads.toml, if there."),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="One JSON object instead of tables, for other programs.")]
+
+
+def show_progress() -> None:
+    """Print what the stages report as they end, above any progress bar."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter("%(message)s"))
+    logger = logging.getLogger("ytb_ads")
+    logger.setLevel(logging.INFO)
+    logger.addHandler(handler)

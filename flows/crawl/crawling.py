@@ -1,0 +1,210 @@
+"""One crawl, step by step: list candidates, draw ads, read comments, fetch videos. Plain functions, no orchestrator."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+
+import pyarrow.compute as pc
+
+from data_catalog.catalog import Catalog
+from flows.counts import StageCount
+from flows.crawl.answers import SOURCE
+from flows.crawl.candidates import CategoryListing, Lister
+from flows.crawl.comment_pages import AdFailed, read_comments
+from flows.crawl.comment_store import CommentStore
+from flows.crawl.draw import Draw
+from flows.crawl.intake import author_key
+from flows.crawl.lost import lost_ads, remove_lost
+from flows.crawl.media import MediaLane
+from flows.crawl.media_store import STAGE as MEDIA_STAGE
+from flows.crawl.media_store import fetch_videos, media_folder
+from flows.crawl.quota import Ledger, utc_now
+from flows.crawl.taking import Taker
+from flows.crawl.unfinished import CommentWork, comments_to_read, videos_to_fetch
+from flows.crawl.youtube import YouTubeClients
+from flows.errors import CrawlPausedError, LaneStoppedError
+from flows.fingerprints import frames_fingerprint
+from flows.settings import Settings
+
+log = logging.getLogger("ytb_ads")
+
+LEDGER_FILE = "quota.sqlite"
+_READER = "1"
+"""Part of the comments' fingerprint: raise it when other comments are read under the same settings."""
+
+Advance = Callable[[float], None]
+
+
+class Crawl:
+    """The tables, the clients and the settings that the steps of a crawl share."""
+
+    def __init__(
+        self,
+        catalog: Catalog,
+        settings: Settings,
+        clients: YouTubeClients,
+        lane: MediaLane,
+        *,
+        now: Callable[[], datetime] = utc_now,
+    ) -> None:
+        self.catalog = catalog
+        self.settings = settings
+        self.clients = clients
+        self.lane = lane
+        self.now = now
+        self.pauses: list[CrawlPausedError] = []
+        self._tried: set[str] = set()
+        """Ads that are not asked for again by another round of this run: a fault that may pass is for a later one."""
+        key = settings.privacy.author_key
+        self.author_key = author_key(catalog, key.get_secret_value() if key else None)
+        self.forgotten = catalog.forgotten()
+
+    @property
+    def max_attempts(self) -> int:
+        """Runs that try an ad whose fault may pass."""
+        return self.settings.runner.max_attempts
+
+    def list_candidates(self, category: str, advance: Advance) -> CategoryListing:
+        """List the candidates of a category until they are enough; a spent quota is noted in `pauses`."""
+        lister = Lister(
+            self.catalog,
+            self.clients.here(),
+            self.settings.crawl,
+            self.author_key,
+            self.now,
+            self.max_attempts,
+            self.forgotten.has_ad,
+            advance,
+        )
+        listing = lister.list_category(category, lost_ads(self.catalog, self.max_attempts))
+        if listing.paused:
+            self.pauses.append(listing.paused)
+        return listing
+
+    def draw_ads(self, listed: Collection[str], advance: Advance) -> list[Draw]:
+        """Draw the ads of the listed categories into `ads`."""
+        crawl = self.settings.crawl
+        taker = Taker(self.catalog, self.clients.here(), crawl, self.author_key, self.now, advance)
+        try:
+            return taker.take(listed, lost_ads(self.catalog, self.max_attempts))
+        except CrawlPausedError as pause:
+            self.pauses.append(pause)
+            return []
+
+    def read_comments(self, advance: Advance, older_than: datetime | None = None) -> CommentCount:
+        """Read the comments of every ad that has none, not all, or those of a reading that is too old.
+
+        `advance` counts comments.
+        """
+        crawl = self.settings.crawl
+        fingerprint = comments_fingerprint(self.settings)
+        work = self._comments_to_read(older_than)
+        store = CommentStore(
+            self.catalog,
+            work.ads,
+            earlier=work.earlier,
+            started_at=self.now(),
+            fingerprint=fingerprint,
+            passed_over=self.forgotten.has_author,
+        )
+        try:
+            for message in read_comments(
+                work.ads,
+                self.clients.here,
+                connections=crawl.connections,
+                settings=crawl.comments,
+                author_key=self.author_key,
+                now=self.now,
+            ):
+                store.take(message)
+                if isinstance(message, AdFailed):
+                    self._tried.add(message.video_id)
+                else:
+                    advance(len(message.comments))
+        except CrawlPausedError as pause:
+            self.pauses.append(pause)
+        finally:
+            store.close()
+        return CommentCount(store.count, store.n_comments)
+
+    def comments_expected(self, older_than: datetime | None = None) -> int:
+        """Comments that the ads that are still to be read are said to have."""
+        return sum(ad.comment_count or 0 for ad in self._comments_to_read(older_than).ads)
+
+    def _comments_to_read(self, older_than: datetime | None) -> CommentWork:
+        fingerprint = comments_fingerprint(self.settings)
+        return comments_to_read(self.catalog, fingerprint, self.max_attempts, self._tried, older_than)
+
+    def fetch_videos(self, video_ids: Collection[str], advance: Advance) -> StageCount:
+        """Fetch the videos of ads; a lane that was stopped is noted in `pauses`."""
+        lanes = self.settings.media.lanes
+        self._tried.update(video_ids)
+        try:
+            return fetch_videos(self.catalog, video_ids, self.lane, lanes=lanes, advance=advance)
+        except LaneStoppedError as pause:
+            self.pauses.append(pause)
+            return StageCount(MEDIA_STAGE, "ads")
+
+    def videos_to_fetch(self) -> list[str]:
+        """Ads whose video is wanted and not there."""
+        wanted = videos_to_fetch(
+            self.catalog,
+            frames_fingerprint=frames_fingerprint(self.settings),
+            max_attempts=self.max_attempts,
+        )
+        return [video_id for video_id in wanted if video_id not in self._tried]
+
+    def remove_lost(self) -> int:
+        """Take ads that turned out to be unusable out of the tables; their drops say why. Returns how many."""
+        of_youtube = self.catalog.values("ads", "video_id", where=pc.field("source") == SOURCE)
+        lost = sorted(set(of_youtube).intersection(lost_ads(self.catalog, self.max_attempts)))
+        if lost:
+            remove_lost(self.catalog, lost)
+        return len(lost)
+
+
+@dataclass(frozen=True)
+class CommentCount:
+    """Ads whose comments were read, and how many comments that were."""
+
+    ads: StageCount
+    comments: int
+
+
+def comments_fingerprint(settings: Settings) -> str:
+    """What the reading of an ad's comments depends on besides the ad."""
+    return settings.crawl.comments.fingerprint(_READER)
+
+
+@contextmanager
+def open_ledger(catalog: Catalog, settings: Settings) -> Iterator[Ledger]:
+    """The ledger of a catalog's crawl, or the one that the settings share between catalogs."""
+    quota = settings.crawl.quota
+    path = quota.ledger.expanduser() if quota.ledger else media_folder(catalog).parent / LEDGER_FILE
+    ledger = Ledger(path, limits={"searches": quota.searches_per_day, "units": quota.units_per_day})
+    try:
+        yield ledger
+    finally:
+        ledger.close()
+
+
+@contextmanager
+def open_crawl(catalog: Catalog, settings: Settings) -> Iterator[Crawl]:
+    """A crawl of a catalog with these settings.
+
+    Raises:
+        CrawlError: no key is given, or the ledger cannot be written.
+        SourceError: the catalog is not a local folder.
+    """
+    folder = media_folder(catalog)
+    with open_ledger(catalog, settings) as ledger:
+        clients = YouTubeClients(settings.crawl, ledger)
+        try:
+            lane = MediaLane(settings.media, ledger, settings.crawl.site, folder)
+            yield Crawl(catalog, settings, clients, lane)
+        finally:
+            clients.close()

@@ -1,0 +1,169 @@
+"""Rows of the API that have grown old are fetched again, and what is gone there is removed here.
+
+The terms of the Data API ask for it: its data are refreshed or deleted after thirty days. Only ads that are
+answered for keep their rows; the history of the tables, which would keep the old ones, is cleared at the end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import datetime, timedelta
+from itertools import islice
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from rich import box
+from rich.table import Table
+
+from data_catalog.forget import purge_history, remove_ads
+from data_catalog.holdings import releases_with
+from data_catalog.schemas import TABLES
+from flows.crawl.answers import SOURCE, VIDEO_PARTS, read_ad, read_video, read_videos
+from flows.crawl.crawling import Advance, Crawl
+from flows.errors import CrawlError, CrawlPausedError
+
+_IDS_PER_CALL = 50
+_MANY, _MOST = 20, 0.5
+"""Of at least so many, so large a share can hardly be gone at once: that looks like a fault of the API."""
+_REFRESHED = (
+    "title", "description", "channel_hash", "duration_s", "language", "published_at", "view_count", "like_count",
+    "comment_count", "fetched_at",
+)  # fmt: skip
+_TABLES = ("ads", "candidates", "comments", "comment_fetches", "drops")
+
+
+@dataclass
+class Refreshed:
+    """What a refresh came to."""
+
+    ads: int = 0
+    """Ads whose metadata were fetched again."""
+    ads_gone: list[str] = field(default_factory=list)
+    candidates: int = 0
+    candidates_gone: int = 0
+    comments: int = 0
+    """Comments read anew."""
+    comments_gone: int = 0
+    """Comments that are no longer held, those of ads that are gone among them."""
+    releases: tuple[str, ...] = ()
+    """Releases that still hold ads that are gone."""
+    paused: tuple[str, ...] = ()
+    resumes_at: datetime | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """The refresh as plain values."""
+        return {**vars(self), "resumes_at": self.resumes_at.isoformat() if self.resumes_at else None}
+
+
+def refresh_videos(crawl: Crawl, refreshed: Refreshed, advance: Advance) -> None:
+    """Fetch the metadata of old ads and candidates again; remove those that are gone.
+
+    Raises:
+        CrawlError: so many are gone at once that it looks like a fault of the API; nothing was removed.
+    """
+    is_old = pc.field("fetched_at") < too_old(crawl)
+    ads = crawl.catalog.read("ads", where=(pc.field("source") == SOURCE) & is_old).to_pylist()
+    candidates = crawl.catalog.read("candidates", where=is_old).to_pylist()
+    ids = list(dict.fromkeys(row["video_id"] for row in (*ads, *candidates)))
+    gone: list[str] = []
+    try:
+        for some in _by_fifty(ids):
+            items = read_videos(crawl.clients.here().videos(some, VIDEO_PARTS), some)
+            at = crawl.now()
+            present = {id_: item for id_, item in items.items() if read_video(id_, item).availability != "gone"}
+            gone += [id_ for id_ in some if id_ not in present]
+            refreshed.ads += _update_ads(crawl, [ad for ad in ads if ad["video_id"] in present], present, at)
+            refreshed.candidates += _update_candidates(crawl, candidates, present, at)
+            advance(len(some))
+        gone = _still_gone(crawl, gone)
+    except CrawlPausedError as pause:
+        crawl.pauses.append(pause)
+        gone = []  # asked again by the run that goes on: a removal is decided on two answers
+    _refuse_if_many(len(gone), len(ids))
+    refreshed.ads_gone = sorted(set(gone).intersection(ad["video_id"] for ad in ads))
+    refreshed.candidates_gone = len({row["video_id"] for row in candidates}.intersection(gone))
+    if gone:
+        remove_ads(crawl.catalog, gone)
+
+
+def refresh_comments(crawl: Crawl, refreshed: Refreshed, advance: Advance) -> None:
+    """Read the comments of ads anew whose last reading is too old; those that do not come again are removed."""
+    before = crawl.catalog.count("comments")
+    read = crawl.read_comments(advance, too_old(crawl))
+    crawl.remove_lost()
+    refreshed.comments = read.comments
+    refreshed.comments_gone = max(0, before - crawl.catalog.count("comments"))
+
+
+def too_old(crawl: Crawl) -> datetime:
+    """Rows fetched before this are due."""
+    return crawl.now() - timedelta(days=crawl.settings.crawl.refresh_days)
+
+
+def close_refresh(crawl: Crawl, refreshed: Refreshed) -> None:
+    """Clear the history of the refreshed tables and look up which releases still hold what is gone."""
+    purge_history(crawl.catalog, _TABLES)
+    refreshed.releases = tuple(held.version for held in releases_with(crawl.catalog, refreshed.ads_gone))
+    refreshed.paused = tuple(dict.fromkeys(str(pause) for pause in crawl.pauses))
+    refreshed.resumes_at = min((pause.resumes_at for pause in crawl.pauses), default=None)
+
+
+def render_refresh(refreshed: Refreshed) -> Table:
+    """The refresh as a table for the terminal."""
+    table = Table(title="Refreshed", box=box.SIMPLE_HEAD, title_justify="left")
+    for name in ("", "fetched again", "gone and removed"):
+        table.add_column(name, justify="right" if name else "left")
+    table.add_row("ads", f"{refreshed.ads:,}", f"{len(refreshed.ads_gone):,}")
+    table.add_row("candidates", f"{refreshed.candidates:,}", f"{refreshed.candidates_gone:,}")
+    table.add_row("comments", f"{refreshed.comments:,}", f"{refreshed.comments_gone:,}")
+    return table
+
+
+def _update_ads(crawl: Crawl, ads: list[dict[str, Any]], items: dict[str, Any], at: datetime) -> int:
+    rows = []
+    for ad in ads:
+        fresh = read_ad(
+            items[ad["video_id"]],
+            video_id=ad["video_id"],
+            category=ad["category"],
+            query=ad["query"],
+            author_key=crawl.author_key,
+            fetched_at=at,
+        )
+        rows.append({**ad, **{name: getattr(fresh, name) for name in _REFRESHED}})
+    return crawl.catalog.merge("ads", pa.Table.from_pylist(rows, schema=TABLES["ads"].schema))
+
+
+def _update_candidates(crawl: Crawl, candidates: list[dict[str, Any]], items: dict[str, Any], at: datetime) -> int:
+    """Candidates keep how they were found; a video may be one of several categories."""
+    rows = [
+        {**row, **asdict(read_video(row["video_id"], items[row["video_id"]])), "fetched_at": at}
+        for row in candidates
+        if row["video_id"] in items
+    ]
+    return crawl.catalog.merge("candidates", pa.Table.from_pylist(rows, schema=TABLES["candidates"].schema))
+
+
+def _still_gone(crawl: Crawl, ids: Sequence[str]) -> list[str]:
+    """Ask once more: the API has been seen to leave out videos that are there."""
+    gone: list[str] = []
+    for some in _by_fifty(ids):
+        items = read_videos(crawl.clients.here().videos(some, VIDEO_PARTS), some)
+        gone += [id_ for id_ in some if read_video(id_, items.get(id_)).availability == "gone"]
+    return gone
+
+
+def _refuse_if_many(n_gone: int, n_asked: int) -> None:
+    if n_asked >= _MANY and n_gone > _MOST * n_asked:
+        raise CrawlError(
+            f"{n_gone} of {n_asked} videos asked for are said to be gone: that looks like a fault of the API, so "
+            "none was removed. Run again tomorrow; to remove one all the same: `ytb-ads catalog forget VIDEO_ID`"
+        )
+
+
+def _by_fifty(ids: Iterable[str]) -> Iterator[list[str]]:
+    rest = iter(ids)
+    while some := list(islice(rest, _IDS_PER_CALL)):
+        yield some

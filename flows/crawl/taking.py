@@ -1,0 +1,121 @@
+"""Drawn candidates become rows of `ads`: draw, describe afresh, and draw again for those that are gone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from itertools import islice
+from typing import Any, Protocol
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from data_catalog.catalog import Catalog
+from data_catalog.drops import Drop
+from data_catalog.schemas import TABLES
+from flows.crawl import draw as drawing
+from flows.crawl.answers import SOURCE, VIDEO_PARTS, read_ad, read_video, read_videos
+from flows.crawl.candidates import read_candidates
+from flows.crawl.draw import Candidate, Draw, draw
+from flows.crawl.settings import CrawlSettings
+
+STAGE = "videos"
+"""Stage of the drops of drawn videos that were no longer to be had."""
+
+_IDS_PER_CALL = 50
+
+
+class Videos(Protocol):
+    """The call that taking ads needs of a client of the Data API."""
+
+    def videos(self, ids: list[str], parts: str) -> dict[str, Any]: ...
+
+
+@dataclass(frozen=True)
+class Taker:
+    """Draws the ads of categories and takes them into `ads`."""
+
+    catalog: Catalog
+    youtube: Videos
+    settings: CrawlSettings
+    author_key: bytes
+    now: Callable[[], datetime]
+    advance: Callable[[float], None] = lambda ads: None
+
+    def take(self, listed: Collection[str], lost: Mapping[str, str]) -> list[Draw]:
+        """Fill the categories whose candidates are all listed; the others wait for theirs.
+
+        Args:
+            listed: names of those categories.
+            lost: reason by id of ads that turned out to be unusable; those found now come on top.
+
+        Raises:
+            CrawlPausedError: the quota is spent; what was taken is kept.
+        """
+        gone = dict(lost)
+        draws = [self.fill(category, gone) for category in self.settings.categories if category in listed]
+        # candidates of a category that still waits have no drop: nothing is decided on them
+        self.catalog.replace_drops(drawing.STAGE, [drop for drawn in draws for drop in drawn.drops])
+        return draws
+
+    def fill(self, category: str, lost: dict[str, str]) -> Draw:
+        """Take ads until the category is full or its candidates are used up; `lost` grows by those that are gone."""
+        while True:
+            drawn = self.draw(category, lost)
+            if not drawn.chosen:
+                return drawn
+            for some in _by_fifty(drawn.chosen):
+                lost.update(self._take(some))
+
+    def draw(self, category: str, lost: Mapping[str, str]) -> Draw:
+        """The draw of one category as things stand; nothing is written."""
+        return draw(
+            category,
+            read_candidates(self.catalog, category),
+            wanted=self.settings.categories[category].count,
+            seed=self.settings.seed,
+            filters=self.settings.filters,
+            held=_held(self.catalog),
+            lost=lost,
+        )
+
+    def _take(self, chosen: list[Candidate]) -> dict[str, str]:
+        """Describe some chosen videos and write their ads; returns the ids that are gone, with the reason."""
+        ids = [candidate.facts.video_id for candidate in chosen]
+        at = self.now()
+        items = read_videos(self.youtube.videos(ids, VIDEO_PARTS), ids)
+        ads, gone = [], {}
+        for candidate in chosen:
+            video_id = candidate.facts.video_id
+            facts = read_video(video_id, items.get(video_id))
+            if facts.availability != "public":
+                gone[video_id] = str(facts.availability)
+                continue
+            ads.append(
+                read_ad(
+                    items[video_id],
+                    video_id=video_id,
+                    category=candidate.category,
+                    query=candidate.query,
+                    author_key=self.author_key,
+                    fetched_at=at,
+                    synthetic=self.settings.is_stand_in,
+                )
+            )
+        drops = [Drop(STAGE, id_, id_, "filtered", reason, "when it was drawn") for id_, reason in gone.items()]
+        rows = pa.Table.from_pylist([asdict(ad) for ad in ads], schema=TABLES["ads"].schema)
+        self.catalog.commit("ads", rows, stage=STAGE, drops=drops, done=ids)
+        self.advance(len(ads))
+        return gone
+
+
+def _held(catalog: Catalog) -> dict[str, str]:
+    rows = catalog.read("ads", ["video_id", "category"], where=pc.field("source") == SOURCE).to_pylist()
+    return {row["video_id"]: row["category"] for row in rows}
+
+
+def _by_fifty(chosen: list[Candidate]) -> Iterator[list[Candidate]]:
+    rest = iter(chosen)
+    while some := list(islice(rest, _IDS_PER_CALL)):
+        yield some
