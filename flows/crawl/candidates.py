@@ -30,7 +30,7 @@ log = logging.getLogger("ytb_ads")
 STAGE = "listings"
 """Stage of the drops of lists that could not be read."""
 
-_MAX_PAGES = {"search": 20, "playlist": 400, "channel": 400, "ids": 1}
+MAX_PAGES = {"search": 20, "playlist": 400, "channel": 400, "ids": 1}
 _BARREN_PAGES = 2
 """Pages in a row without anything new after which a list that goes on is believed to turn in a circle."""
 
@@ -111,7 +111,10 @@ class Lister:
             while queue and self._qualified(known, unusable) < enough:
                 request = queue.popleft()
                 listing = held.get(request.listing_id)
-                if not self._is_done(request, listing) and attempts.get(request.listing_id, 0) < self.max_attempts:
+                if (
+                    not is_done(request, listing, self.now(), self.settings.relist_days)
+                    and attempts.get(request.listing_id, 0) < self.max_attempts
+                ):
                     listing = self._list(request, listing, known, done)
                 if listing and listing.state == "capped":
                     queue.extend(request.halves())
@@ -158,7 +161,7 @@ class Lister:
             self._describe(request, listing, new, known)
             token = page.next_page_token
             over = token is None or token in tokens or barren >= _BARREN_PAGES
-            over = over or listing.pages + 1 >= _MAX_PAGES[request.kind]
+            over = over or listing.pages + 1 >= MAX_PAGES[request.kind]
             n_results = listing.n_results + len(page.video_ids)
             ended: State = "capped" if request.kind == "search" and n_results >= CAPPED_AT else "complete"
             listing = replace(
@@ -208,12 +211,6 @@ class Lister:
             1 for id_, found in known.items() if id_ not in unusable and not judge(found.facts, self.settings.filters)
         )
 
-    def _is_done(self, request: Request, listing: Listing | None) -> bool:
-        if listing is None or listing.state == "open":
-            return False
-        fresh = self.now() - listing.fetched_at < timedelta(days=self.settings.relist_days)
-        return fresh or request.kind == "ids" or request.is_closed(listing.fetched_at)
-
     def _begin(self, request: Request) -> Listing:
         return Listing(
             listing_id=request.listing_id,
@@ -241,6 +238,14 @@ class Lister:
     def _keep(self, listing: Listing, *drops: Drop) -> None:
         rows = pa.Table.from_pylist([asdict(listing)], schema=TABLES["listings"].schema)
         self.catalog.commit("listings", rows, stage=STAGE, drops=drops, done=[listing.listing_id])
+
+
+def is_done(request: Request, listing: Listing | None, now: datetime, relist_days: int) -> bool:
+    """Whether a request has nothing more to give: read to its end, and nothing can have been added to it lately."""
+    if listing is None or listing.state == "open":
+        return False
+    fresh = now - listing.fetched_at < timedelta(days=relist_days)
+    return fresh or request.kind == "ids" or request.is_closed(listing.fetched_at)
 
 
 def read_candidates(catalog: Catalog, category: str | None = None) -> list[Candidate]:

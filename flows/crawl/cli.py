@@ -112,7 +112,7 @@ def _plan(catalog: str, config: Path | None, as_json: bool) -> None:
     from flows.crawl.quota import utc_now
 
     tables, settings = Catalog(catalog), load_settings(config)
-    with open_ledger(tables, settings) as ledger:
+    with open_ledger(tables, settings, to_look=True) as ledger:
         plan = plan_crawl(tables, settings, ledger, utc_now())
     _print(plan, render_plan, as_json)
 

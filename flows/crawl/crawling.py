@@ -7,6 +7,8 @@ from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pyarrow.compute as pc
 
@@ -181,15 +183,21 @@ def comments_fingerprint(settings: Settings) -> str:
 
 
 @contextmanager
-def open_ledger(catalog: Catalog, settings: Settings) -> Iterator[Ledger]:
-    """The ledger of a catalog's crawl, or the one that the settings share between catalogs."""
+def open_ledger(catalog: Catalog, settings: Settings, *, to_look: bool = False) -> Iterator[Ledger]:
+    """The ledger of a catalog's crawl, or the one that the settings share between catalogs.
+
+    With `to_look` a ledger that does not exist yet is not made where it would lie: nothing is spent.
+    """
     quota = settings.crawl.quota
     path = quota.ledger.expanduser() if quota.ledger else media_folder(catalog).parent / LEDGER_FILE
-    ledger = Ledger(path, limits={"searches": quota.searches_per_day, "units": quota.units_per_day})
-    try:
-        yield ledger
-    finally:
-        ledger.close()
+    with TemporaryDirectory() as elsewhere:
+        if to_look and not path.exists():
+            path = Path(elsewhere) / LEDGER_FILE
+        ledger = Ledger(path, limits={"searches": quota.searches_per_day, "units": quota.units_per_day})
+        try:
+            yield ledger
+        finally:
+            ledger.close()
 
 
 @contextmanager

@@ -15,10 +15,13 @@ import pytest
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from flows.sample import render_sample
+from tests.youtube_sandbox.extractor import FOLDER as SANDBOX_PLUGINS
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 ROOT = Path(__file__).resolve().parents[2]
 STARTUP_S = 120
+PATHS = os.pathsep.join([str(ROOT), str(SANDBOX_PLUGINS)])
+"""Where a process of its own finds the project, and yt-dlp the extractor of the sandbox."""
 
 
 @pytest.fixture(scope="session")
@@ -60,7 +63,7 @@ def ytb_ads(prefect_server: str) -> Run:
     def run(*arguments: str | Path, check: bool = True, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
         done = subprocess.run(
             [sys.executable, "-m", "flows", *map(str, arguments)],
-            env={**os.environ, "PREFECT_API_URL": prefect_server, "COLUMNS": "200", "PYTHONPATH": str(ROOT)},
+            env={**os.environ, "PREFECT_API_URL": prefect_server, "COLUMNS": "200", "PYTHONPATH": PATHS},
             cwd=cwd,
             capture_output=True,
             text=True,

@@ -186,6 +186,7 @@ def test_deploying_registers_the_rebuild_and_the_training(ytb_ads: Run, prefect_
         ytb_ads("deploy")
     deployments = {deployment["name"]: deployment for deployment in ask(f"{prefect_server}/deployments/filter")}
     assert deployments["weekly-rebuild"]["schedules"][0]["schedule"]["cron"] == "0 3 * * 1"
+    assert deployments["daily-refresh"]["schedules"][0]["schedule"]["timezone"] == "America/Los_Angeles"
     assert deployments["train-on-gpu"]["work_pool_name"] == "gpu"
     [automation] = ask(f"{prefect_server}/automations/filter")
     assert automation["trigger"]["expect"] == ["ytb-ads.release.written"]

@@ -1,0 +1,176 @@
+"""The plan of a crawl: what is left, by what it is known, and the first day on which it can be done."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.console import Console
+
+from data_catalog.catalog import Catalog
+from flows.crawl.crawling import Crawl, open_crawl, open_ledger
+from flows.crawl.plan import Plan
+from flows.crawl.planning import plan_crawl, render_plan
+from flows.crawl.timetable import DAY_S, Lot, Pace, days_alone, lay_out
+from flows.errors import CrawlError
+from flows.settings import Settings
+from tests.youtube_sandbox import Sandbox, SandboxSettings, random_world, serve
+
+counts = st.integers(0, 400)
+lots = st.lists(st.builds(Lot, list_units=counts, searches=counts, reading_units=counts, videos=counts), max_size=4)
+paces = st.builds(
+    Pace,
+    searches=st.integers(1, 200),
+    units=st.integers(1, 500),
+    searches_today=st.integers(0, 200),
+    units_today=st.integers(0, 500),
+    seconds_today=st.floats(0, DAY_S),
+    seconds_per_video=st.floats(60, 5000),
+)
+
+
+def settings_for(sandbox: Sandbox | None = None, key: str | None = "k1", **crawl: object) -> Settings:
+    given = {"api_key": key, "backoff_s": 0, **crawl}
+    if sandbox:
+        given |= {"endpoint": sandbox.url, "site": sandbox.url}
+    return Settings.model_validate({"crawl": given, "media": {"pause_s": [0, 0], "request_pause_s": 0}})
+
+
+def plan_of(catalog: Catalog, settings: Settings) -> Plan:
+    with open_ledger(catalog, settings, to_look=True) as ledger:
+        return plan_crawl(catalog, settings, ledger, ledger.now())
+
+
+@given(lots, paces)
+def test_no_day_holds_more_than_its_quota_and_all_of_the_work_is_laid_out(some: list[Lot], pace: Pace) -> None:
+    table = lay_out(some, pace)
+    for number, day in enumerate(table.days):
+        today = number == 0
+        assert day.searches <= (pace.searches_today if today else pace.searches)
+        assert day.units <= (pace.units_today if today else pace.units)
+        assert day.videos <= (pace.seconds_today if today else DAY_S) / pace.seconds_per_video + 1e-6
+    if table.outcome == "finished":
+        assert sum(day.searches for day in table.days) == sum(lot.searches for lot in some)
+        assert sum(day.units for day in table.days) == sum(
+            lot.list_units + lot.searches + lot.reading_units for lot in some
+        )
+        assert sum(day.videos for day in table.days) == pytest.approx(sum(lot.videos for lot in some), abs=1e-3)
+
+
+@given(lots, paces)
+def test_a_timetable_is_never_shorter_than_its_scarcest_resource_and_never_longer_with_more(
+    some: list[Lot], pace: Pace
+) -> None:
+    table = lay_out(some, pace)
+    if table.outcome != "finished":
+        return
+    searches = days_alone(sum(lot.searches for lot in some), pace.searches_today, pace.searches)
+    units = sum(lot.list_units + lot.searches + lot.reading_units for lot in some)
+    assert len(table.days) - 1 >= max(searches or 0, days_alone(units, pace.units_today, pace.units) or 0)
+    more = lay_out(some, pace.faster(50, 100))
+    assert len(more.days) <= len(table.days)
+
+
+def test_work_without_any_quota_is_never_done() -> None:
+    nothing = Pace(0, 0, 0, 0, seconds_today=0, seconds_per_video=10)
+    assert lay_out([Lot(searches=1)], nothing).outcome == "never"
+    assert lay_out([], nothing).outcome == "nothing"
+
+
+def test_a_plan_needs_neither_key_nor_catalog_and_leaves_no_trace(tmp_path: Path) -> None:
+    plan = plan_of(Catalog(tmp_path / "catalog"), settings_for(key=None))
+    assert not plan.has_key
+    assert any("no key is set" in note for note in plan.notes)
+    assert plan.left.searches.expected > 100
+    assert plan.finish.outcome == "finished"
+    assert plan.bottleneck is not None
+    assert all(estimate.basis == "assumed" for category in plan.categories for estimate in category.estimates)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_budget_of_nothing_is_never_done_and_says_so(tmp_path: Path) -> None:
+    plan = plan_of(Catalog(tmp_path / "catalog"), settings_for(quota={"searches_per_day": 0}))
+    assert plan.finish.outcome == "never"
+    assert "never" in rendered(plan)
+
+
+def test_more_keys_shorten_a_crawl_and_the_plan_says_by_how_much(tmp_path: Path) -> None:
+    plan = plan_of(Catalog(tmp_path / "catalog"), settings_for())
+    assert [keys for keys, _ in plan.with_more_keys][:2] == [1, 2]
+    days = [finish.days or 0 for _, finish in plan.with_more_keys]
+    assert days == sorted(days, reverse=True)
+    assert days[0] < (plan.finish.days or 0)
+
+
+def test_what_is_known_is_planned_to_the_unit(tmp_path: Path) -> None:
+    world = random_world(seed=3, videos=60, comments_per_video=(1, 350), replies=False)
+    (tmp_path / "ids.txt").write_text("\n".join(world.videos))
+    with serve(world, SandboxSettings()) as sandbox:
+        categories = {"all": {"count": 40, "ids": tmp_path / "ids.txt"}}
+        settings = settings_for(sandbox, categories=categories, comments={"replies": "none"}, candidates_per_ad=1.5)
+        catalog = Catalog(tmp_path / "catalog")
+        listing = plan_of(catalog, settings).left
+        with open_crawl(catalog, settings) as crawl:
+            crawl.list_candidates("all", lambda more: None)
+            assert listing.describing.expected == sandbox.counts["k1"]["units"] == 2
+            plan = plan_of(catalog, settings)
+            before = sandbox.counts["k1"]["units"]
+            crawl_all(crawl)
+            spent = sandbox.counts["k1"]["units"] - before
+        assert plan.left.searches.at_most == 0
+        assert plan.left.units.expected == plan.left.units.at_most == spent
+        assert plan.left.videos.expected == 40
+        over = plan_of(catalog, settings)
+        assert (over.left.units.at_most, over.finish.outcome) == (0, "finished")
+        assert over.left.videos.expected == 40, "no video was fetched yet"
+
+
+def test_a_half_done_crawl_plans_only_the_rest(tmp_path: Path) -> None:
+    world = random_world(seed=4, videos=20, comments_per_video=250, replies=False)
+    (tmp_path / "ids.txt").write_text("\n".join(world.videos))
+    with serve(world, SandboxSettings()) as sandbox:
+        given = {"categories": {"all": {"count": 20, "ids": tmp_path / "ids.txt"}}, "comments": {"replies": "none"}}
+        # one unit describes the ids, one takes the ads: twenty are left, for twenty of sixty pages
+        settings = settings_for(sandbox, **given, quota={"units_per_day": 22})
+        catalog = Catalog(tmp_path / "catalog")
+        with open_crawl(catalog, settings) as crawl:
+            crawl_all(crawl)
+            assert crawl.pauses
+        plan = plan_of(catalog, settings)
+        assert plan.left.comments.expected == 40
+        assert plan.left.taking.at_most == plan.left.describing.at_most == 0
+        assert plan.finish.days == 2, "today is spent, then 22 units a day"
+
+
+def test_a_broken_file_of_ids_is_told_before_anything_is_planned(tmp_path: Path) -> None:
+    (tmp_path / "ids.txt").write_text("not an id!\n")
+    settings = settings_for(categories={"all": {"count": 3, "ids": tmp_path / "ids.txt"}})
+    with pytest.raises(CrawlError, match=r"ids.txt, line 1"):
+        plan_of(Catalog(tmp_path / "catalog"), settings)
+
+
+def test_a_plan_fits_a_hundred_columns_and_is_json_too(tmp_path: Path) -> None:
+    plan = plan_of(Catalog(tmp_path / "catalog"), settings_for())
+    text = rendered(plan)
+    assert max(map(len, text.splitlines())) <= 100
+    assert "…" not in text
+    told = json.loads(json.dumps(plan.as_json()))
+    assert told["resources"]["searches"]["a_day"] == 100
+    assert told["left"]["units"]["expected"] == plan.left.units.expected
+
+
+def rendered(plan: Plan) -> str:
+    console = Console(width=100, file=io.StringIO())
+    with console.capture() as capture:
+        console.print(render_plan(plan))
+    return capture.get()
+
+
+def crawl_all(crawl: Crawl) -> None:
+    crawl.list_candidates("all", lambda more: None)
+    crawl.draw_ads(["all"], lambda more: None)
+    crawl.read_comments(lambda more: None)
