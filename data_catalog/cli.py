@@ -14,6 +14,7 @@ from typer.core import TyperGroup
 
 from data_catalog.catalog import Catalog
 from data_catalog.errors import YtbAdsError
+from data_catalog.forget_cli import forget
 from data_catalog.inspect import json_lines, plain, printable, render, render_rows, require_catalog, run_sql, show_rows
 
 _ROWS_PRINTED = 200
@@ -36,7 +37,7 @@ catalog_app = typer.Typer(
     name="catalog",
     cls=_OneLineErrors,
     no_args_is_help=True,
-    help="Look at the working tables and the releases; nothing here changes them.",
+    help="Look at the working tables and the releases; of these commands `forget` alone changes them.",
     epilog="Example: ytb-ads catalog sql 'SELECT label, count(*) FROM labels GROUP BY label'",
 )
 
@@ -45,6 +46,11 @@ CatalogDir = Annotated[
     typer.Option("--catalog", envvar="YTB_ADS_CATALOG", metavar="DIR", help="Folder or url of the catalog."),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object per line, for other programs.")]
+
+
+catalog_app.command(
+    name="forget", epilog="Example: ytb-ads catalog forget dQw4w9WgXcQ, or: ytb-ads catalog forget --author HASH --yes"
+)(forget)
 
 
 @catalog_app.command(epilog="Example: ytb-ads catalog tables --json")

@@ -42,7 +42,7 @@ class Removal:
         return bool(self.rows or self.media)
 
     def __add__(self, other: Removal) -> Removal:
-        return Removal(Counter(self.rows) + Counter(other.rows), (*self.media, *other.media))
+        return Removal(dict(Counter(self.rows) + Counter(other.rows)), (*self.media, *other.media))
 
 
 @dataclass(frozen=True)

@@ -36,13 +36,16 @@ def take_in(
     file_drops: list[Drop] = []
     batch: list[FoundAd] = []
     n_comments = 0
+    forgotten = catalog.forgotten()
     for result in results:
         if isinstance(result, Drop):
             file_drops.append(result)
             continue
         advance(1)
-        if isinstance(result, UnchangedAd):
+        if isinstance(result, UnchangedAd) or forgotten.has_ad(result.ad.video_id):
             continue
+        kept = tuple(comment for comment in result.comments if not forgotten.has_author(comment.author_hash))
+        result = replace(result, comments=kept)
         batch.append(result)
         n_comments += len(result.comments)
         if len(batch) >= BATCH_ADS or n_comments >= BATCH_COMMENTS:

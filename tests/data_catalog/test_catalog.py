@@ -244,7 +244,7 @@ def test_types_that_hold_the_same_values_are_taken(catalog: Catalog) -> None:
 
 def test_unknown_tables_columns_and_conditions_are_named(catalog: Catalog) -> None:
     catalog.merge("labels", labels(a="x"))
-    with pytest.raises(CatalogError, match="no table 'lables'; tables are ads, comments"):
+    with pytest.raises(CatalogError, match="no table 'lables'; tables are listings, candidates, ads"):
         catalog.read("lables")
     with pytest.raises(CatalogError, match="labels has no column 'colour'; it has video_id"):
         catalog.read("labels", ["colour"])

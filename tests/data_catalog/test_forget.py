@@ -1,0 +1,232 @@
+"""Forgetting: an ad or an author out of every file below the tables, and everything else untouched."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import multiprocessing
+import os
+import signal
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from deltalake import DeltaTable
+from typer.testing import CliRunner
+
+from data_catalog import TABLES, Catalog, CatalogError, Drop
+from data_catalog.cli import catalog_app
+from data_catalog.forget import forget_ad, forget_author, purge_history, remove_ads
+from data_catalog.releases import write_release
+from data_catalog.schemas import RELEASE_SCHEMA
+
+GONE, STAYS = "zzForgetMe1", "aaStaysHere"
+AUTHOR, OTHER = "f" * 32, "0" * 32
+AT = datetime(2026, 11, 24, tzinfo=UTC)
+
+
+def rows(table: str, *values: dict[str, object]) -> pa.Table:
+    return pa.Table.from_pylist(list(values), schema=TABLES[table].schema)
+
+
+def fill(root: Path) -> Catalog:
+    """Two ads with everything that is ever kept of one, each table written more than once."""
+    catalog = Catalog(root)
+    for number, ad in enumerate((GONE, STAYS, GONE)):
+        catalog.merge("candidates", rows("candidates", {"category": "c", "video_id": ad, "query": f"q{number}"}))
+        catalog.merge("ads", rows("ads", {"video_id": ad, "title": f"title {number}", "channel_hash": AUTHOR}))
+        comments = [
+            {"comment_id": f"{ad}-1", "video_id": ad, "text": f"secret words of {ad}", "author_hash": AUTHOR},
+            {"comment_id": f"{ad}-2", "video_id": ad, "text": f"other words of {ad} {number}", "author_hash": OTHER},
+        ]
+        catalog.merge("comments", rows("comments", *comments))
+        for table in ("comment_scores", "comment_fetches", "frames", "texts", "ad_sentiment", "labels"):
+            key = f"{ad}-1" if table == "comment_scores" else f"{ad}:0"
+            row = {"video_id": ad} | ({} if TABLES[table].key == ("video_id",) else {TABLES[table].key[0]: key})
+            catalog.merge(table, rows(table, row))
+        drop = Drop("comments", f"{ad}:comments:x", ad, "filtered", "malformed_comment", f"an entry of {ad}")
+        catalog.commit("comments", rows("comments"), stage="comments", drops=[drop])
+    media = root / "media"
+    media.mkdir()
+    for name in (f"{GONE}.mp4", f"{GONE}.mp4.part", f"{STAYS}.mp4"):
+        (media / name).write_bytes(b"a video")
+    return catalog
+
+
+def everything_below(root: Path) -> Iterator[tuple[Path, bytes]]:
+    """Every file's bytes; of Parquet files also what stands in them, statistics included."""
+    for path in sorted(root.rglob("*")):
+        if path.is_file():
+            yield path, path.read_bytes()
+        if path.suffix == ".parquet":
+            yield path, repr(pq.read_table(path).to_pylist()).encode()
+            yield path, repr(pq.read_metadata(path).to_dict()).encode()
+
+
+@pytest.fixture
+def catalog(tmp_path: Path) -> Catalog:
+    return fill(tmp_path / "catalog")
+
+
+def test_the_search_of_this_test_finds_what_is_there(catalog: Catalog) -> None:
+    assert [path for path, content in everything_below(Path(catalog.root) / "tables") if GONE.encode() in content]
+
+
+def test_nothing_of_a_forgotten_ad_is_in_any_file_below_the_tables(catalog: Catalog) -> None:
+    done = forget_ad(catalog, GONE)
+    for path, content in everything_below(Path(catalog.root)):
+        assert GONE.encode() not in content, path
+        assert b"secret words of zz" not in content, path
+    assert sorted(path.name for path in (Path(catalog.root) / "media").iterdir()) == [f"{STAYS}.mp4"]
+    assert done.removed.rows["comments"] == 2
+    assert done.removed.media == (f"{GONE}.mp4", f"{GONE}.mp4.part")
+
+
+def test_other_rows_stay_and_the_tables_are_written_and_read_on(catalog: Catalog) -> None:
+    before = {name: catalog.read(name).to_pylist() for name in TABLES}
+    forget_ad(catalog, GONE)
+    for name in TABLES:
+        if name != "forgotten":
+            stayed = (
+                [row for row in before[name] if row["video_id"] != GONE]
+                if "video_id" in TABLES[name].schema.names
+                else []
+            )
+            assert catalog.read(name).to_pylist() == stayed, name
+    catalog.merge("ads", rows("ads", {"video_id": "new"}))
+    assert sorted(catalog.values("ads", "video_id")) == [STAYS, "new"]
+
+
+def test_older_versions_cannot_be_read_any_more_and_the_history_says_why(catalog: Catalog) -> None:
+    version = catalog.versions()["comments"]
+    forget_ad(catalog, GONE)
+    for older in range(version + 1):
+        with pytest.raises(Exception, match=r"(?i)version|not found|invalid|log"):
+            DeltaTable(f"{catalog.root}/tables/comments", version=older).to_pyarrow_table()
+    assert [commit.operation for commit in catalog.history("comments")] == ["PURGE HISTORY"]
+
+
+def test_a_forgotten_ad_is_known_again_by_its_digest_alone(catalog: Catalog) -> None:
+    forget_ad(catalog, GONE)
+    assert catalog.forgotten().has_ad(GONE)
+    assert not catalog.forgotten().has_ad(STAYS)
+    assert catalog.values("forgotten", "digest") == [hashlib.sha256(GONE.encode()).hexdigest()]
+
+
+def test_nothing_of_a_forgotten_author_is_left_but_the_hash_that_keeps_them_out(catalog: Catalog) -> None:
+    done = forget_author(catalog, AUTHOR)
+    for path, content in everything_below(Path(catalog.root) / "tables"):
+        assert b"secret words" not in content, path
+        assert AUTHOR.encode() not in content or path.is_relative_to(Path(catalog.root) / "tables/forgotten"), path
+    assert sorted(catalog.values("comments", "author_hash")) == [OTHER, OTHER]
+    assert done.emptied == {"ads.channel_hash": 2}
+    assert catalog.count("ads") == 2
+    assert catalog.forgotten().has_author(AUTHOR)
+    assert catalog.count("ad_sentiment") == 0, "their means are to be computed anew"
+
+
+def test_forgetting_twice_and_forgetting_what_was_never_held_is_the_same(catalog: Catalog) -> None:
+    forget_ad(catalog, GONE)
+    again = forget_ad(catalog, GONE)
+    assert not again.removed
+    assert not forget_ad(catalog, "neverHeld11").removed
+    assert catalog.count("forgotten") == 2
+
+
+def test_removing_ads_keeps_history_and_remembers_nothing(catalog: Catalog) -> None:
+    remove_ads(catalog, [GONE])
+    assert GONE not in catalog.values("ads", "video_id")
+    assert catalog.count("forgotten") == 0
+    assert len(catalog.history("ads")) > 1
+    purge_history(catalog, ["ads"])
+    assert len(catalog.history("ads")) == 1
+
+
+@pytest.mark.parametrize("after_s", [0.02, 0.1, 0.25, 0.5])
+def test_a_killed_forgetting_leaves_whole_tables_and_is_finished_by_the_next(catalog: Catalog, after_s: float) -> None:
+    started = multiprocessing.get_context("spawn").Event()
+    process = multiprocessing.get_context("spawn").Process(target=_forget, args=(catalog.root, started))
+    process.start()
+    assert started.wait(60)
+    time.sleep(after_s)
+    if process.pid and process.is_alive():
+        os.kill(process.pid, signal.SIGKILL)
+    process.join()
+    for name in TABLES:
+        catalog.read(name)
+    forget_ad(catalog, GONE)
+    assert not [path for path, content in everything_below(Path(catalog.root)) if GONE.encode() in content]
+    assert catalog.values("ads", "video_id") == [STAYS]
+
+
+def _forget(root: str, started: object) -> None:
+    catalog = Catalog(root)
+    catalog.read("ads")
+    started.set()  # type: ignore[attr-defined]
+    forget_ad(catalog, GONE)
+
+
+def test_releases_that_still_contain_the_ad_are_listed(catalog: Catalog) -> None:
+    folder = Path(catalog.root) / "releases"
+    row = {"video_id": GONE, "frame_id": f"{GONE}:0", "label": 0, "draw": 0, "image": {"bytes": b"x", "path": None}}
+    other = {**row, "video_id": STAYS, "frame_id": f"{STAYS}:0"}
+    for version, held in (("2026.11.01", [row, other]), ("2026.11.02", [other])):
+        parts = {
+            split: iter(pa.Table.from_pylist(held, schema=RELEASE_SCHEMA).to_batches())
+            for split in ("train", "validation", "test")
+        }
+        write_release(folder, version, parts, {"synthetic": True}, lambda manifest: {})
+    [holding] = forget_ad(catalog, GONE).releases
+    assert (holding.version, holding.rows) == ("2026.11.01", 3)
+
+
+# The command
+
+
+def run(*arguments: str) -> tuple[int, str]:
+    done = CliRunner().invoke(catalog_app, ["forget", *arguments])
+    return done.exit_code, done.output
+
+
+def test_the_command_asks_before_it_removes_and_refuses_where_nobody_can_answer(catalog: Catalog) -> None:
+    code, said = run(GONE, "--catalog", catalog.root)
+    assert code == 1
+    assert "--yes" in said
+    assert "2 rows of comments" in said
+    assert GONE in catalog.values("ads", "video_id")
+
+
+def test_the_command_says_what_it_removed(catalog: Catalog) -> None:
+    code, said = run(GONE, "--yes", "--catalog", catalog.root)
+    assert code == 0
+    assert "2 rows of comments" in said
+    assert f"media/{GONE}.mp4" in said
+    code, said = run("--author", AUTHOR, "--yes", "--json", "--catalog", catalog.root)
+    assert json.loads(said)["removed"]["rows"]["comments"] == 1
+
+
+@pytest.mark.parametrize("arguments", [(), (GONE, "--author", AUTHOR)])
+def test_the_command_takes_an_ad_or_an_author(catalog: Catalog, arguments: tuple[str, ...]) -> None:
+    assert run(*arguments, "--catalog", catalog.root)[0] == 2
+
+
+@pytest.mark.parametrize("arguments", [("no id!",), ("--author", "Jane Doe")])
+def test_the_command_refuses_what_is_neither_id_nor_hash(catalog: Catalog, arguments: tuple[str, ...]) -> None:
+    code, said = run(*arguments, "--yes", "--catalog", catalog.root)
+    assert code == 1
+    assert "error" in said
+
+
+def test_forgetting_in_a_folder_that_is_no_catalog_is_refused(tmp_path: Path) -> None:
+    assert run(GONE, "--yes", "--catalog", str(tmp_path / "nothing"))[0] == 1
+    assert not (tmp_path / "nothing").exists()
+
+
+def test_a_group_write_refuses_a_key_that_stands_in_another_group(catalog: Catalog) -> None:
+    stolen = rows("comments", {"comment_id": f"{GONE}-1", "video_id": STAYS, "text": "?"})
+    with pytest.raises(CatalogError, match=f"{GONE}-1"):
+        catalog.replace_groups("comments", stolen, column="video_id", values=[STAYS])
