@@ -24,7 +24,7 @@ from flows.errors import CrawlError, LaneStoppedError
 
 log = logging.getLogger("ytb_ads")
 
-FORMAT = "bv*/b"
+FORMAT = "bv*"
 """One file, never two that would have to be merged: the best with a picture, whether or not it has sound."""
 SLOWEST = 1_000
 """Bytes a second, over the time-out, below which a transfer counts as one that has stopped."""

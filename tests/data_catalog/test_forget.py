@@ -172,16 +172,31 @@ def _forget(root: str, started: object) -> None:
 
 def test_releases_that_still_contain_the_ad_are_listed(catalog: Catalog) -> None:
     folder = Path(catalog.root) / "releases"
-    row = {"video_id": GONE, "frame_id": f"{GONE}:0", "label": 0, "draw": 0, "image": {"bytes": b"x", "path": None}}
+    row = {
+        "video_id": GONE,
+        "frame_id": f"{GONE}:0",
+        "image": {"bytes": b"x", "path": None},
+        "text": "half the price all week long",
+        "label": 0,
+        "category": "apparel",
+        "timestamp_s": 1.0,
+        "mean_score": -3.0,
+        "n_words": 6,
+        "draw": 0,
+    }
+    again = {**row, "draw": 1}
     other = {**row, "video_id": STAYS, "frame_id": f"{STAYS}:0"}
-    for version, held in (("2026.11.01", [row, other]), ("2026.11.02", [other])):
-        parts = {
+    for version, splits in (
+        ("2026.11.01", {"train": [row, again], "test": [other]}),
+        ("2026.11.02", {"train": [other]}),
+    ):
+        batches = {
             split: iter(pa.Table.from_pylist(held, schema=RELEASE_SCHEMA).to_batches())
-            for split in ("train", "validation", "test")
+            for split, held in splits.items()
         }
-        write_release(folder, version, parts, {"synthetic": True}, lambda manifest: {})
+        write_release(folder, version, batches, {"synthetic": True})
     [holding] = forget_ad(catalog, GONE).releases
-    assert (holding.version, holding.rows) == ("2026.11.01", 3)
+    assert (holding.version, holding.rows) == ("2026.11.01", 2)
 
 
 # The command

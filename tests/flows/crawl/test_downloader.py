@@ -221,7 +221,7 @@ def a_site(send: Body) -> Iterator[str]:
             except OSError:
                 return
 
-        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the name that http.server has
+        def log_message(self, format: str, *args: object) -> None:
             """Say nothing."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)

@@ -594,6 +594,7 @@ def test_the_key_is_in_no_text_whatever_the_server_echoes(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, echoed: Script, key: str
 ) -> None:
     caplog.set_level(logging.DEBUG)
+    caplog.set_level(logging.DEBUG, logger="urllib3")  # yt-dlp raises its level when it is loaded
     with asking(tmp_path, echoed, keys=(key, f"{key}2"), attempts=2) as (setup, _):
         with pytest.raises(CrawlError) as raised:
             setup.youtube.comment_threads("a" * 11, replies=True)

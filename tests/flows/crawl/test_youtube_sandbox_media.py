@@ -56,7 +56,7 @@ def fetch(sandbox: Sandbox, folder: Path, video_id: str = VIDEO, *, height: int 
     """Download one video and give yt-dlp's description of it."""
     options = {
         "outtmpl": str(folder / "%(id)s.%(ext)s"),
-        "format": "bv*/b",
+        "format": "bv*",
         "format_sort": [f"res:{height}"],
         "logger": said or Said(),
         "noprogress": True,
