@@ -41,6 +41,8 @@ class AdToRead:
     channel_hash: str | None
     comment_count: int | None = None
     """As the video's metadata say."""
+    is_begun: bool = False
+    """Whether this goes on with a reading that an earlier run began, be it in the middle of the first page."""
     next_page_token: str | None = None
     pages: int = 0
     held_replies: Mapping[str, int] = field(default_factory=dict)

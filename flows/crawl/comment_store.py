@@ -101,7 +101,7 @@ class CommentStore:
         self.n_comments = 0
         self.terminal: dict[str, Fault] = {}
         """Ads that there is no use in asking for again, and why."""
-        self._continued = {ad.video_id for ad in ads if ad.pages or ad.next_page_token}
+        self._continued = {ad.video_id for ad in ads if ad.is_begun}
         self._earlier = earlier
         self._started_at = started_at
         self._fingerprint = fingerprint

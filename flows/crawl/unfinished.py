@@ -82,12 +82,12 @@ def _is_done(fetch: Fetch | None, fingerprint: str, older_than: datetime | None)
 
 def _to_read(catalog: Catalog, ad: dict[str, Any], fetch: Fetch | None, fingerprint: str) -> AdToRead:
     video_id = ad["video_id"]
-    begun = AdToRead(video_id, ad["channel_hash"], ad["comment_count"])
+    fresh = AdToRead(video_id, ad["channel_hash"], ad["comment_count"])
     if fetch is None or fetch.state == "complete" or fetch.fingerprint != fingerprint:
-        return begun
+        return fresh
     of_ad = (pc.field("video_id") == video_id) & (pc.field("fetched_at") >= fetch.started_at)
     held = Counter(parent for parent in catalog.values("comments", "parent_id", where=of_ad) if parent)
-    return replace(begun, next_page_token=fetch.next_page_token, pages=fetch.pages, held_replies=held)
+    return replace(fresh, is_begun=True, next_page_token=fetch.next_page_token, pages=fetch.pages, held_replies=held)
 
 
 def _given_up(catalog: Catalog, stage: str, max_attempts: int) -> set[str]:
