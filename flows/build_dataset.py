@@ -12,11 +12,10 @@ from pathlib import Path
 from prefect import flow
 from prefect.artifacts import create_table_artifact
 from prefect.client.schemas.objects import State
-from prefect.states import Completed
 
 from data_catalog.catalog import Catalog
 from flows.crawl.answers import SOURCE as YOUTUBE_ADS
-from flows.crawl.flow import crawl_folder, crawl_youtube, go_on_later, source_folder
+from flows.crawl.flow import crawl_folder, crawl_youtube, go_on_later, paused, source_folder
 from flows.crawl.media_store import delete_sampled, media_folder
 from flows.crawl.standing import Standing
 from flows.fingerprints import frames_fingerprint
@@ -75,7 +74,7 @@ def build_dataset(
         ocr.with_options(task_runner=runner)(tables, settings)
     if standing and standing.resumes_at:
         go_on_later(standing.resumes_at)
-        return Completed(name="Paused", message="; ".join(standing.paused), data=standing)
+        return paused(standing)
     sentiment.with_options(task_runner=runner)(tables, settings)
     review(tables, settings.review)
     written = release(tables, settings)
@@ -95,6 +94,8 @@ def build_dataset(
 def _take_in(tables: Catalog, folder: Path | None, settings: Settings) -> Standing | None:
     """Bring `ads` and `comments` up to date; returns how a crawl of YouTube stands."""
     if folder is None:
-        return crawl_youtube(tables, settings)
+        standing = crawl_youtube(tables, settings)
+        assert isinstance(standing, Standing)  # noqa: S101 - a state is what Prefect sees, never what a call returns
+        return standing
     crawl_folder(tables, folder, settings)
     return None

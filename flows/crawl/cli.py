@@ -86,6 +86,7 @@ def _crawl(catalog: str, config: Path | None, as_json: bool) -> None:
     settings = load_settings(config)
     with in_foreground():
         standing = crawl_youtube(Catalog(catalog), settings)
+    assert isinstance(standing, Standing)  # noqa: S101 - a state is what Prefect sees, never what a call returns
     print_standing(standing, as_json)
 
 

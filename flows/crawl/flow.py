@@ -6,6 +6,7 @@ import logging
 from collections.abc import Collection
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import TypeVar
 
 from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
@@ -97,8 +98,10 @@ def fetch_videos(crawl: Crawl) -> StageCount:
 
 
 @flow(name="crawl-youtube", validate_parameters=False)
-def crawl_youtube(catalog: Catalog, settings: Settings) -> Standing:
+def crawl_youtube(catalog: Catalog, settings: Settings) -> Standing | State[Standing]:
     """Collect ads, comments and videos until the categories are full, used up, or nothing more can be done today.
+
+    A crawl that has to wait ends in the state *Paused*; whoever calls it gets the standing all the same.
 
     Raises:
         CrawlError: no key is given or accepted, the ledger or the media folder cannot be written.
@@ -117,7 +120,8 @@ def crawl_youtube(catalog: Catalog, settings: Settings) -> Standing:
             if not crawl.remove_lost() or crawl.pauses:
                 break
         wanted = {name: category.count for name, category in settings.crawl.categories.items()}
-        return read_standing(catalog, wanted, draws, crawl.pauses)
+        standing = read_standing(catalog, wanted, draws, crawl.pauses)
+    return paused(standing) if standing.resumes_at else standing
 
 
 @task(name="refresh-videos", cache_policy=NO_CACHE)
@@ -156,8 +160,16 @@ def refresh(catalog: str = "catalog", config: str | None = None) -> Refreshed | 
         close_refresh(crawl, refreshed)
     if refreshed.resumes_at:
         go_on_later(refreshed.resumes_at)
-        return Completed(name="Paused", message="; ".join(refreshed.paused), data=refreshed)
+        return paused(refreshed)
     return refreshed
+
+
+Waiting = TypeVar("Waiting", Standing, Refreshed)
+
+
+def paused(found: Waiting) -> State[Waiting]:
+    """The state of a run that has to wait: ended, as nothing is held while it waits, and named for what it is."""
+    return Completed(name="Paused", message="; ".join(found.paused), data=found)
 
 
 def go_on_later(resumes_at: datetime) -> bool:
