@@ -1,0 +1,65 @@
+"""A crawl that is killed outright, more than once, and goes on: nothing lost, nothing twice, no call unbooked."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from data_catalog.catalog import Catalog
+from data_catalog.schemas import TABLES
+from flows.crawl.crawling import open_crawl
+from flows.crawl.quota import Ledger
+from flows.settings import Settings
+from tests.youtube_sandbox import SandboxSettings, random_world, serve
+
+KEY = "k1"
+CONNECTIONS = 3
+ROOT = Path(__file__).parents[3]
+
+# writes what it has read after every few comments, so that a kill finds it between any two commits
+READ = """
+import sys
+from functools import partial
+
+from data_catalog.catalog import Catalog
+from flows.crawl import crawling
+from flows.settings import Settings
+
+crawling.CommentStore = partial(crawling.CommentStore, batch_comments=300)
+with crawling.open_crawl(Catalog(sys.argv[1]), Settings.model_validate_json(sys.argv[2])) as crawl:
+    crawl.read_comments(lambda more: None)
+"""
+
+
+@pytest.mark.slow
+def test_a_crawl_that_is_killed_twice_loses_no_comment_and_books_every_call(tmp_path: Path) -> None:
+    world = random_world(seed=11, videos=12, comments_per_video=(200, 500))
+    with serve(world, SandboxSettings(keys=(KEY,), latency_s=0.02)) as sandbox:
+        catalog = Catalog(tmp_path)
+        given = {"api_key": KEY, "endpoint": sandbox.url, "connections": CONNECTIONS, "backoff_s": 0}
+        settings = json.dumps({"crawl": given})
+        ads = [{"video_id": id_, "source": "youtube", "media_status": "missing"} for id_ in world.videos]
+        catalog.merge("ads", pa.Table.from_pylist(ads, schema=TABLES["ads"].schema))
+        for calls in (60, 120):
+            reading = subprocess.Popen([sys.executable, "-c", READ, str(tmp_path), settings], cwd=ROOT)
+            while sandbox.counts[KEY]["units"] < calls:
+                assert reading.poll() is None, "it ended before it could be killed"
+                time.sleep(0.005)
+            reading.kill()
+            reading.wait()
+        everything = sorted(id_ for video_id in world.videos for id_ in world.api_comments(video_id))
+        assert 0 < catalog.count("comments") < len(everything), "what was read before the kills is kept"
+        with open_crawl(catalog, Settings.model_validate_json(settings)) as crawl:
+            crawl.read_comments(lambda more: None)
+        assert sorted(catalog.values("comments", "comment_id")) == everything
+
+        ledger = Ledger(tmp_path / "quota.sqlite", limits={})
+        booked, counted = ledger.spent(KEY, "units"), sandbox.counts[KEY]["units"]
+        ledger.close()
+        assert counted <= booked <= counted + 2 * 2 * CONNECTIONS, "only what a kill found between booking and sending"
