@@ -16,7 +16,9 @@ from data_catalog.releases import list_releases
 from data_catalog.schemas import TABLES
 
 MEDIA_DIR = "media"
-"""Where the videos of the crawl lie below the catalog, as `ID.mp4` and, while they come, `ID.mp4.part` and the like."""
+"""Where the videos of the crawl lie below the catalog, as `ID.mp4`."""
+UNFINISHED_DIR = ".unfinished"
+"""Where they lie below that while they come, as `ID.FORMAT.mp4.part` and the like."""
 
 DropKey = tuple[str, str]
 
@@ -80,8 +82,9 @@ def media_of(catalog: Catalog, video_ids: Collection[str]) -> list[Path]:
     folder = Path(catalog.root) / MEDIA_DIR
     if not catalog.is_local or not folder.is_dir():
         return []
-    files = (path for path in folder.iterdir() if not path.is_dir() or path.is_symlink())
-    return sorted(path for path in files if path.name.partition(".")[0] in video_ids)
+    files = (path for pattern in ("*", f"{UNFINISHED_DIR}/*") for path in folder.glob(pattern))
+    named = (path for path in files if path.name.partition(".")[0] in video_ids)
+    return sorted(path for path in named if not path.is_dir() or path.is_symlink())
 
 
 def releases_with(catalog: Catalog, video_ids: Collection[str]) -> list[HoldingRelease]:

@@ -18,9 +18,18 @@ import pyarrow.compute as pc
 from data_catalog.catalog import Catalog
 from data_catalog.drops import Drop
 from data_catalog.schemas import TABLES
-from flows.crawl.answers import VIDEO_PARTS, Listed, VideoFacts, read_listed, read_uploads, read_video, read_videos
+from flows.crawl.answers import (
+    SOURCE,
+    VIDEO_PARTS,
+    Listed,
+    VideoFacts,
+    read_listed,
+    read_uploads,
+    read_video,
+    read_videos,
+)
 from flows.crawl.draw import Candidate, judge
-from flows.crawl.faults import ApiFaultError
+from flows.crawl.faults import ApiFaultError, Fault
 from flows.crawl.requests import CAPPED_AT, Request, requests_of
 from flows.crawl.settings import CrawlSettings
 from flows.errors import CrawlPausedError
@@ -88,6 +97,8 @@ class Lister:
     forgotten: Callable[[str], bool] = lambda video_id: False
     """Whether a video is not to be collected: not even its id is written down again."""
     advance: Callable[[float], None] = lambda candidates: None
+    leave: Collection[str] = ()
+    """Lists that failed in this run already: they are for a later one."""
 
     def list_category(self, category: str, unusable: Collection[str] = ()) -> CategoryListing:
         """List until the candidates that pass the filters are enough, or there is no more to list.
@@ -102,20 +113,23 @@ class Lister:
         done = CategoryListing(category)
         wanted = self.settings.categories[category]
         enough = wanted.count * self.settings.candidates_per_ad
-        known = {candidate.facts.video_id: candidate for candidate in read_candidates(self.catalog, category)}
+        found = {candidate.facts.video_id: candidate for candidate in read_candidates(self.catalog, category)}
+        known = {video_id: candidate for video_id, candidate in found.items() if not self.forgotten(video_id)}
         before = len(known)
+        unusable = {*unusable, *self._ads_elsewhere(category)}
         held, attempts = self._held(category), self._attempts()
         queue = deque(requests_of(category, wanted, self.settings, self.now()))
         done.complete = True
         try:
             while queue and self._qualified(known, unusable) < enough:
                 request = queue.popleft()
-                listing = held.get(request.listing_id)
-                if (
-                    not is_done(request, listing, self.now(), self.settings.relist_days)
-                    and attempts.get(request.listing_id, 0) < self.max_attempts
-                ):
-                    listing = self._list(request, listing, known, done)
+                listing, failures = held.get(request.listing_id), attempts.get(request.listing_id, 0)
+                is_over = is_done(request, listing, self.now(), self.settings.relist_days)
+                is_due = not is_over and failures < self.max_attempts
+                if is_due and request.listing_id in self.leave:
+                    done.complete = False
+                elif is_due:
+                    listing = self._list(request, listing, known, done, failures)
                 if listing and listing.state == "capped":
                     queue.extend(request.halves())
         except CrawlPausedError as pause:
@@ -124,27 +138,38 @@ class Lister:
         return done
 
     def _list(
-        self, request: Request, listing: Listing | None, known: dict[str, Candidate], done: CategoryListing
-    ) -> Listing | None:
-        """One request over all its pages; a fault ends it and becomes a drop."""
+        self,
+        request: Request,
+        listing: Listing | None,
+        known: dict[str, Candidate],
+        done: CategoryListing,
+        failures: int,
+        pages_before: int = 0,
+    ) -> Listing:
+        """One request over all its pages; a fault ends it and becomes a drop.
+
+        Earlier failures are forgotten once the list is further than it was: by then `pages_before` are read again.
+        """
         resumed = listing is not None and listing.state == "open" and listing.next_page_token is not None
         listing = listing if listing is not None and resumed else self._begin(request)
         try:
             for read in self._pages(request, listing, known):
                 listing = read
-                self._keep(listing)
+                is_further = listing.pages > pages_before or listing.state != "open"
+                failures = 0 if is_further else failures
+                self._keep(listing, settled=is_further)
         except ApiFaultError as error:
             fault = error.fault
             if fault.kind == "bad_token" and resumed:
-                return self._list(request, None, known, done)
+                return self._list(request, None, known, done, failures, listing.pages)
             detail = f"{listing.kind} {listing.query}: {fault.detail}"
             kind: Literal["filtered", "failed"] = "filtered" if fault.kind == "final" else "failed"
             drop = Drop(STAGE, listing.listing_id, None, kind, fault.reason, detail)
             done.drops.append(drop)
             listing = replace(listing, state="refused" if kind == "filtered" else "open", fetched_at=self.now())
             self._keep(listing, drop)
-            # a list that may be read tomorrow: the draw waits for it
-            done.complete = done.complete and kind == "filtered"
+            if kind == "failed" and failures + 1 < self.max_attempts:
+                done.complete = False  # the list may be read tomorrow: the draw waits for it
         return listing
 
     def _pages(self, request: Request, listing: Listing, known: dict[str, Candidate]) -> Iterator[Listing]:
@@ -177,25 +202,25 @@ class Lister:
                 return
             tokens.add(token)
 
-    def _page(self, request: Request, playlist: str | None, token: str | None) -> Listed:
+    def _page(self, request: Request, playlist: str, token: str | None) -> Listed:
         if request.kind == "ids":
             return Listed(tuple(request.query.split(",")), None)
         if request.kind == "search":
             parameters = request.search_parameters | ({"pageToken": token} if token else {})
             return read_listed(self.youtube.search(**parameters))
-        if playlist is None:  # a channel that does not exist, or has no uploads
-            return Listed((), None)
         return read_listed(self.youtube.playlist_items(playlist, token))
 
-    def _playlist(self, request: Request) -> str | None:
-        if request.kind == "playlist":
-            return request.query
+    def _playlist(self, request: Request) -> str:
+        """The playlist that is read; of a request without one, its query."""
         if request.kind != "channel":
-            return None
+            return request.query
         if request.query.startswith("UC"):
             # the uploads of a channel are the playlist of the same name with UU in front
             return f"UU{request.query[2:]}"
-        return read_uploads(self.youtube.channels(handle=request.query))
+        uploads = read_uploads(self.youtube.channels(handle=request.query))
+        if uploads is None:
+            raise ApiFaultError(Fault("final", "channel_not_found", "no channel has this handle"), "channels.list")
+        return uploads
 
     def _describe(self, request: Request, listing: Listing, ids: list[str], known: dict[str, Candidate]) -> None:
         if not ids:
@@ -226,6 +251,11 @@ class Lister:
             fetched_at=self.now(),
         )
 
+    def _ads_elsewhere(self, category: str) -> list[str]:
+        """Ads of other categories: a video belongs to one."""
+        of_others = (pc.field("source") == SOURCE) & (pc.field("category") != category)
+        return self.catalog.values("ads", "video_id", where=of_others)
+
     def _held(self, category: str) -> dict[str, Listing]:
         rows = self.catalog.read("listings", where=pc.field("category") == category).to_pylist()
         return {row["listing_id"]: Listing(**row) for row in rows}
@@ -235,9 +265,10 @@ class Lister:
         rows = self.catalog.read("drops", ["key", "kind", "attempts"], where=of_lists).to_pylist()
         return {row["key"]: row["attempts"] for row in rows if row["kind"] == "failed"}
 
-    def _keep(self, listing: Listing, *drops: Drop) -> None:
+    def _keep(self, listing: Listing, *drops: Drop, settled: bool = False) -> None:
+        """Write how far a list is; `settled`: what it failed of before counts no more."""
         rows = pa.Table.from_pylist([asdict(listing)], schema=TABLES["listings"].schema)
-        self.catalog.commit("listings", rows, stage=STAGE, drops=drops, done=[listing.listing_id])
+        self.catalog.commit("listings", rows, stage=STAGE, drops=drops, done=[listing.listing_id] if settled else [])
 
 
 def is_done(request: Request, listing: Listing | None, now: datetime, relist_days: int) -> bool:

@@ -61,6 +61,8 @@ class Crawl:
         self.pauses: list[CrawlPausedError] = []
         self._tried: set[str] = set()
         """Ads that are not asked for again by another round of this run: a fault that may pass is for a later one."""
+        self._failed_lists: set[str] = set()
+        """Lists likewise."""
         key = settings.privacy.author_key
         self.author_key = author_key(catalog, key.get_secret_value() if key else None)
         self.forgotten = catalog.forgotten()
@@ -81,8 +83,10 @@ class Crawl:
             self.max_attempts,
             self.forgotten.has_ad,
             advance,
+            self._failed_lists,
         )
         listing = lister.list_category(category, lost_ads(self.catalog, self.max_attempts))
+        self._failed_lists.update(drop.key for drop in listing.drops if drop.kind == "failed")
         if listing.paused:
             self.pauses.append(listing.paused)
         return listing
@@ -90,7 +94,7 @@ class Crawl:
     def draw_ads(self, listed: Collection[str], advance: Advance) -> list[Draw]:
         """Draw the ads of the listed categories into `ads`."""
         crawl = self.settings.crawl
-        taker = Taker(self.catalog, self.clients.here(), crawl, self.author_key, self.now, advance)
+        taker = Taker(self.catalog, self.clients.here(), crawl, self.author_key, self.now, self.forgotten, advance)
         try:
             return taker.take(listed, lost_ads(self.catalog, self.max_attempts))
         except CrawlPausedError as pause:
@@ -160,13 +164,13 @@ class Crawl:
         )
         return [video_id for video_id in wanted if video_id not in self._tried]
 
-    def remove_lost(self) -> int:
-        """Take ads that turned out to be unusable out of the tables; their drops say why. Returns how many."""
+    def remove_lost(self) -> list[str]:
+        """Take ads that turned out to be unusable out of the tables; their drops say why. Returns which."""
         of_youtube = self.catalog.values("ads", "video_id", where=pc.field("source") == SOURCE)
         lost = sorted(set(of_youtube).intersection(lost_ads(self.catalog, self.max_attempts)))
         if lost:
             remove_lost(self.catalog, lost)
-        return len(lost)
+        return lost
 
 
 @dataclass(frozen=True)

@@ -58,7 +58,6 @@ class Draw:
         if not self.short_by:
             return ""
         reasons = self.rejected + self.lost
-        del reasons[NOT_DRAWN]
         why = ", ".join(f"{number} {reason}" for reason, number in reasons.most_common())
         rest = f"of {self.n_candidates} candidates: {why}" if why else f"only {self.n_candidates} candidates were found"
         return f"{self.category}: {self.short_by} of {self.wanted} ads short ({rest})"

@@ -120,7 +120,7 @@ def crawl_youtube(catalog: Catalog, settings: Settings) -> Standing | State[Stan
             if not crawl.remove_lost() or crawl.pauses:
                 break
         wanted = {name: category.count for name, category in settings.crawl.categories.items()}
-        standing = read_standing(catalog, wanted, draws, crawl.pauses)
+        standing = read_standing(catalog, wanted, draws, crawl.pauses, crawl.max_attempts)
     return paused(standing) if standing.resumes_at else standing
 
 

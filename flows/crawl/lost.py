@@ -8,10 +8,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from data_catalog.catalog import Catalog
+from data_catalog.holdings import media_of
 from flows.crawl.answers import SOURCE
 from flows.crawl.comment_store import STAGE as COMMENT_STAGE
 from flows.crawl.media_store import STAGE as MEDIA_STAGE
-from flows.crawl.media_store import media_folder
 from flows.crawl.taking import STAGE as VIDEO_STAGE
 
 STAGES = (VIDEO_STAGE, COMMENT_STAGE, MEDIA_STAGE)
@@ -41,11 +41,10 @@ def lost_ads(catalog: Catalog, max_attempts: int) -> dict[str, str]:
 
 def remove_lost(catalog: Catalog, video_ids: Sequence[str]) -> None:
     """Take ads out of every table, with what was made of them and what the stages behind the crawl said of them."""
-    folder = media_folder(catalog)
     of_ads = pc.field("video_id").isin(pa.array(video_ids, pa.string()))
     behind = of_ads & ~pc.field("stage").isin(["draw", *STAGES])
-    for name in catalog.values("ads", "media_path", where=of_ads & _OF_YOUTUBE & pc.is_valid(pc.field("media_path"))):
-        (folder / name).unlink(missing_ok=True)
+    for path in media_of(catalog, video_ids):
+        path.unlink(missing_ok=True)
     keys = catalog.read("drops", ["stage", "key"], where=behind).to_pylist()
     catalog.delete("drops", [(row["stage"], row["key"]) for row in keys])
     for table in _TABLES:

@@ -61,7 +61,7 @@ class Inventory:
     candidates: Mapping[str, list[Candidate]]
     """By category."""
     qualified: Mapping[str, list[Candidate]]
-    """Those that pass the filters and were not found unusable."""
+    """Those that pass the filters, were not found unusable and are no ads of another category."""
     found_by: Mapping[str, int]
     """How many candidates each listing was the first to find."""
     listings: Mapping[str, dict[str, Listing]]
@@ -85,19 +85,22 @@ def take_inventory(catalog: Catalog, settings: Settings) -> Inventory:
     """Read what there is; a catalog that does not exist yet holds nothing."""
     max_attempts = settings.runner.max_attempts
     lost = lost_ads(catalog, max_attempts)
+    names = ["video_id", "category", "comment_count", "media_status", "media_sha256", "media_size_bytes"]
+    ads = catalog.read("ads", names, where=pc.field("source") == SOURCE).to_pylist()
+    category_of = {ad["video_id"]: ad["category"] for ad in ads}
     candidates: dict[str, list[Candidate]] = defaultdict(list)
     qualified: dict[str, list[Candidate]] = defaultdict(list)
     for candidate in read_candidates(catalog):
-        candidates[candidate.category].append(candidate)
-        if candidate.facts.video_id not in lost and not judge(candidate.facts, settings.crawl.filters):
-            qualified[candidate.category].append(candidate)
+        category, video_id = candidate.category, candidate.facts.video_id
+        candidates[category].append(candidate)
+        is_free = video_id not in lost and category_of.get(video_id, category) == category
+        if is_free and not judge(candidate.facts, settings.crawl.filters):
+            qualified[category].append(candidate)
     listings: dict[str, dict[str, Listing]] = defaultdict(dict)
     for row in catalog.read("listings").to_pylist():
         listings[row["category"]][row["listing_id"]] = Listing(**row)
     failed = (pc.field("stage") == LISTING_STAGE) & (pc.field("kind") == "failed")
     failures = catalog.read("drops", ["key", "attempts"], where=failed).to_pylist()
-    names = ["video_id", "category", "comment_count", "media_status", "media_sha256", "media_size_bytes"]
-    ads = catalog.read("ads", names, where=pc.field("source") == SOURCE).to_pylist()
     return Inventory(
         candidates=candidates,
         qualified=qualified,

@@ -24,6 +24,7 @@ from rich.table import Table
 from rich.text import Text
 
 from data_catalog.catalog import Catalog
+from data_catalog.errors import CatalogError
 from flows.crawl.answers import SOURCE
 from flows.crawl.crawling import open_ledger
 from flows.crawl.downloader import js_runtimes, read_cookies
@@ -229,7 +230,11 @@ def _check_catalog(settings: Settings, catalog: Catalog) -> Iterator[Check]:
         return
     yield check_writable("catalog", Path(catalog.root))
     yield check_writable("media store", folder)
-    rows = catalog.read("ads", ["source", "media_status", "media_size_bytes"]).to_pylist()
+    try:
+        rows = catalog.read("ads", ["source", "media_status", "media_size_bytes"]).to_pylist()
+    except CatalogError as error:
+        yield Check("tables", False, str(error), "restore the table's folder, or name another catalog")
+        rows = []
     ads, each = videos_to_come([row for row in rows if row["source"] == SOURCE], settings)
     yield check_disk(folder, ads, each, settings.media)
     try:
@@ -256,7 +261,9 @@ def _check_ledger(settings: CrawlSettings, ledger: Ledger) -> Iterator[Check]:
 def _version_of(program: str) -> tuple[int, ...] | None:
     """What `PROGRAM --version` says; None if it is not there or says nothing."""
     try:
-        done = subprocess.run([program, "--version"], capture_output=True, text=True, timeout=20, check=False)
+        done = subprocess.run(
+            [program, "--version"], capture_output=True, text=True, errors="replace", timeout=20, check=False
+        )
     except (OSError, subprocess.TimeoutExpired):
         return None
     found = re.search(r"(\d+)\.(\d+)\.(\d+)", done.stdout)

@@ -7,7 +7,7 @@ answered for keep their rows; the history of the tables, which would keep the ol
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timedelta
 from itertools import islice
 from typing import Any
@@ -17,8 +17,9 @@ import pyarrow.compute as pc
 from rich import box
 from rich.table import Table
 
+from data_catalog.catalog import Catalog
 from data_catalog.forget import purge_history, remove_ads
-from data_catalog.holdings import releases_with
+from data_catalog.holdings import drops_of_comments, releases_with
 from data_catalog.schemas import TABLES
 from flows.crawl.answers import SOURCE, VIDEO_PARTS, read_ad, read_video, read_videos
 from flows.crawl.crawling import Advance, Crawl
@@ -31,7 +32,6 @@ _REFRESHED = (
     "title", "description", "channel_hash", "duration_s", "language", "published_at", "view_count", "like_count",
     "comment_count", "fetched_at",
 )  # fmt: skip
-_TABLES = ("ads", "candidates", "comments", "comment_fetches", "drops")
 
 
 @dataclass
@@ -41,6 +41,7 @@ class Refreshed:
     ads: int = 0
     """Ads whose metadata were fetched again."""
     ads_gone: list[str] = field(default_factory=list)
+    """Ads that were removed: deleted or private at YouTube, or without comments that can be read."""
     candidates: int = 0
     candidates_gone: int = 0
     comments: int = 0
@@ -82,19 +83,21 @@ def refresh_videos(crawl: Crawl, refreshed: Refreshed, advance: Advance) -> None
         crawl.pauses.append(pause)
         gone = []  # asked again by the run that goes on: a removal is decided on two answers
     _refuse_if_many(len(gone), len(ids))
-    refreshed.ads_gone = sorted(set(gone).intersection(ad["video_id"] for ad in ads))
-    refreshed.candidates_gone = len({row["video_id"] for row in candidates}.intersection(gone))
+    # of one video the ad may be old and the candidate not, or the other way round: both go
+    refreshed.ads_gone = sorted(set(gone).intersection(crawl.catalog.values("ads", "video_id")))
+    refreshed.candidates_gone = len(set(gone).intersection(crawl.catalog.values("candidates", "video_id")))
     if gone:
-        remove_ads(crawl.catalog, gone)
+        refreshed.comments_gone = remove_ads(crawl.catalog, gone).rows.get("comments", 0)
 
 
 def refresh_comments(crawl: Crawl, refreshed: Refreshed, advance: Advance) -> None:
     """Read the comments of ads anew whose last reading is too old; those that do not come again are removed."""
-    before = crawl.catalog.count("comments")
+    before = _ids(crawl.catalog, "comments")
     read = crawl.read_comments(advance, too_old(crawl))
-    crawl.remove_lost()
+    lost = crawl.remove_lost()
     refreshed.comments = read.comments
-    refreshed.comments_gone = max(0, before - crawl.catalog.count("comments"))
+    refreshed.comments_gone += _clear_up_after(crawl.catalog, before)
+    refreshed.ads_gone = sorted({*refreshed.ads_gone, *lost})
 
 
 def too_old(crawl: Crawl) -> datetime:
@@ -103,8 +106,8 @@ def too_old(crawl: Crawl) -> datetime:
 
 
 def close_refresh(crawl: Crawl, refreshed: Refreshed) -> None:
-    """Clear the history of the refreshed tables and look up which releases still hold what is gone."""
-    purge_history(crawl.catalog, _TABLES)
+    """Clear the history of the tables and look up which releases still hold what is gone."""
+    purge_history(crawl.catalog)
     refreshed.releases = tuple(held.version for held in releases_with(crawl.catalog, refreshed.ads_gone))
     refreshed.paused = tuple(dict.fromkeys(str(pause) for pause in crawl.pauses))
     refreshed.resumes_at = min((pause.resumes_at for pause in crawl.pauses), default=None)
@@ -132,6 +135,8 @@ def _update_ads(crawl: Crawl, ads: list[dict[str, Any]], items: dict[str, Any], 
             author_key=crawl.author_key,
             fetched_at=at,
         )
+        if crawl.forgotten.has_author(fresh.channel_hash):
+            fresh = replace(fresh, channel_hash=None)
         rows.append({**ad, **{name: getattr(fresh, name) for name in _REFRESHED}})
     return crawl.catalog.merge("ads", pa.Table.from_pylist(rows, schema=TABLES["ads"].schema))
 
@@ -153,6 +158,26 @@ def _still_gone(crawl: Crawl, ids: Sequence[str]) -> list[str]:
         items = read_videos(crawl.clients.here().videos(some, VIDEO_PARTS), some)
         gone += [id_ for id_ in some if read_video(id_, items.get(id_)).availability == "gone"]
     return gone
+
+
+def _clear_up_after(catalog: Catalog, before: pa.Array[pa.StringScalar]) -> int:
+    """Remove scores of comments that are there no more, and drops that name them; returns how many are gone."""
+    held = _ids(catalog, "comments")
+    gone = _missing(before, held)
+    if gone:
+        catalog.delete("drops", drops_of_comments(catalog, set(gone)))
+    # of those, too, that an earlier refresh was killed over
+    catalog.delete_groups("comment_scores", column="comment_id", values=_missing(_ids(catalog, "comment_scores"), held))
+    return len(gone)
+
+
+def _ids(catalog: Catalog, table: str) -> pa.Array[pa.StringScalar]:
+    return catalog.read(table, ["comment_id"])["comment_id"].combine_chunks()
+
+
+def _missing(ids: pa.Array[pa.StringScalar], among: pa.Array[pa.StringScalar]) -> list[str]:
+    found: list[Any] = ids.filter(pc.invert(pc.is_in(ids, value_set=among))).to_pylist()
+    return found
 
 
 def _refuse_if_many(n_gone: int, n_asked: int) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
@@ -12,7 +13,6 @@ from typing import Any, Literal
 from urllib.parse import parse_qs, urlsplit
 
 from flows.crawl.ads import pseudonym
-from flows.crawl.fields import VIDEO_ID
 from flows.crawl.settings import CategorySettings, CrawlSettings, FilterSettings
 from flows.errors import CrawlError
 
@@ -22,6 +22,8 @@ RESULTS_PER_SEARCH = 500
 """YouTube ends a search near this many results, however many there are."""
 CAPPED_AT = 450
 """Results from which a search counts as ended by that limit: it has been seen to end somewhat earlier."""
+_VIDEO_ID = re.compile(r"[A-Za-z0-9_-]{11}")
+"""Of what people write down; part of another address, as `playlist`, is none."""
 _SHORT_S, _MEDIUM_S = 240, 1200
 """`videoDuration`: short is below four minutes, long above twenty."""
 
@@ -78,7 +80,7 @@ class Request:
 
 
 def requests_of(category: str, wanted: CategorySettings, settings: CrawlSettings, now: datetime) -> Iterator[Request]:
-    """The requests of a category in the order in which they are made: the cheap ones first, then searches.
+    """The requests of a category, each once, in the order in which they are made: the cheap ones first, then searches.
 
     Searches come in an order drawn by the seed, so that a category that is full before all of them were made
     is no sample of its first phrase or its oldest slice. Their slices begin at `published_after` and have one
@@ -91,11 +93,12 @@ def requests_of(category: str, wanted: CategorySettings, settings: CrawlSettings
         ids = read_ids(wanted.ids)
         for start in range(0, len(ids), 50):
             yield Request(category, "ids", ",".join(ids[start : start + 50]))
-    yield from (Request(category, "playlist", playlist) for playlist in wanted.playlists)
-    yield from (Request(category, "channel", channel) for channel in wanted.channels)
+    yield from (Request(category, "playlist", playlist) for playlist in dict.fromkeys(wanted.playlists))
+    yield from (Request(category, "channel", channel) for channel in dict.fromkeys(wanted.channels))
     filters = _search_filters(settings.filters)
     slices = list(_slices(settings, now))
-    searches = [Request(category, "search", phrase, *slice_, filters) for phrase in wanted.search for slice_ in slices]
+    phrases = dict.fromkeys(wanted.search)
+    searches = [Request(category, "search", phrase, *slice_, filters) for phrase in phrases for slice_ in slices]
 
     def drawn(request: Request) -> str:
         return hashlib.sha256(f"{settings.seed} {request.query} {request.published_after}".encode()).hexdigest()
@@ -110,8 +113,8 @@ def read_ids(path: Path) -> Sequence[str]:
         CrawlError: it cannot be read, or a line holds no id.
     """
     try:
-        lines = path.expanduser().read_text("utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
+        lines = path.expanduser().read_text("utf-8-sig").splitlines()
+    except (OSError, ValueError, RuntimeError) as error:  # the last: there is no home of that name
         raise CrawlError(f"{path}: cannot be read as a file of video ids: {error}") from error
     ids: dict[str, None] = {}
     for number, line in enumerate(lines, start=1):
@@ -119,7 +122,7 @@ def read_ids(path: Path) -> Sequence[str]:
         if not entry:
             continue
         video_id = _id_in(entry)
-        if not VIDEO_ID.fullmatch(video_id):
+        if not _VIDEO_ID.fullmatch(video_id):
             raise CrawlError(f"{path}, line {number}: {entry!r} is neither a video id nor a watch address")
         ids[video_id] = None
     return tuple(ids)
@@ -128,7 +131,10 @@ def read_ids(path: Path) -> Sequence[str]:
 def _id_in(entry: str) -> str:
     if "/" not in entry:
         return entry
-    address = urlsplit(entry if "://" in entry else f"https://{entry}")
+    try:
+        address = urlsplit(entry if "://" in entry else f"https://{entry}")
+    except ValueError:
+        return ""
     named = parse_qs(address.query).get("v")
     return named[0] if named else address.path.rstrip("/").rsplit("/", 1)[-1]
 
@@ -136,7 +142,7 @@ def _id_in(entry: str) -> str:
 def _slices(settings: CrawlSettings, now: datetime) -> Iterator[tuple[datetime, datetime]]:
     start = _midnight(settings.filters.published_after)
     end = _midnight(settings.filters.published_before) if settings.filters.published_before else None
-    while start < (end or now):
+    while start < min(end or now, now):
         stop = start + timedelta(days=settings.slice_days)
         yield start, min(stop, end) if end else stop
         start = stop

@@ -56,7 +56,11 @@ class Standing:
 
 
 def read_standing(
-    catalog: Catalog, wanted: dict[str, int], draws: Sequence[Draw], pauses: Sequence[CrawlPausedError]
+    catalog: Catalog,
+    wanted: dict[str, int],
+    draws: Sequence[Draw],
+    pauses: Sequence[CrawlPausedError],
+    max_attempts: int,
 ) -> Standing:
     """Count the tables.
 
@@ -65,6 +69,7 @@ def read_standing(
         wanted: ads wanted by category.
         draws: the last draw of each category whose candidates are all listed.
         pauses: what kept the run from going on.
+        max_attempts: runs after which a fault is tried no more.
     """
     ads = catalog.read("ads", ["video_id", "category", "media_sha256"], where=pc.field("source") == SOURCE).to_pylist()
     read = set(catalog.values("comment_fetches", "video_id", where=pc.is_valid(pc.field("completed_at"))))
@@ -89,7 +94,7 @@ def read_standing(
         n_comments=catalog.count("comments"),
         paused=tuple(dict.fromkeys(str(pause) for pause in pauses)),
         resumes_at=min((pause.resumes_at for pause in pauses), default=None),
-        left=_left(catalog),
+        left=_left(catalog, max_attempts),
     )
 
 
@@ -105,7 +110,7 @@ def render_standing(standing: Standing) -> Table:
     return table
 
 
-def _left(catalog: Catalog) -> tuple[str, ...]:
+def _left(catalog: Catalog, max_attempts: int) -> tuple[str, ...]:
     stages = pc.field("stage").isin(["listings", "comment_pages", "media"]) & (pc.field("kind") == "failed")
-    reasons = Counter(catalog.values("drops", "reason", where=stages))
+    reasons = Counter(catalog.values("drops", "reason", where=stages & (pc.field("attempts") < max_attempts)))
     return tuple(f"{number} {reason}" for reason, number in reasons.most_common())

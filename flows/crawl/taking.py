@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from itertools import islice
 from typing import Any, Protocol
@@ -13,12 +14,16 @@ import pyarrow.compute as pc
 
 from data_catalog.catalog import Catalog
 from data_catalog.drops import Drop
+from data_catalog.forgotten import Forgotten
 from data_catalog.schemas import TABLES
 from flows.crawl import draw as drawing
 from flows.crawl.answers import SOURCE, VIDEO_PARTS, read_ad, read_video, read_videos
 from flows.crawl.candidates import read_candidates
 from flows.crawl.draw import Candidate, Draw, draw
+from flows.crawl.faults import ApiFaultError
 from flows.crawl.settings import CrawlSettings
+
+log = logging.getLogger("ytb_ads")
 
 STAGE = "videos"
 """Stage of the drops of drawn videos that were no longer to be had."""
@@ -41,6 +46,7 @@ class Taker:
     settings: CrawlSettings
     author_key: bytes
     now: Callable[[], datetime]
+    forgotten: Forgotten
     advance: Callable[[float], None] = lambda ads: None
 
     def take(self, listed: Collection[str], lost: Mapping[str, str]) -> list[Draw]:
@@ -54,13 +60,25 @@ class Taker:
             CrawlPausedError: the quota is spent; what was taken is kept.
         """
         gone = dict(lost)
-        draws = [self.fill(category, gone) for category in self.settings.categories if category in listed]
+        draws = []
+        for category in self.settings.categories:
+            if category not in listed:
+                continue
+            try:
+                draws.append(self.fill(category, gone))
+            except ApiFaultError as error:
+                log.warning("%s: not all of its ads could be taken, a later run goes on: %s", category, error)
         # candidates of a category that still waits have no drop: nothing is decided on them
         self.catalog.replace_drops(drawing.STAGE, [drop for drawn in draws for drop in drawn.drops])
         return draws
 
     def fill(self, category: str, lost: dict[str, str]) -> Draw:
-        """Take ads until the category is full or its candidates are used up; `lost` grows by those that are gone."""
+        """Take ads until the category is full or its candidates are used up; `lost` grows by those that are gone.
+
+        Raises:
+            ApiFaultError: some could not be described; what was taken before is kept.
+            CrawlPausedError: the quota is spent; what was taken is kept.
+        """
         while True:
             drawn = self.draw(category, lost)
             if not drawn.chosen:
@@ -70,9 +88,10 @@ class Taker:
 
     def draw(self, category: str, lost: Mapping[str, str]) -> Draw:
         """The draw of one category as things stand; nothing is written."""
+        candidates = read_candidates(self.catalog, category)
         return draw(
             category,
-            read_candidates(self.catalog, category),
+            [candidate for candidate in candidates if not self.forgotten.has_ad(candidate.facts.video_id)],
             wanted=self.settings.categories[category].count,
             seed=self.settings.seed,
             filters=self.settings.filters,
@@ -92,17 +111,16 @@ class Taker:
             if facts.availability != "public":
                 gone[video_id] = str(facts.availability)
                 continue
-            ads.append(
-                read_ad(
-                    items[video_id],
-                    video_id=video_id,
-                    category=candidate.category,
-                    query=candidate.query,
-                    author_key=self.author_key,
-                    fetched_at=at,
-                    synthetic=self.settings.is_stand_in,
-                )
+            ad = read_ad(
+                items[video_id],
+                video_id=video_id,
+                category=candidate.category,
+                query=candidate.query,
+                author_key=self.author_key,
+                fetched_at=at,
+                synthetic=self.settings.is_stand_in,
             )
+            ads.append(replace(ad, channel_hash=None) if self.forgotten.has_author(ad.channel_hash) else ad)
         drops = [Drop(STAGE, id_, id_, "filtered", reason, "when it was drawn") for id_, reason in gone.items()]
         rows = pa.Table.from_pylist([asdict(ad) for ad in ads], schema=TABLES["ads"].schema)
         self.catalog.commit("ads", rows, stage=STAGE, drops=drops, done=ids)

@@ -41,12 +41,13 @@ def comments_to_read(
     Args:
         catalog: the tables.
         fingerprint: of the settings.
-        max_attempts: ads that failed as often are given up.
+        max_attempts: ads that failed as often are given up, unless they were read to the end once.
         leave: ads that are not asked for in this run.
         older_than: readings from before are due anew.
     """
     earlier = read_fetches(catalog)
-    given_up = _given_up(catalog, COMMENT_STAGE, max_attempts).union(leave)
+    whole = {video_id for video_id, fetch in earlier.items() if fetch.completed_at is not None}
+    given_up = _given_up(catalog, COMMENT_STAGE, max_attempts, whole).union(leave)
     names = ["video_id", "channel_hash", "comment_count"]
     ads = [
         ad
@@ -90,7 +91,12 @@ def _to_read(catalog: Catalog, ad: dict[str, Any], fetch: Fetch | None, fingerpr
     return replace(fresh, is_begun=True, next_page_token=fetch.next_page_token, pages=fetch.pages, held_replies=held)
 
 
-def _given_up(catalog: Catalog, stage: str, max_attempts: int) -> set[str]:
+def _given_up(catalog: Catalog, stage: str, max_attempts: int, whole: Collection[str] = ()) -> set[str]:
+    """Ads that there is no use in asking for; a fault that may pass is met again and again by `whole` ones."""
     where = pc.field("stage") == stage
     drops = catalog.read("drops", ["key", "kind", "attempts"], where=where).to_pylist()
-    return {drop["key"] for drop in drops if drop["kind"] == "filtered" or drop["attempts"] >= max_attempts}
+    return {
+        drop["key"]
+        for drop in drops
+        if drop["kind"] == "filtered" or (drop["attempts"] >= max_attempts and drop["key"] not in whole)
+    }

@@ -1,0 +1,420 @@
+"""Before a crawl everything that it needs is looked at, whatever else is broken, and nothing secret is shown."""
+
+from __future__ import annotations
+
+import io
+import json
+import shutil
+import socket
+import time
+from collections import namedtuple
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+from typer.testing import CliRunner
+
+from data_catalog import Catalog
+from flows.cli import app
+from flows.crawl.crawling import open_ledger
+from flows.crawl.media import LANE
+from flows.crawl.preflight import (
+    OLD,
+    USUAL_BYTES,
+    Check,
+    check,
+    check_connection,
+    check_cookies,
+    check_js_runtime,
+    check_yt_dlp,
+    render_checks,
+    videos_to_come,
+)
+from flows.crawl.quota import key_name
+from flows.settings import Settings
+from tests.flows.crawl.scripted_server import error, scripted
+from tests.youtube_sandbox import Fault, Sandbox, SandboxSettings, World, serve
+
+KEY, OTHER, UNKNOWN = (f"AIza{name}KeyThatMustNotShow00000000000" for name in ("First", "Other", "Unknown"))
+COOKIE = ".youtube.com\tTRUE\t/\tTRUE\t0\tSID\tsecret"
+Usage = namedtuple("Usage", "total used free")
+
+
+@dataclass
+class Place:
+    """A catalog's folder, and the settings of a crawl of a sandbox into it."""
+
+    root: Path
+    sandbox: Sandbox
+    crawl: dict[str, object] = field(default_factory=dict)
+    media: dict[str, object] = field(default_factory=dict)
+
+    @property
+    def catalog(self) -> Catalog:
+        return Catalog(self.root)
+
+    @property
+    def settings(self) -> Settings:
+        address = {"endpoint": self.sandbox.url, "site": self.sandbox.url}
+        crawl = {"api_key": KEY, "timeout_s": 5, **address, **self.crawl}
+        return Settings.model_validate({"crawl": crawl, "media": self.media})
+
+    def check(self) -> dict[str, Check]:
+        found = check(self.settings, self.catalog)
+        assert len({row.name for row in found}) == len(found)
+        return {row.name: row for row in found}
+
+    def check_key(self, key: str = KEY) -> Check:
+        return self.check()[f"key {key_name(key)}"]
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Iterator[Place]:
+    with serve(World(), SandboxSettings(keys=(KEY, OTHER))) as sandbox:
+        yield Place(tmp_path / "catalog", sandbox)
+
+
+def failed(found: dict[str, Check]) -> list[str]:
+    return [name for name, row in found.items() if row.ok is False]
+
+
+def free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
+
+
+# The whole of it
+
+
+def test_a_machine_that_is_ready_fails_nothing_and_everything_is_looked_at(place: Place) -> None:
+    found = place.check()
+    assert failed(found) == []
+    looked_at = {"catalog", "media store", "disk", "ledger", "media lanes", "Data API", "site"}
+    looked_at |= {"JavaScript runtime", "yt-dlp", f"key {key_name(KEY)}", f"quota of {key_name(KEY)}"}
+    assert set(found) == looked_at
+
+
+def test_what_fails_says_what_to_do(place: Place) -> None:
+    place.crawl = {"api_key": UNKNOWN, "site": f"http://127.0.0.1:{free_port()}"}
+    place.media = {"cookies": place.root / "none.txt"}
+    found = place.check()
+    assert failed(found) == [f"key {key_name(UNKNOWN)}", "site", "cookies"]
+    assert all(row.todo for row in found.values() if row.ok is not True)
+
+
+def test_a_check_costs_one_unit_for_each_key_and_no_search(place: Place) -> None:
+    place.crawl = {"api_keys": [OTHER]}
+    place.check()
+    assert place.sandbox.counts == {key: {"searches": 0, "units": 1} for key in (KEY, OTHER)}
+    with open_ledger(place.catalog, place.settings) as ledger:
+        assert [ledger.spent(key, "units") for key in (KEY, OTHER)] == [1, 1]
+
+
+def test_a_key_that_is_given_twice_is_asked_for_once(place: Place) -> None:
+    place.crawl = {"api_keys": [KEY, OTHER, KEY]}
+    place.check()
+    assert place.sandbox.counts[KEY]["units"] == 1
+
+
+# Keys
+
+
+def test_no_key_is_a_failure_that_says_where_to_get_one(place: Place) -> None:
+    place.crawl = {"api_key": None}
+    found = place.check()
+    assert failed(found) == ["key"]
+    assert "YTB_ADS__CRAWL__API_KEY" in found["key"].todo
+    assert place.sandbox.requests == []
+
+
+def test_a_refused_key_fails(place: Place) -> None:
+    place.crawl = {"api_key": UNKNOWN}
+    refused = place.check_key(UNKNOWN)
+    assert refused.ok is False
+    assert "accepts no key" in refused.said
+
+
+def test_of_two_keys_the_one_that_is_refused_fails_and_the_other_does_not(place: Place) -> None:
+    place.crawl = {"api_keys": [UNKNOWN]}
+    assert failed(place.check()) == [f"key {key_name(UNKNOWN)}"]
+
+
+def test_a_key_that_the_server_calls_spent_is_a_warning_with_the_time_at_which_it_is_not(place: Place) -> None:
+    place.sandbox.faults.add(Fault("quota_403", times=None))
+    found = place.check()
+    assert found[f"key {key_name(KEY)}"].ok is None
+    assert "next day begins at" in found[f"key {key_name(KEY)}"].said
+    assert found[f"quota of {key_name(KEY)}"].ok is None
+    assert "units: 1 spent today, 0 left of 10,000" in found[f"quota of {key_name(KEY)}"].said
+
+
+def test_a_key_that_the_ledger_knows_to_be_spent_is_not_asked_about(place: Place) -> None:
+    place.crawl = {"quota": {"units_per_day": 0}}
+    assert place.check_key().ok is None
+    assert place.sandbox.requests == []
+
+
+def test_a_server_fault_is_no_fault_of_the_key_and_costs_one_unit(place: Place) -> None:
+    place.sandbox.faults.add(Fault("http_500", times=None))
+    key = place.check_key()
+    assert key.ok is False
+    assert "console" not in key.todo
+    assert place.sandbox.counts[KEY]["units"] == 1
+
+
+def test_a_server_that_is_not_there_fails_and_books_nothing(place: Place) -> None:
+    place.crawl = {"endpoint": f"http://127.0.0.1:{free_port()}"}
+    found = place.check()
+    assert failed(found) == [f"key {key_name(KEY)}", "Data API"]
+    with open_ledger(place.catalog, place.settings) as ledger:
+        assert ledger.spent(KEY, "units") == 0
+
+
+def test_a_server_that_never_answers_is_not_waited_for_longer_than_the_settings_say(place: Place) -> None:
+    place.sandbox.faults.add(Fault("slow", times=None, delay_s=3))
+    place.crawl = {"timeout_s": 0.3}
+    begun = time.monotonic()
+    assert place.check_key().ok is False
+    assert time.monotonic() - begun < 2.5
+
+
+def test_a_key_that_has_a_blank_in_it_is_told_without_being_shown(place: Place) -> None:
+    place.crawl = {"api_key": f"{KEY} "}
+    found = place.check()
+    [name] = failed(found)
+    assert "has a blank" in found[name].said
+    assert KEY not in repr(found)
+
+
+def test_no_key_is_ever_shown_even_by_a_server_that_repeats_it(place: Place) -> None:
+    with scripted(*[error(400, "keyInvalid", f"API key {key} not valid") for key in (KEY, OTHER)]) as server:
+        place.crawl = {"endpoint": server.url, "api_keys": [OTHER]}
+        found = place.check()
+    assert len([name for name in failed(found) if name.startswith("key")]) == 2
+    told = json.dumps([vars(row) for row in found.values()]) + rendered(list(found.values()), width=1000)
+    assert KEY not in told
+    assert OTHER not in told
+
+
+# Folders, disk and ledger
+
+
+def test_a_file_where_the_catalogs_folder_should_be_fails_and_the_rest_is_looked_at_all_the_same(place: Place) -> None:
+    place.root.write_text("not a folder")
+    found = place.check()
+    assert failed(found) == ["catalog", "media store", "ledger"]
+    assert found["Data API"].ok
+    assert found["yt-dlp"]
+
+
+def test_a_file_where_the_media_store_should_be_fails(place: Place) -> None:
+    place.root.mkdir()
+    (place.root / "media").write_text("not a folder")
+    assert failed(place.check()) == ["media store"]
+
+
+def test_a_damaged_table_fails_and_the_rest_is_looked_at_all_the_same(place: Place) -> None:
+    log = place.root / "tables" / "ads" / "_delta_log"
+    log.mkdir(parents=True)
+    (log / f"{0:020d}.json").write_text("no JSON")
+    assert failed(place.check()) == ["tables"]
+    assert place.check_key().ok
+
+
+def test_a_catalog_on_an_object_store_fails_as_videos_need_a_local_folder(place: Place) -> None:
+    found = {row.name: row for row in check(place.settings, Catalog("s3://bucket/catalog"))}
+    assert failed(found) == ["catalog"]
+    assert found["Data API"].ok
+
+
+def test_a_broken_ledger_fails_and_says_how_to_name_another(place: Place) -> None:
+    place.root.mkdir()
+    (place.root / "quota.sqlite").write_bytes(b"this is no database, only some bytes of something else" * 50)
+    found = place.check()
+    assert failed(found) == ["ledger"]
+    assert "crawl.quota.ledger" in found["ledger"].todo
+    assert place.sandbox.requests == [], "what cannot be booked is not sent"
+
+
+def test_a_ledger_in_a_place_that_cannot_be_made_fails(place: Place) -> None:
+    place.root.mkdir()
+    (place.root / "file").write_text("")
+    place.crawl = {"quota": {"ledger": place.root / "file" / "quota.sqlite"}}
+    assert failed(place.check()) == ["ledger"]
+
+
+@pytest.mark.parametrize(("free_gb", "ok"), [(0.4, False), (50, None), (100, True)])
+def test_a_disk_that_holds_not_one_video_fails_and_one_that_holds_not_all_is_a_warning(
+    place: Place, monkeypatch: pytest.MonkeyPatch, free_gb: float, ok: bool | None
+) -> None:
+    monkeypatch.setattr(shutil, "disk_usage", lambda folder: Usage(10**12, 0, int(free_gb * 1e9)))
+    disk = place.check()["disk"]
+    assert disk.ok is ok
+    assert "60.0 GB for 5,000 videos of 12.0 MB" in disk.said
+    assert bool(disk.todo) == (ok is not True)
+
+
+def test_videos_that_are_deleted_after_sampling_need_room_for_one_batch_only(place: Place) -> None:
+    place.media = {"keep": False}
+    settings = place.settings
+    assert videos_to_come([], settings) == (settings.runner.batch_ads, USUAL_BYTES)
+
+
+def test_the_size_of_videos_to_come_is_that_of_the_middle_one_of_those_there(place: Place) -> None:
+    sizes = [1_000_000, 3_000_000, 900_000_000]
+    ads = [{"media_status": "present", "media_size_bytes": size} for size in sizes]
+    ads += [{"media_status": "missing", "media_size_bytes": None}]
+    assert videos_to_come(ads, place.settings) == (5000 - 3, 3_000_000)
+
+
+def test_a_higher_picture_is_taken_for_a_larger_file(place: Place) -> None:
+    place.media = {"height": 720}
+    assert videos_to_come([], place.settings)[1] == 4 * USUAL_BYTES
+
+
+# The media
+
+
+def test_lanes_that_rest_after_the_wall_are_a_warning_that_says_until_when_and_what_ends_it(place: Place) -> None:
+    until = datetime.now(UTC) + timedelta(hours=24)
+    with open_ledger(place.catalog, place.settings) as ledger:
+        ledger.pause(LANE, until, "YouTube asked whether we are a robot")
+    lanes = place.check()["media lanes"]
+    assert (lanes.ok, lanes.said) == (None, "YouTube asked whether we are a robot")
+    assert f"{until:%Y-%m-%d %H:%M} UTC" in lanes.todo
+    assert "--resume-media" in lanes.todo
+
+
+def program(folder: Path, text: bytes, *, status: int = 0) -> dict[str, str]:
+    """A program that says something whatever it is asked."""
+    path = folder / "program"
+    (folder / "said").write_bytes(text)
+    path.write_text(f"#!/bin/sh\ncat {folder / 'said'}\nexit {status}\n")
+    path.chmod(0o755)
+    return {"path": str(path)}
+
+
+@pytest.mark.parametrize(
+    ("said", "ok"),
+    [(b"deno 2.3.0 (stable)", True), (b"deno 2.10.1", True), (b"deno 2.2.9", False), (b"no number", False)],
+)
+def test_a_javascript_runtime_must_be_new_enough(tmp_path: Path, said: bytes, ok: bool) -> None:
+    assert check_js_runtime({"deno": program(tmp_path, said)}).ok is ok
+
+
+def test_one_good_runtime_of_two_is_enough(tmp_path: Path) -> None:
+    good = program(tmp_path, b"v22.1.0")
+    found = check_js_runtime({"deno": {"path": str(tmp_path / "nowhere")}, "node": good})
+    assert found.ok
+    assert found.said.startswith("no deno, node 22.1.0")
+
+
+def test_no_runtime_at_all_fails_and_says_which_would_do(tmp_path: Path) -> None:
+    found = check_js_runtime({"deno": {"path": str(tmp_path / "nowhere")}, "node": {"path": str(tmp_path)}})
+    assert (found.ok, found.said) == (False, "no deno, no node")
+    assert "deno 2.3.0 or node 22.0.0" in found.todo
+
+
+@pytest.mark.parametrize(("said", "status"), [(b"deno 2.9.9", 1), (b"\xff\xfe\x00 2", 0)])
+def test_a_runtime_that_fails_or_mumbles_counts_as_none(tmp_path: Path, said: bytes, status: int) -> None:
+    assert check_js_runtime({"deno": program(tmp_path, said, status=status)}).said == "no deno"
+
+
+@pytest.mark.parametrize(("days", "ok"), [(0, True), (OLD, True), (OLD + 1, None)])
+def test_an_old_yt_dlp_is_a_warning(days: int, ok: bool | None) -> None:
+    made = date(2026, 8, 19)
+    found = check_yt_dlp("2026.08.19", made + timedelta(days=days))
+    assert found.ok is ok
+    assert f"2026.08.19, {days} days old" in found.said
+
+
+@pytest.mark.parametrize("number", ["2026.8", "unknown", "2026.13.41", "2026.08.19.dev0"])
+def test_a_version_of_yt_dlp_that_names_no_day_does_not_end_the_check(number: str) -> None:
+    assert check_yt_dlp(number, date(2026, 8, 20)).ok is (True if number.endswith("dev0") else None)
+
+
+@pytest.mark.parametrize("text", [None, "", "SID=secret; HSID=x", "# Netscape HTTP Cookie File\n"])
+def test_cookies_that_are_missing_empty_or_in_another_form_fail(tmp_path: Path, text: str | None) -> None:
+    path = tmp_path / "cookies.txt"
+    if text is not None:
+        path.write_text(text)
+    found = check_cookies(path)
+    assert found.ok is False
+    assert str(path) in found.said
+    assert "secret" not in found.said
+
+
+def test_cookies_of_other_sites_alone_are_a_warning(tmp_path: Path) -> None:
+    path = tmp_path / "cookies.txt"
+    path.write_text(COOKIE.replace("youtube", "example") + "\n")
+    assert check_cookies(path).ok is None
+
+
+def test_cookies_of_youtube_are_counted_and_not_shown(place: Place, tmp_path: Path) -> None:
+    path = tmp_path / "cookies.txt"
+    path.write_text(f"{COOKIE}\n#HttpOnly_{COOKIE}\n")
+    place.media = {"cookies": path}
+    found = place.check()["cookies"]
+    assert (found.ok, found.said) == (True, f"{path}: 2 of YouTube")
+
+
+def test_a_certificate_that_nobody_vouches_for_or_none_at_all_fails(place: Place) -> None:
+    found = check_connection("site", place.sandbox.url.replace("http:", "https:"), 5)
+    assert found.ok is False
+
+
+# What is printed
+
+
+def rendered(checks: Sequence[Check], width: int = 100) -> str:
+    console = Console(width=width, file=io.StringIO())
+    with console.capture() as capture:
+        console.print(render_checks(checks))
+    return capture.get()
+
+
+def test_the_table_fits_a_hundred_columns_and_leaves_nothing_out(place: Place) -> None:
+    place.root = place.root / ("a-long-name-" * 15)
+    place.crawl = {"api_key": UNKNOWN, "api_keys": [KEY]}
+    checks = list(place.check().values())
+    text = rendered(checks)
+    assert max(map(len, text.splitlines())) <= 100
+    assert "…" not in text
+    shown = "".join(text.split())
+    assert len(shown) >= sum(len("".join(f"{row.name}{row.said}{row.todo}".split())) for row in checks)
+
+
+def test_a_folder_named_like_markup_is_shown_as_it_is_named() -> None:
+    assert "/data/[red]ads" in rendered([Check("catalog", True, "/data/[red]ads")])
+
+
+def command(place: Place, tmp_path: Path, *options: str) -> tuple[int, str]:
+    config = tmp_path / "ytb_ads.toml"
+    config.write_text(f'[crawl]\nendpoint = "{place.sandbox.url}"\nsite = "{place.sandbox.url}"\n')
+    asked = ["crawl", "--check", "--catalog", str(place.root), "--config", str(config), *options]
+    done = CliRunner().invoke(app, asked)
+    return done.exit_code, done.output
+
+
+def test_the_command_ends_with_1_when_something_failed_and_names_it(
+    place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("YTB_ADS__CRAWL__API_KEY", UNKNOWN)
+    code, text = command(place, tmp_path)
+    assert code == 1
+    assert f"not ready to crawl: key {key_name(UNKNOWN)}" in text
+    assert UNKNOWN not in text
+
+
+def test_the_command_ends_with_0_when_there_are_warnings_at_most(
+    place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("YTB_ADS__CRAWL__API_KEY", KEY)
+    place.sandbox.faults.add(Fault("quota_403", times=None))
+    code, text = command(place, tmp_path, "--json")
+    assert code == 0
+    assert {row["ok"] for row in json.loads(text)} >= {True, None}

@@ -1,0 +1,269 @@
+"""How a crawl stands: numbers per category as the tables have them, and why ads are missing."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+from rich.console import Console
+
+from data_catalog import TABLES, Catalog
+from flows.crawl.cli import print_standing
+from flows.crawl.crawling import Crawl
+from flows.crawl.draw import Draw
+from flows.crawl.media import MediaLane
+from flows.crawl.quota import Ledger, next_reset
+from flows.crawl.standing import CategoryStanding, Standing, read_standing, render_standing
+from flows.crawl.youtube import YouTubeClients
+from flows.errors import LaneStoppedError, QuotaExhaustedError
+from flows.settings import Settings
+from tests.youtube_sandbox import Fault, Sandbox, SandboxComment, SandboxVideo, World, serve, use_sandbox_extractor
+
+NOON = datetime(2026, 11, 24, 20, tzinfo=UTC)
+FOOD, CARS = "food", "cars"
+FOUND = {FOOD: [f"food{number:07d}" for number in range(4)], CARS: [f"cars{number:07d}" for number in range(2)]}
+
+
+@dataclass
+class Place:
+    """A crawl of two categories, run by run."""
+
+    root: Path
+    sandbox: Sandbox
+    wanted: dict[str, int] = field(default_factory=lambda: {FOOD: 2, CARS: 1})
+    units: int = 999
+    max_attempts: int = 3
+
+    @property
+    def catalog(self) -> Catalog:
+        return Catalog(self.root)
+
+    @contextmanager
+    def crawling(self) -> Iterator[Crawl]:
+        categories = {}
+        for name, count in self.wanted.items():
+            ids = self.root.with_name(f"{name}.txt")
+            ids.write_text("\n".join(FOUND[name]))
+            categories[name] = {"count": count, "ids": ids}
+        address = {"endpoint": self.sandbox.url, "site": self.sandbox.url}
+        crawl = {"api_key": "k1", "backoff_s": 0, "attempts": 1, "categories": categories, **address}
+        media = {"pause_s": [0, 0], "request_pause_s": 0, "timeout_s": 5}
+        settings = Settings.model_validate(
+            {"crawl": crawl, "media": media, "runner": {"max_attempts": self.max_attempts}}
+        )
+        limits = {"searches": 9, "units": self.units}
+        ledger = Ledger(self.root / "quota.sqlite", limits=limits, now=lambda: NOON)  # type: ignore[arg-type]
+        clients = YouTubeClients(settings.crawl, ledger, sleep=lambda seconds: None, seed=0)
+        lane = MediaLane(settings.media, ledger, settings.crawl.site, self.root / "media", sleep=lambda seconds: None)
+        try:
+            yield Crawl(self.catalog, settings, clients, lane, now=lambda: NOON)
+        finally:
+            clients.close()
+            ledger.close()
+
+    def run(self, *, videos: bool = False) -> Standing:
+        """One round of a crawl, as far as the quota goes."""
+        with self.crawling() as crawl:
+            listings = [crawl.list_candidates(category, nothing) for category in self.wanted]
+            draws = crawl.draw_ads([listing.category for listing in listings if listing.complete], nothing)
+            crawl.read_comments(nothing)
+            if videos:
+                crawl.fetch_videos(crawl.videos_to_fetch(), nothing)
+            crawl.remove_lost()
+            return self.standing(draws, crawl)
+
+    def standing(self, draws: list[Draw], crawl: Crawl) -> Standing:
+        return read_standing(self.catalog, self.wanted, draws, crawl.pauses, self.max_attempts)
+
+
+def nothing(more: float) -> None:
+    pass
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Iterator[Place]:
+    videos = [
+        SandboxVideo(id_, threads=[SandboxComment(f"Ugx-{id_}-{number}", "words", NOON) for number in range(3)])
+        for ids in FOUND.values()
+        for id_ in ids
+    ]
+    with serve(World(videos)) as sandbox:
+        yield Place(tmp_path / "catalog", sandbox)
+
+
+def of(standing: Standing, category: str) -> CategoryStanding:
+    return next(row for row in standing.categories if row.category == category)
+
+
+# Numbers
+
+
+def test_a_crawl_that_has_not_begun_stands_at_nothing(tmp_path: Path) -> None:
+    standing = read_standing(Catalog(tmp_path), {FOOD: 2}, [], [], 3)
+    assert standing == Standing((CategoryStanding(FOOD, 2, 0, 0, 0, 0, ""),), n_comments=0)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_every_category_has_its_own_numbers(place: Place) -> None:
+    use_sandbox_extractor()
+    standing = place.run(videos=True)
+    assert of(standing, FOOD) == CategoryStanding(FOOD, 2, 4, 2, 2, 2, "")
+    assert of(standing, CARS) == CategoryStanding(CARS, 1, 2, 1, 1, 1, "")
+    assert standing.n_comments == 3 * 3
+
+
+def test_an_ad_is_with_comments_only_when_they_were_read_to_the_end(place: Place) -> None:
+    begun = {"video_id": drawn_of(place, CARS), "state": "open"}
+    place.catalog.merge("comment_fetches", pa.Table.from_pylist([begun], schema=TABLES["comment_fetches"].schema))
+    standing = read_standing(place.catalog, place.wanted, [], [], 3)
+    assert (of(standing, CARS).drawn, of(standing, CARS).with_comments) == (1, 0)
+
+
+def drawn_of(place: Place, category: str) -> str:
+    with place.crawling() as crawl:
+        crawl.list_candidates(category, nothing)
+        crawl.draw_ads([category], nothing)
+    [video_id] = place.catalog.values("ads", "video_id", where=f"category = '{category}'")
+    return str(video_id)
+
+
+def test_a_video_that_was_deleted_after_sampling_counts_as_fetched(place: Place) -> None:
+    use_sandbox_extractor()
+    place.run(videos=True)
+    ads = [{**ad, "media_status": "deleted", "media_path": None} for ad in place.catalog.read("ads").to_pylist()]
+    place.catalog.merge("ads", pa.Table.from_pylist(ads, schema=TABLES["ads"].schema))
+    assert of(place.run(), FOOD).with_video == 2
+
+
+def test_ads_of_a_folder_and_of_categories_no_longer_wanted_are_not_counted(place: Place) -> None:
+    place.run()
+    folder = [{"video_id": "of a folder", "source": "folder", "category": FOOD}]
+    place.catalog.merge("ads", pa.Table.from_pylist(folder, schema=TABLES["ads"].schema))
+    place.wanted = {FOOD: 2}
+    standing = place.run()
+    assert [(row.category, row.drawn) for row in standing.categories] == [(FOOD, 2)]
+
+
+# Why it falls short
+
+
+def test_a_full_category_says_nothing(place: Place) -> None:
+    assert [row.shortfall for row in place.run().categories] == ["", ""]
+
+
+def test_a_category_with_too_few_candidates_says_how_many_there_were(place: Place) -> None:
+    place.wanted = {CARS: 5}
+    assert of(place.run(), CARS).shortfall == "cars: 3 of 5 ads short (only 2 candidates were found)"
+
+
+def test_a_category_says_for_what_reasons_its_candidates_were_left_out(place: Place) -> None:
+    place.wanted = {FOOD: 4}
+    videos = [place.sandbox.world.videos[id_] for id_ in FOUND[FOOD]]
+    videos[0].duration_s = 7200
+    videos[1].threads.clear()
+    videos[2].language = "fr"
+    shortfall = of(place.run(), FOOD).shortfall
+    assert shortfall.startswith("food: 3 of 4 ads short (of 4 candidates: ")
+    for reason in ("1 too_long", "1 too_few_comments", "1 other_language"):
+        assert reason in shortfall
+
+
+def test_ads_that_were_lost_are_among_the_reasons(place: Place) -> None:
+    place.wanted = {CARS: 2}
+    place.sandbox.faults.add(Fault("comments_disabled", "commentThreads", {"videoId": FOUND[CARS][0]}, times=None))
+    place.run()
+    assert of(place.run(), CARS).shortfall == "cars: 1 of 2 ads short (of 2 candidates: 1 comments_disabled)"
+
+
+def test_a_category_whose_candidates_are_not_all_listed_is_not_yet_short_of_any(place: Place) -> None:
+    place.wanted = {FOOD: 4, CARS: 5}
+    place.units = 1
+    standing = place.run()
+    assert of(standing, CARS) == CategoryStanding(CARS, 5, 0, 0, 0, 0, "")
+    assert standing.resumes_at
+
+
+# What waits
+
+
+def test_a_crawl_without_a_pause_waits_for_nothing(place: Place) -> None:
+    standing = place.run()
+    assert (standing.paused, standing.resumes_at, standing.left) == ((), None, ())
+
+
+def test_each_pause_is_told_once_with_the_first_moment_at_which_something_can_go_on(tmp_path: Path) -> None:
+    spent = QuotaExhaustedError("today's units are spent", NOON + timedelta(hours=12))
+    wall = LaneStoppedError("YouTube asked whether we are a robot", NOON + timedelta(hours=1))
+    standing = read_standing(Catalog(tmp_path), {}, [], [spent, wall, spent], 3)
+    assert standing.paused == (spent.reason, wall.reason)
+    assert standing.resumes_at == wall.resumes_at
+
+
+def test_a_spent_quota_waits_for_midnight_in_california(place: Place) -> None:
+    place.units = 4
+    standing = place.run()
+    assert len(standing.paused) == 1
+    assert standing.resumes_at == next_reset(NOON)
+
+
+def test_faults_that_are_tried_again_are_numbered_by_reason(place: Place) -> None:
+    place.sandbox.faults.add(Fault("http_503", "commentThreads", times=2))
+    standing = place.run()
+    assert standing.left == ("2 server_error",)
+    assert place.run().left == ()
+
+
+def test_what_is_given_up_is_not_left_for_a_later_run(place: Place) -> None:
+    place.max_attempts = 1
+    place.sandbox.faults.add(Fault("http_503", "commentThreads", times=None))
+    assert place.run().left == ()
+
+
+def test_what_can_never_be_had_is_not_left_for_a_later_run(place: Place) -> None:
+    place.sandbox.faults.add(Fault("comments_disabled", "commentThreads", times=None))
+    assert place.run().left == ()
+
+
+# What is printed
+
+
+def text_of(standing: Standing, capsys: pytest.CaptureFixture[str], *, as_json: bool = False) -> str:
+    print_standing(standing, as_json)
+    return capsys.readouterr().out
+
+
+def test_the_table_has_a_line_for_every_category(place: Place) -> None:
+    console = Console(width=100, file=io.StringIO())
+    with console.capture() as capture:
+        console.print(render_standing(place.run()))
+    lines = [line.split() for line in capture.get().splitlines()]
+    assert ["food", "2", "4", "2", "2", "0"] in lines
+    assert ["cars", "1", "2", "1", "1", "0"] in lines
+
+
+def test_shortfalls_faults_and_pauses_are_told_below_the_table(capsys: pytest.CaptureFixture[str]) -> None:
+    row = CategoryStanding("[cars]", 1_250, 2, 1, 0, 0, "[cars]: 1,249 of 1,250 ads short")
+    text = text_of(Standing((row,), 0, ("today's units are spent",), NOON, ("3 server_error",)), capsys)
+    assert ["[cars]", "1,250"] in [line.split()[:2] for line in text.splitlines()]
+    assert "[cars]: 1,249 of 1,250 ads short" in text
+    assert "for a later run: 3 server_error" in text
+    assert "paused: today's units are spent" in text
+    assert "run the same command again" in text
+
+
+def test_as_json_it_says_the_same_to_programs(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
+    place.wanted = {FOOD: 2, CARS: 5}
+    place.units = 1
+    standing = place.run()
+    told = json.loads(text_of(standing, capsys, as_json=True))["crawl"]
+    assert told["categories"] == [vars(row) for row in standing.categories]
+    assert datetime.fromisoformat(told["resumes_at"]) == standing.resumes_at
+    assert told["paused"] == list(standing.paused)
+    assert told["n_comments"] == 0
