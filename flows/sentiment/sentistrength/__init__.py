@@ -1,0 +1,15 @@
+"""SentiStrength in Python: any folder of its word lists, the original's answers, and the reasons for them.
+
+    >>> scorer = Scorer.of(Path("lists"))
+    >>> scorer.score("I loooove this ad!")
+    Strength(positive=5, negative=-1)
+    >>> print(explain(scorer, "not very good"))
+
+`score_all` scores a stream. The scoring is Thelwall et al.'s (2010, 2012), written from a description of it.
+"""
+
+from flows.sentiment.sentistrength.explanation import Explanation, explain
+from flows.sentiment.sentistrength.lexicon import Lexicon, LexiconError, Notice
+from flows.sentiment.sentistrength.scorer import NEUTRAL, Scorer, Strength
+
+__all__ = ["NEUTRAL", "Explanation", "Lexicon", "LexiconError", "Notice", "Scorer", "Strength", "explain"]

@@ -1,0 +1,128 @@
+"""Why a text has its strengths: word by word what counted, then what each sentence came to.
+
+The steps are those that the scoring itself writes down while it runs, so that a text is never explained by anything
+other than what scored it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from flows.sentiment.sentistrength.scorer import Scorer, Strength, Summed, Trace, Weighed, weigh
+from flows.sentiment.sentistrength.tokens import Kind
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One term of a sentence: as written, as looked up, what it scored, and why, in the order of the rules."""
+
+    written: str
+    kind: Kind
+    spelling: str
+    score: float
+    """From 0: +1 is a word listed as 2. Of an emoticon, its own strength."""
+    reasons: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SentenceExplanation:
+    """The steps of one sentence, its strengths, and how its strongest words came to them."""
+
+    steps: tuple[Step, ...]
+    strength: Strength
+    reasons: tuple[str, ...]
+
+    def __str__(self) -> str:
+        lines = [f"  {step.written}  {step.score:+g}  {'; '.join(step.reasons)}" for step in self.steps if step.reasons]
+        return "\n".join([_headline(self.strength, " ".join(s.written for s in self.steps)), *lines, *self._summary()])
+
+    def _summary(self) -> Iterator[str]:
+        yield from (f"  = {reason}" for reason in self.reasons)
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """A text's strengths and the sentences that they come from: the strongest of either sign."""
+
+    text: str
+    strength: Strength
+    sentences: tuple[SentenceExplanation, ...]
+
+    def __str__(self) -> str:
+        return "\n".join([_headline(self.strength, self.text), *map(str, self.sentences)])
+
+
+def explain(scorer: Scorer, text: str) -> Explanation:
+    """Score a text and keep the reasons (SENTISTRENGTH.md, "Scoring a sentence"); same strength as `scorer.score`."""
+    trace: Trace = []
+    terms = [term for segment in text.split(" ") for term in scorer.terms(segment)]
+    strength = weigh(terms, trace)
+    return Explanation(text, strength, tuple(_sentences(trace)))
+
+
+def _headline(strength: Strength, text: str) -> str:
+    return f"{strength.positive} {strength.negative}  {text}"
+
+
+def _sentences(trace: Trace) -> Iterator[SentenceExplanation]:
+    """Cut the scoring's steps where it summed a sentence up; sentences without a term, such as `<br>`'s, left out."""
+    steps: list[Step] = []
+    for step in trace:
+        if isinstance(step, Weighed):
+            steps.append(_step(step))
+        elif steps:
+            yield SentenceExplanation(tuple(steps), step.strength, tuple(_reasons_for_sentence(step)))
+            steps = []
+
+
+def _step(weighed: Weighed) -> Step:
+    token = weighed.term.token
+    reasons = _reasons_for_word(weighed) if token.kind is Kind.WORD else _reasons_for_mark(weighed)
+    return Step(token.written, token.kind, weighed.term.spelling, weighed.score, tuple(reasons))
+
+
+def _reasons_for_word(weighed: Weighed) -> Iterator[str]:
+    term = weighed.term
+    if term.spelling != term.token.written.lower():
+        yield f"spelt {term.spelling!r}"
+    if weighed.source == "idiom":
+        yield f"idiom {weighed.base:+d}"
+    elif weighed.source == "name":
+        if term.strength:
+            yield "a name, so not scored"
+    elif term.found:
+        yield f"listed as {term.found.entry!r} {weighed.base:+d}"
+    if weighed.stress:
+        yield f"emphasised by {term.letters!r} {weighed.stress:+g}"
+    if weighed.boost:
+        yield f"boosted by the word before {weighed.boost:+d}"
+    if weighed.negated and (weighed.base or weighed.stress):
+        yield "negated"
+    if weighed.neighbour:
+        yield f"second strong word in a row {weighed.neighbour:+d}"
+    if term.booster:
+        yield f"boosts the next word {term.booster:+d}"
+    if term.negates:
+        yield "negates what follows"
+
+
+def _reasons_for_mark(weighed: Weighed) -> Iterator[str]:
+    if weighed.term.token.kind is Kind.EMOTICON:
+        yield "emoticon, added to the word before" if weighed.added else "emoticon"
+    elif weighed.term.exclaims:
+        yield "exclamation" if weighed.exclaimed else "exclamation before any word, not counted"
+
+
+def _reasons_for_sentence(summed: Summed) -> Iterator[str]:
+    """How the strongest scores became the sentence's strengths ("Sentence result")."""
+    positive, negative = summed.rounded
+    yield f"strongest {summed.highest:+g} and {summed.lowest:+g}, one further from 0 and rounded: {positive} {negative}"
+    if summed.missed and positive == 1:
+        positive = 2
+        yield "with 'miss' in it, a positive of 1 is 2"
+    if summed.exclaimed:
+        stronger = "positive" if positive >= -negative else "negative"
+        yield f"the exclamation mark makes the {stronger} strength one stronger"
+    if summed.strength.positive == 5 or summed.strength.negative == -5:
+        yield "5 and -5 are the strongest there are"

@@ -1,0 +1,228 @@
+"""From a text to its sentences and terms, and from a word as written to the spelling that is looked up.
+
+A space splits whatever stands before it from whatever comes after, sentence ends included, so a text is read segment by
+segment and nothing carries over: the terms of a segment depend on the segment alone and can be remembered for it.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass
+from enum import Enum
+from typing import NamedTuple
+
+from flows.sentiment.sentistrength.lookup import Found
+
+
+def _character_class(*categories: str) -> str:
+    """A regex class's inside: the BMP characters of these categories. Beyond it, a half of a character is no letter."""
+    ranges: list[list[int]] = []
+    for code in range(0x10000):
+        if unicodedata.category(chr(code)) in categories:
+            if ranges and ranges[-1][1] == code - 1:
+                ranges[-1][1] = code
+            else:
+                ranges.append([code, code])
+    return "".join(f"\\u{first:04x}-\\u{last:04x}" for first, last in ranges)
+
+
+_LETTER = _character_class("Lu", "Ll", "Lt", "Lm", "Lo")
+_WORD_CHARACTER = _LETTER + _character_class("Nd") + "$£@_"
+_TERM = re.compile(
+    rf"(?P<word>(?:[{_WORD_CHARACTER}]|(?!\A)'(?=[{_LETTER}]))++)"
+    rf"|(?:[^{_WORD_CHARACTER}']|'(?![{_LETTER}])|\A')++"
+)
+_BREAK = "<br>"
+_END = re.compile(r"<br>|[.!?](?:(?!<br>)[^A-Za-z0-9$£'])*+")
+_REPEATED = re.compile(r"([^\W\d_])\1+", re.IGNORECASE)
+_PAIR = re.compile(r"(.)(?=\1)", re.DOTALL)
+_NEVER_DOUBLE = frozenset("ahijkquvxyz")
+_NEVER_DOUBLE_AT_THE_END = frozenset("achijkmnpqruvwxyz")
+_LAUGHS = ("haha", "hehe")
+_NOT_EMPHATIC = ("xx", "ww", "ha")
+_MODIFIERS = "\ufe0e\ufe0f\U0001f3fb-\U0001f3ff"
+
+
+class Kind(Enum):
+    """What a term is; END closes a sentence and has no text."""
+
+    WORD = "word"
+    EMOTICON = "emoticon"
+    PUNCTUATION = "punctuation"
+    END = "end"
+
+
+class Token(NamedTuple):
+    """A term as written."""
+
+    kind: Kind
+    written: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Term:
+    """A term with all that it means by itself, whatever stands around it."""
+
+    token: Token
+    spelling: str = ""
+    """What is looked up: lower case, of a word mended, of an emoji without its modifiers."""
+    letters: str = ""
+    """What was taken out of a word for it."""
+    is_word: bool = False
+    found: Found | None = None
+    strength: int = 0
+    emphasised: bool = False
+    booster: int = 0
+    negates: bool = False
+    opens: tuple[tuple[tuple[str, ...], int], ...] = ()
+    """Idioms whose first word it fits."""
+    looks_proper: bool = False
+    frees_proper: bool = False
+    """A name-like word after it is scored all the same."""
+    exclaims: bool = False
+    is_miss: bool = False
+    ends: bool = False
+    in_idioms: bool = False
+    """It fits a word of some idiom, not only the first."""
+
+    @property
+    def alike(self) -> Term:
+        """The term that stands for all that count the same: one object for most words, marks and sentence ends."""
+        if self.strength or self.frees_proper or self.in_idioms:
+            return self
+        if self.is_word:
+            plain = not (self.emphasised or self.booster or self.negates or self.is_miss)
+            return PLAIN if plain else self
+        return END if self.ends else self if self.exclaims else MARK
+
+
+PLAIN = Term(Token(Kind.WORD, ""), is_word=True)
+MARK = Term(Token(Kind.PUNCTUATION, ""))
+END = Term(Token(Kind.END, ""), ends=True)
+SHARED = frozenset((PLAIN, MARK, END))
+
+
+class Tokenizer:
+    """Cuts segments into terms, knowing the emoticons, the dictionary and, if they are to count, the emoji."""
+
+    def __init__(self, emoticons: Collection[str], spellings: Collection[str], emoji: Collection[str] = ()) -> None:
+        self._emoticons = emoticons
+        self._spellings = spellings
+        self._emoji = _any_emoji(emoji) if emoji else None
+        self._longest_emoticon = max(map(len, emoticons), default=0)
+        self._longest_spelling = max(map(len, spellings), default=0)
+
+    def tokens(self, segment: str) -> Iterator[Token]:
+        """The terms of what stands between two spaces, an END after every sentence that ends in it.
+
+        SENTISTRENGTH.md, "Paragraph to sentences" and "Sentence to terms".
+        """
+        for piece, ends in sentence_pieces(segment.replace('"', "'")):
+            for chunk in self._chunks(piece):
+                yield from self._terms(chunk)
+            if ends:
+                yield END.token
+
+    def spell(self, word: str) -> tuple[str, str]:
+        """A word's spelling in lower case, and the letters taken out of it (SENTISTRENGTH.md, "A word").
+
+        The description lets both letter lists hold for capitals; the answers for `DIII` and `XXXly` say they do not.
+        """
+        word, emphasis = cut_repeated_letters(word)
+        lower = word.lower()
+        if "@" in word or lower in self._spellings:
+            return lower, emphasis
+        if len(lower) <= self._longest_spelling + 1:
+            for pair in _PAIR.finditer(lower):
+                shorter = lower[: pair.end()] + lower[pair.end() + 1 :]
+                if shorter in self._spellings:
+                    return shorter, emphasis + pair.group()
+        if len(word) > 6:
+            for laugh in _LAUGHS:
+                at = word.find(laugh)  # small letters only: AHAHAHA keeps its spelling in the answers
+                if at > 0:
+                    # "what was between": after the third letter, up to the laugh's second half
+                    return laugh, emphasis + word[3 : at + 2]
+        return lower, emphasis
+
+    def _chunks(self, piece: str) -> Iterable[str]:
+        """The piece cut around its emoji, which are pieces of their own; without emoji, the piece."""
+        return (piece,) if self._emoji is None else filter(None, self._emoji.split(piece))
+
+    def _terms(self, piece: str) -> Iterator[Token]:
+        if self._emoji is not None and self._emoji.fullmatch(piece):
+            yield Token(Kind.EMOTICON, piece)
+            return
+        for match in _TERM.finditer(piece):
+            start = match.start()
+            if len(piece) - start <= self._longest_emoticon and piece[start:] in self._emoticons:
+                yield Token(Kind.EMOTICON, piece[start:])
+                return
+            yield Token(Kind.WORD if match.lastgroup else Kind.PUNCTUATION, match.group())
+
+
+def sentence_pieces(segment: str) -> Iterator[tuple[str, bool]]:
+    """The parts of a segment that belong to different sentences, and whether the sentence ends with the part.
+
+    SENTISTRENGTH.md, "Paragraph to sentences": `.`, `!` or `?` arms the end and the next letter a-z, digit, `$`, `£` or
+    `'` is the next sentence's first character; still armed at its end, the segment ends the sentence with the space
+    after it. `<br>` ends one at once.
+    """
+    start = 0
+    for match in _END.finditer(segment):
+        if match.group() == _BREAK:
+            yield segment[start : match.start()], True
+            start = match.end()
+        elif not segment.startswith(_BREAK, match.end()):
+            yield segment[start : match.end()], True
+            start = match.end()
+    if start < len(segment):
+        yield segment[start:], False
+
+
+def cut_repeated_letters(word: str) -> tuple[str, str]:
+    """A word with at most two of a letter in a row, one where no word doubles it, and the letters taken out.
+
+    SENTISTRENGTH.md, "A word", step 1: `loooove` gives `loove` and `oo`, `yesss` gives `yess` and `s`.
+    """
+    if not _REPEATED.search(word):
+        return word, ""
+    emphasis = []
+
+    def cut(run: re.Match[str]) -> str:
+        never_double = _NEVER_DOUBLE_AT_THE_END if run.end() == len(word) else _NEVER_DOUBLE
+        kept = 1 if run.group(1) in never_double else 2
+        emphasis.append(run.group()[kept:])
+        return run.group()[:kept]
+
+    return _REPEATED.sub(cut, word), "".join(emphasis)
+
+
+def emphasises(letters: str) -> bool:
+    """Whether letters taken out of a word stress it (SENTISTRENGTH.md, "Scoring a sentence", rule 2)."""
+    return len(letters) > 1 and not any(part in letters.lower() for part in _NOT_EMPHATIC)
+
+
+def looks_proper(written: str) -> bool:
+    """Rule 1: first letter upper case and all others lower case, more than one letter, not starting with `I'`."""
+    first, rest = written[:1], written[1:]
+    return rest != "" and first != first.lower() and rest == rest.lower() and not written.startswith("I'")
+
+
+def frees_proper(written: str) -> bool:
+    """Rule 1: the term before is exactly `:`, or is longer than three characters and starts with `@`."""
+    return written == ":" or (len(written) > 3 and written[0] == "@")
+
+
+def without_modifiers(emoji: str) -> str:
+    """An emoji as listed: without skin tones and variation selectors."""
+    return re.sub(f"[{_MODIFIERS}]", "", emoji)
+
+
+def _any_emoji(emoji: Iterable[str]) -> re.Pattern[str]:
+    """Matches any of these emoji, the longest first, whatever modifiers stand in it."""
+    modifiers = f"[{_MODIFIERS}]*"
+    longest_first = sorted(filter(None, map(without_modifiers, emoji)), key=len, reverse=True)
+    return re.compile("(" + "|".join("".join(re.escape(c) + modifiers for c in entry) for entry in longest_first) + ")")

@@ -1,0 +1,53 @@
+"""The original program's answers, every one of them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from flows.sentiment.sentistrength import Scorer, Strength, explain
+
+Row = tuple[str, Strength]
+
+
+@pytest.fixture(scope="module")
+def original(shared_data: Path) -> Scorer:
+    return Scorer.of(shared_data / "sentistrength" / "lists")
+
+
+@pytest.fixture(scope="module")
+def rows(shared_data: Path) -> list[Row]:
+    _, *lines = (shared_data / "sentistrength" / "reference.tsv").read_text("utf-8").rstrip("\n").split("\n")
+    fields = [line.split("\t") for line in lines]
+    return [(text, Strength(int(positive), int(negative))) for text, positive, negative in fields]
+
+
+def test_every_text_has_the_originals_strengths(original: Scorer, rows: list[Row]) -> None:
+    answers = original.score_all(text for text, _ in rows)
+    differing = [
+        f"line {line}: {text!r} is {tuple(answer)}, expected {tuple(expected)}"
+        for line, ((text, expected), answer) in enumerate(zip(rows, answers, strict=True), 2)
+        if answer != expected
+    ]
+    assert len(rows) == 8023
+    assert not differing, f"{len(differing)} of {len(rows)} differ, the first:\n" + "\n".join(differing[:20])
+
+
+def test_every_explanation_has_the_strengths_that_it_explains(original: Scorer, rows: list[Row]) -> None:
+    differing = [text for text, expected in rows if explain(original, text).strength != expected]
+    assert not differing, differing[:5]
+
+
+def test_a_sentence_is_as_strong_in_the_explanation_as_the_text_is(original: Scorer, rows: list[Row]) -> None:
+    for text, expected in rows:
+        sentences = explain(original, text).sentences
+        assert max([1, *(s.strength.positive for s in sentences)]) == expected.positive, text
+        assert min([-1, *(s.strength.negative for s in sentences)]) == expected.negative, text
+
+
+def test_the_emoji_option_changes_nothing_where_the_folder_has_no_emoji(
+    original: Scorer, rows: list[Row], shared_data: Path
+) -> None:
+    with_emoji = Scorer(original.lexicon, emoji=True)
+    assert list(with_emoji.score_all(text for text, _ in rows)) == [expected for _, expected in rows]
