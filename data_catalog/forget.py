@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, Literal
 
 import pyarrow as pa
@@ -121,7 +122,7 @@ def ad_held(catalog: Catalog, video_id: str) -> Removal:
     of_ad = pc.field("video_id") == video_id
     rows = {"drops": len(drops_of_ads(catalog, [video_id]))}
     rows |= {name: catalog.snapshot(name).count(of_ad) for name in _tables_of_ads()}
-    return Removal(_some(rows), tuple(path.name for path in media_of(catalog, [video_id])))
+    return Removal(_some(rows), _below(catalog, media_of(catalog, [video_id])))
 
 
 def author_held(catalog: Catalog, author_hash: str) -> Removal:
@@ -171,7 +172,7 @@ def _remove_some(catalog: Catalog, ids: frozenset[str]) -> Removal:
             raise CatalogError(f"{path}: cannot be removed ({error.strerror}); remove it and run this again") from error
     for name in _tables_of_ads():
         rows[name] = catalog.delete_groups(name, column="video_id", values=ids)
-    return Removal(_some(rows), tuple(path.name for path in media))
+    return Removal(_some(rows), _below(catalog, media))
 
 
 def _remove_author(catalog: Catalog, author_hash: str) -> Removal:
@@ -194,11 +195,16 @@ def _remove_author(catalog: Catalog, author_hash: str) -> Removal:
 def _empty(catalog: Catalog, author_hash: str) -> dict[str, int]:
     emptied = {}
     for table, column in _HASHED_COLUMNS:
-        rows = catalog.read(table, where=pc.field(column) == author_hash)
+        # a list of somebody's uploads is kept as `channel:HASH`
+        rows = catalog.read(table, where=pc.field(column).isin([author_hash, f"channel:{author_hash}"]))
         nothing = pa.nulls(rows.num_rows, pa.string())
         without = rows.set_column(rows.schema.get_field_index(column), column, nothing)
         emptied[f"{table}.{column}"] = catalog.merge(table, without)
     return _some(emptied)
+
+
+def _below(catalog: Catalog, paths: Iterable[Path]) -> tuple[str, ...]:
+    return tuple(path.relative_to(catalog.root).as_posix() for path in paths)
 
 
 def _some(counts: Mapping[str, int]) -> dict[str, int]:

@@ -74,7 +74,7 @@ def _ask(name: str, held: Removal) -> None:
 def _report(name: str, done: Forgetting) -> Iterator[str]:
     yield f"{name}: {_amounts(done.removed) or 'nothing of it was held'}"
     yield from (f"emptied: {place} of {rows} rows" for place, rows in done.emptied.items())
-    yield from (f"deleted: media/{file}" for file in done.removed.media)
+    yield from (f"deleted: {file}" for file in done.removed.media)
     files = sum(purged.data_files + purged.log_files for purged in done.purged)
     yield f"history: purged of {len(done.purged)} tables, {files} files of older versions removed"
     if left := sum(purged.left for purged in done.purged):

@@ -160,6 +160,10 @@ def deploy() -> None:
         out.print(escape(line), highlight=False, soft_wrap=True)
 
 
+_INTERRUPTED = 130
+"""Exit code of a command that was ended with Ctrl-C."""
+
+
 def main() -> None:
     """Run a command; a refusal is said in red on standard error and ends with 1."""
     _quieten_prefect()
@@ -167,6 +171,10 @@ def main() -> None:
         app()
     except (YtbAdsError, FgmfnError) as error:
         _refuse(str(error))
+    except SystemExit as end:
+        if end.code == _INTERRUPTED:
+            err.print("stopped; what was done is kept: the same command goes on with the rest", highlight=False)
+        raise
     except OSError as error:  # a full disk, a file where a folder should be, a missing permission
         _refuse(f"{error.filename}: {error.strerror}" if error.filename else str(error))
 
@@ -185,6 +193,7 @@ def _quieten_prefect() -> None:
         "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL",
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
         "PREFECT_CLI_WRAP_LINES": "false",
+        "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",
         "DO_NOT_TRACK": "1",
     }.items():
         os.environ.setdefault(name, value)

@@ -19,6 +19,10 @@ class CrawlError(YtbAdsError):
     """YouTube cannot be crawled as the settings ask."""
 
 
+class ApiUnreachableError(CrawlError):
+    """No connection to the Data API can be made: every further call would meet the same."""
+
+
 class KeyRefusedError(CrawlError):
     """The Data API does not accept a key, or the key may not use it."""
 

@@ -24,6 +24,8 @@ from flows.errors import SettingsError
 from flows.settings import RunnerSettings
 
 log = logging.getLogger("ytb_ads")
+# what the stages report is kept by Prefect's server, for runs that nobody watches too; Prefect sets no level
+log.setLevel(logging.INFO)
 
 BATCHES_PER_WORKER = 2
 """Batches in flight for each worker: one at work, one waiting, so that memory stays flat."""

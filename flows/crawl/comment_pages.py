@@ -11,6 +11,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
+from contextvars import copy_context
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, Protocol
@@ -101,7 +102,11 @@ def read_comments(
     """
     work = _Work(deque(ads), queue.Queue(_QUEUED_PAGES))
     reader = _AdReader(here, settings, author_key, now, work)
-    threads = [threading.Thread(target=work.run, args=(reader.read,), daemon=True) for _ in range(2 * connections)]
+    # each with its own copy of the context: what they log belongs to the run that asked for the comments
+    threads = [
+        threading.Thread(target=copy_context().run, args=(work.run, reader.read), daemon=True)
+        for _ in range(2 * connections)
+    ]
     for thread in threads:
         thread.start()
     try:

@@ -11,6 +11,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pyarrow.compute as pc
+from filelock import FileLock, Timeout
 
 from data_catalog.catalog import Catalog
 from flows.counts import StageCount
@@ -35,6 +36,7 @@ from flows.settings import Settings
 log = logging.getLogger("ytb_ads")
 
 LEDGER_FILE = "quota.sqlite"
+LOCK_FILE = ".locks/crawl"
 _READER = "1"
 """Part of the comments' fingerprint: raise it when other comments are read under the same settings."""
 
@@ -149,11 +151,12 @@ class Crawl:
         """Fetch the videos of ads; a lane that was stopped is noted in `pauses`."""
         lanes = self.settings.media.lanes
         self._tried.update(video_ids)
+        count = StageCount(MEDIA_STAGE, "ads")
         try:
-            return fetch_videos(self.catalog, video_ids, self.lane, lanes=lanes, advance=advance)
+            fetch_videos(self.catalog, video_ids, self.lane, lanes=lanes, advance=advance, count=count)
         except LaneStoppedError as pause:
             self.pauses.append(pause)
-            return StageCount(MEDIA_STAGE, "ads")
+        return count
 
     def videos_to_fetch(self) -> list[str]:
         """Ads whose video is wanted and not there."""
@@ -205,15 +208,31 @@ def open_ledger(catalog: Catalog, settings: Settings, *, to_look: bool = False) 
 
 
 @contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    lock = FileLock(folder / LOCK_FILE)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        log.warning("another crawl is at work on %s; this one waits until it has ended", folder)
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+@contextmanager
 def open_crawl(catalog: Catalog, settings: Settings) -> Iterator[Crawl]:
-    """A crawl of a catalog with these settings.
+    """A crawl of a catalog with these settings; waits for another one that is at work there.
+
+    Two at once would ask for the same things, and pay for them twice.
 
     Raises:
         CrawlError: no key is given, or the ledger cannot be written.
         SourceError: the catalog is not a local folder.
     """
     folder = media_folder(catalog)
-    with open_ledger(catalog, settings) as ledger:
+    with open_ledger(catalog, settings) as ledger, _alone(folder.parent):
         clients = YouTubeClients(settings.crawl, ledger)
         try:
             lane = MediaLane(settings.media, ledger, settings.crawl.site, folder)

@@ -115,7 +115,8 @@ def crawl_youtube(catalog: Catalog, settings: Settings) -> Standing | State[Stan
             videos = fetch_videos(crawl)
             log.info("candidates: %d new", sum(listing.new_candidates for listing in listings))
             for count in (comments.ads, videos):
-                log.info("%s", count)
+                if count.rows_in or not crawl.pauses:  # where nothing could be done, much may be left
+                    log.info("%s", count)
             # the place of an ad that turned out to be unusable is drawn again
             if not crawl.remove_lost() or crawl.pauses:
                 break

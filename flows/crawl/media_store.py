@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextvars import copy_context
 from itertools import islice
 from pathlib import Path
 from typing import Protocol
@@ -47,13 +48,22 @@ def fetch_videos(
     *,
     lanes: int = 1,
     advance: Callable[[float], None] = lambda ads: None,
+    count: StageCount | None = None,
 ) -> StageCount:
     """Fetch the videos of ads; each is in the catalog as soon as it is there.
+
+    Args:
+        catalog: the tables.
+        video_ids: the ads.
+        lane: fetches one video at a time.
+        lanes: how many it fetches at once.
+        advance: told of every ad that is over.
+        count: grows by them, so that it is right though the lane is stopped.
 
     Raises:
         LaneStoppedError: YouTube wants no more requests for a while; what was fetched is kept.
     """
-    count = StageCount(STAGE, "ads")
+    count = count or StageCount(STAGE, "ads")
     for video_id, video in _fetched(iter(video_ids), lane, lanes):
         drops: list[Drop] = []
         rows = TABLES["ads"].schema.empty_table()
@@ -72,7 +82,7 @@ def _fetched(video_ids: Iterator[str], lane: Lane, lanes: int) -> Iterator[tuple
     """Videos as they come, from `lanes` lanes at once; a lane that is stopped lets the others end theirs."""
     stopped: LaneStoppedError | None = None
     with ThreadPoolExecutor(lanes) as pool:
-        in_flight = {pool.submit(lane.fetch, video_id): video_id for video_id in islice(video_ids, lanes)}
+        in_flight = {_submitted(pool, lane, video_id): video_id for video_id in islice(video_ids, lanes)}
         while in_flight:
             done, _ = wait(in_flight, return_when=FIRST_COMPLETED)
             for future in done:
@@ -84,9 +94,14 @@ def _fetched(video_ids: Iterator[str], lane: Lane, lanes: int) -> Iterator[tuple
                 except LaneStoppedError as error:
                     stopped = error
                 if stopped is None:
-                    in_flight.update((pool.submit(lane.fetch, id_), id_) for id_ in islice(video_ids, 1))
+                    in_flight.update((_submitted(pool, lane, id_), id_) for id_ in islice(video_ids, 1))
     if stopped is not None:
         raise stopped
+
+
+def _submitted(pool: ThreadPoolExecutor, lane: Lane, video_id: str) -> Future[Video]:
+    """Fetch a video in a thread with a copy of this one's context: what it logs belongs to the run that asked."""
+    return pool.submit(copy_context().run, lane.fetch, video_id)
 
 
 def delete_sampled(catalog: Catalog, frames_fingerprint: str) -> int:

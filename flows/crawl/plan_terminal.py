@@ -26,7 +26,7 @@ _SAID = {
 
 
 def render_plan(plan: Plan) -> RenderableType:
-    """Everything on one screen of 100 columns: costs as expected, and in brackets what they can come to at most."""
+    """Everything within 80 columns: costs as expected, and in brackets below what they can come to at most."""
     parts: list[RenderableType] = [_categories(plan), _resources(plan)]
     if any(category.estimates for category in plan.categories):
         parts.append(_numbers(plan))
@@ -36,9 +36,9 @@ def render_plan(plan: Plan) -> RenderableType:
 
 def _categories(plan: Plan) -> Table:
     table = _table("What is left, category by category (in brackets: at most)")
-    table.add_column("category")
-    for name in ("ads wanted", "there", "search calls", "listing", "taking", "comments", "videos"):
-        table.add_column(name, justify="right")
+    table.add_column("category", overflow="fold")
+    for name in ("wanted", "there", "searches", "listing", "taking", "comments", "videos"):
+        table.add_column(name, justify="right", no_wrap=True)
     for category in plan.categories:
         left = category.left
         costs = (left.searches, left.listing + left.describing, left.taking, left.comments, left.videos)
@@ -57,7 +57,7 @@ def _resources(plan: Plan) -> Table:
     keys = f"{plan.keys} keys" if plan.keys > 1 else "1 key"
     table = _table(f"What it takes of what there is, with {keys}")
     for name in ("", "needed", "left today", "a day", "done by", "at the latest"):
-        table.add_column(name, justify="right" if name else "left")
+        table.add_column(name, justify="right" if name else "left", no_wrap=True)
     for one in plan.resources:
         needed, today, a_day = _amounts(one)
         table.add_row(one.name, needed, today, a_day, str(one.finish), str(one.finish_at_most))
@@ -70,7 +70,7 @@ def _amounts(one: Resource) -> tuple[str, str, str]:
     if one.name != "media":
         return _cost(one.needed), f"{one.today:,.0f}", f"{one.a_day:,.0f}"
     hours = Cost(one.needed.expected / 3600, one.needed.at_most / 3600)
-    return f"{_cost(hours, 1)} h", f"{one.today / 3600:.1f} h", f"{one.a_day / 3600:.0f} h"
+    return _cost(hours, 1, " h"), f"{one.today / 3600:.1f} h", f"{one.a_day / 3600:.0f} h"
 
 
 def _numbers(plan: Plan) -> Table:
@@ -112,11 +112,11 @@ def _value(estimate: Estimate) -> str:
     return f"{estimate.value:,.3g}" if estimate.value < 100 else f"{estimate.value:,.0f}"
 
 
-def _cost(cost: Cost, digits: int = 0) -> str:
-    expected = f"{cost.expected:,.{digits}f}"
-    at_most = f"{cost.at_most:,.{digits}f}"
-    return expected if expected == at_most else f"{expected} ({at_most})"
+def _cost(cost: Cost, digits: int = 0, unit: str = "") -> str:
+    expected = f"{cost.expected:,.{digits}f}{unit}"
+    at_most = f"{cost.at_most:,.{digits}f}{unit}"
+    return expected if expected == at_most else f"{expected}\n({at_most})"
 
 
 def _table(title: str) -> Table:
-    return Table(title=title, title_justify="left", box=box.SIMPLE_HEAD)
+    return Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)

@@ -34,7 +34,7 @@ from flows.crawl.media_store import media_folder
 from flows.crawl.quota import Ledger, key_name, next_reset
 from flows.crawl.settings import CrawlSettings, MediaSettings
 from flows.crawl.youtube import ENDPOINT, YouTubeClients
-from flows.errors import CrawlError, QuotaExhaustedError, SourceError
+from flows.errors import ApiUnreachableError, CrawlError, QuotaExhaustedError, SourceError
 from flows.settings import Settings
 
 UPDATE = "pip install -U 'yt-dlp[default,deno]'"
@@ -98,7 +98,7 @@ def check_key(key: SecretStr, settings: CrawlSettings, ledger: Ledger) -> Check:
             clients.close()
     except QuotaExhaustedError as error:
         return Check(name, None, str(error), "wait until then, or give another key in crawl.api_keys")
-    except ApiFaultError as error:
+    except (ApiFaultError, ApiUnreachableError) as error:
         return Check(name, False, str(error), "run the check again; if it stays, look at the network")
     except CrawlError as error:
         return Check(name, False, str(error), "set a key that the API accepts as YTB_ADS__CRAWL__API_KEY")

@@ -79,10 +79,10 @@ def refresh_videos(crawl: Crawl, refreshed: Refreshed, advance: Advance) -> None
             refreshed.candidates += _update_candidates(crawl, candidates, present, at)
             advance(len(some))
         gone = _still_gone(crawl, gone)
+        _refuse_if_many(crawl, gone, ids)
     except CrawlPausedError as pause:
         crawl.pauses.append(pause)
         gone = []  # asked again by the run that goes on: a removal is decided on two answers
-    _refuse_if_many(len(gone), len(ids))
     # of one video the ad may be old and the candidate not, or the other way round: both go
     refreshed.ads_gone = sorted(set(gone).intersection(crawl.catalog.values("ads", "video_id")))
     refreshed.candidates_gone = len(set(gone).intersection(crawl.catalog.values("candidates", "video_id")))
@@ -180,10 +180,21 @@ def _missing(ids: pa.Array[pa.StringScalar], among: pa.Array[pa.StringScalar]) -
     return found
 
 
-def _refuse_if_many(n_gone: int, n_asked: int) -> None:
-    if n_asked >= _MANY and n_gone > _MOST * n_asked:
+def _refuse_if_many(crawl: Crawl, gone: Sequence[str], asked: Sequence[str]) -> None:
+    """Doubt that most of many videos are gone, unless the API answers for most of those that were there lately.
+
+    A run that was paused leaves those that are gone to the next one, which then asks for nothing else.
+    """
+    if len(asked) < _MANY or len(gone) <= _MOST * len(asked):
+        return
+    held = crawl.catalog.read("ads", ["video_id", "fetched_at"], where=pc.field("source") == SOURCE)
+    others = held.filter(pc.invert(pc.is_in(held["video_id"], value_set=pa.array(asked, pa.string()))))
+    newest: list[Any] = others.sort_by([("fetched_at", "descending")])["video_id"].to_pylist()
+    control = newest[:_IDS_PER_CALL]
+    missing = _still_gone(crawl, control)
+    if len(control) < _MANY or len(missing) > _MOST * len(control):
         raise CrawlError(
-            f"{n_gone} of {n_asked} videos asked for are said to be gone: that looks like a fault of the API, so "
+            f"{len(gone)} of {len(asked)} videos asked for are said to be gone: that looks like a fault of the API, so "
             "none was removed. Run again tomorrow; to remove one all the same: `ytb-ads catalog forget VIDEO_ID`"
         )
 

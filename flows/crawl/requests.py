@@ -115,7 +115,8 @@ def read_ids(path: Path) -> Sequence[str]:
     try:
         lines = path.expanduser().read_text("utf-8-sig").splitlines()
     except (OSError, ValueError, RuntimeError) as error:  # the last: there is no home of that name
-        raise CrawlError(f"{path}: cannot be read as a file of video ids: {error}") from error
+        why = getattr(error, "strerror", None) or error
+        raise CrawlError(f"{path.absolute()}: cannot be read as a file of video ids: {why}") from error
     ids: dict[str, None] = {}
     for number, line in enumerate(lines, start=1):
         entry = line.split("#", 1)[0].strip()

@@ -28,7 +28,8 @@ class CategorySettings(Section):
     playlists: tuple[str, ...] = ()
     """Playlists, by id; one unit for 50 candidates."""
     ids: Path | None = None
-    """File of video ids or watch addresses, one a line; `#` begins a remark."""
+    """File of video ids or watch addresses, one a line; `#` begins a remark. A relative path is looked for in the
+    working directory."""
 
     @field_validator("channels")
     @classmethod
@@ -45,6 +46,13 @@ class CategorySettings(Section):
             if not _PLAYLIST.fullmatch(playlist):
                 raise ValueError(f"{playlist!r} is no playlist id; it follows `list=` in the playlist's address")
         return playlists
+
+    @field_validator("search")
+    @classmethod
+    def _phrases(cls, phrases: tuple[str, ...]) -> tuple[str, ...]:
+        if not all(phrase.strip() for phrase in phrases):
+            raise ValueError("an empty phrase would find everything; remove it")
+        return phrases
 
     @model_validator(mode="after")
     def _listed_somewhere(self) -> CategorySettings:
@@ -157,6 +165,15 @@ class CrawlSettings(Section):
     """Address of the Data API; by default Google's."""
     site: str = "https://www.youtube.com"
     """Address of the site whose watch pages the media come from."""
+
+    @field_validator("categories")
+    @classmethod
+    def _named(cls, categories: dict[str, CategorySettings]) -> dict[str, CategorySettings]:
+        if not categories:
+            raise ValueError("no category is named, so there is nothing to crawl; give one, or remove the table")
+        if not all(name.strip() for name in categories):
+            raise ValueError('a category is named ""; give it a name')
+        return categories
 
     @field_validator("endpoint", "site")
     @classmethod

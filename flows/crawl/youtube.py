@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import logging
 import random
 import threading
 import time
@@ -18,7 +19,9 @@ from flows.crawl.keys import Booking, Keys
 from flows.crawl.quota import Budget, Ledger
 from flows.crawl.settings import CrawlSettings
 from flows.crawl.transport import FAILED, Reply, Transport, never_sent
-from flows.errors import KeyRefusedError, QuotaExhaustedError
+from flows.errors import ApiUnreachableError, KeyRefusedError, QuotaExhaustedError
+
+log = logging.getLogger("ytb_ads")
 
 Answer = dict[str, Any]
 """What the API answered: a JSON object. Nothing in it is checked further."""
@@ -26,6 +29,8 @@ Answer = dict[str, Any]
 ENDPOINT = "https://youtube.googleapis.com"
 LONGEST_BACKOFF_S = 60.0
 LONGEST_RETRY_AFTER_S = 600.0
+_TOLD_FROM_S = 5.0
+"""A wait of so long is told, so that nobody takes it for a standstill."""
 PROCESSING_ATTEMPTS = 2
 """Calls for a page that the server cannot process: seldom a passing fault."""
 
@@ -87,6 +92,9 @@ class YouTubeClients:
         self._sleep = sleep
         self._wake: dict[Budget, threading.Event] = {"searches": threading.Event(), "units": threading.Event()}
         self._closed = False
+        self._unreached = 0
+        """Calls in a row that no connection could be made for."""
+        self._endpoint = endpoint
         self._seed = seed
         self._numbers = itertools.count()
         self._threads = threading.local()
@@ -136,6 +144,18 @@ class YouTubeClients:
             self._sleep(seconds)
         return not self._closed
 
+    def refuse_when_unreachable(self, fault: Fault) -> None:
+        """End all work where as many calls in a row as one is tried found nobody to connect to.
+
+        Raises:
+            ApiUnreachableError: so it is.
+        """
+        if self._unreached >= self.settings.attempts:
+            raise ApiUnreachableError(
+                f"{self._endpoint}: no connection can be made ({fault.detail}). Everything fetched is kept; look at "
+                "the network with `ytb-ads crawl --check`, then run the same command again"
+            )
+
     def _send(self, address: str, booking: Booking) -> Answer | Refusal | None:
         """Send a call in its turn; None when its key was turned away while it waited, and it was not sent."""
         with self._in_flight:
@@ -163,11 +183,16 @@ class YouTubeClients:
 
     def _reply(self, address: str, booking: Booking) -> Reply | Fault:
         try:
-            return self._transport.get(address, booking.key)
+            reply = self._transport.get(address, booking.key)
         except FAILED as error:
             if never_sent(error):
                 self._keys.strike_out(booking)
+                self._unreached += 1
+            else:
+                self._unreached = 0
             return classify_exception(error)
+        self._unreached = 0
+        return reply
 
 
 class YouTube:
@@ -175,6 +200,7 @@ class YouTube:
 
     Raises:
         ApiFaultError: a fault that this call cannot cure, or that did not pass within the attempts.
+        ApiUnreachableError: no connection can be made, by this call and those before it.
         QuotaExhaustedError: no key has anything left today.
         KeyRefusedError: the server accepts none of the keys.
     """
@@ -231,8 +257,12 @@ class YouTube:
         attempt = 1
         while isinstance(outcome := self._shared.ask(address, budget), Refusal):
             wait_s = max(self._backoff_s(attempt), outcome.retry_after_s)
-            if not self._curable(outcome, attempt) or not self._shared.wait(wait_s, budget):
-                raise ApiFaultError(outcome.fault, _call_name(resource, parameters))
+            is_curable, call = self._curable(outcome, attempt), _call_name(resource, parameters)
+            if is_curable and wait_s >= _TOLD_FROM_S:
+                log.info("%s: %s; asked again in %.0f s", call, outcome.fault.reason, wait_s)
+            if not is_curable or not self._shared.wait(wait_s, budget):
+                self._shared.refuse_when_unreachable(outcome.fault)
+                raise ApiFaultError(outcome.fault, call)
             attempt += 1
         return outcome
 

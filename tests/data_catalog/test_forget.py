@@ -83,7 +83,7 @@ def test_nothing_of_a_forgotten_ad_is_in_any_file_below_the_tables(catalog: Cata
         assert b"secret words of zz" not in content, path
     assert sorted(path.name for path in (Path(catalog.root) / "media").iterdir()) == [f"{STAYS}.mp4"]
     assert done.removed.rows["comments"] == 2
-    assert done.removed.media == (f"{GONE}.mp4", f"{GONE}.mp4.part")
+    assert done.removed.media == (f"media/{GONE}.mp4", f"media/{GONE}.mp4.part")
 
 
 def test_other_rows_stay_and_the_tables_are_written_and_read_on(catalog: Catalog) -> None:
@@ -197,6 +197,14 @@ def test_releases_that_still_contain_the_ad_are_listed(catalog: Catalog) -> None
         write_release(folder, version, batches, {"synthetic": True})
     [holding] = forget_ad(catalog, GONE).releases
     assert (holding.version, holding.rows) == ("2026.11.01", 2)
+
+
+def test_a_forgotten_authors_channel_is_named_in_no_query(catalog: Catalog) -> None:
+    catalog.merge("candidates", rows("candidates", {"category": "a", "video_id": STAYS, "query": f"channel:{AUTHOR}"}))
+    catalog.merge("listings", rows("listings", {"listing_id": "l", "category": "a", "query": f"channel:{AUTHOR}"}))
+    done = forget_author(catalog, AUTHOR)
+    assert done.emptied == {"ads.channel_hash": 2, "candidates.query": 1, "listings.query": 1}
+    assert done.named_in == {}
 
 
 # The command

@@ -48,6 +48,9 @@ def test_a_scheduled_run_without_quota_ends_paused_and_another_one_goes_on_by_it
     assert sandbox.counts[KEY]["units"] == 6
     assert 0 < tables.count("comments") < comments_of(sandbox)
 
+    said = [line["message"] for line in logs(prefect_server) if line["name"] == "ytb_ads"]
+    assert "candidates: 8 new" in said, "a run's own lines reach the server"
+
     [later] = waiting(prefect_server, parameters)
     assert later["deployment_id"] == run["deployment_id"]
     due = datetime.fromisoformat(later["expected_start_time"]) - next_reset(begun)
@@ -59,12 +62,17 @@ def test_a_scheduled_run_without_quota_ends_paused_and_another_one_goes_on_by_it
     work(prefect_server)
     assert tables.count("comments") == comments_of(sandbox)
     assert waiting(prefect_server, parameters) == []
-    for known in ask(prefect_server, "flow_runs/filter", {}) + ask(prefect_server, "logs/filter", {}):
+    for known in ask(prefect_server, "flow_runs/filter", {}) + logs(prefect_server):
         assert KEY not in json.dumps(known)
 
 
 def comments_of(sandbox: Sandbox) -> int:
     return sum(len(sandbox.world.api_comments(video_id)) for video_id in sandbox.world.videos)
+
+
+def logs(server: str) -> list[dict[str, Any]]:
+    """The newest lines that the server has."""
+    return list(ask(server, "logs/filter", {"sort": "TIMESTAMP_DESC", "limit": 200}))
 
 
 def waiting(server: str, parameters: dict[str, str]) -> list[dict[str, Any]]:

@@ -84,3 +84,18 @@ def test_a_fingerprint_changes_with_a_value_and_with_the_engine() -> None:
     assert frames.fingerprint() == load_settings().frames.fingerprint()
     assert frames.fingerprint() != frames.model_copy(update={"count": 4}).fingerprint()
     assert frames.fingerprint("av 18") != frames.fingerprint("av 19")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("[crawl]\ncategories = {}\n", "no category is named"),
+        ('[crawl.categories.""]\nsearch = ["ad"]\n', "give it a name"),
+        ('[crawl.categories.food]\nsearch = ["ad", " "]\n', "an empty phrase would find everything"),
+        ("[crawl.categories.food]\ncount = 3\n", "give search, channels, playlists or ids"),
+    ],
+)
+def test_a_category_that_means_nothing_is_refused(tmp_path: Path, text: str, said: str) -> None:
+    (tmp_path / "ytb_ads.toml").write_text(text)
+    with pytest.raises(SettingsError, match=said):
+        load_settings()

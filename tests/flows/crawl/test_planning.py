@@ -153,10 +153,10 @@ def test_a_broken_file_of_ids_is_told_before_anything_is_planned(tmp_path: Path)
         plan_of(Catalog(tmp_path / "catalog"), settings)
 
 
-def test_a_plan_fits_a_hundred_columns_and_is_json_too(tmp_path: Path) -> None:
+def test_a_plan_fits_eighty_columns_uncut_and_is_json_too(tmp_path: Path) -> None:
     plan = plan_of(Catalog(tmp_path / "catalog"), settings_for())
     text = rendered(plan)
-    assert max(map(len, text.splitlines())) <= 100
+    assert max(map(len, text.splitlines())) <= 80
     assert "…" not in text
     told = json.loads(json.dumps(plan.as_json()))
     assert told["resources"]["searches"]["a_day"] == 100
@@ -164,7 +164,7 @@ def test_a_plan_fits_a_hundred_columns_and_is_json_too(tmp_path: Path) -> None:
 
 
 def rendered(plan: Plan) -> str:
-    console = Console(width=100, file=io.StringIO())
+    console = Console(width=80, file=io.StringIO())
     with console.capture() as capture:
         console.print(render_plan(plan))
     return capture.get()

@@ -500,6 +500,20 @@ def test_a_quota_spent_between_the_two_questions_removes_nothing(opened: Open) -
     assert place.refresh().ads_gone == [gone]
 
 
+def test_what_a_paused_run_left_is_removed_though_nothing_else_is_asked_for(opened: Open) -> None:
+    place = opened(videos=42, comments=0)
+    place.crawl()
+    gone = place.ads[:21]
+    for ad in gone:
+        place.world.delete_video(ad)
+    place.pass_days(31)
+    place.units = 1
+    assert place.refresh().ads_gone == []
+    place.pass_days(1)
+    place.units = 10_000
+    assert place.refresh().ads_gone == gone
+
+
 def test_a_video_that_is_missing_in_one_answer_alone_stays(opened: Open) -> None:
     place = opened()
     place.crawl()
