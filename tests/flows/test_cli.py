@@ -58,7 +58,9 @@ def test_an_empty_and_a_missing_folder_are_refused_with_the_layout_that_is_expec
 
 @pytest.mark.parametrize("source", ["vimeo", "folder:", "s3:bucket"])
 def test_an_unknown_source_is_refused(source: str, tmp_path: Path, ytb_ads: Run) -> None:
-    assert "expected folder:DIR or youtube" in refused(ytb_ads, "build", "--source", source, "--catalog", tmp_path / "catalog")
+    assert "expected folder:DIR or youtube" in refused(
+        ytb_ads, "build", "--source", source, "--catalog", tmp_path / "catalog"
+    )
 
 
 def test_a_misspelt_setting_is_refused_with_the_nearest_one(tmp_path: Path, ytb_ads: Run) -> None:
