@@ -70,7 +70,8 @@ class OcrSettings(Section):
 class SentimentSettings(Section):
     """How comments are scored and what makes an ad positive or negative (section IV-A)."""
 
-    engine: Literal["lexicon"] = "lexicon"
+    engine: Literal["lexicon", "native"] = "lexicon"
+    """`lexicon`: the main rules; `native`: every rule of SentiStrength, with the answers of the original program."""
     lexicon: Path | None = None
     """Folder of word lists in SentiStrength's format; by default the open lexicon of the project."""
     aggregation: Aggregation = "dominant"

@@ -4,20 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 from flows.errors import SentimentError
 from flows.sentiment.lexicon import OPEN_LEXICON, Lexicon
+from flows.sentiment.sentistrength import Scorer, Strength
 
-
-@dataclass(frozen=True, slots=True)
-class Strength:
-    """SentiStrength's pair for one text: positive 1..5, negative -5..-1; (1, -1) is neutral."""
-
-    positive: int
-    negative: int
+__all__ = ["LexiconEngine", "NativeEngine", "SentimentEngine", "Strength", "make_engine"]
 
 
 class SentimentEngine(Protocol):
@@ -117,6 +111,20 @@ class LexiconEngine:
         return word
 
 
+class NativeEngine:
+    """SentiStrength's scoring with the original's answers, over any folder of its word lists."""
+
+    name = "native"
+
+    def __init__(self, folder: Path | None = None) -> None:
+        self._scorer = Scorer.of(folder or OPEN_LEXICON)
+        self.version = f"1-{self._scorer.lexicon.digest}"
+
+    def score(self, texts: Sequence[str]) -> list[Strength]:
+        """One strength per text, in the order of the texts."""
+        return list(self._scorer.score_all(texts))
+
+
 def _round_away(size: float) -> int:
     return int(size + 0.5)
 
@@ -127,6 +135,7 @@ def make_engine(name: str, *, lexicon: Path | None = None) -> SentimentEngine:
     Raises:
         SentimentError: no engine has that name, or its lexicon cannot be read.
     """
-    if name != LexiconEngine.name:
-        raise SentimentError(f"sentiment engine {name!r} is not known; expected {LexiconEngine.name!r}")
-    return LexiconEngine(lexicon)
+    engines = {engine.name: engine for engine in (LexiconEngine, NativeEngine)}
+    if name not in engines:
+        raise SentimentError(f"sentiment engine {name!r} is not known; expected one of {', '.join(engines)}")
+    return engines[name](lexicon)

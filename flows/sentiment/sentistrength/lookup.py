@@ -136,7 +136,8 @@ class Cache(dict[str, V]):
         self._old: dict[str, V] = {}
 
     def __missing__(self, key: str) -> V:
-        value = self._old[key] if key in self._old else self._compute(key)
+        old = self._old  # another thread may begin a generation meanwhile
+        value = old[key] if key in old else self._compute(key)
         if len(key) <= self.LONGEST:
             if len(self) >= self._size:
                 self._old = dict(self)

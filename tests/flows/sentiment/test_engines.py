@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flows.errors import SentimentError
-from flows.sentiment.engines import LexiconEngine, Strength, make_engine
+from flows.sentiment.engines import LexiconEngine, NativeEngine, SentimentEngine, Strength, make_engine
 from flows.sentiment.lexicon import OPEN_LEXICON, Lexicon
 from flows.sentiment.open_lexicon.build import convert, strength
 
@@ -131,6 +131,24 @@ def test_the_version_changes_with_the_word_lists(tmp_path: Path) -> None:
     assert LexiconEngine(tmp_path).version == ENGINE.version
     (tmp_path / "NegatingWordList.txt").write_text("not\n")
     assert LexiconEngine(tmp_path).version != ENGINE.version
+
+
+@pytest.mark.parametrize("engine", [ENGINE, NativeEngine()], ids=lambda engine: engine.name)
+def test_every_engine_gives_one_strength_a_text_in_their_order(engine: SentimentEngine) -> None:
+    texts = ["I love it", "", "what a terrible spoon", "\ud800", "the spoon"]
+    alone = [strength for text in texts for strength in engine.score([text])]
+    assert engine.score(texts) == alone
+    assert alone[0].positive > 1
+    assert alone[2].negative < -1
+
+
+def test_the_native_engine_reads_any_folder_of_lists_and_its_version_changes_with_them(tmp_path: Path) -> None:
+    _copy_lexicon(tmp_path)
+    assert make_engine("native", lexicon=tmp_path).version == NativeEngine().version
+    (tmp_path / "EmotionLookupTable.txt").write_text("spoon*\t4\n")
+    engine = make_engine("native", lexicon=tmp_path)
+    assert engine.score(["spoonful"]) == [Strength(4, -1)]
+    assert engine.version != NativeEngine().version
 
 
 def test_an_unknown_engine_is_refused() -> None:
