@@ -13,10 +13,8 @@ from data_catalog.catalog import Catalog
 from flows.crawl.candidates import CategoryListing
 from flows.crawl.crawling import Crawl
 from flows.crawl.draw import Draw
-from flows.crawl.media import MediaLane
-from flows.crawl.quota import Ledger
-from flows.crawl.youtube import YouTubeClients
 from flows.settings import Settings
+from tests.flows.crawl.clocked_crawl import crawl_by
 from tests.youtube_sandbox import Sandbox, SandboxComment, SandboxPlaylist, SandboxVideo
 from tests.youtube_sandbox.world import CHANNEL_ID
 
@@ -89,16 +87,8 @@ class Place:
             **self.given,
         }
         settings = Settings.model_validate({"crawl": crawl, "runner": {"max_attempts": self.max_attempts}})
-        quota = settings.crawl.quota
-        limits = {"searches": quota.searches_per_day, "units": quota.units_per_day}
-        ledger = Ledger(self.folder / "quota.sqlite", limits=limits, now=lambda: self.now)  # type: ignore[arg-type]
-        clients = YouTubeClients(settings.crawl, ledger, sleep=lambda seconds: None, seed=0)
-        lane = MediaLane(settings.media, ledger, settings.crawl.site, self.folder / "catalog" / "media")
-        try:
-            yield Crawl(self.catalog, settings, clients, lane, now=lambda: self.now)
-        finally:
-            clients.close()
-            ledger.close()
+        with crawl_by(lambda: self.now, self.catalog, settings) as crawl_run:
+            yield crawl_run
 
     def list(self, category: str = ADS, advance: Advance = nothing) -> CategoryListing:
         """List a category's candidates, as one run does."""

@@ -18,10 +18,9 @@ from hypothesis import strategies as st
 from data_catalog.catalog import Catalog
 from data_catalog.schemas import TABLES
 from flows.crawl.crawling import Crawl
-from flows.crawl.media import MediaLane
 from flows.crawl.quota import Ledger
-from flows.crawl.youtube import YouTubeClients
 from flows.settings import Settings
+from tests.flows.crawl.clocked_crawl import crawl_by
 from tests.youtube_sandbox import Fault, Sandbox, SandboxSettings, Storm, random_world, serve
 from tests.youtube_sandbox.faults import STORM
 
@@ -61,14 +60,8 @@ def crawling(folder: Path, sandbox: Sandbox, days: Days, *, units: int, connecti
         "quota": {"units_per_day": units},
     }
     chosen = Settings.model_validate({"crawl": given, "runner": {"max_attempts": 50}})
-    ledger = Ledger(folder / "quota.sqlite", limits={"searches": 100, "units": units}, now=days)
-    clients = YouTubeClients(chosen.crawl, ledger, sleep=lambda seconds: None, seed=0)
-    lane = MediaLane(chosen.media, ledger, chosen.crawl.site, folder / "media")
-    try:
-        yield Crawl(Catalog(folder), chosen, clients, lane, now=days)
-    finally:
-        clients.close()
-        ledger.close()
+    with crawl_by(days, Catalog(folder), chosen) as crawl:
+        yield crawl
 
 
 def take_ads(catalog: Catalog, sandbox: Sandbox) -> None:

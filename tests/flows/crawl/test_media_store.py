@@ -18,14 +18,14 @@ import pytest
 from data_catalog import TABLES, Catalog
 from flows.crawl.crawling import Crawl
 from flows.crawl.lost import lost_ads
-from flows.crawl.media import LANE, MediaFault, MediaLane, Video
+from flows.crawl.media import LANE, MediaFault, Video
 from flows.crawl.media_store import delete_sampled, fetch_videos, media_folder
 from flows.crawl.quota import Ledger
-from flows.crawl.youtube import YouTubeClients
 from flows.errors import CrawlError, LaneStoppedError, SourceError
 from flows.fingerprints import frames_fingerprint
 from flows.frames.rows import sample_ad
 from flows.settings import Settings
+from tests.flows.crawl.clocked_crawl import crawl_by
 from tests.youtube_sandbox import Fault, Sandbox, SandboxComment, SandboxVideo, World, serve, use_sandbox_extractor
 
 NOON = datetime(2026, 11, 24, 20, tzinfo=UTC)
@@ -80,15 +80,8 @@ class Place:
 
     @contextmanager
     def crawling(self) -> Iterator[Crawl]:
-        settings = self.settings
-        ledger = Ledger(self.root / "quota.sqlite", limits={"searches": 9, "units": 999}, now=lambda: self.now)
-        clients = YouTubeClients(settings.crawl, ledger, sleep=lambda seconds: None, seed=0)
-        lane = MediaLane(settings.media, ledger, settings.crawl.site, self.media, sleep=lambda seconds: None)
-        try:
-            yield Crawl(self.catalog, settings, clients, lane, now=lambda: self.now)
-        finally:
-            clients.close()
-            ledger.close()
+        with crawl_by(lambda: self.now, self.catalog, self.settings) as crawl:
+            yield crawl
 
     def draw(self) -> list[str]:
         """Take the ads and their comments; nothing of their videos."""

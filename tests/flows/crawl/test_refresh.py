@@ -21,12 +21,11 @@ from data_catalog.forget import forget_author
 from data_catalog.releases import write_release
 from data_catalog.schemas import RELEASE_SCHEMA
 from flows.crawl.crawling import Crawl
-from flows.crawl.media import MediaLane
-from flows.crawl.quota import Ledger, next_reset
+from flows.crawl.quota import next_reset
 from flows.crawl.refresh import Refreshed, close_refresh, refresh_comments, refresh_videos, render_refresh
-from flows.crawl.youtube import YouTubeClients
 from flows.errors import CrawlError
 from flows.settings import Settings
+from tests.flows.crawl.clocked_crawl import crawl_by
 from tests.youtube_sandbox import (
     Fault,
     Sandbox,
@@ -66,17 +65,8 @@ class Place:
 
     @contextmanager
     def crawling(self) -> Iterator[Crawl]:
-        settings = self.settings()
-        ledger = Ledger(
-            self.root / "catalog" / "quota.sqlite", limits={"searches": 100, "units": self.units}, now=lambda: self.now
-        )
-        clients = YouTubeClients(settings.crawl, ledger, sleep=lambda seconds: None, seed=0)
-        lane = MediaLane(settings.media, ledger, settings.crawl.site, self.root / "catalog" / "media")
-        try:
-            yield Crawl(self.catalog, settings, clients, lane, now=lambda: self.now)
-        finally:
-            clients.close()
-            ledger.close()
+        with crawl_by(lambda: self.now, self.catalog, self.settings()) as crawl:
+            yield crawl
 
     def settings(self) -> Settings:
         ids = self.root / "ids.txt"
@@ -87,6 +77,7 @@ class Place:
             "site": self.sandbox.url,
             "backoff_s": 0,
             "attempts": 2,
+            "quota": {"units_per_day": self.units},
             "categories": {ADS: {"count": len(self.world.videos), "ids": ids}},
             "filters": {"min_comments": 0, "language": None},
         }

@@ -18,12 +18,11 @@ from data_catalog import TABLES, Catalog
 from flows.crawl.cli import print_standing
 from flows.crawl.crawling import Crawl
 from flows.crawl.draw import Draw
-from flows.crawl.media import MediaLane
-from flows.crawl.quota import Ledger, next_reset
+from flows.crawl.quota import next_reset
 from flows.crawl.standing import CategoryStanding, Standing, read_standing, render_standing
-from flows.crawl.youtube import YouTubeClients
 from flows.errors import LaneStoppedError, QuotaExhaustedError
 from flows.settings import Settings
+from tests.flows.crawl.clocked_crawl import crawl_by
 from tests.youtube_sandbox import Fault, Sandbox, SandboxComment, SandboxVideo, World, serve, use_sandbox_extractor
 
 NOON = datetime(2026, 11, 24, 20, tzinfo=UTC)
@@ -54,19 +53,13 @@ class Place:
             categories[name] = {"count": count, "ids": ids}
         address = {"endpoint": self.sandbox.url, "site": self.sandbox.url}
         crawl = {"api_key": "k1", "backoff_s": 0, "attempts": 1, "categories": categories, **address}
+        crawl["quota"] = {"units_per_day": self.units}
         media = {"pause_s": [0, 0], "request_pause_s": 0, "timeout_s": 5}
         settings = Settings.model_validate(
             {"crawl": crawl, "media": media, "runner": {"max_attempts": self.max_attempts}}
         )
-        limits = {"searches": 9, "units": self.units}
-        ledger = Ledger(self.root / "quota.sqlite", limits=limits, now=lambda: NOON)  # type: ignore[arg-type]
-        clients = YouTubeClients(settings.crawl, ledger, sleep=lambda seconds: None, seed=0)
-        lane = MediaLane(settings.media, ledger, settings.crawl.site, self.root / "media", sleep=lambda seconds: None)
-        try:
-            yield Crawl(self.catalog, settings, clients, lane, now=lambda: NOON)
-        finally:
-            clients.close()
-            ledger.close()
+        with crawl_by(lambda: NOON, self.catalog, settings) as crawl_run:
+            yield crawl_run
 
     def run(self, *, videos: bool = False) -> Standing:
         """One round of a crawl, as far as the quota goes."""

@@ -1,0 +1,30 @@
+"""A crawl that goes by a test's own clock and waits for nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+
+from data_catalog.catalog import Catalog
+from flows.crawl.crawling import Crawl
+from flows.crawl.media import MediaLane
+from flows.crawl.quota import Ledger
+from flows.crawl.youtube import YouTubeClients
+from flows.settings import Settings
+
+
+@contextmanager
+def crawl_by(now: Callable[[], datetime], catalog: Catalog, settings: Settings) -> Iterator[Crawl]:
+    """One run of a crawl of a local catalog; the ledger and the videos lie where they always do."""
+    folder, quota = Path(catalog.root), settings.crawl.quota
+    limits = {"searches": quota.searches_per_day, "units": quota.units_per_day}
+    ledger = Ledger(folder / "quota.sqlite", limits=limits, now=now)  # type: ignore[arg-type]
+    clients = YouTubeClients(settings.crawl, ledger, sleep=lambda seconds: None, seed=0)
+    lane = MediaLane(settings.media, ledger, settings.crawl.site, folder / "media", sleep=lambda seconds: None)
+    try:
+        yield Crawl(catalog, settings, clients, lane, now=now)
+    finally:
+        clients.close()
+        ledger.close()
