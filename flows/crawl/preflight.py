@@ -98,7 +98,9 @@ def check_key(key: SecretStr, settings: CrawlSettings, ledger: Ledger) -> Check:
             clients.close()
     except QuotaExhaustedError as error:
         return Check(name, None, str(error), "wait until then, or give another key in crawl.api_keys")
-    except (ApiFaultError, ApiUnreachableError) as error:
+    except ApiUnreachableError:
+        return Check(name, False, "not asked about: nothing answers there", "mend the connection, see below")
+    except ApiFaultError as error:
         return Check(name, False, str(error), "run the check again; if it stays, look at the network")
     except CrawlError as error:
         return Check(name, False, str(error), "set a key that the API accepts as YTB_ADS__CRAWL__API_KEY")
