@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from textwrap import shorten
+from typing import Any
 
 from rich import box
 from rich.table import Table
 from rich.text import Text
 
 from data_catalog.catalog import Catalog
-from data_catalog.inspect import printable, require_catalog
+from data_catalog.inspect import require_catalog
+from data_catalog.printing import printable
 
 WORDS_SHOWN = 120
 """Characters of an ad's words in the printed queue."""
@@ -25,7 +27,14 @@ class Entry:
     title: str
     label: str
     mean_score: float | None
+    mean_low: float | None
+    mean_high: float | None
+    """95 % bootstrap interval of the mean."""
+    label_support: float | None
+    """Share of the bootstrap's draws that come to this label: a low one hangs on a few comments."""
     n_comments: int
+    n_scored: int
+    """Comments that count in the mean."""
     words: str
     """What its frames say, in the order of the frames."""
     synthetic: bool
@@ -33,12 +42,13 @@ class Entry:
 
 
 def unreviewed(catalog: Catalog) -> list[Entry]:
-    """Ads with a label that rests on their comments alone, those with the weakest mean first."""
+    """Ads with a label that rests on their comments alone, those first whose comments are least agreed on them."""
     require_catalog(catalog)
     labels = catalog.read("labels", ["video_id", "label", "mean_score"], where="n_reviewers = 0").to_pylist()
     ads = {ad["video_id"]: ad for ad in catalog.read("ads", ["video_id", "category", "title", "synthetic"]).to_pylist()}
-    counts = catalog.read("ad_sentiment", ["video_id", "n_comments"]).to_pylist()
-    n_comments = {row["video_id"]: row["n_comments"] for row in counts}
+    columns = ["video_id", "n_comments", "n_scored", "mean_low", "mean_high", "label_support"]
+    sentiment = {row["video_id"]: row for row in catalog.read("ad_sentiment", columns).to_pylist()}
+    unknown: dict[str, Any] = {**dict.fromkeys(columns), "n_comments": 0, "n_scored": 0}
     texts: dict[str, list[str]] = {}
     for row in sorted(
         catalog.read("texts", ["frame_id", "video_id", "text"]).to_pylist(),
@@ -52,13 +62,13 @@ def unreviewed(catalog: Catalog) -> list[Entry]:
             title=ads[row["video_id"]]["title"],
             label=row["label"],
             mean_score=row["mean_score"],
-            n_comments=n_comments.get(row["video_id"], 0),
+            **{name: sentiment.get(row["video_id"], unknown)[name] for name in columns[1:]},
             synthetic=bool(ads[row["video_id"]]["synthetic"]),
             words=" / ".join(dict.fromkeys(text for text in texts.get(row["video_id"], []) if text)),
         )
         for row in labels
     ]
-    return sorted(entries, key=lambda entry: (abs(entry.mean_score or 0.0), entry.video_id))
+    return sorted(entries, key=lambda entry: (entry.label_support or 0.0, abs(entry.mean_score or 0.0), entry.video_id))
 
 
 def render_queue(entries: list[Entry]) -> Table:
@@ -71,12 +81,14 @@ def render_queue(entries: list[Entry]) -> Table:
     )
     for name in ("ad", "label"):
         table.add_column(name, no_wrap=True)
-    for name in ("mean", "comments"):
+    for name in ("mean", "95 % interval", "support", "comments"):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("words on its frames")
     for entry in entries:
         mean = "-" if entry.mean_score is None else f"{entry.mean_score:.2f}"
+        interval = "-" if entry.mean_low is None else f"{entry.mean_low:.2f} to {entry.mean_high:.2f}"
+        support = "-" if entry.label_support is None else f"{entry.label_support:.0%}"
         words = shorten(printable(entry.words), WORDS_SHOWN, placeholder=" …")
-        cells = (printable(entry.video_id), entry.label, mean, str(entry.n_comments), words)
+        cells = (printable(entry.video_id), entry.label, mean, interval, support, str(entry.n_scored), words)
         table.add_row(*map(Text, cells))
     return table

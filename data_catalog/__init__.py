@@ -1,11 +1,42 @@
 """Tables and releases on disk or on an object store: what the stages share, and what leaves the house.
 
 Working tables are Delta Lake tables that `Catalog` writes; their columns and keys stand in `schemas`.
-Releases are immutable folders of plain Parquet, made and checked by `releases`.
+Releases are immutable folders of plain Parquet, made and checked by `releases`. What is named below is
+imported when it is first used, for Arrow takes time that `ytb-ads --help` has no need to spend.
 """
 
-from data_catalog.catalog import Catalog, Drop
-from data_catalog.errors import CatalogError, ReleaseError, YtbAdsError
-from data_catalog.schemas import LABELS, TABLES
+from __future__ import annotations
 
-__all__ = ["LABELS", "TABLES", "Catalog", "CatalogError", "Drop", "ReleaseError", "YtbAdsError"]
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from data_catalog.catalog import Catalog as Catalog
+    from data_catalog.drops import Drop as Drop
+    from data_catalog.errors import CatalogError as CatalogError
+    from data_catalog.errors import ReleaseError as ReleaseError
+    from data_catalog.errors import YtbAdsError as YtbAdsError
+    from data_catalog.schemas import LABELS as LABELS
+    from data_catalog.schemas import TABLES as TABLES
+
+_HOME = {
+    "LABELS": "schemas",
+    "TABLES": "schemas",
+    "Catalog": "catalog",
+    "CatalogError": "errors",
+    "Drop": "drops",
+    "ReleaseError": "errors",
+    "YtbAdsError": "errors",
+}
+
+__all__ = [*_HOME]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'data_catalog' has no attribute {name!r}")
+    return getattr(import_module(f"data_catalog.{_HOME[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(_HOME)

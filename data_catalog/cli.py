@@ -5,17 +5,18 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from dataclasses import asdict
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-import pyarrow as pa
 import typer
 from rich.console import Console
 from typer.core import TyperGroup
 
-from data_catalog.catalog import Catalog
 from data_catalog.errors import YtbAdsError
 from data_catalog.forget_cli import forget
-from data_catalog.inspect import json_lines, plain, printable, render, render_rows, require_catalog, run_sql, show_rows
+from data_catalog.printing import plain, printable
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 _ROWS_PRINTED = 200
 
@@ -56,6 +57,9 @@ catalog_app.command(
 @catalog_app.command(epilog="Example: ytb-ads catalog tables --json")
 def tables(catalog: CatalogDir = "./catalog", as_json: AsJson = False) -> None:
     """List the tables: rows, version, size on disk, key."""
+    from data_catalog.catalog import Catalog
+    from data_catalog.inspect import require_catalog
+
     require_catalog(Catalog(catalog))
     infos = Catalog(catalog).tables()
     if as_json:
@@ -75,6 +79,9 @@ def show(
     as_json: AsJson = False,
 ) -> None:
     """Print rows of one table."""
+    from data_catalog.catalog import Catalog
+    from data_catalog.inspect import show_rows
+
     names = [name.strip() for name in columns.split(",")] if columns else None
     _print_rows(show_rows(Catalog(catalog), table, columns=names, where=where, limit=limit), as_json)
 
@@ -86,6 +93,9 @@ def sql(
     as_json: AsJson = False,
 ) -> None:
     """Run a query over all tables, all `releases` and the newest `release`."""
+    from data_catalog.catalog import Catalog
+    from data_catalog.inspect import run_sql
+
     _print_rows(run_sql(Catalog(catalog), query), as_json)
 
 
@@ -96,6 +106,8 @@ def history(
     as_json: AsJson = False,
 ) -> None:
     """List a table's commits, newest first."""
+    from data_catalog.catalog import Catalog
+
     commits = Catalog(catalog).history(table)
     if as_json:
         _print_lines(json.dumps(plain(asdict(commit))) for commit in commits)
@@ -107,6 +119,7 @@ def history(
 @catalog_app.command(epilog="Example: ytb-ads catalog releases")
 def releases(catalog: CatalogDir = "./catalog", as_json: AsJson = False) -> None:
     """List the releases, oldest first: rows of each split, and where they lie."""
+    from data_catalog.catalog import Catalog
     from data_catalog.releases import list_releases, read_manifest
 
     manifests = [(path, read_manifest(path)) for path in list_releases(Catalog(catalog).releases_dir)]
@@ -144,6 +157,7 @@ def verify(
     catalog: CatalogDir = "./catalog",
 ) -> None:
     """Read every byte of a release and say what is wrong with it; exit code 1 if something is."""
+    from data_catalog.catalog import Catalog
     from data_catalog.releases import find_release, newest_release, verify_release
 
     folder = Catalog(catalog).releases_dir
@@ -164,6 +178,7 @@ def diff(
     as_json: AsJson = False,
 ) -> None:
     """Say what release B has that release A has not, and the other way round."""
+    from data_catalog.catalog import Catalog
     from data_catalog.releases import diff_releases
 
     folder = Catalog(catalog).releases_dir
@@ -196,6 +211,8 @@ def _few(names: Iterable[str], at_most: int = 3) -> str:
 
 
 def _print_rows(rows: pa.Table, as_json: bool) -> None:
+    from data_catalog.inspect import json_lines, render
+
     if as_json:
         _print_lines(json_lines(rows))
         return
@@ -205,6 +222,8 @@ def _print_rows(rows: pa.Table, as_json: bool) -> None:
 
 
 def _print_table(names: tuple[str, ...], rows: Iterable[tuple[object, ...]]) -> None:
+    from data_catalog.inspect import render_rows
+
     _console().print(render_rows(names, rows, cell_characters=200))
 
 

@@ -254,9 +254,14 @@ class DeltaStore:
                 or self.table.schema.get_field_index(name) < 0
                 or stored.field(name).type != self.table.schema.field(name).type
             )
+            cure = (
+                "Every row of it can be computed again: remove that folder, and build"
+                if self.table.computed
+                else "Use that version, or start a new catalog folder"
+            )
             raise CatalogError(
                 f"{self.location}: was written by another version of this program; columns that differ: "
-                f"{differing or 'their order'}. Use that version, or start a new catalog folder"
+                f"{differing or 'their order'}. {cure}"
             )
 
 

@@ -7,14 +7,15 @@ import re
 import sys
 from collections.abc import Iterator
 from dataclasses import asdict
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from data_catalog.catalog import Catalog
 from data_catalog.errors import CatalogError
-from data_catalog.forget import Forgetting, Removal, ad_held, author_held, forget_ad, forget_author
-from data_catalog.inspect import printable, require_catalog
+from data_catalog.printing import printable
+
+if TYPE_CHECKING:
+    from data_catalog.forget import Forgetting, Removal
 
 _VIDEO_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _AUTHOR_HASH = re.compile(r"[0-9a-f]{32}")
@@ -41,6 +42,10 @@ def forget(
     Releases are immutable: those that still contain the ad are listed. End crawls and builds first. What was not
     finished, because the command was killed say, is finished by running it again.
     """
+    from data_catalog.catalog import Catalog
+    from data_catalog.forget import ad_held, author_held, forget_ad, forget_author
+    from data_catalog.inspect import require_catalog
+
     if (video_id is None) == (author is None):
         raise typer.BadParameter("give one of the two: the id of an ad, or --author HASH")
     if video_id is not None and not _VIDEO_ID.fullmatch(video_id):

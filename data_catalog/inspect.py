@@ -1,16 +1,9 @@
-"""Look at tables and releases without changing them: SQL over all of them, and rows made safe to print.
-
-Texts in the tables were written by strangers. What could move a cursor, hide or reorder text, or pass for
-markup is printed as its escape, never sent to the terminal.
-"""
+"""Look at tables and releases without changing them: SQL over all of them, and rows as tables for the terminal."""
 
 from __future__ import annotations
 
 import json
-import unicodedata
 from collections.abc import Iterable, Sequence
-from datetime import date, datetime
-from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +15,9 @@ from rich.text import Text
 
 from data_catalog.catalog import Catalog
 from data_catalog.errors import CatalogError
+from data_catalog.printing import CELL_CHARACTERS, plain, printable, shown
 from data_catalog.releases import list_releases
 from data_catalog.schemas import SPLITS, TABLES
-
-CELL_CHARACTERS = 80
-"""Longest text that a printed cell shows."""
 
 _SETTINGS = {
     # nothing is fetched: what DuckDB carries in its wheel is what there is
@@ -37,7 +28,6 @@ _SETTINGS = {
     # a misspelt table must not find a variable of this program
     "python_enable_replacements": "false",
 }
-_PICTURES = {b"\xff\xd8\xff": "jpeg", b"\x89PNG": "png", b"RIFF": "webp", b"GIF8": "gif"}
 
 
 def connect(catalog: Catalog, *, with_releases: bool = True) -> duckdb.DuckDBPyConnection:
@@ -128,63 +118,11 @@ def render_rows(
     return table
 
 
-def shown(value: Any, characters: int = CELL_CHARACTERS) -> str:
-    """One value as a short, printable text; pictures as their kind and size."""
-    if value is None:
-        return ""
-    if isinstance(value, bytes):
-        return _bytes_shown(value)
-    if isinstance(value, dict) and isinstance(value.get("bytes"), bytes):
-        return _bytes_shown(value["bytes"])
-    if isinstance(value, dict | list):
-        value = json.dumps(plain(value), ensure_ascii=False)
-    if isinstance(value, float):
-        value = f"{value:.6g}"
-    if isinstance(value, datetime):
-        value = value.isoformat(sep=" ", timespec="seconds")
-    # cut before escaping too: a text of a megabyte is not worth escaping for eighty characters
-    text = printable(str(value)[: characters + 1])
-    return text if len(text) <= characters else text[: characters - 1] + "…"
-
-
-def printable(text: str) -> str:
-    """The text with control, format and separator characters written as escapes."""
-    return "".join(c if c == " " or unicodedata.category(c)[0] not in "CZ" else _escape(c) for c in text)
-
-
 def json_lines(rows: pa.Table) -> Iterable[str]:
     """One JSON object per row, in ASCII; pictures as their kind and size."""
     for batch in rows.to_batches(max_chunksize=1000):
         for row in batch.to_pylist():
             yield json.dumps(plain(row))
-
-
-def plain(value: Any) -> Any:
-    """A value in the types that JSON has."""
-    if isinstance(value, dict):
-        return {str(name): plain(inner) for name, inner in value.items()}
-    if isinstance(value, list | tuple):
-        return [plain(inner) for inner in value]
-    if isinstance(value, bytes):
-        return _bytes_shown(value)
-    if isinstance(value, date):
-        return value.isoformat()
-    if isinstance(value, Decimal):
-        return int(value) if value == value.to_integral_value() else float(value)
-    if isinstance(value, float) and value - value != 0:
-        # JSON has no infinity and no NaN
-        return None
-    return value if isinstance(value, str | int | float | bool | None) else str(value)
-
-
-def _escape(character: str) -> str:
-    return character.encode("unicode_escape").decode("ascii")
-
-
-def _bytes_shown(data: bytes) -> str:
-    kind = next((kind for magic, kind in _PICTURES.items() if data.startswith(magic)), "bytes")
-    size = f"{len(data) / 1000:.0f} kB" if len(data) >= 1000 else f"{len(data)} B"
-    return f"<{size} {kind}>"
 
 
 def _names(catalog: Catalog) -> str:

@@ -44,6 +44,8 @@ class Table:
     """Column that changes when the row's content does; downstream stages compare it."""
     wide: bool = False
     """Rows carry image bytes: small row groups, no statistics on the bytes."""
+    computed: bool = False
+    """Rows are computed from other tables alone: the folder may be removed, the next build makes it anew."""
 
     @cached_property
     def schema(self) -> pa.Schema:
@@ -188,6 +190,7 @@ TABLES: dict[str, Table] = {
         Table(
             "texts",
             key=("frame_id",),
+            computed=True,
             columns=[
                 ("frame_id", pa.string()),
                 ("video_id", pa.string()),
@@ -203,11 +206,18 @@ TABLES: dict[str, Table] = {
         Table(
             "comment_scores",
             key=("comment_id",),
+            computed=True,
             columns=[
                 ("comment_id", pa.string()),
                 ("video_id", pa.string()),
                 ("positive", pa.int8()),
                 ("negative", pa.int8()),
+                # as identified; null where the text says too little to tell
+                ("language", pa.string()),
+                ("n_words", pa.int32()),
+                # equal for comments of the same words, however they are written
+                ("words_digest", pa.int64()),
+                ("only_links", pa.bool_()),
                 ("engine", pa.string()),
                 *_PROVENANCE,
             ],
@@ -215,15 +225,28 @@ TABLES: dict[str, Table] = {
         Table(
             "ad_sentiment",
             key=("video_id",),
+            computed=True,
             columns=[
                 ("video_id", pa.string()),
+                # all that are scored, and of these the ones left out of the means, each for its first reason
                 ("n_comments", pa.int64()),
+                ("n_only_links", pa.int64()),
+                ("n_other_language", pa.int64()),
+                ("n_duplicates", pa.int64()),
+                ("n_repeats", pa.int64()),
+                # in the means, and of these the neutral ones
+                ("n_scored", pa.int64()),
                 ("n_neutral", pa.int64()),
                 ("mean_dominant", pa.float64()),
                 ("mean_dominant_with_neutral", pa.float64()),
                 ("mean_scale", pa.float64()),
                 ("aggregation", pa.string()),
                 ("mean_score", pa.float64()),
+                # 95 % bootstrap interval of mean_score
+                ("mean_low", pa.float64()),
+                ("mean_high", pa.float64()),
+                # share of the bootstrap's draws that come to the same label, or to none
+                ("label_support", pa.float64()),
                 ("label", pa.string()),
                 ("fingerprint", pa.string()),
             ],
@@ -244,6 +267,7 @@ TABLES: dict[str, Table] = {
         Table(
             "labels",
             key=("video_id",),
+            computed=True,
             columns=[
                 ("video_id", pa.string()),
                 ("label", pa.string()),

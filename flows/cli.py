@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.markup import escape
 
-from data_catalog.catalog import Catalog
 from data_catalog.cli import CatalogDir, catalog_app
 from data_catalog.errors import YtbAdsError
-from data_catalog.inspect import printable
+from data_catalog.printing import printable
 from fgmfn.errors import FgmfnError
 from flows.console import AsJson, ConfigFile, err, out, show_progress
 from flows.crawl.cli import crawl, print_standing
-from flows.crawl.standing import Standing
+from flows.sentiment.cli import sentiment_app
+from flows.sentiment.report_cli import compare, report
 
 if TYPE_CHECKING:
     from flows.release.flow import Release
@@ -33,8 +33,11 @@ app = typer.Typer(
 )
 annotate_app = typer.Typer(name="annotate", no_args_is_help=True, help="What people have to say about the labels.")
 app.add_typer(catalog_app)
+app.add_typer(sentiment_app)
 app.add_typer(annotate_app)
 
+sentiment_app.command(epilog="Example: ytb-ads sentiment report --catalog catalog --png means.png")(report)
+sentiment_app.command(epilog="Example: ytb-ads sentiment compare --jar SentiStrength.jar --lexicon lists")(compare)
 app.command(name="crawl", epilog="Example: ytb-ads crawl --plan && ytb-ads crawl --check && ytb-ads crawl")(crawl)
 
 
@@ -76,6 +79,7 @@ def build(
     catalog's releases/.
     """
     from flows.build_dataset import build_dataset
+    from flows.crawl.standing import Standing
     from flows.release.flow import Release
     from flows.runner import in_foreground
 
@@ -143,6 +147,7 @@ def train(
 def queue(catalog: CatalogDir = "./catalog", as_json: AsJson = False) -> None:
     """List the ads whose labels nobody has reviewed, with the scores behind them and what their frames say."""
     from annotation.queue import render_queue, unreviewed
+    from data_catalog.catalog import Catalog
 
     entries = unreviewed(Catalog(catalog))
     if as_json:
@@ -162,6 +167,8 @@ def deploy() -> None:
 
 _INTERRUPTED = 130
 """Exit code of a command that was ended with Ctrl-C."""
+_RESUMABLE = {"build", "crawl", "train"}
+"""Commands that keep what they did before they were ended."""
 
 
 def main() -> None:
@@ -173,7 +180,9 @@ def main() -> None:
         _refuse(str(error))
     except SystemExit as end:
         if end.code == _INTERRUPTED:
-            err.print("stopped; what was done is kept: the same command goes on with the rest", highlight=False)
+            resumable = not _RESUMABLE.isdisjoint(sys.argv[1:2])
+            kept = "; what was done is kept: the same command goes on with the rest" if resumable else ""
+            err.print(f"stopped{kept}", highlight=False)
         raise
     except OSError as error:  # a full disk, a file where a folder should be, a missing permission
         _refuse(f"{error.filename}: {error.strerror}" if error.filename else str(error))

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
+from rich.console import Console, RenderableType
 
 out = Console()
 err = Console(stderr=True)
@@ -18,6 +18,12 @@ ConfigFile = Annotated[
     typer.Option("--config", metavar="FILE", help="TOML file of settings; default: ytb_ads.toml, if there."),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object instead of tables, for other programs.")]
+
+
+def print_tables(tables: RenderableType) -> None:
+    """Print tables to standard output, as wide as the terminal; where that is none, wide enough for most."""
+    # a pipe has no width; wrapping there would only tear rows apart
+    (out if out.is_terminal else Console(width=200)).print(tables, highlight=False)
 
 
 def show_progress() -> None:

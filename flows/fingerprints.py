@@ -10,6 +10,8 @@ from flows.ocr.engines import OcrEngine
 from flows.ocr.engines import make_engine as make_ocr_engine
 from flows.sentiment.engines import SentimentEngine
 from flows.sentiment.engines import make_engine as make_sentiment_engine
+from flows.sentiment.language import LanguageIdentifier
+from flows.sentiment.selection import SELECTION_VERSION
 from flows.settings import OcrSettings, SentimentSettings, Settings
 
 # How many words it takes is decided on the rows of `texts`, not in them; where the models lie changes nothing.
@@ -30,10 +32,11 @@ def texts_fingerprint(settings: Settings) -> str:
 
 def scores_fingerprint(settings: Settings) -> str:
     """What the rows of `comment_scores` depend on besides the comment."""
-    return settings.sentiment.fingerprint(version_of(sentiment_engine(settings.sentiment)), only=_SCORING)
+    versions = version_of(sentiment_engine(settings.sentiment)), version_of(language_identifier()), SELECTION_VERSION
+    return settings.sentiment.fingerprint(*versions, only=_SCORING)
 
 
-def version_of(engine: OcrEngine | SentimentEngine) -> str:
+def version_of(engine: OcrEngine | SentimentEngine | LanguageIdentifier) -> str:
     """Name and version of an engine, as fingerprints and releases record them."""
     return f"{engine.name} {engine.version}"
 
@@ -53,7 +56,13 @@ def sentiment_engine(settings: SentimentSettings) -> SentimentEngine:
     Raises:
         SentimentError: the word lists cannot be read.
     """
-    return _sentiment_engine(settings.engine, settings.lexicon)
+    return _sentiment_engine(settings.engine, settings.lexicon, settings.emoji, settings.jar, settings.java)
+
+
+@lru_cache(maxsize=1)
+def language_identifier() -> LanguageIdentifier:
+    """What tells the language of a comment, made once a process."""
+    return LanguageIdentifier()
 
 
 @lru_cache(maxsize=4)
@@ -62,5 +71,7 @@ def _ocr_engine(name: str, side: int, min_confidence: float, model_dir: Path | N
 
 
 @lru_cache(maxsize=4)
-def _sentiment_engine(name: str, lexicon: Path | None) -> SentimentEngine:
-    return make_sentiment_engine(name, lexicon=lexicon)
+def _sentiment_engine(
+    name: str, lexicon: Path | None, emoji: bool | None, jar: Path | None, java: str
+) -> SentimentEngine:
+    return make_sentiment_engine(name, lexicon=lexicon, emoji=emoji, jar=jar, java=java)

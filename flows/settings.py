@@ -19,7 +19,8 @@ from pydantic_settings import SettingsError as PydanticSettingsError
 from flows.crawl.settings import CrawlSettings, MediaSettings
 from flows.errors import SettingsError
 from flows.section import Section
-from flows.sentiment.labelling import Aggregation, ThresholdMode
+from flows.sentiment.labelling import Aggregation, LikeWeights, ThresholdMode
+from flows.sentiment.selection import LEFT_OUT, LeftOut
 
 ENV_PREFIX = "YTB_ADS__"
 DEFAULT_FILE = Path("ytb_ads.toml")
@@ -70,10 +71,22 @@ class OcrSettings(Section):
 class SentimentSettings(Section):
     """How comments are scored and what makes an ad positive or negative (section IV-A)."""
 
-    engine: Literal["lexicon", "native"] = "lexicon"
-    """`lexicon`: the main rules; `native`: every rule of SentiStrength, with the answers of the original program."""
+    engine: Literal["native", "java"] = "native"
+    """`native`: SentiStrength's scoring in Python; `java`: the original program, which `jar` names."""
     lexicon: Path | None = None
     """Folder of word lists in SentiStrength's format; by default the open lexicon of the project."""
+    emoji: bool | None = None
+    """Whether `native` counts emoji, which the original does not; by default with the open lexicon only."""
+    jar: Path | None = None
+    """The original's archive, for the engine `java`."""
+    java: str = "java"
+    """Command that starts Java."""
+    language: str = "en"
+    """Language of the word lists: comments that are surely in another one are left out; `any` keeps all."""
+    leave_out: tuple[LeftOut, ...] = LEFT_OUT
+    """Comments that do not count: `only_links`, `other_language`, `duplicate`, `repeat`; the paper leaves none out."""
+    like_weights: LikeWeights = "none"
+    """How many comments one with n likes counts as: `none` 1, `log` 1 + ln(1 + n), `linear` 1 + n."""
     aggregation: Aggregation = "dominant"
     thresholds: ThresholdMode = "fixed"
     positive: FiniteFloat = 2.5

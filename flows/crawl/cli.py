@@ -6,17 +6,17 @@ import json
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.markup import escape
 
-from data_catalog.catalog import Catalog
 from data_catalog.cli import CatalogDir
-from data_catalog.inspect import printable
+from data_catalog.printing import printable
 from flows.console import AsJson, ConfigFile, err, out, show_progress
-from flows.crawl.standing import Standing, render_standing
-from flows.settings import load_settings
+
+if TYPE_CHECKING:
+    from flows.crawl.standing import Standing
 
 
 def crawl(
@@ -58,6 +58,8 @@ def crawl(
 
 def print_standing(standing: Standing, as_json: bool) -> None:
     """The crawl as it stands, and when it can go on if it has to wait."""
+    from flows.crawl.standing import render_standing
+
     if as_json:
         out.print_json(json.dumps({"crawl": standing.as_json()}))
         return
@@ -80,8 +82,11 @@ def _print_pause(reasons: Sequence[str], resumes_at: datetime | None) -> None:
 
 
 def _crawl(catalog: str, config: Path | None, as_json: bool) -> None:
+    from data_catalog.catalog import Catalog
     from flows.crawl.flow import crawl_youtube
+    from flows.crawl.standing import Standing
     from flows.runner import in_foreground
+    from flows.settings import load_settings
 
     settings = load_settings(config)
     with in_foreground():
@@ -108,9 +113,11 @@ def _refresh(catalog: str, config: Path | None, as_json: bool) -> None:
 
 
 def _plan(catalog: str, config: Path | None, as_json: bool) -> None:
+    from data_catalog.catalog import Catalog
     from flows.crawl.crawling import open_ledger
     from flows.crawl.planning import plan_crawl, render_plan
     from flows.crawl.quota import utc_now
+    from flows.settings import load_settings
 
     tables, settings = Catalog(catalog), load_settings(config)
     with open_ledger(tables, settings, to_look=True) as ledger:
@@ -119,7 +126,9 @@ def _plan(catalog: str, config: Path | None, as_json: bool) -> None:
 
 
 def _check(catalog: str, config: Path | None, as_json: bool) -> None:
+    from data_catalog.catalog import Catalog
     from flows.crawl.preflight import check, render_checks
+    from flows.settings import load_settings
 
     checks = check(load_settings(config), Catalog(catalog))
     if as_json:
@@ -132,8 +141,10 @@ def _check(catalog: str, config: Path | None, as_json: bool) -> None:
 
 
 def _resume_media(catalog: str, config: Path | None) -> None:
+    from data_catalog.catalog import Catalog
     from flows.crawl.crawling import open_ledger
     from flows.crawl.media import LANE
+    from flows.settings import load_settings
 
     with open_ledger(Catalog(catalog), load_settings(config)) as ledger:
         ledger.resume(LANE)

@@ -11,8 +11,8 @@ from typing import Any
 from data_catalog.schemas import LABELS, SPLITS, Label
 from flows.release.resampling import PlannedRow, Resampling
 from flows.release.splitting import RATIOS
-from flows.release.yield_table import YieldTable
 from flows.sentiment.labelling import Aggregation, ThresholdMode, Thresholds
+from flows.sentiment.yield_table import YieldTable
 
 COLUMN_MEANINGS = {
     "image": "the frame, encoded as it was sampled",

@@ -25,9 +25,9 @@ from flows.release.croissant import croissant_json
 from flows.release.facts import FunnelStep, ReleaseFacts, Table1, count_table1
 from flows.release.plan import STAGE, Plan, plan_release
 from flows.release.report import report_html
-from flows.release.yield_table import YieldTable, yield_table
 from flows.sentiment.ads import thresholds_in_force
 from flows.sentiment.labelling import Thresholds
+from flows.sentiment.yield_table import YieldTable, yield_table
 from flows.settings import Settings
 
 log = logging.getLogger("ytb_ads")
@@ -140,7 +140,8 @@ def _facts(
     now = datetime.now(UTC)
     in_release = {row.video_id for row in plan.labelled}
     synthetic = catalog.values("ads", "video_id", where="synthetic")
-    means = catalog.values("ad_sentiment", "mean_score", where="mean_score IS NOT NULL")
+    telling = f"mean_score IS NOT NULL AND n_scored - n_neutral >= {settings.sentiment.min_comments}"
+    means = catalog.values("ad_sentiment", "mean_score", where=telling)
     decided = Counter(plan.labels[ad].decided_by for ad in in_release)
     return ReleaseFacts(
         version=next_version(now.date(), [folder.name for folder in earlier]),

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from data_catalog.schemas import LABELS, SPLITS
 from flows.release.facts import ClassCounts, FunnelStep, Table1, readable, total
-from flows.release.yield_table import YieldTable
+from flows.sentiment.yield_table import YieldTable
 
 
 def render_funnel(funnel: Sequence[FunnelStep], title: str = "The way of the ads") -> Table:

@@ -47,6 +47,15 @@ _PLAIN = (
     "Anyone here in 2026?",
 )
 
+# what people add, so that few say the very same
+_ADDED = (
+    " Here from {}.",
+    " Saw it in {}.",
+    " My cousin in {} sent me this.",
+    " They show it all over {}.",
+)
+_PLACES = ("Lisbon", "Oslo", "Leeds", "Turin", "Porto", "Ghent", "Lyon", "Tartu", "Graz", "Cork", "Bergen", "Basel")
+
 # shares of warm, cold and plain comments under an ad of each mood
 _SHARES: dict[str, tuple[float, float, float]] = {
     "positive": (0.88, 0.02, 0.10),
@@ -70,11 +79,12 @@ def write_comments(mood: str, product: str, count: int, draw: random.Random, fir
         (texts,) = draw.choices((_WARM, _COLD, _PLAIN), _SHARES[mood])
         parent = draw.choice(comments)["id"] if comments and draw.random() < 0.1 else "root"
         author = draw.randrange(2_000)
+        text = draw.choice(texts).format(product) + draw.choice(_ADDED).format(draw.choice(_PLACES))
         comments.append(
             {
                 "id": f"c{number:03d}",
                 "parent": parent,
-                "text": draw.choice(texts).format(product),
+                "text": text,
                 "like_count": int(draw.expovariate(0.2)),
                 "author_id": f"synthetic-author-{author}",
                 "author": f"@author{author}",

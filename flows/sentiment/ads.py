@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import pyarrow as pa
@@ -11,23 +12,45 @@ import pyarrow.compute as pc
 
 from data_catalog.catalog import Catalog, Drop
 from data_catalog.schemas import TABLES
-from flows.sentiment.labelling import AdMeans, Thresholds, aggregate, label_of, quantile_thresholds
+from flows.sentiment.bootstrap import firmness
+from flows.sentiment.labelling import AdMeans, Alike, Thresholds, aggregate, label_of, like_weight, quantile_thresholds
+from flows.sentiment.selection import COMMENT_COLUMNS, LEFT_OUT, SCORE_COLUMNS, with_reasons
 from flows.settings import SentimentSettings
 
 STAGE = "sentiment"
 _UNREAD = ("comments_unread", "its comments were not read to the end; a later crawl goes on with them")
+COUNTS = {
+    "only_links": "n_only_links",
+    "other_language": "n_other_language",
+    "duplicate": "n_duplicates",
+    "repeat": "n_repeats",
+}
+"""Columns that count the comments left out, by reason."""
+
+
+@dataclass
+class AdComments:
+    """An ad's scored comments: those that count, and how many do not, by reason."""
+
+    counting: list[Alike] = field(default_factory=list)
+    left_out: Counter[str] = field(default_factory=Counter)
 
 
 def label_ads(catalog: Catalog, settings: SentimentSettings, *, scores_fingerprint: str) -> pa.Table:
     """Means and label of every ad of `ads`, from its comments' current scores."""
-    means = {ad: aggregate(counts) for ad, counts in _strengths(catalog, scores_fingerprint).items()}
+    comments = read_comments(catalog, settings, scores_fingerprint=scores_fingerprint)
     video_ids = sorted(catalog.values("ads", "video_id"))
-    known = [mean for ad in video_ids if ad in means and (mean := means[ad].by(settings.aggregation)) is not None]
+    silent = AdComments()
+    means = {ad: aggregate(comments.get(ad, silent).counting) for ad in video_ids}
+    unread = unread_ads(catalog)
+    telling = [mean for ad, mean in means.items() if ad not in unread and mean.n_telling >= settings.min_comments]
+    known = [score for mean in telling if (score := mean.by(settings.aggregation)) is not None]
     thresholds = thresholds_in_force(settings, known)
     fingerprint = settings.fingerprint(scores_fingerprint)
-    silent = aggregate({})
-    unread = unread_ads(catalog)
-    rows = [_row(ad, means.get(ad, silent), thresholds, settings, fingerprint, ad in unread) for ad in video_ids]
+    rows = [
+        _row(ad, comments.get(ad, silent), means[ad], thresholds, settings, fingerprint, ad in unread)
+        for ad in video_ids
+    ]
     return pa.Table.from_pylist(rows, schema=TABLES["ad_sentiment"].schema)
 
 
@@ -62,20 +85,29 @@ def sentiment_drops(ads: pa.Table, settings: SentimentSettings, unread: Collecti
     ]
 
 
-def _strengths(catalog: Catalog, fingerprint: str) -> dict[str, Counter[tuple[int, int]]]:
-    """How many of an ad's comments have each pair of strengths: at most 25 pairs, however many comments."""
+def read_comments(catalog: Catalog, settings: SentimentSettings, *, scores_fingerprint: str) -> dict[str, AdComments]:
+    """Every ad's comments, those alike counted together: few rows, however many comments."""
     scores = catalog.current(
-        "comment_scores", upstream="comments", fingerprint=fingerprint, columns=["video_id", "positive", "negative"]
+        "comment_scores", upstream="comments", fingerprint=scores_fingerprint, columns=SCORE_COLUMNS
     )
-    grouped = scores.group_by(["video_id", "positive", "negative"]).aggregate([([], "count_all")])
-    by_ad: dict[str, Counter[tuple[int, int]]] = defaultdict(Counter)
-    for row in grouped.to_pylist():
-        by_ad[row["video_id"]][row["positive"], row["negative"]] = row["count_all"]
-    return by_ad
+    comments = catalog.read("comments", COMMENT_COLUMNS)
+    selected = with_reasons(scores, comments, language=settings.language, leave_out=settings.leave_out)
+    kind = ["video_id", "positive", "negative", "left_out", *(["likes"] if settings.like_weights != "none" else [])]
+    counted = selected.group_by(kind).aggregate([([], "count_all")]).sort_by([(name, "ascending") for name in kind])
+    by_ad: dict[str, AdComments] = defaultdict(AdComments)
+    for row in counted.to_pylist():
+        ad = by_ad[row["video_id"]]
+        if row["left_out"]:
+            ad.left_out[row["left_out"]] += row["count_all"]
+        else:
+            weight = like_weight(row.get("likes", 0), settings.like_weights)
+            ad.counting.append(Alike(row["positive"], row["negative"], weight, row["count_all"]))
+    return dict(by_ad)
 
 
 def _row(
     video_id: str,
+    comments: AdComments,
     means: AdMeans,
     thresholds: Thresholds,
     settings: SentimentSettings,
@@ -83,28 +115,37 @@ def _row(
     unread: bool,
 ) -> dict[str, Any]:
     mean = means.by(settings.aggregation)
-    enough = means.n_comments - means.n_neutral >= settings.min_comments
+    firm = firmness(comments.counting, settings.aggregation, thresholds, mean=mean, seed=video_id)
+    labelled = means.n_telling >= settings.min_comments and not unread
     return {
         "video_id": video_id,
-        "n_comments": means.n_comments,
+        "n_comments": means.n_scored + comments.left_out.total(),
+        **{COUNTS[reason]: comments.left_out[reason] for reason in LEFT_OUT},
+        "n_scored": means.n_scored,
         "n_neutral": means.n_neutral,
         "mean_dominant": means.dominant,
         "mean_dominant_with_neutral": means.dominant_with_neutral,
         "mean_scale": means.scale,
         "aggregation": settings.aggregation,
         "mean_score": mean,
-        "label": label_of(mean, thresholds) if enough and not unread else None,
+        "mean_low": firm and firm.low,
+        "mean_high": firm and firm.high,
+        "label_support": firm and firm.label_support,
+        "label": label_of(mean, thresholds) if labelled else None,
         "fingerprint": fingerprint,
     }
 
 
 def _why_unlabelled(ad: dict[str, Any], settings: SentimentSettings) -> tuple[str, str]:
-    n_scored = ad["n_comments"] - ad["n_neutral"]
+    n_telling = ad["n_scored"] - ad["n_neutral"]
     if not ad["n_comments"]:
         return "no_comments", "the ad has no comment"
-    if n_scored < settings.min_comments:
+    if n_telling < settings.min_comments:
+        said = ", ".join(
+            f"{ad[column]} {name}" for name, column in {"neutral": "n_neutral", **COUNTS}.items() if ad[column]
+        )
         return (
             "too_few_comments",
-            f"{n_scored} of {ad['n_comments']} comments say anything; {settings.min_comments} are needed",
+            f"{n_telling} of {ad['n_comments']} comments say anything; {settings.min_comments} are needed ({said})",
         )
-    return "between_thresholds", f"the mean of {ad['n_comments']} comments is {ad['mean_score']:.2f}"
+    return "between_thresholds", f"the mean of {n_telling} comments is {ad['mean_score']:.2f}"

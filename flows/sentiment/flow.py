@@ -10,38 +10,23 @@ from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
 
 from data_catalog.catalog import Catalog
-from data_catalog.schemas import TABLES
 from flows.counts import StageCount
-from flows.fingerprints import scores_fingerprint, sentiment_engine
+from flows.fingerprints import language_identifier, scores_fingerprint, sentiment_engine
 from flows.runner import Stage, run_stage
 from flows.sentiment.ads import STAGE, label_ads, sentiment_drops, unread_ads
+from flows.sentiment.scores import SCORING, score_comments
 from flows.settings import SentimentSettings, Settings
 
 log = logging.getLogger("ytb_ads")
-
-SCORING = "scores"
 
 
 @task(name="score-comments", cache_policy=NO_CACHE)
 def score_batch(comments: pa.Table, *, catalog: Catalog, settings: SentimentSettings, fingerprint: str) -> StageCount:
     """Score a batch of comments and commit the scores."""
-    engine = sentiment_engine(settings)
-    read: dict[str, list[Any]] = comments.to_pydict()
-    strengths = engine.score(read["text"])
-    rows = pa.table(
-        {
-            "comment_id": read["comment_id"],
-            "video_id": read["video_id"],
-            "positive": [strength.positive for strength in strengths],
-            "negative": [strength.negative for strength in strengths],
-            "engine": [engine.name] * len(strengths),
-            "fingerprint": [fingerprint] * len(strengths),
-            "upstream_revision": read["text_sha256"],
-        },
-        schema=TABLES["comment_scores"].schema,
-    )
-    catalog.commit("comment_scores", rows, stage=SCORING, done=read["comment_id"], upstream="comments")
-    return StageCount.of(SCORING, "comments", rows_in=comments.num_rows, rows_out=rows.num_rows)
+    rows, drops = score_comments(comments, sentiment_engine(settings), language_identifier(), fingerprint=fingerprint)
+    comment_ids: list[Any] = comments["comment_id"].to_pylist()
+    catalog.commit("comment_scores", rows, stage=SCORING, drops=drops, done=comment_ids, upstream="comments")
+    return StageCount.of(SCORING, "comments", rows_in=comments.num_rows, rows_out=rows.num_rows, drops=drops)
 
 
 @flow(name="sentiment", validate_parameters=False)

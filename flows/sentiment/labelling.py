@@ -3,28 +3,44 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import TYPE_CHECKING, Literal, NamedTuple, get_args
 
-from data_catalog.schemas import Label
 from flows.errors import SentimentError
+
+if TYPE_CHECKING:
+    from data_catalog.schemas import Label
 
 Aggregation = Literal["dominant", "dominant_with_neutral", "scale"]
 AGGREGATIONS: tuple[Aggregation, ...] = get_args(Aggregation)
 ThresholdMode = Literal["fixed", "quantile"]
+LikeWeights = Literal["none", "log", "linear"]
+
+
+class Alike(NamedTuple):
+    """So many comments of one ad with the same strengths and the same weight."""
+
+    positive: int
+    negative: int
+    weight: float
+    n_comments: int
 
 
 @dataclass(frozen=True)
 class AdMeans:
     """What an ad's comments say, by every aggregation; a mean is None where no comment counts."""
 
-    n_comments: int
+    n_scored: int
     n_neutral: int
     dominant: float | None
     dominant_with_neutral: float | None
     scale: float | None
+
+    @property
+    def n_telling(self) -> int:
+        """Comments that are not neutral."""
+        return self.n_scored - self.n_neutral
 
     def by(self, aggregation: Aggregation) -> float | None:
         """The mean of that aggregation."""
@@ -53,21 +69,30 @@ def dominant_pole(positive: int, negative: int) -> int:
     return positive if positive > -negative else negative
 
 
-def aggregate(counts: Mapping[tuple[int, int], int]) -> AdMeans:
-    """Means over an ad's comments, given as the number of comments of each (positive 1..5, negative -5..-1)."""
-    n_comments = sum(counts.values())
-    by_pole: Counter[int] = Counter()
-    for (positive, negative), count in counts.items():
-        by_pole[dominant_pole(positive, negative)] += count
-    n_neutral = by_pole[0]
-    pole_sum = sum(pole * count for pole, count in by_pole.items())
-    scale_sum = sum((positive + negative) * count for (positive, negative), count in counts.items())
+def value(alike: Alike, aggregation: Aggregation) -> int | None:
+    """What comments of these strengths add to the mean of that aggregation; None where they do not count."""
+    if aggregation == "scale":
+        return alike.positive + alike.negative
+    pole = dominant_pole(alike.positive, alike.negative)
+    return None if aggregation == "dominant" and not pole else pole
+
+
+def like_weight(likes: int, weights: LikeWeights) -> float:
+    """How many comments one with so many likes counts as."""
+    if weights == "none":
+        return 1.0
+    return 1.0 + (math.log1p(likes) if weights == "log" else likes)
+
+
+def aggregate(comments: Iterable[Alike]) -> AdMeans:
+    """Means over an ad's comments, each counted by its weight."""
+    alikes = list(comments)
     return AdMeans(
-        n_comments=n_comments,
-        n_neutral=n_neutral,
-        dominant=_ratio(pole_sum, n_comments - n_neutral),
-        dominant_with_neutral=_ratio(pole_sum, n_comments),
-        scale=_ratio(scale_sum, n_comments),
+        n_scored=sum(alike.n_comments for alike in alikes),
+        n_neutral=sum(alike.n_comments for alike in alikes if not dominant_pole(alike.positive, alike.negative)),
+        dominant=_mean(alikes, "dominant"),
+        dominant_with_neutral=_mean(alikes, "dominant_with_neutral"),
+        scale=_mean(alikes, "scale"),
     )
 
 
@@ -97,5 +122,9 @@ def quantile_thresholds(means: Sequence[float], share: float) -> Thresholds:
     return Thresholds(positive=ordered[-count - 1], negative=ordered[count - 1])
 
 
-def _ratio(total: int, count: int) -> float | None:
-    return total / count if count else None
+def _mean(comments: Sequence[Alike], aggregation: Aggregation) -> float | None:
+    counted = [
+        (v, alike.weight * alike.n_comments) for alike in comments if (v := value(alike, aggregation)) is not None
+    ]
+    total = math.fsum(weight for _, weight in counted)
+    return math.fsum(v * weight for v, weight in counted) / total if total else None

@@ -10,12 +10,11 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from rich.console import Console
 
 from data_catalog import TABLES, Catalog, CatalogError
-from data_catalog.inspect import connect, json_lines, printable, render, run_sql, show_rows, shown
+from data_catalog.inspect import connect, json_lines, render, run_sql, show_rows
+from data_catalog.printing import printable
 from data_catalog.schemas import RELEASE_SCHEMA
 
 
@@ -122,24 +121,6 @@ def test_what_strangers_wrote_is_printed_as_text(text: str) -> None:
     assert printable(text) in out
     assert not set(out) & set("\x1b\x07\x08\x7f\x9b\r\t\u202e\u2066\u2069\u200b\u2028\u2029")
     assert out.count("\n") == 5, "one header, one row, three rules"
-
-
-@given(st.text())
-def test_printable_text_holds_no_character_that_acts(text: str) -> None:
-    out = printable(text)
-    assert out.isprintable()
-    if text.isprintable():
-        assert out == text
-
-
-def test_long_texts_are_cut_and_pictures_are_named_by_kind_and_size() -> None:
-    assert shown("x" * 1_000_000, 10) == "xxxxxxxxx…"
-    assert shown("\x00" * 50, 10) == "\\x00\\x00\\…"
-    assert shown({"bytes": b"\xff\xd8\xff" + bytes(34_000), "path": "a.jpg"}) == "<34 kB jpeg>"
-    assert shown(b"\x89PNG") == "<4 B png>"
-    assert shown([{"text": "SALE", "box": [0.5, 1.0]}]) == '[{"text": "SALE", "box": [0.5, 1.0]}]'
-    assert (shown(None), shown(0.1 + 0.2), shown(True)) == ("", "0.3", "True")
-    assert shown(datetime(2026, 11, 24, 1, 2, 3, 4, UTC)) == "2026-11-24 01:02:03+00:00"
 
 
 def test_json_lines_are_plain_json_that_other_programs_read(catalog: Catalog) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from flows.sentiment.sentistrength.scorer import Scorer, Strength, Summed, Trace, Weighed, weigh
-from flows.sentiment.sentistrength.tokens import Kind
+from flows.sentiment.sentistrength.tokens import Kind, segments
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,7 @@ class Explanation:
 def explain(scorer: Scorer, text: str) -> Explanation:
     """Score a text and keep the reasons (SENTISTRENGTH.md, "Scoring a sentence"); same strength as `scorer.score`."""
     trace: Trace = []
-    terms = [term for segment in text.split(" ") for term in scorer.terms(segment)]
+    terms = [term for segment in segments(text) for term in scorer.terms(segment)]
     strength = weigh(terms, trace)
     return Explanation(text, strength, tuple(_sentences(trace)))
 

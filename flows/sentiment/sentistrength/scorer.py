@@ -28,6 +28,7 @@ from flows.sentiment.sentistrength.tokens import (
     emphasises,
     frees_proper,
     looks_proper,
+    segments,
     without_modifiers,
 )
 
@@ -117,7 +118,7 @@ class Scorer:
 
     def score(self, text: str) -> Strength:
         """A text's strengths (SENTISTRENGTH.md, "Text result"); any string has some, the empty one (1, -1)."""
-        return weigh(list(chain.from_iterable(map(self._segments.__getitem__, text.split(" ")))))
+        return weigh(list(chain.from_iterable(map(self._segments.__getitem__, segments(text)))))
 
     def score_all(self, texts: Iterable[str]) -> Iterator[Strength]:
         """One strength per text, in their order, as they come: nothing of them is kept."""

@@ -15,20 +15,17 @@ from typing import NamedTuple
 
 from flows.sentiment.sentistrength.lookup import Found
 
-
-def _character_class(*categories: str) -> str:
-    """A regex class's inside: the BMP characters of these categories. Beyond it, a half of a character is no letter."""
-    ranges: list[list[int]] = []
-    for code in range(0x10000):
-        if unicodedata.category(chr(code)) in categories:
-            if ranges and ranges[-1][1] == code - 1:
-                ranges[-1][1] = code
-            else:
-                ranges.append([code, code])
-    return "".join(f"\\u{first:04x}-\\u{last:04x}" for first, last in ranges)
+_CATEGORIES = "".join(map(unicodedata.category, map(chr, range(0x10000))))
+"""Two letters, a capital and a small one, for each character of the BMP; beyond it, a half of one is no letter."""
 
 
-_LETTER = _character_class("Lu", "Ll", "Lt", "Lm", "Lo")
+def _character_class(category: str) -> str:
+    """A regex class's inside: the characters whose category matches."""
+    runs = re.finditer(f"(?:{category})+", _CATEGORIES)
+    return "".join(f"\\u{run.start() // 2:04x}-\\u{run.end() // 2 - 1:04x}" for run in runs)
+
+
+_LETTER = _character_class("L[a-z]")
 _WORD_CHARACTER = _LETTER + _character_class("Nd") + "$£@_"
 _TERM = re.compile(
     rf"(?P<word>(?:[{_WORD_CHARACTER}]|(?!\A)'(?=[{_LETTER}]))++)"
@@ -37,6 +34,7 @@ _TERM = re.compile(
 _BREAK = "<br>"
 _END = re.compile(r"<br>|[.!?](?:(?!<br>)[^A-Za-z0-9$£'])*+")
 _REPEATED = re.compile(r"([^\W\d_])\1+", re.IGNORECASE)
+_LINE_BREAK = re.compile(r"\r\n|[\r\n]")
 _PAIR = re.compile(r"(.)(?=\1)", re.DOTALL)
 _NEVER_DOUBLE = frozenset("ahijkquvxyz")
 _NEVER_DOUBLE_AT_THE_END = frozenset("achijkmnpqruvwxyz")
@@ -161,6 +159,13 @@ class Tokenizer:
                 yield Token(Kind.EMOTICON, piece[start:])
                 return
             yield Token(Kind.WORD if match.lastgroup else Kind.PUNCTUATION, match.group())
+
+
+def segments(text: str) -> list[str]:
+    """What stands between a text's spaces; a line break is one, for the original is given a text as one line."""
+    if "\n" in text or "\r" in text:
+        text = _LINE_BREAK.sub(" ", text)
+    return text.split(" ")
 
 
 def sentence_pieces(segment: str) -> Iterator[tuple[str, bool]]:

@@ -21,7 +21,8 @@ from hypothesis import strategies as st
 
 from data_catalog.drops import Drop
 from data_catalog.schemas import TABLES
-from flows.crawl import Ad, Comment, FoundAd, UnchangedAd, scan_folder
+from flows.crawl.ads import Ad, Comment, FoundAd, UnchangedAd
+from flows.crawl.folder import scan_folder
 from flows.crawl.info_json import InfoJsonError, load_info, read_comments, read_metadata
 from flows.errors import SourceError
 
@@ -423,7 +424,8 @@ WITHOUT_PERMISSION = """
 import encodings.utf_8_sig, os, sys  # the codec now: the other user may not read this Python
 from pathlib import Path
 root = Path(sys.argv[1])
-from flows.crawl import FoundAd, scan_folder
+from flows.crawl.ads import FoundAd
+from flows.crawl.folder import scan_folder
 from flows.errors import SourceError
 if os.geteuid() == 0:
     os.setegid(65534)

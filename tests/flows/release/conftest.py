@@ -17,8 +17,8 @@ from flows.release.croissant import croissant_json
 from flows.release.facts import ExampleRow, FunnelStep, ReleaseFacts, count_table1
 from flows.release.report import report_html
 from flows.release.resampling import PlannedRow, balance_rows
-from flows.release.yield_table import yield_table
 from flows.sentiment.labelling import Thresholds
+from flows.sentiment.yield_table import yield_table
 
 HOSTILE = (
     "Buy | now <script>alert(1)</script> **50% OFF** [x](javascript:alert(2)) ![y](http://evil.example/p.png)\n"
@@ -48,6 +48,7 @@ def ad_sentiment(means: list[float | None]) -> pa.Table:
         {
             "video_id": f"ad{i}",
             "n_comments": 10,
+            "n_scored": 10,
             "n_neutral": 10 if mean is None else 4,
             "mean_dominant": mean,
             "mean_dominant_with_neutral": mean,

@@ -17,8 +17,8 @@ from data_catalog.schemas import TABLES
 from flows.release.charts import Bar, Mark, bar_chart, even_edges, histogram
 from flows.release.facts import ExampleRow, ReleaseFacts, count_table1
 from flows.release.report import report_html, thumbnail
-from flows.release.yield_table import yield_table
 from flows.sentiment.labelling import Thresholds
+from flows.sentiment.yield_table import yield_table
 
 MANIFEST = {
     "row_set_hash": "abc123",

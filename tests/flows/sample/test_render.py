@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from flows.crawl import FoundAd, scan_folder
+from flows.crawl.ads import FoundAd
+from flows.crawl.folder import scan_folder
 from flows.errors import FrameError, SampleError
 from flows.frames import sample_frames
 from flows.frames.sampling import decode_jpeg
@@ -125,7 +126,7 @@ def test_a_nearly_static_ad_hardly_changes(sample: tuple[Path, SampleSummary], f
 
 
 def test_comments_pass_the_paper_s_thresholds_in_the_mood_of_their_ad() -> None:
-    scorer = make_scorer("lexicon")
+    scorer = make_scorer("native")
     means: dict[str, list[float]] = {"positive": [], "negative": [], "mixed": []}
     for board in write_storyboards(48, seed=0):
         comments = write_comments(board.mood, board.product, 30, board_chance(board), 0)

@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+import random
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from flows.errors import SentimentError
-from flows.sentiment.labelling import Thresholds, aggregate, dominant_pole, label_of, quantile_thresholds
+from flows.sentiment.labelling import (
+    Alike,
+    Thresholds,
+    aggregate,
+    dominant_pole,
+    label_of,
+    like_weight,
+    quantile_thresholds,
+)
 
 PAPER = Thresholds(positive=2.5, negative=-2.5)
 
@@ -22,17 +32,45 @@ def test_the_dominant_pole_is_the_stronger_strength_and_a_tie_is_neutral(
 
 
 def test_the_three_means_of_one_ad() -> None:
-    means = aggregate({(4, -1): 2, (1, -1): 1, (2, -3): 1})
-    assert (means.n_comments, means.n_neutral) == (4, 1)
+    means = aggregate([Alike(4, -1, 1, 2), Alike(1, -1, 1, 1), Alike(2, -3, 1, 1)])
+    assert (means.n_scored, means.n_neutral, means.n_telling) == (4, 1, 3)
     assert means.dominant == pytest.approx((4 + 4 - 3) / 3)
     assert means.dominant_with_neutral == pytest.approx((4 + 4 - 3) / 4)
     assert means.scale == pytest.approx((3 + 3 + 0 - 1) / 4)
 
 
 def test_an_ad_without_comments_or_with_neutral_ones_only_has_no_dominant_mean() -> None:
-    assert aggregate({}).scale is None
-    silent = aggregate({(1, -1): 3})
+    assert aggregate([]).scale is None
+    silent = aggregate([Alike(1, -1, 1, 3)])
     assert (silent.dominant, silent.dominant_with_neutral) == (None, 0)
+
+
+def test_a_comment_counts_as_often_as_its_weight_says() -> None:
+    liked = aggregate([Alike(4, -1, 3.0, 1), Alike(1, -2, 1.0, 1), Alike(1, -1, 4.0, 1)])
+    assert (liked.n_scored, liked.n_neutral) == (3, 1)
+    assert liked.dominant == pytest.approx((3 * 4 - 2) / 4)
+    assert liked.dominant_with_neutral == pytest.approx((3 * 4 - 2) / 8)
+    assert liked.scale == pytest.approx((3 * 3 - 1) / 8)
+
+
+def test_likes_weigh_nothing_their_logarithm_or_themselves() -> None:
+    assert [like_weight(9, "none"), like_weight(9, "linear"), like_weight(0, "log")] == [1, 10, 1]
+    assert like_weight(9, "log") == pytest.approx(1 + 2.302585)
+
+
+ALIKES = st.lists(
+    st.builds(Alike, st.integers(1, 5), st.integers(-5, -1), st.sampled_from([1.0, 2.5]), st.integers(1, 9))
+)
+
+
+@given(ALIKES, st.randoms())
+def test_the_order_of_the_comments_does_not_matter_and_means_stay_in_range(
+    comments: list[Alike], chance: random.Random
+) -> None:
+    shuffled = chance.sample(comments, len(comments))
+    means = aggregate(comments)
+    assert aggregate(shuffled) == means
+    assert all(mean is None or -5 <= mean <= 5 for mean in (means.dominant, means.dominant_with_neutral, means.scale))
 
 
 @pytest.mark.parametrize(

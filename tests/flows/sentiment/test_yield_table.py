@@ -6,14 +6,14 @@ import pyarrow as pa
 import pytest
 
 from data_catalog.schemas import TABLES
-from flows.release.yield_table import YieldTable, yield_table
 from flows.sentiment.labelling import Thresholds
+from flows.sentiment.yield_table import YieldTable, yield_table
 
 
 def ads(**means: list[float | None]) -> pa.Table:
     count = len(next(iter(means.values())))
     rows = [
-        {"video_id": f"ad{i}", "n_comments": 10, "n_neutral": 4}
+        {"video_id": f"ad{i}", "n_comments": 10, "n_scored": 10, "n_neutral": 4}
         | {f"mean_{name}": values[i] for name, values in means.items()}
         for i in range(count)
     ]

@@ -103,11 +103,11 @@ def yield_table(
         min_comments: ads with fewer comments that say anything get no label.
     """
     ads = [str(ad) for ad in ad_sentiment.column("video_id").to_pylist()]
-    enough = [ad["n_comments"] - ad["n_neutral"] >= min_comments for ad in ad_sentiment.to_pylist()]
+    enough = [ad["n_scored"] - ad["n_neutral"] >= min_comments for ad in ad_sentiment.to_pylist()]
     rows: list[Yield] = []
     for aggregation in AGGREGATIONS:
         means: list[float | None] = ad_sentiment.column(f"mean_{aggregation}").to_pylist()
-        known = [mean for mean in means if mean is not None]
+        known = [mean for mean, said in zip(means, enough, strict=True) if said and mean is not None]
         modes: dict[ThresholdMode, Thresholds] = {
             "fixed": fixed,
             "quantile": quantile_thresholds(known, quantile),

