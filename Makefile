@@ -64,6 +64,7 @@ sandbox: $(READY)  ## serve a stand-in of YouTube on this machine, to try a whol
 bench: $(READY)  ## measure what the README states
 	@$(BIN)/python benchmarks/pipeline.py
 	@$(BIN)/python -m benchmarks.comments
+	@$(BIN)/python -m benchmarks.sentiment
 
 clean:  ## remove the demonstration and the caches, never a catalog
 	rm -rf $(DEMO) sandbox .pytest_cache .mypy_cache .ruff_cache build *.egg-info
