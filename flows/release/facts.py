@@ -97,6 +97,10 @@ class ReleaseFacts:
     seed: int
     ad_means: Sequence[float]
     """Mean score of every ad that has one, labelled or not, under the aggregation in force."""
+    n_comments: int
+    """Scored comments of all ads."""
+    left_out: Mapping[str, int]
+    """Those of them that do not count in a mean, by reason."""
     words_per_frame: Sequence[int]
     """Words that OCR read on every frame, kept or not."""
     ads_by_category: Mapping[str, Mapping[Label, int]]

@@ -25,7 +25,7 @@ from flows.release.croissant import croissant_json
 from flows.release.facts import FunnelStep, ReleaseFacts, Table1, count_table1
 from flows.release.plan import STAGE, Plan, plan_release
 from flows.release.report import report_html
-from flows.sentiment.ads import thresholds_in_force
+from flows.sentiment.ads import COUNTS, count_left_out, thresholds_in_force
 from flows.sentiment.labelling import Thresholds
 from flows.sentiment.yield_table import YieldTable, yield_table
 from flows.settings import Settings
@@ -101,10 +101,16 @@ def _enough(n_words: int, settings: Settings) -> bool:
     return n_words > settings.ocr.more_than_words
 
 
-def _published(settings: Settings) -> dict[str, Any]:
+def published(settings: Settings) -> dict[str, Any]:
     """What a release tells of the settings: neither secrets nor this machine's paths."""
     return settings.model_dump(
-        mode="json", exclude={"privacy": True, "runner": True, "ocr": {"model_dir"}, "sentiment": {"lexicon"}}
+        mode="json",
+        exclude={
+            "privacy": True,
+            "runner": True,
+            "ocr": {"model_dir"},
+            "sentiment": {"lexicon", "jar", "java"},
+        },
     )
 
 
@@ -142,6 +148,7 @@ def _facts(
     synthetic = catalog.values("ads", "video_id", where="synthetic")
     telling = f"mean_score IS NOT NULL AND n_scored - n_neutral >= {settings.sentiment.min_comments}"
     means = catalog.values("ad_sentiment", "mean_score", where=telling)
+    sentiment = catalog.read("ad_sentiment", ["n_comments", *COUNTS.values()])
     decided = Counter(plan.labels[ad].decided_by for ad in in_release)
     return ReleaseFacts(
         version=next_version(now.date(), [folder.name for folder in earlier]),
@@ -157,12 +164,14 @@ def _facts(
         resampling=settings.release.balance,
         seed=settings.release.seed,
         ad_means=means,
+        n_comments=sum(sentiment["n_comments"].to_pylist()),
+        left_out=count_left_out(sentiment),
         words_per_frame=[frame.n_words for frame in plan.frames.values()],
         ads_by_category=count_categories(plan),
         decided_by={_DECIDED[how]: count for how, count in sorted(decided.items())},
         min_words=settings.ocr.more_than_words,
         ratios=settings.release.ratios,
-        settings=_published(settings),
+        settings=published(settings),
         engines={
             "ocr": version_of(ocr_engine(settings.ocr)),
             "sentiment": version_of(sentiment_engine(settings.sentiment)),

@@ -105,6 +105,11 @@ def read_comments(catalog: Catalog, settings: SentimentSettings, *, scores_finge
     return dict(by_ad)
 
 
+def count_left_out(ad_sentiment: pa.Table) -> dict[str, int]:
+    """Comments of these ads that do not count in a mean, by reason."""
+    return {reason: sum(ad_sentiment.column(COUNTS[reason]).to_pylist()) for reason in LEFT_OUT}
+
+
 def _row(
     video_id: str,
     comments: AdComments,

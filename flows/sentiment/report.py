@@ -14,9 +14,8 @@ import pyarrow as pa
 
 from data_catalog.catalog import Catalog
 from flows.errors import SentimentError
-from flows.sentiment.ads import COUNTS, unread_ads
+from flows.sentiment.ads import count_left_out, unread_ads
 from flows.sentiment.labelling import AGGREGATIONS, Aggregation, Thresholds
-from flows.sentiment.selection import LEFT_OUT
 from flows.sentiment.yield_table import Yield, YieldTable, yield_table
 from flows.settings import SentimentSettings
 
@@ -89,7 +88,7 @@ def read_report(catalog: Catalog, settings: SentimentSettings) -> SentimentRepor
         n_unread=table.num_rows - len(rows),
         n_comments=sum(row["n_comments"] for row in rows),
         n_scored=sum(row["n_scored"] for row in rows),
-        left_out={reason: sum(row[COUNTS[reason]] for row in rows) for reason in LEFT_OUT},
+        left_out=count_left_out(ads),
         n_neutral=sum(row["n_neutral"] for row in rows),
         n_infirm=sum(row["label"] is not None and (row["label_support"] or 0) < FIRM for row in rows),
         means={name: [m for m in ads.column(f"mean_{name}").to_pylist() if m is not None] for name in AGGREGATIONS},

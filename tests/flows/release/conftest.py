@@ -83,6 +83,8 @@ def facts() -> ReleaseFacts:
         resampling="oversample",
         seed=7,
         ad_means=means,
+        n_comments=1_234,
+        left_out={"only_links": 0, "other_language": 56},
         words_per_frame=[0, 0, 3, 5, 6, 7, 9, 12, 14, 31],
         ads_by_category={"apparel": {"positive": 4, "negative": 2}, HOSTILE: {"positive": 2}},
         decided_by={"policy auto": 8},

@@ -51,6 +51,12 @@ def test_the_card_tells_counts_drops_thresholds_and_that_nobody_reviewed(facts: 
         assert part in card
 
 
+def test_the_card_tells_which_comments_do_not_count(facts: ReleaseFacts) -> None:
+    assert "Of 1,234 comments some do not count: 56 other\\_language." in dataset_card(facts, MANIFEST)
+    nothing = replace(facts, left_out={"other_language": 0})
+    assert "some do not count: none." in dataset_card(nothing, MANIFEST)
+
+
 def test_agreement_is_told_where_there_were_reviewers(facts: ReleaseFacts) -> None:
     card = dataset_card(replace(facts, agreement=0.8125, decided_by={"majority": 7, "verifier": 1}), MANIFEST)
     assert "Mean agreement of the reviewers: 0.812" in card
