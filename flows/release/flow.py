@@ -25,7 +25,7 @@ from flows.release.croissant import croissant_json
 from flows.release.facts import FunnelStep, ReleaseFacts, Table1, count_table1
 from flows.release.plan import STAGE, Plan, plan_release
 from flows.release.report import report_html
-from flows.sentiment.ads import COUNTS, count_left_out, thresholds_in_force
+from flows.sentiment.ads import COUNTS, count_left_out, thresholds_in_force, total
 from flows.sentiment.labelling import Thresholds
 from flows.sentiment.yield_table import YieldTable, yield_table
 from flows.settings import Settings
@@ -164,7 +164,7 @@ def _facts(
         resampling=settings.release.balance,
         seed=settings.release.seed,
         ad_means=means,
-        n_comments=sum(sentiment["n_comments"].to_pylist()),
+        n_comments=total(sentiment, "n_comments"),
         left_out=count_left_out(sentiment),
         words_per_frame=[frame.n_words for frame in plan.frames.values()],
         ads_by_category=count_categories(plan),

@@ -107,7 +107,12 @@ def read_comments(catalog: Catalog, settings: SentimentSettings, *, scores_finge
 
 def count_left_out(ad_sentiment: pa.Table) -> dict[str, int]:
     """Comments of these ads that do not count in a mean, by reason."""
-    return {reason: sum(ad_sentiment.column(COUNTS[reason]).to_pylist()) for reason in LEFT_OUT}
+    return {reason: total(ad_sentiment, COUNTS[reason]) for reason in LEFT_OUT}
+
+
+def total(ad_sentiment: pa.Table, column: str) -> int:
+    """Sum of a column of counts."""
+    return int(pc.sum(ad_sentiment.column(column)).as_py() or 0)
 
 
 def _row(
