@@ -81,8 +81,8 @@ class SentimentSettings(Section):
     """The original's archive, for the engine `java`."""
     java: str = "java"
     """Command that starts Java."""
-    language: str = "en"
-    """Language of the word lists: comments that are surely in another one are left out; `any` keeps all."""
+    language: Annotated[str, Field(pattern="^([a-z]{2,3}|any)$")] = "en"
+    """Code of the word lists' language: comments surely in another one are left out; `any` keeps all."""
     leave_out: tuple[LeftOut, ...] = LEFT_OUT
     """Comments that do not count: `only_links`, `other_language`, `duplicate`, `repeat`; the paper leaves none out."""
     like_weights: LikeWeights = "none"

@@ -140,7 +140,7 @@ def _row(
         "mean_score": mean,
         "mean_low": firm and firm.low,
         "mean_high": firm and firm.high,
-        "label_support": firm and firm.label_support,
+        "label_support": firm.label_support if firm and labelled else None,
         "label": label_of(mean, thresholds) if labelled else None,
         "fingerprint": fingerprint,
     }
@@ -149,7 +149,7 @@ def _row(
 def _why_unlabelled(ad: dict[str, Any], settings: SentimentSettings) -> tuple[str, str]:
     n_telling = ad["n_scored"] - ad["n_neutral"]
     if not ad["n_comments"]:
-        return "no_comments", "the ad has no comment"
+        return "no_comments", "no comment of the ad has a score"
     if n_telling < settings.min_comments:
         said = ", ".join(
             f"{ad[column]} {name}" for name, column in {"neutral": "n_neutral", **COUNTS}.items() if ad[column]

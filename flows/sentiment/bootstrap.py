@@ -18,6 +18,8 @@ from flows.sentiment.labelling import Aggregation, Alike, Thresholds, label_of, 
 
 DRAWS = 1000
 LEVEL = 0.95
+FEWEST = 5
+"""Comments that count; fewer, drawn anew, are too often the very same, and one alone would look the surest of all."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +34,9 @@ class Firmness:
 def firmness(
     comments: Sequence[Alike], aggregation: Aggregation, thresholds: Thresholds, *, mean: float | None, seed: str
 ) -> Firmness | None:
-    """Draw an ad's comments `DRAWS` times (a draw in which none counts is left out); None where it has no mean.
+    """Draw an ad's comments `DRAWS` times (a draw in which none counts is left out).
+
+    None where the ad has no mean, or fewer than `FEWEST` comments that count.
 
     Args:
         comments: of one ad.
@@ -41,11 +45,10 @@ def firmness(
         mean: the ad's.
         seed: the same seed gives the same draws; the ad's id.
     """
-    if mean is None:
+    n_counting = sum(alike.n_comments for alike in comments if value(alike, aggregation) is not None)
+    if mean is None or n_counting < FEWEST:
         return None
     means = resampled_means(comments, aggregation, seed)
-    if not means.size:
-        return None
     low, high = np.quantile(means, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     same = Counter(label_of(float(m), thresholds) for m in means)[label_of(mean, thresholds)]
     return Firmness(float(low), float(high), same / means.size)

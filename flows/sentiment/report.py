@@ -11,10 +11,12 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from data_catalog.catalog import Catalog
 from flows.errors import SentimentError
 from flows.sentiment.ads import count_left_out, unread_ads
+from flows.sentiment.bootstrap import FEWEST
 from flows.sentiment.labelling import AGGREGATIONS, Aggregation, Thresholds
 from flows.sentiment.yield_table import Yield, YieldTable, yield_table
 from flows.settings import SentimentSettings
@@ -37,8 +39,10 @@ class SentimentReport:
     left_out: dict[str, int]
     """Comments that do not count, by reason."""
     n_neutral: int
+    n_labelled: int
+    """Ads that the build labelled, under the thresholds that it had."""
     n_infirm: int
-    """Labelled ads whose label hangs on a few comments."""
+    """Of these, ads whose label hangs on a few comments."""
     means: dict[Aggregation, list[float]]
     yields: YieldTable
 
@@ -56,6 +60,7 @@ class SentimentReport:
         return {
             **{name: getattr(self, name) for name in ("n_ads", "n_unread", "n_comments", "n_scored", "left_out")},
             "n_neutral": self.n_neutral,
+            "n_labelled": self.n_labelled,
             "n_infirm": self.n_infirm,
             "yields": [asdict(row) for row in self.yields.rows],
             "warnings": self.warnings(),
@@ -76,6 +81,7 @@ def read_report(catalog: Catalog, settings: SentimentSettings) -> SentimentRepor
         )
     rows = [row for row in table.to_pylist() if row["video_id"] not in unread]
     ads = pa.Table.from_pylist(rows, schema=table.schema)
+    telling = ads.filter(pc.field("n_scored") - pc.field("n_neutral") >= settings.min_comments)
     yields = yield_table(
         ads,
         fixed=Thresholds(positive=settings.positive, negative=settings.negative),
@@ -90,8 +96,9 @@ def read_report(catalog: Catalog, settings: SentimentSettings) -> SentimentRepor
         n_scored=sum(row["n_scored"] for row in rows),
         left_out=count_left_out(ads),
         n_neutral=sum(row["n_neutral"] for row in rows),
+        n_labelled=sum(row["label"] is not None for row in rows),
         n_infirm=sum(row["label"] is not None and (row["label_support"] or 0) < FIRM for row in rows),
-        means={name: [m for m in ads.column(f"mean_{name}").to_pylist() if m is not None] for name in AGGREGATIONS},
+        means={name: [m for m in telling.column(f"mean_{name}").to_pylist() if m is not None] for name in AGGREGATIONS},
         yields=yields,
     )
 
@@ -109,9 +116,8 @@ def _warnings(report: SentimentReport) -> Iterator[str]:
                     else "More ads, or a larger sentiment.quantile, would fill it"
                 )
             )
-    labelled = chosen.positive.ads + chosen.negative.ads
-    if 2 * report.n_infirm > labelled > 0:
+    if 2 * report.n_infirm > report.n_labelled:
         yield (
-            f"{report.n_infirm} of {labelled} labels hang on a few comments: "
-            f"drawn anew, the comments come to another label in more than {1 - FIRM:.0%} of the draws"
+            f"{report.n_infirm} of {report.n_labelled} labels hang on a few comments: fewer than {FEWEST} "
+            f"count, or, drawn anew, they come to another label in more than {1 - FIRM:.0%} of the draws"
         )

@@ -34,7 +34,7 @@ COMMENT_COLUMNS = ("comment_id", "author_hash", "like_count", "published_at")
 
 _LINK = re.compile(r"(?:https?://|www\.)\S+", re.IGNORECASE)
 _WORD = re.compile(r"[^\W_]+")
-_REPEATED = re.compile(r"(.)\1+", re.DOTALL)
+_REPEATED = re.compile(r"([^\W\d_])\1+")
 
 
 @dataclass(frozen=True, slots=True)

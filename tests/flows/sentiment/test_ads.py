@@ -73,7 +73,7 @@ def test_an_ad_is_labelled_by_the_mean_of_the_comments_that_say_anything(catalog
     good = found["good"]
     assert (good["n_comments"], good["n_scored"], good["n_neutral"], good["mean_score"]) == (3, 3, 1, 4)
     assert good["mean_dominant_with_neutral"] == pytest.approx(8 / 3)
-    assert (good["mean_low"], good["mean_high"], good["label_support"]) == (4, 4, 1)
+    assert (good["mean_low"], good["label_support"]) == (None, None), "two comments that count tell nothing of it"
     assert drops(catalog) == {"mixed": ("between_thresholds", "the mean of 2 comments is 0.00")}
 
 
@@ -98,6 +98,13 @@ def test_what_is_left_out_is_counted_and_does_not_count(catalog: Catalog) -> Non
     assert everything["mean_score"] == pytest.approx((4 - 5 * 4) / 6)
 
 
+def test_a_label_has_its_support_and_an_ad_that_may_have_none_has_none(catalog: Catalog) -> None:
+    add(catalog, "ad", *[LOVED] * 6)
+    labelled, barred = rows(catalog)["ad"], rows(catalog, min_comments=7)["ad"]
+    assert (labelled["mean_low"], labelled["mean_high"], labelled["label_support"]) == (4, 4, 1)
+    assert (barred["mean_low"], barred["label"], barred["label_support"]) == (4, None, None)
+
+
 def test_likes_weigh_where_the_settings_say_so(catalog: Catalog) -> None:
     add(catalog, "ad", LOVED | {"likes": 9}, HATED)
     assert rows(catalog)["ad"]["mean_score"] == 0
@@ -119,7 +126,7 @@ def test_an_ad_without_a_comment_has_no_mean_and_no_interval(catalog: Catalog) -
     add(catalog, "ad")
     [row] = rows(catalog).values()
     assert {row[name] for name in ("mean_score", "mean_low", "mean_high", "label_support", "label")} == {None}
-    assert drops(catalog) == {"ad": ("no_comments", "the ad has no comment")}
+    assert drops(catalog) == {"ad": ("no_comments", "no comment of the ad has a score")}
 
 
 def test_quantile_thresholds_are_those_of_the_ads_that_can_be_labelled(catalog: Catalog) -> None:

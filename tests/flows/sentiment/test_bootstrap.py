@@ -51,7 +51,7 @@ def test_a_label_that_hangs_on_a_few_comments_has_little_support() -> None:
 
 
 def test_comments_that_all_agree_leave_no_doubt() -> None:
-    agreed = firmness([Alike(4, -1, 1.0, 2)], "dominant", PAPER, mean=4.0, seed="ad")
+    agreed = firmness([Alike(4, -1, 1.0, 5)], "dominant", PAPER, mean=4.0, seed="ad")
     assert agreed is not None
     assert (agreed.low, agreed.high, agreed.label_support) == (4, 4, 1)
 
@@ -61,6 +61,12 @@ def test_draws_in_which_no_comment_counts_are_left_out() -> None:
     means = resampled_means(lonely, "dominant", "ad")
     assert set(means) == {4.0}
     assert means.size == pytest.approx(DRAWS * (1 - 0.9**10), rel=0.1)
+
+
+def test_a_few_comments_have_no_interval_for_one_alone_would_look_the_surest() -> None:
+    four = [Alike(4, -1, 1.0, 4), Alike(1, -1, 1.0, 9)]
+    assert firmness(four, "dominant", PAPER, mean=4.0, seed="ad") is None
+    assert firmness(four, "scale", PAPER, mean=12 / 13, seed="ad") is not None, "there the neutral ones count, too"
 
 
 def test_an_ad_without_a_mean_has_no_interval() -> None:

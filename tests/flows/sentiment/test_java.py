@@ -13,6 +13,7 @@ import subprocess
 import sys
 import threading
 import time
+import traceback
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -363,8 +364,12 @@ def test_a_pickled_engine_starts_its_own_program(make: Make, tmp_path: Path) -> 
 
 
 def _score_in_child(engine: JavaEngine, answers: multiprocessing.SimpleQueue[object]) -> None:
-    answers.put(engine.score(GOOD))
-    engine.close()
+    try:
+        answers.put(engine.score(GOOD))
+        engine.close()
+    except Exception:
+        answers.put(traceback.format_exc())
+        raise
 
 
 @pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
@@ -389,8 +394,8 @@ def test_a_forked_engine_starts_its_own_program_even_when_another_thread_was_sco
             child = context.Process(target=_score_in_child, args=(engine, answers))
             child.start()
             child.join(10)
-            assert child.exitcode == 0
             assert answers.get() == ours(GOOD)
+            assert child.exitcode == 0
         finally:
             stop.set()
             child.kill()

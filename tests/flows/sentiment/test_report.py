@@ -76,6 +76,14 @@ def test_labels_that_hang_on_a_few_comments_are_warned_of(tmp_path: Path) -> Non
     assert "13 of 24 labels hang on a few comments" in report.warnings()[0]
 
 
+def test_a_label_without_an_interval_hangs_on_a_few_comments(tmp_path: Path) -> None:
+    assert reported(tmp_path, ad(0, 3.0, label_support=None), ad(1, 3.0)).n_infirm == 1
+
+
+def test_only_ads_that_say_enough_are_drawn(tmp_path: Path) -> None:
+    assert reported(tmp_path, ad(0, 3.0), ad(1, -3.0, n_neutral=6), min_comments=2).means["dominant"] == [3.0]
+
+
 def test_ads_whose_comments_are_not_read_to_the_end_are_in_no_number(tmp_path: Path) -> None:
     report = reported(tmp_path, ad(0, 3.0), ad(1, 3.0, source="youtube"))
     assert (report.n_ads, report.n_unread, report.n_comments, report.chosen.positive.ads) == (1, 1, 10, 1)

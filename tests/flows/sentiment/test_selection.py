@@ -30,7 +30,7 @@ def test_the_same_words_have_one_digest(one: str, other: str) -> None:
     assert wording(one).digest == wording(other).digest
 
 
-@pytest.mark.parametrize(("one", "other"), [("love it", "love its"), ("🤩", "😍"), ("top 10", "top 5"), ("", "x")])
+@pytest.mark.parametrize(("one", "other"), [("love it", "love its"), ("🤩", "😍"), ("top 10", "top 100"), ("", "x")])
 def test_other_words_have_another_digest(one: str, other: str) -> None:
     assert wording(one).digest != wording(other).digest
 
