@@ -16,7 +16,7 @@ from data_catalog.cli import CatalogDir, catalog_app
 from data_catalog.errors import YtbAdsError
 from data_catalog.printing import printable
 from fgmfn.errors import FgmfnError
-from flows.console import AsJson, ConfigFile, err, out, show_progress
+from flows.console import AsJson, ConfigFile, err, out, print_tables, show_progress
 from flows.crawl.cli import crawl, print_standing
 from flows.sentiment.cli import sentiment_app
 from flows.sentiment.report_cli import compare, report
@@ -153,7 +153,7 @@ def queue(catalog: CatalogDir = "./catalog", as_json: AsJson = False) -> None:
     if as_json:
         out.print_json(json.dumps([asdict(entry) for entry in entries]))
         return
-    out.print(render_queue(entries))
+    print_tables(render_queue(entries))
 
 
 @app.command(epilog="Example: PREFECT_API_URL=http://127.0.0.1:4200/api ytb-ads deploy")
@@ -225,12 +225,12 @@ def _summary(written: Release) -> dict[str, Any]:
 
 
 def _print_release(written: Release) -> None:
-    from flows.release.terminal import render_funnel, render_table1, render_yields
+    from flows.release.terminal import render_funnel, render_table1
 
     note = _synthetic(written.synthetic)
     out.print(render_funnel(written.funnel, title=f"The way of the ads{note}"))
     out.print(render_table1(written.table1, title=f"Table 1 of release {written.folder.name}{note}"))
-    out.print(render_yields(written.yields))
+    out.print(written.yields.as_table())
     said = "release" if written.new else "release (unchanged)"
     for name, path in ((said, written.folder), ("report", written.folder / "report.html")):
         out.print(f"{name}: {escape(str(path))}", highlight=False, soft_wrap=True)

@@ -12,7 +12,6 @@ from rich.text import Text
 
 from data_catalog.schemas import LABELS, SPLITS
 from flows.release.facts import ClassCounts, FunnelStep, Table1, readable, total
-from flows.sentiment.yield_table import YieldTable
 
 
 def render_funnel(funnel: Sequence[FunnelStep], title: str = "The way of the ads") -> Table:
@@ -39,14 +38,6 @@ def render_table1(after: Table1, title: str = "Table 1") -> Table:
         )
     table.add_section()
     table.add_row("all", *(_cell(total(after, label)) for label in reversed(LABELS)), _cell(total(after)))
-    return table
-
-
-def render_yields(yields: YieldTable) -> Table:
-    """Every aggregation and threshold on offer, the one in force in bold."""
-    table = _table(f"What other thresholds would give ({yields.n_ads:,} ads)", list(yields.COLUMNS), [])
-    for row, cells in zip(yields.rows, yields.cells(), strict=True):
-        table.add_row(*(Text(cell) for cell in cells), style="bold" if row.chosen else "")
     return table
 
 

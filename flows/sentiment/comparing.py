@@ -90,10 +90,10 @@ class Comparison:
             for pairs in self.by_ad.values()
             if (one := _dominant_mean(pairs, 0)) is not None and (other := _dominant_mean(pairs, 1)) is not None
         ]
-        labels = Counter(tuple(label_of(mean, thresholds) or "none" for mean in pair) for pair in means)
-        return (_agreement(*np.array(means, dtype=np.float64).T) if means else None), Counter(
-            {(one, other): count for (one, other), count in labels.items()}
+        labels: Counter[tuple[str, str]] = Counter(
+            (label_of(one, thresholds) or "none", label_of(other, thresholds) or "none") for one, other in means
         )
+        return (_agreement(*np.array(means, dtype=np.float64).T) if means else None), labels
 
     def as_json(self, thresholds: Thresholds) -> dict[str, Any]:
         """The comparison for other programs."""

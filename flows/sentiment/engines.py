@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -22,7 +23,11 @@ __all__ = [
     "scorer",
 ]
 
+log = logging.getLogger("ytb_ads")
+
 ENGINES = ("native", "java")
+
+NOTICES_TOLD = 3
 
 OPEN_LEXICON = Path(__file__).parent / "open_lexicon"
 """The word lists shipped with the project."""
@@ -70,12 +75,20 @@ def scorer(folder: Path | None = None, *, emoji: bool | None = None) -> Scorer:
         LexiconError: the folder cannot be used.
     """
     lexicon = Lexicon.read(folder or OPEN_LEXICON)
+    _tell_notices(lexicon)
     if emoji is None:
         emoji = folder is None or folder.resolve() == OPEN_LEXICON
     if emoji and not lexicon.emoji:
         ours = Lexicon.read(OPEN_LEXICON)
         lexicon = replace(lexicon, emoji=ours.emoji, digest=f"{lexicon.digest}+{ours.digest}")
     return Scorer(lexicon, emoji=emoji)
+
+
+def _tell_notices(lexicon: Lexicon) -> None:
+    for notice in lexicon.notices[:NOTICES_TOLD]:
+        log.warning("%s", notice)
+    if more := len(lexicon.notices[NOTICES_TOLD:]):
+        log.warning("and %d more lines like these; they are read all the same", more)
 
 
 def make_engine(

@@ -46,7 +46,7 @@ class JavaEngine:
     """The original program over a folder of its word lists: one process, started when it is first needed.
 
     Any number of threads may share an engine; a copy in another process, forked or pickled, starts its own program. The
-    program ends with the engine, or with this process.
+    program ends with the engine, or with its input when this process ends; one that hangs at that moment may stay.
 
     Args:
         folder: the word lists, which the program reads itself.

@@ -1,4 +1,4 @@
-"""A running program that answers lines by lines: fed and read at once, watched while it answers, and always ended.
+"""A running program that answers lines by lines: fed and read at once, watched while it answers, and ended.
 
 Everything goes through one loop over its three pipes, so none of them can fill up while the other side waits, and no
 thread is left behind that a fork would lose.

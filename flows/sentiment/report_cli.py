@@ -102,8 +102,6 @@ def compare(
 
 
 def _print_report(report: SentimentReport) -> None:
-    from flows.release.terminal import render_yields
-
     left_out = ", ".join(f"{count:,} {reason}" for reason, count in report.left_out.items() if count) or "none"
     for line in (
         f"{report.n_ads:,} ads"
@@ -113,7 +111,7 @@ def _print_report(report: SentimentReport) -> None:
         f"labels that hang on a few comments: {report.n_infirm:,} of {report.n_labelled:,}",
     ):
         out.print(line, highlight=False)
-    print_tables(render_yields(report.yields))
+    print_tables(report.yields.as_table())
 
 
 def _engines(settings: SentimentSettings, with_lexicon: Path | None) -> tuple[SentimentEngine, SentimentEngine]:

@@ -32,7 +32,8 @@ SCORE_COLUMNS = ("comment_id", "video_id", "positive", "negative", "language", "
 COMMENT_COLUMNS = ("comment_id", "author_hash", "like_count", "published_at")
 """What it takes of `comment_scores` and of `comments` to tell."""
 
-_LINK = re.compile(r"(?:https?://|www\.)\S+", re.IGNORECASE)
+_NAME = "[a-z0-9-]{1,63}"
+_LINK = re.compile(rf"(?:https?://|www\.)\S+|(?<![\w-]){_NAME}(?:\.{_NAME}){{0,4}}\.[a-z]{{2,24}}/\S*", re.IGNORECASE)
 _WORD = re.compile(r"[^\W_]+")
 _REPEATED = re.compile(r"([^\W\d_])\1+")
 

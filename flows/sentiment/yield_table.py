@@ -11,6 +11,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import pyarrow as pa
+from rich import box
+from rich.table import Table
+from rich.text import Text
 
 from flows.sentiment.labelling import (
     AGGREGATIONS,
@@ -76,6 +79,14 @@ class YieldTable:
         widths = [max(len(line[i]) for line in lines) for i in range(len(self.COLUMNS))]
         text = ["  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) for line in lines]
         return "\n".join(line.rstrip() for line in [f"{self.n_ads} ads, * = in force", *text])
+
+    def as_table(self) -> Table:
+        """The table for a terminal, the choice in force in bold."""
+        title = f"What other thresholds would give ({self.n_ads:,} ads)"
+        table = Table(*self.COLUMNS, title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+        for row, cells in zip(self.rows, self.cells(), strict=True):
+            table.add_row(*map(Text, cells), style="bold" if row.chosen else "")
+        return table
 
     def as_markdown(self) -> str:
         """The table in Markdown; it holds nothing but our own words and numbers."""

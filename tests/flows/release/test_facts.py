@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from flows.release.facts import ClassCounts, FunnelStep, ReleaseFacts, choose_examples, count_table1, readable, total
 from flows.release.resampling import PlannedRow
-from flows.release.terminal import plain_text, render_funnel, render_table1, render_yields
+from flows.release.terminal import plain_text, render_funnel, render_table1
 
 
 def rows(label: str, count: int, split: str = "train", draw: int = 0) -> list[PlannedRow]:
@@ -90,7 +90,7 @@ def test_table_1_on_the_terminal_names_rows_frames_and_ads(facts: ReleaseFacts) 
 
 
 def test_the_yields_on_the_terminal_are_those_of_the_table(facts: ReleaseFacts) -> None:
-    text = plain_text(render_yields(facts.yields))
+    text = plain_text(facts.yields.as_table())
     assert all(cell in text for cells in facts.yields.cells() for cell in cells[:1])
     assert "dominant *" in text
 

@@ -84,6 +84,12 @@ def test_any_folder_of_lists_can_be_read(tmp_path: Path) -> None:
     assert scorer(tmp_path / "lists").score("spoonful") == Strength(4, -1)
 
 
+def test_lines_that_are_read_otherwise_than_meant_are_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    scorer(lists(tmp_path / "lists", EmotionLookupTable="love 3\ngood\t2\ngood\t3\n" + "bad -2\n" * 2))
+    assert "line 1: 'love 3' has no whole number after it" in caplog.messages[0]
+    assert caplog.messages[-1] == "and 1 more lines like these; they are read all the same"
+
+
 def test_lists_that_cannot_be_read_are_refused_with_the_file(tmp_path: Path) -> None:
     with pytest.raises(SentimentError, match=r"BoosterWordList\.txt: missing"):
         make_engine("native", lexicon=lists(tmp_path / "lists", without="BoosterWordList.txt"))

@@ -40,6 +40,8 @@ def test_other_words_have_another_digest(one: str, other: str) -> None:
     [
         ("https://youtu.be/2M_f7xwhN24", True),
         (" www.a.de  HTTP://b.com/x?y=1 ", True),
+        ("youtu.be/2M_f7xwhN24 bit.ly/x", True),
+        ("9.5/10", False),
         ("https://youtu.be/2M_f7xwhN24 5 minutes", False),
         ("https://youtu.be/2M_f7xwhN24 🤩", False),
         ("", False),
