@@ -14,14 +14,17 @@ def model_card(record: Mapping[str, Any], title: str) -> str:
             "library_name: transformers",
             "tags: [sentiment-analysis, advertising, multimodal, fgmfn]",
             "---",
-            f"# {title} on release {record['release']}",
+            f"# {title} on {record['release']}",
             "",
             *_synthetic(record),
             _summary(record),
             "",
-            "| split | rows | accuracy | macro-F1 |",
-            "|---|---:|---:|---:|",
-            *(_score_line(split, record[key]) for split, key in (("validation", "dev"), ("test", "test"))),
+            "| split | rows | accuracy | macro-F1 | checksum of the rows |",
+            "|---|---:|---:|---:|---|",
+            *(
+                _score_line(split, record[key], record["checksums"])
+                for split, key in (("validation", "dev"), ("test", "test"))
+            ),
             "",
             *(f"- {note}" for note in record["notes"]),
             "",
@@ -43,10 +46,13 @@ def model_card(record: Mapping[str, Any], title: str) -> str:
 
 
 def _summary(record: Mapping[str, Any]) -> str:
-    total, trainable = (record["parameters"][key] / 1e6 for key in ("total", "trainable"))
+    sizes = record["parameters"]
+    size = (
+        f"{sizes['total'] / 1e6:.1f} M parameters, {sizes['trainable'] / 1e6:.1f} M of them trained, " if sizes else ""
+    )
     return (
-        f"Sentiment of image-text advertisements: {', '.join(record['class_names'])}. {total:.1f} M parameters, "
-        f"{trainable:.1f} M of them trained, seed {record['seed']}, {record['seconds']:.0f} s."
+        f"Sentiment of image-text advertisements: {', '.join(record['class_names'])}. {size}"
+        f"seed {record['seed']}, {record['seconds']:.0f} s."
     )
 
 
@@ -60,10 +66,11 @@ def _chosen(record: Mapping[str, Any]) -> str:
     return "the last epoch" if record["dev"] is None else "the epoch with the best macro-F1 on the validation split"
 
 
-def _score_line(split: str, metrics: Mapping[str, Any] | None) -> str:
+def _score_line(split: str, metrics: Mapping[str, Any] | None, checksums: Mapping[str, str]) -> str:
     if metrics is None:
-        return f"| {split} | 0 | - | - |"
-    return f"| {split} | {metrics['rows']} | {metrics['accuracy']:.4f} | {metrics['macro_f1']:.4f} |"
+        return f"| {split} | 0 | - | - | - |"
+    figures = f"{metrics['rows']} | {metrics['accuracy']:.4f} | {metrics['macro_f1']:.4f}"
+    return f"| {split} | {figures} | `{checksums[split][:12]}` |"
 
 
 def _confusion(record: Mapping[str, Any]) -> list[str]:

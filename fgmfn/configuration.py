@@ -6,23 +6,21 @@ choice open or prints something that cannot be meant, the setting offers both re
 
 from __future__ import annotations
 
-import inspect
-from dataclasses import field
-from typing import Any, ClassVar, get_origin
+from typing import ClassVar
 
 from huggingface_hub.dataclasses import strict
-from transformers import AutoConfig, PreTrainedConfig
+from transformers import AutoConfig
 
+from fgmfn.base_configuration import STRIDE, PictureConfig, PiecesConfig, SentimentConfig, require
 from fgmfn.errors import ConfigError
 
 HEADS = ("mlp", "paper")
 MI_DIRECTIONS = ("paper", "reverse", "symmetric")
-STRIDE = 32
-"""Pixels of the picture per cell of the deepest feature level (and, pooled, per visual token)."""
+__all__ = ["STRIDE", "FgmfnConfig", "SentimentConfig", "text_settings"]
 
 
 @strict
-class FgmfnConfig(PreTrainedConfig):
+class FgmfnConfig(PiecesConfig, PictureConfig):
     """Settings of FGMFN and of the single-modality models that stand beside it.
 
     Raises:
@@ -35,20 +33,7 @@ class FgmfnConfig(PreTrainedConfig):
     # --- the two encoders -------------------------------------------------------------------------
     backbone: str = "resnet18"
     """Name of a timm model with five feature levels."""
-    backbone_weights: str | None = None
-    """Local weight file for the backbone, in place of timm's download."""
-    text_encoder: str = "bert-base-uncased"
-    """Name on the Hugging Face Hub or local folder of the text encoder and its tokenizer."""
-    text_config: dict[str, Any] = field(default_factory=dict)
-    """The text encoder's own configuration; empty values are BERT's, at this model's width."""
-    pretrained: bool = True
-    """Start both encoders from pretrained weights; False starts them at random and downloads nothing."""
-    image_size: int = 224
-    """Side of the square picture in pixels; 224 makes grids of 56, 14 and 7 cells."""
-    hidden_size: int = 768
-    """d: width of every token of both modalities."""
-    heads: int = 12
-    """Attention heads of the fusion layers."""
+    freeze_backbone: bool = False
 
     # --- multiscale visual features (eqs. 1, 3, 4) ------------------------------------------------
     msvf_enabled: bool = True
@@ -89,76 +74,26 @@ class FgmfnConfig(PreTrainedConfig):
     mi_direction: str = "paper"
     """`paper`: KL(text || image). `reverse`: KL(image || text), image detached. `symmetric`: their mean."""
 
-    def __post_init__(self, **kwargs: Any) -> None:
-        self._check_types()
-        self.text_config = {
-            "model_type": "bert",
-            "hidden_size": self.hidden_size,
-            "num_attention_heads": self.heads,
-            "intermediate_size": 4 * self.hidden_size,
-        } | dict(self.text_config)
-        super().__post_init__(**kwargs)
-        self._check_ranges()
-
-    def _check_types(self) -> None:
-        # `strict` would check them too, but only after this method has worked with the values.
-        for name, kind in model_settings().items():
-            value = getattr(self, name)
-            checkable = dict if get_origin(kind) is dict else kind
-            fits = isinstance(value, checkable) and (kind is bool or not isinstance(value, bool))
-            _require(fits, name, value, kind.__name__ if isinstance(kind, type) else str(kind))
-
-    def _check_ranges(self) -> None:
-        _require(self.head in HEADS, "head", self.head, f"one of {', '.join(HEADS)}")
-        _require(
+    def check(self) -> None:
+        """Refuse values out of their range."""
+        super().check()
+        require(self.head in HEADS, "head", self.head, f"one of {', '.join(HEADS)}")
+        require(
             self.mi_direction in MI_DIRECTIONS, "mi_direction", self.mi_direction, f"one of {', '.join(MI_DIRECTIONS)}"
         )
-        _require(
-            self.image_size >= 2 * STRIDE and self.image_size % STRIDE == 0,
-            "image_size",
-            self.image_size,
-            f"a multiple of {STRIDE} from {2 * STRIDE} on",
-        )
-        for name in ("hidden_size", "heads", "cross_attention_layers", "transformer_layers", "itc_projection"):
-            _require(getattr(self, name) >= 1, name, getattr(self, name), "1 or more")
-        for name in ("dropout", "cross_attention_dropout"):
-            _require(0 <= getattr(self, name) < 1, name, getattr(self, name), "in [0, 1)")
+        for name in ("cross_attention_layers", "transformer_layers", "itc_projection"):
+            require(getattr(self, name) >= 1, name, getattr(self, name), "1 or more")
+        rate = self.cross_attention_dropout
+        require(0 <= rate < 1, "cross_attention_dropout", rate, "in [0, 1)")
         for name in ("itc_alpha", "mi_beta", "mi_lambda"):
-            _require(getattr(self, name) >= 0, name, getattr(self, name), "0 or more")
-        _require(
+            require(getattr(self, name) >= 0, name, getattr(self, name), "0 or more")
+        require(
             0 < self.itc_temperature_min <= self.itc_temperature <= self.itc_temperature_max,
             "itc_temperature",
             self.itc_temperature,
             f"between itc_temperature_min={self.itc_temperature_min} (above 0) "
             f"and itc_temperature_max={self.itc_temperature_max}",
         )
-        _require(
-            self.hidden_size % self.heads == 0, "hidden_size", self.hidden_size, f"a multiple of heads={self.heads}"
-        )
-        # Encoders that name their width otherwise are checked again where they are built.
-        text_width = self.text_config["hidden_size"]
-        _require(
-            text_width == self.hidden_size,
-            "hidden_size",
-            self.hidden_size,
-            f"{text_width}, the width of the text encoder {self.text_encoder!r}",
-        )
-        _require(self.num_labels >= 2, "num_labels", self.num_labels, "2 or more classes")
-
-    def get_text_config(self, decoder: bool | None = None, encoder: bool | None = None) -> FgmfnConfig:
-        """Answer transformers' question for a nested text configuration: `text_config` is plain data here."""
-        return self
-
-    @property
-    def grid(self) -> int:
-        """Visual tokens along one side of the picture (7 at 224 pixels)."""
-        return int(self.image_size) // STRIDE
-
-
-def model_settings() -> dict[str, Any]:
-    """Names and types of the settings that are this model's own, as a settings file may give them."""
-    own: dict[str, Any] = inspect.get_annotations(FgmfnConfig, eval_str=True)
-    return {name: kind for name, kind in own.items() if get_origin(kind) is not ClassVar}
 
 
 def text_settings(model_type: str) -> set[str]:
@@ -175,8 +110,3 @@ def text_settings(model_type: str) -> set[str]:
             f"such as bert or roberta"
         ) from error
     return {*config.to_dict(), *config.attribute_map}
-
-
-def _require(holds: bool, name: str, value: object, expected: str) -> None:
-    if not holds:
-        raise ConfigError(f"model setting {name} = {value!r}; expected {expected}")

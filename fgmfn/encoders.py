@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import timm
 import torch
 from torch import Tensor, nn
 from transformers import AutoConfig, AutoModel
 
-from fgmfn.configuration import STRIDE, FgmfnConfig
+from fgmfn.base_configuration import STRIDE, PictureConfig, PiecesConfig, SentimentConfig
 from fgmfn.errors import ConfigError, WeightsError
 
 LEVELS = 5
@@ -20,34 +21,46 @@ class ImageEncoder(nn.Module):
     """A timm backbone that returns its five feature levels F1..F5 (eqs. 1 and 3).
 
     For ResNet-18 on [B, 3, 224, 224]: 64 x 112 x 112, 64 x 56 x 56, 128 x 28 x 28, 256 x 14 x 14, 512 x 7 x 7.
+    Frozen, it stays in evaluation for good: batch statistics of the training pictures would leak into it.
     """
 
-    def __init__(self, config: FgmfnConfig) -> None:
+    def __init__(self, config: PictureConfig) -> None:
         super().__init__()
-        self.backbone = _create_backbone(config, pretrained=False)
-        self.channels: list[int] = self.backbone.feature_info.channels()
-        self._keep_own_initialisation()
+        self.frozen = config.freeze_backbone
+        self._take(_create_backbone(config, pretrained=False))
+
+    def _take(self, backbone: Any) -> None:
+        self.backbone = backbone.requires_grad_(not self.frozen)
+        self.channels: list[int] = backbone.feature_info.channels()
+        self.train(self.training)
+        # transformers would draw every convolution anew; timm has already drawn it as its architecture wants.
+        for module in backbone.modules():
+            module._is_hf_initialized = True
 
     def forward(self, pixel_values: Tensor) -> list[Tensor]:
         """Return F1..F5 of [B, 3, H, W]."""
-        return self.backbone(pixel_values)
+        with torch.no_grad() if self.frozen else nullcontext():
+            return self.backbone(pixel_values)
 
-    def load_pretrained(self, config: FgmfnConfig) -> None:
+    def regions(self, pixel_values: Tensor) -> Tensor:
+        """Return the deepest level's cells row by row: [B, 3, H, W] -> [B, 49, channels[-1]]."""
+        return self(pixel_values)[-1].flatten(2).transpose(1, 2)
+
+    def train(self, mode: bool = True) -> Self:
+        """Train, unless the weights are frozen."""
+        return super().train(mode and not self.frozen)
+
+    def load_pretrained(self, config: PictureConfig, tokenizer: Any = None) -> None:
         """Replace the weights by timm's pretrained ones, or by those of `config.backbone_weights`.
 
         Raises:
             WeightsError: The weights cannot be fetched or read.
         """
-        self.backbone = _create_backbone(config, pretrained=True)
-        self._keep_own_initialisation()
-
-    def _keep_own_initialisation(self) -> None:
-        # transformers would draw every convolution anew; timm has already drawn it as its architecture wants.
-        for module in self.backbone.modules():
-            module._is_hf_initialized = True
+        if config.pretrained:
+            self._take(_create_backbone(config, pretrained=True))
 
 
-def _create_backbone(config: FgmfnConfig, *, pretrained: bool) -> Any:
+def _create_backbone(config: PictureConfig, *, pretrained: bool) -> Any:
     if not timm.is_model(config.backbone):
         raise ConfigError(
             f"model setting backbone = {config.backbone!r}: timm {timm.__version__} has no such model; "
@@ -72,17 +85,17 @@ def _create_backbone(config: FgmfnConfig, *, pretrained: bool) -> Any:
     if len(reductions) != LEVELS or reductions[-1] != STRIDE:
         raise ConfigError(
             f"model setting backbone = {config.backbone!r} has feature levels at strides {reductions}; "
-            f"FGMFN needs {LEVELS} of them, the last at stride {STRIDE} (2, 4, 8, 16, 32), as ResNets have"
+            f"five-level models need {LEVELS} of them, the last at stride {STRIDE} (2, 4, 8, 16, 32), as ResNets have"
         )
     return backbone
 
 
-def build_text_encoder(config: FgmfnConfig) -> nn.Module:
+def build_text_encoder(config: PiecesConfig) -> nn.Module:
     """Make the text encoder of `config.text_config` with random weights; nothing is downloaded."""
     return _without_pooler(AutoModel.from_config(AutoConfig.for_model(**config.text_config)), config)
 
 
-def load_text_encoder(config: FgmfnConfig) -> nn.Module:
+def load_text_encoder(config: PiecesConfig) -> nn.Module:
     """Load `config.text_encoder` with its pretrained weights, in float32.
 
     Raises:
@@ -110,7 +123,7 @@ def pretrained_text_config(name: str) -> dict[str, Any]:
     return found | {"hidden_size": found.get("hidden_size", found.get("dim"))}
 
 
-def _without_pooler(encoder: Any, config: FgmfnConfig) -> nn.Module:
+def _without_pooler(encoder: Any, config: PiecesConfig) -> nn.Module:
     """Drop the layer behind the first token: FGMFN reads the token states, and BERT's pooler would never train."""
     if getattr(encoder, "pooler", None) is not None:
         encoder.pooler = None
@@ -122,13 +135,20 @@ def _without_pooler(encoder: Any, config: FgmfnConfig) -> nn.Module:
     return encoder
 
 
+def longest_text(text_config: dict[str, Any]) -> int:
+    """Tokens that a text encoder reads at most; RoBERTa numbers its positions behind the padding's."""
+    positions = int(text_config.get("max_position_embeddings", 512))
+    from_padding = text_config.get("model_type") in ("roberta", "xlm-roberta", "camembert")
+    return positions - int(text_config.get("pad_token_id", 1)) - 1 if from_padding else positions
+
+
 def parameter_counts(model: nn.Module) -> tuple[int, int]:
     """Return a model's parameters: in total, and those that train."""
     sizes = [(parameter.numel(), parameter.requires_grad) for parameter in model.parameters()]
     return sum(size for size, _ in sizes), sum(size for size, trains in sizes if trains)
 
 
-def on_meta_device(model_class: type[nn.Module], config: FgmfnConfig) -> nn.Module:
+def on_meta_device(model_class: type[nn.Module], config: SentimentConfig) -> nn.Module:
     """Build a model without memory for its weights: enough to count them."""
     with torch.device("meta"):
         return model_class(config)

@@ -11,7 +11,11 @@ class ConfigError(FgmfnError, ValueError):
     """A setting of the model or of a run is unknown, of the wrong type or out of its range."""
 
 
-class ReleaseDataError(FgmfnError):
+class DataError(FgmfnError):
+    """Rows or pictures that a model should learn from are missing or not what they must be."""
+
+
+class ReleaseDataError(DataError):
     """A release folder cannot be trained on: a file, a row or a picture in it is not what it must be."""
 
 

@@ -36,27 +36,47 @@ class CrossAttentionLayer(nn.Module):
 
     def __init__(self, config: FgmfnConfig) -> None:
         super().__init__()
-        self.text_from_image = AttendTo(config)
-        self.image_from_text = self.text_from_image if config.cross_attention_tie_directions else AttendTo(config)
+        self.text_from_image = _direction(config)
+        self.image_from_text = self.text_from_image if config.cross_attention_tie_directions else _direction(config)
 
     def forward(self, text: Tensor, image: Tensor, text_mask: Tensor) -> tuple[Tensor, Tensor]:
         """Return text [B, n, d] and image [B, m, d] after one exchange; neither sees the other's new state."""
         return self.text_from_image(text, image, None), self.image_from_text(image, text, text_mask)
 
 
-class AttendTo(nn.Module):
-    """Multi-head attention over another modality, with residual and LayerNorm (eq. 5)."""
+def _direction(config: FgmfnConfig) -> AttendTo:
+    return AttendTo(
+        config.hidden_size,
+        config.heads,
+        config.cross_attention_dropout,
+        feed_forward=config.cross_attention_feed_forward,
+    )
 
-    def __init__(self, config: FgmfnConfig) -> None:
+
+class AttendTo(nn.Module):
+    """Multi-head attention over another modality, with residual and LayerNorm (eq. 5).
+
+    With its feed-forward block it is the cross-attention layer of BERT's kind that several baselines stand on.
+
+    Args:
+        d: width of both modalities' tokens.
+        heads: attention heads.
+        dropout: of the attention, of what was read and of the feed-forward block.
+        feed_forward: add a block of two linear layers behind the attention, four times as wide inside.
+    """
+
+    def __init__(self, d: int, heads: int, dropout: float, *, feed_forward: bool) -> None:
         super().__init__()
-        d, dropout = config.hidden_size, config.cross_attention_dropout
-        self.attention = nn.MultiheadAttention(d, config.heads, dropout=dropout, batch_first=True)
+        self.attention = nn.MultiheadAttention(d, heads, dropout=dropout, batch_first=True)
         self.dropout = nn.Dropout(dropout)
         self.norm = nn.LayerNorm(d)
-        self.feed_forward = FeedForward(d, dropout) if config.cross_attention_feed_forward else nn.Identity()
+        self.feed_forward = FeedForward(d, dropout) if feed_forward else nn.Identity()
 
     def forward(self, query: Tensor, context: Tensor, context_mask: Tensor | None) -> Tensor:
-        """Let [B, q, d] read [B, k, d]; positions where context_mask is False are never read."""
+        """Let [B, q, d] read [B, k, d]; positions where context_mask is False are never read.
+
+        A row whose context is masked as a whole gives NaN: leave at least one position open.
+        """
         ignored = None if context_mask is None else ~context_mask
         read, _ = self.attention(query, context, context, key_padding_mask=ignored, need_weights=False)
         return self.feed_forward(self.norm(query + self.dropout(read)))

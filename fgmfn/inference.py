@@ -1,4 +1,4 @@
-"""A trained model at work: load a checkpoint, predict single ads or a release's split."""
+"""A trained model at work: load a checkpoint, predict single ads or a split of a source."""
 
 from __future__ import annotations
 
@@ -17,8 +17,11 @@ from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from fgmfn.baselines import model_class, model_of_class
-from fgmfn.data import Collator, Release, SplitDataset
-from fgmfn.errors import InputError, ReleaseDataError, WeightsError
+from fgmfn.baselines.fitted import FittedModel
+from fgmfn.data import Collator, Rows, Source, SplitDataset
+from fgmfn.data.batches import encode_words
+from fgmfn.data.rows import NOWHERE
+from fgmfn.errors import DataError, InputError, WeightsError
 from fgmfn.evaluation import Metrics, score
 from fgmfn.processing import FgmfnProcessor
 from fgmfn.quiet import quiet_libraries
@@ -39,8 +42,9 @@ class Checkpoint:
     path: Path
     name: str
     """The model's name in `fgmfn.baselines.MODELS`."""
-    model: SentimentModel
-    processor: FgmfnProcessor
+    model: SentimentModel | FittedModel
+    processor: FgmfnProcessor | None
+    """None where the model is fitted and reads the rows themselves."""
     row_set_hash: str | None
     """The rows it was trained on; None where its metrics.json is missing."""
 
@@ -72,13 +76,16 @@ def load_checkpoint(path: Path) -> Checkpoint:
     name = model_of_class(architecture)
     if name is None:
         raise WeightsError(f"{path}: config.json names the model {architecture!r}, which fgmfn does not know")
+    trained_on = (_read_object(path / METRICS) or {}).get("row_set_hash")
     try:
         with quiet_libraries():
-            model = model_class(name).from_pretrained(path, local_files_only=True)
+            kind = model_class(name)
+            if issubclass(kind, FittedModel):
+                return Checkpoint(path, name, kind.from_pretrained(path), None, trained_on)
+            model = kind.from_pretrained(path, local_files_only=True)
             processor = FgmfnProcessor.from_pretrained(path, local_files_only=True)
-    except (OSError, ValueError, RuntimeError) as error:
+    except (OSError, ValueError, RuntimeError, KeyError) as error:
         raise WeightsError(f"{path}: the checkpoint is incomplete or damaged: {error}") from error
-    trained_on = (_read_object(path / METRICS) or {}).get("row_set_hash")
     return Checkpoint(path, name, model.to(_device()).eval(), processor, trained_on)
 
 
@@ -91,20 +98,51 @@ def _read_object(file: Path) -> dict[str, Any] | None:
     return value if isinstance(value, dict) else None
 
 
-def predict(checkpoint: Checkpoint, images: Sequence[Image.Image], texts: Sequence[str]) -> list[Prediction]:
-    """Classify pictures with their words, one prediction per pair."""
-    if len(images) != len(texts):
+def predict(
+    checkpoint: Checkpoint,
+    images: Sequence[Image.Image],
+    texts: Sequence[str],
+    targets: Sequence[str] | None = None,
+) -> list[Prediction]:
+    """Classify pictures with their words, one prediction per pair.
+
+    Args:
+        checkpoint: a trained model.
+        images: one picture per text; none at all for a model that looks at none.
+        texts: the words.
+        targets: what of each text the sentiment is about, for models that read a target; None: nothing special.
+
+    Raises:
+        InputError: The numbers differ.
+    """
+    looks = "image" in checkpoint.model.modalities
+    if len(images) != len(texts) and (looks or len(images)):
         raise InputError(f"{len(images)} pictures and {len(texts)} texts; every picture needs its words")
-    rgb = [image.convert("RGB") for image in images]
-    batch = checkpoint.processor(images=rgb, text=texts)
-    probabilities = _probabilities(checkpoint.model, dict(batch))
-    return [
-        Prediction(
-            label=checkpoint.class_names[int(row.argmax())],
-            probabilities=dict(zip(checkpoint.class_names, map(float, row), strict=True)),
-        )
-        for row in probabilities
-    ]
+    if targets is not None and len(targets) != len(texts):
+        raise InputError(f"{len(targets)} targets and {len(texts)} texts; every text needs its target")
+    rows = _rows_of(texts, targets)
+    if isinstance(checkpoint.model, FittedModel) or checkpoint.processor is None:
+        return [_prediction(checkpoint, row) for row in checkpoint.model.probabilities(rows)]
+    inputs = checkpoint.model.inputs
+    examples = encode_words(rows, checkpoint.processor, inputs)
+    if inputs.pictures:
+        pixels = checkpoint.processor(images=[image.convert("RGB") for image in images])["pixel_values"]
+        examples = [example | {"pixel_values": one} for example, one in zip(examples, pixels, strict=True)]
+    batch = Collator(checkpoint.processor, inputs)(examples)
+    return [_prediction(checkpoint, row) for row in _probabilities(checkpoint.model, batch)]
+
+
+def _rows_of(texts: Sequence[str], targets: Sequence[str] | None) -> Rows:
+    words, about = list(texts), list(targets or [""] * len(texts))
+    starts = [text.find(target) if target else -1 for text, target in zip(words, about, strict=True)]
+    places = [NOWHERE if at < 0 else (at, at + len(target)) for at, target in zip(starts, about, strict=True)]
+    names = [str(number) for number in range(len(words))]
+    return Rows(names, names, words, about, places, [0] * len(words), names, None, targets is not None)
+
+
+def _prediction(checkpoint: Checkpoint, probabilities: np.ndarray) -> Prediction:
+    names = checkpoint.class_names
+    return Prediction(names[int(probabilities.argmax())], dict(zip(names, map(float, probabilities), strict=True)))
 
 
 def read_image(path: Path) -> Image.Image:
@@ -120,52 +158,56 @@ def read_image(path: Path) -> Image.Image:
 
 
 def predict_split(
-    checkpoint: Checkpoint, release: Release, split: str, *, batch_size: int = 32, progress: bool = True
+    checkpoint: Checkpoint, source: Source, split: str, *, batch_size: int = 32, progress: bool = True
 ) -> np.ndarray:
-    """Return class probabilities [rows, C] for a split, in the release's order.
+    """Return class probabilities [rows, C] for a split, in the source's order.
 
-    Warns where the release is not the one that the checkpoint was trained on.
+    Warns where the rows are not those that the checkpoint was trained on.
 
     Raises:
-        ReleaseDataError: The split is empty, or the release's classes are not the model's.
+        DataError: The split is empty, the classes are not the model's, or pictures are needed and not there.
     """
-    rows = release.splits.get(split)
+    rows = source.splits.get(split)
     if not rows:
-        filled = [name for name, values in release.splits.items() if len(values)]
-        raise ReleaseDataError(f"{release.path}: split {split!r} has no rows; with rows: {', '.join(filled)}")
-    if release.class_names != checkpoint.class_names:
-        raise ReleaseDataError(
-            f"{release.path}: classes {list(release.class_names)}, but {checkpoint.path} was trained on "
+        filled = [name for name, values in source.splits.items() if len(values)]
+        raise DataError(f"{source.path}: split {split!r} has no rows; with rows: {', '.join(filled)}")
+    if source.class_names != checkpoint.class_names:
+        raise DataError(
+            f"{source.path}: classes {list(source.class_names)}, but {checkpoint.path} was trained on "
             f"{list(checkpoint.class_names)}"
         )
-    if release.row_set_hash != checkpoint.row_set_hash:
+    if source.row_set_hash != checkpoint.row_set_hash:
         # Another release may have split the same ads otherwise.
         log.warning(
             "%s: not the rows that %s was trained on (%s); rows of this %s split may have been trained on, "
             "and scores on them measure memory",
-            release.path,
+            source.path,
             checkpoint.path,
             checkpoint.row_set_hash or f"no {METRICS} names them",
             split,
         )
-    dataset = SplitDataset(rows, checkpoint.processor, with_images="image" in checkpoint.model.modalities)
-    loader = DataLoader(dataset, batch_size=batch_size, collate_fn=Collator(checkpoint.processor))
+    model = checkpoint.model
+    if isinstance(model, FittedModel):
+        return model.probabilities(rows)
+    processor: Any = checkpoint.processor
+    dataset = SplitDataset(rows, processor, model.inputs)
+    loader = DataLoader(dataset, batch_size=batch_size, collate_fn=Collator(processor, model.inputs))
     bar = tqdm(loader, desc=f"{checkpoint.name} on {split}", unit="batch", disable=None if progress else True)
-    return np.concatenate([_probabilities(checkpoint.model, batch) for batch in bar])
+    return np.concatenate([_probabilities(model, batch) for batch in bar])
 
 
-def evaluate_split(checkpoint: Checkpoint, release: Release, split: str, *, progress: bool = True) -> Metrics:
-    """Score a checkpoint on a split of a release."""
-    predicted = predict_split(checkpoint, release, split, progress=progress).argmax(axis=1)
-    return score(release.splits[split].label, predicted.tolist(), len(release.class_names))
+def evaluate_split(checkpoint: Checkpoint, source: Source, split: str, *, progress: bool = True) -> Metrics:
+    """Score a checkpoint on a split of a source."""
+    predicted = predict_split(checkpoint, source, split, progress=progress).argmax(axis=1)
+    return score(source.splits[split].label, predicted.tolist(), len(source.class_names))
 
 
-def prediction_table(release: Release, split: str, probabilities: np.ndarray) -> pa.Table:
-    """Set predictions beside the rows they are for: frame_id, video_id, label, predicted, probability per class."""
-    rows, names = release.splits[split], release.class_names
+def prediction_table(source: Source, split: str, probabilities: np.ndarray) -> pa.Table:
+    """Set predictions beside the rows they are for: their name and group, label, predicted, probability per class."""
+    rows, names = source.splits[split], source.class_names
     columns = {
-        "frame_id": pa.array(rows.frame_id),
-        "video_id": pa.array(rows.video_id),
+        source.row_names[0]: pa.array(rows.name),
+        source.row_names[1]: pa.array(rows.group),
         "label": pa.array([names[number] for number in rows.label]),
         "predicted": pa.array([names[number] for number in probabilities.argmax(axis=1)]),
     }

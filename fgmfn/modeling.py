@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -14,9 +14,11 @@ from torch import Tensor, nn
 from transformers import AutoConfig, PreTrainedModel
 from transformers.utils import ModelOutput
 
+from fgmfn.base_configuration import SentimentConfig
 from fgmfn.configuration import FgmfnConfig
 from fgmfn.encoders import ImageEncoder, build_text_encoder, load_text_encoder
 from fgmfn.fusion import CrossAttentionFusion, JointTransformer
+from fgmfn.inputs import PAIR, Inputs
 from fgmfn.losses import ImageTextContrast, MutualInformation
 from fgmfn.multiscale import DeepestGrid, MultiscaleFeatures
 
@@ -34,18 +36,22 @@ class SentimentOutput(ModelOutput):
 
 
 class SentimentModel(PreTrainedModel):
-    """A classifier of image-text advertisements: the same batch in, logits out, whatever it looks at.
+    """A classifier of image-text advertisements: the batch that its `inputs` ask for in, logits out.
 
-    Constructing one downloads nothing. `load_pretrained_encoders` fetches the encoders' weights before a first
+    Constructing one downloads nothing. `load_pretrained` fetches what was trained elsewhere before a first
     training; `from_pretrained` reads a trained model from its own folder alone.
     """
 
     config_class = FgmfnConfig
-    config: FgmfnConfig
+    config: Any
     base_model_prefix = ""
     main_input_name = "input_ids"
     modalities: ClassVar[tuple[str, ...]] = ()
     """Which of `text` and `image` the model looks at."""
+    inputs: ClassVar[Inputs]
+    """What a batch holds: `forward` takes exactly that, and labels."""
+    recipe: ClassVar[dict[str, Any]] = {}
+    """Training settings of the model's own paper; what a user sets goes before them."""
 
     def add_encoders(self) -> None:
         """Build the encoders of this model's modalities with random weights."""
@@ -54,21 +60,28 @@ class SentimentModel(PreTrainedModel):
         if "text" in self.modalities:
             self.text_encoder = build_text_encoder(self.config)
 
-    def load_pretrained_encoders(self) -> None:
-        """Give the encoders their pretrained weights.
+    def load_pretrained(self, tokenizer: Any) -> None:
+        """Give every part that has them its pretrained weights; a part is asked by its own `load_pretrained`.
+
+        Args:
+            tokenizer: the one that the batches will be made with; word vectors are looked up by its words.
 
         Raises:
             WeightsError: The weights cannot be fetched or read.
         """
-        if "text" in self.modalities:
+        if hasattr(self, "text_encoder") and self.config.pretrained:
             self.text_encoder = load_text_encoder(self.config)
-        if "image" in self.modalities:
-            self.image_encoder.load_pretrained(self.config)
+        for part in self.children():
+            if not isinstance(part, PreTrainedModel) and hasattr(part, "load_pretrained"):
+                part.load_pretrained(self.config, tokenizer)
 
     def encode_text(self, input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor | None) -> Tensor:
         """Eq. 2: token ids [B, n] -> token states [B, n, d]; the first one stands for the sentence."""
         types = {} if token_type_ids is None else {"token_type_ids": token_type_ids}
         return self.text_encoder(input_ids=input_ids, attention_mask=attention_mask, **types).last_hidden_state
+
+    def after_step(self) -> None:
+        """Put weights back within bounds after each step; most models have none."""
 
     def task_output(self, logits: Tensor, labels: Tensor | None) -> SentimentOutput:
         """Eq. 8: the output of a model whose only loss is cross-entropy."""
@@ -76,6 +89,15 @@ class SentimentModel(PreTrainedModel):
             return SentimentOutput(logits=logits)
         loss = F.cross_entropy(logits.float(), labels)
         return SentimentOutput(loss=loss, logits=logits, task_loss=loss)
+
+
+class Baseline(SentimentModel):
+    """A model of another paper: its layers start as PyTorch draws them, its only loss is cross-entropy."""
+
+    config_class = SentimentConfig
+
+    def _init_weights(self, module: nn.Module) -> None:
+        """Leave a layer as it was drawn; encoders draw their own weights when they are built."""
 
 
 class SentimentHead(nn.Module):
@@ -104,6 +126,7 @@ class FgmfnForSentiment(SentimentModel):
     """Fine-Grained Multiscale Cross-Modal Feature Network (section III)."""
 
     modalities = ("text", "image")
+    inputs = Inputs(("pixel_values", *PAIR, "groups"), pair="real_target", marked=True)
 
     def __init__(self, config: FgmfnConfig) -> None:
         super().__init__(config)

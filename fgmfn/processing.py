@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -9,14 +10,23 @@ from typing import Any
 import numpy as np
 import timm
 from PIL import Image
-from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, trainers
-from transformers import AutoProcessor, AutoTokenizer, BatchFeature, BertTokenizer, CLIPImageProcessor, ProcessorMixin
+from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
+from transformers import (
+    AutoProcessor,
+    AutoTokenizer,
+    BatchFeature,
+    BertTokenizer,
+    CLIPImageProcessor,
+    PreTrainedTokenizerFast,
+    ProcessorMixin,
+)
 
-from fgmfn.configuration import FgmfnConfig
+from fgmfn.configuration import FgmfnConfig, SentimentConfig
 from fgmfn.errors import WeightsError
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
+WORD_SPECIALS = ("[PAD]", "[UNK]", "[SEP]")
 SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 
 
@@ -26,14 +36,21 @@ class FgmfnProcessor(ProcessorMixin):
     Args:
         image_processor: resizes the shorter side, crops the centre square, normalises.
         tokenizer: the text encoder's.
-        max_tokens: word pieces per text; what is beyond is cut off.
+        max_tokens: tokens per text; what is beyond is cut off.
+        max_target_tokens: tokens per target where a model reads it alone.
     """
 
     def __init__(
-        self, image_processor: Any = None, tokenizer: Any = None, max_tokens: int = 128, **kwargs: Any
+        self,
+        image_processor: Any = None,
+        tokenizer: Any = None,
+        max_tokens: int = 128,
+        max_target_tokens: int = 16,
+        **kwargs: Any,
     ) -> None:
         super().__init__(image_processor, tokenizer, **kwargs)
         self.max_tokens = max_tokens
+        self.max_target_tokens = max_target_tokens
 
     def __call__(
         self,
@@ -49,15 +66,39 @@ class FgmfnProcessor(ProcessorMixin):
             batch |= self.tokenizer.pad(self.tokenize(text, text_pair), return_tensors="pt")
         return BatchFeature(batch)
 
-    def tokenize(self, text: Sequence[str], text_pair: Sequence[str] | None = None) -> dict[str, list[list[int]]]:
-        """Return the word pieces of each text, cut to `max_tokens` and not yet padded.
+    def tokenize(
+        self,
+        text: Sequence[str],
+        text_pair: Sequence[str] | None = None,
+        *,
+        limit: int | None = None,
+        offsets: bool = False,
+    ) -> dict[str, list[list[Any]]]:
+        """Return the tokens of each text, cut to `max_tokens` and not yet padded; a text of none is one unknown token.
 
         Args:
             text: one text per row.
             text_pair: a second text per row, such as the target of a sentence: `[CLS] sentence [SEP] target [SEP]`.
+            limit: cut to so many tokens instead.
+            offsets: add `offset_mapping`, the characters of `text` behind each token; (0, 0) for special tokens
+                and those of the second text.
         """
         second = None if text_pair is None else list(text_pair)
-        return dict(self.tokenizer(list(text), second, truncation=True, max_length=self.max_tokens))
+        length = limit or self.max_tokens
+        cut = self.tokenizer(list(text), second, truncation=True, max_length=length, return_offsets_mapping=offsets)
+        if offsets:
+            for row, places in enumerate(cut["offset_mapping"]):
+                first = cut.sequence_ids(row)
+                cut["offset_mapping"][row] = [
+                    place if of == 0 else (0, 0) for place, of in zip(places, first, strict=True)
+                ]
+        values = dict(cut)
+        for row, ids in enumerate(values["input_ids"]):
+            if not ids:
+                one = {"input_ids": self.tokenizer.unk_token_id, "attention_mask": 1, "offset_mapping": (0, 0)}
+                for name in values:
+                    values[name][row] = [one.get(name, 0)]
+        return values
 
     @property
     def image_size(self) -> int:
@@ -89,12 +130,16 @@ class Augmentation:
         return square
 
 
-def image_processor(config: FgmfnConfig) -> CLIPImageProcessor:
-    """Resize, centre crop (224 of 256 pixels, or in that proportion) and the backbone's own normalisation."""
-    card = timm.get_pretrained_cfg(config.backbone)
+def image_processor(config: SentimentConfig) -> CLIPImageProcessor:
+    """Resize, centre crop (224 of 256 pixels, or in that proportion) and the backbone's own normalisation.
+
+    A model that looks at no picture gets one that is never used.
+    """
+    side = getattr(config, "image_size", 224)
+    card = timm.get_pretrained_cfg(config.backbone) if hasattr(config, "backbone") else None
     return CLIPImageProcessor(
-        size={"shortest_edge": round(config.image_size * 256 / 224)},
-        crop_size={"height": config.image_size, "width": config.image_size},
+        size={"shortest_edge": round(side * 256 / 224)},
+        crop_size={"height": side, "width": side},
         image_mean=list(card.mean if card else IMAGENET_MEAN),
         image_std=list(card.std if card else IMAGENET_STD),
     )
@@ -127,6 +172,26 @@ def train_tokenizer(texts: Sequence[str], vocabulary: int) -> BertTokenizer:
     )
     learner.train_from_iterator(texts, trainer)
     return BertTokenizer(vocab=learner.get_vocab())
+
+
+def train_words(texts: Sequence[str], min_count: int) -> PreTrainedTokenizerFast:
+    """Number the lower-cased words of some texts: a word is a run of letters and digits, or one other sign.
+
+    Args:
+        texts: those of the training split alone.
+        min_count: rarer words are unknown ones.
+    """
+    normalizer, splitter = normalizers.BertNormalizer(lowercase=True), pre_tokenizers.BertPreTokenizer()
+    counts = Counter(word for text in texts for word, _ in splitter.pre_tokenize_str(normalizer.normalize_str(text)))
+    kept = sorted(word for word, count in counts.items() if count >= min_count)
+    numbers = {word: number for number, word in enumerate(dict.fromkeys([*WORD_SPECIALS, *kept]))}
+    words = Tokenizer(models.WordLevel(numbers, unk_token="[UNK]"))  # noqa: S106  a token of the vocabulary
+    words.normalizer, words.pre_tokenizer = normalizer, splitter
+    words.post_processor = processors.TemplateProcessing(
+        single="$A", pair="$A [SEP]:1 $B:1", special_tokens=[("[SEP]", numbers["[SEP]"])]
+    )
+    names = dict(zip(("pad_token", "unk_token", "sep_token"), WORD_SPECIALS, strict=True))
+    return PreTrainedTokenizerFast(tokenizer_object=words, **names)
 
 
 AutoProcessor.register(FgmfnConfig, FgmfnProcessor, exist_ok=True)

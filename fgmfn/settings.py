@@ -1,15 +1,16 @@
-"""The settings of one training run, from one TOML file: [model], [data] and [training], typed and checked.
+"""The settings of training runs, from one TOML file: [model], [models.NAME], [source], [data] and [training].
 
 A file names what differs from the defaults: Table 3's YTB-ADS column and, where the paper is silent, our own.
-Ours are the schedule with its warm-up, the clipping of gradients and the random crops. `[model]` holds
-`FgmfnConfig`'s settings, where a dotted table is short for a common prefix: `[model.itc] alpha = 0.5` is
-`itc_alpha = 0.5`.
+Ours are the schedule with its warm-up, the clipping of gradients and the random crops. What [training] names
+holds for every model and goes before a model's own recipe. `[model]` holds `FgmfnConfig`'s settings, where a
+dotted table is short for a common prefix: `[model.itc] alpha = 0.5` is `itc_alpha = 0.5`.
 """
 
 from __future__ import annotations
 
 import tomllib
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -21,15 +22,46 @@ from fgmfn.nearest import did_you_mean
 CONFIGS = Path(__file__).parent / "configs"
 
 
+class SourceSettings(BaseModel):
+    """Where data lies and what its columns are called; a release needs none of it."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    data_dir: Path | None = None
+    """The folder that holds the Twitter sets' folders 2015 and 2017."""
+    images: Path | None = None
+    """The folder of the pictures that a Twitter set or a table names; a table's default is its own folder."""
+    image: str = "image"
+    text: str = "text"
+    label: str = "label"
+    target: str | None = None
+    """Column of the words in the text that the label is about."""
+    auxiliary: str | None = None
+    """Column of further words that a model may read, such as captions."""
+    group: str | None = None
+    """Column whose rows stay in one split where splits are drawn; unset: rows of equal text do."""
+    split: str | None = None
+    """Column that names each row's split; unset: files named by their split, or splits that are drawn."""
+    validation: float = Field(default=0.1, ge=0, lt=0.5)
+    test: float = Field(default=0.1, ge=0, lt=0.5)
+    """Shares of the rows where splits are drawn."""
+    seed: int = Field(default=0, ge=0)
+    """Of the drawing of splits; not the training's, whose runs share their splits."""
+
+
 class DataSettings(BaseModel):
     """How rows of a release become batches."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     max_tokens: int = Field(default=128, ge=4)
-    """Word pieces per text, [CLS] and [SEP] included; what is beyond is cut off."""
+    """Tokens per text, special ones included; what is beyond is cut off."""
+    max_target_tokens: int = Field(default=16, ge=4)
+    """Tokens per target where a model reads it alone."""
     vocabulary: int = Field(default=8000, ge=100)
     """Word pieces to learn from the training texts when nothing is pretrained."""
+    min_word_count: int = Field(default=1, ge=1)
+    """Rarer words of the training texts are unknown ones, for models that read words."""
     min_crop: float = Field(default=0.7, gt=0, le=1)
     """Least share of a training picture that a random crop keeps (ours); 1 turns the crops off."""
     mirror: bool = False
@@ -64,13 +96,32 @@ class TrainingSettings(BaseModel):
 
 
 class RunSettings(BaseModel):
-    """One training run: what the file says, before a release adds its classes and its vocabulary."""
+    """One file of settings: what it says, before data adds its classes and its vocabulary."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     model: dict[str, Any] = Field(default_factory=dict)
+    """FGMFN's own settings, which the single-modality rows beside it share."""
+    models: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    """Settings of other models by name; a table `training` within replaces [training] for that model."""
+    source: SourceSettings = SourceSettings()
     data: DataSettings = DataSettings()
     training: TrainingSettings = TrainingSettings()
+
+
+@dataclass(frozen=True)
+class ModelSettings:
+    """Everything that one model's training depends on, beside its rows."""
+
+    model: dict[str, Any]
+    """Settings for the model's configuration class."""
+    data: DataSettings
+    training: TrainingSettings
+
+    def as_json(self) -> dict[str, Any]:
+        """Return plain values for metrics.json and for the run's key."""
+        parts = {"data": self.data, "training": self.training}
+        return {"model": self.model} | {name: part.model_dump(mode="json") for name, part in parts.items()}
 
 
 def shipped_configs() -> list[str]:
@@ -78,20 +129,20 @@ def shipped_configs() -> list[str]:
     return sorted(path.stem for path in CONFIGS.glob("*.toml"))
 
 
-def load_settings(config: Path | str, *, from_scratch: bool = False, seed: int | None = None) -> RunSettings:
+def load_settings(config: Path | str | None, *, from_scratch: bool = False, seed: int | None = None) -> RunSettings:
     """Read a settings file, or a shipped one by its name.
 
     Args:
-        config: a path, or one of `shipped_configs()`.
+        config: a path, one of `shipped_configs()`, or None for the defaults.
         from_scratch: start the encoders at random, whatever the file says.
         seed: replaces the file's seed.
 
     Raises:
         ConfigError: There is no such file, or something in it is unknown or out of range.
     """
-    path = _locate(config)
+    path = Path("defaults") if config is None else _locate(config)
     try:
-        raw = tomllib.loads(path.read_text(encoding="utf-8"))
+        raw = {} if config is None else tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ConfigError(f"{path}: cannot be read as TOML: {error}") from error
     if seed is not None:
@@ -100,11 +151,41 @@ def load_settings(config: Path | str, *, from_scratch: bool = False, seed: int |
         settings = RunSettings.model_validate(raw)
     except ValidationError as error:
         raise ConfigError(f"{path}: {_first_fault(error)}") from error
-    model = _flatten(settings.model, path)
-    if from_scratch:
-        model["pretrained"] = False
-    _check_text_config(model, path)
+    # transformers is slow to import and a wrong section name should not wait for it
+    from fgmfn.configuration import FgmfnConfig
+
+    model = _checked(settings.model, FgmfnConfig, (str(path), "model"), from_scratch)
     return settings.model_copy(update={"model": model})
+
+
+def model_settings_for(
+    name: str, settings: RunSettings, model_class: type[Any], *, from_scratch: bool = False, seed: int | None = None
+) -> ModelSettings:
+    """Say what one model trains with: its recipe, then the file's [training], then its own [models.NAME.training].
+
+    Args:
+        name: the model's name in the registry.
+        settings: the file's.
+        model_class: has a `config_class`, or None for it, and a `recipe`.
+        from_scratch: start the encoders at random, whatever the file says.
+        seed: the training's, whatever the file says.
+
+    Raises:
+        ConfigError: The model does not know a setting.
+    """
+    from fgmfn.configuration import FgmfnConfig
+
+    table = f"models.{name}"
+    own = dict(settings.models.get(name, {}))
+    said = model_class.recipe | settings.training.model_dump(exclude_unset=True) | own.pop("training", {})
+    said |= {} if seed is None else {"seed": seed}
+    try:
+        training = TrainingSettings.model_validate(said)
+    except ValidationError as error:
+        raise ConfigError(f"[{table}.training]: {_first_fault(error)}") from error
+    shared = settings.model if issubclass(model_class.config_class, FgmfnConfig) else {}
+    model = shared | _checked(own, model_class.config_class, ("settings", table), from_scratch)
+    return ModelSettings(model, settings.data, training)
 
 
 def _locate(config: Path | str) -> Path:
@@ -119,12 +200,17 @@ def _locate(config: Path | str) -> Path:
     )
 
 
-def _flatten(model: dict[str, Any], path: Path) -> dict[str, Any]:
-    """Turn [model]'s nested tables into `FgmfnConfig`'s flat names and refuse names it does not have."""
-    # transformers is slow to import and a wrong section name should not wait for it
-    from fgmfn.configuration import model_settings
+def _checked(
+    model: dict[str, Any], config_class: type[Any], where: tuple[str, str], from_scratch: bool
+) -> dict[str, Any]:
+    """Turn a table's nested tables into a configuration's flat names and refuse names it does not have.
 
-    known = model_settings()
+    `where` are the file and the table's name, for errors.
+    """
+    from fgmfn.base_configuration import model_settings
+
+    file, table = where
+    known = model_settings(config_class)
     flat: dict[str, Any] = {}
     for name, value in model.items():
         if isinstance(value, dict) and name not in known:
@@ -133,26 +219,30 @@ def _flatten(model: dict[str, Any], path: Path) -> dict[str, Any]:
             flat[name] = value
     for name in flat:
         if name not in known:
-            raise ConfigError(f"{path}: unknown key [model] {name}{did_you_mean(name, known)}")
+            raise ConfigError(f"{file}: unknown key [{table}] {name}{did_you_mean(name, known)}")
+    if from_scratch and "pretrained" in known:
+        flat["pretrained"] = False
+    _check_text_config(flat, config_class, where)
     return flat
 
 
-def _check_text_config(model: dict[str, Any], path: Path) -> None:
+def _check_text_config(model: dict[str, Any], config_class: type[Any], where: tuple[str, str]) -> None:
     """Refuse a text configuration that would be overruled by a pretrained encoder's, or that nothing reads."""
-    from fgmfn.configuration import FgmfnConfig, text_settings
+    from fgmfn.configuration import text_settings
 
     text_config = model.get("text_config")
     if not text_config or not isinstance(text_config, dict):
         return
-    if model.get("pretrained", FgmfnConfig.pretrained):
+    file, table = where
+    if model.get("pretrained", config_class.pretrained):
         raise ConfigError(
-            f"{path}: [model.text_config] shapes a text encoder that starts at random, but pretrained = true takes "
+            f"{file}: [{table}.text_config] shapes a text encoder that starts at random, but pretrained = true takes "
             f"text_encoder's own configuration; remove the table or set pretrained = false (--from-scratch)"
         )
-    known = text_settings(text_config.get("model_type", "bert"))
+    known = text_settings(text_config.get("model_type", config_class.text_defaults["model_type"]))
     for name in text_config:
         if name not in known:
-            raise ConfigError(f"{path}: unknown key [model.text_config] {name}{did_you_mean(name, known)}")
+            raise ConfigError(f"{file}: unknown key [{table}.text_config] {name}{did_you_mean(name, known)}")
 
 
 def _first_fault(error: ValidationError) -> str:
@@ -165,5 +255,9 @@ def _first_fault(error: ValidationError) -> str:
 
 
 def _fields(section: list[str]) -> Iterable[str]:
-    sections: dict[str, type[BaseModel]] = {"data": DataSettings, "training": TrainingSettings}
+    sections: dict[str, type[BaseModel]] = {
+        "source": SourceSettings,
+        "data": DataSettings,
+        "training": TrainingSettings,
+    }
     return (sections[section[0]] if section else RunSettings).model_fields

@@ -91,6 +91,17 @@ class FreshCrops(TrainerCallback):
         self._rows.set_epoch(round(state.epoch or 0))
 
 
+class Bounds(TrainerCallback):
+    """Lets a model put its weights back within bounds after each step."""
+
+    def __init__(self, model: SentimentModel) -> None:
+        self._model = model
+
+    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        """Ask the model."""
+        self._model.after_step()
+
+
 class ProgressBar(TrainerCallback):
     """One bar over all steps on standard error; silent when that is not a terminal."""
 
@@ -142,7 +153,7 @@ def make_trainer(
         args=_arguments(settings, checkpoints, has_dev=dev is not None),
         train_dataset=train,
         eval_dataset=dev,
-        data_collator=Collator(processor),
+        data_collator=Collator(processor, model.inputs),
         compute_metrics=_development_scores,
         optimizer_cls_and_kwargs=(OPTIMIZERS[settings.optimizer], {"lr": settings.learning_rate}),
     )
@@ -150,6 +161,7 @@ def make_trainer(
     trainer.remove_callback(PrinterCallback)
     trainer.remove_callback(ProgressCallback)
     trainer.add_callback(FreshCrops(train))
+    trainer.add_callback(Bounds(model))
     if progress:
         trainer.add_callback(ProgressBar(title))
     return trainer

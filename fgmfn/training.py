@@ -1,6 +1,6 @@
-"""From a release to trained models: each in its own folder, finished once, resumed where it was killed.
+"""From data to trained models: each in its own folder, finished once, resumed where it was killed.
 
-A run's folder is named after the model and a key of its settings and the release's rows, so that a second
+A run's folder is named after the model and a key of its settings and the data's rows, so that a second
 call with the same of both finds the first one's results, and any other call trains beside it.
 """
 
@@ -11,28 +11,38 @@ import json
 import logging
 import os
 import shutil
+import time
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock, Timeout
 from transformers import set_seed
 
+from fgmfn.base_configuration import PiecesConfig, SentimentConfig, WordsConfig
 from fgmfn.baselines import MODELS, check_models, model_class
+from fgmfn.baselines.fitted import FittedModel
 from fgmfn.card import model_card
 from fgmfn.configuration import FgmfnConfig
-from fgmfn.data import Release, SplitDataset, find_release, open_release
-from fgmfn.encoders import parameter_counts, pretrained_text_config
-from fgmfn.errors import ConfigError, FgmfnError, RunInProgressError
+from fgmfn.data import Source, SplitDataset, open_source
+from fgmfn.encoders import longest_text, parameter_counts, pretrained_text_config
+from fgmfn.errors import ConfigError, DataError, FgmfnError, RunInProgressError
 from fgmfn.evaluation import Metrics
 from fgmfn.inference import METRICS, Checkpoint, evaluate_split
 from fgmfn.modeling import SentimentModel
-from fgmfn.processing import Augmentation, FgmfnProcessor, image_processor, pretrained_tokenizer, train_tokenizer
+from fgmfn.processing import (
+    Augmentation,
+    FgmfnProcessor,
+    image_processor,
+    pretrained_tokenizer,
+    train_tokenizer,
+    train_words,
+)
 from fgmfn.quiet import quiet_libraries
-from fgmfn.settings import RunSettings, load_settings
+from fgmfn.settings import ModelSettings, load_settings, model_settings_for, shipped_configs
 from fgmfn.trainer import SentimentTrainer, last_whole_checkpoint, make_trainer
 
 log = logging.getLogger(__name__)
@@ -55,6 +65,8 @@ class TrainedModel:
     """How long its training took, whenever that was; a resumed run's earlier epochs included."""
     notes: tuple[str, ...] = ()
     """What a reader of the scores must know."""
+    checksums: Mapping[str, str] = field(default_factory=dict)
+    """Which rows each split was made of."""
 
 
 @dataclass(frozen=True)
@@ -62,29 +74,30 @@ class _Run:
     """One model to train: everything its result depends on."""
 
     name: str
-    settings: RunSettings
-    release: Release
+    settings: ModelSettings
+    source: Source
     folder: Path
 
     @property
     def has_dev(self) -> bool:
-        return len(self.release.splits["validation"]) > 0
+        return len(self.source.splits["validation"]) > 0
 
 
 def train_models(
-    release: Path,
-    config: Path | str,
+    data: Path | str | Source,
+    config: Path | str | None,
     output: Path,
     models: Sequence[str] = ("fgmfn", "text_only"),
     seed: int | None = None,
     from_scratch: bool = False,
     progress: bool = True,
 ) -> list[TrainedModel]:
-    """Train models of the comparison on a release, one after the other; what is trained already is only read.
+    """Train models of the comparison on the same rows, one after the other; what is trained already is only read.
 
     Args:
-        release: a release folder, or a folder of releases, of which the newest is taken.
-        config: a TOML file of settings, or the name of a shipped one such as `tiny` or `ytb_ads`.
+        data: an open source, or what `open_source` opens: a release, `twitter2015`, a table.
+        config: a TOML file of settings, or the name of a shipped one such as `tiny` or `ytb_ads`; None trains
+            every model by its own recipe, FGMFN by the column of Table 3 for these data.
         output: where each model gets its folder: weights, processor, metrics.json, README.md.
         models: names from `fgmfn.baselines.MODELS`.
         seed: replaces the configuration's seed.
@@ -93,22 +106,40 @@ def train_models(
 
     Raises:
         ConfigError: A setting or a model's name is wrong.
-        ReleaseDataError: The release cannot be trained on.
+        DataError: The data cannot be trained on, or a model looks at pictures that are not there.
         WeightsError: Pretrained weights cannot be had.
         RunInProgressError: Another process is training into the same folder.
     """
     names = check_models(list(models))
-    settings = load_settings(config, from_scratch=from_scratch, seed=seed)
-    opened = open_release(find_release(release))
-    _model_config(settings, opened)  # wrong settings are refused before anything is trained
-    runs = [_Run(name, settings, opened, output / f"{name}-{_key(name, settings, opened)}") for name in names]
+    source = data if isinstance(data, Source) else open_source(data, load_settings(config).source)
+    runs = [_plan(name, source, config, output, seed, from_scratch) for name in names]
     with quiet_libraries():
         return [_trained(run, progress) for run in runs]
 
 
-def _key(name: str, settings: RunSettings, release: Release) -> str:
-    chosen = settings.model_dump(mode="json")
-    parts = {"recipe": RECIPE, "model": name, "settings": chosen, "rows": release.row_set_hash}
+def _plan(
+    name: str, source: Source, config: Path | str | None, output: Path, seed: int | None, from_scratch: bool
+) -> _Run:
+    """Settle one model's run; what cannot be trained is refused before anything is."""
+    kind = model_class(name)
+    if "image" in kind.modalities and source.splits["train"].pictures is None:
+        raise DataError(f"{source.name}: {name} looks at pictures; name their folder (--images DIR)")
+    if config is None and issubclass(kind.config_class, FgmfnConfig):
+        config = source.name if source.name in shipped_configs() else "ytb_ads"
+    run_settings = load_settings(config, from_scratch=from_scratch, seed=seed)
+    _check_tables(run_settings.models)
+    settings = model_settings_for(name, run_settings, kind, from_scratch=from_scratch, seed=seed)
+    _model_config(kind, settings, source)
+    return _Run(name, settings, source, output / f"{name}-{_key(name, settings, source)}")
+
+
+def _check_tables(models: Mapping[str, Any]) -> None:
+    if models:
+        check_models(list(models))
+
+
+def _key(name: str, settings: ModelSettings, source: Source) -> str:
+    parts = {"recipe": RECIPE, "model": name, "settings": settings.as_json(), "rows": source.row_set_hash}
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:10]
 
 
@@ -152,15 +183,42 @@ def read_trained(folder: Path) -> TrainedModel | None:
     try:
         record = json.loads(file.read_text(encoding="utf-8"))
         dev, test = (Metrics.from_json(record[split]) if record[split] else None for split in ("dev", "test"))
-        return TrainedModel(record["model"], folder, dev, test, True, float(record["seconds"]), tuple(record["notes"]))
+        return TrainedModel(
+            record["model"],
+            folder,
+            dev,
+            test,
+            True,
+            float(record["seconds"]),
+            tuple(record["notes"]),
+            record.get("checksums", {}),
+        )
     except (ValueError, KeyError, TypeError) as error:
         raise FgmfnError(f"{file}: damaged ({error!r}); remove the folder to train again") from error
 
 
 def _train(run: _Run, progress: bool) -> TrainedModel:
-    seed = run.settings.training.seed
-    set_seed(seed)
-    model, processor = _build(run)
+    set_seed(run.settings.training.seed)
+    kind = model_class(run.name)
+    if issubclass(kind, FittedModel):
+        _fit(run, kind)
+    else:
+        _train_in_steps(run, kind, progress)
+    finished = read_trained(run.folder)
+    if finished is None:
+        raise FgmfnError(f"{run.folder}: training ended without {METRICS}; all hosts must share this folder")
+    return TrainedModel(**(vars(finished) | {"already_trained": False}))
+
+
+def _fit(run: _Run, kind: type[FittedModel]) -> None:
+    started, splits = time.monotonic(), run.source.splits
+    model = kind(_model_config(kind, run.settings, run.source))
+    chosen = model.fit(splits["train"], splits["validation"], run.settings.training.seed)
+    _finish(run, model, None, time.monotonic() - started, [chosen], progress=False)
+
+
+def _train_in_steps(run: _Run, kind: type[SentimentModel], progress: bool) -> None:
+    model, processor = _build(run, kind)
     trainer = _make_trainer(run, model, processor, progress)
     resumed_from = last_whole_checkpoint(run.folder / CHECKPOINTS)
     if resumed_from:
@@ -170,44 +228,67 @@ def _train(run: _Run, progress: bool) -> TrainedModel:
         warnings.filterwarnings("ignore", message="Detected call of `lr_scheduler.step")
         trainer.train(resume_from_checkpoint=str(resumed_from) if resumed_from else None)
     if trainer.is_world_process_zero():
-        _finish(run, trainer, processor, progress)
+        history = [
+            {name: value for name, value in entry.items() if "per_second" not in name and "runtime" not in name}
+            for entry in trainer.state.log_history
+        ]
+        best: SentimentModel = trainer.accelerator.unwrap_model(trainer.model).eval()
+        _finish(run, best, processor, trainer.seconds(), history, progress)
     trainer.accelerator.wait_for_everyone()
-    finished = read_trained(run.folder)
-    if finished is None:
-        raise FgmfnError(f"{run.folder}: training ended without {METRICS}; all hosts must share this folder")
-    return TrainedModel(**(vars(finished) | {"already_trained": False}))
 
 
-def _build(run: _Run) -> tuple[SentimentModel, FgmfnProcessor]:
+def _build(run: _Run, kind: type[SentimentModel]) -> tuple[SentimentModel, FgmfnProcessor]:
     """Make the model with its first weights, and the processor that belongs to it."""
-    config = _model_config(run.settings, run.release)
+    config = _model_config(kind, run.settings, run.source)
     data = run.settings.data
-    if config.pretrained:
+    if getattr(config, "pretrained", False):
+        named = (getattr(config, name, None) for name in ("text_encoder", "backbone_weights", "backbone"))
         log.info(
-            "%s: starts from pretrained %s and %s; what is not on this machine yet is fetched from their hubs",
+            "%s: starts from pretrained %s; what is not on this machine yet is fetched from their hubs",
             run.name,
-            config.text_encoder,
-            config.backbone_weights or config.backbone,
+            " and ".join(str(name) for name in named if name),
         )
+    config, tokenizer = _with_tokenizer(run, kind, config)
+    if kind.inputs.tokens == "pieces" and isinstance(config, PiecesConfig):
+        longest = longest_text(config.text_config)
+        if data.max_tokens > longest:
+            raise ConfigError(
+                f"setting [data] max_tokens = {data.max_tokens}; the text encoder reads at most {longest}"
+            )
+    model = kind(config)
+    model.load_pretrained(tokenizer)
+    processor = FgmfnProcessor(
+        image_processor(config), tokenizer, max_tokens=data.max_tokens, max_target_tokens=data.max_target_tokens
+    )
+    return model, processor
+
+
+def _with_tokenizer(run: _Run, kind: type[SentimentModel], config: SentimentConfig) -> tuple[SentimentConfig, Any]:
+    """Return the tokenizer that a model wants, and its configuration with that tokenizer's size."""
+    data, rows = run.settings.data, run.source.splits["train"]
+    if isinstance(config, WordsConfig) and kind.inputs.tokens == "words":
+        tokenizer: Any = train_words([*rows.text, *rows.target], data.min_word_count)
+        config.vocab_size = len(tokenizer)
+    elif isinstance(config, PiecesConfig) and config.pretrained:
         tokenizer = pretrained_tokenizer(config.text_encoder)
-        config = _model_config(run.settings, run.release, pretrained_text_config(config.text_encoder))
+        config = _model_config(kind, run.settings, run.source, pretrained_text_config(config.text_encoder))
     else:
-        tokenizer = train_tokenizer(sorted(set(run.release.splits["train"].text)), data.vocabulary)
-        config.text_config |= {"vocab_size": len(tokenizer), "pad_token_id": tokenizer.pad_token_id}
-    longest = config.text_config.get("max_position_embeddings", 512)
-    if data.max_tokens > longest:
-        raise ConfigError(f"setting [data] max_tokens = {data.max_tokens}; the text encoder reads at most {longest}")
-    model = model_class(run.name)(config)
-    if config.pretrained:
-        model.load_pretrained_encoders()
-    return model, FgmfnProcessor(image_processor(config), tokenizer, max_tokens=data.max_tokens)
+        texts = {*rows.text, *(rows.target if rows.has_targets or kind.inputs.pair == "always" else [])}
+        tokenizer = train_tokenizer(sorted(texts), data.vocabulary)
+        if isinstance(config, PiecesConfig):
+            config.text_config |= {"vocab_size": len(tokenizer), "pad_token_id": tokenizer.pad_token_id}
+    return config, tokenizer
 
 
-def _model_config(settings: RunSettings, release: Release, text_config: dict[str, Any] | None = None) -> FgmfnConfig:
-    classes = dict(enumerate(release.class_names))
+def _model_config(
+    kind: Any, settings: ModelSettings, source: Source, text_config: dict[str, Any] | None = None
+) -> SentimentConfig:
+    classes = dict(enumerate(source.class_names))
     chosen = settings.model if text_config is None else settings.model | {"text_config": text_config}
     try:
-        return FgmfnConfig(**chosen, id2label=classes, label2id={name: number for number, name in classes.items()})
+        return kind.config_class(
+            **chosen, id2label=classes, label2id={name: number for number, name in classes.items()}
+        )
     except (TypeError, ValueError) as error:
         raise error if isinstance(error, ConfigError) else ConfigError(f"[model]: {error}") from error
 
@@ -215,13 +296,12 @@ def _model_config(settings: RunSettings, release: Release, text_config: dict[str
 def _make_trainer(run: _Run, model: SentimentModel, processor: FgmfnProcessor, progress: bool) -> SentimentTrainer:
     data, training = run.settings.data, run.settings.training
     augmentation = Augmentation(processor.image_size, data.min_crop, data.mirror, training.seed)
-    with_images = "image" in model.modalities
-    splits = run.release.splits
+    splits = run.source.splits
     return make_trainer(
         model,
         processor,
-        SplitDataset(splits["train"], processor, with_images=with_images, augmentation=augmentation),
-        SplitDataset(splits["validation"], processor, with_images=with_images) if run.has_dev else None,
+        SplitDataset(splits["train"], processor, model.inputs, augmentation=augmentation),
+        SplitDataset(splits["validation"], processor, model.inputs) if run.has_dev else None,
         settings=training,
         checkpoints=run.folder / CHECKPOINTS,
         title=MODELS[run.name].title,
@@ -229,38 +309,42 @@ def _make_trainer(run: _Run, model: SentimentModel, processor: FgmfnProcessor, p
     )
 
 
-def _finish(run: _Run, trainer: SentimentTrainer, processor: FgmfnProcessor, progress: bool) -> None:
+def _finish(
+    run: _Run,
+    model: SentimentModel | FittedModel,
+    processor: FgmfnProcessor | None,
+    seconds: float,
+    history: list[dict[str, Any]],
+    progress: bool,
+) -> None:
     """Score the chosen weights once on both splits and write all that belongs to them; metrics.json comes last."""
-    seconds = trainer.seconds()
-    model: SentimentModel = trainer.accelerator.unwrap_model(trainer.model).eval()
-    checkpoint = Checkpoint(run.folder, run.name, model, processor, run.release.row_set_hash)
+    checkpoint = Checkpoint(run.folder, run.name, model, processor, run.source.row_set_hash)
     dev, test = (
-        evaluate_split(checkpoint, run.release, split, progress=progress) if len(run.release.splits[split]) else None
+        evaluate_split(checkpoint, run.source, split, progress=progress) if len(run.source.splits[split]) else None
         for split in ("validation", "test")
     )
-    total, trainable = parameter_counts(model)
+    sizes = model.parameter_counts() if isinstance(model, FittedModel) else parameter_counts(model)
     record = {
         "model": run.name,
         "dev": dev and dev.as_json(),
         "test": test and test.as_json(),
         "notes": _notes(run),
-        "class_names": list(run.release.class_names),
+        "class_names": list(run.source.class_names),
         "seed": run.settings.training.seed,
-        "release": run.release.version,
-        "row_set_hash": run.release.row_set_hash,
-        "synthetic": run.release.synthetic,
-        "rows": {split: len(rows) for split, rows in run.release.splits.items()},
-        "parameters": {"total": total, "trainable": trainable},
-        "settings": run.settings.model_dump(mode="json"),
+        "release": run.source.name,
+        "row_set_hash": run.source.row_set_hash,
+        "synthetic": run.source.synthetic,
+        "rows": {split: len(rows) for split, rows in run.source.splits.items()},
+        "checksums": run.source.checksums,
+        "parameters": dict(zip(("total", "trainable"), sizes, strict=True)) if sizes else None,
+        "settings": run.settings.as_json(),
         "config": model.config.to_dict(),
-        "history": [
-            {name: value for name, value in entry.items() if "per_second" not in name and "runtime" not in name}
-            for entry in trainer.state.log_history
-        ],
+        "history": history,
         "seconds": round(seconds, 1),
     }
     model.save_pretrained(run.folder)
-    processor.save_pretrained(run.folder)
+    if processor is not None:
+        processor.save_pretrained(run.folder)
     (run.folder / "README.md").write_text(model_card(record, MODELS[run.name].title), encoding="utf-8")
     beside = run.folder / f".{METRICS}"
     beside.write_text(json.dumps(record, indent=2, default=str) + "\n", encoding="utf-8")
@@ -269,14 +353,14 @@ def _finish(run: _Run, trainer: SentimentTrainer, processor: FgmfnProcessor, pro
 
 
 def _notes(run: _Run) -> list[str]:
-    splits, names = run.release.splits, run.release.class_names
+    splits, names = run.source.splits, run.source.class_names
     notes = []
-    if run.release.synthetic:
+    if run.source.synthetic:
         notes.append("trained and scored on synthetic data: the scores say that the way works, and nothing else")
     if not run.has_dev:
-        notes.append("the release has no validation rows: the last epoch's weights were kept, unchosen")
+        notes.append("the data have no validation rows: the last epoch's weights were kept, unchosen")
     if not len(splits["test"]):
-        notes.append("the release has no test rows: nothing was tested")
+        notes.append("the data have no test rows: nothing was tested")
     for split in ("validation", "test"):
         present = {names[number] for number in splits[split].label}
         if present and len(present) < len(names):

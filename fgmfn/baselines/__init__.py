@@ -1,33 +1,43 @@
-"""The rows of the comparison, one line per model: FGMFN and what must stand beside it to mean anything."""
+"""The rows of the comparison, one line per model: FGMFN, the baselines of Table 4 and rows beside them."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from importlib import import_module
-from typing import TYPE_CHECKING
+from typing import Any
 
 from fgmfn.errors import ConfigError
 from fgmfn.nearest import did_you_mean
 
-if TYPE_CHECKING:
-    from fgmfn.modeling import SentimentModel
-
 
 @dataclass(frozen=True)
 class Row:
-    """One model of the comparison: what its table row is called and where its class lives."""
+    """One model of the comparison: what its table row is called, where its class lives and who proposed it."""
 
     title: str
     module: str
     class_name: str
     modalities: tuple[str, ...]
+    source: str
+    """Authors, year and venue."""
 
 
+TEXT, IMAGE, BOTH = ("text",), ("image",), ("text", "image")
+HERE = "fgmfn.baselines"
+
+# fmt: off
 MODELS: dict[str, Row] = {
-    "fgmfn": Row("FGMFN", "fgmfn.modeling", "FgmfnForSentiment", ("text", "image")),
-    "text_only": Row("text only", "fgmfn.baselines.text_only", "TextOnlyForSentiment", ("text",)),
-    "image_only": Row("image only", "fgmfn.baselines.image_only", "ImageOnlyForSentiment", ("image",)),
+    "res_target": Row("Res-Target", f"{HERE}.res_target", "ResTargetForSentiment", BOTH, "Yu and Jiang 2019, IJCAI"),
+    "vgg16": Row("VGG16", f"{HERE}.vgg16", "Vgg16ForSentiment", IMAGE, "Simonyan and Zisserman 2015, ICLR"),
+    "bilstm": Row("BiLSTM", f"{HERE}.bilstm", "BiLstmForSentiment", TEXT, "Zhou et al. 2016, ACL"),
+    "text_cnn": Row("TextCNN", f"{HERE}.text_cnn", "TextCnnForSentiment", TEXT, "Kim 2014, EMNLP"),
+    "roberta": Row("RoBERTa", f"{HERE}.roberta", "RobertaForSentiment", TEXT, "Liu et al. 2019, arXiv"),
+    "fgmfn": Row("FGMFN", "fgmfn.modeling", "FgmfnForSentiment", BOTH, "FGMFN 2025, IEEE Access"),
+    "text_only": Row("text only", f"{HERE}.text_only", "TextOnlyForSentiment", TEXT, "Devlin et al. 2019, NAACL"),
+    "image_only": Row("image only", f"{HERE}.image_only", "ImageOnlyForSentiment", IMAGE, "He et al. 2016, CVPR"),
+    "tfidf": Row("TF-IDF", f"{HERE}.tfidf", "TfidfForSentiment", TEXT, "Sparck Jones 1972, J. Documentation"),
 }
+# fmt: on
 
 
 def check_models(names: list[str]) -> list[str]:
@@ -44,8 +54,8 @@ def check_models(names: list[str]) -> list[str]:
     return list(dict.fromkeys(names))
 
 
-def model_class(name: str) -> type[SentimentModel]:
-    """Import and return the class of a registered model."""
+def model_class(name: str) -> Any:
+    """Import and return the class of a registered model: a `SentimentModel`, or a `FittedModel` without steps."""
     row = MODELS[check_models([name])[0]]
     return getattr(import_module(row.module), row.class_name)
 
@@ -53,3 +63,19 @@ def model_class(name: str) -> type[SentimentModel]:
 def model_of_class(class_name: str) -> str | None:
     """Return the registered name of a class that config.json names as its architecture."""
     return next((name for name, row in MODELS.items() if row.class_name == class_name), None)
+
+
+def full_size(name: str) -> tuple[int, int] | None:
+    """Count a model's parameters at its paper's full size, in total and those that train, without memory for them.
+
+    Returns:
+        None where the data decides how many there are.
+    """
+    from fgmfn.baselines.fitted import FittedModel
+    from fgmfn.encoders import on_meta_device, parameter_counts
+
+    kind = model_class(name)
+    config = kind.config_class(num_labels=3)
+    if issubclass(kind, FittedModel):
+        return kind(config).parameter_counts()
+    return parameter_counts(on_meta_device(kind, config))

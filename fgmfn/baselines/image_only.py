@@ -5,6 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from fgmfn.configuration import FgmfnConfig
+from fgmfn.inputs import Inputs
 from fgmfn.modeling import SentimentHead, SentimentModel, SentimentOutput
 
 
@@ -12,6 +13,7 @@ class ImageOnlyForSentiment(SentimentModel):
     """The deepest feature level, averaged over its grid, then FGMFN's own head."""
 
     modalities = ("image",)
+    inputs = Inputs(("pixel_values",))
     main_input_name = "pixel_values"
 
     def __init__(self, config: FgmfnConfig) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from fgmfn.configuration import FgmfnConfig
+from fgmfn.inputs import PAIR, Inputs
 from fgmfn.modeling import SentimentHead, SentimentModel, SentimentOutput
 
 
@@ -12,6 +13,7 @@ class TextOnlyForSentiment(SentimentModel):
     """First token of the text encoder, then FGMFN's own head."""
 
     modalities = ("text",)
+    inputs = Inputs(PAIR, pair="real_target", marked=True)
 
     def __init__(self, config: FgmfnConfig) -> None:
         super().__init__(config)

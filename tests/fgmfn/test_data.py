@@ -9,8 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from fgmfn.data import CACHED_ROW_GROUPS, Collator, Pictures, SplitDataset, find_release, identity, open_release
-from fgmfn.errors import ReleaseDataError
+from fgmfn.baselines.text_only import TextOnlyForSentiment
+from fgmfn.data import Collator, SplitDataset, find_release, identity, open_release
+from fgmfn.data.pictures import CACHED_ROW_GROUPS
+from fgmfn.errors import DataError, ReleaseDataError
+from fgmfn.modeling import FgmfnForSentiment
 from fgmfn.processing import Augmentation, FgmfnProcessor, image_processor, train_tokenizer
 from tests.fgmfn.model_builder import small_config
 from tests.fgmfn.release_builder import Row, ad_rows, picture, small_release, write_release
@@ -33,14 +36,14 @@ def test_a_release_is_read_without_its_pictures(tmp_path: Path) -> None:
 
 def test_every_row_finds_its_own_picture_across_row_groups(tmp_path: Path) -> None:
     rows = ad_rows(10 * CACHED_ROW_GROUPS, frames=2)
-    pictures = Pictures(open_release(_one_split(tmp_path / "r", rows, row_group=7)).splits["train"])
+    pictures = open_release(_one_split(tmp_path / "r", rows, row_group=7)).splits["train"].pictures
     backwards = range(len(rows) - 1, -1, -1)
     assert [pictures.read(row) for row in backwards] == [rows[row].image for row in backwards]
 
 
 def test_pictures_can_be_read_in_another_process(tmp_path: Path) -> None:
     rows = ad_rows(4)
-    pictures = Pictures(open_release(_one_split(tmp_path / "r", rows)).splits["train"])
+    pictures = open_release(_one_split(tmp_path / "r", rows)).splits["train"].pictures
     pictures.read(0)
     assert pickle.loads(pickle.dumps(pictures)).read(3) == rows[3].image  # noqa: S301  our own bytes
 
@@ -111,7 +114,7 @@ def test_a_bad_manifest_is_refused(tmp_path: Path, manifest: str, message: str) 
 def test_a_damaged_parquet_file_is_named(tmp_path: Path) -> None:
     path = small_release(tmp_path / "r")
     (path / "data" / "test-00000-of-00001.parquet").write_bytes(b"PAR1 no longer")
-    with pytest.raises(ReleaseDataError, match=r"test-00000-of-00001\.parquet: cannot be read as Parquet"):
+    with pytest.raises(DataError, match=r"test-00000-of-00001\.parquet: cannot be read as Parquet"):
         open_release(path)
 
 
@@ -120,9 +123,9 @@ def test_an_unreadable_picture_names_its_frame(tmp_path: Path, content: bytes, m
     rows = ad_rows(4)
     rows[1] = replace(rows[1], image=content)
     split = open_release(_one_split(tmp_path / "r", rows)).splits["train"]
-    dataset = SplitDataset(split, _processor(split.text), with_images=True)
-    assert dataset[0]["label"] == rows[0].label
-    with pytest.raises(ReleaseDataError, match=f"frame {rows[1].frame_id}.*{message}"):
+    dataset = SplitDataset(split, _processor(split.text), FgmfnForSentiment.inputs)
+    assert dataset[0]["labels"] == rows[0].label
+    with pytest.raises(DataError, match=f"frame {rows[1].frame_id}.*{message}"):
         dataset[1]
 
 
@@ -130,16 +133,16 @@ def test_a_truncated_picture_is_refused_and_not_padded_with_grey(tmp_path: Path)
     rows = ad_rows(4)
     rows[0] = replace(rows[0], image=picture((9, 9, 9), size=(300, 200))[:900])
     split = open_release(_one_split(tmp_path / "r", rows)).splits["train"]
-    with pytest.raises(ReleaseDataError, match=f"frame {rows[0].frame_id}"):
-        SplitDataset(split, _processor(split.text), with_images=True)[0]
+    with pytest.raises(DataError, match=f"frame {rows[0].frame_id}"):
+        SplitDataset(split, _processor(split.text), FgmfnForSentiment.inputs)[0]
 
 
 def test_a_batch_is_padded_and_carries_the_identities_of_its_rows(tmp_path: Path) -> None:
     rows = ad_rows(3, frames=2)
     split = open_release(_one_split(tmp_path / "r", rows)).splits["train"]
     processor = _processor(split.text)
-    dataset = SplitDataset(split, processor, with_images=True)
-    batch = Collator(processor)([dataset[row] for row in range(4)])
+    dataset = SplitDataset(split, processor, FgmfnForSentiment.inputs)
+    batch = Collator(processor, FgmfnForSentiment.inputs)([dataset[row] for row in range(4)])
     assert batch["pixel_values"].shape == (4, 3, 64, 64)
     assert batch["input_ids"].shape == batch["attention_mask"].shape
     assert batch["groups"].tolist() == [
@@ -151,7 +154,7 @@ def test_a_batch_is_padded_and_carries_the_identities_of_its_rows(tmp_path: Path
 def test_a_model_that_looks_at_no_picture_reads_none(tmp_path: Path) -> None:
     rows = [replace(row, image=b"not a picture") for row in ad_rows(4)]
     split = open_release(_one_split(tmp_path / "r", rows)).splits["train"]
-    assert "pixel_values" not in SplitDataset(split, _processor(split.text), with_images=False)[0]
+    assert "pixel_values" not in SplitDataset(split, _processor(split.text), TextOnlyForSentiment.inputs)[0]
 
 
 def test_crops_differ_from_epoch_to_epoch_and_repeat_with_seed_epoch_and_row(tmp_path: Path) -> None:
@@ -159,7 +162,7 @@ def test_crops_differ_from_epoch_to_epoch_and_repeat_with_seed_epoch_and_row(tmp
 
     def views(seed: int) -> list[bytes]:
         augmentation = Augmentation(image_size=64, min_crop=0.3, mirror=False, seed=seed)
-        dataset = SplitDataset(split, _processor(split.text), with_images=True, augmentation=augmentation)
+        dataset = SplitDataset(split, _processor(split.text), FgmfnForSentiment.inputs, augmentation=augmentation)
         found = []
         for epoch in (0, 1, 0):
             dataset.set_epoch(epoch)

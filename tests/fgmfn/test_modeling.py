@@ -27,6 +27,9 @@ from fgmfn.modeling import FgmfnForSentiment, SentimentOutput
 from fgmfn.multiscale import MultiscaleFeatures, concatenate_levels
 from tests.fgmfn.model_builder import batch, small_config
 
+FAMILY = ("fgmfn", "text_only", "image_only")
+"""The rows that share FGMFN's configuration."""
+
 
 @pytest.fixture(scope="module")
 def full_size() -> FgmfnForSentiment:
@@ -133,7 +136,7 @@ def test_the_total_is_the_weighted_sum_of_the_parts() -> None:
     assert torch.allclose(output.loss, expected)
 
 
-@pytest.mark.parametrize("name", list(MODELS))
+@pytest.mark.parametrize("name", FAMILY)
 def test_the_task_loss_is_the_mean_negative_log_likelihood(name: str) -> None:
     model = model_class(name)(small_config()).eval()
     last = model.head.layers[-1]
@@ -215,7 +218,7 @@ def test_the_papers_literal_head_bounds_every_logit() -> None:
     assert model(**batch(labels=False)).logits.max().item() <= 1.0
 
 
-@pytest.mark.parametrize("name", list(MODELS))
+@pytest.mark.parametrize("name", FAMILY)
 def test_a_saved_model_predicts_the_same_after_loading(tmp_path: Path, name: str) -> None:
     model = model_class(name)(small_config(id2label={0: "sad", 1: "so", 2: "glad"})).eval()
     model.save_pretrained(tmp_path)
@@ -227,7 +230,7 @@ def test_a_saved_model_predicts_the_same_after_loading(tmp_path: Path, name: str
 
 
 def test_every_row_of_the_comparison_takes_the_same_batch() -> None:
-    for name in MODELS:
+    for name in FAMILY:
         output = model_class(name)(small_config())(**batch(), groups=torch.arange(9).reshape(3, 3))
         assert output.logits.shape == (3, 2)
         assert output.loss.ndim == 0
@@ -253,7 +256,7 @@ def test_pretrained_encoders_are_taken_from_local_paths(tmp_path: Path) -> None:
     BertModel(BertConfig(**config.text_config)).save_pretrained(tmp_path / "bert")
     torch.save(timm.create_model("test_resnet").state_dict(), tmp_path / "resnet.pth")
     model = FgmfnForSentiment(config)
-    model.load_pretrained_encoders()
+    model.load_pretrained(None)
     stored = BertModel.from_pretrained(tmp_path / "bert")
     assert torch.equal(model.text_encoder.embeddings.word_embeddings.weight, stored.embeddings.word_embeddings.weight)
     weights = torch.load(tmp_path / "resnet.pth")
@@ -272,10 +275,10 @@ def test_a_text_encoder_saved_in_half_precision_is_trained_in_float32(tmp_path: 
 def test_missing_pretrained_weights_say_which_and_what_to_do(tmp_path: Path) -> None:
     text = FgmfnForSentiment(small_config(text_encoder=str(tmp_path)))
     with pytest.raises(WeightsError, match=r"text encoder.*--from-scratch"):
-        text.load_pretrained_encoders()
+        text.load_pretrained(None)
     image = model_class("image_only")(small_config(backbone_weights=str(tmp_path / "none.pth")))
     with pytest.raises(WeightsError, match=r"none\.pth.*no such file"):
-        image.load_pretrained_encoders()
+        image.load_pretrained(None)
 
 
 def test_random_encoders_keep_their_own_initialisation() -> None:

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from fgmfn.configuration import FgmfnConfig, model_settings
+from fgmfn.base_configuration import model_settings
+from fgmfn.configuration import FgmfnConfig
 from fgmfn.errors import ConfigError
 from fgmfn.settings import load_settings, shipped_configs
 
@@ -119,7 +120,7 @@ def test_every_model_setting_survives_saving(tmp_path: Path) -> None:
     )
     config.save_pretrained(tmp_path)
     loaded = FgmfnConfig.from_pretrained(tmp_path)
-    assert {name: getattr(loaded, name) for name in model_settings()} == {
-        name: getattr(config, name) for name in model_settings()
+    assert {name: getattr(loaded, name) for name in model_settings(FgmfnConfig)} == {
+        name: getattr(config, name) for name in model_settings(FgmfnConfig)
     }
     assert loaded.id2label == {0: "bad", 1: "fair", 2: "good"}

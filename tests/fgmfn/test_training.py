@@ -19,7 +19,7 @@ from safetensors.torch import load_file
 from transformers import BertConfig, BertModel
 
 from fgmfn.data import SplitDataset, open_release
-from fgmfn.errors import ConfigError, FgmfnError, ReleaseDataError, RunInProgressError, WeightsError
+from fgmfn.errors import ConfigError, DataError, FgmfnError, RunInProgressError, WeightsError
 from fgmfn.evaluation import score
 from fgmfn.inference import evaluate_split, load_checkpoint, predict_split
 from fgmfn.modeling import FgmfnForSentiment
@@ -109,7 +109,7 @@ def _trainer(folder: Path, **training: object) -> SentimentTrainer:
     config = small_config()
     processor = FgmfnProcessor(image_processor(config), train_tokenizer(rows.text, 50))
     settings = TrainingSettings(batch_size=8, **training)
-    dataset = SplitDataset(rows, processor, with_images=True)
+    dataset = SplitDataset(rows, processor, FgmfnForSentiment.inputs)
     model = FgmfnForSentiment(config)
     return make_trainer(
         model, processor, dataset, None, settings=settings, checkpoints=folder, title="FGMFN", progress=False
@@ -224,7 +224,7 @@ def test_without_validation_rows_the_last_epoch_is_kept_and_said(tmp_path: Path)
     (trained,) = train_models(release, tiny_config(tmp_path), tmp_path / "runs", ("text_only",), progress=False)
     assert trained.dev is None
     assert trained.test is not None
-    assert trained.notes == ("the release has no validation rows: the last epoch's weights were kept, unchosen",)
+    assert trained.notes == ("the data have no validation rows: the last epoch's weights were kept, unchosen",)
     assert "last epoch" in (trained.checkpoint / "README.md").read_text()
 
 
@@ -241,7 +241,7 @@ def test_an_unreadable_picture_stops_training_with_its_frame(tmp_path: Path) -> 
     rows = ad_rows(12)
     rows[5] = replace(rows[5], image=b"broken")
     release = write_release(tmp_path / "r", {"train": rows, "validation": [], "test": []})
-    with pytest.raises(ReleaseDataError, match=f"frame {rows[5].frame_id}"):
+    with pytest.raises(DataError, match=f"frame {rows[5].frame_id}"):
         train_models(release, tiny_config(tmp_path), tmp_path / "runs", ("image_only",), progress=False)
 
 

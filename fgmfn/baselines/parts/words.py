@@ -1,0 +1,83 @@
+"""Word vectors: drawn with a seed, or read from a text file as GloVe writes them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from fgmfn.base_configuration import WordsConfig
+from fgmfn.errors import WeightsError
+
+SPREAD = 0.25
+"""Drawn vectors are uniform in [-0.25, 0.25], about as wide as pretrained ones (Kim, 2014)."""
+
+
+class WordVectors(nn.Module):
+    """An embedding of the training split's words; padding is zero."""
+
+    def __init__(self, config: WordsConfig) -> None:
+        super().__init__()
+        self.vectors = nn.Embedding(config.vocab_size, config.word_size, padding_idx=0)
+        generator = torch.Generator().manual_seed(config.word_seed)
+        if not self.vectors.weight.is_meta:
+            drawn = torch.rand(config.vocab_size, config.word_size, generator=generator, device="cpu")
+            self._set((2 * drawn - 1) * SPREAD)
+
+    def _set(self, vectors: Tensor) -> None:
+        vectors[0] = 0
+        with torch.no_grad():
+            self.vectors.weight.copy_(vectors)
+
+    def forward(self, ids: Tensor) -> Tensor:
+        """[B, n] -> [B, n, word_size]."""
+        return self.vectors(ids)
+
+    def load_pretrained(self, config: WordsConfig, tokenizer: Any) -> None:
+        """Take the vectors of the words that `config.word_vectors` has; the rest stay as drawn.
+
+        Raises:
+            WeightsError: The file cannot be read, has vectors of another width, or has none of the words.
+        """
+        if config.word_vectors:
+            found = read_vectors(Path(config.word_vectors), tokenizer.get_vocab(), config.word_size)
+            vectors = self.vectors.weight.detach().clone()
+            for number, vector in found.items():
+                vectors[number] = torch.from_numpy(vector)
+            self._set(vectors)
+
+
+def read_vectors(file: Path, vocabulary: Mapping[str, int], size: int) -> dict[int, np.ndarray]:
+    """Read the vectors of a vocabulary's words, by the words' numbers; a word2vec header line is passed over.
+
+    Raises:
+        WeightsError: As `WordVectors.load_pretrained`.
+    """
+    found: dict[int, np.ndarray] = {}
+    try:
+        with file.open(encoding="utf-8", errors="replace") as lines:
+            for number, line in enumerate(lines, 1):
+                word, *numbers = line.rstrip().rsplit(" ", size)
+                if number == 1 and len(numbers) == 1:
+                    continue
+                if word in vocabulary:
+                    found[vocabulary[word]] = _vector(numbers, size, f"{file}: line {number}")
+    except OSError as error:
+        raise WeightsError(f"word_vectors = {str(file)!r}: cannot be read: {error.strerror}") from error
+    if not found:
+        raise WeightsError(f"{file}: holds none of the {len(vocabulary)} words of the training texts")
+    return found
+
+
+def _vector(numbers: list[str], size: int, where: str) -> np.ndarray:
+    try:
+        vector = np.array([float(number) for number in numbers], dtype=np.float32)
+    except ValueError:
+        vector = np.empty(0, dtype=np.float32)
+    if len(vector) != size or not np.isfinite(vector).all():
+        raise WeightsError(f"{where} is not a word and {size} numbers; set word_size to the file's width")
+    return vector

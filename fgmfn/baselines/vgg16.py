@@ -1,0 +1,85 @@
+"""VGG16 (Simonyan and Zisserman, 2015) on the whole picture, its last layer replaced: what an older CNN sees."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, ClassVar
+
+import timm
+from huggingface_hub.dataclasses import strict
+from torch import Tensor
+
+from fgmfn.base_configuration import PictureConfig, require
+from fgmfn.errors import ConfigError, WeightsError
+from fgmfn.inputs import Inputs
+from fgmfn.modeling import Baseline, SentimentOutput
+
+FC_WIDTH = 4096
+
+
+@strict
+class Vgg16Config(PictureConfig):
+    """Settings of the VGG16 row."""
+
+    model_type = "fgmfn_vgg16"
+
+    backbone: str = "vgg16"
+    """Name of a VGG of timm."""
+    freeze_backbone: bool = False
+    """Not offered: the whole network is tuned."""
+    fc6_width: int = FC_WIDTH
+    """Width of the first fully connected layer; another than 4096 cannot be pretrained."""
+
+    def check(self) -> None:
+        """Refuse what is no VGG."""
+        super().check()
+        require(not self.freeze_backbone, "freeze_backbone", self.freeze_backbone, "false")
+        require(self.fc6_width >= 1, "fc6_width", self.fc6_width, "1 or more")
+        if not self.backbone.startswith("vgg") or not timm.is_model(self.backbone):
+            raise ConfigError(f"model setting backbone = {self.backbone!r}; expected a VGG of timm, such as vgg16")
+
+
+class Vgg16ForSentiment(Baseline):
+    """fc8 gives the classes."""
+
+    config_class = Vgg16Config
+    modalities = ("image",)
+    inputs = Inputs(("pixel_values",))
+    main_input_name = "pixel_values"
+    recipe: ClassVar[dict[str, Any]] = {"learning_rate": 1e-4, "epochs": 20, "batch_size": 32}
+
+    def __init__(self, config: Vgg16Config) -> None:
+        super().__init__(config)
+        self.network = _create(config, pretrained=False)
+        self.post_init()
+
+    def load_pretrained(self, tokenizer: Any) -> None:
+        """Take the weights that were trained on ImageNet, all but fc8's.
+
+        Raises:
+            WeightsError: They cannot be fetched or read.
+        """
+        if self.config.pretrained:
+            self.network = _create(self.config, pretrained=True)
+
+    def forward(self, pixel_values: Tensor, labels: Tensor | None = None) -> SentimentOutput:
+        """Classify pictures [B, 3, H, W]."""
+        return self.task_output(self.network(pixel_values), labels)
+
+
+def _create(config: Vgg16Config, *, pretrained: bool) -> Any:
+    overlay = {"file": config.backbone_weights} if config.backbone_weights else None
+    if pretrained and overlay and not Path(overlay["file"]).is_file():
+        raise WeightsError(f"backbone_weights = {overlay['file']!r}: there is no such file")
+    try:
+        return timm.create_model(
+            config.backbone,
+            pretrained=pretrained,
+            num_classes=config.num_labels,
+            drop_rate=config.dropout,
+            mlp_ratio=config.fc6_width / FC_WIDTH,
+            pretrained_cfg_overlay=overlay,
+        )
+    except Exception as error:
+        # Hub, network, disk and file each raise errors of their own kinds.
+        raise WeightsError.unavailable(f"the weights of the backbone {config.backbone!r}", error) from error

@@ -1,0 +1,191 @@
+"""Rows as a model's inputs: tokens cut once, pictures prepared each time, and both padded to a batch.
+
+What a batch holds is what the model's `Inputs` ask for, nothing more: a model that looks at no picture lets
+none be read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from torch.utils.data import Dataset
+
+from fgmfn.data.pictures import Pictures, decode
+from fgmfn.data.rows import NOWHERE, Rows, identity
+from fgmfn.data.twitter import MARK
+from fgmfn.errors import DataError
+from fgmfn.inputs import Inputs, Sentence
+from fgmfn.processing import Augmentation, FgmfnProcessor
+
+MULTIPLE = 8
+"""Sentences and targets are padded to multiples of it, which a GPU's matrix units like, never beyond the limit."""
+
+
+def encode_words(rows: Rows, processor: FgmfnProcessor, inputs: Inputs) -> list[dict[str, Any]]:
+    """Return every text field that a model asks for, one dictionary of unpadded values per row."""
+    examples: list[dict[str, Any]] = [{} for _ in range(len(rows))]
+    if not len(rows):
+        return examples
+    if inputs.sentences:
+        _add_sentences(examples, rows, processor, inputs)
+    if inputs.targets:
+        cut = processor.tokenize([_readable(target) for target in rows.target], limit=processor.max_target_tokens)
+        for example, ids in zip(examples, cut["input_ids"], strict=True):
+            example["target_ids"], example["target_mask"] = ids, [1] * len(ids)
+    return [{name: value for name, value in example.items() if name in inputs.names} for example in examples]
+
+
+def _add_sentences(examples: list[dict[str, Any]], rows: Rows, processor: FgmfnProcessor, inputs: Inputs) -> None:
+    texts, spans = _sentences(rows, marked=inputs.marked)
+    paired = inputs.pair == "always" or (inputs.pair == "real_target" and rows.has_targets)
+    targets = [_readable(target) for target in rows.target]
+    located = bool(inputs.extras) or "target_span" in inputs.fields
+    cut = processor.tokenize(texts, targets if paired else None, offsets=located)
+    for number, example in enumerate(examples):
+        example |= {name: values[number] for name, values in cut.items()}
+        if not located:
+            continue
+        offsets = example.pop("offset_mapping")
+        example["target_span"] = token_span(offsets, spans[number])
+        further = _readable(rows.auxiliary[number]) if rows.auxiliary else ""
+        sentence = Sentence(
+            texts[number], targets[number], further, example["input_ids"], offsets, example["target_span"]
+        )
+        example |= {extra.name: extra.value(sentence, processor.tokenizer) for extra in inputs.extras}
+
+
+def _sentences(rows: Rows, *, marked: bool) -> tuple[list[str], list[tuple[int, int]]]:
+    texts, spans = [_readable(text) for text in rows.text], rows.span
+    if not marked:
+        return texts, spans
+    stands = [span != NOWHERE for span in spans]
+    with_mark = [
+        text[: span[0]] + MARK + text[span[1] :] if here else text
+        for text, span, here in zip(texts, spans, stands, strict=True)
+    ]
+    return with_mark, [
+        (span[0], span[0] + len(MARK)) if here else NOWHERE for span, here in zip(spans, stands, strict=True)
+    ]
+
+
+def _readable(text: str) -> str:
+    """Replace half characters, which no tokenizer takes; every other character stays at its place."""
+    return text.encode("utf-8", "replace").decode() if any("\ud800" <= sign <= "\udfff" for sign in text) else text
+
+
+def token_span(offsets: Sequence[tuple[int, int]], characters: tuple[int, int]) -> tuple[int, int]:
+    """Return the first token that touches the characters and the one behind the last; (0, 0) if there is none."""
+    start, end = characters
+    touching = [number for number, (left, right) in enumerate(offsets) if left < end and right > start and right > left]
+    return (touching[0], touching[-1] + 1) if touching else (0, 0)
+
+
+class SplitDataset(Dataset[dict[str, Any]]):
+    """Rows of one split as a model's inputs, not yet padded to a batch.
+
+    Args:
+        rows: the split.
+        processor: tokenizes the texts once, and prepares every picture each time.
+        inputs: what the model reads.
+        augmentation: for training pictures; None crops the centre.
+
+    Raises:
+        DataError: The model looks at pictures and the rows have none.
+    """
+
+    def __init__(
+        self, rows: Rows, processor: FgmfnProcessor, inputs: Inputs, *, augmentation: Augmentation | None = None
+    ) -> None:
+        self.rows = rows
+        self.epoch = 0
+        self._inputs = inputs
+        self._processor = processor
+        self._pictures = _needed_pictures(rows) if inputs.pictures and len(rows) else None
+        self._augmentation = augmentation
+        self._words = encode_words(rows, processor, inputs)
+
+    def set_epoch(self, epoch: int) -> None:
+        """Draw this epoch's crops from now on."""
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, row: int) -> dict[str, Any]:
+        example = {**self._words[row], "labels": self.rows.label[row]}
+        groups = [identity(self.rows.text[row]), identity(self.rows.group[row])]
+        if self._pictures is not None:
+            content = self._pictures.read(row)
+            example["pixel_values"] = self._prepare(decode(content, self.rows.name[row]), row)
+            groups.append(identity(content))
+        return example | ({"groups": groups} if "groups" in self._inputs.fields else {})
+
+    def _prepare(self, image: Image.Image, row: int) -> torch.Tensor:
+        if self._augmentation is None:
+            prepared = self._processor.image_processor([image], return_tensors="pt")
+        else:
+            square = self._augmentation(image, epoch=self.epoch, row=row)
+            prepared = self._processor.image_processor(
+                [square], do_resize=False, do_center_crop=False, return_tensors="pt"
+            )
+        return prepared["pixel_values"][0]
+
+
+def _needed_pictures(rows: Rows) -> Pictures:
+    if rows.pictures is None:
+        raise DataError("this model looks at pictures and the data brings none: name their folder (--images DIR)")
+    return rows.pictures
+
+
+@dataclass(frozen=True)
+class Collator:
+    """Pads the rows of a batch to one length and stacks them: input_ids [B, n], pixel_values [B, 3, H, W] and so on."""
+
+    processor: FgmfnProcessor
+    inputs: Inputs
+
+    def __call__(self, examples: list[dict[str, Any]]) -> dict[str, torch.Tensor]:
+        """Return the batch's tensors by name."""
+        sizes = self._sizes(examples)
+        batch: dict[str, torch.Tensor] = {}
+        for name in examples[0]:
+            values = [example[name] for example in examples]
+            if name == "pixel_values":
+                batch[name] = torch.stack(values)
+            elif name in ("labels", "groups", "target_span"):
+                batch[name] = torch.tensor(values)
+            else:
+                axes, fill = self._layout(name)
+                batch[name] = _padded([np.asarray(value) for value in values], [sizes.get(axis) for axis in axes], fill)
+        return batch
+
+    def _sizes(self, examples: list[dict[str, Any]]) -> dict[str, int]:
+        """Common lengths of the batch's sentences and targets."""
+        limits = {"n": ("input_ids", self.processor.max_tokens), "m": ("target_ids", self.processor.max_target_tokens)}
+        sizes = {}
+        for axis, (name, limit) in limits.items():
+            if name in examples[0]:
+                longest = max(len(example[name]) for example in examples)
+                sizes[axis] = max(longest, min(limit, -(-longest // MULTIPLE) * MULTIPLE))
+        return sizes
+
+    def _layout(self, name: str) -> tuple[tuple[str, ...], int]:
+        own = next((extra.axes for extra in self.inputs.extras if extra.name == name), None)
+        if own is not None:
+            return own, 0
+        fill = self.processor.tokenizer.pad_token_id if name in ("input_ids", "target_ids") else 0
+        return ("m",) if name.startswith("target_") else ("n",), fill
+
+
+def _padded(values: list[np.ndarray], sizes: list[int | None], fill: int) -> torch.Tensor:
+    """Stack arrays, each axis filled up to its size, or to the longest where it has none."""
+    shape = [size or max(value.shape[axis] for value in values) for axis, size in enumerate(sizes)]
+    whole = np.full((len(values), *shape), fill, dtype=values[0].dtype)
+    for row, value in zip(whole, values, strict=True):
+        row[tuple(slice(length) for length in value.shape)] = value
+    return torch.from_numpy(whole)

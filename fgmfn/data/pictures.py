@@ -1,0 +1,162 @@
+"""Where a row's picture lies: in a row group of a Parquet file, or in a file of its own. Read when needed."""
+
+from __future__ import annotations
+
+import io
+import os
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from PIL import Image, UnidentifiedImageError
+
+from fgmfn.errors import DataError
+
+CACHED_ROW_GROUPS = 4
+
+
+class Pictures(Protocol):
+    """Encoded pictures by row number, safe to use in forked and spawned processes."""
+
+    def read(self, row: int) -> bytes:
+        """Return the encoded picture of a row.
+
+        Raises:
+            DataError: It is missing or cannot be read.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class FilePictures:
+    """One file per picture under one folder."""
+
+    folder: Path
+    files: Sequence[str]
+
+    def read(self, row: int) -> bytes:
+        """Return the bytes of the row's file."""
+        path = self.folder / self.files[row]
+        try:
+            return path.read_bytes()
+        except OSError as error:
+            raise DataError(f"{path}: the picture cannot be read: {error.strerror}") from error
+
+
+def find_pictures(folder: Path, files: Sequence[str]) -> FilePictures:
+    """Open the pictures of a folder; all of them must be there.
+
+    Raises:
+        DataError: The folder or a picture is missing, each of them named, or a name leads out of the folder.
+    """
+    if not folder.is_dir():
+        raise DataError(f"{folder}: no such folder of pictures")
+    inside = folder.resolve()
+    wanted = dict.fromkeys(files)
+    for name in wanted:
+        if not name or "\0" in name or not (folder / name).resolve().is_relative_to(inside):
+            raise DataError(f"picture {name!r}: not the name of a file in {folder}")
+    missing = [name for name in wanted if not (folder / name).is_file()]
+    if missing:
+        raise DataError(
+            f"{folder}: {len(missing)} of {len(wanted)} pictures are missing; none is replaced by another: "
+            f"{', '.join(missing)}"
+        )
+    return FilePictures(folder, files)
+
+
+class ParquetPictures:
+    """Pictures in a column of Parquet files, `{bytes, path}` or plain bytes; a few row groups stay in memory.
+
+    Args:
+        files: the Parquet files.
+        places: of each row, the number of its file, of its row group, and of the row within that.
+        names: of each row, for errors.
+        column: the column that holds the pictures.
+    """
+
+    def __init__(
+        self,
+        files: Sequence[Path],
+        places: Sequence[tuple[int, int, int]],
+        names: Sequence[str],
+        column: str = "image",
+    ) -> None:
+        self._where = (files, places, names, column)
+        self._forget()
+
+    def _forget(self) -> None:
+        self._pid = os.getpid()
+        self._open: dict[int, pq.ParquetFile] = {}
+        self._groups: OrderedDict[tuple[int, int], pa.ChunkedArray[Any]] = OrderedDict()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"_where": self._where}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self._where = state["_where"]
+        self._forget()
+
+    def read(self, row: int) -> bytes:
+        """Return the encoded picture of a row."""
+        files, places, names, _ = self._where
+        number, group, within = places[row]
+        content = self._row_group(number, group)[within].as_py()
+        if not content:
+            raise DataError(f"{files[number]}: frame {names[row]} has no picture")
+        return content
+
+    def _row_group(self, number: int, group: int) -> pa.ChunkedArray[Any]:
+        if self._pid != os.getpid():
+            self._forget()
+        if (number, group) in self._groups:
+            self._groups.move_to_end((number, group))
+            return self._groups[number, group]
+        files, _, _, column = self._where
+        if number not in self._open:
+            self._open[number] = open_parquet(files[number])
+        try:
+            table = self._open[number].read_row_group(group, columns=[column], use_threads=False)
+        except (OSError, pa.ArrowException) as error:
+            raise DataError(f"{files[number]}: row group {group} is damaged: {error}") from error
+        values = table[column]
+        self._groups[number, group] = pc.struct_field(values, "bytes") if pa.types.is_struct(values.type) else values
+        while len(self._groups) > CACHED_ROW_GROUPS:
+            self._groups.popitem(last=False)
+        return self._groups[number, group]
+
+
+def open_parquet(file: Path) -> pq.ParquetFile:
+    """Open a Parquet file without reading it.
+
+    Raises:
+        DataError: It is none.
+    """
+    try:
+        # Reading ahead uses Arrow's thread pool, which a forked data loader process does not have.
+        return pq.ParquetFile(file, memory_map=True, pre_buffer=False)
+    except (OSError, pa.ArrowException) as error:
+        raise DataError(f"{file}: cannot be read as Parquet: {error}") from error
+
+
+def row_places(parquet: pq.ParquetFile, number: int) -> list[tuple[int, int, int]]:
+    """Return the place of every row of a file: the file's number, its row group and its row within that."""
+    sizes = [parquet.metadata.row_group(group).num_rows for group in range(parquet.num_row_groups)]
+    return [(number, group, row) for group, size in enumerate(sizes) for row in range(size)]
+
+
+def decode(content: bytes, name: str) -> Image.Image:
+    """Decode a picture.
+
+    Raises:
+        DataError: The bytes are not a picture, or not a whole one.
+    """
+    try:
+        return Image.open(io.BytesIO(content)).convert("RGB")
+    except (UnidentifiedImageError, Image.DecompressionBombError, OSError, ValueError, SyntaxError) as error:
+        raise DataError(f"frame {name}: its picture cannot be decoded: {error}") from error

@@ -1,0 +1,88 @@
+"""The one shape that every source of data takes: splits of rows, each row's words, target, label and picture."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from fgmfn.data.pictures import Pictures
+
+SPLITS = ("train", "validation", "test")
+NOWHERE = (0, 0)
+"""The characters of a target that does not stand in the text."""
+
+
+@dataclass(frozen=True)
+class Rows:
+    """One split: a value per row, and how to open its pictures."""
+
+    name: list[str]
+    """What errors and predictions call the row."""
+    group: list[str]
+    """Rows of one group belong together, such as the frames of an ad; no group stands in two splits."""
+    text: list[str]
+    """The sentence, with the target in its place."""
+    target: list[str]
+    span: list[tuple[int, int]]
+    """The target's characters within the text, or `NOWHERE`."""
+    label: list[int]
+    picture: list[str]
+    """Identity of each picture: its file, frame or content."""
+    pictures: Pictures | None
+    """None where the pictures are not at hand."""
+    has_targets: bool
+    """False where the target is only the ad's category."""
+    auxiliary: list[str] | None = None
+    """Further words per row that a model may read, such as captions."""
+
+    def __len__(self) -> int:
+        return len(self.label)
+
+    @cached_property
+    def checksum(self) -> str:
+        """SHA-256 over every row's words, target, label and picture, in their order."""
+        digest = hashlib.sha256()
+        for values in self._contents():
+            digest.update(json.dumps(values).encode() + b"\n")
+        return digest.hexdigest()
+
+    def _contents(self) -> Iterator[tuple[object, ...]]:
+        further = self.auxiliary or [""] * len(self)
+        yield from zip(self.text, self.target, self.span, self.label, self.picture, further, strict=True)
+
+
+@dataclass(frozen=True)
+class Source:
+    """Data that can be trained on, wherever it comes from."""
+
+    name: str
+    """What reports call it: a release's version, `twitter2015`, a folder's name."""
+    path: Path
+    row_set_hash: str
+    """Names all rows of all splits; part of a run's key."""
+    class_names: tuple[str, ...]
+    splits: dict[str, Rows]
+    synthetic: bool = False
+    row_names: tuple[str, str] = ("row", "group")
+    """Columns of a predictions file for a row's name and its group."""
+
+    @property
+    def checksums(self) -> dict[str, str]:
+        """Checksum of each split that has rows."""
+        return {split: rows.checksum for split, rows in self.splits.items() if len(rows)}
+
+
+def combined_hash(class_names: tuple[str, ...], splits: dict[str, Rows]) -> str:
+    """Name a source that brings no name of its rows with it."""
+    parts = [list(class_names), {split: rows.checksum for split, rows in splits.items()}]
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+def identity(value: str | bytes) -> int:
+    """A 63-bit number that equal texts, ads or pictures share and others do not."""
+    content = value.encode(errors="surrogatepass") if isinstance(value, str) else value
+    return int.from_bytes(hashlib.blake2b(content, digest_size=8).digest(), "big") >> 1

@@ -1,0 +1,40 @@
+"""Every model at a size that a test can afford, and how many parameters it has at its paper's: one line per model."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+TEXT = {"num_hidden_layers": 1, "vocab_size": 60, "max_position_embeddings": 66, "pad_token_id": 0}
+PIECES = {"pretrained": False, "hidden_size": 32, "heads": 2, "text_config": TEXT}
+PICTURE = {"pretrained": False, "backbone": "test_resnet", "image_size": 64}
+WORDS = {"vocab_size": 60, "word_size": 12}
+FAMILY = PIECES | PICTURE | {"itc_projection": 16}
+
+
+@dataclass(frozen=True)
+class Tiny:
+    """One model: its small settings, its full size, and parameters that no gradient reaches by design."""
+
+    settings: dict[str, Any]
+    full_size: tuple[int, int] | None
+    """Parameters in total and trainable, for three classes."""
+    silent: tuple[str, ...] = ()
+    """Beginnings of parameters' names, each with its reason in the model's file."""
+    learning_rate: float = 5e-3
+    """At which the small model learns the planted problem."""
+    training: dict[str, Any] = field(default_factory=dict)
+    """Further training settings for that."""
+
+
+TINY: dict[str, Tiny] = {
+    "res_target": Tiny(PICTURE | WORDS | {"hidden_size": 10, "freeze_backbone": True}, (0, 0)),
+    "vgg16": Tiny(PICTURE | {"backbone": "vgg11", "fc6_width": 8}, (0, 0), learning_rate=1e-4),
+    "bilstm": Tiny(WORDS | {"hidden_size": 10}, (0, 0)),
+    "text_cnn": Tiny(WORDS | {"filters": 8}, (0, 0)),
+    "roberta": Tiny(PIECES, (0, 0), learning_rate=2e-3),
+    "fgmfn": Tiny(FAMILY, (0, 0), learning_rate=2e-3),
+    "text_only": Tiny(FAMILY, (0, 0), learning_rate=2e-3),
+    "image_only": Tiny(FAMILY, (0, 0), learning_rate=2e-3),
+    "tfidf": Tiny({}, None),
+}
