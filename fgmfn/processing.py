@@ -83,14 +83,15 @@ class FgmfnProcessor(ProcessorMixin):
             offsets: add `offset_mapping`, the characters of `text` behind each token; (0, 0) for special tokens
                 and those of the second text.
         """
-        second = None if text_pair is None else list(text_pair)
+        first = [readable(one) for one in text]
+        second = None if text_pair is None else [readable(one) for one in text_pair]
         length = limit or self.max_tokens
-        cut = self.tokenizer(list(text), second, truncation=True, max_length=length, return_offsets_mapping=offsets)
+        cut = self.tokenizer(first, second, truncation=True, max_length=length, return_offsets_mapping=offsets)
         if offsets:
             for row, places in enumerate(cut["offset_mapping"]):
-                first = cut.sequence_ids(row)
+                segments = cut.sequence_ids(row)
                 cut["offset_mapping"][row] = [
-                    place if of == 0 else (0, 0) for place, of in zip(places, first, strict=True)
+                    place if of == 0 else (0, 0) for place, of in zip(places, segments, strict=True)
                 ]
         values = dict(cut)
         for row, ids in enumerate(values["input_ids"]):
@@ -104,6 +105,11 @@ class FgmfnProcessor(ProcessorMixin):
     def image_size(self) -> int:
         """Side of the square picture that comes out, in pixels."""
         return int(self.image_processor.crop_size["height"])
+
+
+def readable(text: str) -> str:
+    """Put a question mark for half a character, which no tokenizer takes; all others stay at their places."""
+    return text.encode(errors="replace").decode()
 
 
 @dataclass(frozen=True)
@@ -159,7 +165,7 @@ def pretrained_tokenizer(name: str) -> Any:
 
 def train_tokenizer(texts: Sequence[str], vocabulary: int) -> BertTokenizer:
     """Learn a lower-casing WordPiece vocabulary; the same texts give the same one on every machine."""
-    normalizer = normalizers.BertNormalizer(lowercase=True)
+    texts, normalizer = [readable(text) for text in texts], normalizers.BertNormalizer(lowercase=True)
     alphabet = sorted({sign for text in texts for sign in normalizer.normalize_str(text) if not sign.isspace()})
     # The trainer numbers continuation signs in the order of a hash map and breaks ties by those numbers, so
     # that two runs disagree. Numbered beforehand, they cannot (huggingface/tokenizers issue 1794).
@@ -182,7 +188,9 @@ def train_words(texts: Sequence[str], min_count: int) -> PreTrainedTokenizerFast
         min_count: rarer words are unknown ones.
     """
     normalizer, splitter = normalizers.BertNormalizer(lowercase=True), pre_tokenizers.BertPreTokenizer()
-    counts = Counter(word for text in texts for word, _ in splitter.pre_tokenize_str(normalizer.normalize_str(text)))
+    counts = Counter(
+        word for text in texts for word, _ in splitter.pre_tokenize_str(normalizer.normalize_str(readable(text)))
+    )
     kept = sorted(word for word, count in counts.items() if count >= min_count)
     numbers = {word: number for number, word in enumerate(dict.fromkeys([*WORD_SPECIALS, *kept]))}
     words = Tokenizer(models.WordLevel(numbers, unk_token="[UNK]"))  # noqa: S106  a token of the vocabulary

@@ -20,7 +20,7 @@ from fgmfn.data.rows import NOWHERE, Rows, identity
 from fgmfn.data.twitter import MARK
 from fgmfn.errors import DataError
 from fgmfn.inputs import Inputs, Sentence
-from fgmfn.processing import Augmentation, FgmfnProcessor
+from fgmfn.processing import Augmentation, FgmfnProcessor, readable
 
 MULTIPLE = 8
 """Sentences and targets are padded to multiples of it, which a GPU's matrix units like, never beyond the limit."""
@@ -34,7 +34,7 @@ def encode_words(rows: Rows, processor: FgmfnProcessor, inputs: Inputs) -> list[
     if inputs.sentences:
         _add_sentences(examples, rows, processor, inputs)
     if inputs.targets:
-        cut = processor.tokenize([_readable(target) for target in rows.target], limit=processor.max_target_tokens)
+        cut = processor.tokenize(rows.target, limit=processor.max_target_tokens)
         for example, ids in zip(examples, cut["input_ids"], strict=True):
             example["target_ids"], example["target_mask"] = ids, [1] * len(ids)
     return [{name: value for name, value in example.items() if name in inputs.names} for example in examples]
@@ -43,7 +43,7 @@ def encode_words(rows: Rows, processor: FgmfnProcessor, inputs: Inputs) -> list[
 def _add_sentences(examples: list[dict[str, Any]], rows: Rows, processor: FgmfnProcessor, inputs: Inputs) -> None:
     texts, spans = _sentences(rows, marked=inputs.marked)
     paired = inputs.pair == "always" or (inputs.pair == "real_target" and rows.has_targets)
-    targets = [_readable(target) for target in rows.target]
+    targets = [readable(target) for target in rows.target]
     located = bool(inputs.extras) or "target_span" in inputs.fields
     cut = processor.tokenize(texts, targets if paired else None, offsets=located)
     for number, example in enumerate(examples):
@@ -52,7 +52,7 @@ def _add_sentences(examples: list[dict[str, Any]], rows: Rows, processor: FgmfnP
             continue
         offsets = example.pop("offset_mapping")
         example["target_span"] = token_span(offsets, spans[number])
-        further = _readable(rows.auxiliary[number]) if rows.auxiliary else ""
+        further = readable(rows.auxiliary[number]) if rows.auxiliary else ""
         sentence = Sentence(
             texts[number], targets[number], further, example["input_ids"], offsets, example["target_span"]
         )
@@ -60,7 +60,7 @@ def _add_sentences(examples: list[dict[str, Any]], rows: Rows, processor: FgmfnP
 
 
 def _sentences(rows: Rows, *, marked: bool) -> tuple[list[str], list[tuple[int, int]]]:
-    texts, spans = [_readable(text) for text in rows.text], rows.span
+    texts, spans = [readable(text) for text in rows.text], rows.span
     if not marked:
         return texts, spans
     stands = [span != NOWHERE for span in spans]
@@ -71,11 +71,6 @@ def _sentences(rows: Rows, *, marked: bool) -> tuple[list[str], list[tuple[int, 
     return with_mark, [
         (span[0], span[0] + len(MARK)) if here else NOWHERE for span, here in zip(spans, stands, strict=True)
     ]
-
-
-def _readable(text: str) -> str:
-    """Replace half characters, which no tokenizer takes; every other character stays at its place."""
-    return text.encode("utf-8", "replace").decode() if any("\ud800" <= sign <= "\udfff" for sign in text) else text
 
 
 def token_span(offsets: Sequence[tuple[int, int]], characters: tuple[int, int]) -> tuple[int, int]:

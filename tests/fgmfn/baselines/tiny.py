@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 TEXT = {"num_hidden_layers": 1, "vocab_size": 60, "max_position_embeddings": 66, "pad_token_id": 0}
@@ -23,18 +23,16 @@ class Tiny:
     """Beginnings of parameters' names, each with its reason in the model's file."""
     learning_rate: float = 5e-3
     """At which the small model learns the planted problem."""
-    training: dict[str, Any] = field(default_factory=dict)
-    """Further training settings for that."""
 
 
 TINY: dict[str, Tiny] = {
-    "res_target": Tiny(PICTURE | WORDS | {"hidden_size": 10, "freeze_backbone": True}, (0, 0)),
-    "vgg16": Tiny(PICTURE | {"backbone": "vgg11", "fc6_width": 8}, (0, 0), learning_rate=1e-4),
-    "bilstm": Tiny(WORDS | {"hidden_size": 10}, (0, 0)),
-    "text_cnn": Tiny(WORDS | {"filters": 8}, (0, 0)),
-    "roberta": Tiny(PIECES, (0, 0), learning_rate=2e-3),
-    "fgmfn": Tiny(FAMILY, (0, 0), learning_rate=2e-3),
-    "text_only": Tiny(FAMILY, (0, 0), learning_rate=2e-3),
-    "image_only": Tiny(FAMILY, (0, 0), learning_rate=2e-3),
+    "res_target": Tiny(PICTURE | WORDS | {"hidden_size": 10, "freeze_backbone": True}, (59_645_111, 1_501_303)),
+    "vgg16": Tiny(PICTURE | {"backbone": "vgg11", "fc6_width": 8}, (134_272_835, 134_272_835), learning_rate=1e-4),
+    "bilstm": Tiny(WORDS | {"hidden_size": 10}, (4_446_003, 4_446_003)),
+    "text_cnn": Tiny(WORDS | {"filters": 8}, (3_361_203, 3_361_203)),
+    "roberta": Tiny(PIECES, (124_647_939, 124_647_939), learning_rate=2e-3),
+    "fgmfn": Tiny(FAMILY, (132_871_250, 132_871_250), learning_rate=2e-3),
+    "text_only": Tiny(FAMILY, (109_484_547, 109_484_547), learning_rate=2e-3),
+    "image_only": Tiny(FAMILY, (11_572_803, 11_572_803), learning_rate=2e-3),
     "tfidf": Tiny({}, None),
 }
