@@ -28,6 +28,7 @@ class SentimentConfig(PreTrainedConfig):
     """
 
     model_type = "fgmfn_baseline"
+    keys_to_ignore_at_inference: ClassVar[list[str]] = ["task_loss", "itc_loss", "mi_loss"]
 
     dropout: float | int = 0.5
 

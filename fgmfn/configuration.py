@@ -6,8 +6,6 @@ choice open or prints something that cannot be meant, the setting offers both re
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 from huggingface_hub.dataclasses import strict
 from transformers import AutoConfig
 
@@ -28,7 +26,6 @@ class FgmfnConfig(PiecesConfig, PictureConfig):
     """
 
     model_type = "fgmfn"
-    keys_to_ignore_at_inference: ClassVar[list[str]] = ["task_loss", "itc_loss", "mi_loss"]
 
     # --- the two encoders -------------------------------------------------------------------------
     backbone: str = "resnet18"

@@ -44,7 +44,7 @@ def train(
     folder = release_folder(root, release)
     log.info("training %s on release %s", ", ".join(models or settings.models), folder.name)
     return train_models(
-        release=folder,
+        data=folder,
         config=config or settings.config,
         output=Path(root.root) / "models" / folder.name,
         models=tuple(models or settings.models),

@@ -20,6 +20,8 @@ from tests.fgmfn.release_builder import picture
 
 ROWS = [(f"{number % 5}.jpg", f'text {number}, he said "no"', ("bad", "good")[number % 2]) for number in range(40)]
 
+NAMES = ("image", "text", "label")
+
 
 def write_pictures(folder: Path) -> None:
     """Five pictures."""
@@ -27,9 +29,7 @@ def write_pictures(folder: Path) -> None:
         (folder / f"{number}.jpg").write_bytes(picture((40 * number, 9, 9), seed=number))
 
 
-def write_table(
-    file: Path, rows: list[tuple[str, ...]] = ROWS, names: tuple[str, ...] = ("image", "text", "label")
-) -> Path:
+def write_table(file: Path, rows: list[tuple[str, ...]] = ROWS, names: tuple[str, ...] = NAMES) -> Path:
     """The rows in the format that the file's name says."""
     records = [dict(zip(names, row, strict=True)) for row in rows]
     if file.suffix == ".jsonl":

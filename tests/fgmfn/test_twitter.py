@@ -34,9 +34,7 @@ def test_the_sets_have_their_published_counts(name: str, shared_data: Path) -> N
     for split, expected in COUNTS[name].items():
         rows = source.splits[split]
         assert tuple(Counter(rows.label)[label] for label in range(3)) == expected
-        assert all(
-            text[slice(*span)] == target for text, span, target in zip(rows.text, rows.span, rows.target, strict=True)
-        )
+        assert [text[slice(*span)] for text, span in zip(rows.text, rows.span, strict=True)] == rows.target
 
 
 def test_a_quotation_mark_does_not_swallow_the_lines_behind_it(tmp_path: Path) -> None:
