@@ -146,7 +146,7 @@ def test_a_split_is_predicted_into_a_parquet_file(checkpoint: str, run: Run, fol
 
 def test_models_lists_every_row_with_its_size(run: Run) -> None:
     rows = {row["name"]: row for row in json.loads(run("models", "--json")[1])}
-    assert rows["fgmfn"]["parameters"] == 132_868_941
+    assert rows["fgmfn"]["parameters"] == 132_871_250
     assert rows["text_only"]["modalities"] == ["text"]
     assert rows["res_target"]["trainable_parameters"] < rows["res_target"]["parameters"]
     assert all(row["source"] for row in rows.values())

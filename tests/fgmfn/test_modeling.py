@@ -252,7 +252,9 @@ def test_a_backbone_that_does_not_fit_is_refused(backbone: str, message: str) ->
 
 
 def test_pretrained_encoders_are_taken_from_local_paths(tmp_path: Path) -> None:
-    config = small_config(text_encoder=str(tmp_path / "bert"), backbone_weights=str(tmp_path / "resnet.pth"))
+    config = small_config(
+        pretrained=True, text_encoder=str(tmp_path / "bert"), backbone_weights=str(tmp_path / "resnet.pth")
+    )
     BertModel(BertConfig(**config.text_config)).save_pretrained(tmp_path / "bert")
     torch.save(timm.create_model("test_resnet").state_dict(), tmp_path / "resnet.pth")
     model = FgmfnForSentiment(config)
@@ -265,7 +267,7 @@ def test_pretrained_encoders_are_taken_from_local_paths(tmp_path: Path) -> None:
 
 
 def test_a_text_encoder_saved_in_half_precision_is_trained_in_float32(tmp_path: Path) -> None:
-    config = small_config(text_encoder=str(tmp_path))
+    config = small_config(pretrained=True, text_encoder=str(tmp_path))
     BertModel(BertConfig(**config.text_config)).to(torch.bfloat16).save_pretrained(tmp_path)
     assert {weight.dtype for weight in load_text_encoder(config).parameters()} == {torch.float32}
     config.text_config = pretrained_text_config(str(tmp_path))
@@ -273,17 +275,29 @@ def test_a_text_encoder_saved_in_half_precision_is_trained_in_float32(tmp_path: 
 
 
 def test_missing_pretrained_weights_say_which_and_what_to_do(tmp_path: Path) -> None:
-    text = FgmfnForSentiment(small_config(text_encoder=str(tmp_path)))
+    text = FgmfnForSentiment(small_config(pretrained=True, text_encoder=str(tmp_path)))
     with pytest.raises(WeightsError, match=r"text encoder.*--from-scratch"):
         text.load_pretrained(None)
-    image = model_class("image_only")(small_config(backbone_weights=str(tmp_path / "none.pth")))
+    image = model_class("image_only")(small_config(pretrained=True, backbone_weights=str(tmp_path / "none.pth")))
     with pytest.raises(WeightsError, match=r"none\.pth.*no such file"):
         image.load_pretrained(None)
 
 
 def test_random_encoders_keep_their_own_initialisation() -> None:
     torch.manual_seed(3)
-    spread = ImageEncoder(small_config()).backbone.state_dict()["layer4.0.conv1.weight"].std()
+    spread = (
+        ImageEncoder(
+            small_config(
+                pretrained=True,
+            )
+        )
+        .backbone.state_dict()["layer4.0.conv1.weight"]
+        .std()
+    )
     torch.manual_seed(3)
-    model = FgmfnForSentiment(small_config())
+    model = FgmfnForSentiment(
+        small_config(
+            pretrained=True,
+        )
+    )
     assert torch.isclose(model.image_encoder.backbone.state_dict()["layer4.0.conv1.weight"].std(), spread)

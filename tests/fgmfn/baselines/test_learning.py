@@ -55,7 +55,7 @@ def test_a_small_planted_problem_is_learned(name: str, tmp_path: Path) -> None:
     text = "text" in MODELS[name].modalities and name not in IMAGE_DECIDES
     release = small_release(tmp_path / "r", train=64, dev=24, test=24, image_sign=not text, text_sign=text)
     (one,) = train_models(
-        release, config_of(name, tmp_path, epochs=12), tmp_path, (name,), from_scratch=True, progress=False
+        release, config_of(name, tmp_path, TINY[name].epochs), tmp_path, (name,), from_scratch=True, progress=False
     )
     assert one.dev is not None
     assert one.dev.accuracy >= 0.9

@@ -8,6 +8,7 @@ from typing import Any
 TEXT = {"num_hidden_layers": 1, "vocab_size": 60, "max_position_embeddings": 66, "pad_token_id": 0}
 PIECES = {"pretrained": False, "hidden_size": 32, "heads": 2, "text_config": TEXT}
 PICTURE = {"pretrained": False, "backbone": "test_resnet", "image_size": 64}
+VGG = PICTURE | {"backbone": "vgg11", "fc6_width": 8}
 WORDS = {"vocab_size": 60, "word_size": 12}
 FAMILY = PIECES | PICTURE | {"itc_projection": 16}
 
@@ -23,11 +24,15 @@ class Tiny:
     """Beginnings of parameters' names, each with its reason in the model's file."""
     learning_rate: float = 5e-3
     """At which the small model learns the planted problem."""
+    epochs: int = 12
+    """Within which it does."""
 
 
 TINY: dict[str, Tiny] = {
     "res_target": Tiny(PICTURE | WORDS | {"hidden_size": 10, "freeze_backbone": True}, (59_645_111, 1_501_303)),
-    "vgg16": Tiny(PICTURE | {"backbone": "vgg11", "fc6_width": 8}, (134_272_835, 134_272_835), learning_rate=1e-4),
+    "vgg16": Tiny(
+        PICTURE | {"backbone": "vgg11", "fc6_width": 8}, (134_272_835, 134_272_835), learning_rate=2e-4, epochs=4
+    ),
     "bilstm": Tiny(WORDS | {"hidden_size": 10}, (4_446_003, 4_446_003)),
     "text_cnn": Tiny(WORDS | {"filters": 8}, (3_361_203, 3_361_203)),
     "roberta": Tiny(PIECES, (124_647_939, 124_647_939), learning_rate=2e-3),
