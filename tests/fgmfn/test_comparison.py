@@ -54,9 +54,7 @@ def test_trained_and_fitted_models_give_the_same_report(tweets: Source, config: 
     assert [one.already_trained for one in again] == [True, True]
 
 
-def test_a_model_that_looks_at_pictures_asks_for_them_before_anything_is_trained(
-    tweets: Source, tmp_path: Path
-) -> None:
+def test_a_model_that_looks_at_pictures_asks_for_them_before_training(tweets: Source, tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"res_target looks at pictures; name their folder \(--images DIR\)"):
         train_models(tweets, None, tmp_path / "runs", ("tfidf", "res_target"), progress=False)
     assert not (tmp_path / "runs").exists()

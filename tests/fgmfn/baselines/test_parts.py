@@ -131,3 +131,14 @@ def test_text_cnn_keeps_its_class_vectors_short() -> None:
     nn.init.constant_(model.classifier.weight, 3.0)
     model.after_step()
     assert model.classifier.weight.norm(dim=1).tolist() == pytest.approx([0.5, 0.5])
+
+
+def test_a_filter_answers_words_alone_and_not_the_padding_behind_them() -> None:
+    model = TextCnnForSentiment(TextCnnConfig(vocab_size=9, word_size=4, filters=5)).eval()
+    for convolve in model.filters:
+        nn.init.constant_(convolve.bias, 0.01)
+        nn.init.constant_(convolve.weight, -1.0)
+    nn.init.constant_(model.words.vectors.weight, 1.0)
+    bare, mask = torch.full((1, 5), 3), torch.ones(1, 5)
+    padded = [torch.nn.functional.pad(values, (0, 6)) for values in (bare, mask)]
+    assert torch.equal(model(bare, mask).logits, model(*padded).logits)
