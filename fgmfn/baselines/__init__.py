@@ -32,6 +32,7 @@ MODELS: dict[str, Row] = {
     "bilstm": Row("BiLSTM", f"{HERE}.bilstm", "BiLstmForSentiment", TEXT, "Zhou et al. 2016, ACL"),
     "text_cnn": Row("TextCNN", f"{HERE}.text_cnn", "TextCnnForSentiment", TEXT, "Kim 2014, EMNLP"),
     "roberta": Row("RoBERTa", f"{HERE}.roberta", "RobertaForSentiment", TEXT, "Liu et al. 2019, arXiv"),
+    "vilbert": Row("ViLBERT", f"{HERE}.vilbert", "VilbertForSentiment", BOTH, "Lu et al. 2019, NeurIPS"),
     "fgmfn": Row("FGMFN", "fgmfn.modeling", "FgmfnForSentiment", BOTH, "FGMFN 2025, IEEE Access"),
     "text_only": Row("text only", f"{HERE}.text_only", "TextOnlyForSentiment", TEXT, "Devlin et al. 2019, NAACL"),
     "image_only": Row("image only", f"{HERE}.image_only", "ImageOnlyForSentiment", IMAGE, "He et al. 2016, CVPR"),

@@ -36,6 +36,14 @@ TINY: dict[str, Tiny] = {
     "bilstm": Tiny(WORDS | {"hidden_size": 10}, (4_446_003, 4_446_003)),
     "text_cnn": Tiny(WORDS | {"filters": 8}, (3_361_203, 3_361_203)),
     "roberta": Tiny(PIECES, (124_647_939, 124_647_939), learning_rate=2e-3),
+    "vilbert": Tiny(
+        PIECES
+        | PICTURE
+        | {"text_config": TEXT | {"num_hidden_layers": 3}, "visual_size": 48, "visual_feed_forward": 40}
+        | {"visual_heads": 2, "visual_layers": 2},
+        (295_957_062, 237_813_254),
+        learning_rate=2e-3,
+    ),
     "fgmfn": Tiny(FAMILY, (132_871_250, 132_871_250), learning_rate=2e-3),
     "text_only": Tiny(FAMILY, (109_484_547, 109_484_547), learning_rate=2e-3),
     "image_only": Tiny(FAMILY, (11_572_803, 11_572_803), learning_rate=2e-3),
