@@ -33,6 +33,9 @@ MODELS: dict[str, Row] = {
     "text_cnn": Row("TextCNN", f"{HERE}.text_cnn", "TextCnnForSentiment", TEXT, "Kim 2014, EMNLP"),
     "roberta": Row("RoBERTa", f"{HERE}.roberta", "RobertaForSentiment", TEXT, "Liu et al. 2019, arXiv"),
     "vilbert": Row("ViLBERT", f"{HERE}.vilbert", "VilbertForSentiment", BOTH, "Lu et al. 2019, NeurIPS"),
+    "lxmert_mmsa": Row(
+        "LXMERT-MMSA", f"{HERE}.lxmert_mmsa", "LxmertMmsaForSentiment", BOTH, "Tan and Bansal 2019, EMNLP"
+    ),
     "fgmfn": Row("FGMFN", "fgmfn.modeling", "FgmfnForSentiment", BOTH, "FGMFN 2025, IEEE Access"),
     "text_only": Row("text only", f"{HERE}.text_only", "TextOnlyForSentiment", TEXT, "Devlin et al. 2019, NAACL"),
     "image_only": Row("image only", f"{HERE}.image_only", "ImageOnlyForSentiment", IMAGE, "He et al. 2016, CVPR"),

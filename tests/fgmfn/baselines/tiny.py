@@ -44,6 +44,12 @@ TINY: dict[str, Tiny] = {
         (295_957_062, 237_813_254),
         learning_rate=2e-3,
     ),
+    "lxmert_mmsa": Tiny(
+        PIECES | PICTURE | {"text_config": TEXT | {"l_layers": 1, "r_layers": 1, "x_layers": 2}},
+        (267_269_443, 209_125_635),
+        silent=("lxmert.encoder.x_layers.1.visn_",),
+        learning_rate=2e-3,
+    ),
     "fgmfn": Tiny(FAMILY, (132_871_250, 132_871_250), learning_rate=2e-3),
     "text_only": Tiny(FAMILY, (109_484_547, 109_484_547), learning_rate=2e-3),
     "image_only": Tiny(FAMILY, (11_572_803, 11_572_803), learning_rate=2e-3),
