@@ -39,6 +39,7 @@ MODELS: dict[str, Row] = {
     "fgmfn": Row("FGMFN", "fgmfn.modeling", "FgmfnForSentiment", BOTH, "FGMFN 2025, IEEE Access"),
     "text_only": Row("text only", f"{HERE}.text_only", "TextOnlyForSentiment", TEXT, "Devlin et al. 2019, NAACL"),
     "image_only": Row("image only", f"{HERE}.image_only", "ImageOnlyForSentiment", IMAGE, "He et al. 2016, CVPR"),
+    "late_fusion": Row("late fusion", f"{HERE}.late_fusion", "LateFusionForSentiment", BOTH, "this comparison"),
     "tfidf": Row("TF-IDF", f"{HERE}.tfidf", "TfidfForSentiment", TEXT, "Sparck Jones 1972, J. Documentation"),
 }
 # fmt: on

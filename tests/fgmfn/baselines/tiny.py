@@ -53,5 +53,6 @@ TINY: dict[str, Tiny] = {
     "fgmfn": Tiny(FAMILY, (132_871_250, 132_871_250), learning_rate=2e-3),
     "text_only": Tiny(FAMILY, (109_484_547, 109_484_547), learning_rate=2e-3),
     "image_only": Tiny(FAMILY, (11_572_803, 11_572_803), learning_rate=2e-3),
+    "late_fusion": Tiny(PIECES | PICTURE | {"backbone": "test_vit"}, (212_693_763, 212_693_763), learning_rate=2e-3),
     "tfidf": Tiny({}, None),
 }

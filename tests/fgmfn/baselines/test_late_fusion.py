@@ -1,0 +1,50 @@
+"""Late fusion: neither modality knows of the other before the head, and CLIP gets pictures as it knows them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from fgmfn.baselines.late_fusion import LateFusionConfig, LateFusionForSentiment
+from fgmfn.errors import ConfigError, WeightsError
+from fgmfn.processing import image_processor
+from tests.fgmfn.baselines.tiny import TINY
+
+SETTINGS = TINY["late_fusion"].settings
+
+
+def test_the_head_reads_the_first_words_state_and_then_the_pictures_vector() -> None:
+    model = LateFusionForSentiment(LateFusionConfig(**SETTINGS, num_labels=3)).eval()
+    pixels, ids = torch.randn(2, 3, 64, 64), torch.randint(5, 50, (2, 6))
+    mask = torch.ones_like(ids)
+    words = model.encode_text(ids, mask, None)[:, 0]
+    picture = model.picture_encoder.backbone(pixels)
+    dense, _, _, last = model.head
+    expected = last(torch.tanh(words @ dense.weight[:, :32].T + picture @ dense.weight[:, 32:].T + dense.bias))
+    assert torch.allclose(model(pixels, ids, mask).logits, expected, atol=1e-5)
+
+
+def test_clip_gets_pictures_in_its_own_normalisation() -> None:
+    assert image_processor(LateFusionConfig()).image_mean == pytest.approx([0.48145466, 0.4578275, 0.40821073])
+
+
+def test_a_frozen_picture_encoder_does_not_train() -> None:
+    model = LateFusionForSentiment(LateFusionConfig(**SETTINGS | {"freeze_backbone": True}, num_labels=3)).train()
+    assert not any(weight.requires_grad for weight in model.picture_encoder.parameters())
+    assert not any(module.training for module in model.picture_encoder.modules())
+    assert model.text_encoder.training
+
+
+def test_what_is_no_vision_transformer_is_refused() -> None:
+    with pytest.raises(ConfigError, match="vision transformer"):
+        LateFusionForSentiment(LateFusionConfig(**SETTINGS | {"backbone": "test_resnet"}))
+
+
+def test_a_missing_weight_file_is_named(tmp_path: Path) -> None:
+    missing = str(tmp_path / "clip.safetensors")
+    model = LateFusionForSentiment(LateFusionConfig(**SETTINGS | {"backbone_weights": missing}))
+    model.config.pretrained = True
+    with pytest.raises(WeightsError, match=r"clip\.safetensors"):
+        model.picture_encoder.load_pretrained(model.config)
