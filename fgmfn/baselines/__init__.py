@@ -40,6 +40,10 @@ MODELS: dict[str, Row] = {
     "text_only": Row("text only", f"{HERE}.text_only", "TextOnlyForSentiment", TEXT, "Devlin et al. 2019, NAACL"),
     "image_only": Row("image only", f"{HERE}.image_only", "ImageOnlyForSentiment", IMAGE, "He et al. 2016, CVPR"),
     "late_fusion": Row("late fusion", f"{HERE}.late_fusion", "LateFusionForSentiment", BOTH, "this comparison"),
+    "clip_probe": Row("CLIP probe", f"{HERE}.clip_probe", "ClipProbeForSentiment", BOTH, "Radford et al. 2021, ICML"),
+    "siglip_probe": Row(
+        "SigLIP probe", f"{HERE}.siglip_probe", "SiglipProbeForSentiment", BOTH, "Zhai et al. 2023, ICCV"
+    ),
     "tfidf": Row("TF-IDF", f"{HERE}.tfidf", "TfidfForSentiment", TEXT, "Sparck Jones 1972, J. Documentation"),
 }
 # fmt: on

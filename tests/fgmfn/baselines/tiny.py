@@ -10,6 +10,12 @@ PIECES = {"pretrained": False, "hidden_size": 32, "heads": 2, "text_config": TEX
 PICTURE = {"pretrained": False, "backbone": "test_resnet", "image_size": 64}
 VGG = PICTURE | {"backbone": "vgg11", "fc6_width": 8}
 WORDS = {"vocab_size": 60, "word_size": 12}
+TOWER = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 1, "num_attention_heads": 2}
+PAIR = {
+    "pretrained": False,
+    "text_config": TOWER | {"max_position_embeddings": 24},
+    "vision_config": TOWER | {"image_size": 64, "patch_size": 16},
+}
 FAMILY = PIECES | PICTURE | {"itc_projection": 16}
 
 
@@ -54,5 +60,7 @@ TINY: dict[str, Tiny] = {
     "text_only": Tiny(FAMILY, (109_484_547, 109_484_547), learning_rate=2e-3),
     "image_only": Tiny(FAMILY, (11_572_803, 11_572_803), learning_rate=2e-3),
     "late_fusion": Tiny(PIECES | PICTURE | {"backbone": "test_vit"}, (212_693_763, 212_693_763), learning_rate=2e-3),
+    "clip_probe": Tiny(PAIR, (151_280_388, 3_075)),
+    "siglip_probe": Tiny(PAIR, (203_160_581, 4_611)),
     "tfidf": Tiny({}, None),
 }
