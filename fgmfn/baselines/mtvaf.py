@@ -1,0 +1,194 @@
+"""MTVAF (Li et al., 2024): BERT reads what the picture shows as words, and the picture itself before each layer.
+
+The words are a caption, a description of faces and the letters on the picture. Nothing here makes them: they come
+from the data's column `auxiliary`, parts of it set apart by `[SEP]`, and a row without any is read without. The
+paper cuts three crops with a detector. There is none here: three quarters of the picture stand in their place.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from huggingface_hub.dataclasses import strict
+from torch import Tensor, nn
+from transformers import DynamicCache
+
+from fgmfn.base_configuration import PictureConfig, PiecesConfig, require
+from fgmfn.baselines.parts.crops import CROPS, whole_and_quarters
+from fgmfn.encoders import ImageEncoder, build_text_encoder
+from fgmfn.inputs import PAIR, Extra, Inputs, Sentence
+from fgmfn.modeling import Baseline, SentimentOutput
+
+CHUNKS = 4
+"""Pairs of keys and values that each position of the prefix is mixed of, one gate per layer."""
+CELLS = 2
+"""Cells along one side of what each stage of the backbone is pooled to."""
+MOST_FURTHER = 256
+"""Tokens of further words that are read at most."""
+SEPARATOR = "[SEP]"
+
+
+@strict
+class MtvafConfig(PiecesConfig, PictureConfig):
+    """Settings of MTVAF."""
+
+    model_type = "fgmfn_mtvaf"
+
+    backbone: str = "resnet50"
+    """Name of a timm model with five feature levels, of which the last four are read."""
+    dropout: float | int = 0.1
+    prefix_width: int = 800
+    """Width between the backbone's stages and the prefix."""
+    crops: int = 3
+    """Crops beside the whole picture."""
+    alignment_weight: float | int = 1.0
+    """Weight of the divergence between what the words alone and the words with the further ones say."""
+
+    def check(self) -> None:
+        """Refuse values out of their range."""
+        super().check()
+        require(self.prefix_width >= 1, "prefix_width", self.prefix_width, "1 or more")
+        require(0 <= self.crops < CROPS, "crops", self.crops, f"0 to {CROPS - 1}")
+        require(self.alignment_weight >= 0, "alignment_weight", self.alignment_weight, "0 or more")
+        kind = self.text_config["model_type"]
+        require(kind == "bert", "text_encoder", self.text_encoder, f"a BERT, whose layers take a prefix, not {kind}")
+
+
+def further_ids(sentence: Sentence, tokenizer: Any) -> np.ndarray:
+    """Tokens of a row's further words, a separator behind each part."""
+    parts = [part for part in map(str.strip, sentence.auxiliary.split(SEPARATOR)) if part]
+    if not parts:
+        return np.zeros(0, dtype=np.int64)
+    cut = tokenizer(parts, add_special_tokens=False, truncation=True, max_length=MOST_FURTHER)["input_ids"]
+    ids = [number for part in cut for number in (*part, tokenizer.sep_token_id)]
+    return np.array(ids[:MOST_FURTHER], dtype=np.int64)
+
+
+def further_mask(sentence: Sentence, tokenizer: Any) -> np.ndarray:
+    """1 for each of them."""
+    return np.ones_like(further_ids(sentence, tokenizer))
+
+
+class VisualPrefix(nn.Module):
+    """A picture and its crops as keys and values before those of each layer.
+
+    A layer's gate looks at a picture's mean over chunks and positions; the description leaves open at what.
+    """
+
+    def __init__(self, channels: int, width: int, d: int, layers: int) -> None:
+        super().__init__()
+        self.chunks = nn.Sequential(nn.Linear(channels, width), nn.Tanh(), nn.Linear(width, CHUNKS * 2 * d))
+        self.gates = nn.ModuleList(nn.Linear(2 * d, CHUNKS) for _ in range(layers))
+
+    def forward(self, stages: list[Tensor]) -> list[tuple[Tensor, Tensor]]:
+        """Stages [B, crops, c, h, w] of the backbone -> keys and values [B, crops * 4, d] for each layer."""
+        pooled = [F.adaptive_avg_pool2d(stage.flatten(0, 1), CELLS).flatten(2) for stage in stages]
+        cells = torch.cat(pooled, dim=1).transpose(1, 2).unflatten(0, stages[0].shape[:2])
+        chunks = self.chunks(cells).unflatten(-1, (CHUNKS, -1))  # [B, crops, cells, chunks, 2 d]
+        seen = chunks.mean(dim=(2, 3))
+        mixed = [torch.einsum("bkg,bkpgd->bkpd", gate(seen).softmax(dim=-1), chunks) for gate in self.gates]
+        halves = [both.flatten(1, 2).chunk(2, dim=-1) for both in mixed]
+        return [(key, value) for key, value in halves]
+
+
+class MtvafForSentiment(Baseline):
+    """The same encoder reads the words with the further ones, which decides, and the words alone.
+
+    Both are trained to find the class and, by Kullback and Leibler's divergence of the first from the second, to
+    say the same; the description names the divergence and leaves its direction open. A row without further words
+    has nothing to be aligned. The target follows the sentence as BERT's second segment.
+    """
+
+    config_class = MtvafConfig
+    modalities = ("text", "image")
+    inputs = Inputs(
+        ("pixel_values", *PAIR),
+        pair="always",
+        marked=True,
+        extras=(Extra("further_ids", ("k",), further_ids), Extra("further_mask", ("k",), further_mask)),
+    )
+    # The description names no recipe; this is the usual one of BERT.
+    recipe: ClassVar[dict[str, Any]] = {"learning_rate": 2e-5, "epochs": 10, "batch_size": 16}
+    notes: ClassVar[tuple[str, ...]] = (
+        "no detector: quarters of the picture stand in place of the crops",
+        "no captions, descriptions of faces and words on the picture but those of the data's column auxiliary",
+    )
+
+    def __init__(self, config: MtvafConfig) -> None:
+        super().__init__(config)
+        encoder: Any = build_text_encoder(config)
+        self.text_encoder = encoder
+        self.image_encoder = ImageEncoder(config)
+        channels = sum(self.image_encoder.channels[1:])
+        layers = encoder.config.num_hidden_layers
+        self.prefix = VisualPrefix(channels, config.prefix_width, config.hidden_size, layers)
+        self.dropout = nn.Dropout(config.dropout)
+        self.classifier = nn.Linear(config.hidden_size, config.num_labels)
+        self.post_init()
+
+    def forward(
+        self,
+        pixel_values: Tensor,
+        input_ids: Tensor,
+        attention_mask: Tensor,
+        token_type_ids: Tensor,
+        further_ids: Tensor,
+        further_mask: Tensor,
+        labels: Tensor | None = None,
+    ) -> SentimentOutput:
+        """Classify pictures [B, 3, H, W] with word pieces [B, n] and those of further words [B, k]."""
+        prefix = self.prefix(self.stages(pixel_values))
+        ids = torch.cat([input_ids, further_ids], dim=1)
+        mask = torch.cat([attention_mask, further_mask], dim=1)
+        segments = torch.cat([token_type_ids, torch.ones_like(further_ids)], dim=1)
+        logits = self.read(ids, mask, segments, prefix)
+        richer = further_mask.any(dim=1)
+        if labels is None or not richer.any():
+            return self.task_output(logits, labels)
+        words = self.read(
+            input_ids[richer],
+            attention_mask[richer],
+            token_type_ids[richer],
+            [(key[richer], value[richer]) for key, value in prefix],
+        )
+        divergence = F.kl_div(
+            words.float().log_softmax(dim=-1),
+            logits[richer].float().log_softmax(dim=-1),
+            log_target=True,
+            reduction="batchmean",
+        )
+        task_loss = F.cross_entropy(logits.float(), labels)
+        words_loss = F.cross_entropy(words.float(), labels[richer])
+        loss = task_loss + words_loss + self.config.alignment_weight * divergence
+        return SentimentOutput(loss=loss, logits=logits, task_loss=task_loss)
+
+    def stages(self, pixel_values: Tensor) -> list[Tensor]:
+        """Pictures [B, 3, H, W] -> the last four levels of the whole and of its crops, [B, crops, c, h, w]."""
+        crops = whole_and_quarters(pixel_values, 1 + self.config.crops)
+        return [level.unflatten(0, crops.shape[:2]) for level in self.image_encoder(crops.flatten(0, 1))[1:]]
+
+    def read(self, ids: Tensor, mask: Tensor, segments: Tensor, prefix: list[tuple[Tensor, Tensor]]) -> Tensor:
+        """Logits [B, C] of words [B, t] behind a prefix; positions count real tokens, wherever padding lies."""
+        encoder: Any = self.text_encoder
+        places = mask.cumsum(dim=1).sub(1).clamp(min=0)
+        longest = encoder.config.max_position_embeddings
+        mask = mask.bool() & (places < longest)
+        before = mask.new_ones(mask.shape[0], prefix[0][0].shape[1])
+        ignored = ~torch.cat([before, mask], dim=1)
+        # A mask of four axes is taken as it is; one of two would be made for as many keys as there are queries.
+        bias = prefix[0][0].new_zeros(ignored.shape).masked_fill(ignored, torch.finfo(prefix[0][0].dtype).min)
+        states = encoder(
+            input_ids=ids,
+            attention_mask=bias[:, None, None].expand(-1, -1, ids.shape[1], -1),
+            token_type_ids=segments,
+            position_ids=places.clamp(max=longest - 1),
+            past_key_values=DynamicCache([(self.by_head(key), self.by_head(value)) for key, value in prefix]),
+        ).last_hidden_state
+        return self.classifier(self.dropout(states[:, 0]))
+
+    def by_head(self, states: Tensor) -> Tensor:
+        """[B, t, d] -> [B, heads, t, d / heads]."""
+        return states.unflatten(-1, (self.config.heads, -1)).transpose(1, 2)
