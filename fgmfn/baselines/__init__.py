@@ -32,6 +32,7 @@ MODELS: dict[str, Row] = {
     "bilstm": Row("BiLSTM", f"{HERE}.bilstm", "BiLstmForSentiment", TEXT, "Zhou et al. 2016, ACL"),
     "text_cnn": Row("TextCNN", f"{HERE}.text_cnn", "TextCnnForSentiment", TEXT, "Kim 2014, EMNLP"),
     "roberta": Row("RoBERTa", f"{HERE}.roberta", "RobertaForSentiment", TEXT, "Liu et al. 2019, arXiv"),
+    "aom": Row("AoM", f"{HERE}.aom", "AomForSentiment", BOTH, "Zhou et al. 2023, Findings of ACL"),
     "mtvaf": Row("MTVAF", f"{HERE}.mtvaf", "MtvafForSentiment", BOTH, "Li et al. 2024, Artificial Intelligence Review"),
     "vilbert": Row("ViLBERT", f"{HERE}.vilbert", "VilbertForSentiment", BOTH, "Lu et al. 2019, NeurIPS"),
     "lxmert_mmsa": Row(

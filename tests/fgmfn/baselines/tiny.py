@@ -42,6 +42,12 @@ TINY: dict[str, Tiny] = {
     "bilstm": Tiny(WORDS | {"hidden_size": 10}, (4_446_003, 4_446_003)),
     "text_cnn": Tiny(WORDS | {"filters": 8}, (3_361_203, 3_361_203)),
     "roberta": Tiny(PIECES, (124_647_939, 124_647_939), learning_rate=2e-3),
+    "aom": Tiny(
+        PIECES | PICTURE | {"word_values": {"sad": -1.0, "good": 0.5}},
+        (144_006_980, 85_863_172),
+        silent=("attention.state",),
+        learning_rate=2e-3,
+    ),
     "mtvaf": Tiny(PIECES | PICTURE | {"prefix_width": 24}, (140_469_907, 116_961_875), learning_rate=2e-3),
     "vilbert": Tiny(
         PIECES
