@@ -32,12 +32,16 @@ MODELS: dict[str, Row] = {
     "bilstm": Row("BiLSTM", f"{HERE}.bilstm", "BiLstmForSentiment", TEXT, "Zhou et al. 2016, ACL"),
     "text_cnn": Row("TextCNN", f"{HERE}.text_cnn", "TextCnnForSentiment", TEXT, "Kim 2014, EMNLP"),
     "roberta": Row("RoBERTa", f"{HERE}.roberta", "RobertaForSentiment", TEXT, "Liu et al. 2019, arXiv"),
-    "aom": Row("AoM", f"{HERE}.aom", "AomForSentiment", BOTH, "Zhou et al. 2023, Findings of ACL"),
-    "mtvaf": Row("MTVAF", f"{HERE}.mtvaf", "MtvafForSentiment", BOTH, "Li et al. 2024, Artificial Intelligence Review"),
+    "mimn": Row("MIMN", f"{HERE}.mimn", "MimnForSentiment", BOTH, "Xu et al. 2019, AAAI"),
+    "esafn": Row("ESAFN", f"{HERE}.esafn", "EsafnForSentiment", BOTH, "Yu et al. 2020, IEEE/ACM TASLP"),
     "vilbert": Row("ViLBERT", f"{HERE}.vilbert", "VilbertForSentiment", BOTH, "Lu et al. 2019, NeurIPS"),
+    "tombert": Row("TomBERT", f"{HERE}.tombert", "TomBertForSentiment", BOTH, "Yu and Jiang 2019, IJCAI"),
     "lxmert_mmsa": Row(
         "LXMERT-MMSA", f"{HERE}.lxmert_mmsa", "LxmertMmsaForSentiment", BOTH, "Tan and Bansal 2019, EMNLP"
     ),
+    "arfn": Row("ARFN", f"{HERE}.arfn", "ArfnForSentiment", BOTH, "Jia et al. 2023, IEEE TETC"),
+    "aom": Row("AoM", f"{HERE}.aom", "AomForSentiment", BOTH, "Zhou et al. 2023, Findings of ACL"),
+    "mtvaf": Row("MTVAF", f"{HERE}.mtvaf", "MtvafForSentiment", BOTH, "Li et al. 2024, Artificial Intelligence Review"),
     "fgmfn": Row("FGMFN", "fgmfn.modeling", "FgmfnForSentiment", BOTH, "FGMFN 2025, IEEE Access"),
     "text_only": Row("text only", f"{HERE}.text_only", "TextOnlyForSentiment", TEXT, "Devlin et al. 2019, NAACL"),
     "image_only": Row("image only", f"{HERE}.image_only", "ImageOnlyForSentiment", IMAGE, "He et al. 2016, CVPR"),

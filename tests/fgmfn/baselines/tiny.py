@@ -42,13 +42,8 @@ TINY: dict[str, Tiny] = {
     "bilstm": Tiny(WORDS | {"hidden_size": 10}, (4_446_003, 4_446_003)),
     "text_cnn": Tiny(WORDS | {"filters": 8}, (3_361_203, 3_361_203)),
     "roberta": Tiny(PIECES, (124_647_939, 124_647_939), learning_rate=2e-3),
-    "aom": Tiny(
-        PIECES | PICTURE | {"word_values": {"sad": -1.0, "good": 0.5}},
-        (144_006_980, 85_863_172),
-        silent=("attention.state",),
-        learning_rate=2e-3,
-    ),
-    "mtvaf": Tiny(PIECES | PICTURE | {"prefix_width": 24}, (140_469_907, 116_961_875), learning_rate=2e-3),
+    "mimn": Tiny(PICTURE | WORDS | {"hidden_size": 10}, (64_312_211, 6_168_403)),
+    "esafn": Tiny(PICTURE | WORDS | {"hidden_size": 10}, (60_163_411, 2_019_603)),
     "vilbert": Tiny(
         PIECES
         | PICTURE
@@ -57,12 +52,21 @@ TINY: dict[str, Tiny] = {
         (295_957_062, 237_813_254),
         learning_rate=2e-3,
     ),
+    "tombert": Tiny(PIECES | PICTURE, (292_859_971, 234_716_163), learning_rate=2e-3),
     "lxmert_mmsa": Tiny(
         PIECES | PICTURE | {"text_config": TEXT | {"l_layers": 1, "r_layers": 1, "x_layers": 2}},
         (267_269_443, 209_125_635),
         silent=("lxmert.encoder.x_layers.1.visn_",),
         learning_rate=2e-3,
     ),
+    "arfn": Tiny(PIECES | PICTURE | {"cell_size": 24}, (335_667_907, 277_524_099), learning_rate=2e-3),
+    "aom": Tiny(
+        PIECES | PICTURE | {"word_values": {"sad": -1.0, "good": 0.5}},
+        (144_006_980, 85_863_172),
+        silent=("attention.state",),
+        learning_rate=2e-3,
+    ),
+    "mtvaf": Tiny(PIECES | PICTURE | {"prefix_width": 24}, (140_469_907, 116_961_875), learning_rate=2e-3),
     "fgmfn": Tiny(FAMILY, (132_871_250, 132_871_250), learning_rate=2e-3),
     "text_only": Tiny(FAMILY, (109_484_547, 109_484_547), learning_rate=2e-3),
     "image_only": Tiny(FAMILY, (11_572_803, 11_572_803), learning_rate=2e-3),
