@@ -7,7 +7,7 @@ from typing import Any
 
 import cv2
 import numpy as np
-from av.video.reformatter import ColorRange, Colorspace, Interpolation
+from av.video.reformatter import Colorspace, Interpolation
 from numpy.typing import NDArray
 
 from flows.errors import FrameError

@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
 
-from data_catalog.catalog import Catalog, Drop
+from data_catalog.catalog import Catalog
 from data_catalog.schemas import TABLES
 from flows.counts import StageCount
 from flows.fingerprints import frames_fingerprint

@@ -177,9 +177,7 @@ class _Sampler:
                 self._time_at[moment_s] = self._seen(frame)
                 self._store(frame, self._time_at[moment_s])
 
-    def frames(
-        self, video_id: str, moments_s: Sequence[float], duration_s: float
-    ) -> tuple[list[Frame], list[Drop]]:
+    def frames(self, video_id: str, moments_s: Sequence[float], duration_s: float) -> tuple[list[Frame], list[Drop]]:
         """Frames of all moments, each another picture; what `read` and `snap` left open is looked for one by one."""
         frames: list[Frame] = []
         drops: list[Drop] = []

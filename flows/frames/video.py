@@ -18,6 +18,8 @@ from av.stream import Disposition
 from flows.errors import FrameError
 from flows.frames.display import MAX_PIXELS, Picture, shown_picture
 
+__all__ = ["FAULTS", "TAIL_S", "Picture", "Video"]
+
 # a moment this far behind the last picture lies in a part that is missing, not on a still that stays
 TAIL_S = 1.0
 # what PyAV raises over a damaged file; ValueError and OverflowError come from absurd header values

@@ -51,7 +51,7 @@ def call_apart(timeout_s: float, function: Callable[P, T], *args: P.args, **kwar
         _idle.append(worker)
     if not done:
         raise outcome
-    return outcome  # type: ignore[no-any-return]  # what the function returned
+    return outcome
 
 
 def close_idle_workers() -> None:
@@ -153,7 +153,7 @@ def _serve() -> None:
         signal.setitimer(signal.ITIMER_REAL, timeout_s)
         try:
             outcome: tuple[bool, Any] = True, function(*args, **kwargs)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - it is raised where the call was made
             error.add_note(traceback.format_exc())
             outcome = False, error
         signal.setitimer(signal.ITIMER_REAL, 0)
