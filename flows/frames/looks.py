@@ -11,14 +11,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from flows.frames.display import grey_thumbnail
-from flows.frames.hashing import is_blank, look_hash
+from flows.frames.hashing import LOOK_THUMBNAIL, is_blank, look_hash
 from flows.frames.passes import key_frame
 from flows.frames.video import Video
 
 LOOKS_VERSION = "1"
 """Raise it when hashes or moments change: looks of different versions are not compared."""
 SLOT_S = 0.5
-_SIDE = 32
 _MOST_SLOTS = 120
 """A minute of pictures tells an ad from another; a longer one is not looked at more closely."""
 _KEY_FRAMES = 8
@@ -44,7 +43,7 @@ class Looks:
         slot = int(time_s // SLOT_S)
         if slot in self._by_slot or len(self._by_slot) >= _MOST_SLOTS:
             return
-        grey = grey_thumbnail(frame, _SIDE)
+        grey = grey_thumbnail(frame, LOOK_THUMBNAIL)
         self._by_slot[slot] = None if is_blank(grey) else Look(time_s, look_hash(grey))
 
     def fill(self, video: Video, duration_s: float) -> None:

@@ -19,14 +19,15 @@ from data_catalog.catalog import Catalog
 from data_catalog.schemas import TABLES
 from flows.frames.looks import LOOKS_VERSION
 
-NEAR_BITS = 56
+NEAR_BITS = 28
 """Looks that differ in at most so many of 256 bits show the same picture."""
-WINDOW_S = 0.3
-"""Looks so near in time are compared."""
-LEAST_NEAR = 3
-"""So many looks must show the same picture."""
+WINDOW_S = 0.1
+"""Looks so near in time are compared: later, what moves has moved."""
+LEAST_NEAR = 2
+"""So many looks must show the same picture. Those of strangers differ in a hundred bits and more."""
 LEAST_SHARE = 0.75
-"""So large a share of the looks that are compared must."""
+"""So large a share of the looks that are compared must; cuts and fades fall between them."""
+_NEVER = 999
 _LONGER_S = 1.0
 _LONGER_SHARE = 0.03
 """An upload may be longer by a second, or by this share: an end card was added, a black end cut off."""
@@ -34,18 +35,21 @@ _LONGER_SHARE = 0.03
 
 @dataclass(frozen=True)
 class AdLooks:
-    """An ad's length and its looks; hashes as [n, 4] words of 64 bits."""
+    """An ad's length and its looks."""
 
     video_id: str
     duration_s: float
     times_s: NDArray[np.float64]
+    """[n]"""
     hashes: NDArray[np.uint64]
+    """[n, 3, 4]: of the whole picture and of two crops, each as four words of 64 bits."""
 
     @classmethod
     def of_row(cls, row: Mapping[str, Any]) -> AdLooks:
         """An ad's looks from its row in the table `looks`."""
-        hashes = np.frombuffer(bytes.fromhex("".join(row["hashes"])), dtype=">u8").astype(np.uint64).reshape(-1, 4)
-        return cls(row["video_id"], row["duration_s"], np.array(row["times_s"], dtype=np.float64), hashes)
+        words = np.frombuffer(bytes.fromhex("".join(row["hashes"])), dtype=">u8").astype(np.uint64)
+        times_s = np.array(row["times_s"], dtype=np.float64)
+        return cls(row["video_id"], row["duration_s"], times_s, words.reshape(len(times_s), 3, 4))
 
 
 def same_ads(ads: Iterable[AdLooks]) -> list[tuple[str, str]]:
@@ -77,14 +81,21 @@ def _alike(
     if not len(times_s):
         return []
     mine, theirs = np.nonzero(np.abs(ad.times_s[:, None] - times_s) <= WINDOW_S)
-    bits = np.bitwise_count(ad.hashes[mine] ^ hashes[theirs]).sum(axis=1)
+    bits = _differing(ad.hashes[mine], hashes[theirs])
     # of several looks of theirs at one time the nearest in kind counts
     size = int(owners.max()) + 1
-    best = np.full((len(ad.times_s), size), 999, dtype=np.int64)
+    best = np.full((len(ad.times_s), size), _NEVER, dtype=np.int64)
     np.minimum.at(best, (mine, owners[theirs]), bits)
-    compared = (best < 999).sum(axis=0)
+    compared = (best < _NEVER).sum(axis=0)
     near = (best <= NEAR_BITS).sum(axis=0)
     return [int(owner) for owner in np.flatnonzero((near >= LEAST_NEAR) & (near >= LEAST_SHARE * compared))]
+
+
+def _differing(ones: NDArray[np.uint64], others: NDArray[np.uint64]) -> NDArray[np.int64]:
+    """Differing bits of pairs of looks [k, 3, 4], where one may be a crop of the other."""
+    pairs = [(0, 0), *((0, rim) for rim in (1, 2)), *((rim, 0) for rim in (1, 2))]
+    bits = [np.bitwise_count(ones[:, one] ^ others[:, other]).sum(axis=1, dtype=np.int64) for one, other in pairs]
+    return np.min(bits, axis=0)
 
 
 def groups_of(pairs: Iterable[Sequence[str]]) -> list[list[str]]:
