@@ -1,14 +1,14 @@
 """What sampling five frames of an ad costs, beside the usual ways, in one run on the same files.
 
-The ads are encoded first: 30 s at 1280x720 with cuts, pans, grain and captions, as H.264 (a key frame at every cut and
-at least every 5 s, three B-frames, as video sites make them) and as VP9 (a key frame every 128 frames). Every way gives
+The ads are encoded first: 30 s at 1280x720 with cuts, pans, grain and captions, as H.264 (a key frame at every cut,
+every 4 s, and three B-frames, as in most adverts of the web) and as VP9 (a key frame every 128 frames). Every way gives
 JPEGs of the same moments; each runs in as many processes as there are cores, OpenCV also in one process with its own
 threads, and the faster of the two counts. Ours alone pays besides for hashes, for what re-uploads are found by, and for
 the process apart that guards against decoders that hang.
 
-Why PyAV for both modes: OpenCV tells neither where key frames lie nor which frames no other is drawn from, so it decodes
-everything in front of a moment, 16 frames more, and starts anew for the next moment. Asked for the times of key frames,
-it does the same; the row `cv2 at key frames` shows what that costs.
+Why PyAV for both modes: OpenCV tells neither where key frames lie nor which frames no other is drawn from, so it
+decodes everything in front of a moment, from 16 frames earlier, and starts anew for the next moment. Asked for the
+times of key frames, it does the same; the row `cv2 at key frames` shows what that costs.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ from flows.frames.passes import decoded_frames, key_frame, nearest_keys
 from flows.frames.video import Video
 from flows.frames.worker import call_apart, close_idle_workers
 
-WIDTH, HEIGHT, RATE, SECONDS, SCENE = 1280, 720, 30, 30, 75
+WIDTH, HEIGHT, RATE, SECONDS, SCENE = 1280, 720, 30, 30, 120
 CODECS: dict[str, tuple[str, str, dict[str, str]]] = {
     "h264": ("libx264", ".mp4", {"preset": "veryfast", "g": "150", "bf": "3", "refs": "3", "crf": "25"}),
     "vp9": ("libvpx-vp9", ".webm", {"deadline": "realtime", "cpu-used": "8", "g": "128", "crf": "40", "b": "0"}),
@@ -110,7 +110,7 @@ def encode(codec: str, path: Path) -> None:
         for number in range(RATE * SECONDS):
             step = number % SCENE
             if step == 0:
-                scene, speed = paint(draw), draw.uniform(-2, 2, 2)
+                scene, speed = paint(draw), draw.uniform(-1.2, 1.2, 2)
             x, y = (int(150 + way * step) for way in speed)
             picture = scene[y : y + HEIGHT, x : x + WIDTH].copy()
             words = f"Offer {number // SCENE}: 25% OFF until Sunday"

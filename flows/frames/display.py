@@ -18,8 +18,9 @@ Picture = NDArray[np.uint8]
 
 # a header may claim any size, and the picture is allocated before it is decoded: 8K is a third of this
 MAX_PIXELS = 100_000_000
-# no shortcuts of the processor at hand: the same pixels on every machine
-_EXACT = Interpolation.BILINEAR | Interpolation.ACCURATE_RND | Interpolation.BITEXACT | Interpolation.FULL_CHR_H_INT
+# no shortcuts of the processor at hand: the same pixels on every machine. Colours are not interpolated between pixels
+# (FULL_CHR_H_INT): JPEG would average them again, and it takes twice as long
+_EXACT = Interpolation.BILINEAR | Interpolation.ACCURATE_RND | Interpolation.BITEXACT
 _UNTOLD = 2
 """Colour properties that a file does not tell."""
 _HD_HEIGHT = 720

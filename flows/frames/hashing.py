@@ -15,7 +15,7 @@ LOOK_THUMBNAIL = 64
 """Side of the thumbnails that `look_hash` takes."""
 _RIMS = (0, 1, 2)
 _BLANK_DEVIATION = 6.0
-"""Grey levels of a thumbnail; below that it shows a colour, not a picture."""
+"""Levels of brightness; below that it shows a colour, not a picture."""
 SAME_PICTURE_BITS = 4
 """Hashes that differ in at most so many of 128 bits are of one picture; a card with other words differs in more."""
 
@@ -31,9 +31,10 @@ def perceptual_hash(picture: NDArray[np.uint8]) -> str:
     return _hex(low > np.median(low)) + _hex(fields[:, 1:] > fields[:, :-1])
 
 
-def is_blank(grey: NDArray[np.uint8]) -> bool:
-    """Whether a thumbnail shows one colour all over, as between scenes: that it resembles another says nothing."""
-    return float(grey.std()) < _BLANK_DEVIATION
+def is_blank(picture: NDArray[np.uint8]) -> bool:
+    """Whether a picture shows one colour all over, as between scenes: that it resembles another says nothing."""
+    step = max(1, min(picture.shape[:2]) // (2 * _SIDE))
+    return float(picture[::step, ::step].std(axis=(0, 1)).max()) < _BLANK_DEVIATION
 
 
 def look_hash(grey: NDArray[np.uint8]) -> str:

@@ -1,7 +1,7 @@
 """What an ad looks like over its length, at moments that do not depend on its id: by this re-uploads are found.
 
 The frames of two uploads of one ad are drawn at different moments, so they cannot be compared. What can be: every
-picture that had to be decoded on the way to the frames, one for each half second, and some key frames from the rest.
+picture that had to be decoded on the way to the frames, one for each half second, and a few key frames.
 Two uploads have enough half seconds in common, and next to nothing is decoded for the purpose.
 """
 
@@ -20,7 +20,9 @@ LOOKS_VERSION = "1"
 SLOT_S = 0.5
 _MOST_SLOTS = 120
 """A minute of pictures tells an ad from another; a longer one is not looked at more closely."""
-_KEY_FRAMES = 8
+_KEY_FRAMES = 3
+_ENOUGH = 8
+"""With so many looks on the way to the frames no others are decoded."""
 
 
 @dataclass(frozen=True)
@@ -47,9 +49,9 @@ class Looks:
         self._by_slot[slot] = None if is_blank(grey) else Look(time_s, look_hash(grey))
 
     def fill(self, video: Video, duration_s: float) -> None:
-        """Add the key frames nearest to eight moments evenly over the ad, where nothing has been seen yet."""
+        """Unless enough was seen, add the key frames nearest to three moments evenly over the ad."""
         keys_s = video.key_times_s
-        if not keys_s:
+        if not keys_s or len(self._by_slot) >= _ENOUGH:
             return
         even_s = [(part + 0.5) / _KEY_FRAMES * duration_s for part in range(_KEY_FRAMES)]
         nearest = {min(range(len(keys_s)), key=lambda number: abs(keys_s[number] - at_s)) for at_s in even_s}

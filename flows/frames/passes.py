@@ -30,11 +30,11 @@ def decoded_frames(video: Video, moments_s: Sequence[float]) -> Iterator[tuple[A
 def key_frame(video: Video, number: int) -> Any:
     """The key frame with this number in `video.key_times_s`; None if it cannot be decoded."""
     keys_s = video.key_times_s
-    # just before the next one: times in an index may be those of decoding, which lie before those of showing
-    before_s = keys_s[number + 1] - 1e-6 if number + 1 < len(keys_s) else keys_s[number] + 1.0
+    # halfway to the next one: a seek looks at times of decoding here and at those of showing there
+    inside_s = (keys_s[number] + keys_s[number + 1]) / 2 if number + 1 < len(keys_s) else keys_s[number] + 1.0
     video.decoder.skip_frame = "DEFAULT"
     try:
-        for packet in video.packets_from(max(before_s, keys_s[number])):
+        for packet in video.packets_from(max(0.0, inside_s)):
             return next(iter([*video.frames_of(packet), *video.frames_of(None)]), None)
     except FAULTS:
         return None

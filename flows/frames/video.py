@@ -111,12 +111,17 @@ class Video:
 
     @cached_property
     def key_times_s(self) -> list[float]:
-        """When the key frames come, sorted, as the index of the file has it; empty where it has none.
-
-        Of mp4 files these are times of decoding, a few frames before those of showing.
-        """
+        """When the key frames come, sorted, as the index of the file has it; empty where it has none."""
+        try:
+            # of some containers the index is read when it is first needed
+            self._container.seek(0)
+        except FAULTS:
+            return []
         ticks = {entry.timestamp for entry in self._track.index_entries if entry.is_keyframe}
-        return sorted(self.seconds(tick) for tick in ticks)
+        times_s = sorted(self.seconds(tick) for tick in ticks)
+        # of mp4 files these are times of decoding; the first tells by how much they precede those of showing
+        early_s = min(0.0, times_s[0]) if times_s else 0.0
+        return [time_s - early_s for time_s in times_s]
 
     def key_before(self, timestamp_s: float) -> int:
         """Number of the last known key frame up to a moment; -1 if there is none."""
@@ -127,6 +132,8 @@ class Video:
         try:
             # the decoder forgets what it has read
             ticks = round((Fraction(timestamp_s) + self._start) / self._track.time_base)
+            # the start is before whatever a file says it is
+            ticks = ticks if timestamp_s > 0 else min(ticks, 0)
             self._container.seek(ticks, stream=self._track, backward=True)
             for packet in self._container.demux(self._track):
                 if packet.size:

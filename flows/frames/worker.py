@@ -19,12 +19,16 @@ import traceback
 from collections.abc import Callable
 from typing import IO, Any, ParamSpec, TypeVar
 
+import cv2
+
 from flows.errors import DecoderLostError, StageError
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
 _READY = b"\n"
+# there are as many workers as cores
+_ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 
 
 def call_apart(timeout_s: float, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
@@ -71,7 +75,7 @@ class _Worker:
             [sys.executable, "-P", "-m", "flows.frames.worker"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
+            env={**os.environ, **_ONE_THREAD, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
             process_group=0,
         )
         assert self._process.stdin and self._process.stdout  # noqa: S101, PT018 - both are pipes
@@ -142,6 +146,7 @@ def _serve() -> None:
     """Be a worker: answer calls until nobody is left who makes them."""
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # whatever a library prints is no answer
+    cv2.setNumThreads(1)
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
     answers.write(_READY)
     answers.flush()
