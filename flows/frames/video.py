@@ -18,7 +18,7 @@ from av.stream import Disposition
 from flows.errors import FrameError
 from flows.frames.display import MAX_PIXELS, Picture, shown_picture
 
-__all__ = ["FAULTS", "TAIL_S", "Picture", "Video"]
+__all__ = ["FAULTS", "TAIL_S", "Picture", "Video", "size_shown"]
 
 # a moment this far behind the last picture lies in a part that is missing, not on a still that stays
 TAIL_S = 1.0
@@ -240,3 +240,17 @@ class Video:
     def seconds(self, ticks: int) -> float:
         """Time of the track in seconds from its start."""
         return round(float(ticks * self._track.time_base - self._start), 6)
+
+
+def size_shown(path: Path) -> tuple[int, int]:
+    """Width and height of a file's first picture, the right way up.
+
+    Raises:
+        FrameError: there is none.
+    """
+    with Video(path) as video:
+        first = video.frame_at(0.0)
+    if first is None:
+        raise FrameError(f"{path}: no picture can be decoded")
+    height, width = first[1].shape[:2]
+    return width, height
