@@ -11,6 +11,7 @@ from av.video.reformatter import Colorspace, Interpolation
 from numpy.typing import NDArray
 
 from flows.errors import FrameError
+from flows.frames.hashing import reduced
 from flows.frames.hdr import Transfer, tone_mapped
 
 Picture = NDArray[np.uint8]
@@ -49,12 +50,7 @@ def shown_picture(frame: Any, pixel_aspect: Fraction | None, max_side: int | Non
 
 def grey_thumbnail(frame: Any, side: int) -> NDArray[np.uint8]:
     """The lightness of a frame in few pixels, upright, [side, side]: what a fingerprint needs, at little cost."""
-    light = _luma(frame)
-    # averaging whole blocks first is many times as fast as averaging parts of pixels
-    step = max(1, min(light.shape) // (2 * side))
-    height, width = (length // step for length in light.shape)
-    blocks = cv2.resize(light[: height * step, : width * step], (width, height), interpolation=cv2.INTER_AREA)
-    small = cv2.resize(blocks, (side, side), interpolation=cv2.INTER_AREA)
+    small = cv2.resize(reduced(_luma(frame), 2 * side), (side, side), interpolation=cv2.INTER_AREA)
     return np.ascontiguousarray(np.rot90(small, round(frame.rotation / 90) % 4)).astype(np.uint8, copy=False)
 
 

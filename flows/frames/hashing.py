@@ -25,7 +25,7 @@ def perceptual_hash(picture: NDArray[np.uint8]) -> str:
 
     pHash compares the 8 by 8 lowest frequencies with their median, dHash neighbours in 8 rows of 9 fields.
     """
-    grey = cv2.cvtColor(_reduced(picture), cv2.COLOR_BGR2GRAY)
+    grey = cv2.cvtColor(reduced(picture, 2 * _SIDE), cv2.COLOR_BGR2GRAY)
     fields = cv2.resize(grey, (9, 8), interpolation=cv2.INTER_AREA).astype(np.int16)
     low = _frequencies(cv2.resize(grey, (_SIDE, _SIDE), interpolation=cv2.INTER_AREA), _LOW)
     return _hex(low > np.median(low)) + _hex(fields[:, 1:] > fields[:, :-1])
@@ -52,13 +52,13 @@ def differing_bits(one: str, other: str) -> int:
     return (int(one, 16) ^ int(other, 16)).bit_count()
 
 
-def _reduced(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Whole blocks averaged first: many times as fast as averaging parts of pixels."""
-    height, width = picture.shape[:2]
-    step = max(1, min(height, width) // (2 * _SIDE))
-    size = (width // step, height // step)
-    blocks = cv2.resize(picture[: size[1] * step, : size[0] * step], size, interpolation=cv2.INTER_AREA)
-    return np.asarray(blocks, dtype=np.uint8)
+def reduced(picture: NDArray[np.uint8], least: int) -> NDArray[np.uint8]:
+    """A picture halved as long as its shorter side stays this long: ten times as fast as averaging parts of pixels."""
+    while min(picture.shape[:2]) >= 2 * least:
+        height, width = (length // 2 for length in picture.shape[:2])
+        half = cv2.resize(picture[: 2 * height, : 2 * width], (width, height), interpolation=cv2.INTER_AREA)
+        picture = np.asarray(half, dtype=np.uint8)
+    return picture
 
 
 def _low_bits(grey: NDArray[np.uint8]) -> str:

@@ -20,7 +20,7 @@ LOOKS_VERSION = "1"
 SLOT_S = 0.5
 _MOST_SLOTS = 120
 """A minute of pictures tells an ad from another; a longer one is not looked at more closely."""
-_KEY_FRAMES = 3
+_KEY_FRAMES = 2
 _ENOUGH = 8
 """With so many looks on the way to the frames no others are decoded."""
 
@@ -49,7 +49,7 @@ class Looks:
         self._by_slot[slot] = None if is_blank(grey) else Look(time_s, look_hash(grey))
 
     def fill(self, video: Video, duration_s: float) -> None:
-        """Unless enough was seen, add the key frames nearest to three moments evenly over the ad."""
+        """Unless enough was seen, add the key frames nearest to two moments evenly over the ad."""
         keys_s = video.key_times_s
         if not keys_s or len(self._by_slot) >= _ENOUGH:
             return

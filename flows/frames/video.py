@@ -70,8 +70,9 @@ class Video:
             raise FrameError(f"{path}: claims {size:,} pixels a picture; at most {MAX_PIXELS:,} are decoded")
         # as many processes as cores decode as many ads: threads inside them would only wait for each other
         self.decoder.thread_count = 1
-        stated = self._track.start_time
-        self._start = Fraction(0) if stated is None else stated * self._track.time_base
+        self._start_ticks: int = self._track.start_time or 0
+        base: Fraction = self._track.time_base
+        self._base = (base.numerator, base.denominator)
         self._end_s: float | None = None
         """Where the data was found to end, once it has been read up to there."""
 
@@ -131,7 +132,7 @@ class Video:
         """Packets from the key frame before a moment until the data ends or cannot be read further."""
         try:
             # the decoder forgets what it has read
-            ticks = round((Fraction(timestamp_s) + self._start) / self._track.time_base)
+            ticks = round(Fraction(timestamp_s) / self._track.time_base) + self._start_ticks
             # the start is before whatever a file says it is
             ticks = ticks if timestamp_s > 0 else min(ticks, 0)
             self._container.seek(ticks, stream=self._track, backward=True)
@@ -239,7 +240,9 @@ class Video:
 
     def seconds(self, ticks: int) -> float:
         """Time of the track in seconds from its start."""
-        return round(float(ticks * self._track.time_base - self._start), 6)
+        # asked some thousand times an ad: several times as fast as with fractions, and as exact
+        numerator, denominator = self._base
+        return round((ticks - self._start_ticks) * numerator / denominator, 6)
 
 
 def size_shown(path: Path) -> tuple[int, int]:

@@ -18,7 +18,7 @@ from flows.frames.sampling import sample_frames
 from flows.frames.story import tell_ad
 from tests.flows.frames.clips import steady, write_video
 
-HOSTILE = "\x1b[31mBuy\x00 \u202enow\n\ud83d\ude00 " + "W" * 5000
+HOSTILE = "\x1b[31mBuy\x00 \u202enow\n\U0001f600 " + "W" * 5000
 
 
 def put(catalog: Catalog, table: str, *rows: dict[str, object]) -> None:
