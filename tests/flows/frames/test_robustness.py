@@ -16,6 +16,7 @@ import pytest
 from flows.frames import Spacing, choose_timestamps, sample_frames
 from flows.frames.display import Picture
 from flows.frames.hdr import Transfer, tone_mapped
+from flows.frames.passes import decoded_frames
 from flows.frames.sampling import decode_jpeg
 from flows.frames.video import Video
 from tests.flows.frames.clips import HEIGHT, RATE, WIDTH, number_on, steady, write_ad, write_video
@@ -56,6 +57,19 @@ def test_one_pass_finds_the_same_frames_as_looking_for_each(tmp_path: Path, code
     numbers = [number_on(decode_jpeg(frame.jpeg)) for frame in sampled.frames]
     if len(set(expected)) == len(expected):
         assert numbers == expected == [number_on(found[1]) for found in alone if found]
+
+
+def test_the_pass_alone_finds_what_is_shown_and_skips_what_nothing_is_drawn_from(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "a.mp4", steady(120), key_every=60)
+    moments = [number / 10 + 0.05 for number in (3, 17, 18, 44, 58, 70, 118)]
+
+    with Video(path) as video:
+        decoded = [(video.time_of(frame), at) for frame, at in decoded_frames(video, moments)]
+
+    assert {moment: time_s for time_s, at in decoded for moment in at} == pytest.approx(
+        {moment: moment - 0.05 for moment in moments}, abs=1e-3
+    )
+    assert 20 < len(decoded) < 90  # of 119 up to the last moment
 
 
 def test_long_stills_between_frames_of_changing_length_are_found_by_the_pass(tmp_path: Path) -> None:
