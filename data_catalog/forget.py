@@ -170,8 +170,12 @@ def _remove_some(catalog: Catalog, ids: frozenset[str]) -> Removal:
             path.unlink(missing_ok=True)
         except OSError as error:
             raise CatalogError(f"{path}: cannot be removed ({error.strerror}); remove it and run this again") from error
+    # uploads of the same ad name it: they lose their rows with it, and the next build finds those that stay anew
+    of_ads = pc.field("video_id").isin(pa.array(sorted(ids), pa.string()))
+    groups = catalog.values("reuploads", "group_id", where=of_ads & pc.is_valid(pc.field("group_id")))
+    rows["reuploads"] = catalog.delete_groups("reuploads", column="group_id", values=groups)
     for name in _tables_of_ads():
-        rows[name] = catalog.delete_groups(name, column="video_id", values=ids)
+        rows[name] = rows.get(name, 0) + catalog.delete_groups(name, column="video_id", values=ids)
     return Removal(_some(rows), _below(catalog, media))
 
 

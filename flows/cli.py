@@ -18,6 +18,7 @@ from data_catalog.printing import printable
 from fgmfn.errors import FgmfnError
 from flows.console import AsJson, ConfigFile, err, out, print_tables, show_progress
 from flows.crawl.cli import crawl, print_standing
+from flows.frames.cli import frames_app
 from flows.sentiment.cli import sentiment_app
 from flows.sentiment.report_cli import compare, report
 
@@ -35,6 +36,7 @@ annotate_app = typer.Typer(name="annotate", no_args_is_help=True, help="What peo
 app.add_typer(catalog_app)
 app.add_typer(sentiment_app)
 app.add_typer(annotate_app)
+app.add_typer(frames_app)
 
 sentiment_app.command(epilog="Example: ytb-ads sentiment report --catalog catalog --png means.png")(report)
 sentiment_app.command(epilog="Example: ytb-ads sentiment compare --jar SentiStrength.jar --lexicon lists")(compare)

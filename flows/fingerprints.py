@@ -12,17 +12,19 @@ from flows.sentiment.engines import SentimentEngine
 from flows.sentiment.engines import make_engine as make_sentiment_engine
 from flows.sentiment.language import LanguageIdentifier
 from flows.sentiment.selection import SELECTION_VERSION
-from flows.settings import OcrSettings, SentimentSettings, Settings
+from flows.settings import FrameSettings, OcrSettings, SentimentSettings, Settings
 
 # How many words it takes is decided on the rows of `texts`, not in them; where the models lie changes nothing.
 _READING = frozenset(OcrSettings.model_fields) - {"more_than_words", "model_dir"}
+# How long decoding may take decides whether there are rows, not what they hold.
+_SAMPLING = frozenset(FrameSettings.model_fields) - {"timeout_s"}
 # Thresholds and the like decide what becomes of the scores; the word lists are in the engine's version.
 _SCORING = frozenset({"engine"})
 
 
 def frames_fingerprint(settings: Settings) -> str:
     """What the rows of `frames` depend on besides the video."""
-    return settings.frames.fingerprint(SAMPLER_VERSION)
+    return settings.frames.fingerprint(SAMPLER_VERSION, only=_SAMPLING)
 
 
 def texts_fingerprint(settings: Settings) -> str:
