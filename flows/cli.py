@@ -20,6 +20,7 @@ from fgmfn.errors import FgmfnError
 from flows.console import AsJson, ConfigFile, err, out, show_progress
 from flows.crawl.cli import crawl, print_standing
 from flows.crawl.standing import Standing
+from flows.ocr.cli import ocr_app
 
 if TYPE_CHECKING:
     from flows.release.flow import Release
@@ -34,6 +35,7 @@ app = typer.Typer(
 annotate_app = typer.Typer(name="annotate", no_args_is_help=True, help="What people have to say about the labels.")
 app.add_typer(catalog_app)
 app.add_typer(annotate_app)
+app.add_typer(ocr_app)
 
 app.command(name="crawl", epilog="Example: ytb-ads crawl --plan && ytb-ads crawl --check && ytb-ads crawl")(crawl)
 

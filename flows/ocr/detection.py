@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,8 +27,8 @@ _LEAST_THICKNESS = 3.0
 _GROWTH = 1.6
 """The network marks the core of a line; its box grows by this share of area over perimeter on every side."""
 _MOST_REGIONS = 1000
-_COVERED = 0.3
-"""Share of a box under which others do not cover it: lines that touch overlap by less."""
+_COVERED = 0.6
+"""Share of a box from which on others cover it."""
 
 
 class Detector:
@@ -62,12 +62,12 @@ class Detector:
 
 @dataclass(frozen=True)
 class Regions:
-    """What a map says: where lines of text stand, and whether a larger map would show more."""
+    """What a map says: where lines of text stand, and whether there may be more that it cannot show."""
 
     quads: list[Quad]
     """Boxes of the lines in pixels of the picture, from top to bottom."""
-    least_height: float
-    """Height of the lowest box in points of the map; infinite where there is no box."""
+    heights: list[float]
+    """How high each is in points of the map."""
     unboxed: float
     """Highest probability outside the boxes: text that the detector suspects and cannot make out."""
 
@@ -79,23 +79,25 @@ def find_regions(probabilities: NDArray[np.float32], width: int, height: int) ->
     contours, nesting = cv2.findContours(marked, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE)
     outer = [contour for index, contour in enumerate(contours) if nesting[0][index][3] < 0]  # the others are holes
     boxes = [box for contour in outer[:_MOST_REGIONS] if (box := _box_of(probabilities, contour)) is not None]
+    boxes.sort(key=lambda box: (float(box[:, 1].mean()), float(box[:, 0].min())))
     outside = probabilities.copy()
     for box in boxes:
-        cv2.fillPoly(outside, [np.rint(box).astype(np.int32)], (0,))
-        cv2.polylines(outside, [np.rint(box).astype(np.int32)], True, (0,), 3)
-    scale = np.array([width / columns, height / rows])
-    quads = [_clockwise(np.clip(box * scale, 0, (width - 1, height - 1))) for box in boxes]
-    quads = [quad for quad in quads if min(extent(quad)) > _LEAST_THICKNESS]
-    return Regions(
-        quads=sorted(quads, key=lambda quad: (float(quad[:, 1].mean()), float(quad[0, 0]))),
-        least_height=min((min(extent(box)) for box in boxes), default=math.inf),
-        unboxed=float(outside.max()),
-    )
+        corners = [np.rint(box).astype(np.int32)]
+        cv2.fillPoly(outside, corners, (0,))
+        cv2.polylines(outside, corners, True, (0,), 3)
+    scale, last = (width / columns, height / rows), (width - 1, height - 1)
+    placed = [(_clockwise(np.clip(box * scale, 0, last)), min(extent(box))) for box in boxes]
+    placed = [(quad, high) for quad, high in placed if min(extent(quad)) > _LEAST_THICKNESS]
+    return Regions([quad for quad, _ in placed], [high for _, high in placed], float(outside.max()))
 
 
-def add_uncovered(quads: list[Quad], others: list[Quad]) -> list[Quad]:
-    """`quads` and those of the others that they do not cover."""
-    return quads + [other for other in others if _share_covered(other, quads) < _COVERED]
+def add_uncovered(quads: Sequence[Quad], others: Sequence[Quad]) -> list[Quad]:
+    """`quads`, and each of the others that those before it do not cover."""
+    taken = list(quads)
+    for other in others:
+        if _share_covered(other, taken) < _COVERED:
+            taken.append(other)
+    return taken
 
 
 def extent(quad: Quad) -> tuple[float, float]:
@@ -112,13 +114,14 @@ def _box_of(probabilities: NDArray[np.float32], contour: Any) -> NDArray[np.floa
     return np.asarray(cv2.boxPoints((centre, (across + grown, down + grown), angle)), np.float32)
 
 
-def _share_covered(quad: Quad, by: list[Quad]) -> float:
+def _share_covered(quad: Quad, by: Sequence[Quad]) -> float:
     """How much of a box lies under others, 0 to 1."""
     x, y, w, h = cv2.boundingRect(quad.astype(np.float32))
     own, under = np.zeros((h, w), np.uint8), np.zeros((h, w), np.uint8)
     cv2.fillPoly(own, [np.rint(quad - (x, y)).astype(np.int32)], (1,))
     for other in by:
-        cv2.fillPoly(under, [np.rint(other - (x, y)).astype(np.int32)], (1,))
+        if (other.max(axis=0) >= (x, y)).all() and (other.min(axis=0) <= (x + w, y + h)).all():
+            cv2.fillPoly(under, [np.rint(other - (x, y)).astype(np.int32)], (1,))
     return float((own & under).sum()) / max(1, int(own.sum()))
 
 

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
 from flows.errors import OcrError
-from flows.frames.video import Picture
 from flows.ocr.words import Word
+
+if TYPE_CHECKING:  # it would load the video decoder, and commands import this package
+    from flows.frames.video import Picture
 
 __all__ = ["ENGINES", "OcrEngine", "OcrOptions", "Word", "check_picture", "make_engine"]
 

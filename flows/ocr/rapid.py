@@ -2,7 +2,8 @@
 
 The detector climbs a ladder of input sizes. It sees the picture at the lowest rung first, which finds nearly
 everything on an advert, and a larger one only where that shows text which is too small for it: a box hardly higher
-than the lowest that it can find, or a place where it suspects text and cannot box it.
+than the lowest that it can find, or a place where it suspects text and cannot box it. Where a second look finds
+nothing at all, it stops.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from pathlib import Path
 
 from flows.errors import OcrError
 from flows.frames.video import Picture
-from flows.ocr.detection import Detector, Quad, Regions, add_uncovered, find_regions
+from flows.ocr.detection import Detector, Quad, add_uncovered, find_regions
 from flows.ocr.engines import OcrOptions, check_picture
 from flows.ocr.recognition import Recogniser
 from flows.ocr.words import RULES_VERSION, Line, Word, read_words
@@ -23,7 +24,7 @@ from flows.ocr.words import RULES_VERSION, Line, Word, read_words
 _READER_VERSION = 1
 """Rises when a change of the ladder or of how the networks are used reads other words."""
 _SMALL = 16.0
-"""Points of the map: beside a box lower than this, smaller text is lost."""
+"""Points of the map below which a line is better read off a larger one, and smaller ones beside it are lost."""
 _SUSPECTED = 0.05
 """Probability outside all boxes above which text is suspected; on adverts without small text it is below 0.04."""
 _MOST_ENLARGED = 2
@@ -43,7 +44,7 @@ class RapidOcrEngine:
         if not options.sides or any(lower >= upper for lower, upper in pairwise(options.sides)):
             raise OcrError(f"sides = {list(options.sides)}; expected at least one, each larger than the one before")
         self.min_confidence = options.min_confidence
-        self.version = f"{_installed()}+reader{_READER_VERSION}+words{RULES_VERSION}"
+        self.version = f"{installed_version('rapidocr')}+reader{_READER_VERSION}+words{RULES_VERSION}"
         self._sides = options.sides
         self._detector = Detector(_model("det"), threads=options.threads)
         self._recogniser = Recogniser(_model("rec"), threads=options.threads)
@@ -57,15 +58,20 @@ class RapidOcrEngine:
         if not check_picture(image):
             return [], 0
         height, width = image.shape[:2]
-        quads: list[Quad] = []
+        high: list[Quad] = []
+        low: list[Quad] = []
         sides = self._sides_for(max(height, width))
         for rung, side in enumerate(sides, start=1):
             regions = find_regions(self._detector.probabilities(image, side), width, height)
-            # what a large map tears apart or no longer sees as text is kept from the smaller one
-            quads = add_uncovered(regions.quads, quads)
-            if not _shows_small_text(regions):
-                return quads, rung
-        return quads, len(sides)
+            boxes = list(zip(regions.quads, regions.heights, strict=True))
+            # a line is taken from the lowest rung on which it is high enough: a higher one may tear it apart
+            high = add_uncovered(high, [quad for quad, points in boxes if points >= _SMALL])
+            # and one that never is, from the highest rung that finds it
+            low = [quad for quad, points in boxes if points < _SMALL] + low
+            settled = regions.unboxed <= _SUSPECTED and min(regions.heights, default=_SMALL) >= _SMALL
+            if settled or (rung > 1 and not high and not low):  # a suspicion that a closer look does not confirm
+                break
+        return add_uncovered(high, low), rung
 
     def recognise(self, image: Picture, quads: Iterable[Quad]) -> list[Line]:
         """What stands in the boxes; those that say nothing are left out."""
@@ -74,14 +80,6 @@ class RapidOcrEngine:
     def _sides_for(self, longer: int) -> list[int]:
         """The rungs for a picture with this longer side: enlarging it further adds no detail."""
         return sorted({min(side, _MOST_ENLARGED * longer) for side in self._sides})
-
-
-def _shows_small_text(regions: Regions) -> bool:
-    return regions.least_height < _SMALL or regions.unboxed > _SUSPECTED
-
-
-def _installed() -> str:
-    return installed_version("rapidocr")
 
 
 def _model(kind: str) -> Path:
