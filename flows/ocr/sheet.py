@@ -55,7 +55,7 @@ def draw_sheet(title: str, tiles: Sequence[Tile]) -> Image.Image:
     rows = math.ceil(len(tiles) / columns)
     height = _HEIGHT + (_TEXT_LINES + 1) * _LINE + 2 * _MARGIN
     sheet = Image.new("RGB", (columns * (_WIDTH + _MARGIN) + _MARGIN, 2 * _LINE + _MARGIN + rows * height), _PAPER)
-    _write(sheet, (_MARGIN, _MARGIN), title, _INK)
+    _write(sheet, (_MARGIN, _MARGIN), printable(title), _INK)
     for index, tile in enumerate(tiles):
         row, column = divmod(index, columns)
         _draw_tile(sheet, tile, _MARGIN + column * (_WIDTH + _MARGIN), 2 * _LINE + _MARGIN + row * height)
@@ -66,7 +66,7 @@ def _draw_tile(sheet: Image.Image, tile: Tile, left: int, top: int) -> None:
     picture, scale = _picture(tile.jpeg)
     draw = ImageDraw.Draw(picture)
     for word in tile.words:
-        draw.rectangle([side * scale for side in word.box], outline=_BOX, width=2)
+        draw.rectangle([side * scale for side in word.box], outline=_BOX)
     sheet.paste(picture, (left, top))
     colour = _KEPT if tile.kept else _DROPPED
     ImageDraw.Draw(sheet).rectangle((left, top, left + picture.width, top + picture.height), outline=colour, width=3)
