@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
@@ -123,7 +123,22 @@ def rendered(data: Path, number: int = 200, seed: int = 0) -> Iterator[Shown]:
         yield Shown(f"{index} {language} {font_file.stem} {size[0]}x{size[1]}", picture, words, group=language)
 
 
-SETS = {"cards": cards, "street": street, "adverts": adverts, "rendered": rendered, "textless": textless}
+def mixed(data: Path) -> Iterator[Shown]:
+    """For the speed: the advert frames and as many without text, all 640x360, in turn."""
+    without = textless(data, number=1_000)
+    for one, other in zip(adverts(data), without, strict=False):
+        yield replace(one, picture=_scaled(one.picture), group="adverts")
+        yield replace(other, picture=_scaled(other.picture), group="textless")
+
+
+SETS = {
+    "cards": cards,
+    "street": street,
+    "adverts": adverts,
+    "rendered": rendered,
+    "textless": textless,
+    "mixed": mixed,
+}
 
 
 def background(draw: random.Random, kind: str, size: tuple[int, int]) -> Picture:
@@ -202,10 +217,16 @@ def _fonts() -> tuple[Path, ...]:
 
 
 def _draws_all(path: Path, text: str) -> bool:
-    """A glyph that the font lacks is drawn as the one for a character that no font has."""
+    """A glyph that a font lacks is drawn as the one for a character that no font has; some fonts hold no other."""
     font = ImageFont.truetype(path, 20)
+    if bytes(font.getmask("a")) == bytes(font.getmask("e")):
+        return False
     missing = bytes(font.getmask("\U0010fffe"))
     return not any(bytes(font.getmask(character)) == missing for character in set(text) if not character.isspace())
+
+
+def _scaled(picture: Picture) -> Picture:
+    return cv2.resize(picture, (640, 360), interpolation=cv2.INTER_AREA).astype(np.uint8)
 
 
 def _moment(spans: list[tuple[float, float, str]], at: float) -> tuple[float, str]:

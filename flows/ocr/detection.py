@@ -100,7 +100,7 @@ def add_uncovered(quads: Sequence[Quad], others: Sequence[Quad]) -> list[Quad]:
     return taken
 
 
-def extent(quad: Quad) -> tuple[float, float]:
+def extent(quad: NDArray[Any]) -> tuple[float, float]:
     """Length of the upper and of the left edge."""
     return float(np.linalg.norm(quad[1] - quad[0])), float(np.linalg.norm(quad[3] - quad[0]))
 

@@ -2,8 +2,8 @@
 
 The detector climbs a ladder of input sizes. It sees the picture at the lowest rung first, which finds nearly
 everything on an advert, and a larger one only where that shows text which is too small for it: a box hardly higher
-than the lowest that it can find, or a place where it suspects text and cannot box it. Where a second look finds
-nothing at all, it stops.
+than the lowest that it can find, or a place where it suspects text and cannot box it. A closer look that shows no
+further line ends the climb.
 """
 
 from __future__ import annotations
@@ -58,6 +58,7 @@ class RapidOcrEngine:
         if not check_picture(image):
             return [], 0
         height, width = image.shape[:2]
+        seen: list[Quad] = []
         high: list[Quad] = []
         low: list[Quad] = []
         sides = self._sides_for(max(height, width))
@@ -68,8 +69,9 @@ class RapidOcrEngine:
             high = add_uncovered(high, [quad for quad, points in boxes if points >= _SMALL])
             # and one that never is, from the highest rung that finds it
             low = [quad for quad, points in boxes if points < _SMALL] + low
+            known, seen = len(seen), add_uncovered(seen, regions.quads)
             settled = regions.unboxed <= _SUSPECTED and min(regions.heights, default=_SMALL) >= _SMALL
-            if settled or (rung > 1 and not high and not low):  # a suspicion that a closer look does not confirm
+            if settled or (rung > 1 and len(seen) == known):
                 break
         return add_uncovered(high, low), rung
 

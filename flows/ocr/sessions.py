@@ -17,14 +17,12 @@ def open_session(model: Path, threads: int = 1) -> Any:
     Raises:
         OcrError: the file is missing or no model.
     """
-    import onnxruntime
+    import onnxruntime  # type: ignore[import-untyped]
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.log_severity_level = 4
-    # memory for each new size of input would be kept for good; giving it back costs no time that can be measured
-    options.enable_cpu_mem_arena = False
     try:
         return onnxruntime.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime raises types of its own that share no base
