@@ -7,6 +7,7 @@ import random
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from importlib.util import find_spec
 from itertools import pairwise
 from pathlib import Path
 
@@ -204,10 +205,10 @@ def _write(base: Picture, lines: list[str], font_file: Path, draw: random.Random
 
 @lru_cache(maxsize=1)
 def _fonts() -> tuple[Path, ...]:
-    """Fonts of Matplotlib, which every installation for the benchmark brings, and of the system; signs left out."""
-    import matplotlib
-
-    folders = [Path(matplotlib.get_data_path()) / "fonts" / "ttf", Path("/usr/share/fonts/truetype")]
+    """Fonts of the system and of Matplotlib, where it is installed, that have all letters."""
+    package = find_spec("matplotlib")
+    folders = [Path(str(package.origin)).parent / "mpl-data" / "fonts"] if package else []
+    folders.append(Path("/usr/share/fonts"))
     files = {path.name: path for folder in folders for path in sorted(folder.rglob("*.ttf"))}
     wanted = "".join(SENTENCES.values())
     usable = [path for _, path in sorted(files.items()) if _draws_all(path, wanted)]

@@ -10,11 +10,13 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from pydantic import ValidationError
 
 from flows.errors import OcrError
+from flows.fingerprints import texts_fingerprint
 from flows.ocr import make_engine
 from flows.ocr.engines import ENGINES, OcrOptions
-from flows.settings import OcrSettings
+from flows.settings import OcrSettings, Settings
 
 BLANK = np.zeros((100, 300, 3), np.uint8)
 
@@ -26,6 +28,21 @@ def test_an_unknown_engine_is_refused_with_the_known_ones() -> None:
 
 def test_the_settings_know_every_engine() -> None:
     assert [OcrSettings(engine=name).engine for name in ENGINES] == list(ENGINES)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("sides", [[], [640, 640], [960, 640], [8]])
+def test_rungs_that_cannot_be_climbed_are_refused_as_settings(sides: list[int]) -> None:
+    with pytest.raises(ValidationError):
+        OcrSettings(sides=tuple(sides))
+
+
+def test_texts_are_read_again_for_what_changes_them_and_for_nothing_else() -> None:
+    now = texts_fingerprint(Settings())
+
+    for same in (OcrSettings(more_than_words=9), OcrSettings(model_dir=Path("elsewhere"))):
+        assert texts_fingerprint(Settings(ocr=same)) == now
+    for other in (OcrSettings(sides=(640,)), OcrSettings(min_confidence=0.6), OcrSettings(languages=("de",))):
+        assert texts_fingerprint(Settings(ocr=other)) != now
 
 
 class Reader:

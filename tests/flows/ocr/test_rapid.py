@@ -45,7 +45,7 @@ def test_small_print_is_climbed_for_and_read(engine: RapidOcrEngine) -> None:
     assert plain(texts(words)) == plain(" ".join(SMALL_PRINT).split())
 
 
-def test_large_text_that_only_the_first_rung_finds_is_kept(engine: RapidOcrEngine) -> None:
+def test_large_text_beside_small_print_is_read_whole_and_once(engine: RapidOcrEngine) -> None:
     picture = drawn("", "", "", "", *SMALL_PRINT, size=(1280, 720), font_size=12)
     cv2.putText(picture, "SALE", (60, 260), cv2.FONT_HERSHEY_DUPLEX, 9, (60, 20, 20), 18, cv2.LINE_AA)
 
@@ -112,6 +112,18 @@ def test_every_card_is_decided_right_and_read_whole(engine: RapidOcrEngine, shar
         assert plain(texts(words)) == plain(card["text"].split()), card
 
 
+@pytest.mark.parametrize("name", ["img_142.jpg", "img_276.jpg", "img_103.jpg"])
+def test_a_street_whose_words_are_lost_on_the_first_rung_is_kept_after_a_climb(
+    engine: RapidOcrEngine, shared_data: Path, name: str
+) -> None:
+    picture = cv2.imread(str(shared_data / "ocr" / "street" / name)).astype(np.uint8)
+
+    (words,) = engine.read([picture])
+    (on_first,) = RapidOcrEngine(OcrOptions(sides=(640,))).read([picture])
+
+    assert len(on_first) <= 5 < len(words)
+
+
 @pytest.mark.slow
 def test_at_least_66_of_79_streets_are_decided_right(engine: RapidOcrEngine, shared_data: Path) -> None:
     folder = shared_data / "ocr"
@@ -127,6 +139,7 @@ def test_at_least_66_of_79_streets_are_decided_right(engine: RapidOcrEngine, sha
     assert right >= 66
 
 
+@pytest.mark.slow
 def test_words_on_sampled_frames_are_those_laid_on_at_their_time(engine: RapidOcrEngine, shared_data: Path) -> None:
     cards = {ad["id"]: ad["cards"] for ad in json.loads((shared_data / "ads" / "cards.json").read_text("utf-8"))}
     paths = sorted((shared_data / "ads" / "apparel").glob("*.[mw][pe][4b]*"))
