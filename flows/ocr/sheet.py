@@ -53,7 +53,7 @@ def draw_sheet(title: str, tiles: Sequence[Tile]) -> Image.Image:
     """All frames in rows of three: the picture with a box around each word, its time, the decision, and the words."""
     columns = max(1, min(_COLUMNS, len(tiles)))
     rows = math.ceil(len(tiles) / columns)
-    height = _HEIGHT + (_TEXT_LINES + 1) * _LINE + 2 * _MARGIN
+    height = _HEIGHT + (_TEXT_LINES + 2) * _LINE + 2 * _MARGIN
     sheet = Image.new("RGB", (columns * (_WIDTH + _MARGIN) + _MARGIN, 2 * _LINE + _MARGIN + rows * height), _PAPER)
     _write(sheet, (_MARGIN, _MARGIN), printable(title), _INK)
     for index, tile in enumerate(tiles):
@@ -70,11 +70,13 @@ def _draw_tile(sheet: Image.Image, tile: Tile, left: int, top: int) -> None:
     sheet.paste(picture, (left, top))
     colour = _KEPT if tile.kept else _DROPPED
     ImageDraw.Draw(sheet).rectangle((left, top, left + picture.width, top + picture.height), outline=colour, width=3)
-    y = top + _HEIGHT + 4
-    for line in _clip([f"{tile.timestamp_s:.2f} s   {'kept' if tile.kept else 'dropped'}: {tile.why}"], 1):
-        _write(sheet, (left, y), line, colour)
-    for number, line in enumerate(_clip([word.text for word in tile.words], _TEXT_LINES), start=1):
-        _write(sheet, (left, y + number * _LINE), line, _INK)
+    y = top + picture.height + 6
+    decision = f"{tile.timestamp_s:.2f} s   {'kept' if tile.kept else 'dropped'}"
+    head = [decision, *_clip(tile.why.split(), 1)]
+    lines = [(line, colour) for line in head]
+    lines += [(line, _INK) for line in _clip([word.text for word in tile.words], _TEXT_LINES)]
+    for number, (line, ink) in enumerate(lines):
+        _write(sheet, (left, y + number * _LINE), line, ink)
 
 
 def _picture(jpeg: bytes) -> tuple[Image.Image, float]:
@@ -92,7 +94,7 @@ def _clip(words: Sequence[str], lines: int) -> Iterator[str]:
     """The words in lines that fit a tile; what does not fit ends in an ellipsis."""
     line, written = "", 0
     for word in words:
-        shown = printable(word if len(word) <= _LONGEST_WORD or lines == 1 else f"{word[:_LONGEST_WORD]}…")
+        shown = printable(word if len(word) <= _LONGEST_WORD else f"{word[:_LONGEST_WORD]}…")
         if line and _length(f"{line} {shown}") > _WIDTH:
             written += 1
             if written == lines:
