@@ -69,14 +69,23 @@ class FrameSettings(Section):
 class OcrSettings(Section):
     """How a frame's words are read, and how many it takes to keep it."""
 
-    engine: Literal["rapidocr", "easyocr"] = "rapidocr"
-    side: Annotated[int, Field(ge=32)] = 640
-    """Longer side, in pixels, of the picture that the text detector of `rapidocr` sees."""
+    engine: Literal["rapidocr", "easyocr", "tesseract"] = "rapidocr"
+    sides: Annotated[tuple[Annotated[int, Field(ge=32)], ...], Field(min_length=1)] = (640, 960, 1280)
+    """Longer sides, in pixels, of the picture that the detector of `rapidocr` sees: it climbs to the next only where
+    it sees small text."""
     min_confidence: Share = 0.5
+    languages: tuple[str, ...] = ()
+    """Languages of `easyocr` (`en`, `de` ...) or `tesseract` (`eng`, `deu` ...); none is English."""
     model_dir: Path | None = None
-    """Folder of `easyocr`'s models; without it they must have been fetched before."""
+    """Folder of the models of `easyocr` or the data of `tesseract`; by default where each looks by itself."""
     more_than_words: Annotated[int, Field(ge=0)] = 5
     """Frames with more words than this are kept."""
+
+    @model_validator(mode="after")
+    def _rising(self) -> OcrSettings:
+        if list(self.sides) != sorted(set(self.sides)):
+            raise ValueError(f"sides = {list(self.sides)}; each must be larger than the one before")
+        return self
 
 
 class SentimentSettings(Section):

@@ -4,14 +4,16 @@ The rule of the dataset is "more than five words", so this file decides what the
 
 - A word holds at least one Unicode letter or digit: `OFF`, `été`, `7`, `PG-13`, `lotus-pendants.example`. A sign
   alone (`&`, `-`, `$`) is none.
-- A price and a percentage are one word each, sign included: `$59.99`, `25%`. Where a recogniser glued one to its
-  neighbour (`25%OFF`, `Was$59.99`) they are cut apart.
+- A price and a percentage are one word each, sign included: `$59.99`, `25%`, `%25`, and `49 €` too, which becomes
+  `49€`. Where a recogniser glued one to its neighbour (`25%OFF`, `Was$59.99`) they are cut apart.
 - A single letter is a word only where English has one (`a`, `I`); any other is taken for a stray glyph, as logos
   and textures leave them. A single digit is a word, and so is a single character of a script without capitals
   (Chinese, Arabic, Thai ...).
 - A line ends a word, a space does, and so does a gap three times as wide as the line's usual step from one
   character to the next and nearly as wide as the line is high: there the recogniser has missed the space.
 - A letter that stands in a row all by itself is a stray glyph, whatever it is: a cross reads as a Chinese ten.
+- A row of up to three letters or digits in all is a fragment unless it is read with a confidence of 0.8: wood grain
+  reads as an unsure `8`, an edge as `11`.
 - Three or more single letters in a row are one word that is set wide: `S A L E`.
 - What is read with less than the least confidence is none.
 """
@@ -29,17 +31,21 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-RULES_VERSION = 1
+RULES_VERSION = 2
 """Rises when a change of this file counts other words; rows of `texts` made under another are read again."""
 
 ONE_LETTER_WORDS = frozenset("ai")
 _WIDE_GAP_STEPS = 3.0
 _WIDE_GAP_HEIGHTS = 0.8
 _SPELLED_OUT = 3
+_FRAGMENT = 3
+_FRAGMENT_CONFIDENCE = 0.8
 _GLUED = re.compile(
-    r"(?<=[^\W\d_]{2})(?=[$€£¥₹]\d|\d+(?:[.,]\d+)?%)"  # Was|$59.99, SAVE|25%
-    r"|(?<=\d%)(?=[^\W\d_]{2})"  # 25%|OFF
+    r"(?<=[^\W\d_]{2})(?=[$€£¥₹%]\d|\d+(?:[.,]\d+)?%)"  # Was|$59.99, SAVE|25%
+    r"|(?<=\d[%€£¥₹])(?=[^\W\d_]{2})"  # 25%|OFF
 )
+# 49_€, 25_%, $_30: the sign belongs to the number
+_SPACE_IN_PRICE = re.compile(r"(?<=\d)\s(?=[%$€£¥₹](?:\s|$))|(?:(?<=\s[$€£¥₹])|(?<=^[$€£¥₹]))\s(?=\d)")
 # a letter or two behind a price belongs to it: $5M, $30k
 _PRICE_BEFORE_WORD = re.compile(r"[$€£¥₹]\d(?:[\d.,]*)(?=[^\W\d_]{3})")
 
@@ -109,7 +115,7 @@ def _words_of(line: Line) -> Iterator[Word]:
         left = 0.0 if start == 0 else max(0.0, line.centres[start] - step / 2)
         right = 1.0 if end == len(line.text) else min(1.0, line.centres[end - 1] + step / 2)
         confidence = fmean(line.confidences[start:end])
-        # spaces remain only within a word that is set wide
+        # spaces remain only within a price and a word that is set wide
         yield Word("".join(line.text[start:end].split()), confidence, _box(line.quad, left, max(left, right)))
 
 
@@ -121,7 +127,10 @@ def _spans(line: Line, step: float) -> list[tuple[int, int]]:
     cuts = {0, len(text)}
     cuts |= {match.start() for match in _GLUED.finditer(text)}
     cuts |= {match.end() for match in _PRICE_BEFORE_WORD.finditer(text)}
+    within = {match.start() for match in _SPACE_IN_PRICE.finditer(text)}
     for index in range(len(text)):
+        if index in within or index - 1 in within:
+            continue
         if text[index].isspace():
             cuts |= {index, index + 1}
         elif index and line.centres[index] - line.centres[index - 1] > wide:
@@ -173,8 +182,15 @@ def _rows(lines: list[Line]) -> list[list[Line]]:
 
 
 def _is_stray(row: list[Line]) -> bool:
-    characters = [character for line in row for character in line.text if character.isalnum()]
-    return len(characters) == 1 and characters[0].isalpha()
+    said = [
+        (character, confidence)
+        for line in row
+        for character, confidence in zip(line.text, line.confidences, strict=True)
+        if character.isalnum()
+    ]
+    if len(said) == 1 and said[0][0].isalpha():
+        return True
+    return 0 < len(said) <= _FRAGMENT and fmean(confidence for _, confidence in said) < _FRAGMENT_CONFIDENCE
 
 
 def _middle(line: Line) -> float:

@@ -73,6 +73,13 @@ def test_signs_and_stray_glyphs_are_no_words(text: str) -> None:
         ("2 burgers for $5only", ["2", "burgers", "for", "$5", "only"]),
         ("raised $5M", ["raised", "$5M"]),
         ("5.1% APY", ["5.1%", "APY"]),
+        ("ab 49 € im Monat", ["ab", "49€", "im", "Monat"]),
+        ("$ 30 off", ["$30", "off"]),
+        ("now $ 30", ["now", "$30"]),
+        ("minus 25 %", ["minus", "25%"]),
+        ("indirim%20", ["indirim", "%20"]),
+        ("ab 19,99€pro Monat", ["ab", "19,99€", "pro", "Monat"]),
+        ("3 %s", ["3"]),
         ("Bowler & Cane", ["Bowler", "Cane"]),
         ("S A L E", ["SALE"]),
         ("a b", ["a"]),
@@ -121,6 +128,13 @@ def test_a_letter_alone_in_its_row_is_a_stray_glyph() -> None:
     assert words_of(line("十"), line("I", top=50), line("a new day", top=100)) == ["a", "new", "day"]
     assert words_of(line("I"), line("agree", left=40)) == ["I", "agree"]
     assert words_of(line("3")) == ["3"]
+
+
+@pytest.mark.parametrize("text", ["8", "11", "hi", "OTC", "小写", "I'm"])
+def test_a_few_characters_in_a_row_must_be_read_surely(text: str) -> None:
+    assert words_of(line(text, confidence=0.79)) == []
+    assert words_of(line(text, confidence=0.81)) == [text]
+    assert words_of(line(text, confidence=0.6), line("beside", left=100, confidence=0.6)) == [text, "beside"]
 
 
 def test_lines_are_read_from_top_to_bottom_and_left_to_right() -> None:
