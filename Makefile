@@ -9,6 +9,8 @@ SOURCE ?= folder:ads
 # of the demonstration
 DEMO ?= demo
 ADS ?= 40
+# real adverts and pictures with known words, for the measurements of words and re-uploads
+DATA ?= ../shared/data
 
 export YTB_ADS_HOME := $(CURDIR)
 export YTB_ADS_SOURCE ?= $(SOURCE)
@@ -65,6 +67,12 @@ bench: $(READY)  ## measure what the README states
 	@$(BIN)/python benchmarks/pipeline.py
 	@$(BIN)/python -m benchmarks.comments
 	@$(BIN)/python -m benchmarks.sentiment
+	@$(BIN)/python benchmarks/frames.py
+	@if [ -d "$(DATA)" ]; then \
+		$(BIN)/python benchmarks/ocr.py --data "$(DATA)" --set mixed --workers $$(nproc) && \
+		$(BIN)/python benchmarks/frames_and_words.py --data "$(DATA)/ads" --growth 10 100 && \
+		$(BIN)/python benchmarks/reuploads.py --data "$(DATA)/ads"; \
+	else echo "left out: words and re-uploads; $(DATA) is not there, name a folder by DATA="; fi
 
 clean:  ## remove the demonstration and the caches, never a catalog
 	rm -rf $(DEMO) sandbox .pytest_cache .mypy_cache .ruff_cache build *.egg-info

@@ -31,9 +31,10 @@ from typing import Any
 import av
 import cv2
 import numpy as np
-from rich.console import Console
+from processes import cpu_of_children, peak_mb, peak_of_children_mb
 from rich.table import Table
 
+from flows.console import print_tables
 from flows.frames import choose_timestamps, sample_frames
 from flows.frames.hashing import perceptual_hash
 from flows.frames.passes import decoded_frames, key_frame, nearest_keys
@@ -86,7 +87,7 @@ def main() -> None:
     if arguments.json:
         print(json.dumps(told, indent=1))
     else:
-        print_tables(results, splits, growth)
+        show(results, splits, growth)
 
 
 def found(folder: Path) -> list[Path]:
@@ -189,19 +190,6 @@ def theirs(paths: Sequence[Path], way: Callable[[Path], int], processes: int) ->
         frames = sum(pool.map(way, paths))
         seconds, cpu = time.perf_counter() - start, cpu_of_children() - before
     return frames, seconds, cpu
-
-
-def cpu_of_children() -> float:
-    """CPU seconds of this process's children, living and ended, and of theirs."""
-    ticks = 0
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            fields = stat.read_text().rpartition(")")[2].split()
-        except OSError:  # ended meanwhile
-            continue
-        if int(fields[1]) == os.getpid():
-            ticks += sum(map(int, fields[11:15]))
-    return ticks / os.sysconf("SC_CLK_TCK")
 
 
 def moments_of(path: Path) -> list[float]:
@@ -308,7 +296,7 @@ def grow(paths: Sequence[Path], ads: int) -> dict[str, float]:
     with ThreadPoolExecutor(cores) as pool:
         list(pool.map(one, again))
     seconds = time.perf_counter() - start
-    peak = sum(peak_mb(stat.parent) for stat in Path("/proc").glob("[0-9]*/stat") if parent_of(stat) == os.getpid())
+    peak = peak_of_children_mb()
     close_idle_workers()
     return {
         "ads": ads,
@@ -318,23 +306,10 @@ def grow(paths: Sequence[Path], ads: int) -> dict[str, float]:
     }
 
 
-def parent_of(stat: Path) -> int:
-    try:
-        return int(stat.read_text().rpartition(")")[2].split()[1])
-    except OSError:
-        return 0
-
-
-def peak_mb(process: Path) -> float:
-    lines = (process / "status").read_text().splitlines()
-    return next((int(line.split()[1]) / 1000 for line in lines if line.startswith("VmHWM")), 0.0)
-
-
-def print_tables(
+def show(
     results: Sequence[Result], splits: dict[str, dict[str, dict[str, float]]], growth: Sequence[dict[str, float]]
 ) -> None:
     """The same for people."""
-    console = Console()
     table = Table(title=f"Five frames an ad on {os.cpu_count()} cores")
     for name in ("ads", "way", "frames", "ads/s", "CPU ms an ad", "x cv2 seeks", "x ffmpeg -ss", "wanted"):
         table.add_column(name, justify="left" if name in ("ads", "way") else "right", no_wrap=True)
@@ -344,7 +319,7 @@ def print_tables(
         wanted = f"{WANTED[one.way]:g}" if one.way in WANTED else ""
         row = (f"{one.ads} {one.codec}", one.way, f"{one.frames}", f"{one.ads_per_s:.1f}", f"{one.cpu_ms_per_ad:.0f}")
         table.add_row(*row, *factors, wanted)
-    console.print(table)
+    print_tables(table)
     table = Table(title="CPU ms an ad")
     names = list(next(iter(next(iter(splits.values())).values())))
     for name in ("ads", "mode", *names):
@@ -352,14 +327,14 @@ def print_tables(
     for codec, modes in splits.items():
         for mode, spent in modes.items():
             table.add_row(codec, mode, *(f"{spent[name]:.1f}" for name in names))
-    console.print(table)
+    print_tables(table)
     table = Table(title="Growth, key-frame mode")
     for name in ("ads", "ms an ad", "workers' peak", "own peak"):
         table.add_column(name, justify="right")
     for row in growth:
         peaks = f"{row['workers_peak_mb']:.0f} MB", f"{row['own_peak_mb']:.0f} MB"
         table.add_row(f"{row['ads']:,.0f}", f"{row['ms_per_ad']:.0f}", *peaks)
-    console.print(table)
+    print_tables(table)
 
 
 if __name__ == "__main__":

@@ -27,6 +27,7 @@ from ocr_frames import DECISION, SETS, Shown
 from rich.console import Console
 from rich.table import Table
 
+from flows.console import print_tables
 from flows.errors import OcrError
 from flows.fingerprints import ocr_engine
 from flows.frames.sampling import decode_jpeg
@@ -63,7 +64,7 @@ def main() -> None:
         for row in rows:
             print(json.dumps(row))
     else:
-        Console().print(render(rows, arguments.name, len(shown), arguments.workers))
+        print_tables(render(rows, arguments.name, len(shown), arguments.workers))
 
 
 def measure(engine: OcrEngine, name: str, shown: Sequence[Shown], workers: int, *, faults: bool) -> dict[str, Any]:

@@ -207,6 +207,7 @@ TABLES: dict[str, Table] = {
         Table(
             "reuploads",
             key=("video_id",),
+            computed=True,
             columns=[
                 ("video_id", pa.string()),
                 # names the group by its content: no ad's id

@@ -21,7 +21,7 @@ SLOT_S = 0.5
 _MOST_SLOTS = 120
 """A minute of pictures tells an ad from another; a longer one is not looked at more closely."""
 _KEY_FRAMES = 2
-_ENOUGH = 8
+_ENOUGH = 5
 """With so many looks on the way to the frames no others are decoded."""
 
 

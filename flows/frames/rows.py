@@ -64,7 +64,7 @@ def sample_ad(ad: dict[str, Any], roots: Mapping[str, Path], settings: FrameSett
     made = {"upstream_revision": revision}
     return AdRows(
         frames=tuple({**frame.row(), "fingerprint": fingerprint, **made} for frame in sampled.frames),
-        looks=({**_look_row(sampled), "fingerprint": LOOKS_VERSION, **made},),
+        looks=({**look_row(sampled), "fingerprint": LOOKS_VERSION, **made},),
         drops=tuple(replace(lost, fingerprint=fingerprint, upstream_revision=revision) for lost in sampled.drops),
     )
 
@@ -80,7 +80,8 @@ def _asked(settings: FrameSettings) -> dict[str, Any]:
     }
 
 
-def _look_row(sampled: SampledFrames) -> dict[str, Any]:
+def look_row(sampled: SampledFrames) -> dict[str, Any]:
+    """An ad's looks as a row of the table `looks`, without the columns of provenance."""
     return {
         "video_id": sampled.video_id,
         "duration_s": sampled.duration_s,

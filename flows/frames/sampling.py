@@ -15,7 +15,7 @@ import numpy as np
 from data_catalog.drops import Drop
 from flows.errors import FrameError
 from flows.frames.display import Picture
-from flows.frames.hashing import SAME_PICTURE_BITS, differing_bits, is_blank, perceptual_hash
+from flows.frames.hashing import REDUCED_SIDE, SAME_PICTURE_BITS, differing_bits, is_blank, perceptual_hash, reduced
 from flows.frames.looks import LOOKS_VERSION, Look, Looks
 from flows.frames.moments import ANYWHERE, Spacing, between, choose_timestamps
 from flows.frames.passes import decoded_frames, key_frame, nearest_keys
@@ -229,7 +229,8 @@ class _Sampler:
 def _encoded(picture: Picture, quality: int) -> _Stored:
     height, width = picture.shape[:2]
     _, jpeg = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, quality])
-    return _Stored(width, height, jpeg.tobytes(), perceptual_hash(picture), is_blank(picture))
+    small = reduced(picture, REDUCED_SIDE)
+    return _Stored(width, height, jpeg.tobytes(), perceptual_hash(small), is_blank(small))
 
 
 def _same(one: _Stored, other: _Stored) -> bool:
