@@ -16,10 +16,10 @@ export YTB_ADS_HOME := $(CURDIR)
 export YTB_ADS_SOURCE ?= $(SOURCE)
 export YTB_ADS_CATALOG ?= $(CATALOG)
 
-.PHONY: help setup demo test lint dataset train annotate catalog deploy sandbox bench clean
+.PHONY: help setup setup-programs demo test lint dataset train annotate catalog deploy sandbox bench clean
 
 help:  ## list the commands
-	@awk -F ':.*##' '/^[a-z-]+:.*##/ {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*##' '/^[a-z-]+:.*##/ {printf "make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(READY)  ## create .venv and install everything into it
 
@@ -29,6 +29,11 @@ $(READY): pyproject.toml constraints.txt
 	@$(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install -qq --disable-pip-version-check -c constraints.txt -e ".[dev]"
 	@touch $@
+
+setup-programs:  ## install what tests and measurements hold ours against: Tesseract, ffmpeg, Java (Debian, as root)
+	@apt-get -qq update
+	@DEBIAN_FRONTEND=noninteractive apt-get -qq install --no-install-recommends \
+		tesseract-ocr ffmpeg default-jdk-headless >/dev/null
 
 demo: $(READY)  ## render a small sample, build a dataset from it, train on it, print the result
 	@$(BIN)/ytb-ads sample $(DEMO)/ads --ads $(ADS)

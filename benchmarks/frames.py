@@ -35,9 +35,10 @@ from processes import cpu_of_children, peak_mb, peak_of_children_mb
 from rich.table import Table
 
 from flows.console import print_tables
-from flows.frames import choose_timestamps, sample_frames
 from flows.frames.hashing import perceptual_hash
+from flows.frames.moments import choose_timestamps
 from flows.frames.passes import decoded_frames, key_frame, nearest_keys
+from flows.frames.sampling import sample_frames
 from flows.frames.video import Video
 from flows.frames.worker import call_apart, close_idle_workers
 

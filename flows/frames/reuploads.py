@@ -19,13 +19,13 @@ from data_catalog.catalog import Catalog
 from data_catalog.schemas import TABLES
 from flows.frames.looks import LOOKS_VERSION
 
-NEAR_BITS = 28
+NEAR_BITS = 24
 """Looks that differ in at most so many of 256 bits show the same picture."""
 WINDOW_S = 0.1
 """Looks so near in time are compared: later, what moves has moved."""
 LEAST_NEAR = 2
 """So many looks must show the same picture. Those of strangers differ in a hundred bits and more."""
-LEAST_SHARE = 0.75
+LEAST_SHARE = 0.6
 """So large a share of the looks that are compared must; cuts and fades fall between them."""
 _NEVER = 999
 _LONGER_S = 1.0

@@ -10,8 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flows.frames import Spacing, choose_timestamps
-from flows.frames.moments import between
+from flows.frames.moments import Spacing, between, choose_timestamps
 
 video_ids = st.text("abcXYZ019_-", min_size=1, max_size=11)
 durations = st.floats(0.001, 36_000)

@@ -17,10 +17,10 @@ from hypothesis import strategies as st
 from data_catalog.catalog import Catalog
 from data_catalog.forget import forget_ad
 from data_catalog.schemas import TABLES
-from flows.frames import sample_frames
 from flows.frames.looks import LOOKS_VERSION
 from flows.frames.reuploads import AdLooks, groups_of, record_reuploads, same_ads
 from flows.frames.rows import sample_ad
+from flows.frames.sampling import sample_frames
 from flows.frames.worker import close_idle_workers
 from flows.settings import FrameSettings
 from tests.flows.frames.clips import write_ad

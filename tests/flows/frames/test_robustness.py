@@ -13,11 +13,11 @@ import cv2
 import numpy as np
 import pytest
 
-from flows.frames import Spacing, choose_timestamps, sample_frames
 from flows.frames.display import Picture
 from flows.frames.hdr import Transfer, tone_mapped
+from flows.frames.moments import Spacing, choose_timestamps
 from flows.frames.passes import decoded_frames
-from flows.frames.sampling import decode_jpeg
+from flows.frames.sampling import decode_jpeg, sample_frames
 from flows.frames.video import Video
 from tests.flows.frames.clips import HEIGHT, RATE, WIDTH, number_on, steady, write_ad, write_video
 

@@ -18,8 +18,8 @@ from PIL import Image
 
 from data_catalog.schemas import TABLES
 from flows.errors import FrameError
-from flows.frames import SampledFrames, choose_timestamps, sample_frames
-from flows.frames.sampling import decode_jpeg
+from flows.frames.moments import choose_timestamps
+from flows.frames.sampling import SampledFrames, decode_jpeg, sample_frames
 from flows.frames.video import Video
 from tests.flows.frames.clips import HEIGHT, RATE, WIDTH, encode, number_on, steady, write_video
 

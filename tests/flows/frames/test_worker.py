@@ -16,8 +16,8 @@ from typing import Any
 import pytest
 
 from flows.errors import DecoderLostError, FrameError
-from flows.frames import sample_frames
 from flows.frames.rows import sample_ad
+from flows.frames.sampling import sample_frames
 from flows.frames.worker import call_apart, close_idle_workers
 from flows.settings import FrameSettings
 from tests.flows.frames.clips import steady, write_video

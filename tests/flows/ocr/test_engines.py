@@ -14,8 +14,7 @@ from pydantic import ValidationError
 
 from flows.errors import OcrError
 from flows.fingerprints import texts_fingerprint
-from flows.ocr import make_engine
-from flows.ocr.engines import ENGINES, OcrOptions
+from flows.ocr.engines import ENGINES, OcrOptions, make_engine
 from flows.settings import OcrSettings, Settings
 
 BLANK = np.zeros((100, 300, 3), np.uint8)

@@ -11,8 +11,7 @@ import numpy as np
 import pytest
 
 from flows.errors import OcrError
-from flows.frames import sample_frames
-from flows.frames.sampling import decode_jpeg
+from flows.frames.sampling import decode_jpeg, sample_frames
 from flows.ocr.engines import OcrOptions, Word, make_engine
 from flows.ocr.rapid import RapidOcrEngine
 from tests.flows.ocr.pictures import drawn, plain
