@@ -13,6 +13,7 @@ from data_catalog.errors import CatalogError
 from data_catalog.inspect import require_catalog
 from data_catalog.printing import printable
 from flows.contact_sheet import Box, Tile
+from flows.ocr.kept import TOO_FEW
 
 
 @dataclass(frozen=True)
@@ -35,8 +36,8 @@ class FrameStory:
     def sampling_tile(self) -> Tile:
         """How the frame was taken, and what became of it in the end."""
         kept = False if self.drops else self.kept
-        first = self.drops[0] if self.drops else self.decision
-        said = (f"{self.index}: {first}", *self.drops[1:], *self.sampled, self._said())
+        first, *rest = [*self.drops, self.decision] if self.kept is not False else [self.decision, *self.drops]
+        said = (f"{self.index}: {first}", *rest, *self.sampled, self._said())
         return Tile(self.jpeg, tuple(filter(None, said)), kept)
 
     def reading_tile(self) -> Tile:
@@ -88,7 +89,7 @@ def tell_ad(catalog: Catalog, video_id: str, *, more_than_words: int) -> AdStory
     drops = catalog.read("drops", where=of_ad).to_pylist()
     texts = {row["frame_id"]: row for row in catalog.read("texts", where=of_ad).to_pylist()}
     told = [
-        _tell_frame(frame, texts.get(frame["frame_id"]), _of(drops, frame["frame_id"]), more_than_words)
+        _tell_frame(frame, texts.get(frame["frame_id"]), drops, more_than_words)
         for frame in catalog.read("frames", where=of_ad).to_pylist()
     ]
     lost = [
@@ -115,7 +116,7 @@ def _tell_head(
         *sorted({f"read by {frame.engine}" for frame in frames if frame.engine}),
     )
     return (
-        f"{ad['video_id']}   {ad['title'] or 'no title'}",
+        f"{ad['video_id']}: {ad['title'] or 'no title'}",
         ", ".join(filter(None, facts)),
         *(f"the same ad as {', '.join(others)}" for others in duplicates),
         *drops,
@@ -123,9 +124,11 @@ def _tell_head(
 
 
 def _tell_frame(
-    frame: dict[str, Any], text: dict[str, Any] | None, drops: list[str], more_than_words: int
+    frame: dict[str, Any], text: dict[str, Any] | None, drops: list[dict[str, Any]], more_than_words: int
 ) -> FrameStory:
     kept, decision = _decide(frame, text, more_than_words)
+    # the decision says that already
+    told = [drop for drop in drops if kept is not False or drop["reason"] != TOO_FEW]
     same = [name.rpartition(":")[2] for name in frame["duplicates"] or ()]
     taken = (
         f"asked {frame['requested_s']:.3f} s, shown since {frame['timestamp_s']:.3f} s, "
@@ -137,7 +140,7 @@ def _tell_frame(
         at_s=frame["timestamp_s"],
         kept=kept,
         decision=decision,
-        drops=tuple(drops),
+        drops=tuple(_of(told, frame["frame_id"])),
         sampled=(taken, *([f"the same picture as {', '.join(same)}"] if same else [])),
         words=tuple(word["text"] for word in text["words"] or ()) if text else (),
         boxes=tuple(tuple(word["box"]) for word in text["words"] or ()) if text else (),

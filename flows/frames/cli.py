@@ -20,7 +20,9 @@ def _group() -> None:
 
 @frames_app.command(epilog="Example: ytb-ads frames show dQw4w9WgXcQ --catalog catalog --out frames.png")
 def show(
-    video_id: Annotated[str, typer.Argument(metavar="VIDEO_ID", help="The ad; write -- before one that begins with -")],
+    video_id: Annotated[
+        str, typer.Argument(metavar="VIDEO_ID", help="The ad; one that begins with - comes last, behind --.")
+    ],
     catalog: CatalogDir = "./catalog",
     config: ConfigFile = None,
     out_file: Annotated[

@@ -20,7 +20,9 @@ def _group() -> None:
 
 @ocr_app.command(epilog="Example: ytb-ads ocr show dQw4w9WgXcQ --catalog catalog --out words.png")
 def show(
-    video_id: Annotated[str, typer.Argument(metavar="VIDEO_ID", help="The ad; write -- before one that begins with -")],
+    video_id: Annotated[
+        str, typer.Argument(metavar="VIDEO_ID", help="The ad; one that begins with - comes last, behind --.")
+    ],
     catalog: CatalogDir = "./catalog",
     config: ConfigFile = None,
     out_file: Annotated[
