@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
@@ -57,14 +56,6 @@ class AdStory:
     video_id: str
     head: tuple[str, ...]
     frames: tuple[FrameStory, ...]
-
-    @property
-    def summary(self) -> str:
-        """How many frames there are and what was decided on them."""
-        found = Counter(frame.kept for frame in self.frames if frame.jpeg is not None)
-        said = [f"{found[kept]} {name}" for kept, name in ((True, "kept"), (False, "not kept"), (None, "not read yet"))]
-        counts = ", ".join(part for part in said if not part.startswith("0"))
-        return f"{found.total()} frames" + (f": {counts}" if counts else "")
 
 
 def tell_ad(catalog: Catalog, video_id: str, *, more_than_words: int) -> AdStory:

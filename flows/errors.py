@@ -72,6 +72,10 @@ class OcrError(YtbAdsError):
     """An OCR engine is not installed, not configured, or failed on a picture."""
 
 
+class SheetError(YtbAdsError):
+    """A contact sheet cannot be written where it was asked for."""
+
+
 class SentimentError(YtbAdsError):
     """A lexicon cannot be read or comments cannot be scored."""
 

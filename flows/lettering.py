@@ -41,7 +41,9 @@ def wrapped(text: str, width: float, most_lines: int) -> list[str]:
         lines.append(rest[:fits].rstrip())
         rest = rest[fits:].lstrip()
     if rest or len(text) > _LONGEST:
-        lines[-1] = f"{lines[-1][: _fitting(lines[-1], width - length('…'))].rstrip()}…"
+        # a text of spaces has no line to end
+        last = lines.pop() if lines else ""
+        lines.append(f"{last[: _fitting(last, width - length('…'))].rstrip()}…")
     return lines
 
 
@@ -76,14 +78,14 @@ def _drawable(text: str) -> str:
 
 @lru_cache(maxsize=4096)
 def _written(character: str) -> str:
-    known = character.isspace() or any(_draws(font, character) for font in _fonts())
+    known = character.isspace() or any(draws(font, character) for font in _fonts())
     return character if known else f"<{ord(character):X}>"
 
 
 @lru_cache(maxsize=4096)
 def _font_for(character: str) -> int:
     """Index of the first font that can draw a character."""
-    return next((index for index, font in enumerate(_fonts()) if character.isspace() or _draws(font, character)), 0)
+    return next((index for index, font in enumerate(_fonts()) if character.isspace() or draws(font, character)), 0)
 
 
 @lru_cache(maxsize=4096)
@@ -91,14 +93,18 @@ def _advance(character: str) -> float:
     return float(_fonts()[_font_for(character)].getlength(character))
 
 
-def _draws(font: Font, character: str) -> bool:
+def draws(font: Font, character: str) -> bool:
     """A font draws what it lacks as it draws a character that does not exist."""
-    return bytes(font.getmask(character)) != _missing(font)
+    plain = _unshaped(font)
+    return bytes(plain.getmask(character)) != bytes(plain.getmask("\U0010fffe"))
 
 
 @cache
-def _missing(font: Font) -> bytes:
-    return bytes(font.getmask("\U0010fffe"))
+def _unshaped(font: Font) -> Font:
+    """Without shaping: it moves a mark that stands alone, and a box that is moved looks like a character."""
+    if isinstance(font, ImageFont.FreeTypeFont):
+        return font.font_variant(layout_engine=ImageFont.Layout.BASIC)
+    return font
 
 
 @cache

@@ -11,7 +11,7 @@ from data_catalog.catalog import Catalog
 from data_catalog.printing import printable
 from flows.ad_story import tell_ad
 from flows.console import out
-from flows.contact_sheet import contact_sheet
+from flows.contact_sheet import contact_sheet, save_sheet, summary
 from flows.settings import load_settings
 
 
@@ -23,7 +23,7 @@ def show_ad(
     Raises:
         CatalogError: there is no catalog, or no such ad in it.
         SettingsError: the settings cannot be read.
-        OSError: the picture cannot be written.
+        SheetError: the picture cannot be written.
     """
     settings = load_settings(config)
     ad = tell_ad(Catalog(catalog), video_id, more_than_words=settings.ocr.more_than_words)
@@ -31,5 +31,5 @@ def show_ad(
     # an id may hold whatever a file's name may
     named = "".join(sign if sign.isalnum() or sign in "_-" else "_" for sign in video_id)
     path = path or Path(f"{named}-{what}.png")
-    contact_sheet(ad.head, tiles).save(path, format="PNG")
-    out.print(f"{escape(printable(str(path)))}: {ad.summary}", highlight=False, soft_wrap=True)
+    save_sheet(contact_sheet(ad.head, tiles), path)
+    out.print(f"{escape(printable(str(path)))}: {summary(tiles)}", highlight=False, soft_wrap=True)

@@ -9,14 +9,25 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image
+from PIL import Image, ImageFont
 
 from flows.contact_sheet import Tile, contact_sheet
-from flows.lettering import length, wrapped
+from flows.lettering import draws, length, wrapped
 from tests.flows.ocr.pictures import drawn
 
 GREEN, RED, PINK, GREY = (0, 112, 56), (184, 28, 28), (255, 0, 200), (222, 222, 218)
-HOSTILE = ["中文字", "नमस्ते", "مرحبا", "\x00\x1b[31m", "\ud800", "🙂", "a" * 1_000_000, "\u202eevil", "a b " * 300_000]
+HOSTILE = [
+    "中文字",
+    "नमस्ते",
+    "مرحبا",
+    "\x00\x1b[31m",
+    "\ud800",
+    "🙂",
+    "a" * 1_000_000,
+    "\u202eevil",
+    "a b " * 300_000,
+    " " * 3_000,
+]
 
 
 def jpeg(size: tuple[int, int] = (320, 180)) -> bytes:
@@ -53,7 +64,7 @@ def test_a_picture_that_cannot_be_decoded_leaves_its_place_grey(image: bytes) ->
     assert GREY in colours(contact_sheet(["an ad"], [tile("said", image=image)]))
 
 
-def test_frames_stand_in_rows_of_three_as_high_as_they_need() -> None:
+def test_frames_stand_in_rows_as_high_as_they_need() -> None:
     assert contact_sheet(["an ad"], []).size[0] > 0
     one, four = contact_sheet([], [tile("x")]), contact_sheet([], [tile("x") for _ in range(4)])
     upright = contact_sheet([], [tile("x", image=jpeg((180, 320)))])
@@ -94,3 +105,15 @@ def test_what_is_left_over_ends_in_an_ellipsis() -> None:
     assert wrapped("word " * 100, 200, 2)[-1].endswith("…")
     assert not wrapped("word", 200, 2)[-1].endswith("…")
     assert wrapped("", 200, 2) == []
+
+
+@pytest.mark.parametrize("character", ["\u0924", "\u094d", "\u0947", "\u4e2d"])
+def test_a_font_is_known_to_lack_a_letter_or_a_mark(character: str) -> None:
+    try:
+        font = ImageFont.truetype("DejaVuSans.ttf", 15)
+    except OSError:
+        pytest.skip("DejaVu Sans, of which it is known what it lacks, is not installed")
+
+    assert not draws(font, character)
+    assert draws(font, "e")
+    assert draws(font, "\u0301")
