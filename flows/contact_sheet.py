@@ -69,7 +69,8 @@ def summary(tiles: Sequence[Tile]) -> str:
     found = Counter(tile.kept for tile in tiles if tile.jpeg is not None)
     names = {True: "kept", False: "not kept", None: "not read yet"}
     counts = ", ".join(f"{found[kept]} {name}" for kept, name in names.items() if found[kept])
-    return f"{found.total()} frames" + (f": {counts}" if counts else "")
+    frames = f"{found.total()} frame{'' if found.total() == 1 else 's'}"
+    return f"{frames}: {counts}" if counts else frames
 
 
 def save_sheet(sheet: Image.Image, path: Path) -> None:

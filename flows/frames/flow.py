@@ -20,6 +20,7 @@ from flows.frames.reuploads import record_reuploads
 from flows.frames.rows import VIDEO_DELETED, sample_ad
 from flows.frames.sampling import STAGE
 from flows.frames.worker import close_idle_workers
+from flows.pool_worker import end_with_parent
 from flows.runner import Stage, run_stage
 from flows.settings import FrameSettings, Settings
 
@@ -31,6 +32,7 @@ def sample_batch(
     ads: pa.Table, *, catalog: Catalog, roots: Mapping[str, Path], settings: FrameSettings, fingerprint: str
 ) -> StageCount:
     """Sample the frames of a batch of ads and commit them."""
+    end_with_parent()
     video_ids: list[Any] = ads["video_id"].to_pylist()
     sampled = [sample_ad(ad, roots, settings, fingerprint) for ad in ads.to_pylist()]
     rows = [row for ad in sampled for row in ad.frames]

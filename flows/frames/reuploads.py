@@ -29,7 +29,7 @@ LEAST_SHARE = 0.6
 """So large a share of the looks that are compared must; cuts and fades fall between them."""
 _NEVER = 999
 _LONGER_S = 1.0
-_LONGER_SHARE = 0.03
+_LONGER_SHARE = 0.04
 """An upload may be longer by a second, or by this share: an end card was added, a black end cut off."""
 
 

@@ -45,7 +45,11 @@ def sample_ad(ad: dict[str, Any], roots: Mapping[str, Path], settings: FrameSett
         return AdRows(drops=(Drop(STAGE, video_id, video_id, kind, reason, detail, fingerprint, revision),))
 
     if ad["media_status"] == "missing":
-        return dropped("filtered", "no_video", "the source has no video of this ad")
+        return dropped(
+            "filtered",
+            "no_video",
+            "no video came with this ad; a folder's lies beside its info.json as .mp4, .webm or .mkv",
+        )
     if ad["media_status"] == "deleted":
         return dropped("failed", VIDEO_DELETED, "its video was deleted once frames were sampled; crawl it again")
     root = roots.get(ad["source"])

@@ -56,11 +56,14 @@ class Video:
         try:
             self._container: Any = av.open(str(path), metadata_errors="replace", options=_options(path))
         except FAULTS as error:
-            raise FrameError(f"{path}: not a readable video: {error}") from error
+            why = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+            size = path.stat().st_size if path.is_file() else 0
+            raise FrameError(f"{path}: cannot be opened as a video ({size:,} bytes): {why}") from error
         tracks = [track for track in self._container.streams.video if not track.disposition & Disposition.attached_pic]
         if not tracks or tracks[0].codec_context is None:
+            sound = bool(self._container.streams.audio)
             self._container.close()
-            raise FrameError(f"{path}: no picture track that can be decoded")
+            raise FrameError(f"{path}: no picture track that can be decoded{'; sound alone' if sound else ''}")
         self._track: Any = tracks[0]
         self.decoder: Any = self._track.codec_context
         size = self.decoder.width * self.decoder.height

@@ -59,8 +59,6 @@ class TesseractEngine:
         ]
 
     def _lines(self, image: Picture) -> list[Line]:
-        if not check_picture(image):
-            return []
         scale = 2 if image.shape[0] < _HEIGHT_READ_BEST else 1
         grey = cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)
         if scale > 1:

@@ -71,7 +71,7 @@ def test_what_the_function_raises_is_raised(tmp_path: Path) -> None:
     bad = tmp_path / "bad.mp4"
     bad.write_bytes(b"no video")
 
-    with pytest.raises(FrameError, match=r"bad\.mp4: not a readable video"):
+    with pytest.raises(FrameError, match=r"bad\.mp4: cannot be opened as a video"):
         call_apart(30, sample_frames, bad, "a")
     with pytest.raises(ValueError, match="count = 0"):
         call_apart(30, sample_frames, write_video(tmp_path / "a.mp4", steady(5)), "a", count=0)
