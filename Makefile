@@ -75,7 +75,7 @@ bench: $(READY)  ## measure what the README states
 	@$(BIN)/python benchmarks/frames.py
 	@if [ -d "$(DATA)" ]; then \
 		$(BIN)/python benchmarks/ocr.py --data "$(DATA)" --set mixed --workers $$(nproc) && \
-		$(BIN)/python benchmarks/frames_and_words.py --data "$(DATA)/ads" --growth 10 100 && \
+		$(BIN)/python benchmarks/frames_and_words.py --data "$(DATA)/ads" --growth 27 54 108 && \
 		$(BIN)/python benchmarks/reuploads.py --data "$(DATA)/ads"; \
 	else echo "left out: words and re-uploads; $(DATA) is not there, name a folder by DATA="; fi
 
