@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from data_catalog.cli import CatalogDir
-from flows.console import ConfigFile
+from flows.console import ConfigFile, VideoId
 
 frames_app = typer.Typer(name="frames", no_args_is_help=True, help="What was sampled of an ad, and what became of it.")
 
@@ -20,9 +20,7 @@ def _group() -> None:
 
 @frames_app.command(epilog="Example: ytb-ads frames show dQw4w9WgXcQ --catalog catalog --out frames.png")
 def show(
-    video_id: Annotated[
-        str, typer.Argument(metavar="VIDEO_ID", help="The ad; one that begins with - comes last, behind --.")
-    ],
+    video_id: VideoId,
     catalog: CatalogDir = "./catalog",
     config: ConfigFile = None,
     out_file: Annotated[

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from data_catalog.cli import CatalogDir
-from flows.console import ConfigFile
+from flows.console import ConfigFile, VideoId
 
 ocr_app = typer.Typer(name="ocr", no_args_is_help=True, help="What was read on the frames of an ad.")
 
@@ -20,9 +20,7 @@ def _group() -> None:
 
 @ocr_app.command(epilog="Example: ytb-ads ocr show dQw4w9WgXcQ --catalog catalog --out words.png")
 def show(
-    video_id: Annotated[
-        str, typer.Argument(metavar="VIDEO_ID", help="The ad; one that begins with - comes last, behind --.")
-    ],
+    video_id: VideoId,
     catalog: CatalogDir = "./catalog",
     config: ConfigFile = None,
     out_file: Annotated[

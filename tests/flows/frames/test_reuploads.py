@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from data_catalog.catalog import Catalog
-from data_catalog.forget import forget_ad
+from data_catalog.forget import ad_held, forget_ad
 from data_catalog.schemas import TABLES
 from flows.frames.looks import LOOKS_VERSION
 from flows.frames.reuploads import AdLooks, groups_of, record_reuploads, same_ads
@@ -136,7 +136,8 @@ def test_the_table_names_the_other_uploads_and_forgets_what_is_forgotten(tmp_pat
     version = catalog.versions()["reuploads"]
     assert record_reuploads(catalog) == 1
     assert catalog.versions()["reuploads"] == version
-    forget_ad(catalog, "a")
+    assert ad_held(catalog, "a").rows["reuploads"] == 2
+    assert forget_ad(catalog, "a").removed.rows["reuploads"] == 2
     assert catalog.read("reuploads").num_rows == 0
     assert record_reuploads(catalog) == 0
 
