@@ -9,15 +9,17 @@ SOURCE ?= folder:ads
 # of the demonstration
 DEMO ?= demo
 ADS ?= 40
+# real adverts and pictures with known words, for the measurements of words and re-uploads
+DATA ?= ../shared/data
 
 export YTB_ADS_HOME := $(CURDIR)
 export YTB_ADS_SOURCE ?= $(SOURCE)
 export YTB_ADS_CATALOG ?= $(CATALOG)
 
-.PHONY: help setup demo test lint dataset train annotate catalog deploy sandbox bench clean
+.PHONY: help setup setup-programs demo test lint dataset train annotate catalog deploy sandbox bench clean
 
 help:  ## list the commands
-	@awk -F ':.*##' '/^[a-z-]+:.*##/ {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*##' '/^[a-z-]+:.*##/ {printf "make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(READY)  ## create .venv and install everything into it
 
@@ -27,6 +29,11 @@ $(READY): pyproject.toml constraints.txt
 	@$(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install -qq --disable-pip-version-check -c constraints.txt -e ".[dev]"
 	@touch $@
+
+setup-programs:  ## install what tests and measurements hold ours against: Tesseract, ffmpeg, Java (Debian, as root)
+	@apt-get -qq update
+	@DEBIAN_FRONTEND=noninteractive apt-get -qq install --no-install-recommends \
+		tesseract-ocr ffmpeg default-jdk-headless >/dev/null
 
 demo: $(READY)  ## render a small sample, build a dataset from it, train on it, print the result
 	@$(BIN)/ytb-ads sample $(DEMO)/ads --ads $(ADS)
@@ -65,6 +72,12 @@ bench: $(READY)  ## measure what the README states
 	@$(BIN)/python benchmarks/pipeline.py
 	@$(BIN)/python -m benchmarks.comments
 	@$(BIN)/python -m benchmarks.sentiment
+	@$(BIN)/python benchmarks/frames.py
+	@if [ -d "$(DATA)" ]; then \
+		$(BIN)/python benchmarks/ocr.py --data "$(DATA)" --set mixed --workers $$(nproc) && \
+		$(BIN)/python benchmarks/frames_and_words.py --data "$(DATA)/ads" --growth 27 54 108 && \
+		$(BIN)/python benchmarks/reuploads.py --data "$(DATA)/ads"; \
+	else echo "left out: words and re-uploads; $(DATA) is not there, name a folder by DATA="; fi
 
 clean:  ## remove the demonstration and the caches, never a catalog
 	rm -rf $(DEMO) sandbox .pytest_cache .mypy_cache .ruff_cache build *.egg-info

@@ -122,6 +122,8 @@ def ad_held(catalog: Catalog, video_id: str) -> Removal:
     of_ad = pc.field("video_id") == video_id
     rows = {"drops": len(drops_of_ads(catalog, [video_id]))}
     rows |= {name: catalog.snapshot(name).count(of_ad) for name in _tables_of_ads()}
+    in_groups = pc.field("group_id").isin(pa.array(_groups_of(catalog, [video_id]), pa.string()))
+    rows["reuploads"] = catalog.snapshot("reuploads").count(in_groups)
     return Removal(_some(rows), _below(catalog, media_of(catalog, [video_id])))
 
 
@@ -170,9 +172,16 @@ def _remove_some(catalog: Catalog, ids: frozenset[str]) -> Removal:
             path.unlink(missing_ok=True)
         except OSError as error:
             raise CatalogError(f"{path}: cannot be removed ({error.strerror}); remove it and run this again") from error
+    rows["reuploads"] = catalog.delete_groups("reuploads", column="group_id", values=_groups_of(catalog, ids))
     for name in _tables_of_ads():
-        rows[name] = catalog.delete_groups(name, column="video_id", values=ids)
+        rows[name] = rows.get(name, 0) + catalog.delete_groups(name, column="video_id", values=ids)
     return Removal(_some(rows), _below(catalog, media))
+
+
+def _groups_of(catalog: Catalog, ids: Iterable[str]) -> list[str]:
+    """Groups of re-uploads that hold these ads: all rows of one name the ad, and the next build makes them anew."""
+    of_ads = pc.field("video_id").isin(pa.array(sorted(ids), pa.string()))
+    return catalog.values("reuploads", "group_id", where=of_ads & pc.is_valid(pc.field("group_id")))
 
 
 def _remove_author(catalog: Catalog, author_hash: str) -> Removal:

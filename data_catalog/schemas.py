@@ -178,13 +178,42 @@ TABLES: dict[str, Table] = {
                 ("frame_id", pa.string()),
                 ("video_id", pa.string()),
                 ("frame_index", pa.int32()),
+                # the moment that was drawn, and when the picture taken for it came up
+                ("requested_s", pa.float64()),
                 ("timestamp_s", pa.float64()),
                 ("width", pa.int32()),
                 ("height", pa.int32()),
                 ("image", _IMAGE),
                 ("image_sha256", pa.string()),
                 ("perceptual_hash", pa.string()),
+                # the ad's earlier frames that show the same picture
+                ("duplicates", pa.list_(pa.string())),
                 *_PROVENANCE,
+            ],
+        ),
+        # what an ad looks like over its length, at moments that do not depend on its id
+        Table(
+            "looks",
+            key=("video_id",),
+            columns=[
+                ("video_id", pa.string()),
+                ("duration_s", pa.float64()),
+                ("times_s", pa.list_(pa.float64())),
+                ("hashes", pa.list_(pa.string())),
+                *_PROVENANCE,
+            ],
+        ),
+        # the ads that are one ad uploaded more than once; all others have no row
+        Table(
+            "reuploads",
+            key=("video_id",),
+            computed=True,
+            columns=[
+                ("video_id", pa.string()),
+                # names the group by its content: no ad's id
+                ("group_id", pa.string()),
+                # the other ads of the group
+                ("duplicates", pa.list_(pa.string())),
             ],
         ),
         Table(

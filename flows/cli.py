@@ -18,6 +18,8 @@ from data_catalog.printing import printable
 from fgmfn.errors import FgmfnError
 from flows.console import AsJson, ConfigFile, err, out, print_tables, show_progress
 from flows.crawl.cli import crawl, print_standing
+from flows.frames.cli import frames_app
+from flows.ocr.cli import ocr_app
 from flows.sentiment.cli import sentiment_app
 from flows.sentiment.report_cli import compare, report
 
@@ -33,6 +35,8 @@ app = typer.Typer(
 )
 annotate_app = typer.Typer(name="annotate", no_args_is_help=True, help="What people have to say about the labels.")
 app.add_typer(catalog_app)
+app.add_typer(frames_app)
+app.add_typer(ocr_app)
 app.add_typer(sentiment_app)
 app.add_typer(annotate_app)
 

@@ -17,6 +17,9 @@ ConfigFile = Annotated[
     Path | None,
     typer.Option("--config", metavar="FILE", help="TOML file of settings; default: ytb_ads.toml, if there."),
 ]
+VideoId = Annotated[
+    str, typer.Argument(metavar="VIDEO_ID", help="The ad; one that begins with - comes last, behind --.")
+]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object instead of tables, for other programs.")]
 
 

@@ -55,8 +55,25 @@ class FrameError(YtbAdsError):
     """A video gives no frames: not a video, damaged, or without a picture."""
 
 
+class DecoderLostError(FrameError):
+    """The process that decoded a video did not come back; another try may do better.
+
+    Args:
+        reason: `decoder_timeout` or `decoder_crashed`.
+        detail: a sentence.
+    """
+
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(detail)
+        self.reason = reason
+
+
 class OcrError(YtbAdsError):
     """An OCR engine is not installed, not configured, or failed on a picture."""
+
+
+class SheetError(YtbAdsError):
+    """A contact sheet cannot be written where it was asked for."""
 
 
 class SentimentError(YtbAdsError):

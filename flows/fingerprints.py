@@ -6,23 +6,25 @@ from functools import lru_cache
 from pathlib import Path
 
 from flows.frames.sampling import SAMPLER_VERSION
-from flows.ocr.engines import OcrEngine
+from flows.ocr.engines import OcrEngine, OcrOptions
 from flows.ocr.engines import make_engine as make_ocr_engine
 from flows.sentiment.engines import SentimentEngine
 from flows.sentiment.engines import make_engine as make_sentiment_engine
 from flows.sentiment.language import LanguageIdentifier
 from flows.sentiment.selection import SELECTION_VERSION
-from flows.settings import OcrSettings, SentimentSettings, Settings
+from flows.settings import FrameSettings, OcrSettings, SentimentSettings, Settings
 
 # How many words it takes is decided on the rows of `texts`, not in them; where the models lie changes nothing.
 _READING = frozenset(OcrSettings.model_fields) - {"more_than_words", "model_dir"}
+# How long decoding may take decides whether there are rows, not what they hold.
+_SAMPLING = frozenset(FrameSettings.model_fields) - {"timeout_s"}
 # Thresholds and the like decide what becomes of the scores; the word lists are in the engine's version.
 _SCORING = frozenset({"engine"})
 
 
 def frames_fingerprint(settings: Settings) -> str:
     """What the rows of `frames` depend on besides the video."""
-    return settings.frames.fingerprint(SAMPLER_VERSION)
+    return settings.frames.fingerprint(SAMPLER_VERSION, only=_SAMPLING)
 
 
 def texts_fingerprint(settings: Settings) -> str:
@@ -47,7 +49,13 @@ def ocr_engine(settings: OcrSettings) -> OcrEngine:
     Raises:
         OcrError: the engine is not installed or has no models.
     """
-    return _ocr_engine(settings.engine, settings.side, settings.min_confidence, settings.model_dir)
+    options = OcrOptions(
+        min_confidence=settings.min_confidence,
+        sides=settings.sides,
+        languages=settings.languages,
+        model_dir=settings.model_dir,
+    )
+    return _ocr_engine(settings.engine, options)
 
 
 def sentiment_engine(settings: SentimentSettings) -> SentimentEngine:
@@ -66,8 +74,8 @@ def language_identifier() -> LanguageIdentifier:
 
 
 @lru_cache(maxsize=4)
-def _ocr_engine(name: str, side: int, min_confidence: float, model_dir: Path | None) -> OcrEngine:
-    return make_ocr_engine(name, side=side, min_confidence=min_confidence, model_dir=model_dir)
+def _ocr_engine(name: str, options: OcrOptions) -> OcrEngine:
+    return make_ocr_engine(name, options)
 
 
 @lru_cache(maxsize=4)

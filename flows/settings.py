@@ -26,6 +26,7 @@ ENV_PREFIX = "YTB_ADS__"
 DEFAULT_FILE = Path("ytb_ads.toml")
 
 Share = Annotated[float, Field(ge=0, le=1)]
+Seconds = Annotated[FiniteFloat, Field(ge=0)]
 
 
 class SourceSettings(Section):
@@ -49,23 +50,42 @@ class FrameSettings(Section):
 
     count: Annotated[int, Field(ge=1, le=1000)] = 5
     seed: int = 0
+    margin_start_s: Seconds = 0.0
+    """No moment lies in the first seconds, where ads show a black picture or a logo."""
+    margin_end_s: Seconds = 0.0
+    """No moment lies in the last seconds. In an ad too short for both margins they shrink until half of it is left."""
+    min_distance_s: Seconds = 0.0
+    """Moments lie at least so far apart, or evenly closer in an ad too short for that."""
+    seek: Literal["exact", "keyframe"] = "exact"
+    """`exact`: the pictures on the screen at the moments; `keyframe`: the key frames nearest to them, far sooner."""
     quality: Annotated[int, Field(ge=1, le=100)] = 90
     """JPEG quality."""
     max_side: Annotated[int, Field(ge=32)] = 1280
     """Longer side of a stored picture in pixels; larger ones are scaled down."""
+    timeout_s: Annotated[float, Field(gt=0, le=86_400)] = 120.0
+    """Decoding one ad is given up after so many seconds, and tried again by a later run."""
 
 
 class OcrSettings(Section):
     """How a frame's words are read, and how many it takes to keep it."""
 
-    engine: Literal["rapidocr", "easyocr"] = "rapidocr"
-    side: Annotated[int, Field(ge=32)] = 640
-    """Longer side, in pixels, of the picture that the text detector of `rapidocr` sees."""
+    engine: Literal["rapidocr", "easyocr", "tesseract"] = "rapidocr"
+    sides: Annotated[tuple[Annotated[int, Field(ge=32)], ...], Field(min_length=1)] = (640, 960, 1280)
+    """Longer sides, in pixels, of the picture that the detector of `rapidocr` sees: it climbs to the next only where
+    it sees small text."""
     min_confidence: Share = 0.5
+    languages: tuple[str, ...] = ()
+    """Languages of `easyocr` (`en`, `de` ...) or `tesseract` (`eng`, `deu` ...); none is English."""
     model_dir: Path | None = None
-    """Folder of `easyocr`'s models; without it they must have been fetched before."""
+    """Folder of the models of `easyocr` or the data of `tesseract`; by default where each looks by itself."""
     more_than_words: Annotated[int, Field(ge=0)] = 5
     """Frames with more words than this are kept."""
+
+    @model_validator(mode="after")
+    def _rising(self) -> OcrSettings:
+        if list(self.sides) != sorted(set(self.sides)):
+            raise ValueError(f"sides = {list(self.sides)}; each must be larger than the one before")
+        return self
 
 
 class SentimentSettings(Section):
@@ -116,6 +136,8 @@ class ReleaseSettings(Section):
     """How labelled frames become a release."""
 
     balance: Literal["oversample", "undersample", "none"] = "oversample"
+    reuploads: Literal["keep", "drop"] = "keep"
+    """`keep`: all uploads of one ad go in, in one split; `drop`: only the one that was published first."""
     train: Annotated[float, Field(gt=0, le=1)] = 0.8
     validation: Share = 0.1
     test: Share = 0.1

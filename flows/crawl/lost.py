@@ -18,7 +18,18 @@ STAGES = (VIDEO_STAGE, COMMENT_STAGE, MEDIA_STAGE)
 """Stages whose drops may mean that an ad is lost."""
 
 # `ads` last: a removal that was killed in the middle is found again by it
-_TABLES = ("comments", "comment_fetches", "comment_scores", "frames", "texts", "ad_sentiment", "labels", "ads")
+_TABLES = (
+    "comments",
+    "comment_fetches",
+    "comment_scores",
+    "frames",
+    "looks",
+    "reuploads",
+    "texts",
+    "ad_sentiment",
+    "labels",
+    "ads",
+)
 _OF_YOUTUBE = pc.field("source") == SOURCE
 
 

@@ -21,7 +21,8 @@ from filelock import FileLock, Timeout
 from flows.crawl.faults import plain_text
 from flows.crawl.quota import utc_now
 from flows.errors import CrawlError, FrameError, LaneStoppedError
-from flows.frames.video import Video as VideoFile
+from flows.frames.video import size_shown
+from flows.frames.worker import call_apart
 
 log = logging.getLogger("ytb_ads")
 
@@ -30,6 +31,7 @@ UNFINISHED = ".unfinished"
 
 _SUFFIXES = (".mp4", ".webm", ".mkv", ".m4v", ".mov", ".3gp", ".flv", ".ts", ".avi")
 _LOCKS = 64
+_PROBE_TIMEOUT_S = 60.0
 
 
 @dataclass(frozen=True)
@@ -79,15 +81,12 @@ def _whole_files(video_id: str, folder: Path) -> list[Path]:
 def _probe(path: Path) -> tuple[int, int]:
     """Width and height of the first picture, the right way up, as the frames will be.
 
+    In a process of its own: nobody has looked into the file yet.
+
     Raises:
         FrameError: there is none.
     """
-    with VideoFile(path) as video:
-        first = video.frame_at(0.0)
-    if first is None:
-        raise FrameError(f"{path}: no picture can be decoded")
-    height, width = first[1].shape[:2]
-    return width, height
+    return call_apart(_PROBE_TIMEOUT_S, size_shown, path)
 
 
 def sweep(video_id: str, folder: Path) -> None:

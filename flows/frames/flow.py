@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,14 +12,19 @@ import pyarrow.compute as pc
 from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
 
-from data_catalog.catalog import Catalog, Drop
+from data_catalog.catalog import Catalog
 from data_catalog.schemas import TABLES
 from flows.counts import StageCount
 from flows.fingerprints import frames_fingerprint
+from flows.frames.reuploads import record_reuploads
 from flows.frames.rows import VIDEO_DELETED, sample_ad
 from flows.frames.sampling import STAGE
+from flows.frames.worker import close_idle_workers
+from flows.pool_worker import end_with_parent
 from flows.runner import Stage, run_stage
 from flows.settings import FrameSettings, Settings
+
+log = logging.getLogger("ytb_ads")
 
 
 @task(name="sample-frames", cache_policy=NO_CACHE)
@@ -26,18 +32,24 @@ def sample_batch(
     ads: pa.Table, *, catalog: Catalog, roots: Mapping[str, Path], settings: FrameSettings, fingerprint: str
 ) -> StageCount:
     """Sample the frames of a batch of ads and commit them."""
-    rows: list[dict[str, Any]] = []
-    drops: list[Drop] = []
+    end_with_parent()
     video_ids: list[Any] = ads["video_id"].to_pylist()
-    for ad in ads.to_pylist():
-        made, dropped = sample_ad(ad, roots, settings, fingerprint)
-        rows += made
-        drops += dropped
+    sampled = [sample_ad(ad, roots, settings, fingerprint) for ad in ads.to_pylist()]
+    rows = [row for ad in sampled for row in ad.frames]
+    drops = [drop for ad in sampled for drop in ad.drops]
     deleted = {drop.key for drop in drops if drop.reason == VIDEO_DELETED}
     if deleted:
         # without `upstream`: the frames that these ads have could not be made again
         kept = [drop for drop in drops if drop.key in deleted]
         catalog.commit("frames", TABLES["frames"].schema.empty_table(), stage=STAGE, drops=kept, done=deleted)
+    looks = [row for ad in sampled for row in ad.looks]
+    catalog.replace_groups(
+        "looks",
+        pa.Table.from_pylist(looks, schema=TABLES["looks"].schema),
+        column="video_id",
+        values=[id_ for id_ in video_ids if id_ not in deleted],
+    )
+    # the frames go last: an ad with frames is done
     catalog.commit(
         "frames",
         pa.Table.from_pylist(rows, schema=TABLES["frames"].schema),
@@ -67,6 +79,15 @@ def frames(catalog: Catalog, roots: Mapping[str, Path], settings: Settings) -> S
     Raises:
         StageError: an ad is lost, or no ad gives a frame.
     """
+    try:
+        count = _run(catalog, roots, settings)
+    finally:
+        close_idle_workers()
+    log.info("re-uploads: %d ads are uploads of another one", record_reuploads(catalog))
+    return count
+
+
+def _run(catalog: Catalog, roots: Mapping[str, Path], settings: Settings) -> StageCount:
     return run_stage(
         Stage(STAGE, "frames", "ads", ("video_id", "source", "media_path", "media_status", "media_sha256")),
         sample_batch,

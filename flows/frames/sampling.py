@@ -1,27 +1,31 @@
-"""Five frames per ad: which moments, and the pictures at those moments."""
+"""Five frames per ad: the pictures at its moments, ready to be stored, and a reason for each that it could not give."""
 
 from __future__ import annotations
 
 import hashlib
-import random
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import av
 import cv2
-import imagehash
 import numpy as np
-from PIL import Image
 
 from data_catalog.drops import Drop
 from flows.errors import FrameError
-from flows.frames.video import Picture, Video
+from flows.frames.display import Picture
+from flows.frames.hashing import REDUCED_SIDE, SAME_PICTURE_BITS, differing_bits, is_blank, perceptual_hash, reduced
+from flows.frames.looks import LOOKS_VERSION, Look, Looks
+from flows.frames.moments import ANYWHERE, Spacing, between, choose_timestamps
+from flows.frames.passes import decoded_frames, key_frame, nearest_keys
+from flows.frames.video import Video
 
+Seek = Literal["exact", "keyframe"]
 STAGE = "frames"
 # decoder and encoder of another generation may give other pixels; raise the first number when the choice of
 # moments or pictures changes
-SAMPLER_VERSION = f"1 av {av.__version__.split('.')[0]} opencv {cv2.__version__.split('.')[0]}"
+SAMPLER_VERSION = f"2 av {av.__version__.split('.')[0]} opencv {cv2.__version__.split('.')[0]} looks {LOOKS_VERSION}"
 
 
 @dataclass(frozen=True)
@@ -30,13 +34,17 @@ class Frame:
 
     video_id: str
     index: int
+    requested_s: float
+    """The moment that was drawn."""
     timestamp_s: float
-    """When the picture came up on the screen: at or shortly before the moment that was asked for."""
+    """When the picture came up on the screen: at or shortly before the moment, unless key frames were asked for."""
     width: int
     height: int
     jpeg: bytes
     perceptual_hash: str
     """pHash and dHash of the picture, 16 hexadecimal digits each, in this order."""
+    duplicates: tuple[int, ...] = ()
+    """Indices of the ad's earlier frames that show the same picture."""
 
     @property
     def frame_id(self) -> str:
@@ -49,48 +57,42 @@ class Frame:
             "frame_id": self.frame_id,
             "video_id": self.video_id,
             "frame_index": self.index,
+            "requested_s": self.requested_s,
             "timestamp_s": self.timestamp_s,
             "width": self.width,
             "height": self.height,
             "image": {"bytes": self.jpeg, "path": f"{self.video_id}_{self.index}.jpg"},
             "image_sha256": hashlib.sha256(self.jpeg).hexdigest(),
             "perceptual_hash": self.perceptual_hash,
+            "duplicates": [frame_id(self.video_id, index) for index in self.duplicates],
         }
 
 
 @dataclass(frozen=True)
 class SampledFrames:
-    """What one ad gave: frames in the order of time, and a drop for each that it could not give."""
+    """What one ad gave: frames, a drop for each that it could not give, and what it looks like over its length."""
 
     video_id: str
     duration_s: float
     frames: tuple[Frame, ...]
     drops: tuple[Drop, ...]
+    looks: tuple[Look, ...]
+
+
+@dataclass(frozen=True)
+class _Stored:
+    """A picture encoded once, at whichever moments it is shown."""
+
+    width: int
+    height: int
+    jpeg: bytes
+    perceptual_hash: str
+    blank: bool
 
 
 def frame_id(video_id: str, index: int) -> str:
     """Key of an ad's frame, `ID:3`."""
     return f"{video_id}:{index}"
-
-
-def choose_timestamps(video_id: str, duration_s: float, count: int = 5, seed: int = 0) -> list[float]:
-    """Draw moments evenly from [0, duration_s), sorted.
-
-    They depend on the seed, the video id, the duration and the count alone: the same ad gives the same
-    moments on every machine and in every order of work.
-
-    Raises:
-        ValueError: the duration is not a positive number, or the count is below 1.
-    """
-    if not 0 < duration_s < float("inf"):
-        raise ValueError(f"duration_s = {duration_s!r} of {video_id!r}; expected a positive number of seconds")
-    if count < 1:
-        raise ValueError(f"count = {count!r}; expected at least 1")
-    digest = hashlib.sha256(f"{seed}:{video_id}".encode()).digest()
-    draw = random.Random(int.from_bytes(digest))  # noqa: S311  # a sample, not a secret
-    # min: random() * duration can round up to the duration itself
-    latest = np.nextafter(duration_s, 0.0)
-    return sorted(min(draw.random() * duration_s, float(latest)) for _ in range(count))
 
 
 def sample_frames(
@@ -99,6 +101,8 @@ def sample_frames(
     *,
     count: int = 5,
     seed: int = 0,
+    spacing: Spacing = ANYWHERE,
+    seek: Seek = "exact",
     quality: int = 90,
     max_side: int | None = 1280,
 ) -> SampledFrames:
@@ -108,6 +112,10 @@ def sample_frames(
         path: the video file.
         video_id: the ad's id, which seeds the moments together with `seed`.
         count: number of frames.
+        seed: another one gives other moments.
+        spacing: how far the moments keep from the ends and from each other.
+        seek: `exact` takes the pictures on the screen at the moments; `keyframe` the nearest key frames between the
+            margins, each once, and exact pictures for moments that find none free.
         quality: JPEG quality, 1 to 100.
         max_side: larger pictures are scaled down to this longer side; None keeps every size.
 
@@ -116,19 +124,17 @@ def sample_frames(
     """
     with Video(path) as video:
         duration_s = video.duration_s()
-        if not 0 < duration_s < float("inf"):
-            raise FrameError(f"{path}: states a duration of {duration_s:g} s")
-        frames: list[Frame] = []
-        drops: list[Drop] = []
-        for index, moment in enumerate(choose_timestamps(video_id, duration_s, count, seed)):
-            found = video.frame_at(moment, {frame.timestamp_s for frame in frames})
-            if found is None:
-                drops.append(_not_decodable(video_id, index, moment, duration_s))
-            else:
-                frames.append(_store(video_id, index, *found, quality=quality, max_side=max_side))
+        moments_s = choose_timestamps(video_id, duration_s, count, seed, spacing)
+        sampler = _Sampler(video, quality, max_side)
+        if seek == "keyframe":
+            sampler.snap(moments_s, between(duration_s, spacing))
+        else:
+            sampler.read(moments_s)
+        frames, drops = sampler.frames(video_id, moments_s, duration_s)
+        looks = sampler.looks(duration_s)
     if not frames:
         raise FrameError(f"{path}: no frame can be decoded at any of {count} moments in {duration_s:g} s")
-    return SampledFrames(video_id, duration_s, tuple(frames), tuple(drops))
+    return SampledFrames(video_id, duration_s, tuple(frames), tuple(drops), looks)
 
 
 def decode_jpeg(jpeg: bytes) -> Picture:
@@ -143,39 +149,102 @@ def decode_jpeg(jpeg: bytes) -> Picture:
     return picture.astype(np.uint8, copy=False)
 
 
-def _store(
-    video_id: str, index: int, timestamp_s: float, picture: Picture, *, quality: int, max_side: int | None
-) -> Frame:
-    picture = _fit(picture, max_side)
+class _Sampler:
+    """Takes pictures out of one video; each is encoded as it comes, so that no more than one is held as pixels."""
+
+    def __init__(self, video: Video, quality: int, max_side: int | None) -> None:
+        self._video = video
+        self._quality = quality
+        self._max_side = max_side
+        self._looks = Looks()
+        self._stored: dict[float, _Stored] = {}
+        """Pictures by the time at which they come up."""
+        self._time_at: dict[float, float] = {}
+        """Which of them belongs to a moment."""
+
+    def read(self, moments_s: Sequence[float]) -> None:
+        """Take the pictures on the screen at the moments, in one pass."""
+        for frame, shown_at_s in decoded_frames(self._video, moments_s):
+            time_s = self._seen(frame)
+            if shown_at_s:
+                self._store(frame, time_s)
+            self._time_at |= dict.fromkeys(shown_at_s, time_s)
+
+    def snap(self, moments_s: Sequence[float], bounds_s: tuple[float, float]) -> None:
+        """Take the key frames nearest to the moments."""
+        for moment_s, number in nearest_keys(self._video.key_times_s, moments_s, bounds_s).items():
+            if (frame := key_frame(self._video, number)) is not None:
+                self._time_at[moment_s] = self._seen(frame)
+                self._store(frame, self._time_at[moment_s])
+
+    def frames(self, video_id: str, moments_s: Sequence[float], duration_s: float) -> tuple[list[Frame], list[Drop]]:
+        """Frames of all moments, each another picture; what `read` and `snap` left open is looked for one by one."""
+        frames: list[Frame] = []
+        drops: list[Drop] = []
+        taken: set[float] = set()
+        for index, moment_s in enumerate(moments_s):
+            time_s = self._time_at.get(moment_s)
+            if time_s is None or time_s in taken:
+                found = self._video.find(moment_s, taken)
+                time_s = None if found is None else self._seen(found)
+                if time_s is not None:
+                    self._store(found, time_s)
+            if time_s is None:
+                drops.append(_not_decodable(video_id, index, moment_s, duration_s))
+                continue
+            taken.add(time_s)
+            picture = self._stored[time_s]
+            frames.append(
+                Frame(
+                    video_id,
+                    index,
+                    requested_s=moment_s,
+                    timestamp_s=time_s,
+                    width=picture.width,
+                    height=picture.height,
+                    jpeg=picture.jpeg,
+                    perceptual_hash=picture.perceptual_hash,
+                    duplicates=tuple(
+                        frame.index for frame in frames if _same(picture, self._stored[frame.timestamp_s])
+                    ),
+                )
+            )
+        return frames, drops
+
+    def looks(self, duration_s: float) -> tuple[Look, ...]:
+        """What was seen on the way, and some key frames from where nothing was."""
+        self._looks.fill(self._video, duration_s)
+        return self._looks.all()
+
+    def _seen(self, frame: Any) -> float:
+        time_s = self._video.time_of(frame)
+        self._looks.see(frame, time_s)
+        return time_s
+
+    def _store(self, frame: Any, time_s: float) -> None:
+        if time_s not in self._stored:
+            self._stored[time_s] = _encoded(self._video.picture_of(frame, self._max_side), self._quality)
+
+
+def _encoded(picture: Picture, quality: int) -> _Stored:
     height, width = picture.shape[:2]
     _, jpeg = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, quality])
-    image = Image.fromarray(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB))
-    return Frame(
-        video_id=video_id,
-        index=index,
-        timestamp_s=timestamp_s,
-        width=width,
-        height=height,
-        jpeg=jpeg.tobytes(),
-        perceptual_hash=f"{imagehash.phash(image)}{imagehash.dhash(image)}",
-    )
+    small = reduced(picture, REDUCED_SIDE)
+    return _Stored(width, height, jpeg.tobytes(), perceptual_hash(small), is_blank(small))
 
 
-def _fit(picture: Picture, max_side: int | None) -> Picture:
-    height, width = picture.shape[:2]
-    if max_side is None or max(height, width) <= max_side:
-        return picture
-    scale = max_side / max(height, width)
-    size = (max(1, round(width * scale)), max(1, round(height * scale)))
-    return cv2.resize(picture, size, interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
+def _same(one: _Stored, other: _Stored) -> bool:
+    if one.blank or other.blank:
+        return False
+    return differing_bits(one.perceptual_hash, other.perceptual_hash) <= SAME_PICTURE_BITS
 
 
-def _not_decodable(video_id: str, index: int, moment: float, duration_s: float) -> Drop:
+def _not_decodable(video_id: str, index: int, moment_s: float, duration_s: float) -> Drop:
     return Drop(
         stage=STAGE,
         key=frame_id(video_id, index),
         video_id=video_id,
         kind="filtered",
         reason="no_picture",
-        detail=f"no further picture can be decoded for {moment:.3f} s of {duration_s:.3f} s",
+        detail=f"no further picture can be decoded for {moment_s:.3f} s of {duration_s:.3f} s",
     )

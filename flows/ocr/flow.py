@@ -15,6 +15,7 @@ from flows.fingerprints import frames_fingerprint, ocr_engine, texts_fingerprint
 from flows.ocr.kept import STAGE as WORDS_STAGE
 from flows.ocr.kept import read_frames, words_drops
 from flows.ocr.texts import STAGE, read_texts
+from flows.pool_worker import end_with_parent
 from flows.runner import Stage, run_stage
 from flows.settings import OcrSettings, Settings
 
@@ -22,6 +23,7 @@ from flows.settings import OcrSettings, Settings
 @task(name="read-frames", cache_policy=NO_CACHE)
 def read_batch(frames: pa.Table, *, catalog: Catalog, settings: OcrSettings, fingerprint: str) -> StageCount:
     """Read the words of a batch of frames and commit them."""
+    end_with_parent()
     frame_ids: list[Any] = frames["frame_id"].to_pylist()
     rows, drops = read_texts(ocr_engine(settings), frames, fingerprint=fingerprint)
     catalog.commit(

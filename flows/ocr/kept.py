@@ -57,7 +57,7 @@ def words_drops(frames: Iterable[TextFrame], more_than: int) -> list[Drop]:
             video_id=frame.video_id,
             kind="filtered",
             reason=TOO_FEW,
-            detail=f"{frame.n_words} words: {frame.text!r}",
+            detail=f"{frame.n_words} word{'' if frame.n_words == 1 else 's'}: {frame.text!r}",
         )
         for frame in frames
         if frame.n_words <= more_than

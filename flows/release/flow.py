@@ -64,6 +64,7 @@ def release(catalog: Catalog, settings: Settings) -> Release:
         ratios=settings.release.ratios,
         seed=settings.release.seed,
         yields=yields.as_text(),
+        reuploads=settings.release.reuploads,
     )
     catalog.replace_drops(STAGE, plan.drops)
     funnel = count_funnel(

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import pyarrow as pa
 
@@ -21,6 +21,8 @@ from flows.release.splitting import FrameIdentity, LabelledAd, group_reuploads, 
 STAGE = "release"
 OF_AD = "ad_"
 """Begins the reason of a frame that stays behind because of its ad; the ad's own reason follows."""
+REUPLOAD = "reupload_of"
+"""Reason of a frame that stays behind because its ad was uploaded before; the detail names that ad."""
 NO_FRAME = "no_frame_with_enough_words"
 """Reason of an ad that stays behind because of its frames."""
 
@@ -80,6 +82,7 @@ def plan_release(
     ratios: dict[str, float],
     seed: int,
     yields: str,
+    reuploads: Literal["keep", "drop"] = "keep",
 ) -> Plan:
     """Split the labelled ads, balance the training rows, and account for everything that stays behind.
 
@@ -91,6 +94,7 @@ def plan_release(
         ratios: share of the ads of each split.
         seed: of splitting and resampling.
         yields: what other thresholds would give, shown when a class is empty.
+        reuploads: whether all uploads of an ad go in, or the first labelled one alone.
 
     Raises:
         ReleaseError: a class has no rows; the message carries `yields`.
@@ -98,7 +102,9 @@ def plan_release(
     labels = {row["video_id"]: Settled(**_of_label(row)) for row in catalog.read("labels").to_pylist()}
     kept = [frame for frame in frames.values() if frame.n_words > more_than_words]
     labelled = [frame for frame in kept if frame.video_id in labels]
-    splits = _split(labelled, labels, ratios, seed)
+    groups = _groups(labelled, catalog)
+    again = _again(groups, catalog) if reuploads == "drop" else {}
+    splits = _split([frame for frame in labelled if frame.video_id not in again], groups, labels, ratios, seed)
     rows = [
         PlannedRow(
             split=splits[frame.video_id],
@@ -108,11 +114,13 @@ def plan_release(
             label=labels[frame.video_id].label,  # type: ignore[arg-type]  # the table holds only labels
         )
         for frame in labelled
+        if frame.video_id not in again
     ]
     balanced = balance_rows(rows, mode=resampling, seed=seed, yields=yields)
     drops = [
         *_unlabelled(kept, labels, catalog),
         *_without_frame({frame.video_id for frame in frames.values()}, {frame.video_id for frame in kept}),
+        *_reuploads(labelled, again),
         *_removed(balanced),
     ]
     return Plan(frames=frames, labels=labels, kept=kept, labelled=rows, balanced=balanced, drops=drops)
@@ -122,12 +130,29 @@ def _of_label(row: dict[str, Any]) -> dict[str, Any]:
     return {name: row[name] for name in ("label", "mean_score", "decided_by")}
 
 
-def _split(frames: list[TextFrame], labels: dict[str, Settled], ratios: dict[str, float], seed: int) -> dict[str, str]:
-    n_frames = Counter(frame.video_id for frame in frames)
+def _groups(frames: list[TextFrame], catalog: Catalog) -> dict[str, str]:
+    """Which group of uploads of one ad every ad belongs to."""
     files = {frame.video_id: frame.media_sha256 for frame in frames}
-    groups = group_reuploads(
-        files, [FrameIdentity(frame.video_id, frame.perceptual_hash, frame.text) for frame in frames]
-    )
+    identities = [FrameIdentity(frame.video_id, frame.perceptual_hash, frame.text) for frame in frames]
+    known = {row["video_id"]: row["group_id"] for row in catalog.read("reuploads").to_pylist()}
+    return group_reuploads(files, identities, known)
+
+
+def _again(groups: dict[str, str], catalog: Catalog) -> dict[str, str]:
+    """Ads that were uploaded before, each with the first upload: that of the earliest date, then of the first id."""
+    dates = catalog.read("ads", ["video_id", "published_at"]).to_pylist()
+    published = {ad["video_id"]: ad["published_at"].isoformat() for ad in dates if ad["published_at"]}
+    first: dict[str, str] = {}
+    # whatever has no date comes last: any text is smaller than "~"
+    for ad in sorted(groups, key=lambda ad: (published.get(ad, "~"), ad)):
+        first.setdefault(groups[ad], ad)
+    return {ad: first[group] for ad, group in groups.items() if first[group] != ad}
+
+
+def _split(
+    frames: list[TextFrame], groups: dict[str, str], labels: dict[str, Settled], ratios: dict[str, float], seed: int
+) -> dict[str, str]:
+    n_frames = Counter(frame.video_id for frame in frames)
     categories = {frame.video_id: frame.category for frame in frames}
     ads = [
         LabelledAd(
@@ -159,6 +184,14 @@ def _unlabelled(kept: list[TextFrame], labels: dict[str, Settled], catalog: Cata
 
 def _without_frame(sampled: set[str], kept: set[str]) -> list[Drop]:
     return [_drop(ad, ad, NO_FRAME, "none of its frames has enough words") for ad in sorted(sampled - kept)]
+
+
+def _reuploads(frames: list[TextFrame], again: dict[str, str]) -> list[Drop]:
+    return [
+        _drop(frame.frame_id, frame.video_id, REUPLOAD, f"the ad is a re-upload of {again[frame.video_id]}")
+        for frame in frames
+        if frame.video_id in again
+    ]
 
 
 def _removed(balanced: Balanced) -> list[Drop]:

@@ -48,15 +48,18 @@ class _Group:
     n_frames: int
 
 
-def group_reuploads(media_sha256: Mapping[str, str | None], frames: Iterable[FrameIdentity]) -> dict[str, str]:
+def group_reuploads(
+    media_sha256: Mapping[str, str | None], frames: Iterable[FrameIdentity], known: Mapping[str, str] | None = None
+) -> dict[str, str]:
     """Find the ads that are one ad uploaded more than once.
 
-    Two ads belong together if their files are the same, or if a kept frame of each looks the same and
-    says the same; and so does whatever belongs to either.
+    Two ads belong together if their files are the same, if they are known to be re-uploads of each other, or if a
+    kept frame of each looks the same and says the same; and so does whatever belongs to either.
 
     Args:
         media_sha256: every ad's file by its video id; None where there is no file.
         frames: the kept frames of those ads.
+        known: names of groups of re-uploads by video id; other ads may be among them.
 
     Returns:
         Every ad's group, which is named after its first video id.
@@ -76,7 +79,8 @@ def group_reuploads(media_sha256: Mapping[str, str | None], frames: Iterable[Fra
         if frame.perceptual_hash and (text := " ".join((frame.text or "").casefold().split()))
     ]
     first: dict[object, str] = {}
-    for sign, ad in [*files, *pictures]:
+    groups = [(("group", group), ad) for ad, group in (known or {}).items() if ad in parent]
+    for sign, ad in [*files, *groups, *pictures]:
         if ad not in parent:
             raise ReleaseError(f"frame of ad {ad}: this ad is not among the {len(parent)} ads to be grouped")
         one, other = sorted((root(ad), root(first.setdefault(sign, ad))))

@@ -12,6 +12,7 @@ from prefect.cache_policies import NO_CACHE
 from data_catalog.catalog import Catalog
 from flows.counts import StageCount
 from flows.fingerprints import language_identifier, scores_fingerprint, sentiment_engine
+from flows.pool_worker import end_with_parent
 from flows.runner import Stage, run_stage
 from flows.sentiment.ads import STAGE, label_ads, sentiment_drops, unread_ads
 from flows.sentiment.scores import SCORING, score_comments
@@ -23,6 +24,7 @@ log = logging.getLogger("ytb_ads")
 @task(name="score-comments", cache_policy=NO_CACHE)
 def score_batch(comments: pa.Table, *, catalog: Catalog, settings: SentimentSettings, fingerprint: str) -> StageCount:
     """Score a batch of comments and commit the scores."""
+    end_with_parent()
     rows, drops = score_comments(comments, sentiment_engine(settings), language_identifier(), fingerprint=fingerprint)
     comment_ids: list[Any] = comments["comment_id"].to_pylist()
     catalog.commit("comment_scores", rows, stage=SCORING, drops=drops, done=comment_ids, upstream="comments")

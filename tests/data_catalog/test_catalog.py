@@ -56,6 +56,7 @@ def test_every_table_gives_back_what_was_written(catalog: Catalog) -> None:
         pa.bool_(): True,
         pa.timestamp("us", tz="UTC"): datetime(2026, 11, 24, 1, 2, 3, 4, UTC),
         pa.list_(pa.string()): ["a", "b"],
+        pa.list_(pa.float64()): [0.0, 1e300],
         pa.struct([("bytes", pa.binary()), ("path", pa.string())]): {"bytes": b"\x00\xff", "path": "p"},
     }
     words = [{"text": "SALE", "confidence": 0.25, "box": [0.0, 1.0, 2.0, 3.0]}]

@@ -107,8 +107,8 @@ class Place:
         """Frames of every video that is there, as the stage makes them."""
         settings = self.settings
         for ad in self.catalog.read("ads", where="media_status = 'present'").to_pylist():
-            frames, _ = sample_ad(ad, {"youtube": self.media}, settings.frames, self.fingerprint)
-            self.catalog.merge("frames", pa.Table.from_pylist(frames, schema=TABLES["frames"].schema))
+            made = sample_ad(ad, {"youtube": self.media}, settings.frames, self.fingerprint)
+            self.catalog.merge("frames", pa.Table.from_pylist(list(made.frames), schema=TABLES["frames"].schema))
 
     def ad(self, video_id: str) -> dict[str, object]:
         [row] = self.catalog.read("ads", where=pc.field("video_id") == video_id).to_pylist()

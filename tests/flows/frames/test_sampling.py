@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import math
-from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
 from statistics import fmean
@@ -15,18 +14,14 @@ import cv2
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from PIL import Image
 
 from data_catalog.schemas import TABLES
 from flows.errors import FrameError
-from flows.frames import SampledFrames, choose_timestamps, sample_frames
-from flows.frames.sampling import decode_jpeg
-from flows.frames.video import Picture, Video
-
-WIDTH, HEIGHT, RATE = 128, 64, 10
-BITS = 8
+from flows.frames.moments import choose_timestamps
+from flows.frames.sampling import SampledFrames, decode_jpeg, sample_frames
+from flows.frames.video import Video
+from tests.flows.frames.clips import HEIGHT, RATE, WIDTH, encode, number_on, steady, write_video
 
 
 class Pipe(io.RawIOBase):
@@ -42,101 +37,8 @@ class Pipe(io.RawIOBase):
         return self.file.write(content)
 
 
-def numbered(number: int) -> Picture:
-    """A picture that carries its number in eight black or white columns."""
-    picture = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
-    for bit in range(BITS):
-        left = bit * WIDTH // BITS
-        picture[:, left : left + WIDTH // BITS] = 255 * (number >> bit & 1)
-    return picture
-
-
-def number_on(picture: Picture) -> int:
-    columns = picture.mean(axis=(0, 2)).reshape(BITS, -1).mean(axis=1)
-    return sum(1 << bit for bit, light in enumerate(columns) if light > 128)
-
-
-def write_video(
-    path: Path,
-    times: list[float],
-    *,
-    codec: str = "libx264",
-    key_every: int = 12,
-    rotation: int = 0,
-    options: dict[str, str] | None = None,
-) -> Path:
-    """Encode one numbered picture for each time."""
-    with av.open(str(path), "w", options=options or {}) as container:
-        encode(container, times, codec=codec, key_every=key_every, rotation=rotation)
-    return path
-
-
-def encode(
-    container: Any, times: list[float], *, codec: str = "libx264", key_every: int = 12, rotation: int = 0
-) -> None:
-    track = container.add_stream(codec, rate=RATE, options={"g": str(key_every), "sc_threshold": "0", "crf": "10"})
-    track.width, track.height, track.pix_fmt = WIDTH, HEIGHT, "yuv420p"
-    track.time_base = track.codec_context.time_base = Fraction(1, 1000)
-    if rotation:
-        track.set_display_rotation(rotation)
-    for number, time_s in enumerate(times):
-        frame = av.VideoFrame.from_ndarray(numbered(number), format="bgr24")
-        frame.pts, frame.time_base = round(time_s * 1000), Fraction(1, 1000)
-        container.mux(track.encode(frame))
-    container.mux(track.encode())
-
-
-def steady(count: int) -> list[float]:
-    return [number / RATE for number in range(count)]
-
-
 def numbers_of(sampled: SampledFrames) -> list[int]:
     return [number_on(decode_jpeg(frame.jpeg)) for frame in sampled.frames]
-
-
-video_ids = st.text("abcXYZ019_-", min_size=1, max_size=11)
-durations = st.floats(0.001, 36_000)
-
-
-@given(video_ids, durations, st.integers(1, 50), st.integers())
-def test_moments_are_sorted_and_inside_the_video(video_id: str, duration_s: float, count: int, seed: int) -> None:
-    moments = choose_timestamps(video_id, duration_s, count, seed)
-
-    assert len(moments) == count
-    assert moments == sorted(moments)
-    assert all(0 <= moment < duration_s for moment in moments)
-    assert moments == choose_timestamps(video_id, duration_s, count, seed)
-
-
-@given(video_ids, st.integers(0, 9))
-def test_another_seed_or_id_gives_other_moments(video_id: str, seed: int) -> None:
-    moments = choose_timestamps(video_id, 100.0, seed=seed)
-
-    assert moments != choose_timestamps(video_id, 100.0, seed=seed + 1)
-    assert moments != choose_timestamps(video_id + "x", 100.0, seed=seed)
-
-
-def test_the_moments_are_these_on_every_machine() -> None:
-    moments = choose_timestamps("dQw4w9WgXcQ", 100.0, count=3, seed=0)
-
-    assert moments == pytest.approx([36.58478208515168, 62.51610552847777, 68.35332529025074], abs=1e-9)
-
-
-def test_moments_are_spread_over_the_whole_video() -> None:
-    moments = np.array([choose_timestamps(f"ad{number}", 1.0) for number in range(500)])
-
-    assert np.histogram(moments, bins=4, range=(0, 1))[0] == pytest.approx([625] * 4, rel=0.1)
-
-
-@pytest.mark.parametrize("duration_s", [0.0, -1.0, math.inf, math.nan])
-def test_a_video_without_length_has_no_moments(duration_s: float) -> None:
-    with pytest.raises(ValueError, match="duration_s"):
-        choose_timestamps("a", duration_s)
-
-
-def test_a_count_below_one_is_refused() -> None:
-    with pytest.raises(ValueError, match="count = 0"):
-        choose_timestamps("a", 1.0, count=0)
 
 
 @pytest.mark.parametrize(
@@ -348,7 +250,7 @@ def test_a_file_of_sound_alone_is_refused(tmp_path: Path) -> None:
         container.mux(track.encode(frame))
         container.mux(track.encode())
 
-    with pytest.raises(FrameError, match="no picture track"):
+    with pytest.raises(FrameError, match="no picture track that can be decoded; sound alone"):
         sample_frames(path, "a")
 
 

@@ -68,11 +68,29 @@ def test_signs_and_stray_glyphs_are_no_words(text: str) -> None:
     [
         ("Now 25% OFF until Sunday", ["Now", "25%", "OFF", "until", "Sunday"]),
         ("Now 25%OFF", ["Now", "25%", "OFF"]),
+        ("only49€now", ["only", "49€", "now"]),
+        ("Nur 1 299 € statt 1 499 €", ["Nur", "1299€", "statt", "1499€"]),
+        ("$1 000 or US$ 30", ["$1000", "or", "US$30"]),
+        ("10 €, 20 € or 499 ₴", ["10€,", "20€", "or", "499₴"]),
+        ("Buy 2 100 % cotton", ["Buy", "2", "100%", "cotton"]),
+        ("10 000 people", ["10", "000", "people"]),
+        ("£20|$30|￥980", ["£20", "$30", "￥980"]),
+        ("fast|safe—new", ["fast", "safe", "new"]),
+        ("one...two...three", ["one...", "two...", "three"]),
+        ("fast,safe,4,000", ["fast,", "safe,4,000"]),
+        ("24/7 and a.b.example", ["24/7", "and", "a.b.example"]),
         ("SAVE25% today", ["SAVE", "25%", "today"]),
         ("Was$59.99,now$44.99", ["Was", "$59.99,", "now", "$44.99"]),
         ("2 burgers for $5only", ["2", "burgers", "for", "$5", "only"]),
         ("raised $5M", ["raised", "$5M"]),
         ("5.1% APY", ["5.1%", "APY"]),
+        ("ab 49 € im Monat", ["ab", "49€", "im", "Monat"]),
+        ("$ 30 off", ["$30", "off"]),
+        ("now $ 30", ["now", "$30"]),
+        ("minus 25 %", ["minus", "25%"]),
+        ("indirim%20", ["indirim", "%20"]),
+        ("ab 19,99€pro Monat", ["ab", "19,99€", "pro", "Monat"]),
+        ("3 %s", ["3"]),
         ("Bowler & Cane", ["Bowler", "Cane"]),
         ("S A L E", ["SALE"]),
         ("a b", ["a"]),
@@ -95,6 +113,15 @@ def test_a_wide_gap_ends_a_word_although_no_space_was_read() -> None:
     assert (first.text, second.text) == ("open", "shop")
     assert first.box[0] == 0
     assert first.box[2] < 0.3 * 200 < 0.45 * 200 < second.box[0]
+
+
+def test_words_that_are_set_wide_end_at_the_wider_gaps() -> None:
+    text, steps = "S A L E N O W", [1, 1, 1, 1.8, 1, 1]
+    letters = np.cumsum([0.5, *steps])
+    centres = [float(letters[index // 2]) / 8 for index in range(len(text))]
+    quad = np.array([(0, 0), (400, 0), (400, 40), (0, 40)], float)
+
+    assert words_of(Line(text, (0.9,) * len(text), tuple(centres), quad)) == ["SALE", "NOW"]
 
 
 def test_narrow_letters_do_not_make_a_gap() -> None:
@@ -121,6 +148,13 @@ def test_a_letter_alone_in_its_row_is_a_stray_glyph() -> None:
     assert words_of(line("十"), line("I", top=50), line("a new day", top=100)) == ["a", "new", "day"]
     assert words_of(line("I"), line("agree", left=40)) == ["I", "agree"]
     assert words_of(line("3")) == ["3"]
+
+
+@pytest.mark.parametrize("text", ["8", "11", "hi", "OTC", "小写", "I'm"])
+def test_a_few_characters_in_a_row_must_be_read_surely(text: str) -> None:
+    assert words_of(line(text, confidence=0.79)) == []
+    assert words_of(line(text, confidence=0.81)) == [text]
+    assert words_of(line(text, confidence=0.6), line("beside", left=100, confidence=0.6)) == [text, "beside"]
 
 
 def test_lines_are_read_from_top_to_bottom_and_left_to_right() -> None:

@@ -12,9 +12,8 @@ import pytest
 from flows.crawl.ads import FoundAd
 from flows.crawl.folder import scan_folder
 from flows.errors import FrameError, SampleError
-from flows.frames import sample_frames
-from flows.frames.sampling import decode_jpeg
-from flows.ocr import make_engine
+from flows.frames.sampling import decode_jpeg, sample_frames
+from flows.ocr.engines import make_engine
 from flows.sample import SampleSummary, render_sample
 from flows.sample.comments import write_comments
 from flows.sample.storyboard import CATEGORIES, Storyboard, write_storyboards

@@ -1,0 +1,235 @@
+"""How well and how fast each OCR engine reads: the words, their number, and the decision "more than five words".
+
+Sets: `cards` (advert frames with the exact words on them), `street` (much harder), `adverts` (frames of adverts while a
+card is shown), `rendered` (many fonts, sizes, backgrounds, languages), `textless` (nothing is written: every word is
+false) and `mixed` (adverts and textless frames of 640x360 in turn, for the speed). A word is found if every letter of
+it was read; capitals and punctuation do not count. Pictures whose illegible words could turn the decision are left out
+of it. Words that the truth does not list lower the precision: on `street` those that the annotators could not read, on
+`adverts` those of the footage.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import time
+import unicodedata
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import cv2
+from ocr_frames import DECISION, SETS, Shown
+from rich.console import Console
+from rich.table import Table
+
+from flows.console import print_tables
+from flows.errors import OcrError
+from flows.fingerprints import ocr_engine
+from flows.frames.sampling import decode_jpeg
+from flows.frames.video import Picture
+from flows.ocr.engines import ENGINES, OcrEngine, Word
+from flows.ocr.rapid import RapidOcrEngine
+from flows.ocr.words import read_words
+from flows.settings import OcrSettings
+
+QUALITY = 90
+"""Of the JPEGs that frames are stored as; pictures that are JPEG files are read as they are."""
+
+
+def main() -> None:
+    """Measure every engine that is installed, or the one that is named."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, required=True, metavar="DIR", help="the test data, or its folder ocr")
+    parser.add_argument("--set", choices=SETS, required=True, dest="name")
+    parser.add_argument("--engine", choices=ENGINES, help="default: all that are installed, side by side")
+    parser.add_argument("--model-dir", type=Path, metavar="DIR", help="models of easyocr, or data of tesseract")
+    parser.add_argument("--sides", type=int, nargs="+", help="rungs of rapidocr's ladder, instead of the default ones")
+    parser.add_argument("--workers", type=int, default=1, help="threads that read side by side")
+    parser.add_argument("--number", type=int, help="at most so many pictures")
+    parser.add_argument("--faults", action="store_true", help="print every picture that is decided wrongly")
+    parser.add_argument("--json", action="store_true", help="one JSON object for each engine")
+    arguments = parser.parse_args()
+    shown = list(islice(SETS[arguments.name](arguments.data), arguments.number))
+    rows = []
+    for name in [arguments.engine] if arguments.engine else ENGINES:
+        engine = _engine(name, arguments.model_dir, arguments.sides, required=bool(arguments.engine))
+        if engine is not None:
+            rows.append(measure(engine, arguments.name, shown, arguments.workers, faults=arguments.faults))
+    if arguments.json:
+        for row in rows:
+            print(json.dumps(row))
+    else:
+        print_tables(render(rows, arguments.name, len(shown), arguments.workers))
+
+
+def measure(engine: OcrEngine, name: str, shown: Sequence[Shown], workers: int, *, faults: bool) -> dict[str, Any]:
+    """Read every picture once, and compare with what stands on it."""
+    engine.read([shown[0].picture])  # what an engine loads when it first reads is not counted
+    jpegs = [one.jpeg or _jpeg(one.picture) for one in shown]
+    clocks: Counter[str] = Counter()
+    rungs: Counter[int] = Counter()
+    start, cpu_start = time.perf_counter(), _processor_s()
+    with ThreadPoolExecutor(workers) as pool:
+        read = list(pool.map(lambda jpeg: _read(engine, jpeg, clocks, rungs), jpegs))
+    seconds, cpu_seconds = time.perf_counter() - start, _processor_s() - cpu_start
+    if faults:
+        _print_faults(engine.name, shown, read)
+    counts = {
+        "engine": engine.name,
+        "version": engine.version,
+        "set": name,
+        "pictures": len(shown),
+        **_quality(shown, read),
+        "ms_per_frame": 1000 * seconds / len(shown),
+        "frames_per_s": len(shown) / seconds,
+        "cpu_ms_per_frame": 1000 * cpu_seconds / len(shown),
+        "workers": workers,
+        **{f"{step}_ms": 1000 * spent / len(shown) for step, spent in clocks.items()},
+    }
+    groups = sorted({one.group for one in shown} - {""})
+    if groups:
+        counts["groups"] = {group: _quality(*_only(group, shown, read)) for group in groups}
+    if rungs:
+        counts["rungs"] = {str(rung): rungs[rung] for rung in sorted(rungs)}
+    return counts
+
+
+def _processor_s() -> float:
+    """Seconds of the processor so far, those of programs that were called and have ended included."""
+    times = os.times()
+    return times.user + times.system + times.children_user + times.children_system
+
+
+def _jpeg(picture: Picture) -> bytes:
+    return cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])[1].tobytes()
+
+
+def _read(engine: OcrEngine, jpeg: bytes, clocks: Counter[str], rungs: Counter[int]) -> list[Word]:
+    """The words of a stored picture; its time goes to decoding, detecting, recognising and the rest."""
+    start = time.perf_counter()
+    picture = decode_jpeg(jpeg)
+    decoded = time.perf_counter()
+    clocks["decode"] += decoded - start
+    if not isinstance(engine, RapidOcrEngine):
+        [words] = engine.read([picture])
+        clocks["read"] += time.perf_counter() - decoded
+        return words
+    regions, rung = engine.detect(picture)
+    rungs[rung] += 1
+    detected = time.perf_counter()
+    lines = engine.recognise(picture, regions)
+    recognised = time.perf_counter()
+    words = read_words(lines, engine.min_confidence)
+    clocks["detect"] += detected - decoded
+    clocks["recognise"] += recognised - detected
+    clocks["rest"] += time.perf_counter() - recognised
+    return words
+
+
+def _quality(shown: Sequence[Shown], read: Sequence[list[Word]]) -> dict[str, Any]:
+    decisions = [
+        (len(words) > DECISION) == (len(one.words) > DECISION)
+        for one, words in zip(shown, read, strict=True)
+        if one.decided
+    ]
+    pairs = [(_plain(one.words), _plain(word.text for word in words)) for one, words in zip(shown, read, strict=True)]
+    found = sum((truth & said).total() for truth, said in pairs)
+    true, said = sum(truth.total() for truth, _ in pairs), sum(said.total() for _, said in pairs)
+    with_false = [said.total() for truth, said in pairs if not truth]
+    errors = [abs(len(one.words) - len(words)) for one, words in zip(shown, read, strict=True) if not one.illegible]
+    return {
+        "decision_accuracy": _share(sum(decisions), len(decisions)),
+        "decided_right": sum(decisions),
+        "decided": len(decisions),
+        "word_recall": _share(found, true),
+        "word_precision": _share(found, said),
+        "count_error": _share(sum(errors), len(errors)),
+        "textless_frames": len(with_false),
+        "textless_with_words": _share(sum(number > 0 for number in with_false), len(with_false)),
+        "false_words_per_textless_frame": _share(sum(with_false), len(with_false)),
+    }
+
+
+def _plain(words: Iterable[str]) -> Counter[str]:
+    """Words without capitals and punctuation, however accents are written."""
+    split = (part for word in words for part in word.split())
+    plain = ("".join(filter(str.isalnum, unicodedata.normalize("NFC", part).casefold())) for part in split)
+    return Counter(word for word in plain if word)
+
+
+def _only(group: str, shown: Sequence[Shown], read: Sequence[Any]) -> tuple[list[Shown], list[Any]]:
+    chosen = [index for index, one in enumerate(shown) if one.group == group]
+    return [shown[index] for index in chosen], [read[index] for index in chosen]
+
+
+def _share(part: float, whole: float) -> float | None:
+    return part / whole if whole else None
+
+
+def _engine(name: str, model_dir: Path | None, sides: list[int] | None, *, required: bool) -> OcrEngine | None:
+    chosen: dict[str, Any] = {"engine": name, "model_dir": model_dir}
+    try:
+        return ocr_engine(OcrSettings(**chosen | ({"sides": tuple(sides)} if sides else {})))
+    except OcrError as error:
+        if required:
+            raise SystemExit(f"error: {error}") from error
+        Console(stderr=True).print(f"left out: {error}", highlight=False)
+        return None
+
+
+def _print_faults(name: str, shown: Sequence[Shown], read: Sequence[list[Word]]) -> None:
+    for one, words in zip(shown, read, strict=True):
+        if (len(words) > DECISION) != (len(one.words) > DECISION) and one.decided:
+            print(f"{name}: {one.name}: {len(words)} words for {len(one.words)}: {[word.text for word in words]}")
+
+
+ROWS = (
+    ("decided right", lambda row: f"{row['decided_right']} of {row['decided']}"),
+    ("decision_accuracy", lambda row: _percent(row["decision_accuracy"])),
+    ("word_recall", lambda row: _percent(row["word_recall"])),
+    ("word_precision", lambda row: _percent(row["word_precision"])),
+    ("mean error of the count", lambda row: _number(row["count_error"])),
+    ("textless frames with words", lambda row: _percent(row["textless_with_words"])),
+    ("false words a textless frame", lambda row: _number(row["false_words_per_textless_frame"])),
+    ("ms_per_frame", lambda row: f"{row['ms_per_frame']:.0f}"),
+    ("processor ms a frame", lambda row: f"{row['cpu_ms_per_frame']:.0f}"),
+    ("frames/s", lambda row: f"{row['frames_per_s']:.1f}"),
+    *((f"  {step} ms", lambda row, step=step: _number(row.get(f"{step}_ms"))) for step in
+      ("decode", "detect", "recognise", "rest", "read")),
+    ("pictures by rung", lambda row: ", ".join(f"{side}: {number}" for side, number in row.get("rungs", {}).items())),
+)  # fmt: skip
+
+
+def render(rows: Sequence[dict[str, Any]], name: str, pictures: int, workers: int) -> Table:
+    """One column for each engine."""
+    threads = "one thread" if workers == 1 else f"{workers} threads"
+    table = Table(title=f"{name}: {pictures} pictures, {threads}")
+    table.add_column("")
+    for row in rows:
+        table.add_column(f"{row['engine']} {row['version'].split('+')[0]}", justify="right")
+    for title, cell in ROWS:
+        cells = [cell(row) for row in rows]
+        if any(cells):
+            table.add_row(title, *cells)
+    for group in rows[0].get("groups", {}) if rows else ():
+        key = "textless_with_words" if name == "textless" else "word_recall"
+        title = f"  {group}: {'with words' if name == 'textless' else 'recall'}"
+        table.add_row(title, *(_percent(row["groups"][group][key]) for row in rows))
+    return table
+
+
+def _percent(share: float | None) -> str:
+    return "" if share is None else f"{share:.1%}"
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:.2f}"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,84 @@
+"""Small encoded clips whose pictures tell which frame they are."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import cv2
+import numpy as np
+
+from flows.frames.display import Picture
+
+WIDTH, HEIGHT, RATE = 128, 64, 10
+BITS = 8
+
+
+def numbered(number: int) -> Picture:
+    """A picture that carries its number in eight black or white columns."""
+    picture = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
+    for bit in range(BITS):
+        left = bit * WIDTH // BITS
+        picture[:, left : left + WIDTH // BITS] = 255 * (number >> bit & 1)
+    return picture
+
+
+def number_on(picture: Picture) -> int:
+    columns = picture.mean(axis=(0, 2)).reshape(BITS, -1).mean(axis=1)
+    return sum(1 << bit for bit, light in enumerate(columns) if light > 128)
+
+
+def write_video(path: Path, times: list[float], *, options: dict[str, str] | None = None, **track: Any) -> Path:
+    """Encode one numbered picture for each time."""
+    with av.open(str(path), "w", options=options or {}) as container:
+        encode(container, times, **track)
+    return path
+
+
+def encode(
+    container: Any,
+    times: list[float],
+    *,
+    codec: str = "libx264",
+    key_every: int = 12,
+    rotation: int = 0,
+    pixel_aspect: Fraction | None = None,
+) -> None:
+    track = container.add_stream(codec, rate=RATE, options={"g": str(key_every), "sc_threshold": "0", "crf": "10"})
+    track.width, track.height, track.pix_fmt = WIDTH, HEIGHT, "yuv420p"
+    track.time_base = track.codec_context.time_base = Fraction(1, 1000)
+    if pixel_aspect:
+        track.codec_context.sample_aspect_ratio = pixel_aspect
+    if rotation:
+        track.set_display_rotation(rotation)
+    for number, time_s in enumerate(times):
+        frame = av.VideoFrame.from_ndarray(numbered(number), format="bgr24")
+        frame.pts, frame.time_base = round(time_s * 1000), Fraction(1, 1000)
+        container.mux(track.encode(frame))
+    container.mux(track.encode())
+
+
+def steady(count: int) -> list[float]:
+    return [number / RATE for number in range(count)]
+
+
+def write_ad(
+    path: Path, seed: int, *, words: str = "", seconds: int = 10, size: tuple[int, int] = (320, 180), **encoding: str
+) -> Path:
+    """Encode moving shapes drawn from a seed, with words over them: the same ad at any size and quality."""
+    draw = np.random.default_rng(seed)
+    fields = [cv2.resize(draw.integers(0, 256, (9, 16, 3)).astype(np.uint8), (480, 270)) for _ in range(seconds // 2)]
+    with av.open(str(path), "w") as container:
+        track: Any = container.add_stream("libx264", rate=RATE, options={"preset": "veryfast", **encoding})
+        track.width, track.height, track.pix_fmt = (*size, "yuv420p")
+        for number in range(seconds * RATE):
+            at = number % (2 * RATE)
+            scene = fields[number // (2 * RATE)][2 * at : 2 * at + 180, 4 * at : 4 * at + 320].copy()
+            for line, text in enumerate(words.split("\n")):
+                cv2.putText(scene, text, (10, 60 + 50 * line), cv2.FONT_HERSHEY_SIMPLEX, 1.2, (255, 255, 255), 4)
+            picture = cv2.resize(scene, size, interpolation=cv2.INTER_AREA)
+            container.mux(track.encode(av.VideoFrame.from_ndarray(picture, format="bgr24")))
+        container.mux(track.encode())
+    return path

@@ -1,0 +1,156 @@
+"""RapidOCR climbs where text is small and only there, and decides real adverts and streets as people do."""
+
+from __future__ import annotations
+
+import json
+from itertools import pairwise
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from flows.errors import OcrError
+from flows.frames.sampling import decode_jpeg, sample_frames
+from flows.ocr.engines import OcrOptions, Word, make_engine
+from flows.ocr.rapid import RapidOcrEngine
+from tests.flows.ocr.pictures import drawn, plain
+
+SMALL_PRINT = ("Offer ends on Sunday while stocks last", "Terms and conditions apply to every order")
+
+
+@pytest.fixture(scope="module")
+def engine() -> RapidOcrEngine:
+    return RapidOcrEngine(OcrOptions())
+
+
+def texts(words: list[Word]) -> list[str]:
+    return [word.text for word in words]
+
+
+def test_large_text_is_read_on_the_first_rung(engine: RapidOcrEngine) -> None:
+    _, rungs = engine.detect(drawn("Fresh bread every morning", size=(1280, 720), font_size=72))
+
+    assert rungs == 1
+
+
+def test_small_print_is_climbed_for_and_read(engine: RapidOcrEngine) -> None:
+    picture = drawn(*SMALL_PRINT, size=(1280, 720), font_size=12)
+
+    _, rungs = engine.detect(picture)
+    (words,) = engine.read([picture])
+
+    assert rungs > 1
+    assert plain(texts(words)) == plain(" ".join(SMALL_PRINT).split())
+
+
+def test_large_text_beside_small_print_is_read_whole_and_once(engine: RapidOcrEngine) -> None:
+    picture = drawn("", "", "", "", *SMALL_PRINT, size=(1280, 720), font_size=12)
+    cv2.putText(picture, "SALE", (60, 260), cv2.FONT_HERSHEY_DUPLEX, 9, (60, 20, 20), 18, cv2.LINE_AA)
+
+    (words,) = engine.read([picture])
+
+    assert plain(texts(words)) == plain(["SALE", *" ".join(SMALL_PRINT).split()])
+
+
+def test_text_that_runs_from_top_to_bottom_is_boxed_where_it_stands(engine: RapidOcrEngine) -> None:
+    (words,) = engine.read([drawn("Fresh bread every morning", turned=True)])
+
+    assert texts(words) == ["Fresh", "bread", "every", "morning"]
+    assert all(before.box[3] < after.box[1] + 8 for before, after in pairwise(words))
+    assert all(word.box[3] - word.box[1] > word.box[2] - word.box[0] for word in words)
+
+
+def test_a_line_is_read_the_same_whatever_else_is_on_the_picture(engine: RapidOcrEngine) -> None:
+    picture = drawn("Fresh bread every morning", "a", "and a line that is longer than the first", "9", size=(900, 360))
+    quads, _ = engine.detect(picture)
+
+    together = [line.text for line in engine.recognise(picture, quads)]
+
+    assert together == [line.text for quad in quads for line in engine.recognise(picture, [quad])]
+    assert len(together) >= 3
+
+
+@pytest.mark.parametrize("sides", [(), (640, 640), (960, 640)])
+def test_rungs_that_do_not_rise_are_refused(sides: tuple[int, ...]) -> None:
+    with pytest.raises(OcrError, match="each larger than the one before"):
+        RapidOcrEngine(OcrOptions(sides=sides))
+
+
+def test_models_that_are_missing_are_named_with_their_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    package = tmp_path / "rapidocr"
+    package.mkdir()
+    (package / "__init__.py").touch()
+    monkeypatch.syspath_prepend(tmp_path)
+
+    with pytest.raises(OcrError, match=r"rapidocr.models holds 0 models PP-OCR\*_det_\*\.onnx.*pip install"):
+        make_engine("rapidocr")
+
+
+def test_a_damaged_model_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    models = tmp_path / "rapidocr" / "models"
+    models.mkdir(parents=True)
+    (models.parent / "__init__.py").touch()
+    (models / "PP-OCRv6_det_small.onnx").write_bytes(b"half a download")
+    monkeypatch.syspath_prepend(tmp_path)
+
+    with pytest.raises(OcrError, match=r"PP-OCRv6_det_small\.onnx: cannot be loaded as an ONNX model"):
+        make_engine("rapidocr")
+
+
+def test_every_card_is_decided_right_and_read_whole(engine: RapidOcrEngine, shared_data: Path) -> None:
+    folder = shared_data / "ocr"
+    cards = [json.loads(row) for row in (folder / "cards.jsonl").read_text("utf-8").splitlines()]
+
+    read = engine.read([cv2.imread(str(folder / card["image"])).astype(np.uint8) for card in cards])
+
+    assert len(cards) == 26
+    for card, words in zip(cards, read, strict=True):
+        assert len(words) == card["words"], card
+        assert (len(words) > 5) == card["more_than_five"], card
+        assert plain(texts(words)) == plain(card["text"].split()), card
+
+
+@pytest.mark.parametrize("name", ["img_142.jpg", "img_276.jpg", "img_103.jpg"])
+def test_a_street_whose_words_are_lost_on_the_first_rung_is_kept_after_a_climb(
+    engine: RapidOcrEngine, shared_data: Path, name: str
+) -> None:
+    picture = cv2.imread(str(shared_data / "ocr" / "street" / name)).astype(np.uint8)
+
+    (words,) = engine.read([picture])
+    (on_first,) = RapidOcrEngine(OcrOptions(sides=(640,))).read([picture])
+
+    assert len(on_first) <= 5 < len(words)
+
+
+@pytest.mark.slow
+def test_at_least_66_of_79_streets_are_decided_right(engine: RapidOcrEngine, shared_data: Path) -> None:
+    folder = shared_data / "ocr"
+    streets = [json.loads(row) for row in (folder / "street.jsonl").read_text("utf-8").splitlines()]
+    decided = [row for row in streets if not row["legible"] <= 5 < row["legible"] + row["illegible"]]
+
+    right = 0
+    for row in decided:
+        (words,) = engine.read([cv2.imread(str(folder / row["image"])).astype(np.uint8)])
+        right += (len(words) > 5) == (row["legible"] > 5)
+
+    assert len(decided) == 79
+    assert right >= 66
+
+
+@pytest.mark.slow
+def test_words_on_sampled_frames_are_those_laid_on_at_their_time(engine: RapidOcrEngine, shared_data: Path) -> None:
+    cards = {ad["id"]: ad["cards"] for ad in json.loads((shared_data / "ads" / "cards.json").read_text("utf-8"))}
+    paths = sorted((shared_data / "ads" / "apparel").glob("*.[mw][pe][4b]*"))
+    assert len(paths) == 4
+    for path in paths:
+        for frame in sample_frames(path, path.stem).frames:
+            (words,) = engine.read([decode_jpeg(frame.jpeg)])
+            shown = [
+                word
+                for card in cards[path.stem]
+                if card["from_s"] <= frame.timestamp_s < card["to_s"]
+                for word in card["text"].split()
+            ]
+            assert not plain(shown) - plain(texts(words)), (path.name, frame.timestamp_s)
+            assert (len(words) > 5) == (plain(shown).total() > 5), (path.name, frame.timestamp_s)
