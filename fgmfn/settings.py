@@ -9,7 +9,7 @@ dotted table is short for a common prefix: `[model.itc] alpha = 0.5` is `itc_alp
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -159,7 +159,13 @@ def load_settings(config: Path | str | None, *, from_scratch: bool = False, seed
 
 
 def model_settings_for(
-    name: str, settings: RunSettings, model_class: type[Any], *, from_scratch: bool = False, seed: int | None = None
+    name: str,
+    settings: RunSettings,
+    model_class: type[Any],
+    *,
+    from_scratch: bool = False,
+    seed: int | None = None,
+    changes: Mapping[str, Any] | None = None,
 ) -> ModelSettings:
     """Say what one model trains with: its recipe, then the file's [training], then its own [models.NAME.training].
 
@@ -169,6 +175,7 @@ def model_settings_for(
         model_class: has a `config_class`, or None for it, and a `recipe`.
         from_scratch: start the encoders at random, whatever the file says.
         seed: the training's, whatever the file says.
+        changes: as [models.NAME], and before it.
 
     Raises:
         ConfigError: The model does not know a setting.
@@ -176,8 +183,9 @@ def model_settings_for(
     from fgmfn.configuration import FgmfnConfig
 
     table = f"models.{name}"
-    own = dict(settings.models.get(name, {}))
+    own, changes = dict(settings.models.get(name, {})), dict(changes or {})
     said = model_class.recipe | settings.training.model_dump(exclude_unset=True) | own.pop("training", {})
+    said |= changes.pop("training", {})
     said |= {} if seed is None else {"seed": seed}
     try:
         training = TrainingSettings.model_validate(said)
@@ -185,6 +193,7 @@ def model_settings_for(
         raise ConfigError(f"[{table}.training]: {_first_fault(error)}") from error
     shared = settings.model if issubclass(model_class.config_class, FgmfnConfig) else {}
     model = shared | _checked(own, model_class.config_class, ("settings", table), from_scratch)
+    model |= _checked(changes, model_class.config_class, ("changes", table), from_scratch)
     return ModelSettings(model, settings.data, training)
 
 

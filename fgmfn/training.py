@@ -6,14 +6,13 @@ call with the same of both finds the first one's results, and any other call tra
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
 import os
 import shutil
 import time
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,34 +21,28 @@ from typing import Any
 from filelock import FileLock, Timeout
 from transformers import set_seed
 
-from fgmfn.base_configuration import PiecesConfig, SentimentConfig, WordsConfig
 from fgmfn.baselines import MODELS, check_models, model_class
 from fgmfn.baselines.fitted import FittedModel
+from fgmfn.building import build_model, model_config
 from fgmfn.card import model_card
-from fgmfn.configuration import FgmfnConfig
+from fgmfn.code_version import code_version
 from fgmfn.data import Source, SplitDataset, open_source
-from fgmfn.encoders import longest_text, parameter_counts, pretrained_text_config
-from fgmfn.errors import ConfigError, DataError, FgmfnError, RunInProgressError
+from fgmfn.encoders import parameter_counts
+from fgmfn.errors import FgmfnError, RunInProgressError
 from fgmfn.evaluation import Metrics
 from fgmfn.inference import METRICS, Checkpoint, evaluate_split
 from fgmfn.modeling import SentimentModel
-from fgmfn.processing import (
-    Augmentation,
-    FgmfnProcessor,
-    image_processor,
-    pretrained_tokenizer,
-    train_tokenizer,
-    train_words,
-)
+from fgmfn.planning import Run, plan_run
+from fgmfn.processing import Augmentation, FgmfnProcessor
 from fgmfn.quiet import quiet_libraries
-from fgmfn.settings import ModelSettings, load_settings, model_settings_for, shipped_configs
-from fgmfn.trainer import SentimentTrainer, last_whole_checkpoint, make_trainer
+from fgmfn.settings import load_settings
+from fgmfn.trainer import EachEpoch, SentimentTrainer, last_whole_checkpoint, make_trainer
 
 log = logging.getLogger(__name__)
 
 CHECKPOINTS = "checkpoints"
-RECIPE = 1
-"""Part of a run's key; counts up when the same settings and rows would no longer train to the same weights."""
+AfterEpoch = Callable[[int, float], None]
+"""Told an epoch's number and its macro-F1 on the development rows; may raise to end the training there."""
 
 
 @dataclass(frozen=True)
@@ -67,20 +60,6 @@ class TrainedModel:
     """What a reader of the scores must know."""
     checksums: Mapping[str, str] = field(default_factory=dict)
     """Which rows each split was made of."""
-
-
-@dataclass(frozen=True)
-class _Run:
-    """One model to train: everything its result depends on."""
-
-    name: str
-    settings: ModelSettings
-    source: Source
-    folder: Path
-
-    @property
-    def has_dev(self) -> bool:
-        return len(self.source.splits["validation"]) > 0
 
 
 def train_models(
@@ -112,42 +91,27 @@ def train_models(
     """
     names = check_models(list(models))
     source = data if isinstance(data, Source) else open_source(data, load_settings(config).source)
-    runs = [_plan(name, source, config, output, seed, from_scratch) for name in names]
-    with quiet_libraries():
-        return [_trained(run, progress) for run in runs]
+    runs = [plan_run(name, source, config, output, seed=seed, from_scratch=from_scratch) for name in names]
+    return [train_run(run, progress=progress) for run in runs]
 
 
-def _plan(
-    name: str, source: Source, config: Path | str | None, output: Path, seed: int | None, from_scratch: bool
-) -> _Run:
-    """Settle one model's run; what cannot be trained is refused before anything is."""
-    kind = model_class(name)
-    if "image" in kind.modalities and source.splits["train"].pictures is None:
-        raise DataError(f"{source.name}: {name} looks at pictures; name their folder (--images DIR)")
-    if config is None and issubclass(kind.config_class, FgmfnConfig):
-        config = source.name if source.name in shipped_configs() else "ytb_ads"
-    run_settings = load_settings(config, from_scratch=from_scratch, seed=seed)
-    _check_tables(run_settings.models)
-    settings = model_settings_for(name, run_settings, kind, from_scratch=from_scratch, seed=seed)
-    _model_config(kind, settings, source)
-    return _Run(name, settings, source, output / f"{name}-{_key(name, settings, source)}")
+def train_run(run: Run, *, progress: bool = True, after_epoch: AfterEpoch | None = None) -> TrainedModel:
+    """Train one run, go on with it where it was stopped, or read its result if it has finished.
 
+    Args:
+        run: from `plan_run`.
+        progress: show a bar on standard error, if that is a terminal.
+        after_epoch: for models that train in steps.
 
-def _check_tables(models: Mapping[str, Any]) -> None:
-    if models:
-        check_models(list(models))
-
-
-def _key(name: str, settings: ModelSettings, source: Source) -> str:
-    parts = {"recipe": RECIPE, "model": name, "settings": settings.as_json(), "rows": source.row_set_hash}
-    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:10]
-
-
-def _trained(run: _Run, progress: bool) -> TrainedModel:
-    with _locked(run.folder):
+    Raises:
+        ConfigError: Settings contradict each other.
+        WeightsError: Pretrained weights cannot be had.
+        RunInProgressError: Another process is training into the same folder.
+    """
+    with quiet_libraries(), _locked(run.folder):
         finished = read_trained(run.folder)
         if finished is None:
-            return _train(run, progress)
+            return _train(run, progress, after_epoch)
         shutil.rmtree(run.folder / CHECKPOINTS, ignore_errors=True)  # the finishing process may have been killed here
         return finished
 
@@ -197,29 +161,31 @@ def read_trained(folder: Path) -> TrainedModel | None:
         raise FgmfnError(f"{file}: damaged ({error!r}); remove the folder to train again") from error
 
 
-def _train(run: _Run, progress: bool) -> TrainedModel:
+def _train(run: Run, progress: bool, after_epoch: AfterEpoch | None) -> TrainedModel:
     set_seed(run.settings.training.seed)
     kind = model_class(run.name)
     if issubclass(kind, FittedModel):
         _fit(run, kind)
     else:
-        _train_in_steps(run, kind, progress)
+        _train_in_steps(run, kind, progress, after_epoch)
     finished = read_trained(run.folder)
     if finished is None:
         raise FgmfnError(f"{run.folder}: training ended without {METRICS}; all hosts must share this folder")
     return TrainedModel(**(vars(finished) | {"already_trained": False}))
 
 
-def _fit(run: _Run, kind: type[FittedModel]) -> None:
+def _fit(run: Run, kind: type[FittedModel]) -> None:
     started, splits = time.monotonic(), run.source.splits
-    model = kind(_model_config(kind, run.settings, run.source))
+    model = kind(model_config(kind, run.settings.model, run.source.class_names))
     chosen = model.fit(splits["train"], splits["validation"], run.settings.training.seed)
     _finish(run, model, None, time.monotonic() - started, [chosen], progress=False)
 
 
-def _train_in_steps(run: _Run, kind: type[SentimentModel], progress: bool) -> None:
-    model, processor = _build(run, kind)
+def _train_in_steps(run: Run, kind: type[SentimentModel], progress: bool, after_epoch: AfterEpoch | None) -> None:
+    model, processor = build_model(kind, run.settings, run.source.splits["train"], run.source.class_names)
     trainer = _make_trainer(run, model, processor, progress)
+    if after_epoch is not None:
+        trainer.add_callback(EachEpoch(after_epoch))
     resumed_from = last_whole_checkpoint(run.folder / CHECKPOINTS)
     if resumed_from:
         log.info("%s: goes on from %s, where an earlier run was stopped", run.name, resumed_from.name)
@@ -237,63 +203,7 @@ def _train_in_steps(run: _Run, kind: type[SentimentModel], progress: bool) -> No
     trainer.accelerator.wait_for_everyone()
 
 
-def _build(run: _Run, kind: type[SentimentModel]) -> tuple[SentimentModel, FgmfnProcessor]:
-    """Make the model with its first weights, and the processor that belongs to it."""
-    config = _model_config(kind, run.settings, run.source)
-    data = run.settings.data
-    if getattr(config, "pretrained", False):
-        named = (getattr(config, name, None) for name in ("text_encoder", "backbone_weights", "backbone"))
-        log.info(
-            "%s: starts from pretrained %s; what is not on this machine yet is fetched from their hubs",
-            run.name,
-            " and ".join(str(name) for name in named if name),
-        )
-    config, tokenizer = _with_tokenizer(run, kind, config)
-    if kind.inputs.tokens == "pieces" and isinstance(config, PiecesConfig):
-        longest = longest_text(config.text_config)
-        if data.max_tokens > longest:
-            raise ConfigError(
-                f"setting [data] max_tokens = {data.max_tokens}; the text encoder reads at most {longest}"
-            )
-    model = kind(config)
-    model.load_pretrained(tokenizer)
-    processor = FgmfnProcessor(
-        image_processor(config), tokenizer, max_tokens=data.max_tokens, max_target_tokens=data.max_target_tokens
-    )
-    return model, processor
-
-
-def _with_tokenizer(run: _Run, kind: type[SentimentModel], config: SentimentConfig) -> tuple[SentimentConfig, Any]:
-    """Return the tokenizer that a model wants, and its configuration with that tokenizer's size."""
-    data, rows = run.settings.data, run.source.splits["train"]
-    if isinstance(config, WordsConfig) and kind.inputs.tokens == "words":
-        tokenizer: Any = train_words([*rows.text, *rows.target], data.min_word_count)
-        config.vocab_size = len(tokenizer)
-    elif isinstance(config, PiecesConfig) and config.pretrained:
-        tokenizer = pretrained_tokenizer(config.text_encoder)
-        config = _model_config(kind, run.settings, run.source, pretrained_text_config(config.text_encoder))
-    else:
-        texts = {*rows.text, *(rows.target if rows.has_targets or kind.inputs.pair == "always" else [])}
-        tokenizer = train_tokenizer(sorted(texts), data.vocabulary)
-        if isinstance(config, PiecesConfig):
-            config.text_config |= {"vocab_size": len(tokenizer), "pad_token_id": tokenizer.pad_token_id}
-    return config, tokenizer
-
-
-def _model_config(
-    kind: Any, settings: ModelSettings, source: Source, text_config: dict[str, Any] | None = None
-) -> SentimentConfig:
-    classes = dict(enumerate(source.class_names))
-    chosen = settings.model if text_config is None else settings.model | {"text_config": text_config}
-    try:
-        return kind.config_class(
-            **chosen, id2label=classes, label2id={name: number for number, name in classes.items()}
-        )
-    except (TypeError, ValueError) as error:
-        raise error if isinstance(error, ConfigError) else ConfigError(f"[model]: {error}") from error
-
-
-def _make_trainer(run: _Run, model: SentimentModel, processor: FgmfnProcessor, progress: bool) -> SentimentTrainer:
+def _make_trainer(run: Run, model: SentimentModel, processor: FgmfnProcessor, progress: bool) -> SentimentTrainer:
     data, training = run.settings.data, run.settings.training
     augmentation = Augmentation(processor.image_size, data.min_crop, data.mirror, training.seed)
     splits = run.source.splits
@@ -310,7 +220,7 @@ def _make_trainer(run: _Run, model: SentimentModel, processor: FgmfnProcessor, p
 
 
 def _finish(
-    run: _Run,
+    run: Run,
     model: SentimentModel | FittedModel,
     processor: FgmfnProcessor | None,
     seconds: float,
@@ -326,10 +236,12 @@ def _finish(
     sizes = model.parameter_counts() if isinstance(model, FittedModel) else parameter_counts(model)
     record = {
         "model": run.name,
+        "code_version": code_version(run.name),
         "dev": dev and dev.as_json(),
         "test": test and test.as_json(),
         "notes": _notes(run),
         "class_names": list(run.source.class_names),
+        "has_targets": run.source.splits["train"].has_targets,
         "seed": run.settings.training.seed,
         "release": run.source.name,
         "row_set_hash": run.source.row_set_hash,
@@ -352,9 +264,9 @@ def _finish(
     shutil.rmtree(run.folder / CHECKPOINTS, ignore_errors=True)
 
 
-def _notes(run: _Run) -> list[str]:
+def _notes(run: Run) -> list[str]:
     splits, names = run.source.splits, run.source.class_names
-    notes = []
+    notes = list(getattr(model_class(run.name), "notes", ()))
     if run.source.synthetic:
         notes.append("trained and scored on synthetic data: the scores say that the way works, and nothing else")
     if not run.has_dev:

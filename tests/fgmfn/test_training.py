@@ -96,9 +96,9 @@ def test_what_a_killed_ending_left_behind_is_removed(finished: tuple[Path, list[
     assert not leftover.parent.exists()
 
 
-def test_another_recipe_trains_anew(finished: tuple[Path, list[TrainedModel]], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_other_code_trains_anew(finished: tuple[Path, list[TrainedModel]], monkeypatch: pytest.MonkeyPatch) -> None:
     folder, trained = finished
-    monkeypatch.setattr("fgmfn.training.RECIPE", 0)
+    monkeypatch.setattr("fgmfn.planning.code_version", lambda name: "other")
     (other,) = train_models(folder / "release", folder / "config.toml", folder / "runs", ("text_only",), progress=False)
     assert other.checkpoint != trained[1].checkpoint
 

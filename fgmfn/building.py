@@ -1,0 +1,87 @@
+"""A model with its first weights and the processor that belongs to it, from settings and training rows."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from typing import Any
+
+from fgmfn.base_configuration import PiecesConfig, SentimentConfig, WordsConfig
+from fgmfn.data import Rows
+from fgmfn.encoders import longest_text, pretrained_text_config
+from fgmfn.errors import ConfigError
+from fgmfn.modeling import SentimentModel
+from fgmfn.processing import FgmfnProcessor, image_processor, pretrained_tokenizer, train_tokenizer, train_words
+from fgmfn.settings import DataSettings, ModelSettings
+
+log = logging.getLogger(__name__)
+
+
+def model_config(kind: Any, model: dict[str, Any], class_names: Sequence[str]) -> SentimentConfig:
+    """Make a model's configuration from its settings and the data's classes.
+
+    Raises:
+        ConfigError: A value is out of its range.
+    """
+    classes = dict(enumerate(class_names))
+    try:
+        return kind.config_class(**model, id2label=classes, label2id={name: number for number, name in classes.items()})
+    except (TypeError, ValueError) as error:
+        raise error if isinstance(error, ConfigError) else ConfigError(f"[model]: {error}") from error
+
+
+def build_model(
+    kind: type[SentimentModel], settings: ModelSettings, rows: Rows, class_names: Sequence[str]
+) -> tuple[SentimentModel, FgmfnProcessor]:
+    """Make a model with its first weights, and the processor that turns rows into its batches.
+
+    Args:
+        kind: the model's class.
+        settings: the model's and the data's are read.
+        rows: the training rows; a tokenizer that is not pretrained learns its words from them.
+        class_names: in the order of the labels.
+
+    Raises:
+        ConfigError: Settings contradict each other.
+        WeightsError: Pretrained weights cannot be fetched or read.
+    """
+    config, data = model_config(kind, settings.model, class_names), settings.data
+    if getattr(config, "pretrained", False):
+        named = (getattr(config, name, None) for name in ("text_encoder", "backbone_weights", "backbone"))
+        log.info(
+            "%s: starts from pretrained %s; what is not on this machine yet is fetched from their hubs",
+            kind.__name__,
+            " and ".join(str(name) for name in named if name),
+        )
+    tokenizer = _fit_tokenizer(kind, config, data, rows)
+    if isinstance(config, PiecesConfig) and config.pretrained and kind.inputs.tokens == "pieces":
+        config = model_config(
+            kind, settings.model | {"text_config": pretrained_text_config(config.text_encoder)}, class_names
+        )
+    if kind.inputs.tokens == "pieces" and isinstance(config, PiecesConfig):
+        longest = longest_text(config.text_config)
+        if data.max_tokens > longest:
+            raise ConfigError(
+                f"setting [data] max_tokens = {data.max_tokens}; the text encoder reads at most {longest}"
+            )
+    model = kind(config)
+    model.load_pretrained(tokenizer)
+    processor = FgmfnProcessor(
+        image_processor(config), tokenizer, max_tokens=data.max_tokens, max_target_tokens=data.max_target_tokens
+    )
+    return model, processor
+
+
+def _fit_tokenizer(kind: type[SentimentModel], config: SentimentConfig, data: DataSettings, rows: Rows) -> Any:
+    """Return the tokenizer that a model wants; a learned one leaves its size in the configuration."""
+    if isinstance(config, WordsConfig) and kind.inputs.tokens == "words":
+        tokenizer: Any = train_words([*rows.text, *rows.target], data.min_word_count)
+        config.vocab_size = len(tokenizer)
+        return tokenizer
+    if isinstance(config, PiecesConfig) and config.pretrained:
+        return pretrained_tokenizer(config.text_encoder)
+    texts = {*rows.text, *(rows.target if rows.has_targets or kind.inputs.pair == "always" else [])}
+    tokenizer = train_tokenizer(sorted(texts), data.vocabulary)
+    if isinstance(config, PiecesConfig):
+        config.text_config |= {"vocab_size": len(tokenizer), "pad_token_id": tokenizer.pad_token_id}
+    return tokenizer
