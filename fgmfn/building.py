@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from fgmfn.base_configuration import PiecesConfig, SentimentConfig, WordsConfig
+from fgmfn.baselines import model_of_class
 from fgmfn.data import Rows
 from fgmfn.encoders import longest_text, pretrained_text_config
 from fgmfn.errors import ConfigError
@@ -50,7 +51,7 @@ def build_model(
         named = (getattr(config, name, None) for name in ("text_encoder", "backbone_weights", "backbone"))
         log.info(
             "%s: starts from pretrained %s; what is not on this machine yet is fetched from their hubs",
-            kind.__name__,
+            model_of_class(kind.__name__) or kind.__name__,
             " and ".join(str(name) for name in named if name),
         )
     tokenizer = _fit_tokenizer(kind, config, data, rows)

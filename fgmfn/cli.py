@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
-from fgmfn.baselines import MODELS, check_models
+from fgmfn.baselines import MODELS, check_models, unproven
 from fgmfn.errors import FgmfnError, InputError
+from fgmfn.paper.cli import app as paper
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -33,6 +34,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
+app.add_typer(paper, name="paper")
 results = Console()
 talk = Console(stderr=True, highlight=False, soft_wrap=True)
 
@@ -99,7 +101,8 @@ def train(
     if os.environ.get("RANK", "0") != "0":
         return  # under torchrun the first process speaks for all
     announce(trained)
-    _ask_for_text_only(names)
+    if title := unproven(names):
+        talk.print(f"Without a text-only row beside it {title}'s row proves nothing: add --model text_only")
     if as_json:
         _print_json([_trained_as_json(one) for one in trained])
         return
@@ -113,12 +116,6 @@ def _open(data: str, config: str | None, images: Path | None, data_dir: Path | N
 
     given = {name: path for name, path in (("images", images), ("data_dir", data_dir)) if path is not None}
     return open_source(data, load_settings(config).source.model_copy(update=given))
-
-
-def _ask_for_text_only(names: Sequence[str]) -> None:
-    pictured = [MODELS[name].title for name in names if MODELS[name].modalities == ("text", "image")]
-    if pictured and not any(MODELS[name].modalities == ("text",) for name in names):
-        talk.print(f"Without a text-only row beside it {pictured[0]}'s row proves nothing: add --model text_only")
 
 
 @app.command()

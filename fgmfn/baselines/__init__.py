@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
@@ -67,6 +68,14 @@ def check_models(names: list[str]) -> list[str]:
     if not names:
         raise ConfigError(f"no model to train; known: {', '.join(MODELS)}")
     return list(dict.fromkeys(names))
+
+
+def unproven(names: Iterable[str]) -> str | None:
+    """Return the title of a model of pictures and words that has no text-only row beside it, if there is one."""
+    rows = [MODELS[name] for name in names]
+    if any(row.modalities == TEXT for row in rows):
+        return None
+    return next((row.title for row in rows if row.modalities == BOTH), None)
 
 
 def model_class(name: str) -> Any:

@@ -69,6 +69,7 @@ def open_release(path: Path) -> Source:
         class_names=class_names,
         splits=splits,
         row_names=("frame_id", "video_id"),
+        dataset=None if manifest.get("synthetic", False) else "ytb_ads",
     )
 
 

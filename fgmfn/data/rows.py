@@ -69,6 +69,8 @@ class Source:
     synthetic: bool = False
     row_names: tuple[str, str] = ("row", "group")
     """Columns of a predictions file for a row's name and its group."""
+    dataset: str | None = None
+    """Which set these rows are that figures have been printed for: twitter2015, twitter2017, ytb_ads; None: none."""
 
     @property
     def checksums(self) -> dict[str, str]:

@@ -36,7 +36,7 @@ def open_twitter(name: str, data_dir: Path | None, images: Path | None) -> Sourc
         )
     folder = data_dir / TWITTER_SETS[name]
     splits = {split: _read(folder / file, split, images) for split, file in FILES.items()}
-    return Source(name, folder, combined_hash(CLASS_NAMES, splits), CLASS_NAMES, splits)
+    return Source(name, folder, combined_hash(CLASS_NAMES, splits), CLASS_NAMES, splits, dataset=name)
 
 
 def _read(file: Path, split: str, images: Path | None) -> Rows:

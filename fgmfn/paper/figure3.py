@@ -1,0 +1,116 @@
+"""Figure 3: which class is taken for which, pooled over seeds, one matrix per model and source."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from fgmfn.paper.experiments import Cell, Recipe
+from fgmfn.paper.scores import about, pooled_confusion
+from fgmfn.paper.table4 import how_trained
+from fgmfn.paper.writing import markdown_table
+
+TITLE = "Figure 3: confusion matrices of the test rows"
+SCHEMA = pa.schema(
+    [
+        ("data", pa.string()),
+        ("model", pa.string()),
+        ("true", pa.string()),
+        ("predicted", pa.string()),
+        ("rows", pa.int64()),
+        ("share_of_true", pa.float64()),
+        ("seeds", pa.list_(pa.int64())),
+        ("test_checksum", pa.string()),
+        ("missing", pa.string()),
+    ]
+)
+"""A row per cell of a matrix; a model that did not run has one row with its reason."""
+
+
+def matrix_of(cell: Cell) -> np.ndarray | None:
+    """Return counts [C, C] added up over seeds, true classes down; None where nothing was tested."""
+    scored = [one.test for one in cell.trained.values() if one.test]
+    return np.array(pooled_confusion(scored)) if scored else None
+
+
+def shares(matrix: np.ndarray) -> np.ndarray:
+    """Return each row's counts as shares of that true class; a class without rows has none."""
+    return matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
+
+
+def as_table(cells: Sequence[Cell]) -> pa.Table:
+    """Return a row per cell of each matrix."""
+    return pa.Table.from_pylist([row for cell in cells for row in _rows(cell)], schema=SCHEMA)
+
+
+def _rows(cell: Cell) -> list[dict[str, Any]]:
+    common: dict[str, Any] = {
+        "data": cell.source.name,
+        "model": cell.entry.key,
+        "seeds": list(cell.trained),
+        "test_checksum": cell.source.checksums.get("test"),
+        "missing": cell.missing,
+    }
+    matrix = matrix_of(cell)
+    if matrix is None:
+        return [common]
+    names, parts = cell.source.class_names, shares(matrix)
+    return [
+        common | {"true": true, "predicted": predicted, "rows": int(matrix[i, j]), "share_of_true": float(parts[i, j])}
+        for i, true in enumerate(names)
+        for j, predicted in enumerate(names)
+    ]
+
+
+def as_markdown(cells: Sequence[Cell], recipe: Recipe) -> str:
+    """Write every matrix: counts, and shares of each true class."""
+    lines = [f"# {TITLE}", "", how_trained(recipe), "", "True classes down, predicted ones across.", ""]
+    for cell in cells:
+        lines += [f"## {cell.entry.title} on {cell.source.name}", "", *about(cell.source), ""]
+        matrix = matrix_of(cell)
+        if matrix is None:
+            lines += [f"Not run here: {cell.missing or 'there are no test rows'}", ""]
+            continue
+        names = cell.source.class_names
+        body = [
+            [name, *(f"{count} ({share:.0%})" for count, share in zip(counts, row, strict=True))]
+            for name, counts, row in zip(names, matrix, shares(matrix), strict=True)
+        ]
+        seeds = ", ".join(map(str, cell.trained))
+        lines += [f"Added up over seeds {seeds}:", "", *markdown_table(["true \\ predicted", *names], body), ""]
+    return "\n".join(lines)
+
+
+def as_figure(cells: Sequence[Cell]) -> Figure:
+    """Draw the matrices side by side, coloured by the share of each true class."""
+    figure = Figure(figsize=(1 + 3.6 * len(cells), 4.4), layout="constrained")
+    figure.suptitle(TITLE)
+    for axes, cell in zip(figure.subplots(1, len(cells), squeeze=False)[0], cells, strict=True):
+        axes.set_title(f"{cell.entry.title} on {cell.source.name}", fontsize=10)
+        matrix = matrix_of(cell)
+        if matrix is None:
+            axes.set_axis_off()
+            axes.text(0.5, 0.5, "not run here", ha="center", va="center", transform=axes.transAxes)
+        else:
+            draw_matrix(axes, matrix, cell.source.class_names)
+    return figure
+
+
+def draw_matrix(axes: Axes, matrix: np.ndarray, names: Sequence[str]) -> None:
+    """Draw counts [C, C] with their shares."""
+    parts = shares(matrix)
+    axes.imshow(parts, cmap="Blues", vmin=0, vmax=1)
+    places = range(len(names))
+    axes.set_xticks(places, names)
+    axes.set_yticks(places, names, rotation=90, va="center")
+    axes.set_xlabel("predicted")
+    axes.set_ylabel("true")
+    for i in places:
+        for j in places:
+            colour = "white" if parts[i, j] > 0.55 else "black"
+            axes.text(j, i, f"{parts[i, j]:.0%}\n{matrix[i, j]}", ha="center", va="center", color=colour, fontsize=9)

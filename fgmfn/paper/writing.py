@@ -1,0 +1,51 @@
+"""What every table and figure leaves behind: Markdown to read, Parquet to compute with, a picture to look at."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from fgmfn.errors import InputError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from matplotlib.figure import Figure
+
+DPI = 150
+
+
+def write_sheet(output: Path, name: str, *, markdown: str, table: pa.Table, figure: Figure) -> tuple[Path, ...]:
+    """Write `name`.md, `name`.parquet and `name`.png into a folder; each replaces its older one whole.
+
+    Raises:
+        InputError: They cannot be written there.
+    """
+    import pyarrow.parquet as pq
+
+    parquet, picture = io.BytesIO(), io.BytesIO()
+    pq.write_table(table, parquet)
+    figure.savefig(picture, format="png", dpi=DPI)
+    contents = {"md": markdown.encode(), "parquet": parquet.getvalue(), "png": picture.getvalue()}
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+        return tuple(_replace(output / f"{name}.{ending}", content) for ending, content in contents.items())
+    except OSError as error:
+        raise InputError(f"{output}: {name} cannot be written there: {error.strerror}") from error
+
+
+def markdown_table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, text_columns: int = 1) -> list[str]:
+    """Return the lines of a Markdown table; columns behind the first `text_columns` are numbers and stand right."""
+    ruler = ["---" if number < text_columns else "---:" for number in range(len(columns))]
+    return [_line(columns), _line(ruler), *(_line(row) for row in rows)]
+
+
+def _line(cells: Sequence[str]) -> str:
+    return "| " + " | ".join(cell.replace("|", r"\|").replace("\n", " ") for cell in cells) + " |"
+
+
+def _replace(path: Path, content: bytes) -> Path:
+    beside = path.with_name(f".{path.name}")
+    beside.write_bytes(content)
+    return beside.replace(path)
