@@ -48,6 +48,18 @@ class FilePictures:
             raise DataError(f"{path}: the picture cannot be read: {error.strerror}") from error
 
 
+@dataclass(frozen=True)
+class ChosenPictures:
+    """Some of others' pictures."""
+
+    pictures: Pictures
+    numbers: Sequence[int]
+
+    def read(self, row: int) -> bytes:
+        """Return the picture of the row that was chosen there."""
+        return self.pictures.read(self.numbers[row])
+
+
 def find_pictures(folder: Path, files: Sequence[str]) -> FilePictures:
     """Open the pictures of a folder; all of them must be there.
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from pathlib import Path
 
-from fgmfn.data.pictures import Pictures
+from fgmfn.data.pictures import ChosenPictures, Pictures
 
 SPLITS = ("train", "validation", "test")
 NOWHERE = (0, 0)
@@ -49,6 +49,16 @@ class Rows:
         for values in self._contents():
             digest.update(json.dumps(values).encode() + b"\n")
         return digest.hexdigest()
+
+    def take(self, numbers: Sequence[int]) -> Rows:
+        """Return some of the rows, by their numbers, in that order."""
+        lists = {
+            field.name: [getattr(self, field.name)[number] for number in numbers]
+            for field in fields(self)
+            if isinstance(getattr(self, field.name), list)
+        }
+        pictures = None if self.pictures is None else ChosenPictures(self.pictures, tuple(numbers))
+        return replace(self, pictures=pictures, **lists)
 
     def _contents(self) -> Iterator[tuple[object, ...]]:
         further = self.auxiliary or [""] * len(self)

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from fgmfn.paper.experiments import Cell, Recipe
 from fgmfn.paper.scores import about, pooled_confusion
 from fgmfn.paper.table4 import how_trained
-from fgmfn.paper.writing import markdown_table
+from fgmfn.paper.writing import markdown_table, plain
 
 TITLE = "Figure 3: confusion matrices of the test rows"
 SCHEMA = pa.schema(
@@ -71,7 +71,7 @@ def as_markdown(cells: Sequence[Cell], recipe: Recipe) -> str:
     """Write every matrix: counts, and shares of each true class."""
     lines = [f"# {TITLE}", "", how_trained(recipe), "", "True classes down, predicted ones across.", ""]
     for cell in cells:
-        lines += [f"## {cell.entry.title} on {cell.source.name}", "", *about(cell.source), ""]
+        lines += [f"## {cell.entry.title} on {plain(cell.source.name)}", "", *about(cell.source), ""]
         matrix = matrix_of(cell)
         if matrix is None:
             lines += [f"Not run here: {cell.missing or 'there are no test rows'}", ""]

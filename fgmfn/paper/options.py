@@ -46,6 +46,10 @@ OnlyFinished = Annotated[
 Json = Annotated[bool, typer.Option("--json", help="Print the rows as JSON for a program to read.")]
 
 
+DEFAULT_DATA = ["catalog/releases"]
+DEFAULT_RUNS, DEFAULT_OUTPUT = Path("runs"), Path("paper")
+
+
 def names_of(given: Sequence[str] | None) -> list[str] | None:
     """Split a repeated or comma-separated option; None where it was not given."""
     names = [name.strip() for part in given or () for name in part.split(",") if name.strip()]

@@ -14,7 +14,7 @@ from fgmfn.data import SPLITS, Source
 from fgmfn.evaluation import Metrics
 from fgmfn.paper.experiments import Cell
 from fgmfn.paper.published import BEST_SEEN, DATASETS, ORIGINAL, ROWS, Printed
-from fgmfn.paper.writing import markdown_table
+from fgmfn.paper.writing import markdown_table, plain
 
 PrintedRows = Mapping[str, Mapping[str, Printed]]
 MEASURES = ("accuracy", "macro_f1")
@@ -143,7 +143,7 @@ def _section(source: Source, rows: Sequence[Mapping[str, Any]]) -> list[str]:
         for split, measure in (("test", "accuracy"), ("test", "macro_f1"), ("dev", "macro_f1")):
             cells.append(shown(row[f"{split}_{measure}_mean"], row[f"{split}_{measure}_sd"]))
         body.append([*cells, str(len(row["seeds"]) or "-")])
-    lines = [f"## {source.name}", "", *about(source), "", *markdown_table(columns, body, text_columns=2), ""]
+    lines = [f"## {plain(source.name)}", "", *about(source), "", *markdown_table(columns, body, text_columns=2), ""]
     lines += [f"[{number}] Not run here: {reason}  " for number, reason in enumerate(missing, 1)]
     lines += _originals(rows)
     notes: dict[str, list[str]] = {}

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import html
 import io
+import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -36,13 +38,22 @@ def write_sheet(output: Path, name: str, *, markdown: str, table: pa.Table, figu
 
 
 def markdown_table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, text_columns: int = 1) -> list[str]:
-    """Return the lines of a Markdown table; columns behind the first `text_columns` are numbers and stand right."""
+    """Return the lines of a Markdown table; columns behind the first `text_columns` are numbers and stand right.
+
+    Cells stand as they are: words of strangers come through `plain`.
+    """
     ruler = ["---" if number < text_columns else "---:" for number in range(len(columns))]
     return [_line(columns), _line(ruler), *(_line(row) for row in rows)]
 
 
+def plain(text: str) -> str:
+    """Return words that strangers wrote so that Markdown shows them as they are, on one line."""
+    shown = "".join(sign if sign.isprintable() else " " for sign in text)
+    return re.sub(r"([\\`*_{}\[\]()#+.!~>|-])", r"\\\1", html.escape(shown, quote=False)).strip()
+
+
 def _line(cells: Sequence[str]) -> str:
-    return "| " + " | ".join(cell.replace("|", r"\|").replace("\n", " ") for cell in cells) + " |"
+    return "| " + " | ".join(cells) + " |"
 
 
 def _replace(path: Path, content: bytes) -> Path:

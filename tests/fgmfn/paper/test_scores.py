@@ -1,0 +1,180 @@
+"""What a table shows of its runs: means, spreads, what was printed, checksums, and reasons in place of figures."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fgmfn.data import Source, open_source
+from fgmfn.evaluation import Metrics, score
+from fgmfn.paper import figure3, figure4, table4, table6
+from fgmfn.paper.experiments import Cell, Entry, Recipe, entries_of
+from fgmfn.paper.published import ORIGINAL, TABLE_4, TABLE_6
+from fgmfn.paper.scores import mean_and_sd, shown
+from fgmfn.paper.writing import plain, write_sheet
+from fgmfn.settings import SourceSettings
+from fgmfn.training import TrainedModel
+from tests.fgmfn.test_twitter import LINES, write_set
+
+RECIPE = Recipe(seeds=(42, 43), runs=Path("runs"))
+
+
+@pytest.fixture
+def tweets(tmp_path: Path) -> Source:
+    """A Twitter set of three tweets per split, without pictures."""
+    return open_source("twitter2015", SourceSettings(data_dir=write_set(tmp_path / "twitter", LINES)))
+
+
+@pytest.fixture
+def cell(tweets: Source) -> Callable[..., Cell]:
+    """A cell whose seeds, 42 and on, were right on so many of ten test rows."""
+
+    def make(entry: Entry, *right: int, missing: str | None = None) -> Cell:
+        trained = {
+            42 + number: TrainedModel(
+                entry.model, Path(f"runs/{entry.key}-{number}"), metrics(right_ones), metrics(right_ones), False, 1.5
+            )
+            for number, right_ones in enumerate(right)
+        }
+        return Cell(entry, tweets, trained, missing)
+
+    return make
+
+
+def metrics(right: int) -> Metrics:
+    """Ten rows of class 0 and 1 in turn, the first of them right."""
+    true = [number % 2 for number in range(10)]
+    return score(true, [label if number < right else 2 for number, label in enumerate(true)], 3)
+
+
+def test_a_row_has_mean_and_spread_beside_what_was_printed(cell: Callable[..., Cell]) -> None:
+    (row,) = table4.as_table([cell(*entries_of(["tombert"]), 6, 8)]).to_pylist()
+    assert row["test_accuracys"] == [0.6, 0.8]
+    assert row["test_accuracy_mean"] == pytest.approx(0.7)
+    assert row["test_accuracy_sd"] == pytest.approx(math.sqrt(0.02))
+    assert (row["paper_accuracy"], row["paper_macro_f1"]) == (77.15, 71.15)
+    assert (row["original_accuracy"], row["original_macro_f1"]) == (77.15, 71.75)
+    assert row["seeds"] == [42, 43]
+    assert row["test_checksum"]
+    text = table4.as_markdown([cell(*entries_of(["tombert"]), 6, 8)], RECIPE)
+    assert "| TomBERT | text and image | 77.15 | 71.15 | 77.15 | 71.75 | 70.0 ± 14.1 |" in text
+    assert row["test_checksum"][:12] in text
+    assert "seeds 42 to 43" in text
+
+
+def test_a_row_that_did_not_run_has_its_reason_and_no_figure(cell: Callable[..., Cell]) -> None:
+    cells = [cell(*entries_of(["roberta"]), missing="weights are missing: x"), cell(*entries_of(["tfidf"]), 5)]
+    missing, _ = table4.as_table(cells).to_pylist()
+    assert missing["test_accuracy_mean"] is None
+    assert missing["missing"] == "weights are missing: x"
+    text = table4.as_markdown(cells, RECIPE)
+    assert "| RoBERTa [1] | text | 74.15 | 68.86 | - | - | - | - |" in text
+    assert "[1] Not run here: weights are missing: x" in text
+    assert "| TF-IDF | text | - | - | 50.0 |" in text
+
+
+def test_rows_that_are_not_the_published_ones_are_said_to_be_others(cell: Callable[..., Cell]) -> None:
+    assert "These are not the rows of Twitter-2015" in table4.as_markdown([cell(*entries_of(["tfidf"]), 5)], RECIPE)
+
+
+def test_encoders_that_start_at_random_are_said_to(cell: Callable[..., Cell]) -> None:
+    recipe = Recipe(seeds=(42,), runs=Path("runs"), from_scratch=True)
+    text = table4.as_markdown([cell(*entries_of(["tfidf"]), 5)], recipe)
+    assert "started at random here: nothing printed compares" in text
+
+
+def test_table_6_holds_the_four_ablations_lambda_0_and_each_modality(cell: Callable[..., Cell]) -> None:
+    cells = [cell(entry, 5, 6) for entry in table6.ENTRIES]
+    titles = [row["title"] for row in table6.as_table(cells).to_pylist()]
+    assert titles[:6] == ["FGMFN", "w/o MSVF", "w/o CA", "w/o ITC", "w/o MI", "lambda = 0"]
+    assert titles[6:] == ["text only", "image only"]
+    assert "| w/o CA | text and image | 78.80 | 73.90 |" in table6.as_markdown(cells, RECIPE)
+
+
+def test_the_printed_figures_are_whole(cell: Callable[..., Cell]) -> None:
+    assert all(len(rows) == 14 for rows in TABLE_4.values())
+    assert all(len(rows) == 5 for rows in TABLE_6.values())
+    assert TABLE_4["ytb_ads"]["fgmfn"].accuracy == 70.54
+    assert ORIGINAL["twitter2017"]["aom"].macro_f1 == 75.0
+
+
+def test_confusion_matrices_are_added_up_over_seeds(cell: Callable[..., Cell]) -> None:
+    cells = [cell(*entries_of(["fgmfn"]), 6, 8), cell(*entries_of(["vgg16"]), missing="pictures are missing")]
+    rows = figure3.as_table(cells).to_pylist()
+    counts = {(row["true"], row["predicted"]): row["rows"] for row in rows[:9]}
+    assert counts["negative", "negative"] == 3 + 4
+    assert counts["negative", "positive"] == 2 + 1
+    assert sum(counts.values()) == 20
+    assert rows[9]["missing"] == "pictures are missing"
+    text = figure3.as_markdown(cells, RECIPE)
+    assert "| negative | 7 (70%) | 0 (0%) | 3 (30%) |" in text
+    assert "Not run here: pictures are missing" in text
+    assert len(figure3.as_figure(cells).axes) == 2
+
+
+def test_a_grid_shows_both_splits_and_the_choice_by_development_rows(cell: Callable[..., Cell]) -> None:
+    points = figure4.entries([0.1, 0.5], [0.05, 1])
+    assert [(entry.changes["itc_alpha"], entry.changes["mi_beta"]) for entry in points] == [
+        (0.1, 0.05),
+        (0.1, 1),
+        (0.5, 0.05),
+        (0.5, 1),
+    ]
+    cells = [cell(entry, right, right) for entry, right in zip(points, (4, 5, 9, 6), strict=True)]
+    table = figure4.as_table(cells)
+    assert table["alpha"].to_pylist() == [0.1, 0.1, 0.5, 0.5]
+    assert table["beta"].to_pylist() == [0.05, 1.0, 0.05, 1.0]
+    text = figure4.as_markdown(cells, RECIPE)
+    assert "Best on the development rows: alpha = 0.5, beta = 0.05." in text
+    assert "| 0.5 | 90.0 ± 0.0 | 60.0 ± 0.0 |" in text
+
+
+def test_a_grid_without_any_run_is_drawn_empty(cell: Callable[..., Cell]) -> None:
+    cells = [cell(entry, missing="pictures are missing") for entry in figure4.entries([0.1], [0.05, 1])]
+    assert "Not run here: pictures are missing" in figure4.as_markdown(cells, RECIPE)
+    assert figure4.as_figure(cells).axes
+
+
+@given(st.lists(st.floats(0, 1), min_size=2, max_size=9))
+def test_a_mean_lies_among_its_values_and_a_spread_is_none_below_zero(values: list[float]) -> None:
+    mean, sd = mean_and_sd(values)
+    assert mean is not None
+    assert sd is not None
+    assert min(values) - 1e-9 <= mean <= max(values) + 1e-9
+    assert sd >= 0
+
+
+def test_one_value_has_no_spread() -> None:
+    assert mean_and_sd([0.5]) == (0.5, None)
+    assert mean_and_sd([]) == (None, None)
+    assert (shown(0.5, None), shown(None, None)) == ("50.0", "-")
+
+
+@given(st.text())
+def test_words_of_strangers_stay_on_one_line_without_markup(text: str) -> None:
+    shown_text = plain(text)
+    assert "\n" not in shown_text
+    assert "<" not in shown_text
+    unescaped = shown_text.replace("\\\\", "")
+    assert all(unescaped[at - 1] == "\\" for at, sign in enumerate(unescaped) if sign in "|`*_[]!#" and at)
+    assert not unescaped.startswith(tuple("|`*_[]!#"))
+
+
+def test_the_three_files_replace_older_ones(cell: Callable[..., Cell], tmp_path: Path) -> None:
+    cells = [cell(*entries_of(["tfidf"]), 5)]
+    for _ in range(2):
+        paths = write_sheet(
+            tmp_path / "paper",
+            "table4",
+            markdown=table4.as_markdown(cells, RECIPE),
+            table=table4.as_table(cells),
+            figure=table4.as_figure(cells),
+        )
+    assert [path.name for path in paths] == ["table4.md", "table4.parquet", "table4.png"]
+    assert sorted(path.name for path in (tmp_path / "paper").iterdir()) == sorted(path.name for path in paths)
+    assert paths[2].read_bytes().startswith(b"\x89PNG")
