@@ -27,12 +27,19 @@ class FittedModel(ABC):
         self.config: Any = config
 
     @abstractmethod
-    def fit(self, train: Rows, dev: Rows, seed: int) -> dict[str, Any]:
-        """Learn from the training rows, choose by the development rows; return what was chosen, for the record."""
+    def fit(self, train: Rows, dev: Rows, seed: int, *, progress: bool = True) -> dict[str, Any]:
+        """Learn from the training rows, choose by the development rows; return what was chosen, for the record.
+
+        Args:
+            train: rows to learn from.
+            dev: rows to choose by; there may be none.
+            seed: of everything that is drawn.
+            progress: show a bar on standard error where this takes long, if that is a terminal.
+        """
 
     @abstractmethod
-    def probabilities(self, rows: Rows) -> np.ndarray:
-        """Return class probabilities, [rows, C]."""
+    def probabilities(self, rows: Rows, *, progress: bool = True) -> np.ndarray:
+        """Return class probabilities, [rows, C]; `progress` as in `fit`."""
 
     @abstractmethod
     def save_weights(self, folder: Path) -> None:

@@ -11,16 +11,14 @@ from typing import Any
 import numpy as np
 from huggingface_hub.dataclasses import strict
 from scipy.sparse import csr_matrix
-from scipy.special import softmax
 from sklearn.feature_extraction.text import TfidfVectorizer
-from sklearn.linear_model import LogisticRegression
 
 from fgmfn.base_configuration import SentimentConfig, require
 from fgmfn.baselines.fitted import FittedModel
+from fgmfn.baselines.parts.regression import Regression, choose_regression
 from fgmfn.data import Rows
 from fgmfn.data.rows import NOWHERE
 from fgmfn.data.twitter import MARK
-from fgmfn.evaluation import score
 
 WEIGHTS = "weights.npz"
 VOCABULARY = "vocabulary.json"
@@ -56,44 +54,28 @@ class TfidfForSentiment(FittedModel):
     strengths = (1.0, 3.0, 10.0, 30.0, 100.0)
     """Inverse strengths of the regression's decay to choose from."""
 
-    def fit(self, train: Rows, dev: Rows, seed: int) -> dict[str, Any]:
-        """Fit one regression per strength and keep the one with the best macro-F1 on dev."""
+    def fit(self, train: Rows, dev: Rows, seed: int, *, progress: bool = True) -> dict[str, Any]:
+        """Count words and fit the regression; it takes seconds and shows no bar.
+
+        Raises:
+            DataError: The training rows are all of one class.
+        """
         counter = TfidfVectorizer(min_df=self.config.min_count, analyzer=self._analyzer())
         features = counter.fit_transform(_texts(train))
         self._numbers: dict[str, int] = {term: int(number) for term, number in counter.vocabulary_.items()}
         self._rarity = counter.idf_
-        fitted = {strength: self._regression(features, train.label, strength, seed) for strength in self.strengths}
-        scores = {strength: self._macro_f1(weights, dev) for strength, weights in fitted.items()} if len(dev) else {}
-        best = max(scores, key=lambda strength: scores[strength]) if scores else self.strengths[0]
-        self._weights, self._bias = fitted[best]
-        return {"inverse_strength": best, "dev_macro_f1": {str(strength): score for strength, score in scores.items()}}
+        self._regression, chosen = choose_regression(
+            (features, train.label),
+            (self._features(dev), dev.label) if len(dev) else None,
+            self.config.num_labels,
+            self.strengths,
+            seed,
+            balanced=self.config.balanced,
+        )
+        return chosen
 
     def _analyzer(self) -> Callable[[str], list[str]]:
         return TfidfVectorizer(ngram_range=(1, self.config.longest_ngram), token_pattern=ANYTHING).build_analyzer()
-
-    def _regression(
-        self, features: csr_matrix, labels: list[int], strength: float, seed: int
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Weights [C, terms] and biases [C]; a class without training rows is never predicted."""
-        model = LogisticRegression(
-            C=strength,
-            class_weight="balanced" if self.config.balanced else None,
-            max_iter=1000,
-            random_state=seed,
-        ).fit(features, labels)
-        weights = np.zeros((self.config.num_labels, features.shape[1]))
-        bias = np.full(self.config.num_labels, -np.inf)
-        if len(model.classes_) == 2:  # sklearn keeps the second class's row alone
-            bias[model.classes_[0]] = 0.0
-            weights[model.classes_[1]], bias[model.classes_[1]] = model.coef_[0], model.intercept_[0]
-        else:
-            weights[model.classes_], bias[model.classes_] = model.coef_, model.intercept_
-        return weights, bias
-
-    def _macro_f1(self, fitted: tuple[np.ndarray, np.ndarray], dev: Rows) -> float:
-        weights, bias = fitted
-        predicted = (self._features(dev) @ weights.T + bias).argmax(axis=1)
-        return score(dev.label, predicted.tolist(), self.config.num_labels).macro_f1
 
     def _features(self, rows: Rows) -> csr_matrix:
         """TF-IDF of each row, of length 1: [rows, terms]."""
@@ -106,26 +88,27 @@ class TfidfForSentiment(FittedModel):
             starts.append(len(columns))
         return csr_matrix((values, columns, starts), shape=(len(rows), len(self._numbers)))
 
-    def probabilities(self, rows: Rows) -> np.ndarray:
+    def probabilities(self, rows: Rows, *, progress: bool = True) -> np.ndarray:
         """Return class probabilities, [rows, C]."""
-        return softmax(self._features(rows) @ self._weights.T + self._bias, axis=1)
+        return self._regression.probabilities(self._features(rows))
 
     def save_weights(self, folder: Path) -> None:
         """Write the words with their numbers, and the arrays."""
         (folder / VOCABULARY).write_text(json.dumps(self._numbers), encoding="utf-8")
-        np.savez(folder / WEIGHTS, rarity=self._rarity, weights=self._weights, bias=self._bias)
+        learned = self._regression
+        np.savez(folder / WEIGHTS, rarity=self._rarity, weights=learned.weights, bias=learned.bias)
 
     def load_weights(self, folder: Path) -> None:
         """Read what `save_weights` wrote."""
         self._numbers = json.loads((folder / VOCABULARY).read_text(encoding="utf-8"))
         with np.load(folder / WEIGHTS, allow_pickle=False) as arrays:
-            self._rarity, self._weights, self._bias = arrays["rarity"], arrays["weights"], arrays["bias"]
+            self._rarity, self._regression = arrays["rarity"], Regression(arrays["weights"], arrays["bias"])
 
     def parameter_counts(self) -> tuple[int, int] | None:
         """One weight per term and class, and one bias per class; None before the words are counted."""
-        if not hasattr(self, "_weights"):
+        if not hasattr(self, "_regression"):
             return None
-        count = self._weights.size + self._bias.size
+        count = self._regression.weights.size + self._regression.bias.size
         return count, count
 
 

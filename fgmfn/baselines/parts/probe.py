@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import field, replace
 from pathlib import Path
 from typing import Any, ClassVar
@@ -79,7 +80,7 @@ class Probe(FittedModel):
     def image_processor(self, side: int) -> CLIPImageProcessor:
         """Return what prepares pictures as the pair saw them in its pretraining, as squares of that side."""
 
-    def fit(self, train: Rows, dev: Rows, seed: int) -> dict[str, Any]:
+    def fit(self, train: Rows, dev: Rows, seed: int, *, progress: bool = True) -> dict[str, Any]:
         """Encode both splits once and fit the regression.
 
         Raises:
@@ -88,26 +89,26 @@ class Probe(FittedModel):
             WeightsError: The encoders cannot be fetched or read.
         """
         self._start(_sentences(train), seed)
-        features = self.features(train)
+        features = self.features(train, progress=progress)
         mean, spread = features.mean(axis=0), features.std(axis=0)
         spread[spread < SMALLEST_SPREAD] = 1.0
-        known = ((self.features(dev) - mean) / spread, dev.label) if len(dev) else None
+        known = ((self.features(dev, progress=progress) - mean) / spread, dev.label) if len(dev) else None
         fitted, chosen = choose_regression(
             ((features - mean) / spread, train.label), known, self.config.num_labels, self.strengths, seed
         )
         self._regression = fitted.before_scaling(mean, spread)
         return chosen
 
-    def probabilities(self, rows: Rows) -> np.ndarray:
-        """Return class probabilities, [rows, C]."""
-        return self._regression.probabilities(self.features(rows))
+    def probabilities(self, rows: Rows, *, progress: bool = True) -> np.ndarray:
+        """Return class probabilities, [rows, C]; `progress` shows a bar on a terminal."""
+        return self._regression.probabilities(self.features(rows, progress=progress))
 
-    def features(self, rows: Rows) -> np.ndarray:
-        """Encode pictures and texts, [rows, features]."""
+    def features(self, rows: Rows, *, progress: bool = True) -> np.ndarray:
+        """Encode pictures and texts, [rows, features]; `progress` shows a bar on a terminal."""
         said = replace(rows, text=_sentences(rows), span=[NOWHERE] * len(rows))
         dataset = SplitDataset(said, self._processor, INPUTS)
         loader = DataLoader(dataset, batch_size=self.config.batch_size, collate_fn=Collator(self._processor, INPUTS))
-        bar = tqdm(loader, desc=f"{self.config.family} encodes", unit="batch", disable=None)
+        bar = tqdm(loader, desc=f"{self.config.family} encodes", unit="batch", disable=None if progress else True)
         return np.concatenate([self._encode(batch) for batch in bar])
 
     @torch.inference_mode()
@@ -147,9 +148,10 @@ class Probe(FittedModel):
     def _pretrained(self) -> tuple[Any, Any]:
         name, family = self.config.encoders, self.config.family
         try:
+            with _sentencepiece_named(f"encoders = {name!r}"):
+                tokenizer = pretrained_tokenizer(name)  # first: weights would be fetched in vain without it
             found = AutoModel.from_pretrained(name, dtype=torch.float32)
-            tokenizer = pretrained_tokenizer(name)
-        except (OSError, ValueError, ImportError) as error:  # SigLIP's tokenizer needs sentencepiece
+        except (OSError, ValueError) as error:
             raise WeightsError.unavailable(f"encoders = {name!r}", error) from error
         if found.config.model_type != family:
             raise ConfigError(
@@ -168,7 +170,8 @@ class Probe(FittedModel):
         with np.load(folder / WEIGHTS, allow_pickle=False) as arrays:
             self._regression = Regression(arrays["weights"], arrays["bias"])
         encoders = AutoModel.from_pretrained(folder / ENCODERS, local_files_only=True, dtype=torch.float32)
-        self._take(encoders, FgmfnProcessor.from_pretrained(folder, local_files_only=True))
+        with _sentencepiece_named(str(folder)):
+            self._take(encoders, FgmfnProcessor.from_pretrained(folder, local_files_only=True))
 
     def parameter_counts(self) -> tuple[int, int] | None:
         """Both encoders, and one weight per feature and class and one bias per class, which alone are learned."""
@@ -179,6 +182,15 @@ class Probe(FittedModel):
                 encoders = AutoModel.from_config(self._pair({}))
         learned = (self.feature_count(encoders.config) + 1) * self.config.num_labels
         return sum(weight.numel() for weight in encoders.parameters()) + learned, learned
+
+
+@contextmanager
+def _sentencepiece_named(what: str) -> Iterator[None]:
+    """Say what is to be installed where a tokenizer, as SigLIP's does, needs a package that is not there."""
+    try:
+        yield
+    except ImportError as error:
+        raise WeightsError(f"{what}: its tokenizer needs a further package: pip install sentencepiece") from error
 
 
 def _sentences(rows: Rows) -> list[str]:

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
+from scipy.sparse import csr_matrix
 from scipy.special import softmax
 from sklearn.linear_model import LogisticRegression
 
 from fgmfn.errors import DataError
 from fgmfn.evaluation import score
+
+Features: TypeAlias = "np.ndarray | csr_matrix"
+"""[rows, features]"""
 
 
 @dataclass(frozen=True)
@@ -23,7 +27,7 @@ class Regression:
     bias: np.ndarray
     """[C]; -inf for a class that no training row has, which is then never predicted."""
 
-    def probabilities(self, features: np.ndarray) -> np.ndarray:
+    def probabilities(self, features: Features) -> np.ndarray:
         """[rows, features] -> [rows, C]."""
         return softmax(features @ self.weights.T + self.bias, axis=1)
 
@@ -34,20 +38,23 @@ class Regression:
 
 
 def choose_regression(
-    train: tuple[np.ndarray, Sequence[int]],
-    dev: tuple[np.ndarray, Sequence[int]] | None,
+    train: tuple[Features, Sequence[int]],
+    dev: tuple[Features, Sequence[int]] | None,
     classes: int,
     strengths: Sequence[float],
     seed: int,
+    *,
+    balanced: bool = False,
 ) -> tuple[Regression, dict[str, Any]]:
     """Fit one regression per strength and keep the one with the best macro-F1 on dev.
 
     Args:
-        train: features [rows, features] and labels.
+        train: features and labels.
         dev: likewise; None keeps the first strength.
         classes: C.
         strengths: inverse strengths of the decay, the safest first; of equals the earlier one is kept.
         seed: of the solver.
+        balanced: weigh classes by their rarity.
 
     Returns:
         The regression, and what was chosen for which score.
@@ -56,8 +63,9 @@ def choose_regression(
         DataError: The training rows are all of one class.
     """
     if dev is None:
-        return fit_regression(*train, classes, strengths[0], seed), {"inverse_strength": strengths[0]}
-    fitted = {strength: fit_regression(*train, classes, strength, seed) for strength in strengths}
+        first = strengths[0]
+        return fit_regression(*train, classes, first, seed, balanced=balanced), {"inverse_strength": first}
+    fitted = {strength: fit_regression(*train, classes, strength, seed, balanced=balanced) for strength in strengths}
     features, labels = dev
     scores = {
         strength: score(list(labels), one.probabilities(features).argmax(axis=1).tolist(), classes).macro_f1
@@ -67,11 +75,14 @@ def choose_regression(
     return fitted[best], {"inverse_strength": best, "dev_macro_f1": {str(key): value for key, value in scores.items()}}
 
 
-def fit_regression(features: np.ndarray, labels: Sequence[int], classes: int, strength: float, seed: int) -> Regression:
+def fit_regression(
+    features: Features, labels: Sequence[int], classes: int, strength: float, seed: int, *, balanced: bool = False
+) -> Regression:
     """Fit one regression with the inverse strength of its decay; as `choose_regression`."""
     if len(set(labels)) < 2:
         raise DataError("all training rows are of one class: there is nothing to tell apart")
-    model = LogisticRegression(C=strength, max_iter=1000, random_state=seed).fit(features, labels)
+    weighed = "balanced" if balanced else None
+    model = LogisticRegression(C=strength, class_weight=weighed, max_iter=1000, random_state=seed).fit(features, labels)
     weights, bias = np.zeros((classes, features.shape[1])), np.full(classes, -np.inf)
     if len(model.classes_) == 2:  # sklearn keeps the second class's row alone
         bias[model.classes_[0]] = 0.0

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import io
+import json
+import sys
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -116,6 +120,30 @@ def test_encoders_that_are_not_there_are_named(tmp_path: Path) -> None:
         build("clip_probe", pretrained=True, encoders=str(tmp_path / "nowhere")).fit(tweet_split(), tweet_split(), 0)
 
 
+@pytest.mark.skipif(find_spec("sentencepiece") is not None, reason="the package is there")
+def test_a_tokenizer_that_needs_sentencepiece_says_so(tmp_path: Path) -> None:
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps({"tokenizer_class": "SiglipTokenizer"}))
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": "siglip"}))
+    (tmp_path / "spiece.model").touch()
+    siglip = build("siglip_probe", pretrained=True, encoders=str(tmp_path))
+    with pytest.raises(WeightsError, match="pip install sentencepiece"):
+        siglip.fit(tweet_split(), tweet_split(), seed=0)
+
+
+class Terminal(io.StringIO):
+    """A standard error that is a terminal."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def test_a_bar_is_shown_where_progress_is_wanted(probe: Probe, monkeypatch: pytest.MonkeyPatch) -> None:
+    for progress in (False, True):
+        monkeypatch.setattr(sys, "stderr", Terminal())
+        probe.probabilities(tweet_split(), progress=progress)
+        assert ("encodes" in sys.stderr.getvalue()) == progress  # type: ignore[attr-defined]
+
+
 def test_a_regression_says_of_raw_features_what_it_learned_of_scaled_ones() -> None:
     rng = np.random.default_rng(0)
     raw, mean, spread = rng.normal(3, 2, (6, 4)), rng.normal(size=4), rng.uniform(1, 2, 4)
@@ -148,3 +176,17 @@ def test_the_strength_that_dev_likes_best_is_chosen_and_the_first_without_dev() 
 def test_rows_of_one_class_teach_nothing() -> None:
     with pytest.raises(DataError, match="one class"):
         fit_regression(np.zeros((3, 2)), [1, 1, 1], 2, 1.0, seed=0)
+
+
+def test_balanced_classes_are_weighed_by_their_rarity() -> None:
+    features, labels = np.array([[0.0]] * 9 + [[1.0]]), [0] * 9 + [1]
+    plain, balanced = (fit_regression(features, labels, 2, 0.1, seed=0, balanced=given) for given in (False, True))
+    rare = np.array([[1.0]])
+    assert plain.probabilities(rare)[0, 1] < 0.5 < balanced.probabilities(rare)[0, 1]
+
+
+def test_counted_words_of_one_class_teach_nothing_either() -> None:
+    kind = model_class("tfidf")
+    rows = replace(tweet_split(), label=[1] * 4)
+    with pytest.raises(DataError, match="one class"):
+        kind(kind.config_class(num_labels=3)).fit(rows, rows, seed=0)
