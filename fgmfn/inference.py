@@ -19,7 +19,7 @@ from tqdm import tqdm
 from fgmfn.baselines import model_class, model_of_class
 from fgmfn.baselines.fitted import FittedModel
 from fgmfn.data import Collator, Rows, Source, SplitDataset
-from fgmfn.data.batches import encode_words
+from fgmfn.data.given import given_rows
 from fgmfn.data.rows import NOWHERE
 from fgmfn.errors import DataError, InputError, WeightsError
 from fgmfn.evaluation import Metrics, score
@@ -47,11 +47,19 @@ class Checkpoint:
     """None where the model is fitted and reads the rows themselves."""
     row_set_hash: str | None
     """The rows it was trained on; None where its metrics.json is missing."""
+    has_targets: bool | None = None
+    """Whether those rows named what their sentences are about; None where its metrics.json does not say."""
 
     @property
     def class_names(self) -> tuple[str, ...]:
         """Names of the classes in the order of the logits."""
         return tuple(self.model.config.id2label[number] for number in range(self.model.config.num_labels))
+
+    def reads_target(self, *, real: bool) -> bool:
+        """Whether the model learns anything of a target, a real one or an ad's category."""
+        if isinstance(self.model, FittedModel):
+            return real and "text" in self.model.modalities
+        return self.model.inputs.reads_target(real=real)
 
 
 @dataclass(frozen=True)
@@ -76,17 +84,18 @@ def load_checkpoint(path: Path) -> Checkpoint:
     name = model_of_class(architecture)
     if name is None:
         raise WeightsError(f"{path}: config.json names the model {architecture!r}, which fgmfn does not know")
-    trained_on = (_read_object(path / METRICS) or {}).get("row_set_hash")
+    record = _read_object(path / METRICS) or {}
+    trained_on, has_targets = record.get("row_set_hash"), record.get("has_targets")
     try:
         with quiet_libraries():
             kind = model_class(name)
             if issubclass(kind, FittedModel):
-                return Checkpoint(path, name, kind.from_pretrained(path), None, trained_on)
+                return Checkpoint(path, name, kind.from_pretrained(path), None, trained_on, has_targets)
             model = kind.from_pretrained(path, local_files_only=True)
             processor = FgmfnProcessor.from_pretrained(path, local_files_only=True)
     except (OSError, ValueError, RuntimeError, KeyError) as error:
         raise WeightsError(f"{path}: the checkpoint is incomplete or damaged: {error}") from error
-    return Checkpoint(path, name, model.to(_device()).eval(), processor, trained_on)
+    return Checkpoint(path, name, model.to(_device()).eval(), processor, trained_on, has_targets)
 
 
 def _read_object(file: Path) -> dict[str, Any] | None:
@@ -103,41 +112,71 @@ def predict(
     images: Sequence[Image.Image],
     texts: Sequence[str],
     targets: Sequence[str] | None = None,
+    auxiliary: Sequence[str] | None = None,
 ) -> list[Prediction]:
     """Classify pictures with their words, one prediction per pair.
+
+    A target is given to a model that was trained on rows with targets. To one that was trained on ads it may give
+    the category, if it reads that; what it does not read is left out, with a warning.
 
     Args:
         checkpoint: a trained model.
         images: one picture per text; none at all for a model that looks at none.
         texts: the words.
-        targets: what of each text the sentiment is about, for models that read a target; None: nothing special.
+        targets: what of each text the sentiment is about; None: nothing special.
+        auxiliary: further words per text for models that read them, such as a caption; None: none.
 
     Raises:
-        InputError: The numbers differ.
+        InputError: The numbers differ, the model needs a target and there is none, or it needs the target's place
+            in the text and the target does not stand there.
     """
     looks = "image" in checkpoint.model.modalities
     if len(images) != len(texts) and (looks or len(images)):
         raise InputError(f"{len(images)} pictures and {len(texts)} texts; every picture needs its words")
-    if targets is not None and len(targets) != len(texts):
-        raise InputError(f"{len(targets)} targets and {len(texts)} texts; every text needs its target")
-    rows = _rows_of(texts, targets)
-    if isinstance(checkpoint.model, FittedModel) or checkpoint.processor is None:
-        return [_prediction(checkpoint, row) for row in checkpoint.model.probabilities(rows)]
-    inputs = checkpoint.model.inputs
-    examples = encode_words(rows, checkpoint.processor, inputs)
-    if inputs.pictures:
-        pixels = checkpoint.processor(images=[image.convert("RGB") for image in images])["pixel_values"]
-        examples = [example | {"pixel_values": one} for example, one in zip(examples, pixels, strict=True)]
-    batch = Collator(checkpoint.processor, inputs)(examples)
-    return [_prediction(checkpoint, row) for row in _probabilities(checkpoint.model, batch)]
+    for what, values in (("targets", targets), ("auxiliary texts", auxiliary)):
+        if values is not None and len(values) != len(texts):
+            raise InputError(f"{len(values)} {what} and {len(texts)} texts; every text needs its own")
+    if not len(texts):
+        return []
+    read = _read_targets(checkpoint, targets)
+    real = read is not None if checkpoint.has_targets is None else checkpoint.has_targets
+    rows = given_rows(images, texts, read, auxiliary, has_targets=real)
+    model = checkpoint.model
+    if isinstance(model, FittedModel):
+        return [_prediction(checkpoint, row) for row in model.probabilities(rows, progress=False)]
+    if rows.has_targets and "target_span" in model.inputs.fields:
+        _refuse_lost_targets(checkpoint.name, rows)
+    processor: Any = checkpoint.processor
+    dataset = SplitDataset(rows, processor, model.inputs)
+    batch = Collator(processor, model.inputs)([dataset[row] for row in range(len(rows))])
+    return [_prediction(checkpoint, row) for row in _probabilities(model, batch)]
 
 
-def _rows_of(texts: Sequence[str], targets: Sequence[str] | None) -> Rows:
-    words, about = list(texts), list(targets or [""] * len(texts))
-    starts = [text.find(target) if target else -1 for text, target in zip(words, about, strict=True)]
-    places = [NOWHERE if at < 0 else (at, at + len(target)) for at, target in zip(starts, about, strict=True)]
-    names = [str(number) for number in range(len(words))]
-    return Rows(names, names, words, about, places, [0] * len(words), names, None, targets is not None)
+def _read_targets(checkpoint: Checkpoint, targets: Sequence[str] | None) -> Sequence[str] | None:
+    """Refuse targets that are missing and drop those that nothing reads."""
+    name = checkpoint.name
+    if targets is None:
+        if checkpoint.has_targets and checkpoint.reads_target(real=True):
+            raise InputError(
+                f"{checkpoint.path}: {name} was trained on texts with targets, and says how a text speaks of one: "
+                f"give what each text is about (--target)"
+            )
+        return None
+    if checkpoint.reads_target(real=checkpoint.has_targets is not False):
+        return targets
+    trained = "was trained on ads and reads no target" if checkpoint.reads_target(real=True) else "reads no target"
+    log.warning("%s: %s %s; the targets that were given change nothing", checkpoint.path, name, trained)
+    return None
+
+
+def _refuse_lost_targets(name: str, rows: Rows) -> None:
+    """A model that reads what is left and right of a target needs its place."""
+    lost = [row for row, span in enumerate(rows.span) if span == NOWHERE]
+    if lost:
+        raise InputError(
+            f"target {rows.target[lost[0]][:80]!r} does not stand in text {lost[0] + 1}; {name} reads the words "
+            f"around it: give it as it is written there"
+        )
 
 
 def _prediction(checkpoint: Checkpoint, probabilities: np.ndarray) -> Prediction:
@@ -165,7 +204,8 @@ def predict_split(
     Warns where the rows are not those that the checkpoint was trained on.
 
     Raises:
-        DataError: The split is empty, the classes are not the model's, or pictures are needed and not there.
+        DataError: The split is empty, the classes are not the model's, or pictures or targets are needed and not
+            there.
     """
     rows = source.splits.get(split)
     if not rows:
@@ -175,6 +215,11 @@ def predict_split(
         raise DataError(
             f"{source.path}: classes {list(source.class_names)}, but {checkpoint.path} was trained on "
             f"{list(checkpoint.class_names)}"
+        )
+    if checkpoint.has_targets and not rows.has_targets and checkpoint.reads_target(real=True):
+        raise DataError(
+            f"{source.path}: its rows have no targets, and {checkpoint.path} was trained on rows that have; "
+            f"name their column by target in [source]"
         )
     if source.row_set_hash != checkpoint.row_set_hash:
         # Another release may have split the same ads otherwise.
@@ -188,7 +233,7 @@ def predict_split(
         )
     model = checkpoint.model
     if isinstance(model, FittedModel):
-        return model.probabilities(rows)
+        return model.probabilities(rows, progress=progress)
     processor: Any = checkpoint.processor
     dataset = SplitDataset(rows, processor, model.inputs)
     loader = DataLoader(dataset, batch_size=batch_size, collate_fn=Collator(processor, model.inputs))

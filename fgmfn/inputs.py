@@ -115,3 +115,13 @@ class Inputs:
     def targets(self) -> bool:
         """Whether targets are cut into tokens of their own."""
         return not set(TARGET).isdisjoint(self.fields)
+
+    def reads_target(self, *, real: bool) -> bool:
+        """Whether the model learns anything of a row's target.
+
+        Args:
+            real: the target is what the sentence is about; False: it is only the category of an ad.
+        """
+        if self.targets or self.pair == "always":
+            return True
+        return real and (self.pair == "real_target" or self.marked or "target_span" in self.fields or bool(self.extras))

@@ -1,0 +1,201 @@
+"""Predictions of single ads and tweets: what a model is given there is what it was trained on, or it says so."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from fgmfn.baselines import MODELS, model_class
+from fgmfn.baselines.fitted import FittedModel
+from fgmfn.data import Rows, Source
+from fgmfn.data.pictures import decode
+from fgmfn.errors import DataError, InputError
+from fgmfn.inference import METRICS, Checkpoint, Prediction, load_checkpoint, predict, predict_split
+from fgmfn.processing import FgmfnProcessor, image_processor, train_tokenizer, train_words
+from tests.fgmfn.baselines.data import ADS, TARGETS, TWEETS, ad_split, tweet_split
+from tests.fgmfn.baselines.tiny import TINY
+
+KINDS: dict[str, Callable[[], Rows]] = {"ads": ad_split, "tweets": tweet_split}
+READERS = [name for name, row in MODELS.items() if "text" in row.modalities]
+CATEGORY_READERS = ("res_target", "roberta", "mimn", "esafn", "tombert", "arfn", "aom", "mtvaf", "late_fusion")
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _one_thread() -> None:
+    torch.set_num_threads(1)
+
+
+def checkpoint(name: str, rows: Rows, has_targets: bool | None = None) -> Checkpoint:
+    """A small model that was trained on rows such as these, or made for them; None: as the rows say."""
+    torch.manual_seed(0)
+    kind: Any = model_class(name)
+    model = kind(kind.config_class(**TINY[name].settings, num_labels=3))
+    processor = None
+    if isinstance(model, FittedModel):
+        model.fit(rows, rows, seed=0)
+    else:
+        texts = [*ADS, *TWEETS, *TARGETS]
+        tokenizer = train_words(texts, 1) if model.inputs.tokens == "words" else train_tokenizer(texts, 60)
+        processor = FgmfnProcessor(image_processor(model.config), tokenizer, max_tokens=32, max_target_tokens=8)
+        model.eval()
+    return Checkpoint(Path("runs") / name, name, model, processor, "rows", has_targets)
+
+
+def source_of(rows: Rows, loaded: Checkpoint) -> Source:
+    """The rows as a test split of the data that the checkpoint was trained on."""
+    return Source("data", Path("data"), "rows", loaded.class_names, {"test": rows})
+
+
+def pictures_of(rows: Rows) -> list[Image.Image]:
+    """The rows' pictures, decoded."""
+    assert rows.pictures is not None
+    return [decode(rows.pictures.read(row), rows.name[row]) for row in range(len(rows))]
+
+
+def shares(predictions: list[Prediction]) -> np.ndarray:
+    """Probabilities [rows, C]."""
+    return np.array([list(one.probabilities.values()) for one in predictions])
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("name", MODELS)
+def test_an_ad_or_tweet_alone_is_classified_as_the_row_of_a_split_is(name: str, kind: str) -> None:
+    rows = KINDS[kind]()
+    loaded = checkpoint(name, rows, rows.has_targets)
+    images = pictures_of(rows) if "image" in MODELS[name].modalities else []
+    singly = predict(loaded, images, rows.text, rows.target)
+    in_split = predict_split(loaded, source_of(rows, loaded), "test", progress=False)
+    assert np.allclose(shares(singly), in_split, atol=1e-6)
+    assert [one.label for one in singly] == [loaded.class_names[number] for number in in_split.argmax(axis=1)]
+
+
+@pytest.mark.parametrize("name", ["tfidf", "clip_probe", "siglip_probe"])
+def test_a_fitted_model_that_was_saved_predicts_single_tweets(name: str, tmp_path: Path) -> None:
+    rows = tweet_split()
+    fitted = checkpoint(name, rows)
+    fitted.model.save_pretrained(tmp_path)
+    (tmp_path / METRICS).write_text(json.dumps({"row_set_hash": "rows", "has_targets": True}))
+    loaded = load_checkpoint(tmp_path)
+    assert loaded.has_targets is True
+    images = pictures_of(rows) if "image" in MODELS[name].modalities else []
+    said = predict(loaded, images, rows.text, rows.target)
+    assert isinstance(fitted.model, FittedModel)
+    assert np.allclose(shares(said), fitted.model.probabilities(rows), atol=1e-5)
+    with pytest.raises(InputError, match="--target"):
+        predict(loaded, images, rows.text)
+
+
+@pytest.mark.parametrize("name", READERS)
+def test_a_model_that_learned_of_targets_asks_for_one(name: str) -> None:
+    rows = tweet_split()
+    images = pictures_of(rows) if "image" in MODELS[name].modalities else []
+    with pytest.raises(InputError, match=rf"{name} was trained on texts with targets.*\(--target\)"):
+        predict(checkpoint(name, rows, True), images, rows.text)
+
+
+@pytest.mark.parametrize("name", ["vgg16", "image_only"])
+def test_a_model_of_pictures_alone_needs_no_target_and_says_that_it_reads_none(
+    name: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    rows = tweet_split()
+    loaded, images = checkpoint(name, rows, True), pictures_of(rows)
+    bare = predict(loaded, images, rows.text)
+    assert not caplog.records
+    with caplog.at_level(logging.WARNING):
+        assert predict(loaded, images, rows.text, rows.target) == bare
+    assert f"{name} reads no target" in caplog.text
+
+
+@pytest.mark.parametrize("name", READERS)
+def test_a_model_of_ads_reads_their_category_or_says_that_it_reads_no_target(
+    name: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    rows = ad_split()
+    loaded = checkpoint(name, rows, False)
+    images = pictures_of(rows) if "image" in MODELS[name].modalities else []
+    bare = shares(predict(loaded, images, rows.text))
+    with caplog.at_level(logging.WARNING):
+        # The word stands in the text; where it stands must not be read, as it never was in training.
+        told = shares(predict(loaded, images, rows.text, ["good"] * 4))
+    warned = f"{name} was trained on ads and reads no target" in caplog.text
+    assert warned == (name not in CATEGORY_READERS)
+    assert np.array_equal(bare, told) == warned
+
+
+def test_a_checkpoint_that_does_not_say_what_it_learned_from_takes_both() -> None:
+    rows = tweet_split()
+    loaded = checkpoint("text_only", rows, None)
+    with_targets, without = (shares(predict(loaded, [], rows.text, given)) for given in (rows.target, None))
+    assert np.allclose(with_targets, predict_split(loaded, source_of(rows, loaded), "test", progress=False))
+    assert not np.allclose(with_targets, without)
+
+
+def test_a_target_must_stand_in_the_text_for_a_model_that_reads_around_it() -> None:
+    rows = tweet_split()
+    elsewhere = [*rows.target[:1], "Bob", *rows.target[2:]]
+    with pytest.raises(InputError, match="'Bob' does not stand in text 2; esafn reads the words around it"):
+        predict(checkpoint("esafn", rows, True), pictures_of(rows), rows.text, elsewhere)
+    assert len(predict(checkpoint("tombert", rows, True), pictures_of(rows), rows.text, elsewhere)) == 4
+
+
+def test_further_words_are_read_by_a_model_that_reads_them() -> None:
+    rows = replace(tweet_split(), auxiliary=["a sad game [SEP] bad", "", "good", "so"])
+    loaded, images = checkpoint("mtvaf", rows, True), pictures_of(rows)
+    said = shares(predict(loaded, images, rows.text, rows.target, rows.auxiliary))
+    assert np.allclose(said, predict_split(loaded, source_of(rows, loaded), "test", progress=False), atol=1e-6)
+    without = shares(predict(loaded, images, rows.text, rows.target))
+    assert [np.allclose(one, other, atol=1e-6) for one, other in zip(said, without, strict=True)] == [
+        False,
+        True,
+        False,
+        False,
+    ]
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"images": 1}, "1 pictures and 4 texts"),
+        ({"targets": ["Tom"]}, "1 targets and 4 texts"),
+        ({"targets": list(TARGETS), "auxiliary": ["a"] * 5}, "5 auxiliary texts and 4 texts"),
+    ],
+)
+def test_every_text_needs_its_own(given: dict[str, Any], message: str) -> None:
+    rows = tweet_split()
+    pictures = pictures_of(rows)[: given.pop("images", 4)]
+    with pytest.raises(InputError, match=message):
+        predict(checkpoint("mtvaf", rows, True), pictures, rows.text, **given)
+
+
+@pytest.mark.parametrize("name", ["fgmfn", "clip_probe"])
+def test_nothing_asked_is_nothing_answered(name: str) -> None:
+    assert predict(checkpoint(name, ad_split(), False), [], []) == []
+
+
+def test_hostile_words_of_every_kind_are_classified() -> None:
+    texts = ["", "\0\ud800 \u202e", "good " * 5000, "Tom"]
+    images = pictures_of(tweet_split())
+    said = predict(checkpoint("mtvaf", tweet_split(), True), images, texts, ["", "\0", "y" * 9999, "Tom"], texts)
+    assert np.isfinite(shares(said)).all()
+
+
+@pytest.mark.parametrize("mode", ["L", "RGBA", "P", "1"])
+def test_a_picture_of_any_mode_is_seen_as_its_colours(mode: str) -> None:
+    loaded = checkpoint("image_only", ad_split(), False)
+    picture = pictures_of(ad_split())[0].convert(mode)
+    assert predict(loaded, [picture], ["shoes"]) == predict(loaded, [picture.convert("RGB")], ["shoes"])
+
+
+def test_rows_without_targets_are_refused_by_a_model_that_learned_of_them() -> None:
+    loaded = checkpoint("bilstm", tweet_split(), True)
+    with pytest.raises(DataError, match=r"no targets.*target in \[source\]"):
+        predict_split(loaded, source_of(ad_split(), loaded), "test", progress=False)
