@@ -22,6 +22,7 @@ from fgmfn.baselines.parts.grammar import Grammar
 from fgmfn.baselines.parts.masking import masked_mean, masked_softmax
 from fgmfn.baselines.parts.word_values import read_word_values
 from fgmfn.encoders import ImageEncoder, build_text_encoder
+from fgmfn.errors import ConfigError
 from fgmfn.inputs import SENTENCE, Inputs
 from fgmfn.modeling import Baseline, SentimentOutput
 
@@ -68,6 +69,11 @@ class AomConfig(PiecesConfig, PictureConfig):
             "hidden_size": self.text_config["d_model"],
             "num_hidden_layers": self.text_config["encoder_layers"],
         }
+
+    @property
+    def longest_text(self) -> int:
+        """Word pieces that BART reads behind the picture's regions."""
+        return int(self.text_config["max_position_embeddings"]) - self.grid**2
 
     def check(self) -> None:
         """Refuse values out of their range."""
@@ -158,7 +164,7 @@ class AomForSentiment(Baseline):
     config_class = AomConfig
     modalities = ("text", "image")
     inputs = Inputs(("pixel_values", *SENTENCE), pair="always", extras=Annotation(Grammar(None), {}).extras)
-    # The description names no recipe; this is a usual one for BART-base.
+    # Ours throughout, usual for BART-base: the description names no recipe.
     recipe: ClassVar[dict[str, Any]] = {"learning_rate": 5e-5, "epochs": 35, "batch_size": 16}
     notes: ClassVar[tuple[str, ...]] = (
         "no parser unless the setting parser names one: neighbouring words are linked, and the target is the only noun",
@@ -182,7 +188,8 @@ class AomForSentiment(Baseline):
 
     def _annotate(self) -> None:
         annotation = Annotation(Grammar(self.config.parser), self.config.word_values)
-        # This model's own: they know its parser and its words.
+        # Training asks the class for its inputs before there is a model, so that the base class declares them of
+        # classes; this model's own know its parser and its words.
         self.inputs = replace(type(self).inputs, extras=annotation.extras)  # type: ignore[misc]
 
     def load_pretrained(self, tokenizer: Any) -> None:
@@ -206,7 +213,17 @@ class AomForSentiment(Baseline):
         word_values: Tensor,
         labels: Tensor | None = None,
     ) -> SentimentOutput:
-        """Classify pictures [B, 3, H, W] with word pieces [B, n] and what is known of each of them, [B, n]."""
+        """Classify pictures [B, 3, H, W] with word pieces [B, n] and what is known of each of them, [B, n].
+
+        Raises:
+            ConfigError: The texts and the regions together are more than BART reads.
+        """
+        longest = self.config.longest_text
+        if input_ids.shape[1] > longest:
+            raise ConfigError(
+                f"a text of {input_ids.shape[1]} word pieces; aom reads at most {longest} behind the regions of the "
+                f"picture: set [data] max_tokens = {longest} or less"
+            )
         regions = self.region(self.image_encoder.regions(pixel_values))
         encoder: Any = self.text_encoder
         count = regions.shape[1]

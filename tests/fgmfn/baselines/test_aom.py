@@ -214,3 +214,14 @@ def test_the_full_size_is_bart_s_encoder_a_frozen_resnet_152_and_the_graph() -> 
     model = on_meta_device(type(build("aom")), AomConfig(num_labels=3))
     assert sum(weight.numel() for weight in model.text_encoder.parameters()) == bart == 81_920_256
     assert bart + rest == 85_863_172
+
+
+def test_a_text_that_bart_has_no_place_for_is_refused_with_the_number_that_it_has() -> None:
+    assert AomConfig(num_labels=3).longest_text == 1024 - 49
+    model = build("aom")  # 66 places, 4 of them for regions
+    rows = tweet_split()
+    batch = batch_of(model, rows, [0])
+    room = 62 - batch["input_ids"].shape[1]
+    logits(model, batch_of(model, rows, [0], extra=room))
+    with pytest.raises(ConfigError, match=r"63 word pieces; aom reads at most 62 .*max_tokens = 62 or less"):
+        logits(model, batch_of(model, rows, [0], extra=room + 1))
