@@ -65,6 +65,7 @@ class ArfnForSentiment(TwoTextEncoders):
     config_class = ArfnConfig
     modalities = ("text", "image")
     inputs = Inputs(("pixel_values", *PAIR, *TARGET), pair="always", marked=True)
+    # Ours throughout, usual for BERT: the description names no recipe.
     recipe: ClassVar[dict[str, Any]] = {"learning_rate": 2e-5, "epochs": 10, "batch_size": 16}
     notes: ClassVar[tuple[str, ...]] = ("no detector: the picture's four quarters are its affective regions",)
 

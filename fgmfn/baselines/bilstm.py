@@ -39,7 +39,8 @@ class BiLstmForSentiment(Baseline):
     config_class = BiLstmConfig
     modalities = ("text",)
     inputs = Inputs(SENTENCE, tokens="words", pair="real_target", marked=True)
-    # Zhou et al. train with AdaDelta at rate 1 and batches of 10; Adam at its usual rate stands in for it.
+    # Zhou et al. train with AdaDelta at rate 1 and batches of 10; Adam at its usual rate stands in for it. Batch
+    # and epochs are ours.
     recipe: ClassVar[dict[str, Any]] = {
         "optimizer": "adam",
         "learning_rate": 1e-3,

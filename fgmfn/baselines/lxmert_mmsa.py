@@ -46,6 +46,7 @@ class LxmertMmsaForSentiment(Baseline):
     config_class = LxmertMmsaConfig
     modalities = ("text", "image")
     inputs = Inputs(("pixel_values", *PAIR), pair="real_target", marked=True)
+    # As the paper tunes LXMERT on VQA; how the row of Table 4 was trained is not known.
     recipe: ClassVar[dict[str, Any]] = {"learning_rate": 5e-5, "epochs": 4, "batch_size": 32, "warmup": 0.1}
     notes: ClassVar[tuple[str, ...]] = (
         "no detector: the objects are the cells of a CNN's grid, and LXMERT was pretrained on a detector's",

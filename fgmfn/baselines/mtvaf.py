@@ -110,7 +110,7 @@ class MtvafForSentiment(Baseline):
         marked=True,
         extras=(Extra("further_ids", ("k",), further_ids), Extra("further_mask", ("k",), further_mask)),
     )
-    # The description names no recipe; this is the usual one of BERT.
+    # Ours throughout, usual for BERT: the description names no recipe.
     recipe: ClassVar[dict[str, Any]] = {"learning_rate": 2e-5, "epochs": 10, "batch_size": 16}
     notes: ClassVar[tuple[str, ...]] = (
         "no detector: quarters of the picture stand in place of the crops",

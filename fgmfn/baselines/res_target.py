@@ -41,6 +41,7 @@ class ResTargetForSentiment(Baseline):
     modalities = ("text", "image")
     inputs = Inputs(("pixel_values", *TARGET), tokens="words")
     main_input_name = "pixel_values"
+    # Ours throughout: ESAFN's recipe, which shares its parts.
     recipe: ClassVar[dict[str, Any]] = {
         "optimizer": "adam",
         "learning_rate": 1e-3,

@@ -1,4 +1,4 @@
-"""TomBERT (Yu and Jiang, 2019): the target looks at the picture, and one more BERT layer joins that with the sentence."""
+"""TomBERT (Yu and Jiang, 2019): the target looks at the picture, and one more BERT layer joins it with the sentence."""
 
 from __future__ import annotations
 
@@ -35,6 +35,7 @@ class TomBertForSentiment(TwoTextEncoders):
     config_class = TomBertConfig
     modalities = ("text", "image")
     inputs = Inputs(("pixel_values", *PAIR, *TARGET), pair="always", marked=True)
+    # As the authors' run_multimodal_classifier.py has it.
     recipe: ClassVar[dict[str, Any]] = {"learning_rate": 5e-5, "epochs": 8, "batch_size": 32, "warmup": 0.1}
 
     def __init__(self, config: TomBertConfig) -> None:
