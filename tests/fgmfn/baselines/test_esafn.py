@@ -46,7 +46,7 @@ def test_words_and_regions_together_close_the_gate_of_the_picture() -> None:
     # Attention weighs both regions alike: what is seen is 2.
     regions, target = torch.tensor([[[1.0], [3.0]]]), torch.zeros(1, 1)
     expected = [2 * math.tanh(2.0) / (1 + math.exp(3 * text - 0.5 * 2)) for text in (0.0, 1.0)]
-    assert [float(picture(regions, target, torch.tensor([[text]]))) for text in (0.0, 1.0)] == pytest.approx(expected)
+    assert [picture(regions, target, torch.tensor([[text]])).item() for text in (0.0, 1.0)] == pytest.approx(expected)
 
 
 def tiny() -> EsafnForSentiment:
