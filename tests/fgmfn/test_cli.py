@@ -14,25 +14,8 @@ import pytest
 import torch
 
 import fgmfn
-from fgmfn.cli import main
+from tests.fgmfn.conftest import Run
 from tests.fgmfn.release_builder import picture, small_release, tiny_config
-
-Run = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    """Run `fgmfn` with arguments; return its exit code, standard output and standard error."""
-    monkeypatch.setenv("COLUMNS", "120")
-
-    def call(*arguments: object) -> tuple[int, str, str]:
-        capsys.readouterr()
-        monkeypatch.setattr(sys, "argv", ["fgmfn", *map(str, arguments)])
-        with pytest.raises(SystemExit) as end:
-            main()
-        return (int(end.value.code or 0), *capsys.readouterr())
-
-    return call
 
 
 @pytest.fixture(scope="module")
