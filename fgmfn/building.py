@@ -60,7 +60,7 @@ def build_model(
             kind, settings.model | {"text_config": pretrained_text_config(config.text_encoder)}, class_names
         )
     if kind.inputs.tokens == "pieces" and isinstance(config, PiecesConfig):
-        longest = longest_text(config.text_config)
+        longest = getattr(config, "longest_text", None) or longest_text(config.text_config)
         if data.max_tokens > longest:
             raise ConfigError(
                 f"setting [data] max_tokens = {data.max_tokens}; the text encoder reads at most {longest}"

@@ -50,7 +50,9 @@ DataOption = Annotated[
 ]
 ConfigOption = Annotated[
     str | None,
-    typer.Option(help="A TOML file, or a shipped configuration: tiny, ytb_ads. Unset: every model's own recipe."),
+    typer.Option(
+        help="A TOML file, or one of tiny, ytb_ads, twitter2015, twitter2017. Unset: every model's own recipe."
+    ),
 ]
 ImagesOption = Annotated[Path | None, typer.Option(help="The folder of the pictures that the data name.")]
 DataDirOption = Annotated[
@@ -155,6 +157,9 @@ def predict(
     image: Annotated[list[Path] | None, typer.Option(help="A picture; repeat for more, each with a --text.")] = None,
     text: Annotated[list[str] | None, typer.Option(help="The words on that picture.")] = None,
     target: Annotated[list[str] | None, typer.Option(help="What the words are about; one per --text.")] = None,
+    auxiliary: Annotated[
+        list[str] | None, typer.Option(help="Further words that a model may read, such as a caption; one per --text.")
+    ] = None,
     data: Annotated[
         str | None, typer.Option("--data", "--release", help="Predict a split of these data instead.")
     ] = None,
@@ -181,7 +186,7 @@ def predict(
     if data is not None and output is not None:
         _predict_split(checkpoint, lambda: _open(data, config, images, data_dir), split, output)
     else:
-        _predict_singly(checkpoint, image or [], text or [], target, as_json=as_json)
+        _predict_singly(checkpoint, image or [], text or [], target, auxiliary, as_json=as_json)
 
 
 def _predict_split(checkpoint: Path, opened: Callable[[], Source], split: str, output: Path) -> None:
@@ -201,7 +206,13 @@ def _predict_split(checkpoint: Path, opened: Callable[[], Source], split: str, o
 
 
 def _predict_singly(
-    checkpoint: Path, images: list[Path], texts: list[str], targets: list[str] | None, *, as_json: bool
+    checkpoint: Path,
+    images: list[Path],
+    texts: list[str],
+    targets: list[str] | None,
+    auxiliary: list[str] | None,
+    *,
+    as_json: bool,
 ) -> None:
     from fgmfn.inference import load_checkpoint, read_image
     from fgmfn.inference import predict as predict_pairs
@@ -209,7 +220,7 @@ def _predict_singly(
     if images and len(images) != len(texts):
         raise InputError(f"{len(images)} pictures and {len(texts)} texts; every --image needs its --text")
     pictures = [read_image(path) for path in images]
-    predictions = predict_pairs(load_checkpoint(checkpoint), pictures, texts, targets)
+    predictions = predict_pairs(load_checkpoint(checkpoint), pictures, texts, targets, auxiliary)
     named = [("image", str(path)) for path in images] or [("text", text) for text in texts]
     if as_json:
         _print_json([{kind: name} | vars(one) for (kind, name), one in zip(named, predictions, strict=True)])

@@ -52,6 +52,8 @@ class SentimentModel(PreTrainedModel):
     """What a batch holds: `forward` takes exactly that, and labels."""
     recipe: ClassVar[dict[str, Any]] = {}
     """Training settings of the model's own paper; what a user sets goes before them."""
+    notes: ClassVar[tuple[str, ...]] = ()
+    """What of the paper's model is always missing or other here."""
 
     def add_encoders(self) -> None:
         """Build the encoders of this model's modalities with random weights."""
@@ -79,6 +81,10 @@ class SentimentModel(PreTrainedModel):
         """Eq. 2: token ids [B, n] -> token states [B, n, d]; the first one stands for the sentence."""
         types = {} if token_type_ids is None else {"token_type_ids": token_type_ids}
         return self.text_encoder(input_ids=input_ids, attention_mask=attention_mask, **types).last_hidden_state
+
+    def departures(self) -> tuple[str, ...]:
+        """What of the paper's model is missing or other under its settings, for its card and the tables."""
+        return self.notes
 
     def after_step(self) -> None:
         """Put weights back within bounds after each step; most models have none."""

@@ -165,7 +165,7 @@ def _train(run: Run, progress: bool, after_epoch: AfterEpoch | None) -> TrainedM
     set_seed(run.settings.training.seed)
     kind = model_class(run.name)
     if issubclass(kind, FittedModel):
-        _fit(run, kind)
+        _fit(run, kind, progress)
     else:
         _train_in_steps(run, kind, progress, after_epoch)
     finished = read_trained(run.folder)
@@ -174,10 +174,10 @@ def _train(run: Run, progress: bool, after_epoch: AfterEpoch | None) -> TrainedM
     return TrainedModel(**(vars(finished) | {"already_trained": False}))
 
 
-def _fit(run: Run, kind: type[FittedModel]) -> None:
+def _fit(run: Run, kind: type[FittedModel], progress: bool) -> None:
     started, splits = time.monotonic(), run.source.splits
     model = kind(model_config(kind, run.settings.model, run.source.class_names))
-    chosen = model.fit(splits["train"], splits["validation"], run.settings.training.seed)
+    chosen = model.fit(splits["train"], splits["validation"], run.settings.training.seed, progress=progress)
     _finish(run, model, None, time.monotonic() - started, [chosen], progress=False)
 
 
@@ -239,7 +239,7 @@ def _finish(
         "code_version": code_version(run.name),
         "dev": dev and dev.as_json(),
         "test": test and test.as_json(),
-        "notes": _notes(run),
+        "notes": _notes(run, model),
         "class_names": list(run.source.class_names),
         "has_targets": run.source.splits["train"].has_targets,
         "seed": run.settings.training.seed,
@@ -264,9 +264,9 @@ def _finish(
     shutil.rmtree(run.folder / CHECKPOINTS, ignore_errors=True)
 
 
-def _notes(run: Run) -> list[str]:
+def _notes(run: Run, model: SentimentModel | FittedModel) -> list[str]:
     splits, names = run.source.splits, run.source.class_names
-    notes = list(getattr(model_class(run.name), "notes", ()))
+    notes = list(model.departures())
     if run.source.synthetic:
         notes.append("trained and scored on synthetic data: the scores say that the way works, and nothing else")
     if not run.has_dev:

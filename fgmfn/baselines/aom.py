@@ -1,8 +1,8 @@
 """AoM (Zhou et al., 2023): BART reads regions and words, nouns filter both, and a graph carries sentiment to a target.
 
 The paper tags nouns and parses with spaCy and takes the words' sentiment from SenticNet. Here the setting `parser`
-names a spaCy pipeline and `sentiment_words` a file of words with values. Without the one, neighbours in the sentence
-are linked and the target alone is a noun; without the other every word's value is 0.
+names a spaCy pipeline and `sentiment_words` a file of words with values. With an empty one, neighbours in the sentence
+are linked and the target alone is a noun; without the other every word's value is 0. The model's card says so.
 """
 
 from __future__ import annotations
@@ -43,8 +43,8 @@ class AomConfig(PiecesConfig, PictureConfig):
     graph_layers: int = 2
     graph_weight: float | int = 0.5
     """What the graph found is added to the tokens with this weight."""
-    parser: str | None = None
-    """Installed spaCy pipeline, such as en_core_web_sm, or the folder of one, for nouns and dependencies."""
+    parser: str = "en_core_web_sm"
+    """Installed spaCy pipeline, or the folder of one, for nouns and dependencies; empty: do without."""
     sentiment_words: str | None = None
     """Text file of words and their sentiment: a word, a tab and a number per line. Read when a training starts."""
     word_values: dict[str, Any] = field(default_factory=dict)
@@ -163,14 +163,10 @@ class AomForSentiment(Baseline):
 
     config_class = AomConfig
     modalities = ("text", "image")
-    inputs = Inputs(("pixel_values", *SENTENCE), pair="always", extras=Annotation(Grammar(None), {}).extras)
+    inputs = Inputs(("pixel_values", *SENTENCE), pair="always", extras=Annotation(Grammar(""), {}).extras)
     # Ours throughout, usual for BART-base: the description names no recipe.
     recipe: ClassVar[dict[str, Any]] = {"learning_rate": 5e-5, "epochs": 35, "batch_size": 16}
-    notes: ClassVar[tuple[str, ...]] = (
-        "no parser unless the setting parser names one: neighbouring words are linked, and the target is the only noun",
-        "no sentiment of words unless the setting sentiment_words or word_values gives it: every word's value is 0",
-        "the paper trains its noun attention on a further set of pairs beforehand; this is left out",
-    )
+    notes = ("the paper trains its noun attention on a further set of pairs beforehand; this is left out",)
 
     def __init__(self, config: AomConfig) -> None:
         super().__init__(config)
@@ -191,6 +187,15 @@ class AomForSentiment(Baseline):
         # Training asks the class for its inputs before there is a model, so that the base class declares them of
         # classes; this model's own know its parser and its words.
         self.inputs = replace(type(self).inputs, extras=annotation.extras)  # type: ignore[misc]
+
+    def departures(self) -> tuple[str, ...]:
+        """What of the paper's model is missing: a parser and the sentiment of words, if they are not given."""
+        missing = list(self.notes)
+        if not self.config.parser:
+            missing.append("no parser: neighbouring words are linked, and the target is the only noun")
+        if not self.config.word_values:
+            missing.append("no sentiment of words (setting sentiment_words): every word's value is 0")
+        return tuple(missing)
 
     def load_pretrained(self, tokenizer: Any) -> None:
         """Load the pretrained parts as every model does, keep BART's encoder of it, and read the words' values."""

@@ -53,6 +53,10 @@ class FittedModel(ABC):
     def parameter_counts(self) -> tuple[int, int] | None:
         """Return its parameters in total and those that are learned; None where the data decides."""
 
+    def departures(self) -> tuple[str, ...]:
+        """What of the model as it was published is missing or other here: nothing."""
+        return ()
+
     def save_pretrained(self, folder: Path) -> None:
         """Write the model with its configuration, as a trained one is."""
         self.config.architectures = [type(self).__name__]

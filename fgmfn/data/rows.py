@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from fgmfn.data.pictures import ChosenPictures, Pictures
 
@@ -52,7 +53,7 @@ class Rows:
 
     def take(self, numbers: Sequence[int]) -> Rows:
         """Return some of the rows, by their numbers, in that order."""
-        lists = {
+        lists: dict[str, Any] = {
             field.name: [getattr(self, field.name)[number] for number in numbers]
             for field in fields(self)
             if isinstance(getattr(self, field.name), list)

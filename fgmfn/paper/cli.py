@@ -9,6 +9,7 @@ from __future__ import annotations
 import typer
 
 from fgmfn.paper.case_commands import table7
+from fgmfn.paper.efficiency_commands import table5
 from fgmfn.paper.score_commands import figure3, figure4, table4, table6
 
 app = typer.Typer(
@@ -17,5 +18,5 @@ app = typer.Typer(
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
 )
-for command in (table4, table6, table7, figure3, figure4):
+for command in (table4, table5, table6, table7, figure3, figure4):
     app.command()(command)

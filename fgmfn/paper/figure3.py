@@ -16,19 +16,17 @@ from fgmfn.paper.table4 import how_trained
 from fgmfn.paper.writing import markdown_table, plain
 
 TITLE = "Figure 3: confusion matrices of the test rows"
-SCHEMA = pa.schema(
-    [
-        ("data", pa.string()),
-        ("model", pa.string()),
-        ("true", pa.string()),
-        ("predicted", pa.string()),
-        ("rows", pa.int64()),
-        ("share_of_true", pa.float64()),
-        ("seeds", pa.list_(pa.int64())),
-        ("test_checksum", pa.string()),
-        ("missing", pa.string()),
-    ]
-)
+COLUMNS: list[tuple[str, pa.DataType]] = [
+    ("data", pa.string()),
+    ("model", pa.string()),
+    ("true", pa.string()),
+    ("predicted", pa.string()),
+    ("rows", pa.int64()),
+    ("share_of_true", pa.float64()),
+    ("seeds", pa.list_(pa.int64())),
+    ("test_checksum", pa.string()),
+    ("missing", pa.string()),
+]
 """A row per cell of a matrix; a model that did not run has one row with its reason."""
 
 
@@ -45,7 +43,7 @@ def shares(matrix: np.ndarray) -> np.ndarray:
 
 def as_table(cells: Sequence[Cell]) -> pa.Table:
     """Return a row per cell of each matrix."""
-    return pa.Table.from_pylist([row for cell in cells for row in _rows(cell)], schema=SCHEMA)
+    return pa.Table.from_pylist([row for cell in cells for row in _rows(cell)], schema=pa.schema(COLUMNS))
 
 
 def _rows(cell: Cell) -> list[dict[str, Any]]:

@@ -86,3 +86,35 @@ def _answer(row: dict[str, Any]) -> Text:
 
 def _printable(text: str) -> str:
     return "".join(sign if sign.isprintable() else " " for sign in text)
+
+
+def print_efficiency(rows: Sequence[dict[str, Any]]) -> None:
+    """Print a line per model: its size, its work, its times and its memory."""
+    from rich.console import Console
+    from rich.table import Table
+
+    first = rows[0]
+    title = f"{first['device_name']}, {first['threads']} threads, {first['text_length']} tokens"
+    table = Table(title=title, title_justify="left")
+    for column in ("model", "params\nM", "trained\nM", "GFLOPs", "latency\nms", "step\nms", "batch", "train\nGB"):
+        table.add_column(column, justify="left" if column == "model" else "right")
+    for row in rows:
+        figures = [
+            _in(row["parameters"], 1e6),
+            _in(row["trainable_parameters"], 1e6),
+            _in(row["flops"], 1e9, 2),
+            _in(row["latency_median_s"], 1e-3),
+            _in(row["step_median_s"], 1e-3),
+            "-" if row["batch_size"] is None else str(row["batch_size"]),
+            _in(row["training_bytes"], 1e9),
+        ]
+        table.add_row(row["title"], *figures)
+    console = Console()
+    console.print(table)
+    for row in rows:
+        if row["missing"]:
+            console.print(f"{row['title']}: {row['missing']}", soft_wrap=True, markup=False)
+
+
+def _in(value: float | None, unit: float, digits: int = 1) -> str:
+    return "-" if value is None else f"{value / unit:.{digits}f}"

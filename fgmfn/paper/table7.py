@@ -17,30 +17,28 @@ from fgmfn.paper.writing import markdown_table, plain
 
 TITLE = "Table 7: what models say about single samples"
 GOOD, BAD, FAINT = "#1b7837", "#b2182b", "#6b6b6b"
-SCHEMA = pa.schema(
-    [
-        ("data", pa.string()),
-        ("sample", pa.string()),
-        ("row", pa.string()),
-        ("text", pa.string()),
-        ("target", pa.string()),
-        ("label", pa.string()),
-        ("model", pa.string()),
-        ("predicted", pa.string()),
-        ("right", pa.bool_()),
-        ("probability", pa.float64()),
-        ("seed", pa.int64()),
-        ("checkpoint", pa.string()),
-        ("missing", pa.string()),
-    ]
-)
+COLUMNS: list[tuple[str, pa.DataType]] = [
+    ("data", pa.string()),
+    ("sample", pa.string()),
+    ("row", pa.string()),
+    ("text", pa.string()),
+    ("target", pa.string()),
+    ("label", pa.string()),
+    ("model", pa.string()),
+    ("predicted", pa.string()),
+    ("right", pa.bool_()),
+    ("probability", pa.float64()),
+    ("seed", pa.int64()),
+    ("checkpoint", pa.string()),
+    ("missing", pa.string()),
+]
 """A row per row of the data and model."""
 
 
 def as_table(source: Source, samples: Sequence[Sample], answers: Sequence[Answers]) -> pa.Table:
     """Return a row per row of the samples and model."""
     rows = [row for one in answers for row in _rows(source, samples, one)]
-    return pa.Table.from_pylist(rows, schema=SCHEMA)
+    return pa.Table.from_pylist(rows, schema=pa.schema(COLUMNS))
 
 
 def _rows(source: Source, samples: Sequence[Sample], answers: Answers) -> list[dict[str, Any]]:

@@ -32,11 +32,11 @@ class Grammar:
     """Cuts texts into words.
 
     Args:
-        pipeline: an installed spaCy pipeline such as `en_core_web_sm`, or the folder of one. Without one no word
+        pipeline: an installed spaCy pipeline such as `en_core_web_sm`, or the folder of one. If it is empty, no word
             is known as a noun and each depends on the word before it, so that neighbours are linked.
     """
 
-    def __init__(self, pipeline: str | None) -> None:
+    def __init__(self, pipeline: str) -> None:
         self.pipeline = pipeline
         self._loaded: Any = None
         self._last: tuple[str, list[Word]] = ("", [])
@@ -49,12 +49,12 @@ class Grammar:
         """
         if self._last[0] != text:
             seen = text[:LONGEST]
-            self._last = text, chain(seen) if self.pipeline is None else self._parsed(seen)
+            self._last = text, self._parsed(seen) if self.pipeline else chain(seen)
         return self._last[1]
 
     def _parsed(self, text: str) -> list[Word]:
         if self._loaded is None:
-            self._loaded = _load(str(self.pipeline))
+            self._loaded = _load(self.pipeline)
         return [
             Word(token.idx, token.idx + len(token.text), token.head.i, token.pos_ in NOUNS)
             for token in self._loaded(text)
@@ -72,14 +72,14 @@ def _load(pipeline: str) -> Any:
         spacy: Any = import_module("spacy")
     except ImportError as error:
         raise WeightsError(
-            f"model setting parser = {pipeline!r}: install spaCy (pip install spacy), or leave the setting out"
+            f"model setting parser = {pipeline!r}: install spaCy (pip install spacy), or do without (parser = '')"
         ) from error
     try:
         loaded = spacy.load(pipeline)
     except (OSError, ValueError) as error:
         raise WeightsError(
             f"model setting parser = {pipeline!r}: spaCy cannot load it: {str(error).splitlines()[0]} "
-            f"Install it (python -m spacy download en_core_web_sm), name a pipeline's folder, or leave the setting out"
+            f"Install it (python -m spacy download en_core_web_sm), name a folder, or do without (parser = '')"
         ) from error
     if "parser" not in loaded.pipe_names:
         raise WeightsError(

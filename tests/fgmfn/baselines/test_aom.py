@@ -72,11 +72,11 @@ def test_without_a_parser_each_word_depends_on_the_one_before_it() -> None:
 
 @pytest.mark.parametrize("hostile", ["", "\0‮", "x" * 1_000_000, "a b " * 100_000])
 def test_any_text_is_cut_into_words_within_the_limit(hostile: str) -> None:
-    assert all(0 <= word.start < word.end <= LONGEST for word in Grammar(None)(hostile))
+    assert all(0 <= word.start < word.end <= LONGEST for word in Grammar("")(hostile))
 
 
 def test_annotations_can_be_handed_to_the_loader_s_processes() -> None:
-    copied = pickle.loads(pickle.dumps(Annotation(Grammar(None), {"sad": -1.0}).extras))  # noqa: S301  our own
+    copied = pickle.loads(pickle.dumps(Annotation(Grammar(""), {"sad": -1.0}).extras))  # noqa: S301  our own
     assert [extra.name for extra in copied] == ["words", "heads", "nouns", "target_tokens", "word_values"]
 
 

@@ -59,7 +59,7 @@ TINY: dict[str, Tiny] = {
     ),
     "arfn": Tiny(PIECES | PICTURE | {"cell_size": 24}, (335_667_907, 277_524_099), learning_rate=2e-3),
     "aom": Tiny(
-        PIECES | PICTURE | {"word_values": {"sad": -1.0, "good": 0.5}},
+        PIECES | PICTURE | {"parser": "", "word_values": {"sad": -1.0, "good": 0.5}},
         (144_006_980, 85_863_172),
         silent=("attention.state",),
         learning_rate=2e-3,
