@@ -15,6 +15,7 @@ from fgmfn.code_version import code_version
 from fgmfn.configuration import FgmfnConfig
 from fgmfn.data import Source
 from fgmfn.errors import DataError
+from fgmfn.quiet import quiet_libraries
 from fgmfn.settings import ModelSettings, load_settings, model_settings_for, shipped_configs
 
 
@@ -33,6 +34,7 @@ class Run:
         return len(self.source.splits["validation"]) > 0
 
 
+@quiet_libraries()
 def plan_run(
     name: str,
     source: Source,

@@ -28,8 +28,10 @@ def score_figure(table: pa.Table, title: str) -> Figure:
             axes.set_xlabel(label)
             axes.set_title(source, loc="left", fontsize=10)
         line[1].set_yticklabels([])
-    handles, labels = panels[0][0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=len(labels), frameon=False)
+    legend = {
+        label: handle for axes in panels.flat for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)
+    }
+    figure.legend(legend.values(), legend.keys(), loc="outside lower center", ncols=len(legend), frameon=False)
     return figure
 
 
@@ -60,4 +62,5 @@ def _panel(axes: Axes, rows: Sequence[Mapping[str, Any]], measure: str) -> None:
 
 def _marks(axes: Axes, values: Sequence[tuple[float | None, int]], marker: str, colour: str, label: str) -> None:
     known = [(value, place) for value, place in values if value is not None]
-    axes.scatter([value for value, _ in known], [place for _, place in known], marker=marker, color=colour, label=label)
+    if known:
+        axes.scatter(*zip(*known, strict=True), marker=marker, color=colour, label=label)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fgmfn.paper.drawing import score_figure
@@ -40,7 +41,7 @@ def as_figure(cells: Sequence[Cell]) -> Figure:
 def how_trained(recipe: Recipe) -> str:
     """Say in one paragraph how the rows of a table came about."""
     seeds = f"seeds {recipe.seeds[0]} to {recipe.seeds[-1]}" if len(recipe.seeds) > 1 else f"seed {recipe.seeds[0]}"
-    settings = f"the settings of `{recipe.config}`" if recipe.config else "each model's own recipe"
+    settings = f"the settings of `{Path(recipe.config).name}`" if recipe.config else "each model's own recipe"
     scratch = (
         " **Encoders that are otherwise pretrained started at random here: nothing printed compares with that.**"
         if recipe.from_scratch
