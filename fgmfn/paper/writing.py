@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import io
+import os
 import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -57,6 +58,6 @@ def _line(cells: Sequence[str]) -> str:
 
 
 def _replace(path: Path, content: bytes) -> Path:
-    beside = path.with_name(f".{path.name}")
+    beside = path.with_name(f".{path.name}.{os.getpid()}")  # several processes may work on one table
     beside.write_bytes(content)
     return beside.replace(path)
