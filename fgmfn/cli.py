@@ -1,4 +1,4 @@
-"""`fgmfn train | evaluate | predict | models`: results on standard output, talk on standard error.
+"""`fgmfn train | evaluate | predict | models | search | paper`: results on standard output, talk on standard error.
 
 Exit codes: 0 done, 1 refused with a reason, 2 wrong usage.
 """
@@ -18,6 +18,7 @@ from rich.console import Console
 from fgmfn.baselines import MODELS, check_models, unproven
 from fgmfn.errors import FgmfnError, InputError
 from fgmfn.paper.cli import app as paper
+from fgmfn.search.cli import search
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -270,6 +271,9 @@ def _model_as_json(name: str, sizes: tuple[int, int] | None) -> dict[str, Any]:
         "trainable_parameters": trainable,
         "source": row.source,
     }
+
+
+app.command()(search)
 
 
 def announce(trained: Sequence[TrainedModel]) -> None:

@@ -21,12 +21,12 @@ from typer.testing import CliRunner
 
 from fgmfn.data import open_source
 from fgmfn.errors import ConfigError, DataError, WeightsError
-from fgmfn.search import Outcome, Search, run_search
-from fgmfn.search_cli import search as search_command
-from fgmfn.search_journal import quiet_optuna
-from fgmfn.search_report import as_markdown, write_report
-from fgmfn.search_space import Range, parse_range
-from fgmfn.search_study import Claim, SearchStudy, Trial
+from fgmfn.search.cli import search as search_command
+from fgmfn.search.journal import quiet_optuna
+from fgmfn.search.report import as_markdown, write_report
+from fgmfn.search.running import Outcome, Search, run_search
+from fgmfn.search.space import Range, parse_range
+from fgmfn.search.study import Claim, SearchStudy, Trial
 from fgmfn.training import train_models
 from tests.fgmfn.release_builder import small_release, tiny_config
 
@@ -384,7 +384,7 @@ def test_a_killed_search_goes_on_from_its_checkpoints_and_ends_as_an_undisturbed
     undisturbed = run_search(_search(tmp_path, release, trials=3), progress=False)
     program = (
         "import sys; from pathlib import Path; from tests.fgmfn.test_search import _search; "
-        "from fgmfn.search import run_search; "
+        "from fgmfn.search.running import run_search; "
         "run_search(_search(Path(sys.argv[1]), Path(sys.argv[2]), trials=3), progress=False)"
     )
     killed = subprocess.Popen([sys.executable, "-c", program, str(tmp_path / "killed"), str(release)])

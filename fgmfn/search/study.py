@@ -18,8 +18,8 @@ import optuna
 from filelock import FileLock, Timeout
 from optuna.trial import FrozenTrial, TrialState
 
-from fgmfn.search_journal import open_journal
-from fgmfn.search_space import Range
+from fgmfn.search.journal import open_journal
+from fgmfn.search.space import Range
 
 Sampler = Literal["tpe", "random"]
 ENOUGH_TRIALS = 10

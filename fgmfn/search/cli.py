@@ -13,7 +13,7 @@ import typer
 from fgmfn.paper import options
 
 if TYPE_CHECKING:
-    from fgmfn.search import Outcome
+    from fgmfn.search.running import Outcome
 
 SHOWN = 10
 """Trials in the terminal's table; the files hold all."""
@@ -73,9 +73,9 @@ def search(
       fgmfn search --config tiny --sampler random --alpha 0.5 --beta 0.05
     """
     from fgmfn.data import open_source
-    from fgmfn.search import Search, run_search
-    from fgmfn.search_report import as_table, write_report
-    from fgmfn.search_space import parse_range
+    from fgmfn.search.report import as_table, write_report
+    from fgmfn.search.running import Search, run_search
+    from fgmfn.search.space import parse_range
     from fgmfn.settings import load_settings
 
     given = {"learning_rate": learning_rate, "itc_alpha": alpha, "mi_beta": beta, "dropout": dropout}
@@ -119,7 +119,7 @@ def _print_trials(outcome: Outcome) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from fgmfn.search_report import cells
+    from fgmfn.search.report import cells
 
     console = Console()
     best = sorted((one for one in outcome.trials if one.score is not None), key=lambda one: -(one.score or 0))[:SHOWN]

@@ -27,9 +27,9 @@ from fgmfn.errors import ConfigError, DataError
 from fgmfn.inference import METRICS
 from fgmfn.paper.memory import is_out_of_memory
 from fgmfn.planning import Run, plan_run
-from fgmfn.search_journal import quiet_optuna
-from fgmfn.search_space import LEARNING_RATE, Range, search_space
-from fgmfn.search_study import Claim, Sampler, SearchStudy, Trial
+from fgmfn.search.journal import quiet_optuna
+from fgmfn.search.space import LEARNING_RATE, Range, search_space
+from fgmfn.search.study import Claim, Sampler, SearchStudy, Trial
 from fgmfn.training import train_run
 
 

@@ -15,8 +15,8 @@ from matplotlib.ticker import MaxNLocator
 from fgmfn.errors import InputError
 from fgmfn.paper.writing import markdown_table, write_sheet
 from fgmfn.planning import Run
-from fgmfn.search import Outcome
-from fgmfn.search_study import ENOUGH_TRIALS, Trial
+from fgmfn.search.running import Outcome
+from fgmfn.search.study import ENOUGH_TRIALS, Trial
 from fgmfn.settings import load_settings
 
 BEST = "best.toml"
