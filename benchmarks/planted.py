@@ -1,7 +1,8 @@
 """Three small problems whose solution is known, for models that start at random: what does each of them learn?
 
-In `words` one word of the sentence decides, in `picture` its colour, in `both` whether the two agree, which neither
-modality can know alone. Each is a folder of tables that `fgmfn paper table4` reads:
+In `words` one word of the sentence decides, in `picture` its colour. In `both` a row is positive or negative where the
+two agree and neutral where they do not, of which each modality alone can know half. Each problem is a folder of tables
+that `fgmfn paper table4` reads:
 
     python benchmarks/planted.py --output planted
     fgmfn paper table4 --data planted/words --data planted/picture --data planted/both --images planted/pictures \\
@@ -54,12 +55,13 @@ def shade(draw: random.Random, base: tuple[int, int, int]) -> tuple[int, int, in
 
 def label(problem: str, good: bool, warm: bool) -> str:
     """The class of a row."""
-    positive = {"words": good, "picture": warm, "both": good == warm}[problem]
-    return "positive" if positive else "negative"
+    if problem == "both" and good != warm:
+        return "neutral"
+    return "positive" if (warm if problem == "picture" else good) else "negative"
 
 
 def write(output: Path, seed: int) -> None:
-    """Write the pictures once and the three problems' tables, each sign and each class equally often."""
+    """Write the pictures once and the three problems' tables, each pair of signs equally often."""
     draw = random.Random(seed)
     (output / "pictures").mkdir(parents=True, exist_ok=True)
     for split, count in SPLITS.items():

@@ -85,10 +85,14 @@ def as_markdown(cells: Sequence[Cell], recipe: Recipe) -> str:
 
 
 def as_figure(cells: Sequence[Cell]) -> Figure:
-    """Draw the matrices side by side, coloured by the share of each true class."""
-    figure = Figure(figsize=(1 + 3.6 * len(cells), 4.4), layout="constrained")
+    """Draw the matrices, a row per source and a column per model, coloured by the share of each true class."""
+    sources = list(dict.fromkeys(cell.source.name for cell in cells))
+    models = list(dict.fromkeys(cell.entry.key for cell in cells))
+    figure = Figure(figsize=(1 + 3.4 * len(models), 0.5 + 3.5 * len(sources)), layout="constrained")
     figure.suptitle(TITLE)
-    for axes, cell in zip(figure.subplots(1, len(cells), squeeze=False)[0], cells, strict=True):
+    panels = figure.subplots(len(sources), len(models), squeeze=False)
+    for cell in cells:
+        axes = panels[sources.index(cell.source.name)][models.index(cell.entry.key)]
         axes.set_title(f"{cell.entry.title} on {cell.source.name}", fontsize=10)
         matrix = matrix_of(cell)
         if matrix is None:

@@ -129,7 +129,7 @@ def _draw(axes: Axes, grid: _Grid, measure: str, title: str) -> None:
     best = grid.best()
     if best is not None:
         corner = (grid.betas.index(best[1]) - 0.5, grid.alphas.index(best[0]) - 0.5)
-        axes.add_patch(Rectangle(corner, 1, 1, fill=False, edgecolor="#d62728", linewidth=2.5))
+        axes.add_patch(Rectangle(corner, 1, 1, fill=False, edgecolor="#d62728", linewidth=2.5, clip_on=False, zorder=5))
 
 
 def _sources(cells: Sequence[Cell]) -> list[Source]:

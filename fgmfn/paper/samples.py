@@ -63,11 +63,17 @@ def find_samples(rows: Rows, named: Sequence[str]) -> list[Sample]:
 
 
 def draw_samples(rows: Rows, count: int, seed: int) -> list[Sample]:
-    """Draw samples at random, those first that hold the most targets of different labels: they tell models apart."""
+    """Draw samples at random, of as many tweets or ads as there are.
+
+    Those come first that hold targets of the most different labels: they tell models apart.
+    """
     samples = _all_samples(rows)
     random.Random(seed).shuffle(samples)  # noqa: S311 - a choice of examples, not a secret
     samples.sort(key=lambda sample: -len({rows.label[number] for number in sample.numbers}))
-    return samples[:count]
+    groups = [rows.group[sample.numbers[0]] for sample in samples]
+    before = [groups[:place].count(group) for place, group in enumerate(groups)]
+    order = sorted(range(len(samples)), key=before.__getitem__)
+    return [samples[place] for place in order[:count]]
 
 
 def _all_samples(rows: Rows) -> list[Sample]:
