@@ -1,14 +1,33 @@
-"""From an ad's sentiment to the label it leaves with, and who decided it: pure, no I/O."""
+"""Five reviewers, one verifier, one discussion: from what people did to what became of an entry. Pure, no I/O.
+
+An entry's state is a fold over its events. What was undone counts as never done, of a person's votes the last one
+counts, and the votes of different people may come in any order. `open` and `voted` wait for votes; when all are in,
+the rule either settles the entry (`agreed`) or hands it to the verifier (`needs_verifier`). The verifier decides
+(`verified`) or sends it to the discussion (`in_discussion`), from where it comes back `settled` or `excluded`.
+"""
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Literal
 
+from annotation.events import Event, Kind, Remark, Ruling, Vote
 from data_catalog.schemas import Label
 
 DecidedBy = Literal["comments", "reviewers", "verifier", "discussion"]
 """Whose word the label is; `comments` means that nobody reviewed it."""
+
+State = Literal["open", "voted", "agreed", "needs_verifier", "verified", "in_discussion", "settled", "excluded"]
+FINAL: frozenset[State] = frozenset({"agreed", "verified", "settled", "excluded"})
+"""States of which nothing more is expected."""
+
+Role = Literal["reviewer", "verifier", "admin"]
+
+_DECIDED_BY: dict[State, DecidedBy] = {"agreed": "reviewers", "verified": "verifier", "settled": "discussion"}
+_BEFORE_THE_VERIFIER: frozenset[State] = frozenset({"open", "voted", "agreed", "needs_verifier"})
 
 
 @dataclass(frozen=True)
@@ -22,6 +41,181 @@ class Decision:
     """Share of the reviewers who chose the label; None where nobody reviewed it."""
 
 
+@dataclass(frozen=True)
+class Rule:
+    """How many people it takes, and when reviewers agree; the defaults are the paper's.
+
+    Under both rules a single `uncertain` goes to the verifier. `majority`: more votes for one label than for the
+    other; a tie goes to the verifier. `unanimity`: all votes for one label.
+    """
+
+    n_reviewers: int = 5
+    n_verifiers: int = 1
+    """Decisions that an entry needs. Verifiers who decide differently send it to the discussion."""
+    agreement: Literal["majority", "unanimity"] = "majority"
+
+    def __post_init__(self) -> None:
+        if self.n_reviewers < 1 or self.n_verifiers < 1:
+            raise ValueError(f"{self.n_reviewers} reviewers and {self.n_verifiers} verifiers; at least one of each")
+        if self.agreement not in ("majority", "unanimity"):
+            raise ValueError(f"agreement {self.agreement!r}; expected majority or unanimity")
+
+
+@dataclass(frozen=True)
+class Message:
+    """What somebody wrote in the discussion, or why the entry was sent there."""
+
+    person_id: str
+    text: str
+    at: datetime
+
+
+@dataclass(frozen=True)
+class EntryState:
+    """What became of an entry so far; equal states are equal whatever the order of the votes."""
+
+    state: State
+    votes: Mapping[str, Vote]
+    """Each reviewer's vote that counts, by person."""
+    decisions: Mapping[str, Ruling]
+    """Each verifier's decision that counts, by person."""
+    messages: tuple[Message, ...]
+    label: Label | None
+    """The label it comes to; None while that is open, and when it is excluded."""
+    excluded_frames: tuple[str, ...]
+    """Frames that more than half of its reviewers excluded; half of the rule's number while votes are missing."""
+    note: str = ""
+    """What the verifier wrote beside the consensus or the exclusion."""
+
+    @property
+    def final(self) -> bool:
+        """Nothing more is expected."""
+        return self.state in FINAL
+
+    @property
+    def decision(self) -> Decision | None:
+        """The label with how it came about; None without one."""
+        if self.label is None:
+            return None
+        return Decision(
+            label=self.label,
+            decided_by=_DECIDED_BY[self.state],
+            n_reviewers=len(self.votes),
+            agreement=sum(vote.choice == self.label for vote in self.votes.values()) / len(self.votes)
+            if self.votes
+            else None,
+        )
+
+
 def accept_comments(label: Label) -> Decision:
     """Policy `auto`: the label that the comments' scores give stands, and nobody reviewed it."""
     return Decision(label=label, decided_by="comments", n_reviewers=0, agreement=None)
+
+
+def fold(events: Iterable[Event], rule: Rule) -> EntryState:
+    """What became of one entry by its events, in the order of the log."""
+    live = live_events(events)
+    votes = {event.person_id: event.payload for event in live if isinstance(event.payload, Vote)}
+    decisions: dict[str, Ruling] = {}
+    messages: list[Message] = []
+    closing: Event | None = None
+    for event in live:
+        if event.kind == "decision" and isinstance(event.payload, Ruling):
+            decisions[event.person_id] = event.payload
+        elif event.kind in ("settle", "exclude"):
+            closing = event
+        elif isinstance(event.payload, Remark) and event.payload.text:
+            messages.append(Message(event.person_id, event.payload.text, event.submitted_at))
+    state, label = _after_votes(votes, rule)
+    if decisions:
+        state, label = _after_decisions(decisions, rule)
+    if any(event.kind == "discuss" for event in live):
+        state, label = "in_discussion", None
+    note = ""
+    if closing is not None:
+        ruling = closing.payload if isinstance(closing.payload, Ruling) else None
+        state, label = ("settled", ruling.label) if ruling else ("excluded", None)
+        note = ruling.note if ruling else getattr(closing.payload, "text", "")
+    return EntryState(state, votes, decisions, tuple(messages), label, _excluded_frames(votes, rule), note)
+
+
+def fold_all(events: Iterable[Event], rule: Rule) -> dict[str, EntryState]:
+    """What became of each entry that the events speak of."""
+    by_entry: dict[str, list[Event]] = {}
+    for event in events:
+        by_entry.setdefault(event.entry_id, []).append(event)
+    return {entry_id: fold(of_entry, rule) for entry_id, of_entry in by_entry.items()}
+
+
+def live_events(events: Iterable[Event]) -> list[Event]:
+    """The events that were not undone, without the undoing ones."""
+    events = list(events)
+    undone = {event.supersedes for event in events if event.kind == "undo"}
+    return [event for event in events if event.kind != "undo" and event.id not in undone]
+
+
+def allowed(state: EntryState, person_id: str, role: Role, rule: Rule) -> frozenset[Kind]:
+    """What a person may do to an entry next; for `undo` ask `undoable`, which needs the events."""
+    kinds: set[Kind] = set()
+    if role == "reviewer":
+        # a verifier's decision ends the voting; until then a vote may be changed, and one too many is not taken
+        missing = person_id in state.votes or len(state.votes) < rule.n_reviewers
+        if state.state in _BEFORE_THE_VERIFIER and not state.decisions and missing:
+            kinds.add("vote")
+    if role == "verifier":
+        if state.state == "needs_verifier":
+            kinds.add("discuss")
+            if person_id not in state.decisions:
+                kinds.add("decision")
+        if state.state == "in_discussion":
+            kinds |= {"settle", "exclude"}
+    if role in ("reviewer", "verifier") and state.state == "in_discussion":
+        kinds.add("message")
+    return frozenset(kinds)
+
+
+def undoable(events: Iterable[Event], person_id: str, rule: Rule) -> Event | None:
+    """The event that an undo of this person would take back: their latest, if the entry has not gone on since.
+
+    A vote can be taken back until a verifier has acted, from `agreed` and `needs_verifier` too: the entry then waits
+    for votes again, as before it. A decision can be taken back until the discussion was called, calling it until it
+    is settled, a message while it goes on; the consensus and an exclusion until the round is closed.
+    """
+    live = live_events(events)
+    own = [event for event in live if event.person_id == person_id]
+    if not own:
+        return None
+    state = fold(live, rule)
+    gone_on = {
+        "vote": state.state not in _BEFORE_THE_VERIFIER or bool(state.decisions),
+        "decision": state.state in ("settled", "excluded") or any(event.kind == "discuss" for event in live),
+        "discuss": state.state != "in_discussion",
+        "message": state.state != "in_discussion",
+    }
+    return None if gone_on.get(own[-1].kind, False) else own[-1]
+
+
+def _after_votes(votes: Mapping[str, Vote], rule: Rule) -> tuple[State, Label | None]:
+    if len(votes) < rule.n_reviewers:
+        return ("voted" if votes else "open"), None
+    counts = Counter(vote.choice for vote in votes.values())
+    positive, negative = counts["positive"], counts["negative"]
+    split = positive == negative if rule.agreement == "majority" else bool(positive and negative)
+    if counts["uncertain"] or split:
+        return "needs_verifier", None
+    return "agreed", "positive" if positive > negative else "negative"
+
+
+def _after_decisions(decisions: Mapping[str, Ruling], rule: Rule) -> tuple[State, Label | None]:
+    labels = {ruling.label for ruling in decisions.values()}
+    if len(labels) > 1:
+        return "in_discussion", None
+    if len(decisions) < rule.n_verifiers:
+        return "needs_verifier", None
+    return "verified", labels.pop()
+
+
+def _excluded_frames(votes: Mapping[str, Vote], rule: Rule) -> tuple[str, ...]:
+    counts = Counter(frame for vote in votes.values() for frame in vote.excluded_frames)
+    reviewers = max(len(votes), rule.n_reviewers)
+    return tuple(sorted(frame for frame, count in counts.items() if 2 * count > reviewers))

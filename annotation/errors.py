@@ -1,0 +1,45 @@
+"""What can go wrong when people judge ads: each refusal says what was refused and what to do."""
+
+from __future__ import annotations
+
+from data_catalog.errors import YtbAdsError
+
+
+class AnnotationError(YtbAdsError):
+    """Base of everything that the annotation refuses."""
+
+
+class StoreError(AnnotationError):
+    """The store of the annotation cannot be opened or is of another version."""
+
+
+class RoundError(AnnotationError):
+    """A round cannot be drawn, opened or closed as asked."""
+
+
+class AccessError(AnnotationError):
+    """Whoever asks is nobody that the store knows, or no longer; says the same to every stranger."""
+
+
+class RoleError(AccessError):
+    """The person is known, and this is not theirs to do or to see."""
+
+
+class SubmissionError(AnnotationError):
+    """What was submitted is malformed: nothing was stored."""
+
+
+class KeyReusedError(SubmissionError):
+    """A submission carries the key of another one that says something else."""
+
+
+class NotPossibleError(AnnotationError):
+    """The entry's state does not allow this (any more): nothing was stored."""
+
+
+class RoundClosedError(NotPossibleError):
+    """The round is over; nothing in it changes any more."""
+
+
+class OutdatedError(NotPossibleError):
+    """The entry has changed since the page that was decided on was shown: look again, then decide."""

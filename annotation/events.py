@@ -1,0 +1,143 @@
+"""What people did, one event each: never changed, never taken away; what was undone is undone by another event."""
+
+from __future__ import annotations
+
+import json
+import re
+import unicodedata
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal, get_args
+
+from annotation.errors import SubmissionError
+from data_catalog.schemas import LABELS, Label
+
+Choice = Literal["positive", "negative", "uncertain"]
+"""What a reviewer can say of an entry."""
+CHOICES: tuple[Choice, ...] = get_args(Choice)
+
+Kind = Literal["vote", "decision", "discuss", "message", "settle", "exclude", "undo"]
+"""vote: a reviewer's. decision, discuss (send to the discussion), settle (the consensus), exclude: a verifier's.
+message: anybody's in the discussion. undo: of one's own latest event on the entry."""
+
+MAX_NOTE = 2_000
+MAX_MESSAGE = 4_000
+"""Longest texts, in characters."""
+
+_KEY = re.compile(r"[A-Za-z0-9_-]{8,64}")
+
+
+@dataclass(frozen=True)
+class Vote:
+    """A reviewer's word on an entry."""
+
+    choice: Choice
+    note: str = ""
+    excluded_frames: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.choice not in CHOICES:
+            raise SubmissionError(f"choice {self.choice!r}; expected one of {', '.join(CHOICES)}")
+        _tidy(self, "note", MAX_NOTE)
+        object.__setattr__(self, "excluded_frames", tuple(sorted(set(self.excluded_frames))))
+
+
+@dataclass(frozen=True)
+class Ruling:
+    """A label that a verifier gives: a decision of their own, or the discussion's consensus."""
+
+    label: Label
+    note: str = ""
+
+    def __post_init__(self) -> None:
+        if self.label not in LABELS:
+            raise SubmissionError(f"label {self.label!r}; expected one of {', '.join(LABELS)}")
+        _tidy(self, "note", MAX_NOTE)
+
+
+@dataclass(frozen=True)
+class Remark:
+    """What is said in a discussion, or the reason for sending an entry there or excluding it."""
+
+    text: str = ""
+
+    def __post_init__(self) -> None:
+        _tidy(self, "text", MAX_MESSAGE)
+
+
+@dataclass(frozen=True)
+class Nothing:
+    """An undo says nothing of its own: which event it takes back stands in `supersedes`."""
+
+
+Payload = Vote | Ruling | Remark | Nothing
+PAYLOADS: dict[Kind, type[Payload]] = {
+    "vote": Vote,
+    "decision": Ruling,
+    "discuss": Remark,
+    "message": Remark,
+    "settle": Ruling,
+    "exclude": Remark,
+    "undo": Nothing,
+}
+
+
+@dataclass(frozen=True)
+class Event:
+    """One thing that one person did to one entry.
+
+    `id` grows with the order in which the store took the events in, and is none of a reviewer's business: it says
+    how much the others have done.
+    """
+
+    id: int
+    key: str
+    """Made by the client for one submission; the same key twice is one event."""
+    round_id: int
+    entry_id: str
+    person_id: str
+    kind: Kind
+    payload: Payload
+    shown_at: datetime
+    submitted_at: datetime
+    guideline: str
+    """Version of the guidelines that the person had."""
+    supersedes: int | None = None
+    """Of an undo: the event it takes back. Of a vote: the person's vote that it stands in place of."""
+
+
+def dump(payload: Payload) -> str:
+    """A payload as JSON, the same for the same payload."""
+    return json.dumps(vars(payload), ensure_ascii=False, sort_keys=True)
+
+
+def load(kind: Kind, text: str) -> Payload:
+    """A payload from its JSON."""
+    values: dict[str, Any] = json.loads(text)
+    return PAYLOADS[kind](**values)
+
+
+def check_key(key: str) -> str:
+    """The idempotency key, if it is one.
+
+    Raises:
+        SubmissionError: it is too short to be unique, too long, or holds other characters.
+    """
+    if not _KEY.fullmatch(key):
+        raise SubmissionError(f"key {key[:80]!r}: 8 to 64 letters, digits, _ and -, drawn anew for every submission")
+    return key
+
+
+def clean_text(text: str) -> str:
+    """The text as every database can keep it: NUL, other controls and lone surrogates as the replacement character."""
+    return "".join(
+        character if character in "\n\t" or unicodedata.category(character) not in ("Cc", "Cs") else "\ufffd"
+        for character in text.replace("\r\n", "\n").strip()
+    )
+
+
+def _tidy(payload: Vote | Ruling | Remark, name: str, limit: int) -> None:
+    text: str = getattr(payload, name)
+    if len(text) > limit:
+        raise SubmissionError(f"the {name} has {len(text):,} characters; at most {limit:,} are kept, so shorten it")
+    object.__setattr__(payload, name, clean_text(text))
