@@ -1,0 +1,126 @@
+"""The folded state of every entry of a round, kept in memory and brought up to date from the log on every look.
+
+The log's last number is all that has to be compared, and writers come one after the other (`database.py`), so what
+another process added is seen by the next look, and nothing below that number can still appear.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from sqlalchemy import select
+
+from annotation import schema
+from annotation.database import Database
+from annotation.errors import NotPossibleError
+from annotation.events import Event, load
+from annotation.protocol import EntryState, Rule, fold, live_events
+from annotation.round_store import Rounds
+from annotation.rounds import Entry, order_for
+
+_EVENTS = schema.events.c
+
+
+@dataclass
+class Book:
+    """One round as the log has it: read it only while `Ledger.reading` holds it."""
+
+    round_id: int
+    rule: Rule
+    seed: int
+    entries: dict[str, Entry]
+    """In the order in which they were drawn."""
+    last: int = 0
+    """Number of the newest event that is in here."""
+    events: dict[str, list[Event]] = field(default_factory=lambda: defaultdict(list))
+    states: dict[str, EntryState] = field(default_factory=dict)
+    """Of the entries that anything was done to."""
+    voted: dict[str, dict[str, Event]] = field(default_factory=lambda: defaultdict(dict))
+    """By person: their vote on each entry that counts."""
+    orders: dict[str, list[str]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.untouched = fold((), self.rule)
+
+    def state(self, entry_id: str) -> EntryState:
+        """What became of an entry so far."""
+        return self.states.get(entry_id, self.untouched)
+
+    def entry(self, entry_id: str) -> Entry:
+        """One entry.
+
+        Raises:
+            NotPossibleError: the round has none of that id.
+        """
+        found = self.entries.get(entry_id)
+        if found is None:
+            raise NotPossibleError(f"round {self.round_id} has no entry {entry_id[:40]!r}")
+        return found
+
+    def order(self, person_id: str) -> list[str]:
+        """The entries' ids as one person goes through them."""
+        if person_id not in self.orders:
+            self.orders[person_id] = order_for(person_id, self.seed, self.entries.values())
+        return self.orders[person_id]
+
+    def add(self, events: list[Event]) -> None:
+        """Bring the states up to date with newer events."""
+        for event in events:
+            self.events[event.entry_id].append(event)
+            self.last = event.id
+        for entry_id in dict.fromkeys(event.entry_id for event in events):
+            self.states[entry_id] = fold(self.events[entry_id], self.rule)
+        for entry_id, person_id in dict.fromkeys((event.entry_id, event.person_id) for event in events):
+            own = [each for each in live_events(self.events[entry_id]) if each.person_id == person_id]
+            votes = [each for each in own if each.kind == "vote"]
+            self.voted[person_id].pop(entry_id, None)
+            if votes:
+                self.voted[person_id][entry_id] = votes[-1]
+
+
+class Ledger:
+    """The books of a store's rounds; one per process, shared by its threads."""
+
+    def __init__(self, database: Database, rounds: Rounds) -> None:
+        self._database = database
+        self._rounds = rounds
+        self._books: dict[int, Book] = {}
+        self._lock = threading.RLock()
+
+    @contextmanager
+    def reading(self, round_id: int) -> Iterator[Book]:
+        """The book of a round, up to date, for as long as the block runs.
+
+        Raises:
+            RoundError: there is no such round.
+        """
+        with self._lock:
+            book = self._book(round_id)
+            book.add(self._newer(round_id, book.last))
+            yield book
+
+    def entry(self, round_id: int, entry_id: str) -> Entry:
+        """One entry, which never changes: the log is not looked at.
+
+        Raises:
+            NotPossibleError: the round has none of that id.
+        """
+        with self._lock:
+            return self._book(round_id).entry(entry_id)
+
+    def _book(self, round_id: int) -> Book:
+        if round_id not in self._books:
+            found = self._rounds.get(round_id)
+            self._books[round_id] = Book(round_id, found.rule, found.seed, self._rounds.entries(round_id))
+        return self._books[round_id]
+
+    def _newer(self, round_id: int, last: int) -> list[Event]:
+        query = select(schema.events).where(_EVENTS.round_id == round_id, _EVENTS.id > last).order_by(_EVENTS.id)
+        with self._database.read() as connection:
+            return [
+                Event(**{**row._mapping, "payload": load(row.kind, row.payload)}) for row in connection.execute(query)
+            ]

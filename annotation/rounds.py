@@ -1,0 +1,165 @@
+"""A round: the ads to be judged and what is shown of each, drawn once from the catalog and frozen.
+
+What is frozen are ids. Frames never change; a comment that was forgotten since is gone from the page too. Some
+entries may come twice to every reviewer, which tells how far people agree with themselves, and some may be `gold`,
+ads whose answer is known. Both look like all others, and only the store tells them apart.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import random
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+from annotation.errors import RoundError
+from annotation.protocol import Rule
+from data_catalog.catalog import Catalog
+from data_catalog.schemas import Label
+
+EntryKind = Literal["ordinary", "repeat", "gold"]
+"""A gold entry is judged and settled like an ordinary one; the votes on a repeat settle nothing."""
+
+
+@dataclass(frozen=True)
+class RoundSettings:
+    """What goes into a round; shares are of the ads in it."""
+
+    rule: Rule = Rule()
+    seed: int = 0
+    ads: int | None = None
+    """How many of the ads that the comments label, drawn at random; all of them if None."""
+    comments_per_entry: int = 20
+    repeat_share: float = 0.0
+    gold_share: float = 0.0
+    more_than_words: int = 5
+    """Frames with more words are shown, as in a release."""
+
+    def __post_init__(self) -> None:
+        for name in ("repeat_share", "gold_share"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise RoundError(f"{name} is {getattr(self, name)}; expected a share between 0 and 1")
+        if self.ads is not None and self.ads < 1:
+            raise RoundError(f"a round of {self.ads} ads; expected at least 1")
+        if self.comments_per_entry < 0:
+            raise RoundError(f"{self.comments_per_entry} comments per entry; expected 0 or more")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One thing to judge: an ad with what is shown of it."""
+
+    id: str
+    """Says nothing of the ad nor of its kind."""
+    video_id: str
+    frame_ids: tuple[str, ...]
+    comment_ids: tuple[str, ...]
+    kind: EntryKind = "ordinary"
+    repeats: str | None = None
+    """Of a repeat: the entry that it shows once more."""
+    known: Label | None = None
+    """Of a gold entry: the answer."""
+
+
+@dataclass(frozen=True)
+class DrawnRound:
+    """A round that nobody has been shown yet."""
+
+    settings: RoundSettings
+    entries: tuple[Entry, ...]
+
+
+def draw_round(
+    catalog: Catalog,
+    settings: RoundSettings,
+    *,
+    gold: Mapping[str, Label] | None = None,
+    skip: Collection[str] = (),
+) -> DrawnRound:
+    """Take entries from the catalog: ads that the comments label and that have a frame with enough words.
+
+    Args:
+        catalog: where the ads are.
+        settings: how many, with how much shown of each.
+        gold: known answers by video id; of these that have frames, `gold_share` of the round is drawn.
+        skip: ads that need no judging, such as those of an earlier round.
+
+    Raises:
+        RoundError: there is nothing to judge.
+    """
+    frames = _frames(catalog, settings.more_than_words)
+    labelled = set(catalog.values("ad_sentiment", "video_id", "label IS NOT NULL"))
+    video_ids = sorted((labelled & frames.keys()) - set(skip))
+    chance = random.Random(f"{settings.seed}:ads")  # noqa: S311
+    if settings.ads is not None:
+        video_ids = sorted(chance.sample(video_ids, min(settings.ads, len(video_ids))))
+    if not video_ids:
+        raise RoundError(
+            f"{catalog.root}: no ad to judge; none that the comments label has a frame with more than "
+            f"{settings.more_than_words} words and was not judged before"
+        )
+    answers = dict(gold or {})
+    with_answer = sorted(answers.keys() & frames.keys())
+    chosen = chance.sample(with_answer, min(round(settings.gold_share * len(video_ids)), len(with_answer)))
+    comments = _comments(catalog, settings, {*video_ids, *chosen})
+    entries = []
+    for video_id in sorted({*video_ids, *chosen}):
+        entry = Entry(entry_id(settings.seed, video_id), video_id, frames[video_id], comments.get(video_id, ()))
+        entries.append(replace(entry, kind="gold", known=answers[video_id]) if video_id in chosen else entry)
+    repeated = chance.sample(entries, round(settings.repeat_share * len(entries)))
+    entries += [
+        replace(entry, id=entry_id(settings.seed, entry.video_id, again=True), kind="repeat", repeats=entry.id)
+        for entry in sorted(repeated, key=lambda entry: entry.video_id)
+    ]
+    return DrawnRound(settings, tuple(entries))
+
+
+def entry_id(seed: int, video_id: str, *, again: bool = False) -> str:
+    """An id that cannot be read: 16 hex characters."""
+    return _digest("entry", seed, video_id, again)[:16]
+
+
+def order_for(person_id: str, seed: int, entries: Iterable[Entry]) -> list[str]:
+    """The ids of the entries, shuffled for one person; whatever is shown twice, the repeat comes second.
+
+    The same for ever, on every machine and by every Python: a reload, a restart and another process go on in it.
+    """
+    entries = list(entries)
+    ids = sorted((entry.id for entry in entries), key=lambda each: _digest("order", seed, person_id, each))
+    place = {each: at for at, each in enumerate(ids)}
+    for entry in entries:
+        if entry.repeats is not None and place[entry.id] < place[entry.repeats]:
+            first, second = place[entry.id], place[entry.repeats]
+            ids[first], ids[second] = ids[second], ids[first]
+    return ids
+
+
+def _frames(catalog: Catalog, more_than_words: int) -> dict[str, tuple[str, ...]]:
+    """Frames with enough words by ad, in the order of the film."""
+    wordy: dict[str, list[tuple[int, str]]] = {}
+    for row in catalog.read("texts", ["frame_id", "video_id"], f"n_words > {more_than_words}").to_pylist():
+        wordy.setdefault(row["video_id"], []).append((_index(row["frame_id"]), row["frame_id"]))
+    return {video_id: tuple(frame_id for _, frame_id in sorted(found)) for video_id, found in wordy.items()}
+
+
+def _comments(catalog: Catalog, settings: RoundSettings, video_ids: Collection[str]) -> dict[str, tuple[str, ...]]:
+    """A sample of each ad's comments: those with the smallest digests, whatever the order of the table's rows."""
+    drawn: dict[str, list[tuple[str, str]]] = {}
+    columns: dict[str, list[Any]] = catalog.read("comments", ["comment_id", "video_id"]).to_pydict()
+    for comment_id, video_id in zip(columns["comment_id"], columns["video_id"], strict=True):
+        if video_id in video_ids:
+            ticket = _digest("comment", settings.seed, video_id, comment_id)
+            drawn.setdefault(video_id, []).append((ticket, comment_id))
+    return {
+        video_id: tuple(comment_id for _, comment_id in sorted(tickets)[: settings.comments_per_entry])
+        for video_id, tickets in drawn.items()
+    }
+
+
+def _index(frame_id: str) -> int:
+    return int(frame_id.rpartition(":")[2])
+
+
+def _digest(*parts: object) -> str:
+    return hashlib.sha256("\x1f".join(map(str, parts)).encode("utf-8", "surrogatepass")).hexdigest()

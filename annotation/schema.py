@@ -1,0 +1,124 @@
+"""The store's tables: people, rounds and their entries, and the events, which are only ever added to."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    DateTime,
+    Dialect,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    TypeDecorator,
+)
+
+VERSION = 1
+"""Grows when a table changes in a way that older programs cannot read."""
+
+
+class UtcTime(TypeDecorator[datetime]):
+    """A moment in UTC; refuses one that does not say its zone."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """To UTC, without saying so where the database cannot."""
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError(f"{value}: a moment without its time zone")
+        utc = value.astimezone(UTC)
+        return utc.replace(tzinfo=None) if dialect.name == "sqlite" else utc
+
+    def process_result_value(self, value: Any | None, dialect: Dialect) -> datetime | None:
+        """To UTC, saying so."""
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+metadata = MetaData()
+
+versions = Table("annotation_versions", metadata, Column("version", Integer, primary_key=True, autoincrement=False))
+
+people = Table(
+    "people",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("name", String(200), nullable=False),
+    Column("role", String(16), nullable=False),
+    # of the invitation's token only this is kept
+    Column("token_sha256", String(64), nullable=False, unique=True),
+    Column("created_at", UtcTime, nullable=False),
+    Column("expires_at", UtcTime, nullable=False),
+    Column("revoked_at", UtcTime),
+)
+
+rounds = Table(
+    "rounds",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("rule", Text, nullable=False),
+    Column("seed", BigInteger, nullable=False),
+    Column("n_entries", Integer, nullable=False),
+    Column("opened_at", UtcTime, nullable=False),
+    Column("closed_at", UtcTime),
+)
+
+entries = Table(
+    "entries",
+    metadata,
+    Column("round_id", ForeignKey("rounds.id"), primary_key=True),
+    Column("id", String(16), primary_key=True),
+    Column("position", Integer, nullable=False),
+    Column("video_id", String(256), nullable=False),
+    Column("frame_ids", Text, nullable=False),
+    Column("comment_ids", Text, nullable=False),
+    Column("kind", String(16), nullable=False),
+    Column("repeats", String(16)),
+    Column("known", String(16)),
+)
+
+events = Table(
+    "events",
+    metadata,
+    # SQLite's rowid alone would give the number of the newest row again if it were taken away
+    Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True),
+    Column("key", String(64), nullable=False, unique=True),
+    Column("round_id", ForeignKey("rounds.id"), nullable=False),
+    Column("entry_id", String(16), nullable=False),
+    Column("person_id", ForeignKey("people.id"), nullable=False),
+    Column("kind", String(16), nullable=False),
+    Column("payload", Text, nullable=False),
+    Column("shown_at", UtcTime, nullable=False),
+    Column("submitted_at", UtcTime, nullable=False),
+    Column("guideline", String(80), nullable=False),
+    Column("supersedes", ForeignKey("events.id")),
+    Index("events_of_an_entry", "round_id", "entry_id", "id"),
+    Index("events_of_a_round", "round_id", "id"),
+    sqlite_autoincrement=True,
+)
+
+REFUSE_CHANGES = {
+    "sqlite": [
+        f"CREATE TRIGGER IF NOT EXISTS events_no_{what} BEFORE {what} ON events "
+        "BEGIN SELECT RAISE(ABORT, 'events are only ever added'); END"
+        for what in ("UPDATE", "DELETE")
+    ],
+    "postgresql": [
+        "CREATE OR REPLACE FUNCTION events_are_only_added() RETURNS trigger LANGUAGE plpgsql AS "
+        "$$ BEGIN RAISE EXCEPTION 'events are only ever added'; END $$",
+        "CREATE TRIGGER events_no_change BEFORE UPDATE OR DELETE OR TRUNCATE ON events "
+        "FOR EACH STATEMENT EXECUTE FUNCTION events_are_only_added()",
+    ],
+}
+"""The database itself refuses to change or to remove an event, whoever asks."""
