@@ -17,10 +17,11 @@ from sqlalchemy import select
 from annotation import schema
 from annotation.database import Database
 from annotation.errors import NotPossibleError
-from annotation.events import Event, load
+from annotation.events import Event
 from annotation.protocol import EntryState, Rule, fold, live_events
 from annotation.round_store import Rounds
 from annotation.rounds import Entry, order_for
+from annotation.schema import event_of
 
 _EVENTS = schema.events.c
 
@@ -121,6 +122,4 @@ class Ledger:
     def _newer(self, round_id: int, last: int) -> list[Event]:
         query = select(schema.events).where(_EVENTS.round_id == round_id, _EVENTS.id > last).order_by(_EVENTS.id)
         with self._database.read() as connection:
-            return [
-                Event(**{**row._mapping, "payload": load(row.kind, row.payload)}) for row in connection.execute(query)
-            ]
+            return [event_of(row) for row in connection.execute(query)]

@@ -80,7 +80,7 @@ class People:
             raise AnnotationError(f"role {role!r}; expected one of {', '.join(ROLES)}")
         now = now or datetime.now(UTC)
         token = secrets.token_urlsafe(32)
-        row = {
+        row: dict[str, Any] = {
             "id": f"{role}-{secrets.token_hex(6)}",
             "name": name,
             "role": role,
@@ -187,9 +187,8 @@ def check_name(name: str) -> str:
         AnnotationError: empty, too long, or with control, format or separator characters.
     """
     name = unicodedata.normalize("NFC", name.strip(" "))
-    strange = sorted(
-        {f"U+{ord(c):04X}" for c in name[: MAX_NAME + 1] if c != " " and unicodedata.category(c)[0] in "CZ"}
-    )
+    looked_at = name[: MAX_NAME + 1].replace(" ", "")
+    strange = sorted({f"U+{ord(c):04X}" for c in looked_at if unicodedata.category(c)[0] in "CZ"})
     if strange:
         raise AnnotationError(f"the name holds {', '.join(strange)}, which cannot be printed; leave it out")
     if not 1 <= len(name) <= MAX_NAME:

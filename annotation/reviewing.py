@@ -83,7 +83,7 @@ class ReviewerDesk:
 
     def upcoming(self, count: int = 2) -> list[ReviewerEntry]:
         """The next entries to judge, in the reviewer's own order: the first to be shown, the second to be loaded."""
-        found = []
+        found: list[ReviewerEntry] = []
         with self._store.ledger.reading(self._round_id) as book:
             for entry_id in book.order(self._person.id):
                 if len(found) == count:

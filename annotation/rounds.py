@@ -22,11 +22,15 @@ EntryKind = Literal["ordinary", "repeat", "gold"]
 """A gold entry is judged and settled like an ordinary one; the votes on a repeat settle nothing."""
 
 
+PAPERS_RULE = Rule()
+"""Five reviewers, one verifier, a majority."""
+
+
 @dataclass(frozen=True)
 class RoundSettings:
     """What goes into a round; shares are of the ads in it."""
 
-    rule: Rule = Rule()
+    rule: Rule = PAPERS_RULE
     seed: int = 0
     ads: int | None = None
     """How many of the ads that the comments label, drawn at random; all of them if None."""

@@ -14,11 +14,14 @@ from sqlalchemy import (
     Index,
     Integer,
     MetaData,
+    Row,
     String,
     Table,
     Text,
     TypeDecorator,
 )
+
+from annotation.events import Event, load
 
 VERSION = 1
 """Grows when a table changes in a way that older programs cannot read."""
@@ -115,10 +118,19 @@ REFUSE_CHANGES = {
         for what in ("UPDATE", "DELETE")
     ],
     "postgresql": [
-        "CREATE OR REPLACE FUNCTION events_are_only_added() RETURNS trigger LANGUAGE plpgsql AS "
-        "$$ BEGIN RAISE EXCEPTION 'events are only ever added'; END $$",
-        "CREATE TRIGGER events_no_change BEFORE UPDATE OR DELETE OR TRUNCATE ON events "
-        "FOR EACH STATEMENT EXECUTE FUNCTION events_are_only_added()",
+        """
+        CREATE OR REPLACE FUNCTION events_are_only_added() RETURNS trigger LANGUAGE plpgsql AS
+        $$ BEGIN RAISE EXCEPTION 'events are only ever added'; END $$
+        """,
+        """
+        CREATE TRIGGER events_no_change BEFORE UPDATE OR DELETE OR TRUNCATE ON events
+        FOR EACH STATEMENT EXECUTE FUNCTION events_are_only_added()
+        """,
     ],
 }
 """The database itself refuses to change or to remove an event, whoever asks."""
+
+
+def event_of(row: Row[Any]) -> Event:
+    """An event from its row."""
+    return Event(**{**row._mapping, "payload": load(row.kind, row.payload)})

@@ -5,19 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
-from sqlalchemy import Connection, Row, insert, select
+from sqlalchemy import Connection, insert, select
 
 from annotation import schema
 from annotation.database import Database
 from annotation.errors import KeyReusedError, NotPossibleError, OutdatedError, RoundClosedError, SubmissionError
-from annotation.events import Event, Kind, Nothing, Payload, Vote, check_key, dump, load
+from annotation.events import Event, Kind, Nothing, Payload, Vote, check_key, dump
 from annotation.ledger import Ledger
 from annotation.people import People, Person, still_there
 from annotation.protocol import Rule, allowed, fold, live_events, undoable
 from annotation.round_store import Rounds, round_of
 from annotation.rounds import Entry
+from annotation.schema import event_of
 
 _EVENTS = schema.events.c
 
@@ -122,12 +122,6 @@ def open_store(location: str | Path, *, must_exist: bool = False) -> Store:
 def default_location(catalog_root: str) -> str:
     """The SQLite file of a catalog on this machine."""
     return str(Path(catalog_root) / "annotation" / "store.sqlite3")
-
-
-def event_of(row: Row[Any]) -> Event:
-    """An event from its row."""
-    values = dict(row._mapping)
-    return Event(**{**values, "payload": load(row.kind, row.payload)})
 
 
 def _superseded(person: Person, submission: Submission, entry: Entry, rule: Rule, events: list[Event]) -> int | None:
