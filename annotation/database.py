@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +50,7 @@ class Database:
         self._engine = self._connected(url)
         try:
             self._prepare()
-        except (OSError, SQLAlchemyError, Timeout) as error:
+        except (OSError, sqlite3.Error, SQLAlchemyError, Timeout) as error:
             self._engine.dispose()
             raise StoreError(f"{self.shown}: cannot be opened as the annotation's store ({_reason(error)})") from error
         except StoreError:
@@ -113,9 +113,8 @@ class Database:
         with FileLock(f"{self._path}.lock", timeout=_BUSY_S, mode=0o600):
             # names and what people wrote: for the owner's eyes
             os.close(os.open(self._path, os.O_CREAT | os.O_RDWR, 0o600))
-            with sqlite3.connect(self._path, timeout=_BUSY_S) as plain:
+            with closing(sqlite3.connect(self._path, timeout=_BUSY_S)) as plain:
                 plain.execute("PRAGMA journal_mode = WAL")
-            plain.close()
             with self.write() as connection:
                 self._make_tables(connection)
 

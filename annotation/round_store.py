@@ -46,8 +46,10 @@ class Rounds:
         """Open a round: what it shows is frozen from here on.
 
         Raises:
-            RoundError: another round is open.
+            RoundError: another round is open, or this one is empty.
         """
+        if not drawn.entries:
+            raise RoundError("a round without entries: there is nothing to judge")
         row = {
             "rule": json.dumps(asdict(drawn.settings.rule)),
             "seed": drawn.settings.seed,
