@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -47,6 +48,7 @@ class Database:
             self.shown = str(self._path)
             if must_exist and not self._path.is_file():
                 raise StoreError(f"{self.shown}: no annotation here; `ytb-ads annotate serve` makes one")
+        self._turn = threading.Lock()
         self._engine = self._connected(url)
         try:
             self._prepare()
@@ -79,7 +81,8 @@ class Database:
                 the transaction cannot be known: submit it again, with the same key.
         """
         try:
-            with self._engine.execution_options(writes=True).begin() as connection:
+            # threads queue here, in turn: SQLite itself lets those who wait sleep, ever longer, and ask again
+            with self._turn, self._engine.execution_options(writes=True).begin() as connection:
                 if self._path is None:
                     connection.execute(select(func.pg_advisory_xact_lock(_WRITERS_LOCK)))
                 yield connection
@@ -111,8 +114,10 @@ class Database:
             return
         self._path.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(f"{self._path}.lock", timeout=_BUSY_S, mode=0o600):
-            # names and what people wrote: for the owner's eyes
-            os.close(os.open(self._path, os.O_CREAT | os.O_RDWR, 0o600))
+            if not self._path.exists():
+                # for the owner's eyes: it holds names and what people wrote. A file that is there must not be opened
+                # beside SQLite: closing it would take away the locks that this process holds on it
+                self._path.touch(mode=0o600)
             with closing(sqlite3.connect(self._path, timeout=_BUSY_S)) as plain:
                 plain.execute("PRAGMA journal_mode = WAL")
             with self.write() as connection:

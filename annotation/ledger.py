@@ -18,12 +18,14 @@ from annotation import schema
 from annotation.database import Database
 from annotation.errors import NotPossibleError
 from annotation.events import Event
-from annotation.protocol import EntryState, Rule, fold, live_events
+from annotation.protocol import EntryState, Rule, allowed, fold, live_events
 from annotation.round_store import Rounds
 from annotation.rounds import Entry, order_for
 from annotation.schema import event_of
 
 _EVENTS = schema.events.c
+_SOMEBODY_ELSE = ""
+"""Id of nobody: who has not voted."""
 
 
 @dataclass
@@ -46,6 +48,8 @@ class Book:
 
     def __post_init__(self) -> None:
         self.untouched = fold((), self.rule)
+        self.taking = set(self.entries)
+        """Entries that take the vote of somebody who has not voted on them yet."""
 
     def state(self, entry_id: str) -> EntryState:
         """What became of an entry so far."""
@@ -68,13 +72,19 @@ class Book:
             self.orders[person_id] = order_for(person_id, self.seed, self.entries.values())
         return self.orders[person_id]
 
+    def due(self, person_id: str) -> set[str]:
+        """The entries that wait for this reviewer's vote."""
+        return self.taking - self.voted[person_id].keys()
+
     def add(self, events: list[Event]) -> None:
         """Bring the states up to date with newer events."""
         for event in events:
             self.events[event.entry_id].append(event)
             self.last = event.id
         for entry_id in dict.fromkeys(event.entry_id for event in events):
-            self.states[entry_id] = fold(self.events[entry_id], self.rule)
+            self.states[entry_id] = state = fold(self.events[entry_id], self.rule)
+            takes = "vote" in allowed(state, _SOMEBODY_ELSE, "reviewer", self.rule)
+            (self.taking.add if takes else self.taking.discard)(entry_id)
         for entry_id, person_id in dict.fromkeys((event.entry_id, event.person_id) for event in events):
             own = [each for each in live_events(self.events[entry_id]) if each.person_id == person_id]
             votes = [each for each in own if each.kind == "vote"]

@@ -163,14 +163,10 @@ def _counted(book: Book) -> list[str]:
 
 
 def _to_do(book: Book, person: Person) -> int:
-    def waits(entry_id: str) -> bool:
-        state = book.state(entry_id)
-        kinds = allowed(state, person.id, person.role, book.rule)
-        if person.role == "reviewer":
-            return "vote" in kinds and person.id not in state.votes
-        return "decision" in kinds or "settle" in kinds
-
-    return sum(map(waits, book.entries if person.role == "reviewer" else _counted(book)))
+    if person.role == "reviewer":
+        return len(book.due(person.id))
+    kinds = (allowed(book.state(each), person.id, person.role, book.rule) for each in _counted(book))
+    return sum("decision" in each or "settle" in each for each in kinds)
 
 
 def _review(event: Event, video_id: str) -> Review:

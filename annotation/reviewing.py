@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import islice
 from statistics import median
 
 from annotation.events import Event, Kind, Nothing, Payload, Remark, Vote
@@ -83,14 +84,10 @@ class ReviewerDesk:
 
     def upcoming(self, count: int = 2) -> list[ReviewerEntry]:
         """The next entries to judge, in the reviewer's own order: the first to be shown, the second to be loaded."""
-        found: list[ReviewerEntry] = []
         with self._store.ledger.reading(self._round_id) as book:
-            for entry_id in book.order(self._person.id):
-                if len(found) == count:
-                    break
-                if self._is_due(book, entry_id):
-                    found.append(self._entry(book, entry_id))
-        return found
+            due = book.due(self._person.id)
+            ids = islice((each for each in book.order(self._person.id) if each in due), count)
+            return [self._entry(book, entry_id) for entry_id in ids]
 
     def entry(self, entry_id: str) -> ReviewerEntry:
         """One entry, judged or not.
@@ -149,8 +146,8 @@ class ReviewerDesk:
         """How far the reviewer is, and how fast."""
         with self._store.ledger.reading(self._round_id) as book:
             votes = sorted(book.voted[self._person.id].values(), key=lambda event: event.id)
-            due = sum(self._is_due(book, entry_id) for entry_id in book.entries)
-        seconds = seconds_of(votes)[-_RECENT:]
+            due = len(book.due(self._person.id))
+        seconds = seconds_of(votes[-2 * _RECENT :])[-_RECENT:]
         return Progress(
             done=len(votes),
             total=len(votes) + due,
@@ -158,10 +155,6 @@ class ReviewerDesk:
             median_s=median(seconds) if seconds else None,
             last_at=votes[-1].submitted_at if votes else None,
         )
-
-    def _is_due(self, book: Book, entry_id: str) -> bool:
-        state = book.state(entry_id)
-        return self._person.id not in state.votes and "vote" in allowed(state, self._person.id, "reviewer", book.rule)
 
     def _entry(self, book: Book, entry_id: str) -> ReviewerEntry:
         entry, state, own = book.entry(entry_id), book.state(entry_id), self._person.id

@@ -1,6 +1,6 @@
-"""How long a reviewer waits: 6 people judge a round of 5,000 entries, each in a process of their own.
+"""How long a reviewer waits: 6 people judge a round of 5,000 entries at once, in threads as the page serves them.
 
-    python -m benchmarks.annotation [--entries 5000] [--people 6] [--votes 100] [--store FILE|URL]
+    python -m benchmarks.annotation [--entries 5000] [--people 6] [--votes 100] [--pause 0.1] [--store FILE|URL]
 
 Before the clock starts, everybody has judged half of the round already.
 """
@@ -8,11 +8,10 @@ Before the clock starts, everybody has judged half of the round already.
 from __future__ import annotations
 
 import argparse
-import multiprocessing
 import secrets
 import tempfile
 import time
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median, quantiles
@@ -27,7 +26,7 @@ from annotation.protocol import Rule
 from annotation.reviewing import ReviewerDesk
 from annotation.round_store import Round
 from annotation.rounds import DrawnRound, Entry, RoundSettings, entry_id, order_for
-from annotation.store import open_store
+from annotation.store import Store, open_store
 from annotation.verifying import VerifierDesk
 
 CHOICES: tuple[Choice, ...] = ("positive", "positive", "negative")
@@ -39,13 +38,16 @@ def main() -> None:
     parser.add_argument("--entries", type=int, default=5000)
     parser.add_argument("--people", type=int, default=6)
     parser.add_argument("--votes", type=int, default=100, help="by each person, while the others vote too")
+    parser.add_argument("--pause", type=float, default=0.1, help="seconds that a person thinks about a vote")
     parser.add_argument("--store", help="default: a new SQLite file")
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        measure(asked.store or str(Path(folder) / "store.sqlite3"), asked.entries, asked.people, asked.votes)
+        measure(
+            asked.store or str(Path(folder) / "store.sqlite3"), asked.entries, asked.people, asked.votes, asked.pause
+        )
 
 
-def measure(location: str, n_entries: int, n_people: int, votes: int) -> None:
+def measure(location: str, n_entries: int, n_people: int, votes: int, pause_s: float) -> None:
     """Fill a store by half, let everybody vote at once, and look at the verifier's queue."""
     store = open_store(location)
     shown = [Entry(entry_id(0, f"v{n}"), f"v{n}", tuple(f"v{n}:{i}" for i in range(5)), ()) for n in range(n_entries)]
@@ -57,12 +59,8 @@ def measure(location: str, n_entries: int, n_people: int, votes: int) -> None:
     desk = VerifierDesk(store, verifier, round_.id, "g")
     waiting = len(desk.queue())
     say("first look, everything folded", [time.perf_counter() - began])
-    with ProcessPoolExecutor(n_people, mp_context=multiprocessing.get_context("spawn")) as processes:
-        began = time.perf_counter()
-        runs = list(
-            processes.map(judge, *zip(*[(location, person.id, round_.id, votes) for person in people], strict=True))
-        )
-        took = time.perf_counter() - began
+    with ThreadPoolExecutor(n_people) as threads:
+        runs = list(threads.map(lambda person: judge(store, person, round_, votes, pause_s), people))
     say("next entry and the one after", [each for run in runs for each in run[0]])
     say("submit, until it is on the disk", [each for run in runs for each in run[1]])
     say("progress of one person", [each for run in runs for each in run[2]])
@@ -73,14 +71,14 @@ def measure(location: str, n_entries: int, n_people: int, votes: int) -> None:
         queue.append(time.perf_counter() - began)
     say(f"verifier's queue, 20 of {waiting}", queue)
     kept = len(store.events(round_.id)) - n_people * (n_entries // 2)
-    print(f"{kept} of {n_people * votes} votes kept; {n_people * votes / took:.0f} votes/s, processes' start included")
+    print(f"{kept} of {n_people * votes} votes kept")
 
 
-def judge(location: str, person_id: str, round_id: int, votes: int) -> tuple[list[float], list[float], list[float]]:
-    """Vote on and on, in a process of its own; seconds of looking, submitting, and counting."""
-    store = open_store(location)
-    desk = ReviewerDesk(store, store.people.get(person_id), round_id, "g")
-    desk.upcoming()  # the process's first look folds the whole log
+def judge(
+    store: Store, person: Person, round_: Round, votes: int, pause_s: float
+) -> tuple[list[float], list[float], list[float]]:
+    """Vote on and on; seconds of looking, submitting, and counting."""
+    desk = ReviewerDesk(store, person, round_.id, "g")
     marks: tuple[list[float], list[float], list[float]] = ([], [], [])
     for number in range(votes):
         began = time.perf_counter()
@@ -92,6 +90,7 @@ def judge(location: str, person_id: str, round_id: int, votes: int) -> tuple[lis
         desk.progress()
         for times, seconds in zip(marks, (looked - began, voted - looked, time.perf_counter() - voted), strict=True):
             times.append(seconds)
+        time.sleep(pause_s)
     return marks
 
 

@@ -379,6 +379,25 @@ def test_opening_a_new_store_from_many_threads_makes_it_once(location: str) -> N
     database.close()
 
 
+def test_opening_a_store_again_does_not_take_the_first_ones_lock_away(tmp_path: Path) -> None:
+    """Whoever closes a plain handle on the file takes SQLite's locks of the whole process away: another process
+
+    then believes that it is the last one, and throws the log away that the first still reads.
+    """
+    location = str(tmp_path / "store.sqlite3")
+    store = open_store(location)
+    person, round_ = reviewers(store, 1)[0], open_round(store, count=5)
+    log = tmp_path / "store.sqlite3-wal"
+    before = log.stat().st_ino
+    open_store(location).close()
+    process = process_that_judges(location, person, round_)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 0, errors
+    assert log.stat().st_ino == before
+    assert len(store.events(round_.id)) == 5
+    store.close()
+
+
 def test_a_store_that_cannot_be_opened_says_why(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="no annotation here"):
         open_store(tmp_path / "missing.sqlite3", must_exist=True)
