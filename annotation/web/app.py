@@ -1,0 +1,80 @@
+"""The page as a whole: `create_app` makes it, `serve` runs it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI
+from fastapi.staticfiles import StaticFiles
+
+from annotation.guidelines import read_guidelines
+from annotation.store import default_location, open_store
+from annotation.web import entrance, pictures, refusals, reviewing
+from annotation.web.access import Sessions
+from annotation.web.attempts import Attempts
+from annotation.web.content import Contents
+from annotation.web.guard import Guard
+from annotation.web.pages import FOLDER, environment
+from annotation.web.secret_key import default_secret_file, read_secret
+from annotation.web.settings import WebSettings
+from annotation.web.state import Web
+from data_catalog.catalog import Catalog
+from data_catalog.inspect import require_catalog
+
+ROUTERS = (entrance.router, pictures.router, reviewing.router)
+"""Every router of the page; a new one is imported above and named here."""
+
+
+def create_app(settings: WebSettings) -> FastAPI:
+    """The page over one catalog and one store.
+
+    Raises:
+        CatalogError: there is no catalog.
+        StoreError: the store cannot be opened, or the sessions' key not be kept.
+    """
+    catalog = Catalog(settings.catalog, storage_options=settings.storage_options)
+    require_catalog(catalog)
+    location = settings.store or default_location(catalog.root)
+    key = read_secret(settings.secret_file or default_secret_file(location, catalog.root))
+    store = open_store(location)
+    web = Web(
+        settings=settings,
+        store=store,
+        contents=Contents(catalog, settings.refresh_s),
+        guidelines=read_guidelines(),
+        sessions=Sessions(key, store.people, idle_s=settings.idle_hours * 3600, https=settings.https),
+        attempts=Attempts(settings.failed_logins, settings.failed_logins_s),
+        templates=environment(),
+    )
+
+    @asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        yield
+        store.close()
+
+    # the interactive documentation would load scripts from elsewhere, and tell strangers what there is
+    app = FastAPI(title="YTB-ADS annotation", lifespan=lifespan, openapi_url=None, docs_url=None, redoc_url=None)
+    app.state.web = web
+    app.add_middleware(Guard, allowed_hosts=settings.allowed_hosts, max_body_bytes=settings.max_body_bytes)
+    refusals.install(app)
+    app.mount("/static", StaticFiles(directory=FOLDER / "static"), name="static")
+    for router in ROUTERS:
+        app.include_router(router)
+    return app
+
+
+def serve(settings: WebSettings) -> None:
+    """Run the page until it is interrupted; requests under way are answered first."""
+    import uvicorn
+
+    uvicorn.run(
+        create_app(settings),
+        host=settings.host,
+        port=settings.port,
+        log_level="warning",
+        # an invitation's link holds its token, which belongs in no log
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=5,
+    )

@@ -1,0 +1,143 @@
+"""What an entry shows: the ad's kept frames, their words, and the comments that were drawn.
+
+A round keeps ids alone. What stands behind them is read from the catalog when it is shown, so that what was
+forgotten there is gone here.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote
+
+from annotation.web.shelf import Shelf
+from annotation.web.strangers import isolated
+from data_catalog.catalog import Catalog
+
+_PICTURES_BYTES = 256 * 1024 * 1024
+"""Pictures kept in memory: those of the ads that were asked for last."""
+_WORDS_IN_ALT = 300
+_TYPES = {
+    b"\xff\xd8\xff": "image/jpeg",
+    b"\x89PNG\r\n\x1a\n": "image/png",
+    b"RIFF": "image/webp",
+    b"GIF8": "image/gif",
+}
+
+
+@dataclass(frozen=True)
+class FrameView:
+    """One frame with what it says."""
+
+    frame_id: str
+    number: int
+    """1 for the first that is shown."""
+    timestamp_s: float
+    width: int
+    height: int
+    words: str
+    url: str
+
+    def alt(self, of: int) -> str:
+        """What a screen reader says instead of the picture."""
+        says = f"It says: {isolated(self.words, _WORDS_IN_ALT)}" if self.words.strip() else "No words were read on it."
+        return f"Frame {self.number} of {of}, at {self.timestamp_s:.1f} seconds. {says}"
+
+
+@dataclass(frozen=True)
+class Content:
+    """What stands behind an entry's ids now."""
+
+    category: str
+    frames: tuple[FrameView, ...]
+    comments: tuple[str, ...]
+    missing: int
+    """Frames and comments that are no longer in the catalog."""
+
+
+@dataclass(frozen=True)
+class Picture:
+    """The bytes of one frame."""
+
+    data: bytes
+    sha256: str
+
+    @property
+    def media_type(self) -> str:
+        """By its first bytes; what is no picture is never sent as one."""
+        return next((kind for magic, kind in _TYPES.items() if self.data.startswith(magic)), "application/octet-stream")
+
+
+class Contents:
+    """Reads entries and pictures from one catalog; threads share it."""
+
+    def __init__(self, catalog: Catalog, refresh_s: float) -> None:
+        tables = ("ads", "frames", "texts", "comments")
+        self._shelves = {table: Shelf(catalog, table, refresh_s) for table in tables}
+        self._pictures: OrderedDict[tuple[str, int], dict[str, Picture]] = OrderedDict()
+        self._bytes = 0
+        self._lock = threading.Lock()
+
+    def of(self, video_id: str, frame_ids: Sequence[str], comment_ids: Sequence[str]) -> Content:
+        """What the entry of these ids shows, in the order of the ids."""
+        ads = self._shelves["ads"].rows(video_id, ["category"])
+        columns = ["frame_id", "timestamp_s", "width", "height", "image_sha256"]
+        frames = {row["frame_id"]: row for row in self._shelves["frames"].rows(video_id, columns)}
+        words = {row["frame_id"]: row["text"] for row in self._shelves["texts"].rows(video_id, ["frame_id", "text"])}
+        said = {
+            row["comment_id"]: row["text"] for row in self._shelves["comments"].rows(video_id, ["comment_id", "text"])
+        }
+        kept = [frames[frame_id] for frame_id in frame_ids if frame_id in frames]
+        comments = tuple(said[comment_id] or "" for comment_id in comment_ids if comment_id in said)
+        return Content(
+            category=(ads[0]["category"] or "") if ads else "",
+            frames=tuple(
+                _frame(row, number, words.get(row["frame_id"]) or "") for number, row in enumerate(kept, start=1)
+            ),
+            comments=comments,
+            missing=len(frame_ids) - len(kept) + len(comment_ids) - len(comments),
+        )
+
+    def picture(self, frame_id: str) -> Picture | None:
+        """One frame's bytes; None of a frame that is not there (any more)."""
+        video_id = frame_id.rpartition(":")[0]
+        key = (video_id, self._shelves["frames"].version())
+        with self._lock:
+            held = self._pictures.get(key)
+            if held is not None:
+                self._pictures.move_to_end(key)
+        if held is None:
+            rows = self._shelves["frames"].rows(video_id, ["frame_id", "image", "image_sha256"])
+            held = {row["frame_id"]: Picture(row["image"]["bytes"] or b"", row["image_sha256"] or "") for row in rows}
+            self._keep(key, held)
+        return held.get(frame_id)
+
+    def _keep(self, key: tuple[str, int], pictures: dict[str, Picture]) -> None:
+        """Keep an ad's pictures in memory; those of an older table, and the ones longest unused, go."""
+        with self._lock:
+            for old in [each for each in self._pictures if each[1] != key[1]] + [key]:
+                self._bytes -= _size(self._pictures.pop(old, {}))
+            self._pictures[key] = pictures
+            self._bytes += _size(pictures)
+            while self._bytes > _PICTURES_BYTES and len(self._pictures) > 1:
+                self._bytes -= _size(self._pictures.popitem(last=False)[1])
+
+
+def _frame(row: dict[str, Any], number: int, words: str) -> FrameView:
+    return FrameView(
+        frame_id=row["frame_id"],
+        number=number,
+        timestamp_s=row["timestamp_s"] or 0.0,
+        width=row["width"] or 16,
+        height=row["height"] or 9,
+        words=words,
+        # the content's digest in the address: a browser may keep the picture and never ask again
+        url=f"/frames/{quote(row['frame_id'], safe='')}?v={(row['image_sha256'] or '')[:16]}",
+    )
+
+
+def _size(pictures: dict[str, Picture]) -> int:
+    return sum(len(picture.data) for picture in pictures.values())

@@ -1,0 +1,60 @@
+"""Templates: how a page is made, what every page has, and what is said when something is refused."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+from fastapi import Request
+from fastapi.responses import HTMLResponse
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from annotation.protocol import Role
+from annotation.web.access import Session
+from annotation.web.strangers import bdi, isolated
+
+FOLDER = Path(__file__).parent
+HOMES: dict[Role, str] = {"reviewer": "/review", "verifier": "/verify", "admin": "/dashboard"}
+"""Where each role's work begins."""
+NAVIGATION: dict[Role, tuple[tuple[str, str], ...]] = {
+    "reviewer": (("/review", "Review"),),
+    "verifier": (("/verify", "Verify"),),
+    "admin": (("/dashboard", "Dashboard"),),
+}
+"""Addresses and titles in the head of each role's pages."""
+
+
+def environment() -> Environment:
+    """Jinja as all pages use it: everything is escaped, and a name that nobody gave is an error."""
+    made = Environment(
+        loader=FileSystemLoader(FOLDER / "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    made.filters.update(stranger=bdi, stranger_attribute=isolated, duration=duration)
+    return made
+
+
+def page(request: Request, template: str, *, status: int = 200, **values: Any) -> HTMLResponse:
+    """A template as an answer; `session` (or None), `path` and `navigation` are there in each."""
+    session: Session | None = getattr(request.state, "session", None)
+    values = {
+        "session": session,
+        "path": request.url.path,
+        "navigation": NAVIGATION[session.person.role] if session else (),
+        **values,
+    }
+    text: str = request.app.state.web.templates.get_template(template).render(values)
+    # texts of strangers were made harmless; a lone surrogate from elsewhere must not break the page
+    return HTMLResponse(text.encode("utf-8", "replace"), status_code=status)
+
+
+def duration(seconds: float) -> str:
+    """A length of time as people say it: 45 s, 12 min, 3 h 20 min."""
+    if seconds < 60:
+        return f"{max(1, round(seconds))} s"
+    minutes = math.ceil(seconds / 60)
+    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"

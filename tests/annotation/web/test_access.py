@@ -1,0 +1,245 @@
+"""Who gets in, who does not, and what a browser is told to keep out."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+
+import pytest
+from fastapi.testclient import TestClient
+from itsdangerous import URLSafeTimedSerializer
+
+from annotation.errors import AnnotationError, StoreError
+from annotation.web.secret_key import default_secret_file, read_secret
+from annotation.web.settings import WebSettings
+from tests.annotation.web.site_builder import BASE, Site, log_in, make_site, with_store_path
+
+PAGES = ("/review", "/review/next?round=1", "/frames/ad0:0", "/")
+POSTS = ("/review/vote", "/review/undo", "/logout")
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_a_stranger_is_refused(site: Site, path: str) -> None:
+    answer = site.client().get(path, headers={"Accept": "text/html"})
+    assert answer.status_code == 401
+    assert "not logged in" in answer.text
+
+
+@pytest.mark.parametrize("path", POSTS)
+def test_a_stranger_can_post_nothing(site: Site, path: str) -> None:
+    assert site.client().post(path, json={}).status_code == 401
+
+
+@pytest.mark.parametrize("name", ["Verifier", "Admin"])
+def test_the_reviewers_page_is_for_reviewers(site: Site, name: str) -> None:
+    client = site.client(name)
+    assert client.get("/review").status_code == 403
+    assert client.get("/review/next?round=1").status_code == 403
+    assert client.get("/frames/ad0:0").status_code == 200
+
+
+def test_looking_at_an_invitation_does_not_log_in(site: Site) -> None:
+    client = site.client()
+    token = site.invitations["Reviewer 0"].token
+    answer = client.get(f"/join/{token}")
+    assert answer.status_code == 200
+    assert "set-cookie" not in answer.headers
+    assert client.get("/review").status_code == 401
+    log_in(client, token)
+    assert client.get("/review").status_code == 200
+
+
+def test_the_sessions_cookie_is_kept_from_scripts_and_other_sites(site: Site) -> None:
+    answer = site.client().post(f"/join/{site.invitations['Reviewer 0'].token}")
+    cookie = answer.headers["set-cookie"]
+    assert "HttpOnly" in cookie
+    assert "SameSite=strict" in cookie
+    assert "Secure" not in cookie
+    assert site.invitations["Reviewer 0"].token not in cookie
+
+
+def test_over_https_the_cookie_never_goes_over_http(site: Site) -> None:
+    behind_a_proxy = with_store_path(site, public_url="https://ads.example.org")
+    client = TestClient(behind_a_proxy.app, base_url="https://ads.example.org", follow_redirects=False)
+    assert "Secure" in client.post(f"/join/{site.invitations['Reviewer 0'].token}").headers["set-cookie"]
+
+
+@pytest.mark.parametrize("token", ["nobody", "x" * 43, "%00", "%ED%A0%80", "x" * 8000])
+def test_a_wrong_invitation_says_the_same_to_everybody(site: Site, token: str) -> None:
+    answer = site.client().post(f"/join/{token}", headers={"Accept": "text/html"})
+    assert answer.status_code == 401
+    assert "set-cookie" not in answer.headers
+
+
+def test_wrong_invitations_shut_an_address_out(tmp_path: Path) -> None:
+    site = make_site(tmp_path, failed_logins=3)
+    client = site.client()
+    assert [client.post(f"/join/{n}").status_code for n in range(4)] == [401, 401, 401, 429]
+    refused = client.post(f"/join/{site.invitations['Reviewer 0'].token}")
+    assert refused.status_code == 429
+    assert 0 < int(refused.headers["retry-after"]) <= 300
+    elsewhere = site.client(client=("192.0.2.7", 50000))
+    log_in(elsewhere, site.invitations["Reviewer 0"].token)
+
+
+def test_a_session_ends_with_its_invitation(site: Site) -> None:
+    revoked, reissued, goes_on = (site.client(f"Reviewer {n}") for n in range(3))
+    site.store.people.revoke(site.invitations["Reviewer 0"].person.id)
+    site.store.people.reissue(site.invitations["Reviewer 1"].person.id)
+    assert [client.get("/review").status_code for client in (revoked, reissued, goes_on)] == [401, 401, 200]
+
+
+def test_a_session_ends_after_hours_without_a_request(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    client = site.client("Reviewer 0")
+    now = URLSafeTimedSerializer("k").make_signer("s").get_timestamp()  # type: ignore[attr-defined]
+
+    def at(hours: float) -> int:
+        monkeypatch.setattr("itsdangerous.timed.TimestampSigner.get_timestamp", lambda _: now + int(hours * 3600))
+        monkeypatch.setattr("annotation.web.access.time.time", lambda: now + hours * 3600)
+        return client.get("/review").status_code
+
+    assert at(11) == 200
+    assert at(22) == 200, "the request eleven hours ago began the time anew"
+    assert at(34.1) == 401
+
+
+def test_logging_out_ends_the_session_for_a_copied_cookie_too(site: Site) -> None:
+    client = site.client("Reviewer 0")
+    copied = dict(client.cookies)
+    assert client.post("/logout").json() == {"to": "/goodbye"}
+    assert client.get("/review").status_code == 401
+    assert site.client(cookies=copied).get("/review").status_code == 401
+
+
+def test_a_forged_cookie_is_a_strangers(site: Site) -> None:
+    client = site.client("Reviewer 0")
+    name, value = next(iter(client.cookies.items()))
+    for forged in (value[:-2], "e30.abc.def", "", "x" * 5000, value.swapcase()):
+        assert site.client(cookies={name: forged}).get("/review").status_code == 401
+
+
+def test_a_restart_does_not_log_anybody_out(site: Site) -> None:
+    cookies = dict(site.client("Reviewer 0").cookies)
+    assert with_store_path(site).client(cookies=cookies).get("/review").status_code == 200
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"X-CSRF-Token": ""},
+        {"X-CSRF-Token": "0" * 64},
+        {"X-CSRF-Token": "ä"},
+        {"Origin": "https://evil.example"},
+        {"Origin": "null"},
+        {"Sec-Fetch-Site": "cross-site"},
+        {"Sec-Fetch-Site": "same-site"},
+    ],
+)
+def test_a_post_from_elsewhere_does_nothing(site: Site, headers: dict[str, str]) -> None:
+    client = site.client("Reviewer 0")
+    encoded = [(name.encode(), value.encode("latin-1")) for name, value in headers.items()]
+    for path in POSTS:
+        assert client.post(path, json={}, headers=encoded).json()["kind"] == "forged"  # type: ignore[arg-type]
+    assert client.get("/review").status_code == 200
+
+
+def test_another_sessions_token_does_not_serve(site: Site) -> None:
+    one, other = site.client("Reviewer 0"), site.client("Reviewer 1")
+    one.headers["X-CSRF-Token"] = other.headers["X-CSRF-Token"]
+    assert one.post("/logout").status_code == 403
+
+
+def test_another_sites_form_cannot_log_a_visitor_in_as_somebody(site: Site) -> None:
+    token = site.invitations["Reviewer 0"].token
+    assert site.client().post(f"/join/{token}", headers={"Origin": "https://evil.example"}).status_code == 403
+
+
+@pytest.mark.parametrize("path", ["/review", "/join/x", "/static/style.css", "/frames/ad0:0", "/nothing"])
+def test_every_answer_carries_the_policy(site: Site, path: str) -> None:
+    headers = site.client("Reviewer 0").get(path).headers
+    assert "default-src 'self'" in headers["content-security-policy"]
+    assert "unsafe" not in headers["content-security-policy"]
+    assert "frame-ancestors 'none'" in headers["content-security-policy"]
+    assert headers["x-content-type-options"] == "nosniff"
+    assert headers["referrer-policy"] == "same-origin"
+
+
+def test_no_page_holds_a_script_or_a_style_of_its_own(site: Site) -> None:
+    for path in ("/review", "/join/x", "/goodbye", "/nothing"):
+        text = site.client("Reviewer 0").get(path).text.lower()
+        assert "<style" not in text
+        assert " style=" not in text
+        assert " onclick" not in text
+        assert "<script>" not in text
+
+
+def test_pages_are_not_kept_and_pictures_are(site: Site) -> None:
+    client = site.client("Reviewer 0")
+    assert client.get("/review").headers["cache-control"] == "no-store"
+    page = client.get("/review").text
+    url = page.split('<img src="')[1].split('"')[0]
+    picture = client.get(url)
+    assert picture.headers["content-type"] == "image/jpeg"
+    assert "immutable" in picture.headers["cache-control"]
+    assert "private" in picture.headers["cache-control"]
+    again = client.get(url, headers={"If-None-Match": picture.headers["etag"]})
+    assert (again.status_code, again.content) == (304, b"")
+    assert "immutable" not in client.get(url.split("?")[0] + "?v=0123456789abcdef").headers["cache-control"]
+
+
+FOREIGN = ("evil.example", "127.0.0.1.evil.example", "localhost.evil.example:8440", "0.0.0.0", "")  # noqa: S104
+
+
+@pytest.mark.parametrize("host", FOREIGN)
+def test_on_the_loopback_address_a_foreign_name_is_refused(site: Site, host: str) -> None:
+    assert site.client().get("/join/x", headers={"Host": host}).status_code == 421
+
+
+@pytest.mark.parametrize("host", ["localhost:8440", "127.0.0.1", "[::1]:99", "LOCALHOST"])
+def test_on_the_loopback_address_its_own_names_are_served(site: Site, host: str) -> None:
+    assert site.client().get("/join/x", headers={"Host": host}).status_code == 200
+
+
+def test_on_other_addresses_any_name_is_served_unless_one_is_given() -> None:
+    assert WebSettings("c", host="192.0.2.1").allowed_hosts is None
+    assert WebSettings("c", host="192.0.2.1", public_url="https://ads.example.org").allowed_hosts == {"ads.example.org"}
+    with pytest.raises(AnnotationError, match="public_url"):
+        WebSettings("c", public_url="ads.example.org")
+
+
+def test_a_long_body_is_refused_whether_or_not_it_says_so(site: Site) -> None:
+    client = site.client("Reviewer 0")
+    assert client.post("/review/vote", content=b"x" * 70_000).status_code == 413
+    parts = (b"x" * 10_000 for _ in range(7))
+    assert client.post("/review/vote", content=parts, headers={"Content-Type": "application/json"}).status_code == 413
+
+
+def test_the_key_of_the_sessions_is_its_owners_alone(tmp_path: Path) -> None:
+    path = tmp_path / "deep" / "session.key"
+    key = read_secret(path)
+    assert len(key) == 32
+    assert read_secret(path) == key
+    assert os.name != "posix" or stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert [each.name for each in path.parent.iterdir()] == ["session.key"]
+    path.chmod(0o644)
+    with pytest.raises(StoreError, match="others may read"):
+        read_secret(path)
+    path.chmod(0o600)
+    path.write_bytes(b"short")
+    with pytest.raises(StoreError, match="no key"):
+        read_secret(path)
+
+
+def test_the_key_lies_beside_the_store_or_with_the_catalog(tmp_path: Path) -> None:
+    assert default_secret_file("/a/store.sqlite3", "/c") == Path("/a/session.key")
+    assert default_secret_file("postgresql://x/y", "/c") == Path("/c/annotation/session.key")
+    with pytest.raises(StoreError, match="secret_file"):
+        default_secret_file("postgresql://user:password@x/y", "s3://bucket/c")
+
+
+def test_nothing_tells_a_stranger_what_there_is(site: Site) -> None:
+    client = site.client()
+    assert [client.get(path).status_code for path in ("/docs", "/openapi.json", "/redoc")] == [404, 404, 404]
+    assert client.get("/static/../app.py").status_code == 404
+    assert client.get(BASE + "/static/%2e%2e/app.py").status_code == 404

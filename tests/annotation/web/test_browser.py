@@ -1,0 +1,348 @@
+"""The reviewer's page in a real browser: keys, zoom, lost connections, reloads, two tabs, hostile texts, a tablet."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from annotation.events import Vote
+from annotation.reading import events, states
+from tests.annotation.web.site_builder import Site, make_site
+
+if TYPE_CHECKING:
+    from playwright.sync_api import BrowserContext, Page
+
+Enter = Callable[..., "BrowserContext"]
+
+pytestmark = [pytest.mark.xdist_group("browser"), pytest.mark.slow]
+
+
+def shown(page: Page) -> str:
+    """Id of the entry that is to be seen."""
+    return str(page.locator("article.entry:visible").get_attribute("data-entry"))
+
+
+def votes(site: Site) -> dict[str, Vote]:
+    """What reviewer 0 said of each entry, as the store has it."""
+    person = site.invitations["Reviewer 0"].person.id
+    return {each: state.votes[person] for each, state in states(site.store, 1).items() if person in state.votes}
+
+
+def saved(page: Page, text: str) -> None:
+    """Wait until the page says so."""
+    page.locator("#saved", has_text=text).wait_for()
+
+
+def test_keys_judge_and_the_next_ad_is_there_at_once(site: Site, enter: Enter) -> None:
+    page = enter("Reviewer 0").pages[0]
+    order = []
+    for key, choice in (("1", "Positive"), ("2", "Negative"), ("3", "Uncertain")):
+        order.append(shown(page))
+        page.keyboard.press(key)
+        saved(page, f"{choice} saved.")
+    page.get_by_role("heading", name="All done").wait_for()
+    assert page.locator("#progress-text").inner_text() == "3 of 3"
+    assert {each: vote.choice for each, vote in votes(site).items()} == dict(
+        zip(order, ("positive", "negative", "uncertain"), strict=True)
+    )
+
+
+def test_the_next_ads_pictures_are_loaded_before_they_are_needed(enter: Enter) -> None:
+    context = enter("Reviewer 0")
+    page = context.pages[0]
+    waiting = page.locator("article.entry:not(:visible) .frame img")
+    assert waiting.count() == 3
+    assert all(waiting.nth(n).evaluate("image => image.complete && image.naturalWidth > 0") for n in range(3))
+
+
+def test_u_takes_back_and_the_note_is_still_there(site: Site, enter: Enter) -> None:
+    page = enter("Reviewer 0").pages[0]
+    first = shown(page)
+    page.keyboard.press("n")
+    page.keyboard.type("because 1 of 2 smiles")
+    page.keyboard.press("Escape")
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("x")
+    page.keyboard.press("1")
+    saved(page, "Positive saved.")
+    assert votes(site)[first].note == "because 1 of 2 smiles"
+    assert len(votes(site)[first].excluded_frames) == 1
+    page.keyboard.press("u")
+    saved(page, "Taken back")
+    assert votes(site) == {}
+    assert shown(page) == first
+    assert page.locator("#note").input_value() == "because 1 of 2 smiles"
+    assert page.locator("article.entry:visible .thumbnails .out").count() == 1
+    page.keyboard.press("2")
+    saved(page, "Negative saved.")
+    assert votes(site)[first].choice == "negative"
+    assert [event.kind for event in events(site.store, 1)] == ["vote", "undo", "vote"]
+
+
+def test_undo_goes_back_after_a_reload_and_from_the_end(site: Site, enter: Enter) -> None:
+    page = enter("Reviewer 0").pages[0]
+    for _ in range(3):
+        last = shown(page)
+        page.keyboard.press("1")
+        saved(page, "Positive saved.")
+        page.wait_for_function("!document.querySelector('#saved').textContent.includes('Saving')")
+    page.reload()
+    page.get_by_role("heading", name="All done").wait_for()
+    page.keyboard.press("u")
+    saved(page, "Taken back")
+    assert shown(page) == last
+    assert len(votes(site)) == 2
+
+
+def test_arrows_thumbnails_and_zoom(enter: Enter) -> None:
+    page = enter("Reviewer 0").pages[0]
+    entry = page.locator("article.entry:visible")
+    current = entry.locator("[aria-current=true]")
+    words = entry.locator("[data-words]:visible")
+    page.keyboard.press("ArrowRight")
+    assert current.get_attribute("aria-label") == "Frame 2 of 3"
+    assert ", 1)" in words.inner_text()
+    page.keyboard.press("ArrowLeft")
+    page.keyboard.press("ArrowLeft")
+    assert current.get_attribute("aria-label") == "Frame 3 of 3"
+    entry.get_by_role("button", name="Frame 1 of 3").click()
+    assert ", 0)" in words.inner_text()
+    zoom = page.locator("#zoom")
+    page.keyboard.press("z")
+    assert zoom.is_visible()
+    assert zoom.locator("img").bounding_box()["width"] == 1440  # type: ignore[index]
+    page.keyboard.press("1")
+    page.keyboard.press("ArrowRight")
+    assert "Frame 2 of 3" in (zoom.locator("img").get_attribute("alt") or "")
+    zoom.locator("img").click(position={"x": 1200, "y": 700})
+    assert zoom.locator("img").bounding_box()["width"] > 3000  # type: ignore[index]
+    assert zoom.locator(".pan").evaluate("pan => pan.scrollLeft") > 1000
+    page.keyboard.press("z")
+    assert not zoom.is_visible()
+    entry.get_by_role("button", name="Enlarge frame 2").click()
+    page.keyboard.press("Escape")
+    assert not zoom.is_visible()
+    assert page.locator("#progress-text").inner_text() == "0 of 3", "1 judges nothing behind the enlarged frame"
+
+
+def test_guidelines_are_one_key_away_and_keys_do_nothing_behind_them(site: Site, enter: Enter) -> None:
+    page = enter("Reviewer 0").pages[0]
+    for key in ("g", "?"):
+        page.keyboard.press(key)
+        assert page.get_by_role("dialog", name="Guidelines").is_visible()
+        page.keyboard.press("1")
+        page.keyboard.press("Escape")
+        assert not page.get_by_role("dialog", name="Guidelines").is_visible()
+    assert votes(site) == {}
+
+
+def test_keys_in_the_note_only_write_and_keys_can_be_turned_off(site: Site, enter: Enter) -> None:
+    page = enter("Reviewer 0").pages[0]
+    page.locator("#note").click()
+    page.keyboard.type("123uzxg?")
+    page.keyboard.press("Escape")
+    page.keyboard.press("Control+1")
+    page.get_by_role("button", name="Keys are on").click()
+    page.locator("article.entry:visible").focus()
+    page.keyboard.press("1")
+    page.reload()
+    page.keyboard.press("1")
+    assert page.get_by_role("button", name="Keys are off").is_visible()
+    assert page.locator("#note").input_value() == "123uzxg?", "what was written is there after a reload"
+    assert votes(site) == {}
+
+
+def test_without_a_connection_a_vote_waits_and_arrives_once(site: Site, enter: Enter) -> None:
+    context = enter("Reviewer 0")
+    page = context.pages[0]
+    first = shown(page)
+    context.set_offline(True)
+    page.keyboard.press("1")
+    saved(page, "No connection: 1 judgement kept on this device")
+    second = shown(page)
+    assert second != first
+    page.keyboard.press("2")
+    saved(page, "2 judgements kept on this device")
+    page.get_by_role("heading", name="Fetching the next ad").wait_for()
+    assert votes(site) == {}
+    context.set_offline(False)
+    saved(page, "saved.")
+    page.locator("article.entry:visible").wait_for()
+    page.wait_for_function("document.querySelector('#progress-text').textContent === '2 of 3'")
+    assert {each: vote.choice for each, vote in votes(site).items()} == {first: "positive", second: "negative"}
+
+
+def test_an_answer_that_is_lost_is_asked_for_again_under_the_same_key(site: Site, enter: Enter) -> None:
+    page = enter("Reviewer 0").pages[0]
+    keys: list[str] = []
+
+    def lose_first(route: object) -> None:
+        request = route.request  # type: ignore[attr-defined]
+        keys.append(request.post_data_json["key"])
+        if len(keys) == 1:
+            route.fetch()  # type: ignore[attr-defined]  # it arrives, and its answer does not
+            route.abort()  # type: ignore[attr-defined]
+        else:
+            route.continue_()  # type: ignore[attr-defined]
+
+    page.route("**/review/vote", lose_first)
+    page.keyboard.press("1")
+    saved(page, "Positive saved.")
+    assert len(keys) == 2
+    assert len(set(keys)) == 1
+    assert len(events(site.store, 1)) == 1
+
+
+def test_a_server_in_trouble_is_asked_again_and_nothing_is_called_saved(site: Site, enter: Enter) -> None:
+    page = enter("Reviewer 0").pages[0]
+    page.route("**/review/vote", lambda route: route.fulfill(status=503, json={"kind": "store", "text": "busy"}))
+    page.keyboard.press("1")
+    saved(page, "1 judgement kept")
+    assert "saved" not in page.locator("#saved").inner_text()
+    page.unroute("**/review/vote")
+    saved(page, "Positive saved.")
+    assert len(votes(site)) == 1
+
+
+def test_a_reload_without_a_connection_loses_nothing(site: Site, enter: Enter) -> None:
+    context = enter("Reviewer 0")
+    page = context.pages[0]
+    page.route("**/review/vote", lambda route: route.abort())
+    first = shown(page)
+    page.keyboard.press("1")
+    saved(page, "kept on this device")
+    page.unroute("**/review/vote")
+    page.reload()
+    saved(page, "Positive saved.")
+    assert shown(page) != first
+    assert list(votes(site)) == [first]
+
+
+def test_a_vote_of_an_ended_session_is_sent_by_the_next(site: Site, enter: Enter, address: str) -> None:
+    context = enter("Reviewer 0")
+    page = context.pages[0]
+    first = shown(page)
+    context.clear_cookies()
+    page.keyboard.press("3")
+    page.get_by_role("alert").get_by_text("Open your invitation link again").wait_for()
+    page.goto(site.invitations["Reviewer 0"].link(address))
+    page.get_by_role("button", name="Begin").click()
+    saved(page, "Uncertain saved.")
+    assert list(votes(site)) == [first]
+
+
+def test_two_tabs_lose_nothing(site: Site, enter: Enter, address: str) -> None:
+    context = enter("Reviewer 0")
+    one, two = context.pages[0], context.new_page()
+    two.goto(f"{address}/review")
+    first = shown(one)
+    assert shown(two) == first
+    one.keyboard.press("1")
+    saved(one, "Positive saved.")
+    two.get_by_text("You said Positive in another tab").wait_for()
+    two.keyboard.press("2")
+    saved(two, "Negative saved.")
+    assert votes(site)[first].choice == "negative"
+    assert [event.kind for event in events(site.store, 1)] == ["vote", "vote"]
+
+
+def test_a_vote_that_is_not_taken_says_so_and_keeps_the_note(site: Site, enter: Enter) -> None:
+    page = enter("Reviewer 0").pages[0]
+    site.store.rounds.close(1)
+    page.keyboard.press("n")
+    page.keyboard.type("a long thought")
+    page.keyboard.press("Escape")
+    page.keyboard.press("1")
+    alert = page.get_by_role("alert")
+    alert.get_by_text("a long thought").wait_for()
+    saved(page, "Not saved.")
+    assert votes(site) == {}
+
+
+class TestHostile:
+    """Everything that a stranger can write tries to be a script."""
+
+    @pytest.fixture
+    def site(self, tmp_path: Path) -> Site:
+        script = (
+            '"><script>document.title="owned"</script><img src="https://evil.example/x.png" onerror="document.title=1">'
+        )
+        comments = (
+            script,
+            "</li></ul></article><h1>owned</h1>",
+            "javascript:alert(1)",
+            "\u202eowned\u202c",
+            "<svg/onload=alert(1)>",
+        )
+        made = make_site(tmp_path, words=script, comments=comments)
+        made.invitations["Reviewer 0"] = made.store.people.invite("<b onmouseover=alert(1)>Eve", "reviewer")
+        return made
+
+    def test_nothing_of_it_acts(self, enter: Enter) -> None:
+        context = enter("Reviewer 0")
+        page = context.pages[0]
+        page.on("dialog", lambda dialog: pytest.fail(dialog.message))
+        page.keyboard.press("1")
+        saved(page, "Positive saved.")
+        assert page.title() == "Review · YTB-ADS"
+        assert page.locator(".entry script, .entry svg, .entry h1, .who b, img[src^=https]").count() == 0
+        assert page.locator("article.entry:visible").get_by_text("<svg/onload=alert(1)>").is_visible()
+        assert page.locator(".who").inner_text() == "<b onmouseover=alert(1)>Eve"
+        assert "\u202e" not in page.content()
+
+
+@pytest.mark.parametrize("size", [(820, 1180), (1180, 820), (390, 800)], ids=["portrait", "landscape", "phone"])
+def test_on_a_tablet_everything_is_within_reach_of_a_finger(site: Site, enter: Enter, size: tuple[int, int]) -> None:
+    width, height = size
+    page = enter("Reviewer 0", viewport={"width": width, "height": height}, has_touch=True, is_mobile=True).pages[0]
+    assert page.evaluate("document.documentElement.scrollWidth") <= width, "nothing sticks out at the side"
+    buttons = page.locator("button:visible, textarea:visible, nav a:visible")
+    for n in range(buttons.count()):
+        box = buttons.nth(n).bounding_box()
+        assert box is not None
+        assert box["height"] >= 44, buttons.nth(n).evaluate("button => button.outerHTML")
+        assert box["width"] >= 44, buttons.nth(n).evaluate("button => button.outerHTML")
+    choice = page.get_by_role("button", name="Negative")
+    box = choice.bounding_box()
+    assert box is not None
+    assert box["y"] + box["height"] <= height, "the judgement is on the screen without scrolling"
+    choice.tap()
+    saved(page, "Negative saved.")
+    page.get_by_role("button", name="Undo").tap()
+    saved(page, "Taken back")
+    assert votes(site) == {}
+
+
+def test_a_screen_reader_finds_its_way(enter: Enter) -> None:
+    page = enter("Reviewer 0").pages[0]
+    for landmark in ("banner", "main", "navigation"):
+        assert page.get_by_role(landmark).count() == 1, landmark
+    pictures = page.locator("article.entry:visible .frame:visible img")
+    assert "Feel the morning new" in (pictures.get_attribute("alt") or "")
+    unnamed = page.evaluate(
+        "[...document.querySelectorAll('button, textarea')].filter(each => !each.ariaLabel && !each.innerText?.trim()"
+        " && !each.labels?.length && each.checkVisibility()).map(each => each.outerHTML)"
+    )
+    assert unnamed == []
+    ids = Counter(page.evaluate("[...document.querySelectorAll('[id]')].map(each => each.id)"))
+    assert [each for each, count in ids.items() if count > 1] == []
+    assert page.get_by_role("status").get_attribute("aria-live") == "polite"
+    page.keyboard.press("1")
+    saved(page, "Positive saved.")
+    assert page.evaluate("document.activeElement.matches('article.entry')"), "the new ad has the focus"
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.ariaLabel") == "Enlarge frame 1"
+
+
+def test_logging_out_leaves_nothing_open(enter: Enter, address: str) -> None:
+    page = enter("Reviewer 0").pages[0]
+    page.get_by_role("button", name="Log out").click()
+    page.get_by_role("heading", name="You are logged out").wait_for()
+    page.goto(f"{address}/review")
+    assert page.get_by_role("heading", name="You are not logged in").is_visible()
+    page.go_back()
+    assert page.locator("article.entry").count() == 0

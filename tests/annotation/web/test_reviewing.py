@@ -1,0 +1,206 @@
+"""What the reviewer's page asks of the server, and what it is never told."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from fastapi.testclient import TestClient
+
+from annotation.events import Vote
+from annotation.reading import events, states
+from tests.annotation.web.site_builder import Site, make_site
+
+
+def vote(entry_id: str, choice: str = "positive", key: str = "k" * 12, **more: Any) -> dict[str, Any]:
+    shown_at = datetime.now(UTC).isoformat()
+    return {"round": 1, "entry_id": entry_id, "key": key, "shown_at": shown_at, "choice": choice, **more}
+
+
+def entries(client: TestClient) -> list[str]:
+    return ids(client.get("/review").text)
+
+
+def ids(page: str) -> list[str]:
+    return re.findall(r'data-entry="(\w+)"', page)
+
+
+def test_the_page_shows_an_entry_and_holds_the_next(site: Site) -> None:
+    client = site.client("Reviewer 0")
+    page = client.get("/review").text
+    assert len(entries(client)) == 2
+    assert "Feel the morning new" in page
+    assert "love this one" in page
+    assert "0 of 3" in page
+
+
+def test_a_vote_is_saved_and_the_next_entry_follows(site: Site) -> None:
+    client = site.client("Reviewer 0")
+    first, second = entries(client)
+    answer = client.post("/review/vote", json=vote(first, note="a reason"))
+    assert answer.status_code == 200
+    assert answer.json()["progress"]["done"] == 1
+    assert answer.json()["last_judged"] == first
+    (third,) = ids(client.get("/review/next", params={"round": 1, "held": [second]}).text)
+    assert third not in (first, second)
+    assert client.get("/review/next", params={"round": 1, "held": [second, third]}).status_code == 204
+    (event,) = events(site.store, 1)
+    assert (event.entry_id, event.payload) == (first, Vote("positive", "a reason"))
+
+
+def test_the_same_submission_twice_is_saved_once(site: Site) -> None:
+    client = site.client("Reviewer 0")
+    first = entries(client)[0]
+    body = vote(first)
+    answers = [client.post("/review/vote", json=body).json()["saved_at"] for _ in range(3)]
+    assert len(set(answers)) == 1
+    assert len(events(site.store, 1)) == 1
+    assert client.post("/review/vote", json={**body, "choice": "negative"}).json()["kind"] == "key_reused"
+
+
+def test_an_undo_gives_the_entry_back(site: Site) -> None:
+    client = site.client("Reviewer 0")
+    first = entries(client)[0]
+    client.post("/review/vote", json=vote(first, "positive"))
+    client.post("/review/vote", json=vote(first, "negative", "second-key"))
+    body = {name: value for name, value in vote(first, key="undo-key-1").items() if name != "choice"}
+    assert client.post("/review/undo", json=body).json()["choice"] == "positive"
+    assert client.post("/review/undo", json={**body, "key": "undo-key-2"}).json()["choice"] is None
+    assert entries(client)[0] == first
+    refused = client.post("/review/undo", json={**body, "key": "undo-key-3"})
+    assert (refused.status_code, refused.json()["kind"]) == (409, "not_possible")
+
+
+def test_a_refusal_does_not_tell_how_the_entry_stands(tmp_path: Path) -> None:
+    site = make_site(tmp_path, ads=1, reviewers=1)
+    late = site.store.people.invite("Late", "reviewer")
+    first = entries(site.client("Reviewer 0"))[0]
+    site.client("Reviewer 0").post("/review/vote", json=vote(first))
+    client = site.client()
+    site.invitations["Late"] = late
+    client = site.client("Late")
+    answer = client.post("/review/vote", json=vote(first, key="late-vote"))
+    assert answer.status_code == 409
+    assert not {"agreed", "positive", "verifi"} & set(re.findall(r"\w+", answer.text.lower()))
+
+
+def test_a_page_says_nothing_of_the_others(site: Site) -> None:
+    lonely = site.client("Reviewer 0")
+    first = entries(lonely)[0]
+    token = re.compile(r'csrf-token" content="\w+"|data-now="[^"]+"')
+    before = token.sub("", lonely.get("/review").text)
+    for number in range(1, 5):
+        other = site.client(f"Reviewer {number}")
+        for entry_id in (first, *entries(other)):
+            other.post("/review/vote", json=vote(entry_id, "negative", f"key-{number}-{entry_id}"))
+    assert token.sub("", lonely.get("/review").text) == before
+
+
+def test_a_closed_round_takes_no_vote_and_still_answers_for_one_it_took(site: Site) -> None:
+    client = site.client("Reviewer 0")
+    first, second = entries(client)
+    body = vote(first)
+    saved = client.post("/review/vote", json=body).json()["saved_at"]
+    site.store.rounds.close(1)
+    assert client.post("/review/vote", json=body).json()["saved_at"] == saved
+    refused = client.post("/review/vote", json=vote(second, key="too-late-1"))
+    assert (refused.status_code, refused.json()["kind"]) == (409, "round_closed")
+    assert "No round is open" in client.get("/review").text
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"choice": "maybe"},
+        {"choice": None},
+        {"key": "short"},
+        {"key": "no spaces here"},
+        {"note": "n" * 2_001},
+        {"excluded_frames": ["somebody-elses:0"]},
+        {"excluded_frames": ["x"] * 101},
+        {"shown_at": "yesterday"},
+        {"shown_at": "2026-01-01T00:00:00"},
+        {"round": 0},
+        {"round": 10**30},
+        {"unknown": 1},
+        {"note": {"a": 1}},
+    ],
+)
+def test_a_malformed_vote_is_refused_and_stores_nothing(site: Site, wrong: dict[str, Any]) -> None:
+    client = site.client("Reviewer 0")
+    answer = client.post("/review/vote", json={**vote(entries(client)[0]), **wrong})
+    assert answer.status_code == 422
+    assert set(answer.json()) == {"kind", "title", "text"}
+    assert events(site.store, 1) == []
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"[]", b"{", b"[" * 30_000, b'{"note": "\\ud800"}', b"\xff\xfe", b"NaN", b'"x"']
+)
+def test_what_is_no_json_object_is_refused(site: Site, content: bytes) -> None:
+    client = site.client("Reviewer 0")
+    answer = client.post("/review/vote", content=content, headers={"Content-Type": "application/json"})
+    assert answer.status_code in (400, 422)
+    assert events(site.store, 1) == []
+
+
+def test_an_entry_or_a_round_that_is_not_there_is_refused(site: Site) -> None:
+    client = site.client("Reviewer 0")
+    assert client.post("/review/vote", json=vote("nothing")).status_code == 409
+    assert client.post("/review/vote", json={**vote("nothing"), "round": 7}).status_code == 409
+    assert client.get("/review/entries/nothing?round=1", headers={"Accept": "application/json"}).status_code == 409
+    assert client.get("/review/next?round=7", headers={"Accept": "application/json"}).status_code == 409
+
+
+def test_a_clock_that_is_ahead_does_not_make_a_vote_from_the_future(site: Site) -> None:
+    client = site.client("Reviewer 0")
+    ahead = (datetime.now(UTC) + timedelta(days=2)).isoformat()
+    client.post("/review/vote", json={**vote(entries(client)[0]), "shown_at": ahead})
+    (event,) = events(site.store, 1)
+    assert event.shown_at <= event.submitted_at
+
+
+def test_the_vote_carries_the_guidelines_that_the_page_offers(site: Site) -> None:
+    client = site.client("Reviewer 0")
+    version = site.app.state.web.guidelines.version
+    assert version in client.get("/review").text
+    client.post("/review/vote", json=vote(entries(client)[0]))
+    assert events(site.store, 1)[0].guideline == version
+
+
+def test_the_hostile_texts_of_a_catalog_are_only_text(tmp_path: Path) -> None:
+    hostile = "<script>alert(1)</script><img src=x onerror=alert(2)>\"'>{{ 7*7 }}\x00\x1b\u202e"
+    site = make_site(tmp_path, ads=1, words=hostile, comments=(hostile, "\U0001f605" * 3, "x" * 100_000, ""))
+    page = site.client("Reviewer 0").get("/review").text
+    assert "<script>alert" not in page
+    assert "<img src=x" not in page
+    assert "{{ 7*7 }}" in page
+    assert not {"\x00", "\x1b", "\u202e"} & set(page)
+    assert "(cut)" in page
+
+
+def test_what_was_forgotten_is_gone_from_the_page(site: Site) -> None:
+    client = site.client("Reviewer 0")
+    assert client.get("/frames/ad0:0").status_code == 200
+    for table, keys in (
+        ("frames", [f"ad0:{n}" for n in range(3)]),
+        ("comments", [f"ad0-c{n}" for n in range(3)]),
+        ("ads", ["ad0"]),
+    ):
+        site.catalog.delete(table, [(key,) for key in keys])
+        site.catalog.purge(table)
+    assert client.get("/frames/ad0:0").status_code == 404
+    shown = "".join(client.get(f"/review/entries/{entry_id}?round=1").text for entry_id in states(site.store, 1))
+    assert "no longer in the catalog" in shown
+    assert "(ad1, 0)" in shown
+
+
+def test_a_picture_that_is_none_is_not_sent_as_one(site: Site) -> None:
+    row = site.catalog.read("frames", where="frame_id = 'ad0:0'").to_pylist()[0]
+    row["image"]["bytes"], row["image_sha256"] = b"<html><script>alert(1)</script>", "f" * 64
+    site.catalog.merge("frames", pa.Table.from_pylist([row], schema=site.catalog.read("frames").schema))
+    assert site.client("Reviewer 0").get("/frames/ad0:0").status_code == 404
