@@ -16,7 +16,7 @@ export YTB_ADS_HOME := $(CURDIR)
 export YTB_ADS_SOURCE ?= $(SOURCE)
 export YTB_ADS_CATALOG ?= $(CATALOG)
 
-.PHONY: help setup setup-programs demo test lint dataset train annotate catalog deploy sandbox bench clean
+.PHONY: help setup setup-programs setup-browser demo test lint dataset train annotate catalog deploy sandbox bench clean
 
 help:  ## list the commands
 	@awk -F ':.*##' '/^[a-z-]+:.*##/ {printf "make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -34,6 +34,11 @@ setup-programs:  ## install what tests and measurements hold ours against: Tesse
 	@apt-get -qq update
 	@DEBIAN_FRONTEND=noninteractive apt-get -qq install --no-install-recommends \
 		tesseract-ocr ffmpeg default-jdk-headless >/dev/null
+
+setup-browser:  ## install the browser in which the tests drive the annotation's page (Debian's chromium, as root)
+	@apt-get -qq update
+	@DEBIAN_FRONTEND=noninteractive apt-get -qq install --no-install-recommends \
+		chromium fonts-dejavu-core fonts-noto-color-emoji >/dev/null
 
 demo: $(READY)  ## render a small sample, build a dataset from it, train on it, print the result
 	@$(BIN)/ytb-ads sample $(DEMO)/ads --ads $(ADS)
