@@ -1,0 +1,227 @@
+"""How far people agree: with each other, with themselves, with known answers and with what the comments say."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import combinations
+from statistics import median
+
+import numpy as np
+
+from annotation.events import CHOICES, Choice, Event, Vote
+from annotation.protocol import Rule, fold, live_events
+from annotation.reliability import Coefficient, Counts, alpha, fleiss_kappa
+from annotation.reviewing import seconds_of
+from annotation.rounds import Entry
+from data_catalog.schemas import Label
+
+UNKNOWN_CATEGORY = "unknown"
+_POINTS = 20
+"""Points at most of alpha over time."""
+
+Votes = Mapping[str, Mapping[str, Choice]]
+"""Choices by entry and person."""
+
+
+@dataclass(frozen=True)
+class Share:
+    """So many of so many."""
+
+    right: int
+    of: int
+
+    @property
+    def value(self) -> float | None:
+        """Between 0 and 1; None of nothing."""
+        return self.right / self.of if self.of else None
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two people and the entries that both judged."""
+
+    first: str
+    second: str
+    same: Share
+
+
+@dataclass(frozen=True)
+class Moment:
+    """Alpha of all entries that had their votes by then."""
+
+    at: datetime
+    alpha: Coefficient
+
+
+@dataclass(frozen=True)
+class Pace:
+    """A person's votes that count, and how long one takes."""
+
+    n_votes: int
+    median_s: float | None
+    """None where no vote's time is known; pauses do not count."""
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """All that a round says about its reviewers; people by their ids. Repeats count in `self_consistency` alone."""
+
+    alpha: Coefficient
+    alpha_by_category: Mapping[str, Coefficient]
+    """By category of ads."""
+    alpha_over_time: Sequence[Moment]
+    kappa: Coefficient
+    """Of the entries with all their votes."""
+    pairs: Sequence[Pair]
+    balance: Mapping[str, Mapping[Choice, int]]
+    """By person: how often each choice."""
+    self_consistency: Mapping[str, Share]
+    """By person: entries shown twice that got the same choice twice."""
+    gold: Mapping[str, Share]
+    """By person: known answers found; an `uncertain` is not one."""
+    confusion: Mapping[tuple[Label, str], int]
+    """Ads by the comments' label and what people made of it: a label, or `excluded`; open entries do not count."""
+    pace: Mapping[str, Pace]
+
+
+def measure(
+    events: Iterable[Event],
+    entries: Mapping[str, Entry],
+    rule: Rule,
+    *,
+    comments: Mapping[str, Label] | None = None,
+    categories: Mapping[str, str] | None = None,
+    seed: int = 0,
+) -> Agreement:
+    """What a round's log says about its reviewers.
+
+    Args:
+        events: the whole log, in its order.
+        entries: the round's entries.
+        rule: the round's.
+        comments: the label that an ad's comments give, by video id.
+        categories: of the ads, by video id.
+        seed: of the bootstrap.
+    """
+    of_entry: dict[str, list[Event]] = {}
+    for event in events:
+        of_entry.setdefault(event.entry_id, []).append(event)
+    counting = {entry_id: _votes(log) for entry_id, log in of_entry.items() if entry_id in entries}
+    votes = {entry_id: {person: _choice(vote) for person, vote in own.items()} for entry_id, own in counting.items()}
+    first = {entry_id: own for entry_id, own in votes.items() if entries[entry_id].kind != "repeat"}
+    people = sorted({person for own in votes.values() for person in own})
+    table = {entry_id: _counts([own])[0] for entry_id, own in first.items()}
+    ended = {
+        entry_id: max(vote.submitted_at for vote in counting[entry_id].values())
+        for entry_id in first
+        if first[entry_id]
+    }
+    return Agreement(
+        alpha=alpha(_stacked(table.values()), seed=seed),
+        alpha_by_category=_by_category(table, entries, categories or {}, seed),
+        alpha_over_time=_over_time(table, ended, seed),
+        kappa=fleiss_kappa(_stacked(row for row in table.values() if row.sum() == rule.n_reviewers > 1)),
+        pairs=_pairs(first, people),
+        balance={person: _balance(first.values(), person) for person in people},
+        self_consistency=_self_consistency(votes, entries, people),
+        gold=_gold(first, entries, people),
+        confusion=_confusion(of_entry, entries, rule, comments or {}),
+        pace=_pace(counting.values(), people),
+    )
+
+
+def _votes(log: list[Event]) -> dict[str, Event]:
+    """Of each person the vote that counts."""
+    return {event.person_id: event for event in live_events(log) if event.kind == "vote"}
+
+
+def _choice(event: Event) -> Choice:
+    if not isinstance(event.payload, Vote):
+        raise TypeError(f"event {event.id} is no vote")
+    return event.payload.choice
+
+
+def _counts(votes: Iterable[Mapping[str, Choice]]) -> Counts:
+    return np.array([[list(own.values()).count(choice) for choice in CHOICES] for own in votes], np.int64)
+
+
+def _stacked(rows: Iterable[Counts]) -> Counts:
+    return np.array([*rows], np.int64).reshape(-1, len(CHOICES))
+
+
+def _by_category(
+    table: Mapping[str, Counts], entries: Mapping[str, Entry], categories: Mapping[str, str], seed: int
+) -> dict[str, Coefficient]:
+    groups: dict[str, list[Counts]] = {}
+    for entry_id, row in table.items():
+        groups.setdefault(categories.get(entries[entry_id].video_id, UNKNOWN_CATEGORY), []).append(row)
+    return {category: alpha(_stacked(groups[category]), seed=seed) for category in sorted(groups)}
+
+
+def _over_time(table: Mapping[str, Counts], ended: Mapping[str, datetime], seed: int) -> list[Moment]:
+    """Alpha after every twentieth of the entries that two people judged, in the order of their last votes."""
+    order = sorted((entry_id for entry_id in ended if table[entry_id].sum() >= 2), key=lambda each: (ended[each], each))
+    rows = _stacked(table[entry_id] for entry_id in order)
+    ends = sorted({round(len(order) * part / _POINTS) for part in range(1, _POINTS + 1)} - {0})
+    return [Moment(ended[order[end - 1]], alpha(rows[:end], seed=seed)) for end in ends]
+
+
+def _pairs(votes: Votes, people: Sequence[str]) -> list[Pair]:
+    same, both = Counter[tuple[str, str]](), Counter[tuple[str, str]]()
+    for own in votes.values():
+        for first, second in combinations(sorted(own), 2):
+            both[first, second] += 1
+            same[first, second] += own[first] == own[second]
+    return [Pair(*pair, Share(same[pair], both[pair])) for pair in combinations(people, 2)]
+
+
+def _balance(votes: Iterable[Mapping[str, Choice]], person: str) -> dict[Choice, int]:
+    counts = Counter(own[person] for own in votes if person in own)
+    return {choice: counts[choice] for choice in CHOICES}
+
+
+def _self_consistency(votes: Votes, entries: Mapping[str, Entry], people: Sequence[str]) -> dict[str, Share]:
+    twice = [
+        (votes[entry.repeats], votes[entry.id])
+        for entry in entries.values()
+        if entry.repeats is not None and entry.repeats in votes and entry.id in votes
+    ]
+    return {
+        person: _share(
+            before[person] == again[person] for before, again in twice if person in before and person in again
+        )
+        for person in people
+    }
+
+
+def _gold(votes: Votes, entries: Mapping[str, Entry], people: Sequence[str]) -> dict[str, Share]:
+    known = [(own, entries[entry_id].known) for entry_id, own in votes.items() if entries[entry_id].kind == "gold"]
+    return {person: _share(own[person] == answer for own, answer in known if person in own) for person in people}
+
+
+def _share(answers: Iterable[bool]) -> Share:
+    counts = Counter(answers)
+    return Share(counts[True], counts.total())
+
+
+def _confusion(
+    of_entry: Mapping[str, list[Event]], entries: Mapping[str, Entry], rule: Rule, comments: Mapping[str, Label]
+) -> dict[tuple[Label, str], int]:
+    counts = Counter[tuple[Label, str]]()
+    for entry_id, log in of_entry.items():
+        entry = entries.get(entry_id)
+        if entry is None or entry.kind == "repeat" or entry.video_id not in comments:
+            continue
+        state = fold(log, rule)
+        if state.final:
+            counts[comments[entry.video_id], state.label or "excluded"] += 1
+    return dict(counts)
+
+
+def _pace(counting: Collection[Mapping[str, Event]], people: Sequence[str]) -> dict[str, Pace]:
+    own = {person: [votes[person] for votes in counting if person in votes] for person in people}
+    seconds = {person: seconds_of(votes) for person, votes in own.items()}
+    return {person: Pace(len(own[person]), median(seconds[person]) if seconds[person] else None) for person in people}

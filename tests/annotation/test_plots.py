@@ -1,0 +1,107 @@
+"""The dashboard's pictures: drawn for every state of a round, and with every name."""
+
+from __future__ import annotations
+
+import random
+import xml.etree.ElementTree as ET
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+
+import matplotlib as mpl
+import pytest
+from matplotlib.figure import Figure
+
+from annotation.agreement import Agreement, measure
+from annotation.events import CHOICES, Choice, Vote
+from annotation.people import Person
+from annotation.plots import (
+    alpha_figure,
+    alpha_over_time_figure,
+    balance_figure,
+    confusion_figure,
+    pairs_figure,
+    png,
+    progress_figure,
+    svg,
+)
+from annotation.protocol import Rule
+from annotation.reading import PersonProgress
+from data_catalog.schemas import Label
+from tests.annotation.vote_builders import START, event, ordinary
+
+HOSTILE = {"a": "$x^{$", "b": "<script>&\"'", "c": r"\$\frac{", "d": "\u202egnp.exe", "e": "名" * 60}
+
+
+def agreement(n_entries: int, people: str = "abcde", seed: int = 0) -> Agreement:
+    chance = random.Random(seed)
+    entries = ordinary([f"{number:03}" for number in range(n_entries)])
+    comments: dict[str, Label] = {entry.video_id: chance.choice(("negative", "positive")) for entry in entries.values()}
+    categories = {entry.video_id: chance.choice(["food and beverages", "movie trailers"]) for entry in entries.values()}
+    events = []
+    for entry in entries.values():
+        for person in people:
+            choice: Choice = comments[entry.video_id] if chance.random() < 0.8 else chance.choice(CHOICES)
+            events.append(event(len(events) + 1, entry.id, person, Vote(choice), seconds=chance.uniform(3, 30)))
+    return measure(events, entries, Rule(max(len(people), 1)), comments=comments, categories=categories)
+
+
+def standing(names: dict[str, str], done: int = 30, total: int = 60) -> list[PersonProgress]:
+    return [
+        PersonProgress(
+            Person(who, name, "reviewer", START, START + timedelta(days=90), None, "0"), done, total, 8.0, START
+        )
+        for who, name in names.items()
+    ]
+
+
+def figures(found: Agreement, names: dict[str, str], progress: list[PersonProgress]) -> list[Figure]:
+    return [
+        progress_figure(progress),
+        alpha_figure(found),
+        alpha_over_time_figure(found),
+        pairs_figure(found, names),
+        balance_figure(found, names),
+        confusion_figure(found),
+    ]
+
+
+@pytest.mark.parametrize(("n_entries", "people"), [(0, ""), (1, "a"), (1, "ab"), (3, "abcde"), (60, "abcde")], ids=str)
+@pytest.mark.filterwarnings("ignore:Glyph")
+def test_every_state_of_a_round_can_be_drawn_with_every_name(n_entries: int, people: str) -> None:
+    names = {person: HOSTILE[person] for person in people}
+    for figure in figures(agreement(n_entries, people), names, standing(names, 0, 0)):
+        ET.fromstring(svg(figure))  # noqa: S314
+
+
+@pytest.mark.filterwarnings("ignore:Glyph")
+def test_a_name_from_a_stranger_is_text_in_the_picture() -> None:
+    root = ET.fromstring(svg(balance_figure(agreement(9), HOSTILE)))  # noqa: S314
+    words = {"".join(node.itertext()) for node in root.iter("{http://www.w3.org/2000/svg}text")}
+    assert {"$x^{$", "<script>&\"'", r"\\$\\frac{".replace("\\\\", "\\"), "\\u202egnp.exe"} <= words
+    assert not [node for node in root.iter() if node.tag.endswith("script")]
+
+
+def test_what_has_no_number_says_why() -> None:
+    nobody = agreement(0, "")
+    assert b"no entry has two votes yet" in svg(alpha_figure(nobody))
+    assert b"no entry has two votes yet" in svg(alpha_over_time_figure(nobody))
+    assert b"nobody has judged yet" in svg(balance_figure(nobody, {}))
+    assert b"fewer than two people" in svg(pairs_figure(nobody, {}))
+    assert b"no entry has come to its end" in svg(confusion_figure(nobody))
+    assert b"nobody was invited" in svg(progress_figure([]))
+
+
+def test_the_same_round_gives_the_same_bytes() -> None:
+    one, two = agreement(20), agreement(20)
+    assert svg(alpha_figure(one)) == svg(alpha_figure(two))
+    picture = png(alpha_figure(one))
+    assert picture.startswith(b"\x89PNG")
+    assert picture == png(alpha_figure(two))
+
+
+def test_threads_may_draw_at_once_and_leave_the_process_style_alone() -> None:
+    found, before = agreement(20), dict(mpl.rcParams)
+    with ThreadPoolExecutor(4) as pool:
+        drawn = list(pool.map(lambda _: svg(alpha_figure(found)), range(8)))
+    assert len(set(drawn)) == 1
+    assert dict(mpl.rcParams) == before
