@@ -10,6 +10,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 from urllib.parse import quote
 
@@ -19,6 +20,8 @@ from data_catalog.catalog import Catalog
 
 _PICTURES_BYTES = 256 * 1024 * 1024
 """Pictures kept in memory: those of the ads that were asked for last."""
+_ENTRIES = 512
+"""Entries kept in memory, for as long as the tables they were read from do not change."""
 _WORDS_IN_ALT = 300
 _TYPES = {
     b"\xff\xd8\xff": "image/jpeg",
@@ -80,9 +83,17 @@ class Contents:
         self._pictures: OrderedDict[tuple[str, int], dict[str, Picture]] = OrderedDict()
         self._bytes = 0
         self._lock = threading.Lock()
+        # six people look at the same ads
+        self._kept = lru_cache(maxsize=_ENTRIES)(self._read)
 
     def of(self, video_id: str, frame_ids: Sequence[str], comment_ids: Sequence[str]) -> Content:
         """What the entry of these ids shows, in the order of the ids."""
+        versions = tuple(shelf.version() for shelf in self._shelves.values())
+        return self._kept(video_id, tuple(frame_ids), tuple(comment_ids), versions)
+
+    def _read(
+        self, video_id: str, frame_ids: tuple[str, ...], comment_ids: tuple[str, ...], _versions: tuple[int, ...]
+    ) -> Content:
         ads = self._shelves["ads"].rows(video_id, ["category"])
         columns = ["frame_id", "timestamp_s", "width", "height", "image_sha256"]
         frames = {row["frame_id"]: row for row in self._shelves["frames"].rows(video_id, columns)}

@@ -192,7 +192,7 @@ const outbox = new Outbox({
   onState(state, waiting) {
     const judgements = waiting === 1 ? "1 judgement" : `${waiting} judgements`;
     if (state === "saving") say("saving", "Saving…");
-    if (state === "lost") say("lost", `No connection: ${judgements} kept on this device, trying again.`);
+    if (state === "lost") say("lost", `No connection: ${judgements} kept on this device.`);
     if (state === "ended") ended();
   },
   onSaved(item, answer) {
