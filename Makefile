@@ -59,15 +59,15 @@ dataset: $(READY)  ## bring the dataset up to date: make dataset SOURCE=youtube|
 train: $(READY)  ## train FGMFN and its text-only row: make train [RELEASE=VERSION] [CONFIG=tiny]
 	@$(BIN)/ytb-ads train --catalog "$(CATALOG)" $(if $(RELEASE),--release "$(RELEASE)") $(if $(CONFIG),--config "$(CONFIG)")
 
-annotate: $(READY)  ## list the ads whose labels nobody has reviewed
-	@$(BIN)/ytb-ads annotate queue --catalog "$(CATALOG)"
+annotate: $(READY)  ## serve the page on which people settle the labels: make annotate [CATALOG=DIR] [HOST=H] [PORT=P]
+	@$(BIN)/ytb-ads annotate serve --catalog "$(CATALOG)" $(if $(HOST),--host "$(HOST)") $(if $(PORT),--port "$(PORT)")
 
 catalog: $(READY)  ## list the tables and releases
 	@$(BIN)/ytb-ads status --catalog "$(CATALOG)"
 	@$(BIN)/ytb-ads catalog tables --catalog "$(CATALOG)"
 	@$(BIN)/ytb-ads catalog releases --catalog "$(CATALOG)"
 
-deploy: $(READY)  ## register the weekly rebuild and the training with a running Prefect server
+deploy: $(READY)  ## register rebuild, refresh, release and training with a running Prefect server
 	@$(BIN)/ytb-ads deploy
 
 sandbox: $(READY)  ## serve a stand-in of YouTube on this machine, to try a whole crawl without a key

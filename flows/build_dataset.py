@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
+from typing import Literal
 
 from prefect import flow
 from prefect.artifacts import create_table_artifact
 from prefect.client.schemas.objects import State
 
 from data_catalog.catalog import Catalog
+from data_catalog.errors import ReleaseError
 from flows.crawl.answers import SOURCE as YOUTUBE_ADS
 from flows.crawl.flow import crawl_folder, crawl_youtube, go_on_later, paused, source_folder
 from flows.crawl.media_store import delete_sampled, media_folder
@@ -22,7 +24,9 @@ from flows.fingerprints import frames_fingerprint
 from flows.frames.flow import frames
 from flows.ocr.flow import ocr
 from flows.release.flow import Release, release
-from flows.review.flow import review
+from flows.review.flow import review, waits
+from flows.review.human import draw_unjudged, read_judged, read_waiting, review_store, still_open
+from flows.review.waiting import Waiting
 from flows.runner import make_task_runner
 from flows.sentiment.flow import sentiment
 from flows.settings import Settings, load_settings
@@ -32,13 +36,20 @@ log = logging.getLogger("ytb_ads")
 
 @flow(name="build-dataset")
 def build_dataset(
-    source: str, catalog: str = "catalog", config: str | None = None, category: str | None = None
-) -> Release | Standing | State[Standing]:
+    source: str,
+    catalog: str = "catalog",
+    config: str | None = None,
+    category: str | None = None,
+    policy: Literal["auto", "human"] | None = None,
+) -> Release | Standing | Waiting | State[Standing] | State[Waiting]:
     """Bring a catalog up to date with its source and write a release if anything has changed.
 
     A crawl that has to wait, for tomorrow's quota say, ends the run as *paused*: frames and words of the ads
     that are there are made meanwhile, labels and a release wait for the rest. A deployment's run has itself
     scheduled again for the time at which it can go on.
+
+    Where people settle the labels, a run that finds ads which nobody has judged opens a round over them and ends as
+    *waiting*; no release is written while a round is open.
 
     Args:
         source: `youtube`, as the settings say, or `folder:DIR`, with videos and info.json files as yt-dlp
@@ -46,9 +57,10 @@ def build_dataset(
         catalog: folder of the tables and releases; made if missing.
         config: TOML file of settings; by default `ytb_ads.toml` of the working directory, if there.
         category: category of a folder's ads that neither a mapping nor a sub-folder gives one.
+        policy: who settles the labels, instead of what the settings say.
 
     Returns:
-        The release, or how the crawl stands if it has to wait.
+        The release; or how the crawl stands, or which round is open, if it has to wait.
 
     Raises:
         YtbAdsError: a stage cannot do its work; what the stages before it did is kept.
@@ -56,6 +68,8 @@ def build_dataset(
     settings = load_settings(Path(config) if config else None)
     if category is not None:
         settings = settings.model_copy(update={"source": settings.source.model_copy(update={"category": category})})
+    if policy is not None:
+        settings = _with_policy(settings, policy)
     folder = source_folder(source)
     tables = Catalog(catalog)
     # a place that releases cannot be written to is refused now, not after hours of work
@@ -76,9 +90,68 @@ def build_dataset(
         go_on_later(standing.resumes_at)
         return paused(standing)
     sentiment.with_options(task_runner=runner)(tables, settings)
-    review(tables, settings.review)
-    written = release(tables, settings)
+    if settings.review.policy == "human":
+        return _release_or_wait(tables, settings)
+    review(tables, settings)
+    return _release(tables, settings)
 
+
+@flow(name="release-reviewed")
+def release_reviewed(catalog: str = "catalog", config: str | None = None) -> Release | Waiting | State[Waiting]:
+    """Write the release of what people have judged; the event of a closed round starts this.
+
+    Args:
+        catalog: folder of the tables and releases.
+        config: TOML file of settings; by default `ytb_ads.toml` of the working directory, if there.
+
+    Returns:
+        The release; or the round that is open, another one by now, whose end starts this again.
+
+    Raises:
+        YtbAdsError: the release cannot be written.
+    """
+    settings = _with_policy(load_settings(Path(config) if config else None), "human")
+    tables = Catalog(catalog)
+    with review_store(tables, settings.review, must_exist=True) as store:
+        if current := still_open(store):
+            return waits(read_waiting(store, current, settings.review, opened=False))
+    review(tables, settings)
+    return _release(tables, settings)
+
+
+def _release_or_wait(tables: Catalog, settings: Settings) -> Release | State[Waiting]:
+    """Release what people have judged, and open a round over what nobody has."""
+    with review_store(tables, settings.review) as store:
+        current = still_open(store)
+        review(tables, settings)
+        if current:
+            waiting = read_waiting(store, current, settings.review, opened=False)
+        else:
+            judged = read_judged(store, frozenset(tables.values("ads", "video_id")))
+            unjudged = draw_unjudged(tables, settings, judged)
+            if unjudged is None:
+                return _release(tables, settings)
+            written = _release_if_any(tables, settings)
+            waiting = read_waiting(store, store.rounds.open(unjudged), settings.review, opened=True)
+            waiting = waiting.with_release(written.folder if written else None)
+    log.info("%s", waiting)
+    return waits(waiting)
+
+
+def _release_if_any(tables: Catalog, settings: Settings) -> Release | None:
+    """The release of what was judged in earlier rounds, if that is enough for one."""
+    if not tables.count("labels"):
+        return None
+    try:
+        return _release(tables, settings)
+    except ReleaseError as error:
+        log.warning("no release of what is judged so far, the next round may make one possible: %s", error)
+        return None
+
+
+def _release(tables: Catalog, settings: Settings) -> Release:
+    """Write the release, and show the way of the ads on the server."""
+    written = release(tables, settings)
     note = " Synthetic ads: rendered, not crawled." if written.synthetic else ""
     create_table_artifact(
         key="funnel",
@@ -89,6 +162,10 @@ def build_dataset(
         description=f"The way of the ads to release {written.folder.name}.{note}",
     )
     return written
+
+
+def _with_policy(settings: Settings, policy: Literal["auto", "human"]) -> Settings:
+    return settings.model_copy(update={"review": settings.review.model_copy(update={"policy": policy})})
 
 
 def _take_in(tables: Catalog, folder: Path | None, settings: Settings) -> Standing | None:

@@ -7,7 +7,7 @@ import os
 import sys
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from rich.markup import escape
@@ -16,7 +16,8 @@ from data_catalog.cli import CatalogDir, catalog_app
 from data_catalog.errors import YtbAdsError
 from data_catalog.printing import printable
 from fgmfn.errors import FgmfnError
-from flows.console import AsJson, ConfigFile, err, out, print_tables, show_progress
+from flows.annotate_cli import annotate_app, print_waiting
+from flows.console import AsJson, ConfigFile, err, out, show_progress
 from flows.crawl.cli import crawl, print_standing
 from flows.frames.cli import frames_app
 from flows.ocr.cli import ocr_app
@@ -33,7 +34,6 @@ app = typer.Typer(
     help="Build YTB-ADS, an advertisement sentiment dataset, from YouTube ads and their comments.",
     epilog="Start with: ytb-ads sample ads && ytb-ads build --source folder:ads && ytb-ads train --config tiny",
 )
-annotate_app = typer.Typer(name="annotate", no_args_is_help=True, help="What people have to say about the labels.")
 app.add_typer(catalog_app)
 app.add_typer(frames_app)
 app.add_typer(ocr_app)
@@ -75,25 +75,40 @@ def build(
     category: Annotated[
         str | None, typer.Option(metavar="NAME", help="Category of ads that lie in no sub-folder.")
     ] = None,
+    review: Annotated[
+        Literal["auto", "human"] | None,
+        typer.Option(
+            help="Who settles the labels: the comments alone (auto), or people on the page of `ytb-ads annotate serve` "
+            "(human). Default: what the settings say.",
+        ),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Do whatever is left to do from the source's ads to a release.
 
     A run that was stopped goes on where it was; a second run does only what is new. The release lies in the
-    catalog's releases/.
+    catalog's releases/. Where people settle the labels, a run that finds ads which nobody has judged opens a round
+    over them and ends with 0, without a release of them.
     """
     from flows.build_dataset import build_dataset
     from flows.crawl.standing import Standing
     from flows.release.flow import Release
+    from flows.review.waiting import Waiting
     from flows.runner import in_foreground
 
     show_progress()
     with in_foreground():
         written = build_dataset(
-            source=source, catalog=catalog, config=str(config) if config else None, category=category
+            source=source,
+            catalog=catalog,
+            config=str(config) if config else None,
+            category=category,
+            policy=review,
         )
     if isinstance(written, Standing):
         print_standing(written, as_json)
+    elif isinstance(written, Waiting):
+        print_waiting(written, catalog, as_json)
     elif isinstance(written, Release):
         out.print_json(json.dumps(_summary(written))) if as_json else _print_release(written)
 
@@ -147,22 +162,9 @@ def train(
     print_comparison(trained)
 
 
-@annotate_app.command(epilog="Example: ytb-ads annotate queue --catalog catalog --json")
-def queue(catalog: CatalogDir = "./catalog", as_json: AsJson = False) -> None:
-    """List the ads whose labels nobody has reviewed, with the scores behind them and what their frames say."""
-    from annotation.queue import render_queue, unreviewed
-    from data_catalog.catalog import Catalog
-
-    entries = unreviewed(Catalog(catalog))
-    if as_json:
-        out.print_json(json.dumps([asdict(entry) for entry in entries]))
-        return
-    print_tables(render_queue(entries))
-
-
 @app.command(epilog="Example: PREFECT_API_URL=http://127.0.0.1:4200/api ytb-ads deploy")
 def deploy() -> None:
-    """Register the weekly rebuild and the training with a running Prefect server, and make their work pools."""
+    """Register rebuild, refresh, release and training with a running Prefect server, and make their work pools."""
     from flows.deployment import register
 
     for line in register():

@@ -37,7 +37,10 @@ def register() -> Iterator[str]:
             _prefect("work-pool", "create", pool, "--type", "process")
             yield f"work pool {pool}: made"
     _prefect("deploy", "--all", "--prefect-file", str(PREFECT_YAML))
-    yield "deployments: registered (build-dataset/weekly-rebuild, refresh/daily-refresh, train/train-on-gpu)"
+    yield (
+        "deployments: registered (build-dataset/weekly-rebuild, refresh/daily-refresh, release-reviewed/after-review, "
+        "train/train-on-gpu)"
+    )
     yield "start a worker with: prefect worker start --pool cpu   (on the GPU host: --pool gpu)"
 
 

@@ -16,6 +16,8 @@ from flows.ocr.texts import STAGE as OCR_STAGE
 from flows.release.facts import FunnelStep
 from flows.release.plan import NO_FRAME, OF_AD
 from flows.release.plan import STAGE as RELEASE_STAGE
+from flows.review.human import FRAME_EXCLUDED
+from flows.review.human import STAGE as REVIEW_STAGE
 from flows.sentiment.ads import STAGE as SENTIMENT_STAGE
 
 
@@ -34,6 +36,8 @@ def count_funnel(
     n_ads = catalog.count("ads")
     n_frames = catalog.count("frames")
     labels = set(catalog.values("labels", "video_id"))
+    unjudged = Counter({why: count for why, count in drops[REVIEW_STAGE].items() if why != FRAME_EXCLUDED})
+    n_labelled = len(labels) + unjudged.total()
     kept = [frame for frame in frames if frame.n_words > more_than_words]
     labelled = [frame for frame in kept if frame.video_id in labels]
     files, comments = drops[SOURCE_STAGE], drops[COMMENT_STAGE]
@@ -47,11 +51,14 @@ def count_funnel(
     words = +words  # without what counts nothing
     steps = [
         FunnelStep("ads found", n_ads + files.total(), n_ads, files, "ads"),
-        FunnelStep("ads labelled by their comments", n_ads, len(labels), drops[SENTIMENT_STAGE], "ads"),
+        FunnelStep("ads labelled by their comments", n_ads, n_labelled, drops[SENTIMENT_STAGE], "ads"),
         FunnelStep("frames sampled", n_ads, n_frames, drops[FRAMES_STAGE], "frames"),
         FunnelStep(f"frames with more than {more_than_words} words", n_frames, len(kept), words, "frames"),
         FunnelStep("frames of labelled ads", len(kept), len(labelled), of_frames, "frames"),
     ]
+    if unjudged or catalog.values("labels", "video_id", where="n_reviewers > 0"):
+        after = next(i for i, step in enumerate(steps) if step.name.startswith("ads labelled")) + 1
+        steps.insert(after, FunnelStep("ads labelled by people", n_labelled, len(labels), unjudged, "ads"))
     if catalog.count("candidates"):
         steps.insert(0, _candidates(catalog))
     if comments:

@@ -126,10 +126,44 @@ class SentimentSettings(Section):
 
 
 class ReviewSettings(Section):
-    """Who settles the labels."""
+    """Who settles the labels, and how people do it (section IV-A: five reviewers, a verifier, a discussion)."""
 
-    policy: Literal["auto"] = "auto"
-    """`auto`: the label of the comments stands, recorded as reviewed by nobody."""
+    policy: Literal["auto", "human"] = "auto"
+    """`auto`: the label of the comments stands, recorded as reviewed by nobody; `human`: people judge every ad that the
+    comments label, and what they have not judged stays out of the release."""
+    reviewers: Annotated[int, Field(ge=1)] = 5
+    verifiers: Annotated[int, Field(ge=1)] = 1
+    agreement: Literal["majority", "unanimity"] = "majority"
+    """How far reviewers must agree; a tie and any "uncertain" go to the verifier."""
+    seed: int = 0
+    """Of the sample of comments, of what comes twice, and of everybody's order."""
+    comments: Annotated[int, Field(ge=0)] = 20
+    """Comments shown of an ad."""
+    repeat_share: Share = 0.0
+    """Share of the ads that come twice, which tells how far people agree with themselves."""
+    gold_share: Share = 0.0
+    """Share of ads whose answer is known, from `gold`, mixed in."""
+    gold: dict[str, Literal["negative", "positive"]] = Field(default_factory=dict)
+    """Known answers by video id."""
+    store: SecretStr | None = None
+    """File of what people did, or `postgresql://USER:PASSWORD@HOST/DATABASE`; by default a file in the catalog."""
+    page: Annotated[str, Field(pattern="^(https?://.+)?$")] = ""
+    """Address by which people reach the page, where that is not `host` and `port`."""
+    host: str = "127.0.0.1"
+    """Address that the page is served on; the default is reached from this machine alone."""
+    port: Annotated[int, Field(ge=1, le=65_535)] = 8440
+
+    @model_validator(mode="after")
+    def _known(self) -> ReviewSettings:
+        if self.gold_share and not self.gold:
+            raise ValueError(f"gold_share = {self.gold_share} of no known answers; give some in review.gold")
+        return self
+
+    @property
+    def address(self) -> str:
+        """Where people find the page."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return self.page.rstrip("/") or f"http://{host}:{self.port}"
 
 
 class ReleaseSettings(Section):

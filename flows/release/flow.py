@@ -7,6 +7,7 @@ from collections import Counter
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 from prefect import flow
@@ -75,7 +76,7 @@ def release(catalog: Catalog, settings: Settings) -> Release:
     )
     earlier = list_releases(catalog.releases_dir)
     facts = _facts(catalog, settings, plan, funnel, yields, earlier)
-    if earlier and _holds(earlier[-1], plan):
+    if earlier and _holds(earlier[-1], plan, facts):
         log.info("release: %s holds these rows already, nothing to write", earlier[-1].name)
         return Release(
             earlier[-1], new=False, synthetic=facts.synthetic, funnel=funnel, table1=facts.after, yields=yields
@@ -103,7 +104,7 @@ def _enough(n_words: int, settings: Settings) -> bool:
 
 
 def published(settings: Settings) -> dict[str, Any]:
-    """What a release tells of the settings: neither secrets nor this machine's paths."""
+    """What a release tells of the settings: neither secrets, nor this machine's paths, nor answers of gold entries."""
     return settings.model_dump(
         mode="json",
         exclude={
@@ -111,13 +112,15 @@ def published(settings: Settings) -> dict[str, Any]:
             "runner": True,
             "ocr": {"model_dir"},
             "sentiment": {"lexicon", "jar", "java"},
+            "review": {"store", "page", "host", "port", "gold"},
         },
     )
 
 
-def _holds(folder: Path, plan: Plan) -> bool:
-    """Whether a release holds the planned rows, and still holds them as they were written."""
-    if read_manifest(folder)["row_set_hash"] != plan.row_set_hash:
+def _holds(folder: Path, plan: Plan, facts: ReleaseFacts) -> bool:
+    """Whether a release holds the planned rows, decided by the same, and still holds them as they were written."""
+    manifest = read_manifest(folder)
+    if manifest["row_set_hash"] != plan.row_set_hash or manifest["labels"]["decided_by"] != dict(facts.decided_by):
         return False
     if problems := verify_release(folder):
         raise ReleaseError(f"{folder}: is damaged ({'; '.join(problems)}); move it away and build again")
@@ -151,6 +154,11 @@ def _facts(
     means = catalog.values("ad_sentiment", "mean_score", where=telling)
     sentiment = catalog.read("ad_sentiment", ["n_comments", *COUNTS.values()])
     decided = Counter(plan.labels[ad].decided_by for ad in in_release)
+    agreements = [
+        row["agreement"]
+        for row in catalog.read("labels", ["video_id", "agreement"]).to_pylist()
+        if row["agreement"] is not None and row["video_id"] in in_release
+    ]
     return ReleaseFacts(
         version=next_version(now.date(), [folder.name for folder in earlier]),
         created_at=now.isoformat(timespec="seconds"),
@@ -170,6 +178,7 @@ def _facts(
         words_per_frame=[frame.n_words for frame in plan.frames.values()],
         ads_by_category=count_categories(plan),
         decided_by={_DECIDED[how]: count for how, count in sorted(decided.items())},
+        agreement=fmean(agreements) if agreements else None,
         min_words=settings.ocr.more_than_words,
         ratios=settings.release.ratios,
         settings=published(settings),

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from data_catalog.catalog import Catalog, Drop
 from data_catalog.schemas import LABELS
@@ -17,6 +18,9 @@ from data_catalog.shards import planned_row_set_hash
 from flows.ocr.kept import TextFrame
 from flows.release.resampling import Balanced, PlannedRow, Resampling, balance_rows
 from flows.release.splitting import FrameIdentity, LabelledAd, group_reuploads, split_ads
+from flows.review.human import FRAME_EXCLUDED
+from flows.review.human import STAGE as REVIEW_STAGE
+from flows.sentiment.ads import STAGE as SENTIMENT_STAGE
 
 STAGE = "release"
 OF_AD = "ad_"
@@ -101,7 +105,8 @@ def plan_release(
     """
     labels = {row["video_id"]: Settled(**_of_label(row)) for row in catalog.read("labels").to_pylist()}
     kept = [frame for frame in frames.values() if frame.n_words > more_than_words]
-    labelled = [frame for frame in kept if frame.video_id in labels]
+    excluded = set(_dropped(catalog, REVIEW_STAGE, FRAME_EXCLUDED))
+    labelled = [frame for frame in kept if frame.video_id in labels and frame.frame_id not in excluded]
     groups = _groups(labelled, catalog)
     again = _again(groups, catalog) if reuploads == "drop" else {}
     splits = _split([frame for frame in labelled if frame.video_id not in again], groups, labels, ratios, seed)
@@ -120,6 +125,7 @@ def plan_release(
     drops = [
         *_unlabelled(kept, labels, catalog),
         *_without_frame({frame.video_id for frame in frames.values()}, {frame.video_id for frame in kept}),
+        *_excluded([frame for frame in kept if frame.video_id in labels and frame.frame_id in excluded]),
         *_reuploads(labelled, again),
         *_removed(balanced),
     ]
@@ -168,8 +174,7 @@ def _split(
 
 
 def _unlabelled(kept: list[TextFrame], labels: dict[str, Settled], catalog: Catalog) -> list[Drop]:
-    drops = catalog.read("drops", ["stage", "key", "reason"], where="stage = 'sentiment'").to_pylist()
-    why = {drop["key"]: drop["reason"] for drop in drops}
+    why = _dropped(catalog, SENTIMENT_STAGE) | _dropped(catalog, REVIEW_STAGE)
     return [
         _drop(
             frame.frame_id,
@@ -180,6 +185,18 @@ def _unlabelled(kept: list[TextFrame], labels: dict[str, Settled], catalog: Cata
         for frame in kept
         if frame.video_id not in labels
     ]
+
+
+def _dropped(catalog: Catalog, stage: str, reason: str | None = None) -> dict[str, str]:
+    """What a stage left behind, with the reason."""
+    wanted = pc.field("stage") == stage
+    drops = catalog.read("drops", ["key", "reason"], where=wanted).to_pylist()
+    return {drop["key"]: drop["reason"] for drop in drops if reason in (None, drop["reason"])}
+
+
+def _excluded(frames: list[TextFrame]) -> list[Drop]:
+    detail = "more than half of its reviewers excluded it"
+    return [_drop(frame.frame_id, frame.video_id, FRAME_EXCLUDED, detail) for frame in frames]
 
 
 def _without_frame(sampled: set[str], kept: set[str]) -> list[Drop]:

@@ -3,43 +3,103 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
+from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 from prefect import flow
+from prefect.client.schemas.objects import State
+from prefect.events import emit_event
+from prefect.events.worker import EventsWorker
+from prefect.settings import PREFECT_API_URL
+from prefect.states import Completed
 
-from annotation.protocol import accept_comments
-from data_catalog.catalog import Catalog
+from annotation.protocol import Decision, accept_comments
+from data_catalog.catalog import Catalog, Drop
 from data_catalog.schemas import TABLES
 from flows.counts import StageCount
-from flows.settings import ReviewSettings
+from flows.embedded_server import answers
+from flows.review.human import STAGE, Judged, left_out, left_out_frames, read_judged, review_store
+from flows.review.waiting import Waiting
+from flows.settings import Settings
 
 log = logging.getLogger("ytb_ads")
 
-STAGE = "review"
-POLICIES = {"auto": accept_comments}
+CLOSED = "ytb-ads.review.closed"
+"""Event that starts the deployment which writes the release."""
 
 
 @flow(name="review", validate_parameters=False)
-def review(catalog: Catalog, settings: ReviewSettings) -> StageCount:
-    """Settle the label of every ad that the comments label, as the policy says."""
-    settle = POLICIES[settings.policy]
+def review(catalog: Catalog, settings: Settings) -> StageCount:
+    """Settle the label of every ad that the comments label, as the policy says.
+
+    Under `human` the labels are what people said in the rounds that are over, and `reviews` holds their words.
+
+    Raises:
+        StoreError: what people said cannot be read.
+    """
     columns = ["video_id", "label", "mean_score", "fingerprint"]
     ads = catalog.read("ad_sentiment", columns, where="label IS NOT NULL").to_pylist()
-    rows = []
-    for ad in ads:
-        decision = settle(ad["label"])
-        rows.append(
-            {
-                "video_id": ad["video_id"],
-                "label": decision.label,
-                "decided_by": decision.decided_by,
-                "n_reviewers": decision.n_reviewers,
-                "agreement": decision.agreement,
-                "mean_score": ad["mean_score"],
-                "fingerprint": ad["fingerprint"],
-            }
-        )
+    drops: list[Drop] = []
+    frame_drops: list[Drop] = []
+    if settings.review.policy == "human":
+        judged = _judged(catalog, settings)
+        decisions = {ad: verdict.decision for ad, verdict in judged.verdicts.items() if verdict.decision}
+        drops = left_out([ad["video_id"] for ad in ads], judged, _ads_with_words(catalog, settings))
+        frame_drops = left_out_frames(judged)
+        catalog.replace("reviews", pa.Table.from_pylist(list(judged.reviews), schema=TABLES["reviews"].schema))
+    else:
+        decisions = {ad["video_id"]: accept_comments(ad["label"]) for ad in ads}
+    rows = [_label(ad, decisions[ad["video_id"]]) for ad in ads if ad["video_id"] in decisions]
     changed = catalog.replace("labels", pa.Table.from_pylist(rows, schema=TABLES["labels"].schema))
-    count = StageCount(STAGE, "ads", rows_in=len(ads) if changed else 0, rows_out=len(rows) if changed else 0)
+    changed |= catalog.replace_drops(STAGE, [*drops, *frame_drops])
+    count = StageCount(STAGE, "ads")
+    if changed:
+        count.add(StageCount.of(STAGE, "ads", rows_in=len(ads), rows_out=len(rows), drops=drops))
     log.info("%s", count)
     return count
+
+
+def waits(waiting: Waiting) -> State[Waiting]:
+    """The state of a run that waits for people: ended, as nothing is held while it waits, and named for what it is."""
+    return Completed(name="Waiting", message=f"{waiting} at {waiting.page}", data=waiting)
+
+
+def tell_closed(catalog: Catalog, round_id: int) -> bool:
+    """Tell the Prefect server that a round is over, so that the release's deployment starts; whether there is one.
+
+    Where none is named or none answers, the next build writes the release.
+    """
+    url = PREFECT_API_URL.value()
+    if not url or not answers(url):
+        return False
+    emit_event(
+        CLOSED,
+        resource={"prefect.resource.id": f"ytb-ads.review.round.{round_id}"},
+        payload={"catalog": catalog.root, "round": round_id},
+    )
+    EventsWorker.drain_all()
+    return True
+
+
+def _label(ad: Mapping[str, Any], decision: Decision) -> dict[str, Any]:
+    return {
+        "video_id": ad["video_id"],
+        "label": decision.label,
+        "decided_by": decision.decided_by,
+        "n_reviewers": decision.n_reviewers,
+        "agreement": decision.agreement,
+        "mean_score": ad["mean_score"],
+        "fingerprint": ad["fingerprint"],
+    }
+
+
+def _judged(catalog: Catalog, settings: Settings) -> Judged:
+    with review_store(catalog, settings.review) as store:
+        return read_judged(store, frozenset(catalog.values("ads", "video_id")))
+
+
+def _ads_with_words(catalog: Catalog, settings: Settings) -> frozenset[str]:
+    enough = pc.field("n_words") > settings.ocr.more_than_words
+    return frozenset(catalog.values("texts", "video_id", where=enough))

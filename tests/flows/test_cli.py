@@ -183,13 +183,16 @@ def test_deploying_without_a_server_says_how_to_start_one(tmp_path: Path) -> Non
 
 
 @pytest.mark.slow
-def test_deploying_registers_the_rebuild_and_the_training(ytb_ads: Run, prefect_server: str) -> None:
+def test_deploying_registers_the_rebuild_the_release_and_the_training(ytb_ads: Run, prefect_server: str) -> None:
     for _ in range(2):
         ytb_ads("deploy")
     deployments = {deployment["name"]: deployment for deployment in ask(f"{prefect_server}/deployments/filter")}
     assert deployments["weekly-rebuild"]["schedules"][0]["schedule"]["cron"] == "0 3 * * 1"
     assert deployments["daily-refresh"]["schedules"][0]["schedule"]["timezone"] == "America/Los_Angeles"
     assert deployments["train-on-gpu"]["work_pool_name"] == "gpu"
-    [automation] = ask(f"{prefect_server}/automations/filter")
-    assert automation["trigger"]["expect"] == ["ytb-ads.release.written"]
-    assert automation["actions"][0]["deployment_id"] == deployments["train-on-gpu"]["id"]
+    automations = ask(f"{prefect_server}/automations/filter")
+    assert {tuple(each["trigger"]["expect"]): each["actions"][0]["deployment_id"] for each in automations} == {
+        ("ytb-ads.review.closed",): deployments["after-review"]["id"],
+        ("ytb-ads.release.written",): deployments["train-on-gpu"]["id"],
+    }
+    assert len(automations) == 2

@@ -1,0 +1,53 @@
+"""Close a round as soon as its last entry is settled, whoever settled it and through whichever process."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from annotation.errors import AnnotationError
+from annotation.reading import standing
+from annotation.store import Store
+
+log = logging.getLogger("ytb_ads")
+
+EVERY_S = 2.0
+"""Between two looks; one reads what is new in the log, and nothing else."""
+
+
+def close_if_settled(store: Store) -> int | None:
+    """Close the open round if all its entries have come to their end; its number if that closed it."""
+    current = store.rounds.current()
+    if current is None or not standing(store, current.id).complete:
+        return None
+    return store.rounds.close(current.id).id
+
+
+@contextmanager
+def watching(store: Store, closed: Callable[[int], None], *, every_s: float = EVERY_S) -> Iterator[None]:
+    """Watch the store's round for as long as the block runs.
+
+    Args:
+        store: where people's words are.
+        closed: called with the number of a round that was closed.
+        every_s: time between two looks.
+    """
+    ended = threading.Event()
+
+    def watch() -> None:
+        while not ended.wait(every_s):
+            try:
+                if (round_id := close_if_settled(store)) is not None:
+                    closed(round_id)
+            except AnnotationError as error:  # a busy or restarting database: the next look may do better
+                log.warning("the round could not be looked at: %s", error)
+
+    watcher = threading.Thread(target=watch, name="round-watch", daemon=True)
+    watcher.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        watcher.join(timeout=10)

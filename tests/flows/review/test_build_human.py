@@ -1,0 +1,255 @@
+"""From a build that waits for people to the release that the end of their round starts, on a real Prefect server."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from annotation.events import Choice
+from annotation.store import Store
+from data_catalog.catalog import Catalog
+from data_catalog.releases import list_releases, newest_release, read_manifest
+from flows.build_dataset import build_dataset, release_reviewed
+from flows.release.flow import Release
+from flows.review.flow import CLOSED, tell_closed
+from flows.review.human import review_store
+from flows.review.waiting import Waiting
+from flows.settings import ReviewSettings
+from tests.flows.conftest import PATHS, ROOT, Run
+from tests.flows.review.people import close, judge
+
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("prefect")]
+
+TWO = "[review]\nreviewers = 2\n"
+
+
+@pytest.fixture(scope="module")
+def waiting(sample: Path, ytb_ads: Run, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """A catalog whose build waits for people, and what it said."""
+    folder = tmp_path_factory.mktemp("waiting")
+    (folder / "two.toml").write_text(TWO)
+    done = ytb_ads(*build(sample, folder / "catalog", folder / "two.toml"))
+    return folder / "catalog", done.stdout
+
+
+@pytest.fixture
+def catalog(waiting: tuple[Path, str], tmp_path: Path) -> Path:
+    """A copy of it to judge."""
+    (tmp_path / "two.toml").write_text(TWO)
+    shutil.copytree(waiting[0], tmp_path / "catalog")
+    return tmp_path / "catalog"
+
+
+def build(source: Path, catalog: Path, config: Path) -> list[str]:
+    return [
+        *("build", "--source", f"folder:{source}", "--catalog", str(catalog)),
+        *("--config", str(config), "--review", "human"),
+    ]
+
+
+def with_store(catalog: Path, act: Callable[[Store], Any]) -> Any:
+    with review_store(Catalog(catalog), ReviewSettings()) as store:
+        return act(store)
+
+
+def as_labelled(catalog: Path) -> Callable[[str, int], Choice]:
+    """What the comments say, of every ad."""
+    rows = Catalog(catalog).read("ad_sentiment", ["video_id", "label"], where="label IS NOT NULL").to_pylist()
+    labels: dict[str, Choice] = {row["video_id"]: row["label"] for row in rows}
+    return lambda ad, _number: labels[ad]
+
+
+def judge_all(catalog: Path) -> None:
+    with_store(catalog, lambda store: judge(store, as_labelled(catalog)))
+
+
+def n_entries(catalog: Path) -> int:
+    return int(with_store(catalog, lambda store: store.rounds.all()[-1].n_entries))
+
+
+def test_a_build_with_people_says_how_many_entries_wait_and_where_and_writes_no_release(
+    waiting: tuple[Path, str],
+) -> None:
+    catalog, said = waiting
+    assert f"round 1 is opened; {n_entries(catalog)} of {n_entries(catalog)} entries wait for people" in said
+    assert f"ytb-ads annotate serve --catalog {catalog}" in said
+    assert "http://127.0.0.1:8440" in said
+    assert list_releases(catalog / "releases") == []
+    assert Catalog(catalog).count("labels") == 0
+
+
+def test_a_second_build_adds_nothing_to_an_open_round_and_says_so(catalog: Path, sample: Path, ytb_ads: Run) -> None:
+    again = ytb_ads(*build(sample, catalog, catalog.parent / "two.toml"), "--json")
+    told = json.loads(again.stdout)["review"]
+    assert (told["round_id"], told["opened"], told["n_settled"]) == (1, False, 0)
+    assert "still open, and nothing was added" in again.stderr
+    assert len(with_store(catalog, lambda store: store.rounds.all())) == 1
+    assert list_releases(catalog / "releases") == []
+
+
+def test_a_run_that_waits_is_named_for_it_on_the_server(catalog: Path, sample: Path, prefect_api: str) -> None:
+    config = str(catalog.parent / "two.toml")
+    found = build_dataset(f"folder:{sample}", str(catalog), config, policy="human")
+    assert isinstance(found, Waiting)
+    runs = ask(
+        prefect_api, "flow_runs/filter", {"flows": {"name": {"any_": ["build-dataset"]}}, "sort": "END_TIME_DESC"}
+    )
+    assert (runs[0]["state"]["type"], runs[0]["state"]["name"]) == ("COMPLETED", "Waiting")
+    assert "entries wait for people at http://127.0.0.1:8440" in runs[0]["state"]["message"]
+    assert isinstance(release_reviewed(str(catalog), config), Waiting), "no release while a round is open"
+    assert list_releases(catalog / "releases") == []
+
+
+def test_what_people_said_is_released_and_a_new_ad_opens_a_round_of_its_own(
+    catalog: Path, sample: Path, tmp_path: Path, prefect_api: str
+) -> None:
+    ads, config = tmp_path / "ads", str(catalog.parent / "two.toml")
+    shutil.copytree(sample, ads)
+    judge_all(catalog)
+    with_store(catalog, close)
+    written = build_dataset(f"folder:{ads}", str(catalog), config, policy="human")
+    assert isinstance(written, Release)
+    assert written.new
+    labels = Catalog(catalog).read("labels").to_pylist()
+    assert {(row["decided_by"], row["n_reviewers"], row["agreement"]) for row in labels} == {("reviewers", 2, 1.0)}
+    manifest = read_manifest(written.folder)
+    assert manifest["labels"]["decided_by"].keys() == {"the reviewers"}
+    assert manifest["labels"]["agreement"] == 1.0
+
+    versions = Catalog(catalog).versions()
+    again = build_dataset(f"folder:{ads}", str(catalog), config, policy="human")
+    assert isinstance(again, Release)
+    assert not again.new
+    assert Catalog(catalog).versions() == versions
+
+    add_copy(ads, of=labels[0]["video_id"], as_id="newcomer001")
+    further = build_dataset(f"folder:{ads}", str(catalog), config, policy="human")
+    assert isinstance(further, Waiting)
+    assert (further.round_id, further.n_entries, further.opened) == (2, 1, True)
+    assert further.release == written.folder
+    assert "newcomer001" not in Catalog(catalog).values("labels", "video_id")
+
+
+def test_people_who_confirm_every_label_are_named_in_a_release_of_the_same_rows(
+    catalog: Path, sample: Path, prefect_api: str
+) -> None:
+    config = str(catalog.parent / "two.toml")
+    by_comments = build_dataset(f"folder:{sample}", str(catalog), config)
+    assert isinstance(by_comments, Release)
+    judge_all(catalog)
+    with_store(catalog, close)
+    by_people = release_reviewed(str(catalog), config)
+    assert isinstance(by_people, Release)
+    assert by_people.new
+    first, second = read_manifest(by_comments.folder), read_manifest(by_people.folder)
+    assert first["row_set_hash"] == second["row_set_hash"]
+    assert (*first["labels"]["decided_by"], *second["labels"]["decided_by"]) == (
+        "policy auto, reviewed by nobody",
+        "the reviewers",
+    )
+
+
+def test_closing_a_round_by_hand_starts_the_deployment_that_writes_the_release(
+    catalog: Path, ytb_ads: Run, prefect_server: str
+) -> None:
+    ytb_ads("deploy")
+    [left, *_] = sorted(Catalog(catalog).values("ad_sentiment", "video_id", where="label IS NOT NULL"))
+    choose = as_labelled(catalog)
+    judged = {entry for entry in with_store(catalog, videos) if entry != left}
+    with_store(catalog, lambda store: judge(store, choose, only=judged))
+
+    refused = ytb_ads("annotate", "close-round", "--catalog", catalog, check=False)
+    assert refused.returncode == 1
+    assert "say --yes" in refused.stderr
+    done = ytb_ads("annotate", "close-round", "--yes", "--catalog", catalog)
+    assert "the Prefect server was told" in done.stdout
+
+    run = started(prefect_server, "release-reviewed/after-review", {"catalog": str(catalog)})
+    work(prefect_server)
+    ended = ask(prefect_server, f"flow_runs/{run['id']}")
+    assert ended["state"]["name"] == "Completed", ended["state"]
+    assert newest_release(catalog / "releases").is_dir()
+    assert set(Catalog(catalog).values("labels", "video_id")) == judged
+
+
+def test_every_end_is_told_to_the_server_by_a_page_that_lives_through_several_rounds(
+    tmp_path: Path, prefect_api: str
+) -> None:
+    for round_id in (1, 2):
+        with ThreadPoolExecutor(1) as page:
+            # the server's address is known to this context alone
+            assert page.submit(copy_context().run, tell_closed, Catalog(tmp_path), round_id).result()
+    told: set[int] = set()
+    deadline = time.monotonic() + 30
+    while len(told) < 2 and time.monotonic() < deadline:
+        asked = {"filter": {"event": {"name": [CLOSED]}, "order": "DESC"}, "limit": 20}
+        found = [event["payload"] for event in ask(prefect_api, "events/filter", asked)["events"]]
+        told = {payload["round"] for payload in found if payload["catalog"] == Catalog(tmp_path).root}
+        time.sleep(0.2)
+    assert told == {1, 2}
+
+
+def videos(store: Store) -> list[str]:
+    return [entry.video_id for entry in store.rounds.entries(1).values()]
+
+
+def started(server: str, deployment: str, parameters: dict[str, str]) -> dict[str, Any]:
+    """The run of a deployment that an event has started, with these parameters."""
+    found = ask(server, f"deployments/name/{deployment}")
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        for run in ask(server, "flow_runs/filter", {"deployments": {"id": {"any_": [found["id"]]}}}):
+            if parameters.items() <= run["parameters"].items():
+                return dict(run)
+        time.sleep(0.5)
+    pytest.fail(f"no run of {deployment} with {parameters}")
+
+
+def work(server: str) -> None:
+    """Let a worker do what is due, and no more."""
+    done = subprocess.run(
+        [sys.executable, "-m", "prefect", "worker", "start", "--pool", "cpu", "--run-once"],
+        env={
+            **os.environ,
+            "PREFECT_API_URL": server,
+            "PYTHONPATH": os.pathsep.join([PATHS, os.environ.get("PYTHONPATH", "")]),
+        },
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def add_copy(ads: Path, *, of: str, as_id: str) -> None:
+    """One more ad, with the film of another one and comments that say the same."""
+    info = next(path for path in ads.rglob("*.info.json") if json.loads(path.read_text("utf-8"))["id"] == of)
+    video = next(path for path in info.parent.glob(info.name.removesuffix(".info.json") + ".*") if path != info)
+    values = json.loads(info.read_text("utf-8")) | {"id": as_id}
+    values["comments"] = [comment | {"id": f"new{n}"} for n, comment in enumerate(values["comments"])]
+    (info.parent / f"{as_id}.info.json").write_text(json.dumps(values), "utf-8")
+    shutil.copy(video, info.parent / f"{as_id}{video.suffix}")
+
+
+def ask(server: str, path: str, body: dict[str, Any] | None = None) -> Any:
+    request = urllib.request.Request(
+        f"{server}/{path}",
+        data=None if body is None else json.dumps(body).encode(),
+        headers={"Content-Type": "application/json"},
+    )
+    with urllib.request.urlopen(request, timeout=30) as answer:
+        return json.load(answer)
