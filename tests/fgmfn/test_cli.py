@@ -226,5 +226,5 @@ def test_help_teaches_without_loading_a_library(command: tuple[str, ...]) -> Non
     reported = [line for line in done.stderr.splitlines() if line.startswith("import time:")]
     loaded = {line.rpartition("|")[2].strip().partition(".")[0] for line in reported}
     assert "typer" in loaded
-    assert not loaded & {"torch", "transformers", "optuna", "matplotlib", "pyarrow", "numpy", "pydantic", "sklearn"}
+    assert not loaded & {"torch", "transformers", "optuna", "matplotlib", "pyarrow", "numpy", "sklearn", "PIL"}
     assert not command or command == ("paper",) or "Examples" in done.stdout
