@@ -219,7 +219,10 @@ def _fonts() -> tuple[Path, ...]:
 
 def _draws_all(path: Path, text: str) -> bool:
     """A glyph that a font lacks is drawn as the one for a character that no font has; some fonts hold no other."""
-    font = ImageFont.truetype(path, 20)
+    try:
+        font = ImageFont.truetype(path, 20)
+    except OSError:  # a font of bitmaps in one size, as those of coloured emoji are
+        return False
     if bytes(font.getmask("a")) == bytes(font.getmask("e")):
         return False
     missing = bytes(font.getmask("\U0010fffe"))

@@ -266,7 +266,7 @@ def _finish(
 
 def _notes(run: Run, model: SentimentModel | FittedModel) -> list[str]:
     splits, names = run.source.splits, run.source.class_names
-    notes = list(model.departures())
+    notes = [*run.source.notes, *model.departures()]
     if run.source.synthetic:
         notes.append("trained and scored on synthetic data: the scores say that the way works, and nothing else")
     if not run.has_dev:

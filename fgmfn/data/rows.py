@@ -39,6 +39,8 @@ class Rows:
     """False where the target is only the ad's category."""
     auxiliary: list[str] | None = None
     """Further words per row that a model may read, such as captions."""
+    digests: list[str] | None = None
+    """Of each picture's bytes, where `picture` is the name of a file, whose content may change."""
 
     def __len__(self) -> int:
         return len(self.label)
@@ -63,7 +65,10 @@ class Rows:
 
     def _contents(self) -> Iterator[tuple[object, ...]]:
         further = self.auxiliary or [""] * len(self)
-        yield from zip(self.text, self.target, self.span, self.label, self.picture, further, strict=True)
+        pictures = self.picture
+        if self.digests is not None:
+            pictures = [f"{name} {digest}" for name, digest in zip(self.picture, self.digests, strict=True)]
+        yield from zip(self.text, self.target, self.span, self.label, pictures, further, strict=True)
 
 
 @dataclass(frozen=True)
@@ -82,6 +87,8 @@ class Source:
     """Columns of a predictions file for a row's name and its group."""
     dataset: str | None = None
     """Which set these rows are that figures have been printed for: twitter2015, twitter2017, ytb_ads; None: none."""
+    notes: tuple[str, ...] = ()
+    """What a reader of any score on these rows must know."""
 
     @property
     def checksums(self) -> dict[str, str]:

@@ -9,9 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
-from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from fgmfn.data.pictures import Pictures, find_pictures
 from fgmfn.data.reading import TABLE_ENDINGS, Table, read_table
@@ -36,14 +34,33 @@ def open_table(path: Path, settings: SourceSettings) -> Source:
     table = read_table(files, settings.image)
     for setting in ("text", "label", "target", "split", "group", "auxiliary"):
         _check_column(path, table, setting, getattr(settings, setting))
-    assignment = _assign(path, table, settings)
+    settings = _with_split_column(table, settings)
+    assignment = _assign(table, settings)
     class_names, labels = _classes(table, settings.label)
     rows = _all_rows(path, table, settings, labels)
-    splits = {split: _select(rows, [i for i, home in enumerate(assignment) if home == split]) for split in SPLITS}
+    splits = {split: rows.take([i for i, home in enumerate(assignment) if home == split]) for split in SPLITS}
     present = {rows.label[i] for i, home in enumerate(assignment) if home == "train"}
     if len(present) < 2:
         raise DataError(f"{path}: the training split has rows of {len(present)} class; a classifier needs rows of two")
-    return Source(path.stem, path, combined_hash(class_names, splits), class_names, splits)
+    notes = () if settings.split or _named_by_file(table) else (_drawn(settings),)
+    return Source(path.stem, path, combined_hash(class_names, splits), class_names, splits, notes=notes)
+
+
+def _with_split_column(table: Table, settings: SourceSettings) -> SourceSettings:
+    """Take a column called split for what its name says, where all its values are names of splits."""
+    values = table.columns.get("split", [])
+    if settings.split or not values or any(str(value).lower() not in SPLIT_NAMES for value in values):
+        return settings
+    return settings.model_copy(update={"split": "split"})
+
+
+def _named_by_file(table: Table) -> bool:
+    return "train" in map(_split_of, table.row_files)
+
+
+def _drawn(settings: SourceSettings) -> str:
+    shares = f"{settings.validation:.0%} for validation and {settings.test:.0%} for test"
+    return f"the splits were drawn from one table with seed {settings.seed}, {shares}"
 
 
 def _check_column(path: Path, table: Table, setting: str, name: str | None) -> None:
@@ -59,9 +76,10 @@ def _all_rows(path: Path, table: Table, settings: SourceSettings, labels: list[i
     targets = _words(table, settings.target) if settings.target else [""] * len(table)
     pictures: Pictures | None = table.pictures
     identities = table.picture_names
-    if pictures is None and identities is not None:
-        folder = settings.images or (path.parent if path.is_file() else path)
-        pictures = find_pictures(folder, identities)
+    digests = None
+    if pictures is None and identities is not None and (folder := _picture_folder(path, settings, identities)):
+        pictures = found = find_pictures(folder, identities)
+        digests = found.digests()
     return Rows(
         name=table.row_names,
         group=_words(table, settings.group) if settings.group else texts,
@@ -73,7 +91,18 @@ def _all_rows(path: Path, table: Table, settings: SourceSettings, labels: list[i
         pictures=pictures,
         has_targets=settings.target is not None,
         auxiliary=_words(table, settings.auxiliary) if settings.auxiliary else None,
+        digests=digests,
     )
+
+
+def _picture_folder(path: Path, settings: SourceSettings, files: list[str]) -> Path | None:
+    """Return the folder that was named, or the table's own where it holds any of the pictures.
+
+    Without either the rows have no pictures at hand, which a model that looks at none does not miss.
+    """
+    own = path.parent if path.is_file() else path
+    beside = any(name and "\0" not in name and (own / name).is_file() for name in files)
+    return settings.images or (own if beside else None)
 
 
 def _span(text: str, target: str) -> tuple[int, int]:
@@ -110,7 +139,7 @@ def _natural(name: str) -> tuple[bool, int, str]:
     return not name.isdecimal(), len(name) if name.isdecimal() else 0, name
 
 
-def _assign(path: Path, table: Table, settings: SourceSettings) -> list[str]:
+def _assign(table: Table, settings: SourceSettings) -> list[str]:
     if settings.split:
         return [
             _split_named(row, str(value))
@@ -156,22 +185,3 @@ def _draw(groups: list[str], settings: SourceSettings) -> list[str]:
             home[group] = "validation" if share < settings.test + settings.validation else "train"
         dealt += sizes[group]
     return [home[group] for group in groups]
-
-
-def _select(rows: Rows, chosen: list[int]) -> Rows:
-    picked: dict[str, Any] = {
-        name: [values[i] for i in chosen] for name, values in vars(rows).items() if isinstance(values, list)
-    }
-    pictures = None if rows.pictures is None else _Chosen(rows.pictures, chosen)
-    return replace(rows, **picked, pictures=pictures)
-
-
-class _Chosen:
-    """Some rows of other pictures, counted anew."""
-
-    def __init__(self, pictures: Pictures, chosen: list[int]) -> None:
-        self._pictures, self._chosen = pictures, chosen
-
-    def read(self, row: int) -> bytes:
-        """Return the encoded picture of a row."""
-        return self._pictures.read(self._chosen[row])

@@ -49,6 +49,7 @@ def _read(file: Path, split: str, images: Path | None) -> Rows:
     ]
     pictures = [picture for _, picture, _, _ in cells]
     starts = [sentence.index(MARK) for _, _, sentence, _ in cells]
+    found = None if images is None else find_pictures(images, pictures)
     return Rows(
         name=[f"{split}:{number}" for number in range(len(cells))],
         group=pictures,  # one tweet, whose targets are rows of their own
@@ -57,8 +58,9 @@ def _read(file: Path, split: str, images: Path | None) -> Rows:
         span=[(start, start + len(cell[3])) for start, cell in zip(starts, cells, strict=True)],
         label=[label for label, *_ in cells],
         picture=pictures,
-        pictures=None if images is None else find_pictures(images, pictures),
+        pictures=found,
         has_targets=True,
+        digests=None if found is None else found.digests(),
     )
 
 

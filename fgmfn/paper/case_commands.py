@@ -10,7 +10,7 @@ import typer
 from fgmfn.baselines import check_models
 from fgmfn.paper import options
 from fgmfn.paper.options import DEFAULT_DATA, DEFAULT_OUTPUT, DEFAULT_RUNS
-from fgmfn.paper.printing import print_answers, print_json, print_paths
+from fgmfn.paper.printing import print_answers, print_checksums, print_json, print_paths
 
 log = logging.getLogger(__name__)
 
@@ -48,12 +48,13 @@ def table7(
     from fgmfn.paper import table7 as sheet
     from fgmfn.paper.experiments import entries_of, run_experiments
     from fgmfn.paper.samples import SPLIT, ask, draw_samples, find_samples, write_pictures
-    from fgmfn.paper.writing import write_sheet
+    from fgmfn.paper.writing import check_output, write_sheet
 
     if len(data) != 1:
         raise typer.BadParameter("a case study is of one set of data: give one --data")
     entries = entries_of(check_models(options.names_of(model) or PAPERS_MODELS))
     (source,) = options.open_sources(data, images, data_dir, config)
+    check_output(output)
     rows = source.splits[SPLIT]
     samples = find_samples(rows, sample) if sample else draw_samples(rows, count, seed)
     recipe = options.recipe_of(1, seed, config, runs, from_scratch=from_scratch, only_finished=only_finished)
@@ -71,4 +72,5 @@ def table7(
         print_json(table.to_pylist())
         return
     print_answers(table.to_pylist())
+    print_checksums([source])
     print_paths([*paths, *(path for path in pictures if path is not None)])

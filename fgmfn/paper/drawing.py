@@ -26,7 +26,7 @@ def score_figure(table: pa.Table, title: str) -> Figure:
         for axes, (measure, label) in zip(line, MEASURES.items(), strict=True):
             _panel(axes, own, measure)
             axes.set_xlabel(label)
-            axes.set_title(source, loc="left", fontsize=10)
+            axes.set_title(f"{source}, test rows {(own[0]['test_checksum'] or '')[:12]}", loc="left", fontsize=10)
         line[1].set_yticklabels([])
     legend = {
         label: handle for axes in panels.flat for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)
@@ -45,7 +45,7 @@ def _panel(axes: Axes, rows: Sequence[Mapping[str, Any]], measure: str) -> None:
         axes, [(row[f"paper_{measure}"], place) for row, place in zip(rows, places, strict=True)], "|", PAPER, "paper"
     )
     originals = [(row[f"original_{measure}"], place) for row, place in zip(rows, places, strict=True)]
-    _marks(axes, originals, "x", ORIGINAL, "published by its authors")
+    _marks(axes, originals, "x", ORIGINAL, "published for the model itself")
     ours = [
         (100 * row[f"test_{measure}_mean"], place, 100 * (row[f"test_{measure}_sd"] or 0.0))
         for row, place in zip(rows, places, strict=True)
@@ -58,6 +58,7 @@ def _panel(axes: Axes, rows: Sequence[Mapping[str, Any]], measure: str) -> None:
             axes.annotate(
                 "not run here", (0.01, place), xycoords=("axes fraction", "data"), va="center", color=ORIGINAL
             )
+    axes.margins(x=0.2)  # room for it
 
 
 def _marks(axes: Axes, values: Sequence[tuple[float | None, int]], marker: str, colour: str, label: str) -> None:

@@ -55,10 +55,11 @@ def table5(
     """
     from fgmfn.paper import table5 as sheet
     from fgmfn.paper.measuring import MeasureOptions, measure_models
-    from fgmfn.paper.writing import write_sheet
+    from fgmfn.paper.writing import check_output, write_sheet
     from fgmfn.settings import shipped_configs
 
     names = check_models(options.names_of(model) or list(MODELS))
+    check_output(output)
     rows, whose = None, None
     if data is not None:
         (source,) = options.open_sources([data], None, data_dir, config)

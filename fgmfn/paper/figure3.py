@@ -12,10 +12,12 @@ from matplotlib.figure import Figure
 
 from fgmfn.paper.experiments import Cell, Recipe
 from fgmfn.paper.scores import about, pooled_confusion
-from fgmfn.paper.table4 import how_trained
+from fgmfn.paper.table4 import how_trained, scratch
 from fgmfn.paper.writing import markdown_table, plain
 
 TITLE = "Figure 3: confusion matrices of the test rows"
+WIDE = 4
+"""Matrices side by side."""
 COLUMNS: list[tuple[str, pa.DataType]] = [
     ("data", pa.string()),
     ("model", pa.string()),
@@ -67,7 +69,7 @@ def _rows(cell: Cell) -> list[dict[str, Any]]:
 
 def as_markdown(cells: Sequence[Cell], recipe: Recipe) -> str:
     """Write every matrix: counts, and shares of each true class."""
-    lines = [f"# {TITLE}", "", how_trained(recipe), "", "True classes down, predicted ones across.", ""]
+    lines = [f"# {TITLE}", "", how_trained(recipe, counts=True), "", "True classes down, predicted ones across.", ""]
     for cell in cells:
         lines += [f"## {cell.entry.title} on {plain(cell.source.name)}", "", *about(cell.source), ""]
         matrix = matrix_of(cell)
@@ -84,23 +86,31 @@ def as_markdown(cells: Sequence[Cell], recipe: Recipe) -> str:
     return "\n".join(lines)
 
 
-def as_figure(cells: Sequence[Cell]) -> Figure:
-    """Draw the matrices, a row per source and a column per model, coloured by the share of each true class."""
+def as_figure(cells: Sequence[Cell], recipe: Recipe) -> Figure:
+    """Draw the matrices, rows of them for each source, coloured by the share of each true class."""
     sources = list(dict.fromkeys(cell.source.name for cell in cells))
-    models = list(dict.fromkeys(cell.entry.key for cell in cells))
-    figure = Figure(figsize=(1 + 3.4 * len(models), 0.5 + 3.5 * len(sources)), layout="constrained")
-    figure.suptitle(TITLE)
-    panels = figure.subplots(len(sources), len(models), squeeze=False)
-    for cell in cells:
-        axes = panels[sources.index(cell.source.name)][models.index(cell.entry.key)]
-        axes.set_title(f"{cell.entry.title} on {cell.source.name}", fontsize=10)
-        matrix = matrix_of(cell)
-        if matrix is None:
+    of_source = [[cell for cell in cells if cell.source.name == name] for name in sources]
+    lines = [own[first : first + WIDE] for own in of_source for first in range(0, len(own), WIDE)]
+    columns = max(len(line) for line in lines)
+    figure = Figure(figsize=(1 + 3.4 * columns, 0.5 + 3.6 * len(lines)), layout="constrained")
+    figure.suptitle(TITLE + scratch(recipe))
+    for panels, line in zip(figure.subplots(len(lines), columns, squeeze=False), lines, strict=True):
+        for axes in panels[len(line) :]:
             axes.set_axis_off()
-            axes.text(0.5, 0.5, "not run here", ha="center", va="center", transform=axes.transAxes)
-        else:
-            draw_matrix(axes, matrix, cell.source.class_names)
+        for axes, cell in zip(panels, line, strict=False):
+            _draw_cell(axes, cell)
     return figure
+
+
+def _draw_cell(axes: Axes, cell: Cell) -> None:
+    checksum = cell.source.checksums.get("test", "")[:12]
+    axes.set_title(f"{cell.entry.title} on {cell.source.name}\ntest rows {checksum}", fontsize=9)
+    matrix = matrix_of(cell)
+    if matrix is None:
+        axes.set_axis_off()
+        axes.text(0.5, 0.5, "not run here", ha="center", va="center", transform=axes.transAxes)
+    else:
+        draw_matrix(axes, matrix, cell.source.class_names)
 
 
 def draw_matrix(axes: Axes, matrix: np.ndarray, names: Sequence[str]) -> None:

@@ -14,7 +14,7 @@ from matplotlib.patches import Rectangle
 from fgmfn.data import Source
 from fgmfn.paper.experiments import Cell, Entry, Recipe
 from fgmfn.paper.scores import about, mean_and_sd, score_table, shown
-from fgmfn.paper.table4 import how_trained
+from fgmfn.paper.table4 import how_trained, scratch
 from fgmfn.paper.writing import markdown_table, plain
 
 TITLE = "Figure 4: the weights of the contrastive loss (alpha) and of the mutual-information loss (beta)"
@@ -63,22 +63,24 @@ def as_markdown(cells: Sequence[Cell], recipe: Recipe) -> str:
             columns = ["alpha \\ beta", *(f"{beta:g}" for beta in grid.betas)]
             lines += [f"{label}:", "", *markdown_table(columns, body), ""]
         if best := grid.best():
-            lines += [f"Best on the development rows: alpha = {best[0]:g}, beta = {best[1]:g}.", ""]
+            points = "; ".join(f"alpha = {alpha:g}, beta = {beta:g}" for alpha, beta in best)
+            lines += [f"Best on the development rows: {points}.", ""]
         lines += [f"Not run here: {reason}" for reason in dict.fromkeys(cell.missing for cell in own) if reason]
     return "\n".join(lines) + "\n"
 
 
-def as_figure(cells: Sequence[Cell]) -> Figure:
+def as_figure(cells: Sequence[Cell], recipe: Recipe) -> Figure:
     """Draw two heat maps per source, with the choice by development rows framed."""
     sources = _sources(cells)
     first = _Grid([cell for cell in cells if cell.source is sources[0]])
     width, height = 2 * (1.6 + 0.85 * len(first.betas)), len(sources) * (1.3 + 0.6 * len(first.alphas)) + 0.4
     figure = Figure(figsize=(max(8, width), height), layout="constrained")
-    figure.suptitle("Figure 4: FGMFN by the weights of its losses")
+    figure.suptitle(f"Figure 4: FGMFN by the weights of its losses{scratch(recipe)}; framed: best on development rows")
     for line, source in zip(figure.subplots(len(sources), 2, squeeze=False), sources, strict=True):
         grid = _Grid([cell for cell in cells if cell.source is source])
         for axes, (measure, label) in zip(line, PANELS.items(), strict=True):
-            _draw(axes, grid, measure, f"{label}, {source.name}")
+            checksum = source.checksums.get("test", "")[:12]
+            _draw(axes, grid, measure, f"{label}, {source.name}, test rows {checksum}")
     return figure
 
 
@@ -100,8 +102,8 @@ class _Grid:
         scored = [getattr(one, split) for one in self._cells[key].trained.values()]
         return mean_and_sd([getattr(metrics, name) for metrics in scored if metrics])
 
-    def best(self) -> tuple[float, float] | None:
-        """Return alpha and beta of the highest mean macro-F1 on the development rows."""
+    def best(self) -> list[tuple[float, float]]:
+        """Return alpha and beta of the highest mean macro-F1 on the development rows, several where they are equal."""
         means, _ = self.values("dev_macro_f1")
         known = [
             (mean, alpha, beta)
@@ -109,7 +111,8 @@ class _Grid:
             for beta, mean in zip(self.betas, row, strict=True)
             if mean is not None
         ]
-        return max(known)[1:] if known else None
+        highest = max((mean for mean, _, _ in known), default=0.0)
+        return [(alpha, beta) for mean, alpha, beta in known if mean == highest]
 
 
 def _draw(axes: Axes, grid: _Grid, measure: str, title: str) -> None:
@@ -126,9 +129,8 @@ def _draw(axes: Axes, grid: _Grid, measure: str, title: str) -> None:
             dark = mean is not None and picture.norm(100 * mean) < 0.55
             text = shown(mean, spreads[i][j]).replace(" ± ", "\n± ")
             axes.text(j, i, text, ha="center", va="center", fontsize=8, color="white" if dark else "black")
-    best = grid.best()
-    if best is not None:
-        corner = (grid.betas.index(best[1]) - 0.5, grid.alphas.index(best[0]) - 0.5)
+    for alpha, beta in grid.best():
+        corner = (grid.betas.index(beta) - 0.5, grid.alphas.index(alpha) - 0.5)
         axes.add_patch(Rectangle(corner, 1, 1, fill=False, edgecolor="#d62728", linewidth=2.5, clip_on=False, zorder=5))
 
 

@@ -41,9 +41,16 @@ def print_scores(cells: Sequence[Cell], sources: Sequence[Source]) -> None:
     console.print(table)
     for number, reason in enumerate(reasons, 1):
         console.print(f"[{number}] {reason}", soft_wrap=True, markup=False)
+    print_checksums(sources)
+
+
+def print_checksums(sources: Sequence[Source]) -> None:
+    """Print which rows the figures are of."""
+    from rich.console import Console
+
     for source in sources:
         rows = ", ".join(f"{split} {checksum[:12]}" for split, checksum in source.checksums.items())
-        console.print(f"rows of {source.name}: {rows}", soft_wrap=True, markup=False, highlight=False)
+        Console().print(f"rows of {source.name}: {rows}", soft_wrap=True, markup=False, highlight=False)
 
 
 def print_paths(paths: Sequence[Path]) -> None:
@@ -62,15 +69,18 @@ def print_answers(rows: Sequence[dict[str, Any]]) -> None:
     from rich.table import Table
     from rich.text import Text
 
+    from fgmfn.paper.writing import printable
+
     console = Console()
     for sample in dict.fromkeys(row["sample"] for row in rows):
         own = [row for row in rows if row["sample"] == sample]
-        console.print(Text(_printable(own[0]["text"])))
+        console.print(Text(printable(own[0]["text"])))
         table = Table("row", "about", "truth", *dict.fromkeys(row["model"] for row in own))
+        table.columns[0].overflow = "fold"  # a name that can be given to --sample
         for name in dict.fromkeys(row["row"] for row in own):
             answers = [row for row in own if row["row"] == name]
             first = [answers[0][column] for column in ("row", "target", "label")]
-            table.add_row(*(Text(_printable(cell)) for cell in first), *(_answer(row) for row in answers))
+            table.add_row(*(Text(printable(cell)) for cell in first), *(_answer(row) for row in answers))
         console.print(table)
     for reason in dict.fromkeys(row["missing"] for row in rows if row["missing"]):
         console.print(f"not run: {reason}", soft_wrap=True, markup=False)
@@ -82,10 +92,6 @@ def _answer(row: dict[str, Any]) -> Text:
     if row["right"] is None:
         return Text("not run")
     return Text(f"{row['predicted']} {row['probability']:.0%}", style="green" if row["right"] else "red")
-
-
-def _printable(text: str) -> str:
-    return "".join(sign if sign.isprintable() else " " for sign in text)
 
 
 def print_efficiency(rows: Sequence[dict[str, Any]]) -> None:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 WRITE_EVERY_S = 30.0
-"""While a table is being trained its files are at most this old, so that stopping it loses no sight of it."""
+"""After a run the files are written anew where they are older than this."""
 
 
 def table4(
@@ -189,6 +189,9 @@ def _write_scores(
 ) -> None:
     """Train what is missing, write the files again and again while that goes on, and print the outcome."""
     from fgmfn.paper.experiments import run_experiments
+    from fgmfn.paper.writing import check_output
+
+    check_output(output)
 
     def write(cells: list[Cell]) -> tuple[Path, ...]:
         return _write(
@@ -196,10 +199,17 @@ def _write_scores(
             name,
             markdown=sheet.as_markdown(cells, recipe),
             table=sheet.as_table(cells),
-            figure=sheet.as_figure(cells),
+            figure=sheet.as_figure(cells, recipe),
         )
 
-    cells = run_experiments(entries, sources, recipe, told=_now_and_then(write))
+    seen: list[Cell] = []
+    try:
+        cells = run_experiments(entries, sources, recipe, told=_now_and_then(write, seen))
+    except KeyboardInterrupt:
+        if seen:
+            print_paths(write(seen))
+        log.info("stopped; the same command goes on from here, --only-finished writes down what there is")
+        raise
     paths = write(cells)
     if as_json:
         print_json(sheet.as_table(cells).to_pylist())
@@ -208,11 +218,13 @@ def _write_scores(
     print_paths(paths)
 
 
-def _now_and_then(write: Callable[[list[Cell]], object]) -> Callable[[list[Cell]], None]:
+def _now_and_then(write: Callable[[list[Cell]], object], seen: list[Cell]) -> Callable[[list[Cell]], None]:
+    """Write after a run, if the last time is a while ago; `seen` holds the cells as they stand."""
     written = time.monotonic()
 
     def told(cells: list[Cell]) -> None:
         nonlocal written
+        seen[:] = cells
         if time.monotonic() - written > WRITE_EVERY_S:
             write(cells)
             written = time.monotonic()

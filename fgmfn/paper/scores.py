@@ -32,7 +32,7 @@ SCHEMA = pa.schema(
         ("original_macro_f1", pa.float64()),
         ("original_source", pa.string()),
         ("seeds", pa.list_(pa.int64())),
-        *((f"{split}_{measure}s", pa.list_(pa.float64())) for split in ("dev", "test") for measure in MEASURES),
+        *((f"{split}_{measure}_by_seed", pa.list_(pa.float64())) for split in ("dev", "test") for measure in MEASURES),
         *(
             (f"{split}_{measure}_{figure}", pa.float64())
             for split in ("dev", "test")
@@ -87,7 +87,7 @@ def _row(cell: Cell, printed: PrintedRows) -> dict[str, Any]:
             values = [getattr(metrics, measure) for metrics in scored if metrics]
             mean, sd = mean_and_sd(values)
             row |= {
-                f"{split}_{measure}s": values,
+                f"{split}_{measure}_by_seed": values,
                 f"{split}_{measure}_mean": mean,
                 f"{split}_{measure}_sd": sd,
             }
@@ -169,6 +169,7 @@ def about(source: Source) -> list[str]:
         label, count = labels.most_common(1)[0]
         share = count / labels.total()
         lines.append(f"Always saying “{source.class_names[label]}” gives an accuracy of {share:.1%}.")
+    lines += [f"{note[0].upper()}{note[1:]}." for note in source.notes]
     if source.synthetic:
         lines.append("**These rows are synthetic: the figures say that the way works, and nothing else.**")
     return [" ".join(lines), *_comparable(source)]

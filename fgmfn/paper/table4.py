@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
 TITLE = "Table 4: accuracy and macro-F1 on the test rows, percent"
 MEANINGS = (
-    "“Paper” is what the paper prints for the row, which for some rows is another model's figure (its TextCNN row is "
-    "MGAN's, its AoM row ARFN's); “published” is what was published for the model itself. A row that looks at pictures "
-    "proves something only where it stands above the text-only row."
+    "“Paper” is what the paper prints for the row, which for some rows is another model's figure (its RoBERTa row is "
+    "BERT's, its TextCNN row MGAN's, its AoM row ARFN's); “published” is what was published for the model itself. A "
+    "row that looks at pictures proves something only where it stands above the text-only row."
 )
 
 
@@ -33,21 +33,34 @@ def as_markdown(cells: Sequence[Cell], recipe: Recipe) -> str:
     return score_markdown(TITLE, [how_trained(recipe), MEANINGS], cells, TABLE_4)
 
 
-def as_figure(cells: Sequence[Cell]) -> Figure:
+def as_figure(cells: Sequence[Cell], recipe: Recipe) -> Figure:
     """Draw the table."""
-    return score_figure(as_table(cells), "Table 4: test rows")
+    return score_figure(as_table(cells), "Table 4: test rows" + scratch(recipe))
 
 
-def how_trained(recipe: Recipe) -> str:
-    """Say in one paragraph how the rows of a table came about."""
-    seeds = f"seeds {recipe.seeds[0]} to {recipe.seeds[-1]}" if len(recipe.seeds) > 1 else f"seed {recipe.seeds[0]}"
+def scratch(recipe: Recipe) -> str:
+    """Say in a picture's title that nothing in it was pretrained, if that is so."""
+    return ", every encoder from scratch" if recipe.from_scratch else ""
+
+
+def how_trained(recipe: Recipe, *, counts: bool = False) -> str:
+    """Say in one paragraph how the figures of a table came about.
+
+    Args:
+        recipe: of its runs.
+        counts: the figures are counts, added up over the seeds.
+    """
+    several = len(recipe.seeds) > 1
+    seeds = f"seeds {recipe.seeds[0]} to {recipe.seeds[-1]}" if several else f"seed {recipe.seeds[0]} alone"
+    if several:
+        seeds = f"{'counts added up' if counts else 'mean ± standard deviation'} over {seeds}"
     settings = f"the settings of `{Path(recipe.config).name}`" if recipe.config else "each model's own recipe"
-    scratch = (
+    random = (
         " **Encoders that are otherwise pretrained started at random here: nothing printed compares with that.**"
         if recipe.from_scratch
         else ""
     )
     return (
-        f"Ours: mean ± standard deviation over {seeds}, trained by {settings}; the weights are those of the epoch with "
-        f"the best macro-F1 on the development rows, and the test rows were read once.{scratch}"
+        f"Ours: {seeds}, trained by {settings}. The weights are those of the epoch with the best macro-F1 on the "
+        f"development rows, by which models without epochs choose their settings; the test rows were read once.{random}"
     )

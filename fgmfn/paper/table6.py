@@ -10,7 +10,7 @@ from fgmfn.paper.drawing import score_figure
 from fgmfn.paper.experiments import Cell, Entry, Recipe
 from fgmfn.paper.published import TABLE_6
 from fgmfn.paper.scores import score_markdown, score_table
-from fgmfn.paper.table4 import how_trained
+from fgmfn.paper.table4 import how_trained, scratch
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -43,6 +43,6 @@ def as_markdown(cells: Sequence[Cell], recipe: Recipe) -> str:
     return score_markdown(TITLE, [how_trained(recipe), MEANINGS], cells, TABLE_6)
 
 
-def as_figure(cells: Sequence[Cell]) -> Figure:
+def as_figure(cells: Sequence[Cell], recipe: Recipe) -> Figure:
     """Draw the table."""
-    return score_figure(as_table(cells), "Table 6: test rows")
+    return score_figure(as_table(cells), "Table 6: test rows" + scratch(recipe))

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from fgmfn.data import Source
 from fgmfn.paper.samples import SPLIT, Answers, Sample, thumbnails
 from fgmfn.paper.scores import about
-from fgmfn.paper.writing import markdown_table, plain
+from fgmfn.paper.writing import markdown_table, plain, printable
 
 TITLE = "Table 7: what models say about single samples"
 GOOD, BAD, FAINT = "#1b7837", "#b2182b", "#6b6b6b"
@@ -125,14 +125,14 @@ def as_figure(source: Source, samples: Sequence[Sample], answers: Sequence[Answe
         else:
             left.imshow(picture)
         line = 0.26 / height
-        words = textwrap.wrap(rows.text[sample.numbers[0]], int(13 * width), max_lines=3, placeholder=" …")
+        words = textwrap.wrap(printable(rows.text[sample.numbers[0]]), int(13 * width), max_lines=3, placeholder=" …")
         top = _lines(right, [(0.0, word, "black") for word in words], 0.97, line)
         header = [(0.0, "about", FAINT), (0.2, "truth", FAINT)]
         header += [(_column(number, len(answers)), one.cell.entry.title, FAINT) for number, one in enumerate(answers)]
         top = _row(right, header, top - line / 2, line)
         for number in sample.numbers:
             truth = rows.label[number]
-            cells = [(0.0, textwrap.shorten(rows.target[number], 22, placeholder="…") or "-", "black")]
+            cells = [(0.0, textwrap.shorten(printable(rows.target[number]), 22, placeholder="…") or "-", "black")]
             cells.append((0.2, source.class_names[truth], "black"))
             for column, one in enumerate(answers):
                 cells.append((_column(column, len(answers)), *_said(one, place, truth, source.class_names)))

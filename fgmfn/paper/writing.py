@@ -19,6 +19,21 @@ if TYPE_CHECKING:
 DPI = 150
 
 
+def check_output(output: Path) -> None:
+    """Refuse, before anything is trained for it, a folder that cannot be written to.
+
+    Raises:
+        InputError: It cannot.
+    """
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+        probe = output / f".writable.{os.getpid()}"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise InputError(f"{output}: nothing can be written there: {error.strerror}") from error
+
+
 def write_sheet(output: Path, name: str, *, markdown: str, table: pa.Table, figure: Figure) -> tuple[Path, ...]:
     """Write `name`.md, `name`.parquet and `name`.png into a folder; each replaces its older one whole.
 
@@ -49,8 +64,12 @@ def markdown_table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, tex
 
 def plain(text: str) -> str:
     """Return words that strangers wrote so that Markdown shows them as they are, on one line."""
-    shown = "".join(sign if sign.isprintable() else " " for sign in text)
-    return re.sub(r"([\\`*_{}\[\]()#+.!~>|-])", r"\\\1", html.escape(shown, quote=False)).strip()
+    return re.sub(r"([\\`*_{}\[\]()#+.!~>|$-])", r"\\\1", html.escape(printable(text), quote=False)).strip()
+
+
+def printable(text: str) -> str:
+    """Return words with a space for every sign that cannot be seen, those that turn the direction of text included."""
+    return "".join(sign if sign.isprintable() else " " for sign in text)
 
 
 def _line(cells: Sequence[str]) -> str:

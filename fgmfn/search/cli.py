@@ -126,7 +126,8 @@ def _print_trials(outcome: Outcome) -> None:
     table = Table(
         title=f"The best {len(best)} of {len(outcome.trials)} trials for {outcome.search.model}", title_justify="left"
     )
-    for column in ("trial", "state", *outcome.space, "epochs", "best dev\nmacro-F1 (%)", "seconds"):
+    broken = (name.replace("_", "\n") for name in outcome.space)  # for a terminal of 80 columns
+    for column in ("trial", "state", *broken, "epochs", "best dev\nmacro-F1 (%)", "seconds"):
         table.add_column(column, justify="left" if column == "state" else "right")
     for one in best:
         table.add_row(str(one.number), one.state, *cells(outcome, one))

@@ -213,3 +213,18 @@ def test_everything_the_package_names_is_there() -> None:
 def test_help_does_not_wait_for_pytorch() -> None:
     program = "import sys, fgmfn, fgmfn.cli; sys.exit('torch' in sys.modules or 'transformers' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
+
+
+@pytest.mark.parametrize("command", [(), ("paper",), ("paper", "table4"), ("search",), ("train",)])
+def test_help_teaches_without_loading_a_library(command: tuple[str, ...]) -> None:
+    done = subprocess.run(
+        [sys.executable, "-X", "importtime", "-m", "fgmfn", *command, "--help"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    reported = [line for line in done.stderr.splitlines() if line.startswith("import time:")]
+    loaded = {line.rpartition("|")[2].strip().partition(".")[0] for line in reported}
+    assert "typer" in loaded
+    assert not loaded & {"torch", "transformers", "optuna", "matplotlib", "pyarrow", "numpy", "sklearn", "PIL"}
+    assert not command or command == ("paper",) or "Examples" in done.stdout

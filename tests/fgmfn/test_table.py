@@ -125,3 +125,34 @@ def test_no_group_stands_in_two_splits_and_the_order_of_rows_does_not_matter(gro
     home = dict(zip(groups, _draw(groups, settings), strict=True))
     assert [home[group] for group in groups] == _draw(groups, settings)
     assert dict(zip(groups[::-1], _draw(groups[::-1], settings), strict=True)) == home
+
+
+def test_other_bytes_under_the_same_file_name_are_other_rows(tmp_path: Path) -> None:
+    write_pictures(tmp_path)
+    table = write_table(tmp_path / "t.csv")
+    before = open_source(table)
+    assert open_source(table).checksums == before.checksums
+    (tmp_path / "3.jpg").write_bytes(picture((1, 2, 3), seed=99))
+    after = open_source(table)
+    assert after.checksums != before.checksums
+    assert after.row_set_hash != before.row_set_hash
+
+
+def test_a_table_with_none_of_its_pictures_beside_it_serves_models_of_words(tmp_path: Path) -> None:
+    table = write_table(tmp_path / "t.csv")
+    rows = open_source(table).splits["train"]
+    assert rows.pictures is None
+    (tmp_path / "0.jpg").write_bytes(picture((1, 2, 3)))
+    with pytest.raises(DataError, match="4 of 5 pictures are missing"):
+        open_source(table)
+
+
+def test_a_column_called_split_is_taken_for_one(tmp_path: Path) -> None:
+    write_pictures(tmp_path)
+    named = [(*row, ("train", "dev", "test", "train")[number % 4]) for number, row in enumerate(ROWS)]
+    source = open_source(write_table(tmp_path / "t.csv", named, (*NAMES, "split")))
+    assert {split: len(rows) for split, rows in source.splits.items()} == {"train": 20, "validation": 10, "test": 10}
+    assert source.notes == ()
+    other = [(*row, "left") for row in ROWS]
+    drawn = open_source(write_table(tmp_path / "t.csv", other, (*NAMES, "split")))
+    assert drawn.notes == ("the splits were drawn from one table with seed 0, 10% for validation and 10% for test",)

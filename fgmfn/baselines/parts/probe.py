@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import field, replace
 from pathlib import Path
 from typing import Any, ClassVar
@@ -148,8 +147,7 @@ class Probe(FittedModel):
     def _pretrained(self) -> tuple[Any, Any]:
         name, family = self.config.encoders, self.config.family
         try:
-            with _sentencepiece_named(f"encoders = {name!r}"):
-                tokenizer = pretrained_tokenizer(name)  # first: weights would be fetched in vain without it
+            tokenizer = pretrained_tokenizer(name)  # first: weights would be fetched in vain without it
             found = AutoModel.from_pretrained(name, dtype=torch.float32)
         except (OSError, ValueError) as error:
             raise WeightsError.unavailable(f"encoders = {name!r}", error) from error
@@ -170,8 +168,7 @@ class Probe(FittedModel):
         with np.load(folder / WEIGHTS, allow_pickle=False) as arrays:
             self._regression = Regression(arrays["weights"], arrays["bias"])
         encoders = AutoModel.from_pretrained(folder / ENCODERS, local_files_only=True, dtype=torch.float32)
-        with _sentencepiece_named(str(folder)):
-            self._take(encoders, FgmfnProcessor.from_pretrained(folder, local_files_only=True))
+        self._take(encoders, FgmfnProcessor.from_pretrained(folder, local_files_only=True))
 
     def parameter_counts(self) -> tuple[int, int] | None:
         """Both encoders, and one weight per feature and class and one bias per class, which alone are learned."""
@@ -182,15 +179,6 @@ class Probe(FittedModel):
                 encoders = AutoModel.from_config(self._pair({}))
         learned = (self.feature_count(encoders.config) + 1) * self.config.num_labels
         return sum(weight.numel() for weight in encoders.parameters()) + learned, learned
-
-
-@contextmanager
-def _sentencepiece_named(what: str) -> Iterator[None]:
-    """Say what is to be installed where a tokenizer, as SigLIP's does, needs a package that is not there."""
-    try:
-        yield
-    except ImportError as error:
-        raise WeightsError(f"{what}: its tokenizer needs a further package: pip install sentencepiece") from error
 
 
 def _sentences(rows: Rows) -> list[str]:

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import io
-import json
 import sys
 from dataclasses import replace
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -118,16 +116,6 @@ def test_the_other_pair_is_refused(probe: Probe, tmp_path: Path) -> None:
 def test_encoders_that_are_not_there_are_named(tmp_path: Path) -> None:
     with pytest.raises(WeightsError, match="nowhere"):
         build("clip_probe", pretrained=True, encoders=str(tmp_path / "nowhere")).fit(tweet_split(), tweet_split(), 0)
-
-
-@pytest.mark.skipif(find_spec("sentencepiece") is not None, reason="the package is there")
-def test_a_tokenizer_that_needs_sentencepiece_says_so(tmp_path: Path) -> None:
-    (tmp_path / "tokenizer_config.json").write_text(json.dumps({"tokenizer_class": "SiglipTokenizer"}))
-    (tmp_path / "config.json").write_text(json.dumps({"model_type": "siglip"}))
-    (tmp_path / "spiece.model").touch()
-    siglip = build("siglip_probe", pretrained=True, encoders=str(tmp_path))
-    with pytest.raises(WeightsError, match="pip install sentencepiece"):
-        siglip.fit(tweet_split(), tweet_split(), seed=0)
 
 
 class Terminal(io.StringIO):

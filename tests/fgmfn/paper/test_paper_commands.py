@@ -138,3 +138,36 @@ def test_an_unknown_model_is_refused_with_the_nearest(paper: Run) -> None:
     code, _, talk = paper("table4", "--model", "tombret")
     assert code == 1
     assert "did you mean 'tombert'" in talk
+
+
+def test_a_folder_that_cannot_be_written_to_is_refused_before_anything_is_trained(
+    folder: Path, run: Run, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("")
+    options = ("--data", folder / "releases", "--config", folder / "config.toml", "--runs", tmp_path / "runs")
+    code, _, talk = run("paper", "table4", *options, "--model", "tfidf", "--output", tmp_path / "file" / "out")
+    assert code == 1
+    assert "nothing can be written there" in talk
+    assert not (tmp_path / "runs").exists()
+
+
+def test_what_has_been_trained_is_written_down_when_it_is_stopped(
+    paper: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from fgmfn.paper import experiments
+
+    train, begun = experiments.train_run, []
+
+    def stopped_at_the_second(run: object, **options: object) -> object:
+        begun.append(run)
+        if len(begun) > 1:
+            raise KeyboardInterrupt
+        return train(run, **options)
+
+    monkeypatch.setattr(experiments, "train_run", stopped_at_the_second)
+    code, _, talk = paper("table4", "--model", "tfidf,text_only", "--seeds", 1, "--first-seed", 99)
+    assert code == 130
+    assert "the same command goes on from here" in talk
+    rows = {row["entry"]: row for row in pq.read_table(tmp_path / "out" / "table4.parquet").to_pylist()}
+    assert rows["tfidf"]["seeds"] == [99]
+    assert rows["text_only"]["seeds"] == []

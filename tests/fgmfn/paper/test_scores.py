@@ -54,7 +54,7 @@ def metrics(right: int) -> Metrics:
 
 def test_a_row_has_mean_and_spread_beside_what_was_printed(cell: Callable[..., Cell]) -> None:
     (row,) = table4.as_table([cell(*entries_of(["tombert"]), 6, 8)]).to_pylist()
-    assert row["test_accuracys"] == [0.6, 0.8]
+    assert row["test_accuracy_by_seed"] == [0.6, 0.8]
     assert row["test_accuracy_mean"] == pytest.approx(0.7)
     assert row["test_accuracy_sd"] == pytest.approx(math.sqrt(0.02))
     assert (row["paper_accuracy"], row["paper_macro_f1"]) == (77.15, 71.15)
@@ -114,7 +114,7 @@ def test_confusion_matrices_are_added_up_over_seeds(cell: Callable[..., Cell]) -
     text = figure3.as_markdown(cells, RECIPE)
     assert "| negative | 7 (70%) | 0 (0%) | 3 (30%) |" in text
     assert "Not run here: pictures are missing" in text
-    assert len(figure3.as_figure(cells).axes) == 2
+    assert len(figure3.as_figure(cells, RECIPE).axes) == 2
 
 
 def test_a_grid_shows_both_splits_and_the_choice_by_development_rows(cell: Callable[..., Cell]) -> None:
@@ -134,10 +134,22 @@ def test_a_grid_shows_both_splits_and_the_choice_by_development_rows(cell: Calla
     assert "| 0.5 | 90.0 ± 0.0 | 60.0 ± 0.0 |" in text
 
 
+def test_points_that_are_equally_good_are_all_named(cell: Callable[..., Cell]) -> None:
+    cells = [cell(entry, right) for entry, right in zip(figure4.entries([0.1], [0.05, 1]), (6, 6), strict=True)]
+    text = figure4.as_markdown(cells, RECIPE)
+    assert "Best on the development rows: alpha = 0.1, beta = 0.05; alpha = 0.1, beta = 1." in text
+
+
+def test_counts_are_said_to_be_added_up_and_one_seed_to_be_alone(cell: Callable[..., Cell]) -> None:
+    cells = [cell(*entries_of(["tfidf"]), 5, 6)]
+    assert "Ours: counts added up over seeds 42 to 43" in figure3.as_markdown(cells, RECIPE)
+    assert "Ours: seed 42 alone" in table4.as_markdown(cells, Recipe(seeds=(42,), runs=Path("runs")))
+
+
 def test_a_grid_without_any_run_is_drawn_empty(cell: Callable[..., Cell]) -> None:
     cells = [cell(entry, missing="pictures are missing") for entry in figure4.entries([0.1], [0.05, 1])]
     assert "Not run here: pictures are missing" in figure4.as_markdown(cells, RECIPE)
-    assert figure4.as_figure(cells).axes
+    assert figure4.as_figure(cells, RECIPE).axes
 
 
 @given(st.lists(st.floats(0, 1), min_size=2, max_size=9))
@@ -173,7 +185,7 @@ def test_the_three_files_replace_older_ones(cell: Callable[..., Cell], tmp_path:
             "table4",
             markdown=table4.as_markdown(cells, RECIPE),
             table=table4.as_table(cells),
-            figure=table4.as_figure(cells),
+            figure=table4.as_figure(cells, RECIPE),
         )
     assert [path.name for path in paths] == ["table4.md", "table4.parquet", "table4.png"]
     assert sorted(path.name for path in (tmp_path / "paper").iterdir()) == sorted(path.name for path in paths)
