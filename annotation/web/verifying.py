@@ -34,7 +34,7 @@ STATES: dict[State, str] = {
 
 _WEB = Depends(web_of)
 RoundId = Annotated[int, Field(ge=1, le=2**31 - 1)]
-_LISTED = 100
+_LISTED = 40
 """Entries of the queue that are counted and listed; behind them it goes on."""
 
 
