@@ -85,6 +85,7 @@ class VerifierDesk:
             own = [
                 event
                 for events in book.events.values()
+                if any(event.person_id == self._person.id for event in events)
                 for event in live_events(events)
                 if event.person_id == self._person.id
             ]

@@ -10,11 +10,12 @@ from fastapi.staticfiles import StaticFiles
 
 from annotation.guidelines import read_guidelines
 from annotation.store import default_location, open_store
-from annotation.web import entrance, pictures, refusals, reviewing
+from annotation.web import dashboard, discussing, entrance, pictures, refusals, reviewing, verifying
 from annotation.web.access import Sessions
 from annotation.web.attempts import Attempts
 from annotation.web.content import Contents
 from annotation.web.guard import Guard
+from annotation.web.measurements import Measurements
 from annotation.web.pages import FOLDER, environment
 from annotation.web.secret_key import default_secret_file, read_secret
 from annotation.web.settings import WebSettings
@@ -22,7 +23,14 @@ from annotation.web.state import Web
 from data_catalog.catalog import Catalog
 from data_catalog.inspect import require_catalog
 
-ROUTERS = (entrance.router, pictures.router, reviewing.router)
+ROUTERS = (
+    entrance.router,
+    pictures.router,
+    reviewing.router,
+    verifying.router,
+    discussing.router,
+    dashboard.router,
+)
 """Every router of the page; a new one is imported above and named here."""
 
 
@@ -42,6 +50,7 @@ def create_app(settings: WebSettings) -> FastAPI:
         settings=settings,
         store=store,
         contents=Contents(catalog, settings.refresh_s),
+        measurements=Measurements(store, catalog),
         guidelines=read_guidelines(),
         sessions=Sessions(key, store.people, idle_s=settings.idle_hours * 3600, https=settings.https),
         attempts=Attempts(settings.failed_logins, settings.failed_logins_s),

@@ -18,8 +18,8 @@ FOLDER = Path(__file__).parent
 HOMES: dict[Role, str] = {"reviewer": "/review", "verifier": "/verify", "admin": "/dashboard"}
 """Where each role's work begins."""
 NAVIGATION: dict[Role, tuple[tuple[str, str], ...]] = {
-    "reviewer": (("/review", "Review"),),
-    "verifier": (("/verify", "Verify"),),
+    "reviewer": (("/review", "Review"), ("/discussion", "Discussion")),
+    "verifier": (("/verify", "Verify"), ("/discussion", "Discussion"), ("/dashboard", "Dashboard")),
     "admin": (("/dashboard", "Dashboard"),),
 }
 """Addresses and titles in the head of each role's pages."""

@@ -12,6 +12,7 @@ from annotation.store import Store
 from annotation.web.access import Sessions
 from annotation.web.attempts import Attempts
 from annotation.web.content import Contents
+from annotation.web.measurements import Measurements
 from annotation.web.settings import WebSettings
 
 
@@ -22,6 +23,7 @@ class Web:
     settings: WebSettings
     store: Store
     contents: Contents
+    measurements: Measurements
     guidelines: Guidelines
     sessions: Sessions
     attempts: Attempts

@@ -1,0 +1,188 @@
+"""What the verifier's page asks of the server, and what is refused."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from annotation.events import Vote
+from annotation.reading import events, states
+from tests.annotation.web.round_builders import (
+    AGREED,
+    JSON,
+    PAGES_OF_VERIFIERS,
+    SPLIT,
+    body,
+    decide,
+    discuss,
+    entry_ids,
+    key,
+    now,
+    reviewer,
+    revision,
+    say,
+    vote,
+)
+from tests.annotation.web.site_builder import Site, make_site
+
+POSTS = ("/verify/decide", "/verify/discuss", "/verify/undo")
+
+
+@pytest.mark.parametrize("path", PAGES_OF_VERIFIERS)
+def test_strangers_and_others_are_refused(site: Site, path: str) -> None:
+    assert site.client().get(path).status_code == 401
+    assert site.client("Reviewer 0").get(path).status_code == 403
+    assert site.client("Admin").get(path).status_code == 403
+    assert site.client("Verifier").get(path).status_code == 200
+
+
+@pytest.mark.parametrize("path", POSTS)
+def test_nobody_else_can_post(site: Site, path: str) -> None:
+    given = body(entry_ids(site)[0], seen=0)
+    assert site.client().post(path, json=given).status_code == 401
+    assert site.client("Reviewer 0").post(path, json=given).status_code == 403
+    client = site.client("Verifier")
+    del client.headers["X-CSRF-Token"]
+    assert client.post(path, json=given).json()["kind"] == "forged"
+
+
+def test_the_queue_is_what_the_reviewers_did_not_settle(site: Site) -> None:
+    first, second, third = entry_ids(site)
+    vote(site, first, AGREED)
+    vote(site, second)
+    vote(site, third, SPLIT[:4])
+    page = site.client("Verifier").get("/verify").text
+    assert re.findall(r'data-open="(\w+)"', page) == [second]
+    assert 'data-waiting="1"' in page
+    assert "2 positive, 2 negative, 1 uncertain" in page
+
+
+def test_an_entry_comes_with_votes_notes_frames_words_and_comments(site: Site) -> None:
+    first = entry_ids(site)[0]
+    vote(site, first, note="the <b>smile</b> is staged")
+    frames = reviewer(site, 0).entry(first).frame_ids
+    reviewer(site, 0).vote(first, Vote("negative", "", frames[1:]), key=key(), shown_at=now())
+    page = site.client("Verifier").get("/verify").text
+    for number in range(5):
+        assert f"Reviewer {number}" in page
+    assert "the &lt;b&gt;smile&lt;/b&gt; is staged" in page
+    assert "leaves out frames 2, 3" in page
+    assert "Feel the morning new" in page
+    assert "love this one" in page
+    assert page.count("data-thumbnail") == 3
+
+
+def test_the_comments_label_is_not_on_the_page(tmp_path: Path) -> None:
+    site = make_site(tmp_path, ads=1, words="Feel it", comments=("so so",))
+    vote(site, entry_ids(site)[0], ("uncertain",) * 5)
+    page = site.client("Verifier").get("/verify").text
+    shown = re.sub(r"<section id=\"judge\".*", "", page, flags=re.S)
+    assert "positive" not in shown.replace("0 positive", "").lower(), "the ad's comments are positive"
+
+
+def test_a_decision_is_saved_once_however_often_it_is_sent(site: Site) -> None:
+    first = entry_ids(site)[0]
+    vote(site, first)
+    client = site.client("Verifier")
+    given = body(first, seen=revision(client, "/verify"), label="negative", note="irony")
+    answers = [client.post("/verify/decide", json=given).json()["saved_at"] for _ in range(3)]
+    assert len(set(answers)) == 1
+    state = states(site.store, 1)[first]
+    assert (state.state, state.label) == ("verified", "negative")
+    assert len(events(site.store, 1)) == 6
+    assert "Nothing waits for you" in client.get("/verify").text
+
+
+def test_a_decision_on_an_outdated_view_is_refused_and_nothing_stored(site: Site) -> None:
+    first = entry_ids(site)[0]
+    vote(site, first)
+    client = site.client("Verifier")
+    seen = revision(client, "/verify")
+    reviewer(site, 4).vote(first, Vote("negative", "I looked again"), key=key(), shown_at=now())
+    before = len(events(site.store, 1))
+    for path, more in (("decide", {"label": "positive"}), ("discuss", {"text": "why?"})):
+        answer = client.post(f"/verify/{path}", json=body(first, seen=seen, **more))
+        assert (answer.status_code, answer.json()["kind"]) == (409, "outdated")
+    assert len(events(site.store, 1)) == before
+    assert "waits for votes" not in client.get(f"/verify/desk?round=1&entry={first}").text
+    reviewer(site, 4).undo(first, key=key(), shown_at=now())
+    reviewer(site, 4).undo(first, key=key(), shown_at=now())
+    again = client.get(f"/verify/desk?round=1&entry={first}").text
+    assert "4 votes" in again
+    assert 'data-may=""' in again
+
+
+def test_undo_goes_back_to_what_was_done_last(site: Site) -> None:
+    first, second, _ = entry_ids(site)
+    for each in (first, second):
+        vote(site, each)
+    client = site.client("Verifier")
+    assert "data-back=" not in client.get("/verify").text
+    decide(site, first)
+    back = re.search(r'data-back="(\w+)" data-back-revision="(\d+)"', client.get("/verify").text)
+    assert back is not None
+    assert back.group(1) == first
+    given = body(first, seen=int(back.group(2)))
+    assert client.post("/verify/undo", json=given).status_code == 200
+    assert states(site.store, 1)[first].state == "needs_verifier"
+    assert client.post("/verify/undo", json=body(first, seen=int(back.group(2)))).json()["kind"] == "outdated"
+
+
+def test_a_discussion_that_goes_on_is_not_taken_back_from_here(site: Site) -> None:
+    first = entry_ids(site)[0]
+    vote(site, first)
+    discuss(site, first)
+    client = site.client("Verifier")
+    assert f'data-back="{first}"' in client.get("/verify").text
+    say(site, first, 2, "because of the irony")
+    assert "data-back=" not in client.get("/verify").text
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"label": "uncertain"},
+        {"label": None},
+        {"seen": None},
+        {"seen": -1},
+        {"seen": 10**30},
+        {"note": "n" * 2_001},
+        {"key": "short"},
+        {"shown_at": "2026-01-01T00:00:00"},
+        {"round": 0},
+        {"unknown": 1},
+    ],
+)
+def test_a_malformed_decision_stores_nothing(site: Site, wrong: dict[str, Any]) -> None:
+    first = entry_ids(site)[0]
+    vote(site, first)
+    client = site.client("Verifier")
+    given = body(first, seen=revision(client, "/verify"), label="positive")
+    assert client.post("/verify/decide", json={**given, **wrong}).status_code == 422
+    assert len(events(site.store, 1)) == 5
+
+
+def test_what_is_not_there_is_refused(site: Site) -> None:
+    client = site.client("Verifier")
+    assert client.get("/verify?entry=nothing").status_code == 409
+    assert client.get("/verify/desk?round=7", headers=JSON).status_code == 409
+    assert client.get("/verify/desk?round=0", headers=JSON).status_code == 422
+    given = body(entry_ids(site)[0], seen=0, label="positive")
+    assert client.post("/verify/decide", json=given).json()["kind"] == "not_possible"
+
+
+def test_a_closed_round_takes_no_decision_and_still_answers_for_one_it_took(site: Site) -> None:
+    first, second, _ = entry_ids(site)
+    for each in (first, second):
+        vote(site, each)
+    client = site.client("Verifier")
+    given = body(first, seen=revision(client, f"/verify?entry={first}"), label="positive")
+    late = body(second, seen=revision(client, f"/verify?entry={second}"), label="positive")
+    saved = client.post("/verify/decide", json=given).json()
+    site.store.rounds.close(1)
+    assert client.post("/verify/decide", json=given).json() == saved
+    assert client.post("/verify/decide", json=late).json()["kind"] == "round_closed"
+    assert "No round is open" in client.get("/verify").text

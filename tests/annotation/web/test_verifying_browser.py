@@ -1,0 +1,304 @@
+"""The verifier's page and the discussion in a real browser: keys, what changed meanwhile, lost connections, drafts."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import pytest
+
+from annotation.events import Vote
+from annotation.reading import events, states
+from tests.annotation.web.round_builders import decide, discuss, entry_ids, key, now, reviewer, say, vote
+from tests.annotation.web.site_builder import Site
+
+if TYPE_CHECKING:
+    from playwright.sync_api import BrowserContext, Page, Route
+
+Enter = Callable[..., "BrowserContext"]
+
+pytestmark = [pytest.mark.xdist_group("browser"), pytest.mark.slow]
+
+
+@pytest.fixture
+def site(site: Site) -> Site:
+    """Three ads wait for the verifier."""
+    for entry_id in entry_ids(site):
+        vote(site, entry_id, note="a reason")
+    return site
+
+
+def shown(page: Page) -> str:
+    return str(page.locator("article.entry").get_attribute("data-entry"))
+
+
+def saved(page: Page, text: str) -> None:
+    page.locator("#saved", has_text=text).wait_for()
+
+
+def gone(page: Page, entry_id: str) -> None:
+    """Wait until that entry is no longer shown."""
+    page.locator(f"article[data-entry='{entry_id}']").wait_for(state="detached")
+
+
+def state(site: Site, entry_id: str) -> str:
+    return states(site.store, 1)[entry_id].state
+
+
+def test_keys_decide_skip_discuss_and_take_back(site: Site, enter: Enter) -> None:
+    page = enter("Verifier").pages[0]
+    first, second, third = entry_ids(site)
+    assert page.locator("#waiting-count").inner_text() == "3 wait"
+    assert shown(page) == first
+    page.keyboard.press("s")
+    page.locator(f"article[data-entry='{second}']").wait_for()
+    page.keyboard.press("n")
+    page.keyboard.type("1 2 d u")
+    page.keyboard.press("Escape")
+    page.keyboard.press("2")
+    saved(page, "Decided: negative.")
+    assert shown(page) == third, "it goes on behind the one that was decided"
+    assert page.locator("#note").input_value() == ""
+    assert states(site.store, 1)[second].decisions.popitem()[1].note == "1 2 d u"  # type: ignore[attr-defined]
+    page.keyboard.press("d")
+    assert state(site, third) == "needs_verifier", "an empty remark is asked for once"
+    page.locator("#judge-hint").get_by_text("what the discussion is to be about").wait_for()
+    page.keyboard.press("n")
+    page.keyboard.type("Is it irony?")
+    page.keyboard.press("Control+Enter")
+    saved(page, "Sent to the discussion.")
+    assert states(site.store, 1)[third].messages[0].text == "Is it irony?"
+    assert page.locator("#discussed-count").inner_text() == "1 in discussion"
+    page.keyboard.press("u")
+    saved(page, "Taken back")
+    assert shown(page) == third
+    assert page.locator("#note").input_value() == "Is it irony?", "what was written is there again"
+    assert state(site, third) == "needs_verifier"
+    page.keyboard.press("u")
+    page.locator(f"article[data-entry='{second}']").wait_for()
+    assert state(site, second) == "needs_verifier"
+    assert page.locator("#waiting-count").inner_text() == "3 wait"
+
+
+def test_the_last_decision_ends_at_an_empty_desk_and_undo_comes_back(site: Site, enter: Enter) -> None:
+    page = enter("Verifier").pages[0]
+    for _ in range(3):
+        last = shown(page)
+        page.keyboard.press("1")
+        gone(page, last)
+    page.get_by_role("heading", name="Nothing waits for you").wait_for()
+    page.reload()
+    page.keyboard.press("u")
+    saved(page, "Taken back")
+    assert shown(page) == last
+    assert [event.kind for event in events(site.store, 1)][-4:] == ["decision", "decision", "decision", "undo"]
+
+
+def test_a_decision_on_what_has_changed_is_refused_with_the_note_kept(site: Site, enter: Enter) -> None:
+    page = enter("Verifier").pages[0]
+    first = shown(page)
+    page.locator("#note").fill("a long thought")
+    page.keyboard.press("Escape")
+    reviewer(site, 4).vote(first, Vote("uncertain", "I see it now"), key=key(), shown_at=now())
+    page.keyboard.press("1")
+    page.get_by_role("alert").get_by_text("has changed since you looked").wait_for()
+    saved(page, "Not saved.")
+    assert state(site, first) == "needs_verifier"
+    assert shown(page) == first
+    assert page.locator(".votes").get_by_text("I see it now").is_visible(), "the entry is shown anew"
+    assert page.locator("#note").input_value() == "a long thought"
+    page.keyboard.press("1")
+    saved(page, "Decided: positive.")
+    assert state(site, first) == "verified"
+    assert not page.get_by_role("alert").is_visible()
+
+
+def test_an_entry_that_waits_for_votes_again_cannot_be_decided(site: Site, enter: Enter) -> None:
+    page = enter("Verifier").pages[0]
+    first = shown(page)
+    page.locator("#note").fill("kept")
+    page.keyboard.press("Escape")
+    reviewer(site, 0).undo(first, key=key(), shown_at=now())
+    page.keyboard.press("2")
+    page.get_by_role("alert").get_by_text("does not wait for you any more").wait_for()
+    assert page.get_by_role("button", name="Positive").is_disabled()
+    assert page.locator("#note").input_value() == "kept"
+    page.keyboard.press("s")
+    gone(page, first)
+    assert page.get_by_role("button", name="Positive").is_enabled()
+
+
+def test_a_lost_answer_is_asked_for_again_and_a_lost_connection_waited_for(site: Site, enter: Enter) -> None:
+    page = enter("Verifier").pages[0]
+    first = shown(page)
+    keys: list[str] = []
+
+    def lose_first(route: Route) -> None:
+        keys.append(route.request.post_data_json["key"])
+        if len(keys) == 1:
+            route.fetch()  # it arrives, and its answer does not
+            route.abort()
+        elif len(keys) == 2:
+            route.fulfill(status=503, json={"kind": "store"})
+        else:
+            route.continue_()
+
+    page.route("**/verify/decide", lose_first)
+    page.keyboard.press("1")
+    saved(page, "No connection: not saved yet")
+    page.keyboard.press("2")
+    saved(page, "Decided: positive.")
+    assert len(keys) == 3
+    assert len(set(keys)) == 1
+    assert [event.kind for event in events(site.store, 1)][-1] == "decision"
+    assert len(events(site.store, 1)) == 16
+    assert state(site, first) == "verified"
+
+
+def test_what_is_typed_survives_a_reload_and_another_entry(site: Site, enter: Enter) -> None:
+    page = enter("Verifier").pages[0]
+    page.locator("#note").fill("half a thought")
+    page.keyboard.press("Escape")
+    first = shown(page)
+    page.keyboard.press("s")
+    gone(page, first)
+    assert page.locator("#note").input_value() == ""
+    page.reload()
+    assert shown(page) == first
+    assert page.locator("#note").input_value() == "half a thought"
+
+
+def test_an_ended_session_says_so_and_keeps_the_note(site: Site, enter: Enter) -> None:
+    context = enter("Verifier")
+    page = context.pages[0]
+    context.clear_cookies()
+    page.locator("#note").fill("kept")
+    page.keyboard.press("Escape")
+    page.keyboard.press("1")
+    page.get_by_role("alert").get_by_text("Your session has ended").wait_for()
+    assert page.locator("#note").input_value() == "kept"
+    assert len(events(site.store, 1)) == 15
+
+
+def test_messages_appear_while_one_types_and_nothing_typed_is_lost(site: Site, enter: Enter, address: str) -> None:
+    first = entry_ids(site)[0]
+    discuss(site, first, "What says so?")
+    page = enter("Reviewer 0").pages[0]
+    page.goto(f"{address}/discussion/{first}")
+    text = page.locator("#text")
+    text.fill("I am still thi")
+    say(site, first, 3, "the music does")
+    page.get_by_role("log").get_by_text("the music does").wait_for()
+    assert text.input_value() == "I am still thi"
+    page.reload()
+    assert text.input_value() == "I am still thi"
+    text.press("End")
+    text.press_sequentially("nking")
+    page.keyboard.press("Control+Enter")
+    saved(page, "Message saved.")
+    page.get_by_role("log").get_by_text("I am still thinking").wait_for()
+    assert text.input_value() == ""
+    page.get_by_role("button", name="Take back my last message").click()
+    saved(page, "Message taken back.")
+    page.get_by_role("log").get_by_text("I am still thinking").wait_for(state="detached")
+
+
+def test_a_message_sent_again_after_a_reload_is_there_once(site: Site, enter: Enter, address: str) -> None:
+    first = entry_ids(site)[0]
+    discuss(site, first)
+    page = enter("Reviewer 1").pages[0]
+    page.goto(f"{address}/discussion/{first}")
+
+    def lose(route: Route) -> None:
+        route.fetch()
+        route.abort()
+
+    page.route("**/discussion/message", lose)
+    page.locator("#text").fill("only once")
+    page.get_by_role("button", name="Send").click()
+    saved(page, "not saved yet")
+    page.unroute_all(behavior="ignoreErrors")
+    page.reload()
+    assert page.locator("#text").input_value() == "only once"
+    page.get_by_role("button", name="Send").click()
+    saved(page, "Message saved.")
+    assert [each.text for each in states(site.store, 1)[first].messages] == ["Why?", "only once"]
+
+
+def test_a_consensus_on_what_others_went_on_with_is_refused_and_kept(site: Site, enter: Enter, address: str) -> None:
+    first = entry_ids(site)[0]
+    discuss(site, first)
+    page = enter("Verifier").pages[0]
+    page.goto(f"{address}/discussion/{first}")
+    outcome = page.get_by_role("region", name="What comes of it")
+    page.locator("#note").fill("all agree")
+    # the page must not have seen it by itself when the button is pressed
+    page.route("**/thread?*", lambda route: route.abort())
+    say(site, first, 2, "no, I do not")
+    outcome.get_by_role("button", name="Positive").click()
+    page.get_by_role("alert").get_by_text("has written meanwhile").wait_for()
+    assert state(site, first) == "in_discussion"
+    assert page.locator("#note").input_value() == "all agree"
+    page.unroute_all(behavior="ignoreErrors")
+    page.get_by_role("log").get_by_text("no, I do not").wait_for()
+    outcome.get_by_role("button", name="Exclude").click()
+    saved(page, "Excluded.")
+    assert states(site.store, 1)[first].note == "all agree"
+    page.get_by_role("button", name="Take it back").click()
+    saved(page, "Taken back.")
+    assert state(site, first) == "in_discussion"
+
+
+def test_a_discussion_that_ends_while_one_types_takes_nothing_away(site: Site, enter: Enter, address: str) -> None:
+    first = entry_ids(site)[0]
+    discuss(site, first)
+    page = enter("Reviewer 0").pages[0]
+    page.goto(f"{address}/discussion/{first}")
+    page.locator("#text").fill("my best argument")
+    verifier = enter("Verifier").pages[0]
+    verifier.goto(f"{address}/discussion/{first}")
+    verifier.get_by_role("button", name="Negative").click()
+    saved(verifier, "Settled: negative.")
+    page.get_by_text("This discussion is over").wait_for()
+    assert page.locator("#text").input_value() == "my best argument"
+    assert page.get_by_role("button", name="Send").is_disabled()
+
+
+@pytest.mark.parametrize("size", [(820, 1180), (390, 800)], ids=["tablet", "phone"])
+def test_nothing_sticks_out_and_a_finger_decides(site: Site, enter: Enter, address: str, size: tuple[int, int]) -> None:
+    width, height = size
+    page = enter("Verifier", viewport={"width": width, "height": height}, has_touch=True, is_mobile=True).pages[0]
+    first, second, _ = entry_ids(site)
+    decide(site, first)
+    discuss(site, second)
+    page.reload()
+    for path in ("/dashboard", "/discussion", f"/discussion/{second}", "/verify"):
+        page.goto(address + path)
+        page.wait_for_load_state("networkidle")
+        assert page.evaluate("document.documentElement.scrollWidth") <= width, path
+        small = page.evaluate(
+            "[...document.querySelectorAll('button, textarea, nav a, .button')].filter(each => each.checkVisibility()"
+            " && each.getBoundingClientRect().height < 44).map(each => each.outerHTML)"
+        )
+        assert small == [], path
+    page.get_by_role("button", name="Negative").tap()
+    saved(page, "Decided: negative.")
+
+
+def test_a_screen_reader_finds_its_way(site: Site, enter: Enter, address: str) -> None:
+    discuss(site, entry_ids(site)[1])
+    page = enter("Verifier").pages[0]
+    for path in ("/verify", f"/discussion/{entry_ids(site)[1]}", "/dashboard"):
+        page.goto(address + path)
+        unnamed = page.evaluate(
+            "[...document.querySelectorAll('button, textarea, a')].filter(each => !each.ariaLabel &&"
+            " !each.innerText?.trim() && !each.labels?.length && each.checkVisibility()).map(each => each.outerHTML)"
+        )
+        assert unnamed == [], path
+        pictures = page.evaluate("[...document.images].filter(each => each.getAttribute('alt') === null).length")
+        assert pictures == 0, path
+        ids = Counter(page.evaluate("[...document.querySelectorAll('[id]')].map(each => each.id)"))
+        assert [each for each, count in ids.items() if count > 1] == [], path
+        assert page.get_by_role("main").count() == 1
+        assert page.get_by_role("heading", level=1).count() == 1, path

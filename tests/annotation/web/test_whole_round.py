@@ -1,0 +1,158 @@
+"""Five reviewers and a verifier, each in a browser of their own, take thirty ads through every state to the end."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, get_args
+
+import pytest
+
+from annotation.events import CHOICES, Choice
+from annotation.protocol import State
+from annotation.reading import events, reviews, standing, states, verdicts
+from tests.annotation.web.round_builders import entry_ids
+from tests.annotation.web.site_builder import Site, make_site
+
+if TYPE_CHECKING:
+    from playwright.sync_api import BrowserContext, Page
+
+Enter = Callable[..., "BrowserContext"]
+
+pytestmark = [pytest.mark.xdist_group("browser"), pytest.mark.slow]
+
+ADS, REVIEWERS = 30, 5
+KEYS: dict[Choice, str] = {choice: str(number) for number, choice in enumerate(CHOICES, start=1)}
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Site:
+    return make_site(tmp_path, ads=ADS)
+
+
+def choices(number: int) -> tuple[Choice, ...]:
+    """What the five say of ad `number`: ten are unanimous, eight have a majority, twelve an `uncertain`."""
+    if number < 10:
+        return ("positive" if number % 2 else "negative",) * 5
+    if number < 18:
+        return ("positive", "negative", "negative", "positive", "positive" if number % 2 else "negative")
+    return ("positive", "negative", "uncertain", "positive", "negative")
+
+
+def shown(page: Page) -> str | None:
+    article = page.locator("article.entry:visible")
+    return article.get_attribute("data-entry") if article.count() else None
+
+
+def gone_on(page: Page, before: str) -> None:
+    """Wait until another entry is shown, or none."""
+    page.locator(f"article[data-entry='{before}']").wait_for(state="hidden")
+
+
+def saved(page: Page, text: str) -> None:
+    page.locator("#saved", has_text=text).wait_for()
+
+
+def judge_everything(page: Page, said: dict[str, Choice]) -> None:
+    """One reviewer, by keys, to the end."""
+    for number in range(ADS):
+        entry_id = shown(page)
+        assert entry_id is not None
+        if number == 3:  # a slip, taken back
+            page.keyboard.press(KEYS["negative" if said[entry_id] == "positive" else "positive"])
+            gone_on(page, entry_id)
+            page.keyboard.press("u")
+            page.locator(f"article[data-entry='{entry_id}']:visible").wait_for()
+        if said[entry_id] == "uncertain":
+            page.keyboard.press("n")
+            page.keyboard.type("1 smile, 2 frowns")
+            page.keyboard.press("Escape")
+        page.keyboard.press(KEYS[said[entry_id]])
+        gone_on(page, entry_id)
+        page.locator("article.entry:visible, #done:visible").first.wait_for()
+    page.get_by_role("heading", name="All done").wait_for()
+    page.locator("#progress-text", has_text=f"{ADS} of {ADS}").wait_for()
+
+
+def test_thirty_ads_to_a_settled_round(site: Site, enter: Enter, address: str) -> None:
+    ids = entry_ids(site)
+    said = {entry_id: choices(number) for number, entry_id in enumerate(ids)}
+    passed: Counter[State] = Counter()
+
+    def look() -> Counter[State]:
+        now = Counter(state.state for state in states(site.store, 1).values())
+        passed.update(now)
+        return now
+
+    assert look() == {"open": ADS}
+    contexts = [enter(f"Reviewer {number}") for number in range(REVIEWERS)]
+    for number, context in enumerate(contexts):
+        judge_everything(context.pages[0], {entry_id: all_five[number] for entry_id, all_five in said.items()})
+        look()
+    assert look() == {"agreed": 18, "needs_verifier": 12}
+
+    verifier = enter("Verifier").pages[0]
+    assert verifier.locator("#waiting-count").inner_text() == "12 wait"
+    discussed = []
+    for number in range(12):
+        entry_id = shown(verifier)
+        assert entry_id is not None
+        assert verifier.locator(".votes").get_by_text("1 smile, 2 frowns").count() == 1
+        if number % 2:
+            verifier.keyboard.press("n")
+            verifier.keyboard.type("What says so?")
+            verifier.keyboard.press("Escape")
+            verifier.keyboard.press("d")
+            discussed.append(entry_id)
+        else:
+            verifier.keyboard.press("1" if number % 4 else "2")
+        gone_on(verifier, entry_id)
+    verifier.get_by_role("heading", name="Nothing waits for you").wait_for()
+    assert look() == {"agreed": 18, "verified": 6, "in_discussion": 6}
+
+    for number, entry_id in enumerate(discussed):
+        page = contexts[number % REVIEWERS].pages[0]
+        page.goto(f"{address}/discussion")
+        page.locator(f"a[href='/discussion/{entry_id}']").click()
+        page.get_by_role("log").get_by_text("What says so?").wait_for()
+        page.locator("#text").fill(f"The music, in ad {number}.")
+        page.keyboard.press("Control+Enter")
+        saved(page, "Message saved.")
+        verifier.goto(f"{address}/discussion/{entry_id}")
+        verifier.get_by_role("log").get_by_text(f"The music, in ad {number}.").wait_for()
+        verifier.get_by_role("button", name="Exclude" if number % 3 == 0 else "Negative").click()
+        saved(verifier, "Excluded." if number % 3 == 0 else "Settled: negative.")
+    assert look() == {"agreed": 18, "verified": 6, "settled": 4, "excluded": 2}
+    assert set(passed) == set(get_args(State)), "every state was passed"
+
+    admin = enter("Admin").pages[0]
+    admin.get_by_text("Every ad has come to its end").wait_for()
+    plots = admin.locator("img.plot")
+    assert plots.count() == 6
+    for number in range(6):
+        assert plots.nth(number).evaluate("image => image.decode().then(() => image.naturalWidth)") > 400
+
+    assert standing(site.store, 1).complete
+    found = verdicts(site.store, 1)
+    assert Counter(each.decision.decided_by if each.decision else "nobody" for each in found) == {
+        "reviewers": 18,
+        "verifier": 6,
+        "discussion": 4,
+        "nobody": 2,
+    }
+    labels = {each.entry_id: each.decision.label for each in found if each.decision and each.state == "agreed"}
+    assert labels == {
+        entry_id: Counter(all_five).most_common(1)[0][0] for entry_id, all_five in list(said.items())[:18]
+    }
+    assert len(reviews(site.store, 1)) == ADS * REVIEWERS + 12
+    assert Counter(event.kind for event in events(site.store, 1)) == {
+        "vote": (ADS + 1) * REVIEWERS,
+        "undo": REVIEWERS,
+        "decision": 6,
+        "discuss": 6,
+        "message": 6,
+        "settle": 4,
+        "exclude": 2,
+    }
+    assert not site.store.rounds.close(1).is_open
