@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from textwrap import shorten
-from typing import Any
 
 from rich import box
 from rich.table import Table
@@ -42,13 +41,13 @@ class Entry:
 
 
 def unreviewed(catalog: Catalog) -> list[Entry]:
-    """Ads with a label that rests on their comments alone, those first whose comments are least agreed on them."""
+    """Ads that their comments label and nobody has judged, those first whose comments are least agreed on them."""
     require_catalog(catalog)
-    labels = catalog.read("labels", ["video_id", "label", "mean_score"], where="n_reviewers = 0").to_pylist()
-    ads = {ad["video_id"]: ad for ad in catalog.read("ads", ["video_id", "category", "title", "synthetic"]).to_pylist()}
     columns = ["video_id", "n_comments", "n_scored", "mean_low", "mean_high", "label_support"]
-    sentiment = {row["video_id"]: row for row in catalog.read("ad_sentiment", columns).to_pylist()}
-    unknown: dict[str, Any] = {**dict.fromkeys(columns), "n_comments": 0, "n_scored": 0}
+    labelled = catalog.read("ad_sentiment", [*columns, "label", "mean_score"], where="label IS NOT NULL").to_pylist()
+    judged = set(catalog.values("labels", "video_id", where="n_reviewers > 0"))
+    judged |= set(catalog.values("drops", "key", where="stage = 'review' AND reason = 'excluded_by_people'"))
+    ads = {ad["video_id"]: ad for ad in catalog.read("ads", ["video_id", "category", "title", "synthetic"]).to_pylist()}
     texts: dict[str, list[str]] = {}
     for row in sorted(
         catalog.read("texts", ["frame_id", "video_id", "text"]).to_pylist(),
@@ -62,11 +61,12 @@ def unreviewed(catalog: Catalog) -> list[Entry]:
             title=ads[row["video_id"]]["title"],
             label=row["label"],
             mean_score=row["mean_score"],
-            **{name: sentiment.get(row["video_id"], unknown)[name] for name in columns[1:]},
+            **{name: row[name] for name in columns[1:]},
             synthetic=bool(ads[row["video_id"]]["synthetic"]),
             words=" / ".join(dict.fromkeys(text for text in texts.get(row["video_id"], []) if text)),
         )
-        for row in labels
+        for row in labelled
+        if row["video_id"] not in judged
     ]
     return sorted(entries, key=lambda entry: (entry.label_support or 0.0, abs(entry.mean_score or 0.0), entry.video_id))
 

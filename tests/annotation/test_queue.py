@@ -20,6 +20,10 @@ def catalog_with(folder: Path, **tables: list[dict[str, object]]) -> Catalog:
     return catalog
 
 
+def label(name: str, mean: float) -> dict[str, object]:
+    return {"label": name, "mean_score": mean}
+
+
 def test_accepting_the_comments_records_that_nobody_reviewed() -> None:
     decision = accept_comments("negative")
     assert (decision.label, decision.decided_by, decision.n_reviewers, decision.agreement) == (
@@ -33,16 +37,21 @@ def test_accepting_the_comments_records_that_nobody_reviewed() -> None:
 def test_the_queue_holds_unreviewed_ads_the_weakest_first_with_the_words_of_their_frames(tmp_path: Path) -> None:
     catalog = catalog_with(
         tmp_path,
-        ads=[{"video_id": ad, "category": "apparel", "title": "T"} for ad in "abc"],
+        ads=[{"video_id": ad, "category": "apparel", "title": "T"} for ad in "abcde"],
         labels=[
             {"video_id": "a", "label": "positive", "mean_score": 3.4, "n_reviewers": 0},
-            {"video_id": "b", "label": "negative", "mean_score": -2.6, "n_reviewers": 0},
             {"video_id": "c", "label": "positive", "mean_score": 2.6, "n_reviewers": 5},
         ],
+        drops=[{"key": "d", "stage": "review", "reason": "excluded_by_people"}],
         ad_sentiment=[
-            {"video_id": "a", "n_comments": 9, "n_scored": 9, "label_support": 0.99},
+            {"video_id": "a", "n_comments": 9, "n_scored": 9, "label_support": 0.99} | label("positive", 3.4),
+            {"video_id": "c", "n_comments": 9, "n_scored": 9, "label_support": 0.5} | label("positive", 2.6),
+            {"video_id": "d", "n_comments": 9, "n_scored": 9, "label_support": 0.5} | label("positive", 2.6),
+            {"video_id": "e", "n_comments": 9, "n_scored": 9, "label_support": None, "label": None},
             {
                 "video_id": "b",
+                "label": "negative",
+                "mean_score": -2.6,
                 "n_comments": 7,
                 "n_scored": 6,
                 "mean_low": -3.1,
@@ -68,6 +77,7 @@ def test_the_queue_shows_how_firm_a_label_is(tmp_path: Path) -> None:
         labels=[{"video_id": "a", "label": "negative", "mean_score": -2.6, "n_reviewers": 0}],
         ad_sentiment=[
             {"video_id": "a", "n_comments": 7, "n_scored": 6, "mean_low": -3.1, "mean_high": -1.9, "label_support": 0.6}
+            | label("negative", -2.6)
         ],
     )
     console = Console(width=120, color_system=None)
@@ -80,7 +90,7 @@ def test_words_of_strangers_are_printed_as_they_are(tmp_path: Path) -> None:
     catalog = catalog_with(
         tmp_path,
         ads=[{"video_id": "a", "category": "x", "title": "T"}],
-        labels=[{"video_id": "a", "label": "positive", "mean_score": 3.0, "n_reviewers": 0}],
+        ad_sentiment=[{"video_id": "a", "n_comments": 9, "n_scored": 9} | label("positive", 3.0)],
         texts=[{"frame_id": "a:0", "video_id": "a", "text": "[red]sale[/red] \x1b[2J"}],
     )
     console = Console(width=100, color_system=None)
