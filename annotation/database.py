@@ -89,6 +89,12 @@ class Database:
         except (OperationalError, PoolTimeoutError) as error:
             raise StoreError(f"{self.shown}: could not be written ({_reason(error)}); submit it again") from error
 
+    def empty_log(self) -> None:
+        """On SQLite: leave nothing in the log beside the file, in which what was removed would still stand."""
+        if self._path is not None:
+            with closing(sqlite3.connect(self._path, timeout=_BUSY_S)) as plain:
+                plain.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
     def close(self) -> None:
         """Let go of the database."""
         self._engine.dispose()
@@ -159,6 +165,8 @@ def _set_up_sqlite(connection: Any, _record: Any) -> None:
     connection.execute("PRAGMA foreign_keys = ON")
     # in WAL mode only FULL has a commit on the disk before it is acknowledged
     connection.execute("PRAGMA synchronous = FULL")
+    # what is forgotten is overwritten, too, and not left in the file's free pages
+    connection.execute("PRAGMA secure_delete = ON")
 
 
 def _begin_sqlite(connection: Connection) -> None:

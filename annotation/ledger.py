@@ -1,7 +1,8 @@
 """The folded state of every entry of a round, kept in memory and brought up to date from the log on every look.
 
 The log's last number is all that has to be compared, and writers come one after the other (`database.py`), so what
-another process added is seen by the next look, and nothing below that number can still appear.
+another process added is seen by the next look, and nothing below that number can still appear. Where an entry was
+withdrawn, the book is begun anew.
 """
 
 from __future__ import annotations
@@ -12,13 +13,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 
 from annotation import schema
 from annotation.database import Database
 from annotation.errors import NotPossibleError
 from annotation.events import Event
-from annotation.protocol import EntryState, Rule, allowed, fold, live_events
+from annotation.protocol import EntryState, Rule, State, allowed, fold, live_events
 from annotation.round_store import Rounds
 from annotation.rounds import Entry, order_for
 from annotation.schema import event_of
@@ -35,6 +36,8 @@ class Book:
     round_id: int
     rule: Rule
     seed: int
+    n_withdrawn: int
+    """Entries that were taken out of the round before this was begun."""
     entries: dict[str, Entry]
     """In the order in which they were drawn."""
     last: int = 0
@@ -54,6 +57,14 @@ class Book:
     def state(self, entry_id: str) -> EntryState:
         """What became of an entry so far."""
         return self.states.get(entry_id, self.untouched)
+
+    def in_state(self, wanted: State) -> list[str]:
+        """The entries in a state, in the order in which they were drawn; a repeat is in none, as it settles nothing."""
+        return [
+            entry.id
+            for entry in self.entries.values()
+            if entry.kind != "repeat" and self.state(entry.id).state == wanted
+        ]
 
     def entry(self, entry_id: str) -> Entry:
         """One entry.
@@ -111,6 +122,9 @@ class Ledger:
         """
         with self._lock:
             book = self._book(round_id)
+            if book.n_withdrawn != self._withdrawn(round_id):
+                del self._books[round_id]
+                book = self._book(round_id)
             book.add(self._newer(round_id, book.last))
             yield book
 
@@ -126,8 +140,16 @@ class Ledger:
     def _book(self, round_id: int) -> Book:
         if round_id not in self._books:
             found = self._rounds.get(round_id)
-            self._books[round_id] = Book(round_id, found.rule, found.seed, self._rounds.entries(round_id))
+            # counted first: what is withdrawn between the two looks is found by the next one
+            withdrawn = self._withdrawn(round_id)
+            entries = self._rounds.entries(round_id)
+            self._books[round_id] = Book(round_id, found.rule, found.seed, withdrawn, entries)
         return self._books[round_id]
+
+    def _withdrawn(self, round_id: int) -> int:
+        query = select(func.count()).where(schema.withdrawn.c.round_id == round_id)
+        with self._database.read() as connection:
+            return connection.scalar(query) or 0
 
     def _newer(self, round_id: int, last: int) -> list[Event]:
         query = select(schema.events).where(_EVENTS.round_id == round_id, _EVENTS.id > last).order_by(_EVENTS.id)

@@ -177,7 +177,7 @@ def require_role(person: Person, *roles: Role) -> None:
         RoleError: it is not theirs to do.
     """
     if person.role not in roles:
-        raise RoleError(f"{person.name} is a {person.role}; this is for a {' or '.join(roles)}")
+        raise RoleError(f"{person.name} has the role {person.role}; this is for the role {' or '.join(roles)}")
 
 
 def check_name(name: str) -> str:

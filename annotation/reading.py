@@ -57,6 +57,8 @@ class Standing:
     by_state: Mapping[State, int]
     complete: bool
     """Every entry has come to its end: the round can be closed."""
+    last_at: datetime | None
+    """When anything was last done; None if nothing was."""
 
 
 @dataclass(frozen=True)
@@ -117,10 +119,12 @@ def standing(store: Store, round_id: int) -> Standing:
     """How far a round is."""
     with store.ledger.reading(round_id) as book:
         counted = [book.state(entry_id) for entry_id in _counted(book)]
+        last_at = max((of_entry[-1].submitted_at for of_entry in book.events.values() if of_entry), default=None)
     return Standing(
         n_entries=len(counted),
         by_state=dict(Counter(state.state for state in counted)),
         complete=all(state.final for state in counted),
+        last_at=last_at,
     )
 
 

@@ -1,7 +1,8 @@
 """A reviewer's desk: everything that a reviewer's page may ask for, and nothing of what the others think.
 
-No method gives another's vote, how many voted, how an entry stands, or which entries are repeats or gold. What
-others *wrote* is shown once an entry is discussed, which is what the discussion is for.
+No method gives another's vote, how an entry stands, or which entries are repeats or gold. What others *wrote* is
+shown once an entry is discussed, which is what the discussion is for. Where there are more reviewers than the rule
+asks for, an entry that has its votes is asked of nobody else: that it has them is all that can be told.
 """
 
 from __future__ import annotations
@@ -133,8 +134,12 @@ class ReviewerDesk:
         """The entries that are being discussed, in the round's order."""
         people = {person.id: person for person in self._store.people.all()}
         with self._store.ledger.reading(self._round_id) as book:
-            ids = [each for each, state in book.states.items() if state.state == "in_discussion"]
-            return [self._thread(book, each, people) for each in book.entries if each in set(ids)]
+            return [self._thread(book, each, people) for each in book.in_state("in_discussion")]
+
+    def count_discussions(self) -> int:
+        """How many entries are being discussed."""
+        with self._store.ledger.reading(self._round_id) as book:
+            return len(book.in_state("in_discussion"))
 
     def thread(self, entry_id: str) -> Thread:
         """One discussion; without messages where the entry was never discussed."""

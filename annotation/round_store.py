@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, insert, select, update
+from sqlalchemy import Connection, Row, delete, insert, select, update
 
 from annotation import schema
 from annotation.database import Database
@@ -17,6 +18,7 @@ from annotation.rounds import DrawnRound, Entry
 
 _ROUNDS = schema.rounds.c
 _ENTRIES = schema.entries.c
+_EVENTS = schema.events.c
 
 
 @dataclass(frozen=True)
@@ -80,6 +82,29 @@ class Rounds:
                 .values(closed_at=now or datetime.now(UTC))
             )
             return round_of(connection, round_id)
+
+    def withdraw(self, video_ids: Iterable[str], *, now: datetime | None = None) -> int:
+        """Take ads out of all rounds, with everything that was said of them, for good; returns how many entries went.
+
+        Pages that still show one are refused when they submit.
+        """
+        gone = 0
+        with self._database.write() as connection:
+            for video_id in dict.fromkeys(video_ids):
+                of_ad = _ENTRIES.video_id == video_id
+                found = connection.execute(select(_ENTRIES.round_id, _ENTRIES.id).where(of_ad)).all()
+                for round_id, each in found:
+                    row = {"round_id": round_id, "entry_id": each, "at": now or datetime.now(UTC)}
+                    connection.execute(insert(schema.withdrawn).values(row))
+                    connection.execute(
+                        delete(schema.events).where(_EVENTS.round_id == round_id, _EVENTS.entry_id == each)
+                    )
+                    fewer = {"n_entries": _ROUNDS.n_entries - 1}
+                    connection.execute(update(schema.rounds).where(_ROUNDS.id == round_id).values(fewer))
+                connection.execute(delete(schema.entries).where(of_ad))
+                gone += len(found)
+        self._database.empty_log()
+        return gone
 
     def current(self) -> Round | None:
         """The round that is open."""

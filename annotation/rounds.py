@@ -125,18 +125,20 @@ def entry_id(seed: int, video_id: str, *, again: bool = False) -> str:
 
 
 def order_for(person_id: str, seed: int, entries: Iterable[Entry]) -> list[str]:
-    """The ids of the entries, shuffled for one person; whatever is shown twice, the repeat comes second.
+    """The ids of the entries, shuffled for one person; what is shown twice comes once in each half.
 
     The same for ever, on every machine and by every Python: a reload, a restart and another process go on in it.
     """
     entries = list(entries)
-    ids = sorted((entry.id for entry in entries), key=lambda each: _digest("order", seed, person_id, each))
-    place = {each: at for at, each in enumerate(ids)}
-    for entry in entries:
-        if entry.repeats is not None and place[entry.id] < place[entry.repeats]:
-            first, second = place[entry.id], place[entry.repeats]
-            ids[first], ids[second] = ids[second], ids[first]
-    return ids
+    repeated = {entry.repeats for entry in entries}
+
+    def place(entry: Entry) -> float:
+        drawn = int(_digest("order", seed, person_id, entry.id), 16) / 2**256
+        if entry.repeats is not None:
+            return (1 + drawn) / 2
+        return drawn / 2 if entry.id in repeated else drawn
+
+    return [entry.id for entry in sorted(entries, key=place)]
 
 
 def _frames(catalog: Catalog, more_than_words: int) -> dict[str, tuple[str, ...]]:

@@ -1,4 +1,7 @@
-"""The store's tables: people, rounds and their entries, and the events, which are only ever added to."""
+"""The store's tables: people, rounds and their entries, and the events, which are only ever added to.
+
+The one exception is an ad that is forgotten: its entries are withdrawn, and go with everything that was said of them.
+"""
 
 from __future__ import annotations
 
@@ -111,24 +114,50 @@ events = Table(
     sqlite_autoincrement=True,
 )
 
+withdrawn = Table(
+    "withdrawn",
+    metadata,
+    Column("round_id", ForeignKey("rounds.id"), primary_key=True),
+    # of an entry whose ad was forgotten: the id says nothing of the ad, and all else of it is gone
+    Column("entry_id", String(16), primary_key=True),
+    Column("at", UtcTime, nullable=False),
+)
+
 REFUSE_CHANGES = {
     "sqlite": [
-        f"CREATE TRIGGER IF NOT EXISTS events_no_{what} BEFORE {what} ON events "
-        "BEGIN SELECT RAISE(ABORT, 'events are only ever added'); END"
-        for what in ("UPDATE", "DELETE")
+        """
+        CREATE TRIGGER events_no_update BEFORE UPDATE ON events
+        BEGIN SELECT RAISE(ABORT, 'events are only ever added'); END
+        """,
+        """
+        CREATE TRIGGER events_no_delete BEFORE DELETE ON events
+        WHEN NOT EXISTS (SELECT 1 FROM withdrawn WHERE round_id = OLD.round_id AND entry_id = OLD.entry_id)
+        BEGIN SELECT RAISE(ABORT, 'events are only ever added'); END
+        """,
     ],
     "postgresql": [
         """
-        CREATE OR REPLACE FUNCTION events_are_only_added() RETURNS trigger LANGUAGE plpgsql AS
-        $$ BEGIN RAISE EXCEPTION 'events are only ever added'; END $$
+        CREATE OR REPLACE FUNCTION events_are_only_added() RETURNS trigger LANGUAGE plpgsql AS $$
+        BEGIN
+            IF TG_OP = 'DELETE' THEN
+                IF EXISTS (SELECT 1 FROM withdrawn WHERE round_id = OLD.round_id AND entry_id = OLD.entry_id) THEN
+                    RETURN OLD;
+                END IF;
+            END IF;
+            RAISE EXCEPTION 'events are only ever added';
+        END $$
         """,
         """
-        CREATE TRIGGER events_no_change BEFORE UPDATE OR DELETE OR TRUNCATE ON events
+        CREATE TRIGGER events_no_change BEFORE UPDATE OR DELETE ON events
+        FOR EACH ROW EXECUTE FUNCTION events_are_only_added()
+        """,
+        """
+        CREATE TRIGGER events_no_truncate BEFORE TRUNCATE ON events
         FOR EACH STATEMENT EXECUTE FUNCTION events_are_only_added()
         """,
     ],
 }
-"""The database itself refuses to change or to remove an event, whoever asks."""
+"""The database itself refuses to change an event, whoever asks, and to remove one but of a withdrawn entry."""
 
 
 def event_of(row: Row[Any]) -> Event:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,7 +11,15 @@ from sqlalchemy import Connection, insert, select
 
 from annotation import schema
 from annotation.database import Database
-from annotation.errors import KeyReusedError, NotPossibleError, OutdatedError, RoundClosedError, SubmissionError
+from annotation.errors import (
+    AnnotationError,
+    KeyReusedError,
+    NotPossibleError,
+    OutdatedError,
+    RoundClosedError,
+    StoreError,
+    SubmissionError,
+)
 from annotation.events import Event, Kind, Nothing, Payload, Vote, check_key, dump
 from annotation.ledger import Ledger
 from annotation.people import People, Person, still_there
@@ -66,34 +75,30 @@ class Store:
             NotPossibleError: the entry's state, or the round, does not allow it.
         """
         now = now or datetime.now(UTC)
-        check_key(submission.key)
-        if submission.shown_at.tzinfo is None:
-            raise SubmissionError(f"shown at {submission.shown_at}, which does not say its time zone")
-        # looked up before the writers' lock is held: whoever holds it waits for nothing else
-        entry = self.ledger.entry(submission.round_id, submission.entry_id)
+        entry = self._checked(submission)
         with self._database.write() as connection:
-            person = still_there(connection, person.id, now)
-            if (stored := _by_key(connection, submission.key)) is not None:
-                return _receipt_again(stored, person, submission)
-            round_ = round_of(connection, submission.round_id)
-            if not round_.is_open:
-                raise RoundClosedError(f"round {round_.id} was closed; nothing in it changes any more")
-            events = _events_of(connection, submission.round_id, submission.entry_id)
-            supersedes = _superseded(person, submission, entry, round_.rule, events)
-            row = {
-                "key": submission.key,
-                "round_id": submission.round_id,
-                "entry_id": submission.entry_id,
-                "person_id": person.id,
-                "kind": submission.kind,
-                "payload": dump(submission.payload),
-                "shown_at": submission.shown_at,
-                "submitted_at": now,
-                "guideline": submission.guideline,
-                "supersedes": supersedes,
-            }
-            connection.execute(insert(schema.events).values(row))
-        return Receipt(submission.entry_id, submission.kind, now)
+            return _add(connection, person, submission, entry, now)
+
+    def submit_all(self, given: Iterable[tuple[Person, Submission, datetime]]) -> list[Receipt | AnnotationError]:
+        """Add many events at once, each with its moment; once this returns they are on the disk.
+
+        Returns:
+            Of each its receipt, or why it was refused, as `submit` would; what is refused does not keep out the others.
+
+        Raises:
+            StoreError: the store could not be written, and none of them is in it.
+        """
+        answers: list[Receipt | AnnotationError] = []
+        given = list(given)
+        with self._database.write() as connection:
+            for person, submission, now in given:
+                try:
+                    answers.append(_add(connection, person, submission, self._checked(submission), now))
+                except StoreError:
+                    raise
+                except AnnotationError as error:
+                    answers.append(error)
+        return answers
 
     def events(self, round_id: int) -> list[Event]:
         """A round's whole log, in its order."""
@@ -104,6 +109,14 @@ class Store:
     def close(self) -> None:
         """Let go of the database."""
         self._database.close()
+
+    def _checked(self, submission: Submission) -> Entry:
+        """The entry of a submission that is well-formed."""
+        check_key(submission.key)
+        if submission.shown_at.tzinfo is None:
+            raise SubmissionError(f"shown at {submission.shown_at}, which does not say its time zone")
+        # from memory, so that a writer under the lock waits for nothing else
+        return self.ledger.entry(submission.round_id, submission.entry_id)
 
 
 def open_store(location: str | Path, *, must_exist: bool = False) -> Store:
@@ -124,6 +137,33 @@ def default_location(catalog_root: str) -> str:
     return str(Path(catalog_root) / "annotation" / "store.sqlite3")
 
 
+def _add(connection: Connection, person: Person, submission: Submission, entry: Entry, now: datetime) -> Receipt:
+    """Add an event in a writer's transaction; a refusal comes before anything is written."""
+    person = still_there(connection, person.id, now)
+    if (stored := _by_key(connection, submission.key)) is not None:
+        return _receipt_again(stored, person, submission)
+    round_ = round_of(connection, submission.round_id)
+    if not round_.is_open:
+        raise RoundClosedError(f"round {round_.id} was closed; nothing in it changes any more")
+    if _is_withdrawn(connection, submission):
+        raise NotPossibleError(f"entry {entry.id} was withdrawn: its ad is not in the catalog any more")
+    events = _events_of(connection, submission.round_id, submission.entry_id)
+    row = {
+        "key": submission.key,
+        "round_id": submission.round_id,
+        "entry_id": submission.entry_id,
+        "person_id": person.id,
+        "kind": submission.kind,
+        "payload": dump(submission.payload),
+        "shown_at": submission.shown_at,
+        "submitted_at": now,
+        "guideline": submission.guideline,
+        "supersedes": _superseded(person, submission, entry, round_.rule, events),
+    }
+    connection.execute(insert(schema.events).values(row))
+    return Receipt(submission.entry_id, submission.kind, now)
+
+
 def _superseded(person: Person, submission: Submission, entry: Entry, rule: Rule, events: list[Event]) -> int | None:
     """What the new event supersedes; refuses what the entry's state does not allow."""
     last = events[-1].id if events else 0
@@ -137,7 +177,7 @@ def _superseded(person: Person, submission: Submission, entry: Entry, rule: Rule
     state = fold(events, rule)
     if submission.kind not in allowed(state, person.id, person.role, rule):
         raise NotPossibleError(
-            f"entry {entry.id} is {state.state.replace('_', ' ')}; a {person.role} cannot {submission.kind} there"
+            f"entry {entry.id} is {state.state.replace('_', ' ')}; {person.role}s cannot {submission.kind} there"
         )
     if not isinstance(submission.payload, Vote):
         return None
@@ -151,6 +191,12 @@ def _superseded(person: Person, submission: Submission, entry: Entry, rule: Rule
 def _by_key(connection: Connection, key: str) -> Event | None:
     row = connection.execute(select(schema.events).where(_EVENTS.key == key)).first()
     return None if row is None else event_of(row)
+
+
+def _is_withdrawn(connection: Connection, submission: Submission) -> bool:
+    held = schema.withdrawn.c
+    query = select(held.at).where(held.round_id == submission.round_id, held.entry_id == submission.entry_id)
+    return connection.execute(query).first() is not None
 
 
 def _events_of(connection: Connection, round_id: int, entry_id: str) -> list[Event]:

@@ -68,6 +68,11 @@ class VerifierDesk:
         """The entries that are being discussed, in the round's order."""
         return self._in_state("in_discussion", limit, needing="settle")
 
+    def count_discussions(self) -> int:
+        """How many entries are being discussed."""
+        with self._store.ledger.reading(self._round_id) as book:
+            return len(book.in_state("in_discussion"))
+
     def entry(self, entry_id: str) -> VerifierEntry:
         """One entry, in whatever state.
 
@@ -125,14 +130,12 @@ class VerifierDesk:
         return self._submit(entry_id, "message", Remark(text), key, shown_at, None)
 
     def _in_state(self, wanted: State, limit: int | None, *, needing: Kind) -> list[VerifierEntry]:
-        people = self._people()
+        people, own = self._people(), self._person.id
         with self._store.ledger.reading(self._round_id) as book:
             ids = [
-                entry.id
-                for entry in book.entries.values()
-                if entry.kind != "repeat"
-                and book.state(entry.id).state == wanted
-                and needing in allowed(book.state(entry.id), self._person.id, "verifier", book.rule)
+                entry_id
+                for entry_id in book.in_state(wanted)
+                if needing in allowed(book.state(entry_id), own, "verifier", book.rule)
             ]
             return [self._entry(book, entry_id, people) for entry_id in ids[:limit]]
 

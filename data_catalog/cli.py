@@ -12,7 +12,6 @@ from rich.console import Console
 from typer.core import TyperGroup
 
 from data_catalog.errors import YtbAdsError
-from data_catalog.forget_cli import forget
 from data_catalog.printing import plain, printable
 
 if TYPE_CHECKING:
@@ -47,11 +46,6 @@ CatalogDir = Annotated[
     typer.Option("--catalog", envvar="YTB_ADS_CATALOG", metavar="DIR", help="Folder or url of the catalog."),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object per line, for other programs.")]
-
-
-catalog_app.command(
-    name="forget", epilog="Example: ytb-ads catalog forget dQw4w9WgXcQ, or: ytb-ads catalog forget --author HASH --yes"
-)(forget)
 
 
 @catalog_app.command(epilog="Example: ytb-ads catalog tables --json")

@@ -19,6 +19,7 @@ from fgmfn.errors import FgmfnError
 from flows.annotate_cli import annotate_app, print_waiting
 from flows.console import AsJson, ConfigFile, err, out, show_progress
 from flows.crawl.cli import crawl, print_standing
+from flows.forget_cli import forget
 from flows.frames.cli import frames_app
 from flows.ocr.cli import ocr_app
 from flows.sentiment.cli import sentiment_app
@@ -40,6 +41,9 @@ app.add_typer(ocr_app)
 app.add_typer(sentiment_app)
 app.add_typer(annotate_app)
 
+catalog_app.command(
+    name="forget", epilog="Example: ytb-ads catalog forget dQw4w9WgXcQ, or: ytb-ads catalog forget --author HASH --yes"
+)(forget)
 sentiment_app.command(epilog="Example: ytb-ads sentiment report --catalog catalog --png means.png")(report)
 sentiment_app.command(epilog="Example: ytb-ads sentiment compare --jar SentiStrength.jar --lexicon lists")(compare)
 app.command(name="crawl", epilog="Example: ytb-ads crawl --plan && ytb-ads crawl --check && ytb-ads crawl")(crawl)
@@ -52,7 +56,7 @@ def sample(
     seed: Annotated[int, typer.Option(help="Another seed renders other ads.")] = 0,
 ) -> None:
     """Render synthetic ads with comments, in the layout that yt-dlp leaves, to try everything on."""
-    from flows.runner import progress
+    from flows.console import progress
     from flows.sample import render_sample
 
     with progress("rendering: ads", ads) as advance:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import logging
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console, RenderableType
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 out = Console()
 err = Console(stderr=True)
@@ -36,3 +39,20 @@ def show_progress() -> None:
     logger = logging.getLogger("ytb_ads")
     logger.setLevel(logging.INFO)
     logger.addHandler(handler)
+
+
+@contextmanager
+def progress(description: str, total: int | None) -> Iterator[Callable[[float], None]]:
+    """A bar with rate and remaining time on standard error; silent when that is not a terminal."""
+    bar = Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        console=err,
+        disable=not err.is_terminal or total == 0,
+    )
+    with bar:
+        row = bar.add_task(description, total=total)
+        yield lambda rows: bar.advance(row, rows)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -14,10 +14,9 @@ from prefect.futures import PrefectFuture, as_completed
 from prefect.logging.handlers import APILogWorker
 from prefect.settings import PREFECT_API_URL, PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 from prefect.task_runners import ProcessPoolTaskRunner, TaskRunner, ThreadPoolTaskRunner
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from data_catalog.catalog import Catalog
+from flows.console import progress
 from flows.counts import StageCount, check_nothing_lost
 from flows.embedded_server import answers, embedded_server
 from flows.errors import SettingsError
@@ -121,24 +120,6 @@ def run_stage(
     check_nothing_lost(catalog, stage=stage.name, table=stage.table, upstream=stage.upstream, fingerprint=fingerprint)
     log.info("%s", count)
     return count
-
-
-@contextmanager
-def progress(description: str, total: int | None) -> Iterator[Callable[[float], None]]:
-    """A bar with rate and remaining time on standard error; silent when that is not a terminal."""
-    console = Console(stderr=True)
-    bar = Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-        console=console,
-        disable=not console.is_terminal or total == 0,
-    )
-    with bar:
-        row = bar.add_task(description, total=total)
-        yield lambda rows: bar.advance(row, rows)
 
 
 @contextmanager

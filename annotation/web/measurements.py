@@ -86,9 +86,9 @@ class Measurements:
     def _version(self, round_id: int) -> str:
         """Changes with the round's log, and with who was invited."""
         with self._store.ledger.reading(round_id) as book:
-            last = book.last
+            log = (book.last, len(book.entries))
         people = [(person.id, person.name, person.revoked_at) for person in self._store.people.all()]
-        return hashlib.sha256(repr((round_id, last, people)).encode("utf-8", "replace")).hexdigest()[:16]
+        return hashlib.sha256(repr((round_id, log, people)).encode("utf-8", "replace")).hexdigest()[:16]
 
     def _measure(self, round_id: int, version: str) -> Measured:
         # what measures and draws takes a second to load, and a server that nobody asks for it needs none of it

@@ -17,6 +17,7 @@ from prefect.runtime import flow_run as this_run
 from prefect.states import Completed
 
 from data_catalog.catalog import Catalog
+from flows.console import progress
 from flows.counts import StageCount
 from flows.crawl.candidates import CategoryListing
 from flows.crawl.crawling import CommentCount, Crawl, open_crawl
@@ -26,7 +27,7 @@ from flows.crawl.intake import author_key, take_in
 from flows.crawl.refresh import Refreshed, close_refresh, refresh_comments, refresh_videos, too_old
 from flows.crawl.standing import Standing, read_standing
 from flows.errors import SourceError
-from flows.runner import progress
+from flows.review.human import withdraw_ads
 from flows.settings import Settings, load_settings
 
 log = logging.getLogger("ytb_ads")
@@ -159,6 +160,7 @@ def refresh(catalog: str = "catalog", config: str | None = None) -> Refreshed | 
         refresh_old_videos(crawl, refreshed)
         refresh_old_comments(crawl, refreshed)
         close_refresh(crawl, refreshed)
+    withdraw_ads(tables, settings.review, refreshed.ads_gone)
     if refreshed.resumes_at:
         go_on_later(refreshed.resumes_at)
         return paused(refreshed)

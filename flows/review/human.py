@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from data_catalog.catalog import Catalog, Drop
@@ -57,6 +58,28 @@ def store_location(catalog: Catalog, settings: ReviewSettings) -> str:
     return default_location(catalog.root)
 
 
+def has_store(catalog: Catalog, settings: ReviewSettings) -> bool:
+    """Whether people may have judged anything: a server that is named, or a file that is there."""
+    named = settings.store.get_secret_value() if settings.store else ""
+    if not named and not catalog.is_local:
+        return False
+    location = store_location(catalog, settings)
+    return "://" in location or Path(location).expanduser().exists()
+
+
+def withdraw_ads(catalog: Catalog, settings: ReviewSettings, video_ids: Iterable[str]) -> int:
+    """Take ads that the catalog is to hold no longer out of all rounds; returns how many entries that were.
+
+    Raises:
+        StoreError: what people said cannot be removed.
+    """
+    ids = list(video_ids)
+    if not ids or not has_store(catalog, settings):
+        return 0
+    with review_store(catalog, settings) as store:
+        return store.rounds.withdraw(ids)
+
+
 @contextmanager
 def review_store(catalog: Catalog, settings: ReviewSettings, *, must_exist: bool = False) -> Iterator[Store]:
     """The annotation's store, for as long as it is needed.
@@ -71,6 +94,18 @@ def review_store(catalog: Catalog, settings: ReviewSettings, *, must_exist: bool
         yield store
     finally:
         store.close()
+
+
+def already_judged(catalog: Catalog, settings: ReviewSettings) -> frozenset[str]:
+    """Ads on which the rounds that are over have said the last word; none where there has been no round.
+
+    Raises:
+        StoreError: what people said cannot be read.
+    """
+    if not has_store(catalog, settings):
+        return frozenset()
+    with review_store(catalog, settings) as store:
+        return frozenset(read_judged(store, frozenset(catalog.values("ads", "video_id"))).verdicts)
 
 
 def read_judged(store: Store, held: frozenset[str]) -> Judged:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import multiprocessing
 import os
 import signal
@@ -16,10 +15,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from deltalake import DeltaTable
-from typer.testing import CliRunner
 
 from data_catalog import TABLES, Catalog, CatalogError, Drop
-from data_catalog.cli import catalog_app
 from data_catalog.forget import forget_ad, forget_author, purge_history, remove_ads
 from data_catalog.releases import write_release
 from data_catalog.schemas import RELEASE_SCHEMA
@@ -205,48 +202,6 @@ def test_a_forgotten_authors_channel_is_named_in_no_query(catalog: Catalog) -> N
     done = forget_author(catalog, AUTHOR)
     assert done.emptied == {"ads.channel_hash": 2, "candidates.query": 1, "listings.query": 1}
     assert done.named_in == {}
-
-
-# The command
-
-
-def run(*arguments: str) -> tuple[int, str]:
-    done = CliRunner().invoke(catalog_app, ["forget", *arguments])
-    return done.exit_code, done.output
-
-
-def test_the_command_asks_before_it_removes_and_refuses_where_nobody_can_answer(catalog: Catalog) -> None:
-    code, said = run(GONE, "--catalog", catalog.root)
-    assert code == 1
-    assert "--yes" in said
-    assert "2 rows of comments" in said
-    assert GONE in catalog.values("ads", "video_id")
-
-
-def test_the_command_says_what_it_removed(catalog: Catalog) -> None:
-    code, said = run(GONE, "--yes", "--catalog", catalog.root)
-    assert code == 0
-    assert "2 rows of comments" in said
-    assert f"media/{GONE}.mp4" in said
-    code, said = run("--author", AUTHOR, "--yes", "--json", "--catalog", catalog.root)
-    assert json.loads(said)["removed"]["rows"]["comments"] == 1
-
-
-@pytest.mark.parametrize("arguments", [(), (GONE, "--author", AUTHOR)])
-def test_the_command_takes_an_ad_or_an_author(catalog: Catalog, arguments: tuple[str, ...]) -> None:
-    assert run(*arguments, "--catalog", catalog.root)[0] == 2
-
-
-@pytest.mark.parametrize("arguments", [("no id!",), ("--author", "Jane Doe")])
-def test_the_command_refuses_what_is_neither_id_nor_hash(catalog: Catalog, arguments: tuple[str, ...]) -> None:
-    code, said = run(*arguments, "--yes", "--catalog", catalog.root)
-    assert code == 1
-    assert "error" in said
-
-
-def test_forgetting_in_a_folder_that_is_no_catalog_is_refused(tmp_path: Path) -> None:
-    assert run(GONE, "--yes", "--catalog", str(tmp_path / "nothing"))[0] == 1
-    assert not (tmp_path / "nothing").exists()
 
 
 def test_a_group_write_refuses_a_key_that_stands_in_another_group(catalog: Catalog) -> None:

@@ -1,4 +1,4 @@
-"""`ytb-ads catalog forget`: an ad or an author out of every table and its history, for good."""
+"""`ytb-ads catalog forget`: an ad or an author out of every table and its history, and out of people's rounds."""
 
 from __future__ import annotations
 
@@ -11,19 +11,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from data_catalog.cli import CatalogDir
 from data_catalog.errors import CatalogError
 from data_catalog.printing import printable
+from flows.console import ConfigFile
 
 if TYPE_CHECKING:
     from data_catalog.forget import Forgetting, Removal
 
 _VIDEO_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _AUTHOR_HASH = re.compile(r"[0-9a-f]{32}")
-
-CatalogOption = Annotated[
-    str,
-    typer.Option("--catalog", envvar="YTB_ADS_CATALOG", metavar="DIR", help="Folder or url of the catalog."),
-]
 
 
 def forget(
@@ -34,17 +31,20 @@ def forget(
         str | None, typer.Option("--author", metavar="HASH", help="An author, as the column author_hash names them.")
     ] = None,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
-    catalog: CatalogOption = "./catalog",
+    catalog: CatalogDir = "./catalog",
+    config: ConfigFile = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object, for other programs.")] = False,
 ) -> None:
     """Remove an ad, or an author's comments, everywhere and from table history, and never collect them again.
 
+    What people said of an ad on the page of `ytb-ads annotate` goes with it.
+
     Releases are immutable: those that still contain the ad are listed. End crawls and builds first. What was not
     finished, because the command was killed say, is finished by running it again.
     """
-    from data_catalog.catalog import Catalog
     from data_catalog.forget import ad_held, author_held, forget_ad, forget_author
-    from data_catalog.inspect import require_catalog
+    from flows.review.console import opened
+    from flows.review.human import withdraw_ads
 
     if (video_id is None) == (author is None):
         raise typer.BadParameter("give one of the two: the id of an ad, or --author HASH")
@@ -55,16 +55,17 @@ def forget(
             f"{printable(author)!r} is no author's hash; find it with `ytb-ads catalog show comments "
             "--columns author_hash,text --where \"comment_id = '...'\"`"
         )
-    tables = Catalog(catalog)
-    require_catalog(tables)
+    tables, review = opened(catalog, config)
     name = f"ad {video_id}" if video_id else f"author {author}"
     if not yes:
         _ask(name, ad_held(tables, video_id) if video_id else author_held(tables, str(author)))
+    # first, as the ad can be named again where this ends early
+    entries = withdraw_ads(tables, review, [video_id] if video_id else [])
     done = forget_ad(tables, video_id) if video_id else forget_author(tables, str(author))
     if as_json:
-        typer.echo(json.dumps(asdict(done)))
+        typer.echo(json.dumps({**asdict(done), "entries_withdrawn": entries}))
         return
-    for line in _report(name, done):
+    for line in _report(name, done, entries):
         typer.echo(printable(line))
 
 
@@ -76,8 +77,11 @@ def _ask(name: str, held: Removal) -> None:
     typer.confirm("Remove it from every table and its history? This cannot be undone.", abort=True, err=True)
 
 
-def _report(name: str, done: Forgetting) -> Iterator[str]:
+def _report(name: str, done: Forgetting, entries: int) -> Iterator[str]:
     yield f"{name}: {_amounts(done.removed) or 'nothing of it was held'}"
+    if entries:
+        judged = "1 entry" if entries == 1 else f"{entries} entries"
+        yield f"annotation: withdrawn from {judged}, with all that was said there"
     yield from (f"emptied: {place} of {rows} rows" for place, rows in done.emptied.items())
     yield from (f"deleted: {file}" for file in done.removed.media)
     files = sum(purged.data_files + purged.log_files for purged in done.purged)
