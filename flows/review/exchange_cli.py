@@ -12,14 +12,16 @@ from rich.markup import escape
 
 from data_catalog.cli import CatalogDir
 from data_catalog.printing import printable
-from flows.console import AsJson, ConfigFile, err, out, print_tables
+from flows.console import AsJson, ConfigFile, err, out, print_tables, progress
 from flows.review.console import RoundNumber, chosen_round, closed, opened_store, say
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
     from annotation.judgements import Refused
+    from annotation.round_store import Round
     from annotation.store import Store
+    from data_catalog.catalog import Catalog
 
 _REFUSALS_SHOWN = 20
 
@@ -51,28 +53,37 @@ def export(
     predictions: Annotated[
         bool, typer.Option("--predictions", help="Label Studio: with the comments' label, which people then see.")
     ] = False,
+    votes: Annotated[
+        bool,
+        typer.Option("--votes/--no-votes", help="Label Studio: with votes; it asks nobody about an ad that has one."),
+    ] = True,
+    pictures: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Label Studio: folder to write the frames' pictures into.")
+    ] = None,
     frames_url: Annotated[
-        str, typer.Option(metavar="URL", help="Label Studio: where it finds the picture of frame ID, as URL + ID.jpg.")
+        str, typer.Option(metavar="URL", help="Label Studio: where it finds the pictures, as URL + file name.")
     ] = "/data/local-files/?d=frames/",
     round_id: RoundNumber = None,
     catalog: CatalogDir = "./catalog",
     config: ConfigFile = None,
 ) -> None:
-    """Write a round's votes to a file, for Label Studio or as a table."""
-    from annotation.label_studio import round_tasks, write_tasks
+    """Write a round's votes to a file, for Label Studio or as a table.
+
+    Beside Label Studio's FILE.json lies FILE.xml, the labelling interface that fits its tasks.
+    """
     from annotation.tables import write_table
 
+    if kind == "label-studio" and rows != "votes":
+        raise typer.BadParameter(f"--rows {rows}: Label Studio's tasks hold votes; write the {rows} as csv or parquet")
     suffix = ".json" if kind == "label-studio" else f".{kind}"
     if file.suffix.lower() != suffix:
         raise typer.BadParameter(f"{file}: a file of the format {kind} ends in {suffix}")
     with opened_store(catalog, config) as (store, tables):
         found = chosen_round(store, round_id)
         if kind == "label-studio":
-
-            def frame_url(frame_id: str) -> str:
-                return f"{frames_url}{quote(frame_id, safe='')}.jpg"
-
-            write_tasks(round_tasks(store, tables, found.id, frame_url=frame_url, predictions=predictions), file)
+            _write_tasks(store, tables, found, file, frames_url, predictions=predictions, with_votes=votes)
+            if pictures:
+                _write_pictures(store, tables, found, pictures)
         else:
             write_table(_table(store, found.id, rows), file)
     say(f"round {found.id}: written to {file}")
@@ -85,18 +96,19 @@ def import_votes(
     ],
     reviewer: Annotated[
         list[str] | None,
-        typer.Option(metavar="WHO=NAME", help="Label Studio: which reviewer an email or number there is; repeatable."),
+        typer.Option(metavar="WHO=NAME", help="Label Studio: which reviewer a user's number there is; repeatable."),
     ] = None,
     catalog: CatalogDir = "./catalog",
     config: ConfigFile = None,
 ) -> None:
     """Take votes of invited reviewers into the open round; importing a file again changes nothing.
 
-    Rows that cannot be taken are named with their reason, and the command then ends with 1; all others are taken.
+    Everybody's last word stands: a vote replaces one that was submitted before it, and never one after it. Rows that
+    cannot be taken are named with their reason, and the command then ends with 1; all others are taken.
     """
     from annotation.errors import RoundError
-    from annotation.judgements import import_judgements
-    from annotation.label_studio import read_tasks
+    from annotation.importing import import_judgements
+    from annotation.label_studio_votes import read_tasks
     from annotation.vote_files import read_votes
     from flows.review.watch import close_if_settled
 
@@ -106,14 +118,43 @@ def import_votes(
         if current is None:
             raise RoundError("no round is open, and a closed one takes no votes")
         rows = read_tasks(file, people=people) if file.suffix.lower() == ".json" else read_votes(file)
-        imported = import_judgements(store, current.id, rows)
+        with progress("votes", None) as advance:
+            imported = import_judgements(store, current.id, rows, advance=advance)
         ended = close_if_settled(store)
-    say(f"round {current.id}: {imported.taken} votes taken, {len(imported.refused)} refused")
+    say(
+        f"round {current.id}: of the votes, {imported.taken} taken, {imported.known} there already, "
+        f"{len(imported.refused)} refused"
+    )
     if ended is not None:
         closed(tables, ended)
     if imported.refused:
         _print_refused(file, imported.refused)
         raise typer.Exit(1)
+
+
+def _write_tasks(
+    store: Store, tables: Catalog, found: Round, file: Path, frames_url: str, *, predictions: bool, with_votes: bool
+) -> None:
+    from annotation.label_studio import LABELLING_CONFIG, picture_name, round_tasks, write_tasks
+
+    tasks = round_tasks(
+        store,
+        tables,
+        found.id,
+        frame_url=lambda frame_id: frames_url + quote(picture_name(frame_id)),
+        predictions=predictions,
+        with_votes=with_votes,
+    )
+    write_tasks(tasks, file)
+    file.with_suffix(".xml").write_text(LABELLING_CONFIG, encoding="utf-8")
+
+
+def _write_pictures(store: Store, tables: Catalog, found: Round, folder: Path) -> None:
+    from annotation.label_studio import write_pictures
+
+    entries = store.rounds.entries(found.id).values()
+    with progress("frames", len({frame_id for entry in entries for frame_id in entry.frame_ids})) as advance:
+        write_pictures(tables, entries, folder, advance=advance)
 
 
 def _table(store: Store, round_id: int, rows: Rows) -> pa.Table:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import xml.etree.ElementTree as ET
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -16,8 +17,10 @@ from hypothesis import strategies as st
 
 from annotation.errors import AnnotationError
 from annotation.events import CHOICES, Vote
-from annotation.judgements import Imported, Judgement, Refused, import_judgements
-from annotation.label_studio import IMPORTED, LABELLING_CONFIG, read_task, read_tasks, round_tasks, task, write_tasks
+from annotation.importing import Imported, import_judgements
+from annotation.judgements import Judgement, Refused
+from annotation.label_studio import LABELLING_CONFIG, picture_name, round_tasks, task, write_pictures, write_tasks
+from annotation.label_studio_votes import GIVEN_THERE, read_task, read_tasks
 from annotation.rounds import Entry
 from annotation.shown import Prediction, Shown
 from annotation.store import open_store
@@ -29,18 +32,27 @@ from tests.annotation.vote_builders import START
 ENTRY = Entry("00ff", "v1", ("v1:0", "v1:1"), ("c1",))
 
 
+ORIGIN_OF_ANN = {
+    "vote": {"choice": "uncertain", "note": "why", "excluded_frames": ["v1:1"]},
+    "reviewer": "Ann",
+    "shown_at": START.isoformat(),
+    "submitted_at": (START + timedelta(seconds=9.5)).isoformat(),
+    "guideline": "sha256:0",
+}
+
+
 def url(frame_id: str) -> str:
     return f"/frames/{frame_id}"
 
 
 def as_task(votes: Iterable[Judgement], **changes: Any) -> dict[str, Any]:
-    given: dict[str, Any] = {"shown": Shown("words", ("hm",)), "prediction": None, "emails": {}}
+    given: dict[str, Any] = {"shown": Shown("words", ("hm",)), "prediction": None}
     return task(ENTRY, 1, votes, frame_url=url, **given | changes)
 
 
 def vote_of(reviewer: str, vote: Vote, seconds: float = 9.5) -> Judgement:
     submitted = START + timedelta(seconds=seconds)
-    return Judgement(1, ENTRY.id, ENTRY.video_id, reviewer, vote, START, submitted, IMPORTED, 1)
+    return Judgement(1, ENTRY.id, ENTRY.video_id, reviewer, vote, START, submitted, "sha256:0", 1)
 
 
 def back(found: Any, people: dict[str, str] | None = None) -> list[Judgement | Refused]:
@@ -71,7 +83,7 @@ def test_notes_and_excluded_frames_are_results_of_their_own() -> None:
         ("sentiment", "choices", '{"choices": ["uncertain"]}'),
         ("note", "textarea", '{"text": ["why"]}'),
         ("excluded_frames", "choices", '{"choices": ["v1:1"]}'),
-        ("reviewer", "textarea", '{"text": ["Ann"]}'),
+        ("origin", "textarea", json.dumps({"text": [json.dumps(ORIGIN_OF_ANN)]})),
     }
 
 
@@ -83,9 +95,7 @@ def test_the_comments_label_is_a_prediction() -> None:
 def test_nothing_in_a_task_tells_gold_or_a_repeat() -> None:
     gold = Entry("00ff", "v1", ("v1:0", "v1:1"), ("c1",), kind="gold", known="negative")
     again = Entry("00ff", "v1", ("v1:0", "v1:1"), ("c1",), kind="repeat", repeats="aa")
-    tasks = [
-        task(each, 1, [], shown=Shown(), prediction=None, frame_url=url, emails={}) for each in (ENTRY, gold, again)
-    ]
+    tasks = [task(each, 1, [], shown=Shown(), prediction=None, frame_url=url) for each in (ENTRY, gold, again)]
     assert tasks[0] == tasks[1] == tasks[2]
 
 
@@ -106,58 +116,139 @@ def test_every_name_in_a_task_fits_the_labelling_configuration() -> None:
     }
     assert wanted <= found["data"].keys()
     assert tuple(tag.get("value") for tag in tags["sentiment"]) == CHOICES
-    assert all(set(option) == {"value"} for option in found["data"]["frame_ids"])
+    assert found["data"]["frame_ids"] == [{"value": "v1:0", "html": "frame 1"}, {"value": "v1:1", "html": "frame 2"}]
+
+
+# what Label Studio 1.23 exports of a vote that was given in it by its user 10
+GIVEN = {
+    "id": 1001,
+    "completed_by": 10,
+    "updated_by": 10,
+    "was_cancelled": False,
+    "created_at": "2026-11-26T12:00:09.500000Z",
+    "updated_at": "2026-11-26T12:00:09.500000Z",
+    "lead_time": 9.5,
+    "result": [
+        {"from_name": "sentiment", "to_name": "frames", "type": "choices", "value": {"choices": ["negative"]}},
+        {"from_name": "note", "to_name": "frames", "type": "textarea", "value": {"text": "one text"}},
+        {"from_name": "else", "to_name": "frames", "type": "rating", "value": {"rating": 3}},
+    ],
+}
+
+
+def as_exported(annotation: dict[str, Any]) -> dict[str, Any]:
+    """An imported annotation as Label Studio 1.23 exports it: the importing user's, of the moment of the import."""
+    at = "2026-11-27T08:00:00.000000Z"
+    return annotation | {"id": 7, "completed_by": 1, "updated_by": None, "created_at": at, "updated_at": at}
 
 
 def test_an_annotation_made_in_label_studio_is_its_annotators() -> None:
-    made = {
-        "id": 1001,
-        "completed_by": 10,
-        "was_cancelled": False,
-        "created_at": "2026-11-26T12:00:09.500000Z",
-        "lead_time": 9.5,
-        "result": [
-            {"from_name": "sentiment", "to_name": "frames", "type": "choices", "value": {"choices": ["negative"]}},
-            {"from_name": "note", "to_name": "frames", "type": "textarea", "value": {"text": "one text"}},
-            {"from_name": "else", "to_name": "frames", "type": "rating", "value": {"rating": 3}},
-        ],
+    vote = replace(vote_of("Ann", Vote("negative", "one text")), guideline=GIVEN_THERE)
+    found = as_task([]) | {"annotations": [GIVEN]}
+    assert back(found, {"10": "Ann"}) == [vote]
+    found["annotations"] = [GIVEN | {"updated_by": None, "completed_by": {"id": 10, "email": "ann@example.org"}}]
+    assert back(found, {"ann@example.org": "Ann"}) == [vote]
+    (refused,) = back(as_task([]) | {"annotations": [GIVEN]})
+    assert isinstance(refused, Refused)
+    assert "--reviewer 10=NAME" in refused.reason
+
+
+def test_a_vote_that_was_changed_in_label_studio_is_of_the_time_and_the_person_of_the_change() -> None:
+    changed = GIVEN | {"updated_at": "2026-11-26T13:00:00Z", "updated_by": 11}
+    (vote,) = back(as_task([]) | {"annotations": [changed]}, {"10": "Ann", "11": "Bob"})
+    assert isinstance(vote, Judgement)
+    assert (vote.reviewer, vote.submitted_at.hour) == ("Bob", 13)
+
+
+def test_votes_of_ours_that_label_studio_only_kept_are_whose_they_were(tmp_path: Path) -> None:
+    votes = [vote_of("Ann", Vote("positive")), vote_of("Bob", Vote("negative", "no", ("v1:0",)))]
+    found = as_task(votes)
+    found["annotations"] = [as_exported(each) for each in found["annotations"]]
+    assert back(found, {"1": "Vera"}) == votes, "they are not the importing user's"
+    found["annotations"][0] |= {"updated_by": 1}
+    assert back(found, {"1": "Vera"}) == votes, "a star does not make it theirs"
+    found["annotations"][0]["result"][0]["value"]["choices"] = ["negative"]
+    changed = [each for each in back(found, {"1": "Vera"}) if isinstance(each, Judgement)]
+    assert {each.reviewer for each in changed} == {"Vera", "Bob"}, "who changes one there makes it theirs"
+
+
+def test_a_vote_that_was_copied_there_is_of_whoever_copied_it() -> None:
+    found = as_task([vote_of("Ann", Vote("positive"))])
+    copy = found["annotations"][0] | {
+        "id": 8,
+        "parent_annotation": 7,
+        "completed_by": 2,
+        "updated_by": 2,
+        "created_at": "2026-11-27T08:00:00Z",
     }
-    found = as_task([]) | {"annotations": [made]}
-    assert back(found, {"10": "Ann"}) == [vote_of("Ann", Vote("negative", "one text"))]
-    found["annotations"] = [made | {"completed_by": {"id": 10, "email": "ann@example.org"}}]
-    assert back(found, {"ann@example.org": "Ann"}) == [vote_of("Ann", Vote("negative", "one text"))]
+    found["annotations"] = [as_exported(found["annotations"][0]), copy]
+    names = [each.reviewer for each in back(found, {"2": "Bob"}) if isinstance(each, Judgement)]
+    assert names == ["Ann", "Bob"]
+
+
+def test_an_ad_without_comments_says_so() -> None:
+    assert as_task([], shown=Shown())["data"]["comments"] == [{"author": "", "text": "no comments"}]
+
+
+@pytest.mark.parametrize("origin", ["", "[]", "{}", '{"reviewer": 1, "guideline": []}', "[" * 100_000])
+def test_a_hidden_origin_that_was_tampered_with_makes_no_vote(origin: str) -> None:
+    found = as_task([vote_of("Ann", Vote("positive"))])
+    found["annotations"][0]["result"][-1]["value"]["text"] = [origin]
     (refused,) = back(found)
     assert isinstance(refused, Refused)
-    assert "say which reviewer that is" in refused.reason
 
 
-def test_emails_name_the_members_that_label_studio_knows() -> None:
-    votes = [vote_of("Ann", Vote("positive")), vote_of("Bob", Vote("positive"))]
-    ann, bob = as_task(votes, emails={"Ann": "ann@example.org"})["annotations"]
-    assert ann["completed_by"] == {"email": "ann@example.org"}
-    assert "completed_by" not in bob
+def test_a_task_that_was_skipped_there_is_no_vote_and_nothing_to_refuse() -> None:
+    assert back(as_task([]) | {"annotations": [GIVEN | {"was_cancelled": True, "result": []}]}) == []
+
+
+def test_the_short_format_is_named() -> None:
+    (refused,) = back({"id": 1, "entry_id": ENTRY.id, "sentiment": "positive", "annotator": 1})
+    assert isinstance(refused, Refused)
+    assert "JSON_MIN" in refused.reason
+
+
+def test_tasks_for_people_who_are_to_judge_there_hold_no_votes(tmp_path: Path) -> None:
+    store = open_store(tmp_path / "one.sqlite3")
+    round_, people = open_round(store), reviewers(store)
+    vote_all(store, round_, people, ["positive"] * 5, entries(1)[0].id)
+    catalog = Catalog(tmp_path / "catalog")
+    (with_votes,) = round_tasks(store, catalog, round_.id, frame_url=url)
+    (without,) = round_tasks(store, catalog, round_.id, frame_url=url, with_votes=False)
+    assert (len(with_votes["annotations"]), len(without["annotations"])) == (5, 0)
+
+
+def test_pictures_lie_under_names_that_stay_in_their_folder(tmp_path: Path) -> None:
+    catalog = Catalog(tmp_path / "catalog")
+    frame_ids = ("v1:0", "../up:1", "50% off?:0")
+    rows = [{"frame_id": each, "video_id": "v1", "image": {"bytes": b"jpeg", "path": "x.jpg"}} for each in frame_ids]
+    catalog.merge("frames", pa.Table.from_pylist(rows, schema=TABLES["frames"].schema))
+    told: list[int] = []
+    write_pictures(catalog, [Entry("00ff", "v1", frame_ids, ())], tmp_path / "frames", advance=told.append)
+    assert {path.name for path in (tmp_path / "frames").iterdir()} == {picture_name(each) for each in frame_ids}
+    assert picture_name("v1:0") == "v1_0.jpg"
+    assert sum(told) == 3
+    assert not list(tmp_path.glob("*.jpg"))
 
 
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"was_cancelled": True}, "skipped"),
         ({"result": []}, "0 choices"),
         ({"result": 5}, "0 choices"),
         ({"result": [{"from_name": "sentiment", "value": {"choices": ["positive", "negative"]}}]}, "2 choices"),
         ({"result": [{"from_name": "sentiment", "value": {"choices": ["splendid"]}}]}, "'splendid'"),
         ({"result": [{"from_name": "sentiment", "value": {"choices": [None]}}]}, "else than texts"),
         ({"result": [{"from_name": "sentiment", "value": {"choices": 7}}]}, "annotation 1"),
-        ({"created_at": "2026-11-26T12:00:00"}, "time zone"),
-        ({"created_at": 5}, "annotation 1"),
+        ({"updated_at": "2026-11-26T12:00:00"}, "time zone"),
+        ({"updated_at": 5}, "annotation 1"),
         ({"lead_time": 1e300}, "annotation 1"),
         ({"lead_time": "NaN"}, "annotation 1"),
     ],
 )
 def test_an_annotation_that_is_no_vote_is_named(changes: dict[str, Any], said: str) -> None:
-    found = as_task([vote_of("Ann", Vote("positive"))])
-    found["annotations"][0] |= {"completed_by": 1} | changes
-    (refused,) = back(found, {"1": "Ann"})
+    found = as_task([]) | {"annotations": [GIVEN | changes]}
+    (refused,) = back(found, {"10": "Ann"})
     assert isinstance(refused, Refused)
     assert said in refused.reason
 
@@ -168,7 +259,7 @@ JSON = st.recursive(
         st.lists(inner, max_size=3)
         | st.dictionaries(
             st.sampled_from(
-                ["data", "entry_id", "annotations", "result", "value", "choices", "from_name", "created_at"]
+                ["data", "entry_id", "annotations", "result", "value", "choices", "from_name", "created_at", "origin"]
             )
             | st.text(max_size=5),
             inner,
@@ -232,6 +323,6 @@ def test_a_round_goes_out_with_words_and_comments_and_comes_back(tmp_path: Path)
     other = open_store(tmp_path / "two.sqlite3")
     again = open_round(other)
     reviewers(other)
-    assert import_judgements(other, again.id, read_tasks(path)) == Imported(5, ())
+    assert import_judgements(other, again.id, read_tasks(path)) == Imported(5, 0, ())
     choices = [event.payload.choice for event in other.events(again.id) if isinstance(event.payload, Vote)]
     assert sorted(choices) == ["negative", "positive", "positive", "positive", "uncertain"]

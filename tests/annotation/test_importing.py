@@ -1,0 +1,100 @@
+"""Votes from files: everybody's last word stands, whatever the order in which files come."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from itertools import permutations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from annotation.events import CHOICES, Choice, Vote
+from annotation.importing import Imported, import_judgements
+from annotation.judgements import Judgement, Refused
+from annotation.reviewing import ReviewerDesk
+from annotation.round_store import Round
+from annotation.store import Store, open_store
+from tests.annotation.store_builders import SHOWN, desk, entries, invite, key, open_round
+
+ENTRY = entries(1)[0]
+
+
+def row(choice: Choice, minute: int, *, entry: str = ENTRY.id, reviewer: str = "Ann", line: int = 1) -> Judgement:
+    at = SHOWN + timedelta(minutes=minute)
+    return Judgement(None, entry, "", reviewer, Vote(choice), at - timedelta(seconds=5), at, "sha256:0", line)
+
+
+@pytest.fixture
+def round_(store: Store) -> Round:
+    invite(store, "Ann")
+    return open_round(store, 1)
+
+
+def ann(store: Store, round_: Round) -> ReviewerDesk:
+    person = store.people.find("Ann")
+    assert person is not None
+    return desk(store, person, round_)
+
+
+def test_an_older_file_does_not_replace_a_newer_vote(store: Store, round_: Round) -> None:
+    ann(store, round_).vote(ENTRY.id, Vote("negative"), key=key(), shown_at=SHOWN)
+    found = import_judgements(store, round_.id, [row("positive", 0, line=7)])
+    assert (found.taken, found.known) == (0, 0)
+    assert found.refused[0].line == 7
+    assert "Ann said something else here" in found.refused[0].reason
+    assert ann(store, round_).entry(ENTRY.id).vote == Vote("negative")
+
+
+def test_a_file_that_comes_back_after_a_newer_one_says_that_it_changes_nothing(store: Store, round_: Round) -> None:
+    first, second = [row("positive", 0)], [row("negative", 1)]
+    assert import_judgements(store, round_.id, first) == Imported(1, 0, ())
+    assert import_judgements(store, round_.id, second) == Imported(1, 0, ())
+    again = import_judgements(store, round_.id, first)
+    assert (again.taken, again.known, len(again.refused)) == (0, 0, 1)
+    assert ann(store, round_).entry(ENTRY.id).vote == Vote("negative")
+
+
+def test_a_vote_that_was_taken_back_since_is_not_brought_back(store: Store, round_: Round) -> None:
+    import_judgements(store, round_.id, [row("positive", 0)])
+    ann(store, round_).undo(ENTRY.id, key=key(), shown_at=SHOWN)
+    found = import_judgements(store, round_.id, [row("positive", 0)])
+    assert "took their vote back" in found.refused[0].reason
+    assert ann(store, round_).entry(ENTRY.id).vote is None
+
+
+def test_what_was_refused_is_refused_again_in_the_same_file(store: Store, round_: Round) -> None:
+    rows = [Refused(1, "torn"), row("positive", 0, reviewer="Bob", line=2), row("positive", 0, reviewer="Bob", line=3)]
+    assert [each.line for each in import_judgements(store, round_.id, rows).refused] == [1, 2, 3]
+
+
+def test_one_vote_too_many_does_not_keep_the_others_out(store: Store) -> None:
+    round_ = open_round(store, 150)
+    for person in invite(store, *(f"R{n}" for n in range(6))):
+        rows = [
+            row("positive", 0, entry=entry.id, reviewer=person.name, line=n) for n, entry in enumerate(entries(150))
+        ]
+        told: list[int] = []
+        found = import_judgements(store, round_.id, rows, advance=told.append)
+        assert (found.taken, len(found.refused)) == ((0, 150) if person.name == "R5" else (150, 0))
+        assert sum(told) == 150
+    assert len(store.events(round_.id)) == 5 * 150
+
+
+@settings(max_examples=25, deadline=None)
+@given(votes=st.lists(st.tuples(st.sampled_from(CHOICES), st.integers(0, 5)), min_size=1, max_size=4))
+def test_in_whatever_order_files_come_the_last_word_stands(
+    tmp_path_factory: pytest.TempPathFactory, votes: list[tuple[Choice, int]]
+) -> None:
+    minutes = [minute for _, minute in votes]
+    latest = {choice for choice, minute in votes if minute == max(minutes)}
+    for order in list(permutations(votes))[:6]:
+        store = open_store(tmp_path_factory.mktemp("store") / "store.sqlite3")
+        invite(store, "Ann")
+        round_ = open_round(store, 1)
+        for choice, minute in order:
+            import_judgements(store, round_.id, [row(choice, minute)])
+        vote = ann(store, round_).entry(ENTRY.id).vote
+        store.close()
+        assert vote is not None
+        assert vote.choice in latest
