@@ -52,11 +52,15 @@ def progress_figure(progress: Sequence[PersonProgress]) -> Figure:
     axes.barh(places, [1.0] * len(progress), color=FAINT, height=0.6)
     axes.barh(places, shares, color=OURS, height=0.6)
     for place, each in zip(places, progress, strict=True):
-        pace = "" if each.median_s is None else f", {each.median_s:.0f} s each"
+        pace = "" if each.median_s is None else f", {_seconds(each.median_s)} each"
         axes.text(1.02, place, f"{each.done:,} of {each.total:,}{pace}", va="center")
     axes.set_xlim(0, 1.6)
     axes.set_xticks([0, 0.5, 1], ["0", "half", "all"])
     return figure
+
+
+def _seconds(seconds: float) -> str:
+    return "under 1 s" if seconds < 1 else f"{seconds:.0f} s"
 
 
 def alpha_figure(agreement: Agreement) -> Figure:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from textwrap import shorten
 
@@ -40,13 +41,19 @@ class Entry:
     """The ad was rendered, not crawled."""
 
 
-def unreviewed(catalog: Catalog) -> list[Entry]:
-    """Ads that their comments label and nobody has judged, those first whose comments are least agreed on them."""
+def unreviewed(catalog: Catalog, judged: Collection[str]) -> list[Entry]:
+    """Ads that their comments label and nobody has judged, those first whose comments are least agreed on them.
+
+    Args:
+        catalog: where the ads are.
+        judged: ads on which people's word is final.
+
+    Raises:
+        CatalogError: there is no catalog.
+    """
     require_catalog(catalog)
     columns = ["video_id", "n_comments", "n_scored", "mean_low", "mean_high", "label_support"]
     labelled = catalog.read("ad_sentiment", [*columns, "label", "mean_score"], where="label IS NOT NULL").to_pylist()
-    judged = set(catalog.values("labels", "video_id", where="n_reviewers > 0"))
-    judged |= set(catalog.values("drops", "key", where="stage = 'review' AND reason = 'excluded_by_people'"))
     ads = {ad["video_id"]: ad for ad in catalog.read("ads", ["video_id", "category", "title", "synthetic"]).to_pylist()}
     texts: dict[str, list[str]] = {}
     for row in sorted(
@@ -74,8 +81,9 @@ def unreviewed(catalog: Catalog) -> list[Entry]:
 def render_queue(entries: list[Entry]) -> Table:
     """The queue as a table; titles and words come from strangers and are shown as plain text."""
     note = " (synthetic ads: rendered, not crawled)" if any(entry.synthetic for entry in entries) else ""
+    labels = "1 label" if len(entries) == 1 else f"{len(entries)} labels"
     table = Table(
-        title=f"{len(entries)} labels that nobody has reviewed, the weakest first{note}",
+        title=f"{labels} that nobody has reviewed, the weakest first{note}",
         title_justify="left",
         box=box.SIMPLE_HEAD,
     )

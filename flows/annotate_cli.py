@@ -56,8 +56,9 @@ def serve(
     port: Annotated[int | None, typer.Option(min=1, max=65_535, metavar="P", help="Default: 8440.")] = None,
     config: ConfigFile = None,
 ) -> None:
-    """Serve the page on which people judge, until Ctrl-C; a round whose last entry is settled is closed at once.
+    """Serve the page on which people judge, until Ctrl-C; when the last entry is settled, the round is closed.
 
+    It is closed once nothing was done for twenty seconds, in which the last judgement can be taken back.
     The Prefect server that PREFECT_API_URL names, if any, then starts the deployment which writes the release;
     otherwise the next `ytb-ads build --review human` writes it.
     """
@@ -111,10 +112,7 @@ def status(
     print_rows(
         "Everybody",
         ("name", "role", "done", "of", "seconds an entry"),
-        (
-            (each.person.name, each.person.role, each.done, each.total, "-" if each.median_s is None else each.median_s)
-            for each in persons
-        ),
+        ((each.person.name, each.person.role, each.done, each.total, _seconds(each.median_s)) for each in persons),
     )
 
 
@@ -145,16 +143,21 @@ def close_round(
 
 
 @annotate_app.command(epilog="Example: ytb-ads annotate queue --catalog catalog --json")
-def queue(catalog: CatalogDir = "./catalog", as_json: AsJson = False) -> None:
+def queue(catalog: CatalogDir = "./catalog", config: ConfigFile = None, as_json: AsJson = False) -> None:
     """List the ads whose labels nobody has reviewed, with the scores behind them and what their frames say."""
     from annotation.queue import render_queue, unreviewed
-    from data_catalog.catalog import Catalog
+    from flows.review.human import already_judged
 
-    entries = unreviewed(Catalog(catalog))
+    tables, review = opened(catalog, config)
+    entries = unreviewed(tables, already_judged(tables, review))
     if as_json:
         out.print_json(json.dumps([asdict(entry) for entry in entries]))
         return
     print_tables(render_queue(entries))
+
+
+def _seconds(median_s: float | None) -> str:
+    return "-" if median_s is None else f"{median_s:.1f}"
 
 
 def _ask(said: str) -> None:

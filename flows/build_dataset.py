@@ -49,7 +49,7 @@ def build_dataset(
     scheduled again for the time at which it can go on.
 
     Where people settle the labels, a run that finds ads which nobody has judged opens a round over them and ends as
-    *waiting*; no release is written while a round is open.
+    *waiting*. Meanwhile the release is of what was judged in the rounds before.
 
     Args:
         source: `youtube`, as the settings say, or `folder:DIR`, with videos and info.json files as yt-dlp
@@ -131,9 +131,9 @@ def _release_or_wait(tables: Catalog, settings: Settings) -> Release | State[Wai
             unjudged = draw_unjudged(tables, settings, judged)
             if unjudged is None:
                 return _release(tables, settings)
-            written = _release_if_any(tables, settings)
             waiting = read_waiting(store, store.rounds.open(unjudged), settings.review, opened=True)
-            waiting = waiting.with_release(written.folder if written else None)
+    written = _release_if_any(tables, settings)
+    waiting = waiting.with_release(written.folder if written else None)
     log.info("%s", waiting)
     return waits(waiting)
 

@@ -50,6 +50,7 @@ def review(catalog: Catalog, settings: Settings) -> StageCount:
         frame_drops = left_out_frames(judged)
         catalog.replace("reviews", pa.Table.from_pylist(list(judged.reviews), schema=TABLES["reviews"].schema))
     else:
+        _warn_of_judged(catalog)
         decisions = {ad["video_id"]: accept_comments(ad["label"]) for ad in ads}
     rows = [_label(ad, decisions[ad["video_id"]]) for ad in ads if ad["video_id"] in decisions]
     changed = catalog.replace("labels", pa.Table.from_pylist(rows, schema=TABLES["labels"].schema))
@@ -93,6 +94,16 @@ def _label(ad: Mapping[str, Any], decision: Decision) -> dict[str, Any]:
         "mean_score": ad["mean_score"],
         "fingerprint": ad["fingerprint"],
     }
+
+
+def _warn_of_judged(catalog: Catalog) -> None:
+    judged = len(set(catalog.values("reviews", "video_id")))
+    if judged:
+        log.warning(
+            "review: people have judged %d of these ads, and the labels go by the comments all the same, as the policy "
+            "is auto; build with --review human, or set review.policy, to have people's",
+            judged,
+        )
 
 
 def _judged(catalog: Catalog, settings: Settings) -> Judged:

@@ -39,12 +39,14 @@ def invite(
     """Let somebody in: prints their personal link, this once. Whoever has it judges in their name for 90 days."""
     from annotation.errors import AnnotationError
 
+    if url is not None and not url.startswith(("http://", "https://")):
+        raise typer.BadParameter(f"--url {printable(url)}: expected http://... or https://...")
     _, review = opened(catalog, config)
     with opened_store(catalog, config, must_exist=False) as (store, _):
         if renew:
             person = _find(store, name)
             if person.role != role:
-                raise AnnotationError(f"{printable(person.name)} is a {person.role}; a new link does not change that")
+                raise AnnotationError(f"{printable(person.name)} has the role {person.role}; a new link keeps it")
             invitation = store.people.reissue(person.id)
         else:
             invitation = store.people.invite(name, role)

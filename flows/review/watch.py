@@ -6,6 +6,7 @@ import logging
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 
 from annotation.errors import AnnotationError
 from annotation.reading import standing
@@ -15,31 +16,44 @@ log = logging.getLogger("ytb_ads")
 
 EVERY_S = 2.0
 """Between two looks; one reads what is new in the log, and nothing else."""
+QUIET_S = 20.0
+"""How long nothing must have been done: the last judgement can be taken back as long as the round is open."""
 
 
-def close_if_settled(store: Store) -> int | None:
-    """Close the open round if all its entries have come to their end; its number if that closed it."""
+def close_if_settled(store: Store, *, quiet_s: float = 0.0) -> int | None:
+    """Close the open round if all its entries have come to their end; its number if that closed it.
+
+    Args:
+        store: where people's words are.
+        quiet_s: seconds for which nothing must have been done.
+    """
     current = store.rounds.current()
-    if current is None or not standing(store, current.id).complete:
+    if current is None:
+        return None
+    now = standing(store, current.id)
+    if not now.complete or (now.last_at and datetime.now(UTC) - now.last_at < timedelta(seconds=quiet_s)):
         return None
     return store.rounds.close(current.id).id
 
 
 @contextmanager
-def watching(store: Store, closed: Callable[[int], None], *, every_s: float = EVERY_S) -> Iterator[None]:
+def watching(
+    store: Store, closed: Callable[[int], None], *, every_s: float = EVERY_S, quiet_s: float = QUIET_S
+) -> Iterator[None]:
     """Watch the store's round for as long as the block runs.
 
     Args:
         store: where people's words are.
         closed: called with the number of a round that was closed.
         every_s: time between two looks.
+        quiet_s: see `close_if_settled`.
     """
     ended = threading.Event()
 
     def watch() -> None:
         while not ended.wait(every_s):
             try:
-                if (round_id := close_if_settled(store)) is not None:
+                if (round_id := close_if_settled(store, quiet_s=quiet_s)) is not None:
                     closed(round_id)
             except AnnotationError as error:  # a busy or restarting database: the next look may do better
                 log.warning("the round could not be looked at: %s", error)

@@ -38,11 +38,6 @@ def test_the_queue_holds_unreviewed_ads_the_weakest_first_with_the_words_of_thei
     catalog = catalog_with(
         tmp_path,
         ads=[{"video_id": ad, "category": "apparel", "title": "T"} for ad in "abcde"],
-        labels=[
-            {"video_id": "a", "label": "positive", "mean_score": 3.4, "n_reviewers": 0},
-            {"video_id": "c", "label": "positive", "mean_score": 2.6, "n_reviewers": 5},
-        ],
-        drops=[{"key": "d", "stage": "review", "reason": "excluded_by_people"}],
         ad_sentiment=[
             {"video_id": "a", "n_comments": 9, "n_scored": 9, "label_support": 0.99} | label("positive", 3.4),
             {"video_id": "c", "n_comments": 9, "n_scored": 9, "label_support": 0.5} | label("positive", 2.6),
@@ -64,7 +59,7 @@ def test_the_queue_holds_unreviewed_ads_the_weakest_first_with_the_words_of_thei
             {"frame_id": "b:0", "video_id": "b", "text": "first"},
         ],
     )
-    weakest, other = unreviewed(catalog)
+    weakest, other = unreviewed(catalog, {"c", "d"})
     assert (weakest.video_id, weakest.words) == ("b", "first / second")
     assert (weakest.n_comments, weakest.n_scored, weakest.mean_low, weakest.label_support) == (7, 6, -3.1, 0.6)
     assert other.video_id == "a"
@@ -74,7 +69,6 @@ def test_the_queue_shows_how_firm_a_label_is(tmp_path: Path) -> None:
     catalog = catalog_with(
         tmp_path,
         ads=[{"video_id": "a", "category": "x", "title": "T"}],
-        labels=[{"video_id": "a", "label": "negative", "mean_score": -2.6, "n_reviewers": 0}],
         ad_sentiment=[
             {"video_id": "a", "n_comments": 7, "n_scored": 6, "mean_low": -3.1, "mean_high": -1.9, "label_support": 0.6}
             | label("negative", -2.6)
@@ -82,7 +76,7 @@ def test_the_queue_shows_how_firm_a_label_is(tmp_path: Path) -> None:
     )
     console = Console(width=120, color_system=None)
     with console.capture() as captured:
-        console.print(render_queue(unreviewed(catalog)))
+        console.print(render_queue(unreviewed(catalog, ())))
     assert "-2.60 -3.10 to -1.90 60% 6" in " ".join(captured.get().split())
 
 
@@ -95,5 +89,5 @@ def test_words_of_strangers_are_printed_as_they_are(tmp_path: Path) -> None:
     )
     console = Console(width=100, color_system=None)
     with console.capture() as captured:
-        console.print(render_queue(unreviewed(catalog)))
+        console.print(render_queue(unreviewed(catalog, ())))
     assert "[red]sale[/red] \\x1b[2J" in captured.get()

@@ -87,7 +87,7 @@ def test_an_invitation_is_one_link_on_standard_output_and_lets_its_person_in(cat
 def test_a_renewed_link_ends_the_old_one(catalog: Catalog) -> None:
     old = done(catalog, "invite", "Ann", "--role", "reviewer").strip().rpartition("/")[2]
     assert "invited already" in str(refused(catalog, "invite", "Ann", "--role", "reviewer"))
-    assert "is a reviewer" in str(refused(catalog, "invite", "Ann", "--role", "admin", "--renew"))
+    assert "has the role reviewer" in str(refused(catalog, "invite", "Ann", "--role", "admin", "--renew"))
     new = done(catalog, "invite", "Ann", "--role", "reviewer", "--renew").strip().rpartition("/")[2]
     with review_store(catalog, TWO.review) as store:
         store.people.admit(new)
@@ -154,7 +154,7 @@ def test_votes_that_are_exported_can_be_imported_into_a_catalog_that_lacks_them(
         store.rounds.open(drawn)
         for n in range(2):
             store.people.invite(f"Reviewer {n}", "reviewer")
-    assert "4 votes taken, 0 refused" in done(catalog, "import", file)
+    assert "4 taken, 0 there already, 0 refused" in done(catalog, "import", file)
     assert votes(catalog) == before
     done(catalog, "import", file)
     assert votes(catalog) == before
@@ -195,7 +195,7 @@ def test_an_import_takes_what_it_can_says_what_it_cannot_and_ends_with_1(catalog
     (tmp_path / "votes.csv").write_text(text.replace("Reviewer 1", "Nob\x1b[2Jody"))
     result = run(catalog, "import", tmp_path / "votes.csv")
     assert result.exit_code == 1
-    assert "1 votes taken, 1 refused" in result.stdout
+    assert "0 taken, 1 there already, 1 refused" in result.stdout
     assert "nobody is called" in result.stderr
     assert "\x1b" not in result.output
 

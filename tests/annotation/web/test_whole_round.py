@@ -5,13 +5,24 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
+from pydantic import SecretStr
 
 from annotation.events import CHOICES, Choice
 from annotation.protocol import State
 from annotation.reading import events, reviews, standing, states, verdicts
+from data_catalog.catalog import Catalog
+from data_catalog.releases import read_manifest
+from data_catalog.schemas import LABELS, TABLES
+from flows.fingerprints import frames_fingerprint, texts_fingerprint
+from flows.release.flow import release
+from flows.review.flow import review
+from flows.review.watch import close_if_settled
+from flows.settings import ReviewSettings, Settings
 from tests.annotation.web.round_builders import entry_ids
 from tests.annotation.web.site_builder import Site, make_site
 
@@ -75,7 +86,28 @@ def judge_everything(page: Page, said: dict[str, Choice]) -> None:
     page.locator("#progress-text", has_text=f"{ADS} of {ADS}").wait_for()
 
 
-def test_thirty_ads_to_a_settled_round(site: Site, enter: Enter, address: str) -> None:
+def as_the_stages_leave_it(catalog: Catalog, settings: Settings) -> None:
+    """Fill in what the page does not show and a release needs: from what, and how, the rows were made."""
+    frames, texts = frames_fingerprint(settings), texts_fingerprint(settings)
+    pictures = {row["frame_id"]: row["image_sha256"] for row in catalog.read("frames").to_pylist()}
+    filled: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
+        "ads": lambda row: {"media_sha256": row["video_id"]},
+        "frames": lambda row: {"fingerprint": frames, "upstream_revision": row["video_id"]},
+        "texts": lambda row: {"fingerprint": texts, "upstream_revision": pictures[row["frame_id"]]},
+        "ad_sentiment": lambda _: {
+            **dict.fromkeys(("mean_dominant", "mean_dominant_with_neutral", "mean_scale"), 3.0),
+            "n_comments": 9,
+            "n_scored": 9,
+            "n_neutral": 0,
+        },
+    }
+    for table, values in filled.items():
+        rows = [row | values(row) for row in catalog.read(table).to_pylist()]
+        catalog.merge(table, pa.Table.from_pylist(rows, schema=TABLES[table].schema))
+
+
+@pytest.mark.usefixtures("prefect_api")
+def test_thirty_ads_through_every_state_to_a_released_set(site: Site, enter: Enter, address: str) -> None:
     ids = entry_ids(site)
     said = {entry_id: choices(number) for number, entry_id in enumerate(ids)}
     passed: Counter[State] = Counter()
@@ -155,4 +187,17 @@ def test_thirty_ads_to_a_settled_round(site: Site, enter: Enter, address: str) -
         "settle": 4,
         "exclude": 2,
     }
-    assert not site.store.rounds.close(1).is_open
+
+    people = Settings(review=ReviewSettings(policy="human", store=SecretStr(site.settings.store)))
+    as_the_stages_leave_it(site.catalog, people)
+    assert close_if_settled(site.store) == 1
+    review.fn(site.catalog, people)
+    released = release.fn(site.catalog, people)
+    rows = pq.read_table(released.folder / "data", columns=["video_id", "label"]).to_pylist()
+    names = {row["video_id"]: LABELS[row["label"]] for row in rows}
+    assert names == {each.video_id: each.decision.label for each in found if each.decision}
+    assert read_manifest(released.folder)["labels"]["decided_by"] == {
+        "the reviewers": 18,
+        "the verifier": 6,
+        "the discussion": 4,
+    }

@@ -141,6 +141,14 @@ def test_what_people_said_is_released_and_a_new_ad_opens_a_round_of_its_own(
     assert further.release == written.folder
     assert "newcomer001" not in Catalog(catalog).values("labels", "video_id")
 
+    by_comments = build_dataset(f"folder:{ads}", str(catalog), config, policy="auto")
+    assert isinstance(by_comments, Release)
+    assert newest_release(catalog / "releases") == by_comments.folder
+    back = build_dataset(f"folder:{ads}", str(catalog), config, policy="human")
+    assert isinstance(back, Waiting)
+    assert back.release == newest_release(catalog / "releases") != by_comments.folder
+    assert read_manifest(back.release)["labels"]["decided_by"].keys() == {"the reviewers"}
+
 
 def test_people_who_confirm_every_label_are_named_in_a_release_of_the_same_rows(
     catalog: Path, sample: Path, prefect_api: str

@@ -15,7 +15,15 @@ from annotation.store import Store
 from data_catalog.catalog import Catalog
 from flows.errors import SettingsError
 from flows.review.flow import review
-from flows.review.human import draw_unjudged, read_judged, review_store, still_open, store_location
+from flows.review.human import (
+    already_judged,
+    draw_unjudged,
+    read_judged,
+    review_store,
+    still_open,
+    store_location,
+    withdraw_ads,
+)
 from flows.review.watch import watching
 from flows.settings import ReviewSettings, Settings
 from tests.flows.review.people import (
@@ -192,12 +200,46 @@ def test_a_watched_round_is_closed_once_when_its_last_entry_is_settled(catalog: 
         said.append(round_id)
         closed.set()
 
-    with watching(store, tell, every_s=0.01):
+    with watching(store, tell, every_s=0.01, quiet_s=0.5):
         judge(store, lambda ad, n: "positive", only="abc")
-        assert not closed.wait(0.1)
+        assert not closed.wait(0.7)
         judge(store, lambda ad, n: "positive")
+        assert not closed.wait(0.2), "the last vote can be taken back for a while"
         assert closed.wait(10)
     assert said == [1]
+
+
+def test_the_comments_do_not_overrule_people_without_a_word(
+    catalog: Catalog, store: Store, caplog: pytest.LogCaptureFixture
+) -> None:
+    settle(catalog, AUTO)
+    assert "people" not in caplog.text
+    open_round(catalog, store)
+    judge(store, lambda ad, n: "positive", only="abc")
+    store.rounds.close(1)
+    settle(catalog)
+    caplog.clear()
+    settle(catalog, AUTO)
+    assert "people have judged 3 of these ads" in caplog.text
+    assert "--review human" in caplog.text
+
+
+def test_ads_of_which_people_have_said_the_last_word_are_known_whatever_was_built_since(
+    catalog: Catalog, store: Store
+) -> None:
+    open_round(catalog, store)
+    judge(store, lambda ad, n: "positive", only="abc")
+    assert already_judged(catalog, HUMAN.review) == frozenset(), "an open round can change its mind"
+    store.rounds.close(1)
+    settle(catalog, AUTO)
+    assert already_judged(catalog, HUMAN.review) == set("abc")
+
+
+def test_looking_for_what_people_said_makes_no_store(tmp_path: Path) -> None:
+    catalog = small_catalog(tmp_path / "other")
+    assert already_judged(catalog, HUMAN.review) == frozenset()
+    assert withdraw_ads(catalog, HUMAN.review, ["a"]) == 0
+    assert not (tmp_path / "other" / "annotation").exists()
 
 
 def test_gold_and_repeated_entries_are_mixed_in_as_the_settings_say(catalog: Catalog, store: Store) -> None:
