@@ -65,8 +65,8 @@ def create_app(settings: WebSettings) -> FastAPI:
     # the interactive documentation would load scripts from elsewhere, and tell strangers what there is
     app = FastAPI(title="YTB-ADS annotation", lifespan=lifespan, openapi_url=None, docs_url=None, redoc_url=None)
     app.state.web = web
-    app.add_middleware(Guard, allowed_hosts=settings.allowed_hosts, max_body_bytes=settings.max_body_bytes)
     refusals.install(app)
+    app.add_middleware(Guard, allowed_hosts=settings.allowed_hosts, max_body_bytes=settings.max_body_bytes)
     app.mount("/static", StaticFiles(directory=FOLDER / "static"), name="static")
     for router in ROUTERS:
         app.include_router(router)
@@ -85,5 +85,7 @@ def serve(settings: WebSettings) -> None:
         # an invitation's link holds its token, which belongs in no log
         access_log=False,
         server_header=False,
+        # without a proxy before it, X-Forwarded-For is what anybody claims
+        proxy_headers=bool(settings.public_url),
         timeout_graceful_shutdown=5,
     )

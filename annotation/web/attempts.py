@@ -15,7 +15,7 @@ class Attempts:
     """Counts failures per address over a sliding time; each process counts its own.
 
     Args:
-        limit: failures within `window_s` from which on an address is refused.
+        limit: failures within `window_s` that are put up with; what comes from there then is refused.
         window_s: seconds after which a failure is forgotten.
     """
 
@@ -24,20 +24,20 @@ class Attempts:
         self._failures: OrderedDict[str, list[float]] = OrderedDict()
         self._lock = threading.Lock()
 
-    def wait_s(self, address: str) -> float:
-        """Seconds for which the address is refused; 0.0 if it is not."""
+    def failed(self, address: str) -> float:
+        """One more failure: seconds for which the address is refused, 0.0 while it is not.
+
+        What is refused is not counted: an address that goes on trying is not kept out for longer.
+        """
         with self._lock:
             recent = self._recent(address)
-            return recent[0] + self._window_s - self._clock() if len(recent) >= self._limit else 0.0
-
-    def failed(self, address: str) -> None:
-        """Remember one failure."""
-        with self._lock:
-            # the newest suffice: they say how long the address stays out
-            self._failures[address] = [*self._recent(address), self._clock()][-self._limit :]
+            if len(recent) >= self._limit:
+                return recent[0] + self._window_s - self._clock()
+            self._failures[address] = [*recent, self._clock()]
             self._failures.move_to_end(address)
             while len(self._failures) > _ADDRESSES:
                 self._failures.popitem(last=False)
+            return 0.0
 
     def _recent(self, address: str) -> list[float]:
         since = self._clock() - self._window_s

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from fastapi import APIRouter, Depends, HTTPException, Request, Response
 
+from annotation.round_store import Round
+from annotation.verifying import VerifierDesk
 from annotation.web.access import Session, role
 from annotation.web.measurements import PICTURES
 from annotation.web.pages import page
-from annotation.web.panels import Part, coefficient_text, panels
+from annotation.web.panels import Part, coefficient_text, count_ads, panels
 from annotation.web.state import Web, web_of
 from annotation.web.verifying import STATES, RoundId
+
+if TYPE_CHECKING:
+    from annotation.reliability import Coefficient
 
 router = APIRouter(prefix="/dashboard")
 
@@ -24,7 +29,7 @@ _KEPT = "private, max-age=86400, immutable"
 
 
 @router.get("")
-def show(request: Request, _session: Overseer, round: RoundId | None = None, web: Web = _WEB) -> Response:
+def show(request: Request, session: Overseer, round: RoundId | None = None, web: Web = _WEB) -> Response:
     """The page, of the round that is asked for, or of the newest."""
     rounds = web.store.rounds.all()
     if not rounds:
@@ -39,6 +44,7 @@ def show(request: Request, _session: Overseer, round: RoundId | None = None, web
     return page(
         request,
         "dashboard.html",
+        n_discussed=_discussed(web, session, rounds),
         rounds=rounds,
         round=shown,
         version=measured.version,
@@ -48,7 +54,7 @@ def show(request: Request, _session: Overseer, round: RoundId | None = None, web
         alpha=measured.agreement.alpha,
         alpha_text=coefficient_text(measured.agreement.alpha),
         kappa=measured.agreement.kappa,
-        kappa_text=coefficient_text(measured.agreement.kappa),
+        kappa_text=_of_which(measured.agreement.kappa),
         panels=panels(measured),
     )
 
@@ -62,3 +68,15 @@ def picture(_session: Overseer, round: RoundId, name: str, v: str = "", web: Web
     data = web.measurements.picture(measured, name)
     headers = {"Cache-Control": _KEPT if v == measured.version else "private, no-cache"}
     return Response(data, media_type="image/png", headers=headers)
+
+
+def _of_which(kappa: Coefficient) -> str:
+    return kappa.reason if kappa.value is None else f"of {count_ads(kappa.n_entries)} with all votes"
+
+
+def _discussed(web: Web, session: Session, rounds: list[Round]) -> int:
+    """How many ads are being discussed, for a verifier: an admin takes no part in it."""
+    current = next((each for each in rounds if each.is_open), None)
+    if current is None or session.person.role != "verifier":
+        return 0
+    return VerifierDesk(web.store, session.person, current.id, web.guidelines.version).count_discussions()

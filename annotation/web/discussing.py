@@ -6,7 +6,6 @@ A reviewer sees what was written and their own vote; how the others voted they l
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Request, Response
@@ -20,7 +19,16 @@ from annotation.web.access import Session, Verifier, role
 from annotation.web.pages import page
 from annotation.web.reviewing import Submitted
 from annotation.web.state import Web, web_of
-from annotation.web.verifying import STATES, RoundId, Seen, SubmittedRemark, SubmittedRuling, shown_votes
+from annotation.web.verifying import (
+    STATES,
+    RoundId,
+    Seen,
+    SubmittedRemark,
+    SubmittedRuling,
+    in_round,
+    of_another_round,
+    shown_votes,
+)
 
 router = APIRouter(prefix="/discussion")
 
@@ -67,9 +75,11 @@ def show(request: Request, session: Discussing, web: Web = _WEB) -> Response:
     if current is None:
         text = "No round is open, so there is nothing to discuss."
         return page(request, "message.html", title="No discussion", text=text)
-    talks = _talks(web, session, current.id)
+    desk = _desk(web, session, current.id)
+    talks = [_as_talk(each) for each in desk.discussions()]
     shown = [(talk, web.contents.of(talk.video_id, talk.frame_ids, talk.comment_ids)) for talk in talks[:_LISTED]]
-    return page(request, "discussions.html", talks=shown, more=len(talks) - len(shown))
+    more = len(talks) - len(shown)
+    return page(request, "discussions.html", n_discussed=desk.count_discussions(), talks=shown, more=more)
 
 
 @router.get("/{entry_id}")
@@ -78,7 +88,10 @@ def one(request: Request, entry_id: str, session: Discussing, web: Web = _WEB) -
     current = web.store.rounds.current()
     if current is None:
         return show(request, session, web)
-    talk = _talk(web, session, current.id, entry_id)
+    desk = _desk(web, session, current.id)
+    if not in_round(web, current.id, entry_id):
+        return of_another_round(request, desk.count_discussions())
+    talk = _talk(desk, entry_id)
     content = web.contents.of(talk.video_id, talk.frame_ids, talk.comment_ids)
     return page(
         request,
@@ -87,17 +100,17 @@ def one(request: Request, entry_id: str, session: Discussing, web: Web = _WEB) -
         content=content,
         votes=shown_votes(talk.entry.votes, content) if talk.entry else [],
         guidelines=web.guidelines,
-        now=datetime.now(UTC),
         max_note=MAX_NOTE,
         max_message=MAX_MESSAGE,
-        **_thread_values(talk),
+        **_thread_values(desk, talk),
     )
 
 
 @router.get("/{entry_id}/thread")
 def thread(request: Request, entry_id: str, round: RoundId, session: Discussing, web: Web = _WEB) -> Response:
     """What was said, and how it stands: a page asks again and again, and what is being typed stays."""
-    return page(request, "thread.html", **_thread_values(_talk(web, session, round, entry_id)))
+    desk = _desk(web, session, round)
+    return page(request, "thread.html", **_thread_values(desk, _talk(desk, entry_id)))
 
 
 @router.post("/message")
@@ -161,17 +174,12 @@ def _desk(web: Web, session: Session, round_id: int) -> ReviewerDesk | VerifierD
     return made(web.store, session.person, round_id, web.guidelines.version)
 
 
-def _talks(web: Web, session: Session, round_id: int) -> list[Talk]:
-    return [_as_talk(each) for each in _desk(web, session, round_id).discussions()]
-
-
-def _talk(web: Web, session: Session, round_id: int, entry_id: str) -> Talk:
+def _talk(desk: ReviewerDesk | VerifierDesk, entry_id: str) -> Talk:
     """One discussion, going on or over.
 
     Raises:
         NotPossibleError: the ad was never discussed; how it stands instead is not said.
     """
-    desk = _desk(web, session, round_id)
     talk = _as_talk(desk.thread(entry_id) if isinstance(desk, ReviewerDesk) else desk.entry(entry_id))
     over = talk.messages or (talk.entry is not None and talk.entry.state.state in ("settled", "excluded"))
     if not talk.open and not over:
@@ -193,8 +201,9 @@ def _as_talk(found: Thread | VerifierEntry) -> Talk:
     )
 
 
-def _thread_values(talk: Talk) -> dict[str, Any]:
-    return {"talk": talk, "standing": STATES[talk.entry.state.state] if talk.entry else ""}
+def _thread_values(desk: ReviewerDesk | VerifierDesk, talk: Talk) -> dict[str, Any]:
+    standing = STATES[talk.entry.state.state] if talk.entry else ""
+    return {"talk": talk, "standing": standing, "n_discussed": desk.count_discussions()}
 
 
 def _blind(error: NotPossibleError, text: str) -> NotPossibleError:

@@ -32,28 +32,20 @@ def invitation(request: Request, token: str) -> Response:
 
 @router.post(JOIN_PATH + "{token}")
 def join(request: Request, token: str, web: Web = _WEB) -> Response:
-    """Log in by an invitation's token."""
+    """Log in by an invitation's token.
+
+    A valid one is let in whatever else came from its address: an office, or a proxy, has one address for many people,
+    and a stranger among them must not keep them out. That gives nothing away: a token is 32 random bytes, which nobody
+    finds by trying. What the limit guards is the server's work, not the guess.
+    """
     refuse_other_sites(request)
-    address = request.client.host if request.client else "unknown"
-    wait_s = web.attempts.wait_s(address)
-    if wait_s > 0:
-        answer = page(
-            request,
-            "message.html",
-            status=429,
-            title="Too many attempts",
-            text="Too many wrong invitation links came from your address. Wait a few minutes, then try again.",
-        )
-        answer.headers["Retry-After"] = str(math.ceil(wait_s))
-        return answer
     try:
         person = web.store.people.admit(token)
     except AccessError as error:
-        web.attempts.failed(address)
-        return page(request, "message.html", status=401, title="This link does not work", text=f"{error}.".capitalize())
-    answer_to_known = RedirectResponse(HOMES[person.role], status_code=303)
-    web.sessions.begin(request, answer_to_known, person)
-    return answer_to_known
+        return _not_admitted(request, web, f"{error}.".capitalize())
+    answer = RedirectResponse(HOMES[person.role], status_code=303)
+    web.sessions.begin(request, answer, person)
+    return answer
 
 
 @router.post("/logout")
@@ -69,3 +61,13 @@ def goodbye(request: Request) -> Response:
     """What is seen after logging out."""
     text = "What was saved stays saved. Your invitation link lets you in again."
     return page(request, "message.html", title="You are logged out", text=text)
+
+
+def _not_admitted(request: Request, web: Web, text: str) -> Response:
+    wait_s = web.attempts.failed(request.client.host if request.client else "unknown")
+    if not wait_s:
+        return page(request, "message.html", status=401, title="This link does not work", text=text)
+    text = "Too many wrong invitation links came from your address. Wait a few minutes, then try again."
+    answer = page(request, "message.html", status=429, title="Too many attempts", text=text)
+    answer.headers["Retry-After"] = str(math.ceil(wait_s))
+    return answer

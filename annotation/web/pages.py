@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -38,13 +39,23 @@ def environment() -> Environment:
     return made
 
 
-def page(request: Request, template: str, *, status: int = 200, **values: Any) -> HTMLResponse:
-    """A template as an answer; `session` (or None), `path` and `navigation` are there in each."""
+def page(request: Request, template: str, *, status: int = 200, n_discussed: int = 0, **values: Any) -> HTMLResponse:
+    """A template as an answer; `session` (or None), `path`, `navigation` and `now` are there in each.
+
+    Args:
+        request: what is answered.
+        template: file name.
+        status: of the answer.
+        n_discussed: how many ads are being discussed; the head of the page says so if there are any.
+        **values: what the template asks for besides.
+    """
     session: Session | None = getattr(request.state, "session", None)
     values = {
         "session": session,
         "path": request.url.path,
         "navigation": NAVIGATION[session.person.role] if session else (),
+        "now": datetime.now(UTC),
+        "n_discussed": n_discussed,
         **values,
     }
     text: str = request.app.state.web.templates.get_template(template).render(values)
@@ -53,8 +64,8 @@ def page(request: Request, template: str, *, status: int = 200, **values: Any) -
 
 
 def duration(seconds: float) -> str:
-    """A length of time as people say it: 45 s, 12 min, 3 h 20 min."""
+    """A length of time as people say it: under 1 s, 45 s, 12 min, 3 h 20 min."""
     if seconds < 60:
-        return f"{max(1, round(seconds))} s"
+        return f"{seconds:.0f} s" if seconds >= 1 else "under 1 s"
     minutes = math.ceil(seconds / 60)
     return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"

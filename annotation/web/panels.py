@@ -74,6 +74,11 @@ def coefficient_text(each: Coefficient) -> str:
     return f"{each.value:.2f}{interval}"
 
 
+def count_ads(count: int) -> str:
+    """So many ads."""
+    return f"{count:,} ad{'' if count == 1 else 's'}"
+
+
 def _progress(measured: Measured) -> Panel:
     rows = [
         (
@@ -125,7 +130,7 @@ def _over_time(measured: Measured) -> Panel:
         for each in moments
     ]
     course = (
-        f"from {_number(moments[0].alpha.value)} after {moments[0].alpha.n_entries} ads to "
+        f"from {_number(moments[0].alpha.value)} after {count_ads(moments[0].alpha.n_entries)} to "
         f"{_number(moments[-1].alpha.value)} after {moments[-1].alpha.n_entries}"
         if moments
         else "nothing to draw yet"
@@ -194,7 +199,7 @@ def _confusion(measured: Measured) -> Panel:
     counts = {label: {each: found.get((label, each), 0) for each in _OUTCOMES} for label in reversed(LABELS)}
     rows = [(label, *(f"{counts[label][each]:,}" for each in _OUTCOMES)) for label in counts if found]
     said = _list(
-        f"of {sum(row.values())} ads that the comments call {label}, people called "
+        f"of {count_ads(sum(row.values()))} that the comments call {label}, people called "
         + _list(f"{count} {outcome}" for outcome, count in row.items())
         for label, row in counts.items()
     )

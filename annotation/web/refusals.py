@@ -8,6 +8,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from annotation.errors import (
     AccessError,
@@ -40,6 +41,8 @@ _STATUS: tuple[tuple[type[Exception], int, str, str], ...] = (
     (YtbAdsError, 500, "catalog", "The catalog cannot be read"),
 )
 """Kinds of refusal, the narrow before the wide: status, a word for scripts, a title for people."""
+_DIFFICULTY = "The server has a difficulty; try again in a moment."
+"""What a database, a file system or a traceback says is for the log."""
 
 
 def install(app: FastAPI) -> None:
@@ -50,9 +53,8 @@ def install(app: FastAPI) -> None:
             (status, kind, title) for each, status, kind, title in _STATUS if isinstance(error, each)
         )
         if status >= 500:
-            log.error("%s %s: %s", request.method, request.url.path, error)
-        # what a database or a file system says is for the log
-        text = "The server has a difficulty; try again in a moment." if status >= 500 else _sentence(str(error))
+            log.error("%s: %s", _asked(request), error)
+        text = _DIFFICULTY if status >= 500 else _sentence(str(error))
         answer = refuse(request, status, kind, title, text)
         if status == 503:
             answer.headers["Retry-After"] = "2"
@@ -72,6 +74,36 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(YtbAdsError, ours)
     app.add_exception_handler(RequestValidationError, malformed)
     app.add_exception_handler(HTTPException, plain)
+    app.add_middleware(Unexpected)
+
+
+class Unexpected:
+    """Answers for an error that nobody foresaw, as for one that was; where the answer has begun, it ends there.
+
+    Not an exception handler: Starlette would answer outside of all middleware, without the headers of `Guard`.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let a request through, and see what becomes of it."""
+        begun = False
+
+        async def send_noted(message: Message) -> None:
+            nonlocal begun
+            begun = True
+            await send(message)
+
+        try:
+            await self._app(scope, receive, send_noted)
+        except Exception:
+            if begun or scope["type"] != "http":
+                raise
+            request = Request(scope)
+            log.exception("%s: unexpected", _asked(request))
+            answer = refuse(request, 500, "unexpected", "Something went wrong here", _DIFFICULTY)
+            await answer(scope, receive, send)
 
 
 def refuse(request: Request, status: int, kind: str, title: str, text: str) -> Response:
@@ -82,6 +114,11 @@ def refuse(request: Request, status: int, kind: str, title: str, text: str) -> R
         said = {"kind": kind, "title": title, "text": text}
         return JSONResponse(said, status_code=status)
     return page(request, "message.html", status=status, title=title, text=text)
+
+
+def _asked(request: Request) -> str:
+    """What was asked for, by its route: an address may hold an invitation's token, which belongs in no log."""
+    return f"{request.method} {getattr(request.scope.get('route'), 'path', 'no route')}"
 
 
 def _sentence(text: str) -> str:

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Request, Response
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 
 from annotation.errors import NotPossibleError, RoundClosedError
 from annotation.events import MAX_NOTE, Vote
@@ -23,6 +23,13 @@ _HELD = 60
 """Entries that a page may hold at once: those it shows, and votes that wait for a connection."""
 
 
+def _in_utc(at: datetime) -> datetime:
+    try:
+        return at.astimezone(UTC)
+    except OverflowError as error:
+        raise ValueError(f"{at}: in UTC this is outside the calendar") from error
+
+
 class Submitted(BaseModel):
     """What every submission of a page says."""
 
@@ -31,12 +38,12 @@ class Submitted(BaseModel):
     round: _RoundId
     entry_id: str = Field(max_length=64)
     key: str = Field(max_length=64)
-    shown_at: AwareDatetime
+    shown_at: Annotated[AwareDatetime, AfterValidator(_in_utc)]
 
     @property
     def shown(self) -> datetime:
         """When the entry was shown; a clock that is ahead cannot say later than now."""
-        return min(self.shown_at.astimezone(UTC), datetime.now(UTC))
+        return min(self.shown_at, datetime.now(UTC))
 
 
 class SubmittedVote(Submitted):
@@ -63,8 +70,8 @@ def show(request: Request, session: Reviewer, web: Web = _WEB) -> Response:
         progress=_progress(desk.progress()),
         last_judged=desk.last_judged(),
         guidelines=web.guidelines,
-        now=datetime.now(UTC),
         max_note=MAX_NOTE,
+        n_discussed=desk.count_discussions(),
     )
 
 
@@ -77,6 +84,7 @@ def following(
     web: Web = _WEB,
 ) -> Response:
     """The next entry that the page does not hold yet; 204 when there is none."""
+    require_open(web, round)
     upcoming = _desk(web, session, round).upcoming(len(held) + 1)
     entry = next((each for each in upcoming if each.entry_id not in held), None)
     return Response(status_code=204) if entry is None else _fragment(request, web, entry)
@@ -112,6 +120,16 @@ def undo(given: Submitted, session: Reviewer, web: Web = _WEB) -> dict[str, Any]
     return {**_saved(desk, receipt.submitted_at), "choice": remaining.choice if remaining else None}
 
 
+def require_open(web: Web, round_id: int) -> None:
+    """Tell a page that was opened before its round was closed.
+
+    Raises:
+        RoundClosedError: it was.
+    """
+    if not web.store.rounds.get(round_id).is_open:
+        raise RoundClosedError(f"round {round_id} is closed; nothing in it changes any more")
+
+
 def _desk(web: Web, session: Session, round_id: int) -> ReviewerDesk:
     return ReviewerDesk(web.store, session.person, round_id, web.guidelines.version)
 
@@ -130,7 +148,12 @@ def _fragment(request: Request, web: Web, entry: ReviewerEntry) -> Response:
 
 
 def _saved(desk: ReviewerDesk, at: datetime) -> dict[str, Any]:
-    return {"saved_at": at.isoformat(), "last_judged": desk.last_judged(), "progress": _progress(desk.progress())}
+    return {
+        "saved_at": at.isoformat(),
+        "last_judged": desk.last_judged(),
+        "progress": _progress(desk.progress()),
+        "discussed": desk.count_discussions(),
+    }
 
 
 def _progress(progress: Progress) -> dict[str, Any]:
@@ -139,5 +162,5 @@ def _progress(progress: Progress) -> dict[str, Any]:
     if progress.median_s is not None:
         pace = f"{duration(progress.median_s)} an ad"
         if left:
-            pace += f", about {duration(progress.median_s * left)} to go"
+            pace += f", about {duration(max(1.0, progress.median_s * left))} to go"
     return {"done": progress.done, "total": progress.total, "pace": pace}

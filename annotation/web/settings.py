@@ -32,7 +32,7 @@ class WebSettings:
     """A session that long without a request ends."""
     max_body_bytes: int = 64 * 1024
     failed_logins: int = 10
-    """That many wrong invitations from one address within `failed_logins_s` shut the address out for as long."""
+    """After so many wrong invitations from one address within `failed_logins_s`, it is told to wait."""
     failed_logins_s: float = 300.0
     refresh_s: float = 5.0
     """How long what was read from the catalog may be shown without looking whether the catalog has changed."""

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 from pydantic import Field
 
+from annotation.errors import NotPossibleError
 from annotation.events import MAX_NOTE, Choice, Remark, Ruling
 from annotation.protocol import State
 from annotation.verifying import NamedVote, VerifierDesk, VerifierEntry
 from annotation.web.access import Session, Verifier
 from annotation.web.content import Content
 from annotation.web.pages import page
-from annotation.web.reviewing import Submitted
+from annotation.web.reviewing import Submitted, require_open
 from annotation.web.state import Web, web_of
 
 router = APIRouter(prefix="/verify")
@@ -77,7 +77,10 @@ def show(
     if current is None:
         text = "No round is open. When reviewers disagree in the next one, this page shows where."
         return page(request, "message.html", title="Nothing to verify", text=text)
-    values = _desk_values(_desk(web, session, current.id), web, current.id, entry)
+    own = _desk(web, session, current.id)
+    if entry and not in_round(web, current.id, entry):
+        return of_another_round(request, own.count_discussions())
+    values = _desk_values(own, web, current.id, entry)
     return page(request, "verify.html", guidelines=web.guidelines, max_note=MAX_NOTE, **values)
 
 
@@ -90,6 +93,7 @@ def desk(
     web: Web = _WEB,
 ) -> Response:
     """The same without what is around it, as it stands now."""
+    require_open(web, round)
     return page(request, "desk.html", **_desk_values(_desk(web, session, round), web, round, entry))
 
 
@@ -132,6 +136,28 @@ def shown_votes(votes: tuple[NamedVote, ...], content: Content) -> list[ShownVot
     ]
 
 
+def in_round(web: Web, round_id: int, entry_id: str) -> bool:
+    """The round has an entry of that id."""
+    try:
+        web.store.ledger.entry(round_id, entry_id)
+    except NotPossibleError:
+        return False
+    return True
+
+
+def of_another_round(request: Request, n_discussed: int) -> Response:
+    """What somebody sees who kept the address of an ad for longer than its round lasted."""
+    return page(
+        request,
+        "message.html",
+        status=404,
+        n_discussed=n_discussed,
+        title="This ad is not in the present round",
+        text="It belongs to a round that is over, or was taken out of the dataset.",
+        link=("/discussion", "All discussions"),
+    )
+
+
 def _desk(web: Web, session: Session, round_id: int) -> VerifierDesk:
     return VerifierDesk(web.store, session.person, round_id, web.guidelines.version)
 
@@ -149,8 +175,7 @@ def _desk_values(own: VerifierDesk, web: Web, round_id: int, entry_id: str | Non
         "votes": shown_votes(entry.votes, content) if entry and content else [],
         "standing": STATES[entry.state.state] if entry else "",
         "back": _back(own),
-        "n_discussed": len(own.discussions()),
-        "now": datetime.now(UTC),
+        "n_discussed": own.count_discussions(),
     }
 
 

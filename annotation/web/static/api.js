@@ -4,12 +4,25 @@ const meta = (name) => document.querySelector(`meta[name="${name}"]`)?.content ?
 
 export const person = meta("person");
 
+// this device's clock may be wrong; the server's counts
+const ahead = Date.parse(meta("now")) - Date.now();
+export const serverTime = () => new Date(Date.now() + ahead).toISOString();
+
 export class ServerError extends Error {
   constructor(status, { kind = "refused", title = "Refused", text = "" } = {}) {
     super(text || title);
     Object.assign(this, { status, kind, title, text });
   }
 }
+
+// The session is over: what is sent is refused until somebody logs in.
+export const ended = (error) => error.status === 401 || error.kind === "forged";
+
+// No answer came, or the server is in trouble: the same, sent again, may be taken.
+export const mayPass = (error) => !(error instanceof ServerError) || error.status >= 500 || error.status === 429;
+
+const RETRY_MS = [1_000, 2_000, 5_000, 10_000];
+export const retryMs = (tries) => RETRY_MS[Math.min(tries, RETRY_MS.length - 1)];
 
 const ANSWER_MS = 20_000;
 

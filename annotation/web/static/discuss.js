@@ -1,18 +1,15 @@
 // A discussion: what others write appears by itself, and what is being typed stays until it is saved.
 
-import { fragment, newKey, whole } from "./api.js";
+import { fragment, newKey, serverTime, whole } from "./api.js";
 import { Draft } from "./drafts.js";
-import { Frames, toggleZoom } from "./frames.js";
+import { Frames } from "./frames.js";
 import { keyboard } from "./keyboard.js";
-import { notice, refusal, say, submit } from "./submit.js";
+import { byId, discussed, notice, refusal, say } from "./notices.js";
+import { submit } from "./submit.js";
 
-const byId = (id) => document.getElementById(id);
-const { round: roundText, entry, now, role } = byId("discussion").dataset;
+const { round: roundText, entry, role } = byId("discussion").dataset;
 const round = Number(roundText);
 const verifier = role === "verifier";
-// this device's clock may be wrong; the server's counts
-const ahead = Date.parse(now) - Date.now();
-const serverTime = () => new Date(Date.now() + ahead).toISOString();
 const LOOK_EVERY_MS = 4_000;
 
 const frames = new Frames(document.querySelector(".shown"));
@@ -66,6 +63,7 @@ function take(fresh) {
   byId("thread").querySelector("[data-standing]").replaceWith(fresh.querySelector("[data-standing]"));
   for (const name of Object.keys(thread())) delete byId("thread").dataset[name];
   Object.assign(byId("thread").dataset, fresh.dataset);
+  discussed(fresh.dataset.discussed);
   if (atEnd) messages.scrollTo({ top: messages.scrollHeight });
   paint();
 }
@@ -97,7 +95,7 @@ async function act(address, body, done, after = () => {}) {
     if (error.status === 409) {
       await look().catch(() => {});
       const kept = text.value || note?.value ? " What you typed is still there." : "";
-      notice(error.kind === "outdated" ? `Somebody has written meanwhile: nothing was saved. Read it, then try again.${kept}` : error.text + kept);
+      notice(error.kind === "outdated" ? `Somebody has written meanwhile: nothing was saved. Read it, then try again.${kept}` : refusal(error) + kept);
     } else notice(refusal(error));
   } finally {
     busy = false;
@@ -139,13 +137,7 @@ if (verifier) {
   byId("undo").addEventListener("click", takeBack);
 }
 
-keyboard({
-  z: () => toggleZoom(frames),
-  g: () => byId("guidelines").showModal(),
-  "?": () => byId("guidelines").showModal(),
-  arrowleft: () => frames.step(-1),
-  arrowright: () => frames.step(1),
-});
+keyboard(() => frames, {});
 frames.show(0);
 paint();
 byId("messages").scrollTo({ top: byId("messages").scrollHeight });

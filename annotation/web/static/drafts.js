@@ -1,17 +1,18 @@
 // What is being typed, kept on this device until it is saved, each text with the key that it will be sent under: sent
 // again after a reload, the same text counts once.
 
-import { newKey, person } from "./api.js";
+import { newKey } from "./api.js";
+import { Drawer } from "./device.js";
 
-const PREFIX = `ytb-ads.typed.${person}.`;
+const typed = new Drawer("typed");
 
 export class Draft {
   constructor(field, name) {
     this.field = field;
-    this.name = PREFIX + name;
-    const kept = this.#kept();
-    field.value = kept.text;
-    this.key = kept.key;
+    this.name = name;
+    const { text, key } = typed.get(name) ?? { text: "", key: newKey() };
+    field.value = text;
+    this.key = key;
     this.listener = () => this.keep();
     field.addEventListener("input", this.listener);
   }
@@ -19,30 +20,22 @@ export class Draft {
   // Another text is another submission.
   keep() {
     this.key = newKey();
-    try {
-      localStorage.setItem(this.name, JSON.stringify({ text: this.field.value, key: this.key }));
-    } catch (error) {
-      console.warn("the draft is not kept on this device", error);
-    }
+    typed.keep(this.name, { text: this.field.value, key: this.key });
   }
 
   // The text was saved; what was typed since stays.
   saved(text) {
     if (this.field.value === text) this.field.value = "";
     this.keep();
-    if (!this.field.value) localStorage.removeItem(this.name);
+    if (!this.field.value) typed.forget(this.name);
   }
 
   leave() {
     this.field.removeEventListener("input", this.listener);
   }
+}
 
-  #kept() {
-    const nothing = { text: "", key: newKey() };
-    try {
-      return JSON.parse(localStorage.getItem(this.name)) ?? nothing;
-    } catch {
-      return nothing; // torn
-    }
-  }
+// A field as high as its text, up to four lines.
+export function grow(field) {
+  field.rows = Math.min(4, field.value.split("\n").length);
 }

@@ -1,11 +1,24 @@
 // Single keys as commands; they rest while somebody types, while a dialog is open, and when they are switched off.
+// Those for looking at frames and guidelines are the same on every page.
 
-const WHILE_ZOOMED = new Set(["z", "arrowleft", "arrowright"]);
+import { toggleZoom } from "./frames.js";
+import { byId } from "./notices.js";
+
+const WHILE_ZOOMED = new Set(["z", "x", "arrowleft", "arrowright"]);
 const TYPING = "textarea, input, select, [contenteditable]";
-const byId = (id) => document.getElementById(id);
 
-// commands: key in lower case -> function
-export function keyboard(commands) {
+// frames: gives the Frames to look at, if there are any; commands: the page's own, key in lower case -> function
+export function keyboard(frames, commands) {
+  const guidelines = byId("guidelines");
+  const open = () => guidelines.showModal();
+  const keys = {
+    z: () => frames() && toggleZoom(frames()),
+    arrowleft: () => frames()?.step(-1),
+    arrowright: () => frames()?.step(1),
+    g: open,
+    "?": open,
+    ...commands,
+  };
   let on = localStorage.getItem("ytb-ads.keys") !== "off";
   const paint = () => {
     byId("keys")?.setAttribute("aria-pressed", String(on));
@@ -19,15 +32,20 @@ export function keyboard(commands) {
   });
   document.addEventListener("keydown", (event) => {
     const key = event.key.toLowerCase();
-    if (!on || event.target.matches(TYPING) || !(key in commands) || event.ctrlKey || event.altKey || event.metaKey || event.repeat) return;
-    if (byId("guidelines").open) {
-      if (key === "g" || key === "?") byId("guidelines").close();
+    if (event.target.matches(TYPING)) {
+      if (key === "escape") document.querySelector(".entry:not([hidden])")?.focus({ preventScroll: true });
+      return;
+    }
+    if (!on || !(key in keys) || event.ctrlKey || event.altKey || event.metaKey || event.repeat) return;
+    if (guidelines.open) {
+      if (keys[key] === open) guidelines.close();
       return;
     }
     if (byId("zoom").open && !WHILE_ZOOMED.has(key)) return;
     event.preventDefault();
-    commands[key]();
+    keys[key]();
   });
-  byId("guidelines").querySelector("[data-close]").addEventListener("click", () => byId("guidelines").close());
+  byId("open-guidelines")?.addEventListener("click", open);
+  guidelines.querySelector("[data-close]").addEventListener("click", () => guidelines.close());
   paint();
 }

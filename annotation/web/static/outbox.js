@@ -1,41 +1,16 @@
 // Submissions on their way: kept on this device until the server has answered, sent one after the other, each under
 // the key that it was given first, so that one that arrived twice counts once.
 
-import { person, post, ServerError } from "./api.js";
+import { ended, mayPass, post, retryMs } from "./api.js";
+import { Drawer } from "./device.js";
 
-const PREFIX = `ytb-ads.outbox.${person}.`;
-const RETRY_MS = [1_000, 2_000, 5_000, 10_000];
-
-// The device may refuse to store anything: then the page alone holds what is not sent, and says so before it closes.
-function keep(item) {
-  try {
-    localStorage.setItem(PREFIX + item.body.key, JSON.stringify(item));
-    return true;
-  } catch (error) {
-    console.warn("not kept on this device", error);
-    return false;
-  }
-}
-
-function leftovers() {
-  return Object.keys(localStorage)
-    .filter((name) => name.startsWith(PREFIX))
-    .flatMap((name) => {
-      try {
-        return [JSON.parse(localStorage.getItem(name))];
-      } catch {
-        localStorage.removeItem(name); // not ours, or torn
-        return [];
-      }
-    })
-    .sort((one, other) => one.at - other.at);
-}
+const drawer = new Drawer("outbox");
 
 export class Outbox {
-  // listeners: onState(state, waiting), onSaved(item, answer), onRefused(item, error)
+  // listeners: onState(state, waiting), onSaved(item, answer), onRefused(item, error), onEnded(error)
   constructor(listeners) {
     this.listeners = listeners;
-    this.items = leftovers();
+    this.items = drawer.all().sort((one, other) => one.at - other.at);
     this.tries = 0;
     this.sending = false;
     addEventListener("online", () => this.#now());
@@ -52,7 +27,8 @@ export class Outbox {
   add(address, body, about) {
     const item = { address, body, about, at: Math.max(Date.now(), (this.items.at(-1)?.at ?? 0) + 1) };
     this.items.push(item);
-    item.onlyHere = !keep(item);
+    // where the device keeps nothing, the page alone holds what is not sent, and says so before it closes
+    item.onlyHere = !drawer.keep(item.body.key, item);
     this.#now();
   }
 
@@ -76,15 +52,15 @@ export class Outbox {
         this.#drop(item);
         this.listeners.onSaved(item, answer);
       } catch (error) {
-        if (!(error instanceof ServerError) || error.status >= 500 || error.status === 429) {
+        if (mayPass(error)) {
           this.listeners.onState("lost", this.items.length);
-          this.timer = setTimeout(() => this.#send(), RETRY_MS[Math.min(this.tries++, RETRY_MS.length - 1)]);
+          this.timer = setTimeout(() => this.#send(), retryMs(this.tries++));
           this.sending = false;
           return;
         }
-        if (error.status === 401 || error.kind === "forged") {
+        if (ended(error)) {
           // kept on this device: the next page of the same person sends it
-          this.listeners.onState("ended", this.items.length);
+          this.listeners.onEnded(error);
           this.sending = false;
           return;
         }
@@ -98,6 +74,6 @@ export class Outbox {
 
   #drop(item) {
     this.items = this.items.filter((each) => each !== item);
-    localStorage.removeItem(PREFIX + item.body.key);
+    drawer.forget(item.body.key);
   }
 }

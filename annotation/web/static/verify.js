@@ -1,18 +1,15 @@
 // The verifier's page: one ad with everybody's votes; decided, sent to the discussion, or left for later.
 
-import { fragment, newKey, whole } from "./api.js";
-import { Draft } from "./drafts.js";
-import { Frames, toggleZoom } from "./frames.js";
+import { fragment, newKey, serverTime, whole } from "./api.js";
+import { Draft, grow } from "./drafts.js";
+import { Frames } from "./frames.js";
 import { keyboard } from "./keyboard.js";
-import { notice, refusal, say, submit } from "./submit.js";
+import { byId, discussed, hint, notice, refusal, say } from "./notices.js";
+import { submit } from "./submit.js";
 
-const byId = (id) => document.getElementById(id);
 const place = byId("desk");
 const note = byId("note");
 const round = Number(place.dataset.round);
-// this device's clock may be wrong; the server's counts
-const ahead = Date.parse(place.dataset.now) - Date.now();
-const serverTime = () => new Date(Date.now() + ahead).toISOString();
 
 let desk = null; // what the server last said
 let current = null; // { id, revision, may, frames, draft, shownAt }
@@ -42,11 +39,10 @@ function show(element) {
       load(link.dataset.open);
     });
   byId("waiting-count").textContent = `${desk.dataset.waiting} wait${desk.dataset.waiting === "1" ? "s" : ""}`;
-  byId("discussed-count").textContent = `${desk.dataset.discussed} in discussion`;
-  byId("discussed-count").hidden = desk.dataset.discussed === "0";
+  discussed(desk.dataset.discussed);
   hint("");
   paint();
-  grow();
+  grow(note);
   scrollTo({ top: 0, behavior: "instant" });
   desk.querySelector(".queue [aria-current]")?.scrollIntoView({ block: "nearest", inline: "nearest" });
   (entry ?? byId("done"))?.focus({ preventScroll: true });
@@ -63,15 +59,6 @@ function paint() {
 
 const may = (kind) => Boolean(current?.may.includes(kind));
 
-function hint(text) {
-  byId("judge-hint").textContent = text;
-  byId("judge-hint").hidden = !text;
-}
-
-function grow() {
-  note.rows = Math.min(4, note.value.split("\n").length);
-}
-
 // The entry after the current one in the queue, round and round; null when there is no other.
 function following() {
   const ids = [...desk.querySelectorAll("[data-open]")].map((link) => link.dataset.open);
@@ -85,9 +72,23 @@ async function load(id) {
     show(await fragment(`/verify/desk?${query}`));
     return true;
   } catch (error) {
-    notice(refusal(error));
+    // looking loses nothing, and what was done before it may well be saved
+    refused(error, error.kind === "round_closed" ? "The round is closed; nothing in it changes any more." : refusal(error));
     return false;
   }
+}
+
+// Where the round has ended under this page, nothing is left to be done on it.
+function refused(error, text = refusal(error)) {
+  const lost = error.kind === "round_closed" && note.value ? ` Your note was: “${note.value}”` : "";
+  notice(text + lost);
+  if (error.kind !== "round_closed") return;
+  current = null;
+  delete desk.dataset.back;
+  place.hidden = true;
+  paint();
+  byId("closed").hidden = false;
+  byId("closed").focus();
 }
 
 // ---- deciding and taking back
@@ -104,11 +105,12 @@ async function act(address, more, done) {
     typed.set(id, text);
     draft.saved(text);
     notice("");
-    if (await load(following())) say("saved", done);
+    await load(following());
+    say("saved", done);
   } catch (error) {
     current.draft.keep(); // what is tried again is another submission
     if (error.kind === "outdated" || error.kind === "not_possible") await anew(id, error);
-    else notice(refusal(error));
+    else refused(error);
   } finally {
     busy = false;
     paint();
@@ -145,11 +147,12 @@ async function undo() {
     if ((await load(back)) && typed.has(back) && !note.value) {
       note.value = typed.get(back);
       current.draft.keep();
-      grow();
+      grow(note);
     }
     say("saved", "Taken back: decide again.");
   } catch (error) {
-    await load(error.status === 409 ? back : current?.id);
+    if (error.kind === "round_closed") return refused(error);
+    if (!(await load(error.status === 409 ? back : current?.id))) return;
     notice(error.kind === "outdated" ? "That ad has changed meanwhile: nothing was taken back. Look again." : refusal(error));
   } finally {
     busy = false;
@@ -159,18 +162,13 @@ async function undo() {
 
 // ---- keys and buttons
 
-keyboard({
+keyboard(() => current?.frames, {
   1: () => decide("positive"),
   2: () => decide("negative"),
   d: discuss,
   s: later,
   u: undo,
-  z: () => current && toggleZoom(current.frames),
   n: () => note.focus(),
-  g: () => byId("guidelines").showModal(),
-  "?": () => byId("guidelines").showModal(),
-  arrowleft: () => current?.frames.step(-1),
-  arrowright: () => current?.frames.step(1),
 });
 
 function later() {
@@ -182,9 +180,8 @@ for (const button of document.querySelectorAll("[data-label]")) button.addEventL
 byId("discuss").addEventListener("click", discuss);
 byId("later").addEventListener("click", later);
 byId("undo").addEventListener("click", undo);
-note.addEventListener("input", grow);
+note.addEventListener("input", () => grow(note));
 note.addEventListener("keydown", (event) => {
-  if (event.key === "Escape") desk.querySelector(".entry")?.focus({ preventScroll: true });
   if (event.key === "Enter" && (event.ctrlKey || event.metaKey) && note.value.trim()) discuss();
 });
 

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import stat
 from pathlib import Path
+from typing import Any
 
 import pytest
+import uvicorn
 from fastapi.testclient import TestClient
 from itsdangerous import URLSafeTimedSerializer
 
 from annotation.errors import AnnotationError, StoreError
+from annotation.web.app import serve
+from annotation.web.attempts import Attempts
 from annotation.web.secret_key import default_secret_file, read_secret
 from annotation.web.settings import WebSettings
 from tests.annotation.web.site_builder import BASE, Site, log_in, make_site, with_store_path
@@ -72,15 +77,40 @@ def test_a_wrong_invitation_says_the_same_to_everybody(site: Site, token: str) -
     assert "set-cookie" not in answer.headers
 
 
-def test_wrong_invitations_shut_an_address_out(tmp_path: Path) -> None:
+def test_after_wrong_invitations_an_address_is_told_to_wait_and_a_valid_one_is_let_in(tmp_path: Path) -> None:
     site = make_site(tmp_path, failed_logins=3)
     client = site.client()
-    assert [client.post(f"/join/{n}").status_code for n in range(4)] == [401, 401, 401, 429]
-    refused = client.post(f"/join/{site.invitations['Reviewer 0'].token}")
-    assert refused.status_code == 429
-    assert 0 < int(refused.headers["retry-after"]) <= 300
-    elsewhere = site.client(client=("192.0.2.7", 50000))
-    log_in(elsewhere, site.invitations["Reviewer 0"].token)
+    answers = [client.post(f"/join/{n}") for n in range(5)]
+    assert [answer.status_code for answer in answers] == [401, 401, 401, 429, 429]
+    assert 0 < int(answers[-1].headers["retry-after"]) <= 300
+    assert site.client(client=("192.0.2.7", 50000)).post("/join/wrong").status_code == 401
+    log_in(client, site.invitations["Reviewer 0"].token)
+
+
+def test_an_address_that_goes_on_trying_is_not_refused_for_longer() -> None:
+    now = 0.0
+    attempts = Attempts(2, 10.0, clock=lambda: now)
+    waits = []
+    for now in (0.0, 1.0, 2.0, 9.0, 10.5):  # noqa: B007 - the clock reads it
+        waits.append(attempts.failed("192.0.2.7"))
+    assert waits == [0.0, 0.0, 8.0, 1.0, 0.0]
+
+
+@pytest.mark.parametrize(("public_url", "believed"), [("", False), ("http://ads.example.org", True)])
+def test_a_forwarded_address_is_believed_behind_a_proxy_alone(
+    site: Site, monkeypatch: pytest.MonkeyPatch, public_url: str, believed: bool
+) -> None:
+    served: list[uvicorn.Config] = []
+
+    def run(app: Any, **options: Any) -> None:
+        served.append(uvicorn.Config(app, **options))
+
+    monkeypatch.setattr("uvicorn.run", run)
+    serve(with_store_path(site, failed_logins=1, public_url=public_url).settings)
+    served[0].load()
+    client = TestClient(served[0].loaded_app, base_url=BASE, client=("127.0.0.1", 50000))
+    answers = [client.post(f"/join/{n}", headers={"X-Forwarded-For": f"192.0.2.{n}"}) for n in range(2)]
+    assert [answer.status_code for answer in answers] == [401, 401 if believed else 429]
 
 
 def test_a_session_ends_with_its_invitation(site: Site) -> None:
@@ -163,6 +193,26 @@ def test_every_answer_carries_the_policy(site: Site, path: str) -> None:
     assert "frame-ancestors 'none'" in headers["content-security-policy"]
     assert headers["x-content-type-options"] == "nosniff"
     assert headers["referrer-policy"] == "same-origin"
+
+
+@pytest.mark.parametrize("accept", ["text/html", "application/json"])
+def test_an_error_that_nobody_foresaw_is_answered_and_logged(
+    site: Site, caplog: pytest.LogCaptureFixture, accept: str
+) -> None:
+    @site.app.get("/broken/{token}")
+    def broken(token: str) -> None:
+        raise LookupError(f"secret, with {token[:0]}nothing of the address")
+
+    with caplog.at_level(logging.ERROR, logger="ytb_ads"):
+        answer = site.client("Reviewer 0").get("/broken/a-token", headers={"Accept": accept})
+    assert answer.status_code == 500
+    assert answer.headers["content-type"].startswith(accept)
+    assert "default-src 'self'" in answer.headers["content-security-policy"]
+    assert "try again in a moment" in answer.text
+    assert "secret" not in answer.text
+    assert "Traceback" in caplog.text
+    assert "LookupError: secret" in caplog.text
+    assert "a-token" not in caplog.text
 
 
 def test_no_page_holds_a_script_or_a_style_of_its_own(site: Site) -> None:

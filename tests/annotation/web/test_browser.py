@@ -11,6 +11,7 @@ import pytest
 
 from annotation.events import Vote
 from annotation.reading import events, states
+from tests.annotation.web.round_builders import discuss, entry_ids, vote
 from tests.annotation.web.site_builder import Site, make_site
 
 if TYPE_CHECKING:
@@ -121,6 +122,8 @@ def test_arrows_thumbnails_and_zoom(enter: Enter) -> None:
     zoom.locator("img").click(position={"x": 1200, "y": 700})
     assert zoom.locator("img").bounding_box()["width"] > 3000  # type: ignore[index]
     assert zoom.locator(".pan").evaluate("pan => pan.scrollLeft") > 1000
+    page.keyboard.press("x")
+    assert entry.locator(".thumbnails .out").get_attribute("aria-label") == "Frame 2 of 3, left out"
     page.keyboard.press("z")
     assert not zoom.is_visible()
     entry.get_by_role("button", name="Enlarge frame 2").click()
@@ -135,8 +138,11 @@ def test_guidelines_are_one_key_away_and_keys_do_nothing_behind_them(site: Site,
         page.keyboard.press(key)
         assert page.get_by_role("dialog", name="Guidelines").is_visible()
         page.keyboard.press("1")
-        page.keyboard.press("Escape")
+        page.keyboard.press("Escape" if key == "?" else "g")
         assert not page.get_by_role("dialog", name="Guidelines").is_visible()
+    page.get_by_role("button", name="Guidelines G").click()
+    page.get_by_role("button", name="Close Esc").click()
+    assert not page.get_by_role("dialog", name="Guidelines").is_visible()
     assert votes(site) == {}
 
 
@@ -250,7 +256,7 @@ def test_two_tabs_lose_nothing(site: Site, enter: Enter, address: str) -> None:
     assert [event.kind for event in events(site.store, 1)] == ["vote", "vote"]
 
 
-def test_a_vote_that_is_not_taken_says_so_and_keeps_the_note(site: Site, enter: Enter) -> None:
+def test_a_round_that_closes_under_the_page_ends_it_with_the_note_kept(site: Site, enter: Enter) -> None:
     page = enter("Reviewer 0").pages[0]
     site.store.rounds.close(1)
     page.keyboard.press("n")
@@ -258,9 +264,74 @@ def test_a_vote_that_is_not_taken_says_so_and_keeps_the_note(site: Site, enter: 
     page.keyboard.press("Escape")
     page.keyboard.press("1")
     alert = page.get_by_role("alert")
-    alert.get_by_text("a long thought").wait_for()
+    alert.get_by_text("The round is closed; this came too late and was not saved. Your note was: “a long").wait_for()
     saved(page, "Not saved.")
     assert votes(site) == {}
+    assert page.get_by_role("heading", name="The round is closed").is_visible()
+    assert page.locator("article.entry:visible, #judge:visible, #waiting:visible, #done:visible").count() == 0
+    page.keyboard.press("u")
+    saved(page, "There is nothing to take back.")
+    page.get_by_role("link", name="Is there a new one?").click()
+    page.get_by_text("No round is open").wait_for()
+
+
+def test_votes_that_wait_while_the_round_closes_are_all_told_of(site: Site, enter: Enter) -> None:
+    context = enter("Reviewer 0")
+    page = context.pages[0]
+    context.set_offline(True)
+    for thought in ("one thought", "another"):
+        page.locator("#note").fill(thought)
+        page.keyboard.press("Escape")
+        page.keyboard.press("1")
+    page.get_by_role("heading", name="Fetching the next ad").wait_for()
+    site.store.rounds.close(1)
+    context.set_offline(False)
+    page.get_by_role("heading", name="The round is closed").wait_for()
+    for thought in ("one thought", "another"):
+        page.get_by_role("alert").get_by_text(thought).wait_for()
+
+
+def test_a_last_vote_that_comes_too_late_is_not_called_done(site: Site, enter: Enter) -> None:
+    page = enter("Reviewer 0").pages[0]
+    for done in (1, 2):
+        page.keyboard.press("1")
+        page.locator("#progress-text", has_text=f"{done} of 3").wait_for()
+        page.wait_for_load_state("networkidle")
+    site.store.rounds.close(1)
+    page.keyboard.press("1")
+    page.get_by_role("heading", name="The round is closed").wait_for()
+    assert not page.get_by_role("heading", name="All done").is_visible()
+
+
+def test_taking_back_in_a_round_that_has_closed_says_so(site: Site, enter: Enter) -> None:
+    page = enter("Reviewer 0").pages[0]
+    for done in range(3):
+        page.keyboard.press("1")
+        page.locator("#progress-text", has_text=f"{done + 1} of 3").wait_for()
+        page.locator("article.entry:visible, #done:visible").wait_for()
+    site.store.rounds.close(1)
+    page.keyboard.press("u")
+    page.get_by_role("alert").get_by_text("Undo: The round is closed; this came too late").wait_for()
+    assert page.get_by_role("heading", name="The round is closed").is_visible()
+    assert len(votes(site)) == 3
+
+
+def test_the_page_tells_that_ads_are_being_discussed(site: Site, enter: Enter) -> None:
+    page = enter("Reviewer 0").pages[0]
+    assert page.get_by_role("link", name="Discussion", exact=True).is_visible()
+    others = [each for each in entry_ids(site) if each != shown(page)]
+    for count, entry_id in enumerate(others, start=1):
+        vote(site, entry_id)
+        discuss(site, entry_id)
+        page.keyboard.press("1")
+        page.get_by_role("link", name=f"Discussion {count} open").wait_for()
+        page.keyboard.press("u")
+        saved(page, "Taken back")
+    page.goto(page.url)
+    page.keyboard.press("1")
+    page.get_by_text("2 ads are being discussed").wait_for()
+    page.get_by_role("link", name="read what the others say").click()
+    page.wait_for_url("**/discussion")
 
 
 class TestHostile:
@@ -295,9 +366,10 @@ class TestHostile:
         assert "\u202e" not in page.content()
 
 
-@pytest.mark.parametrize("size", [(820, 1180), (1180, 820), (390, 800)], ids=["portrait", "landscape", "phone"])
-def test_on_a_tablet_everything_is_within_reach_of_a_finger(site: Site, enter: Enter, size: tuple[int, int]) -> None:
-    width, height = size
+@pytest.mark.parametrize(("width", "height"), [(820, 1180), (1180, 820), (390, 800), (280, 653)])
+def test_on_a_small_screen_everything_is_within_reach_of_a_finger(
+    site: Site, enter: Enter, width: int, height: int
+) -> None:
     page = enter("Reviewer 0", viewport={"width": width, "height": height}, has_touch=True, is_mobile=True).pages[0]
     assert page.evaluate("document.documentElement.scrollWidth") <= width, "nothing sticks out at the side"
     buttons = page.locator("button:visible, textarea:visible, nav a:visible")
@@ -315,6 +387,13 @@ def test_on_a_tablet_everything_is_within_reach_of_a_finger(site: Site, enter: E
     page.get_by_role("button", name="Undo").tap()
     saved(page, "Taken back")
     assert votes(site) == {}
+    site.store.rounds.close(1)
+    choice.tap()
+    page.get_by_role("heading", name="The round is closed").wait_for()
+    understood = page.get_by_role("button", name="Understood")
+    assert understood.evaluate("button => button.scrollWidth <= button.clientWidth"), "its word is within it"
+    understood.tap()
+    assert not page.get_by_role("alert").is_visible()
 
 
 def test_a_screen_reader_finds_its_way(enter: Enter) -> None:

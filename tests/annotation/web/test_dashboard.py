@@ -11,7 +11,8 @@ import pytest
 
 from annotation.rounds import RoundSettings, draw_round
 from annotation.web.measurements import PICTURES
-from tests.annotation.web.round_builders import AGREED, SPLIT, decide, entry_ids, vote
+from annotation.web.pages import duration
+from tests.annotation.web.round_builders import AGREED, SPLIT, decide, discuss, entry_ids, vote
 from tests.annotation.web.site_builder import Site, make_site
 
 NAMES = ["Verifier", "Admin"]
@@ -131,6 +132,33 @@ def test_it_says_when_a_round_can_be_closed(tmp_path: Path) -> None:
     site = make_site(tmp_path, ads=1)
     vote(site, entry_ids(site)[0], AGREED)
     assert "close-round" in site.client("Admin").get("/dashboard").text
+
+
+def test_a_verifiers_dashboard_says_how_many_ads_are_being_discussed(judged: Site) -> None:
+    discuss(judged, entry_ids(judged)[3])
+    assert '<span id="discussed-count">1</span>' in judged.client("Verifier").get("/dashboard").text
+    admins = judged.client("Admin").get("/dashboard")
+    assert admins.status_code == 200
+    assert "discussed-count" not in admins.text
+    judged.store.rounds.close(1)
+    assert '<span id="discussed-count">0</span>' in judged.client("Verifier").get("/dashboard?round=1").text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"), [(0.0, "under 1 s"), (0.99, "under 1 s"), (1.0, "1 s"), (59.4, "59 s"), (60.0, "1 min")]
+)
+def test_a_length_of_time_reads_as_people_say_it(seconds: float, said: str) -> None:
+    assert duration(seconds) == said
+
+
+def test_one_ad_is_one_ad(tmp_path: Path) -> None:
+    site = make_site(tmp_path, ads=2)
+    vote(site, entry_ids(site)[0])
+    verifier = site.client("Verifier").get("/dashboard").text
+    assert "of 1 ad with all votes" in verifier
+    assert "after 1 ad to" in verifier
+    decide(site, entry_ids(site)[0])
+    assert "1 ads" not in site.client("Verifier").get("/dashboard").text
 
 
 def test_hostile_names_are_only_text(judged: Site) -> None:

@@ -12,6 +12,7 @@ from annotation.reading import events, states
 from tests.annotation.web.round_builders import (
     AGREED,
     JSON,
+    OUTSIDE_THE_CALENDAR,
     body,
     discuss,
     entry_ids,
@@ -116,6 +117,29 @@ def test_an_empty_or_endless_message_is_refused(site: Site, discussed: str, text
     answer = site.client("Reviewer 0").post("/discussion/message", json=body(discussed, text=text))
     assert answer.status_code == 422
     assert len(events(site.store, 1)) == before
+
+
+@pytest.mark.parametrize("shown_at", OUTSIDE_THE_CALENDAR)
+@pytest.mark.parametrize("path", ["message", "settle", "exclude", "undo", "unsay"])
+def test_what_was_shown_outside_the_calendar_is_malformed(site: Site, discussed: str, path: str, shown_at: str) -> None:
+    more: dict[str, dict[str, Any]] = {
+        "message": {"text": "hm"},
+        "settle": {"label": "positive", "seen": 0},
+        "exclude": {"text": "hm", "seen": 0},
+        "undo": {"seen": 0},
+        "unsay": {},
+    }
+    client = site.client("Reviewer 0" if path == "unsay" else "Verifier")
+    answer = client.post(f"/discussion/{path}", json=body(discussed, **more[path]) | {"shown_at": shown_at})
+    assert (answer.status_code, answer.json()["text"]) == (422, "Malformed: shown_at.")
+
+
+def test_the_thread_tells_how_many_ads_are_being_discussed(site: Site, discussed: str) -> None:
+    second = entry_ids(site)[1]
+    vote(site, second)
+    discuss(site, second)
+    for name in ("Reviewer 0", "Verifier"):
+        assert 'data-discussed="2"' in site.client(name).get(f"/discussion/{discussed}/thread?round=1").text
 
 
 def test_a_message_of_hostile_characters_is_kept_and_does_nothing(site: Site, discussed: str) -> None:

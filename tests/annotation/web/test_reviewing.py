@@ -13,6 +13,8 @@ from fastapi.testclient import TestClient
 
 from annotation.events import Vote
 from annotation.reading import events, states
+from tests.annotation.web.round_builders import JSON, OUTSIDE_THE_CALENDAR, discuss, entry_ids
+from tests.annotation.web.round_builders import vote as vote_all
 from tests.annotation.web.site_builder import Site, make_site
 
 
@@ -91,7 +93,7 @@ def test_a_refusal_does_not_tell_how_the_entry_stands(tmp_path: Path) -> None:
 def test_a_page_says_nothing_of_the_others(site: Site) -> None:
     lonely = site.client("Reviewer 0")
     first = entries(lonely)[0]
-    token = re.compile(r'csrf-token" content="\w+"|data-now="[^"]+"')
+    token = re.compile(r'csrf-token" content="\w+"|name="now" content="[^"]+"')
     before = token.sub("", lonely.get("/review").text)
     for number in range(1, 5):
         other = site.client(f"Reviewer {number}")
@@ -109,6 +111,7 @@ def test_a_closed_round_takes_no_vote_and_still_answers_for_one_it_took(site: Si
     assert client.post("/review/vote", json=body).json()["saved_at"] == saved
     refused = client.post("/review/vote", json=vote(second, key="too-late-1"))
     assert (refused.status_code, refused.json()["kind"]) == (409, "round_closed")
+    assert client.get("/review/next?round=1", headers=JSON).json()["kind"] == "round_closed"
     assert "No round is open" in client.get("/review").text
 
 
@@ -124,6 +127,7 @@ def test_a_closed_round_takes_no_vote_and_still_answers_for_one_it_took(site: Si
         {"excluded_frames": ["x"] * 101},
         {"shown_at": "yesterday"},
         {"shown_at": "2026-01-01T00:00:00"},
+        *({"shown_at": each} for each in OUTSIDE_THE_CALENDAR),
         {"round": 0},
         {"round": 10**30},
         {"unknown": 1},
@@ -136,6 +140,29 @@ def test_a_malformed_vote_is_refused_and_stores_nothing(site: Site, wrong: dict[
     assert answer.status_code == 422
     assert set(answer.json()) == {"kind", "title", "text"}
     assert events(site.store, 1) == []
+
+
+@pytest.mark.parametrize("shown_at", OUTSIDE_THE_CALENDAR)
+def test_an_undo_from_outside_the_calendar_is_malformed(site: Site, shown_at: str) -> None:
+    client = site.client("Reviewer 0")
+    given = {"round": 1, "entry_id": entries(client)[0], "key": "k" * 12, "shown_at": shown_at}
+    assert client.post("/review/undo", json=given).status_code == 422
+
+
+def test_a_saved_vote_tells_how_many_ads_are_being_discussed(site: Site) -> None:
+    first, second, third = entry_ids(site)
+    client = site.client("Reviewer 0")
+    assert re.search(r'id="discussed" class="count" hidden', client.get("/review").text)
+    vote_all(site, first)
+    vote_all(site, second)
+    discuss(site, first)
+    assert client.post("/review/vote", json=vote(third)).json()["discussed"] == 1
+    discuss(site, second)
+    undo = {name: value for name, value in vote(third, key="undo-key-1").items() if name != "choice"}
+    assert client.post("/review/undo", json=undo).json()["discussed"] == 2
+    for path in ("/review", "/discussion", f"/discussion/{first}"):
+        text = re.sub(r"<[^>]+>", "", client.get(path).text.partition("<nav")[2].partition("</nav>")[0])
+        assert "Discussion 2 open" in text, path
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from annotation.reading import events, states
 from tests.annotation.web.round_builders import (
     AGREED,
     JSON,
+    OUTSIDE_THE_CALENDAR,
     PAGES_OF_VERIFIERS,
     SPLIT,
     body,
@@ -165,9 +166,30 @@ def test_a_malformed_decision_stores_nothing(site: Site, wrong: dict[str, Any]) 
     assert len(events(site.store, 1)) == 5
 
 
+@pytest.mark.parametrize("shown_at", OUTSIDE_THE_CALENDAR)
+@pytest.mark.parametrize("path", POSTS)
+def test_what_was_shown_outside_the_calendar_is_malformed(site: Site, path: str, shown_at: str) -> None:
+    more = {"/verify/decide": {"label": "positive"}, "/verify/discuss": {"text": "x"}}.get(path, {})
+    given = body(entry_ids(site)[0], seen=0, **more) | {"shown_at": shown_at}
+    answer = site.client("Verifier").post(path, json=given)
+    assert (answer.status_code, answer.json()["text"]) == (422, "Malformed: shown_at.")
+
+
+def test_the_kept_address_of_an_ad_of_another_round_leads_on(site: Site) -> None:
+    for name, path in (
+        ("Verifier", "/verify?entry=gone"),
+        ("Verifier", "/discussion/gone"),
+        ("Reviewer 0", "/discussion/gone"),
+    ):
+        answer = site.client(name).get(path)
+        assert answer.status_code == 404
+        assert "It belongs to a round that is over" in answer.text
+        assert 'class="button" href="/discussion"' in answer.text
+
+
 def test_what_is_not_there_is_refused(site: Site) -> None:
     client = site.client("Verifier")
-    assert client.get("/verify?entry=nothing").status_code == 409
+    assert client.get("/verify/desk?round=1&entry=nothing", headers=JSON).status_code == 409
     assert client.get("/verify/desk?round=7", headers=JSON).status_code == 409
     assert client.get("/verify/desk?round=0", headers=JSON).status_code == 422
     given = body(entry_ids(site)[0], seen=0, label="positive")
@@ -185,4 +207,5 @@ def test_a_closed_round_takes_no_decision_and_still_answers_for_one_it_took(site
     site.store.rounds.close(1)
     assert client.post("/verify/decide", json=given).json() == saved
     assert client.post("/verify/decide", json=late).json()["kind"] == "round_closed"
+    assert client.get("/verify/desk?round=1", headers=JSON).json()["kind"] == "round_closed"
     assert "No round is open" in client.get("/verify").text

@@ -69,7 +69,7 @@ def test_keys_decide_skip_discuss_and_take_back(site: Site, enter: Enter) -> Non
     page.keyboard.press("Control+Enter")
     saved(page, "Sent to the discussion.")
     assert states(site.store, 1)[third].messages[0].text == "Is it irony?"
-    assert page.locator("#discussed-count").inner_text() == "1 in discussion"
+    assert page.get_by_role("link", name="Discussion 1 open").is_visible()
     page.keyboard.press("u")
     saved(page, "Taken back")
     assert shown(page) == third
@@ -154,6 +154,58 @@ def test_a_lost_answer_is_asked_for_again_and_a_lost_connection_waited_for(site:
     assert [event.kind for event in events(site.store, 1)][-1] == "decision"
     assert len(events(site.store, 1)) == 16
     assert state(site, first) == "verified"
+
+
+@pytest.mark.parametrize(
+    ("key", "said"),
+    [
+        ("1", "The round is closed; this came too late and was not saved."),
+        ("s", "The round is closed; nothing in it changes any more."),
+        ("u", "The round is closed; this came too late and was not saved."),
+    ],
+)
+def test_a_round_that_closes_under_the_page_ends_it_with_the_note_kept(
+    site: Site, enter: Enter, key: str, said: str
+) -> None:
+    decide(site, entry_ids(site)[2])
+    page = enter("Verifier").pages[0]
+    page.locator("#note").fill("a long thought")
+    page.keyboard.press("Escape")
+    site.store.rounds.close(1)
+    page.keyboard.press(key)
+    page.get_by_role("alert").get_by_text(f"{said} Your note was: “a long thought”").wait_for()
+    assert page.get_by_role("heading", name="The round is closed").is_visible()
+    assert page.locator("article.entry:visible, #judge:visible, .queue:visible").count() == 0
+    page.get_by_role("link", name="Is there a new one?").click()
+    page.get_by_text("No round is open").wait_for()
+
+
+def test_a_decision_that_was_saved_before_the_round_closed_is_not_called_too_late(site: Site, enter: Enter) -> None:
+    page = enter("Verifier").pages[0]
+    first = shown(page)
+
+    def close(route: Route) -> None:
+        site.store.rounds.close(1)
+        route.continue_()
+
+    page.route("**/verify/desk?*", close)
+    page.keyboard.press("1")
+    page.get_by_role("heading", name="The round is closed").wait_for()
+    saved(page, "Decided: positive.")
+    assert "not saved" not in page.get_by_role("alert").inner_text()
+    assert state(site, first) == "verified"
+
+
+def test_a_message_to_a_round_that_has_closed_says_so_and_stays(site: Site, enter: Enter, address: str) -> None:
+    first = entry_ids(site)[0]
+    discuss(site, first)
+    page = enter("Reviewer 0").pages[0]
+    page.goto(f"{address}/discussion/{first}")
+    site.store.rounds.close(1)
+    page.locator("#text").fill("one more thing")
+    page.keyboard.press("Control+Enter")
+    page.get_by_role("alert").get_by_text("The round is closed; this came too late").wait_for()
+    assert page.locator("#text").input_value() == "one more thing"
 
 
 def test_what_is_typed_survives_a_reload_and_another_entry(site: Site, enter: Enter) -> None:
@@ -265,7 +317,7 @@ def test_a_discussion_that_ends_while_one_types_takes_nothing_away(site: Site, e
     assert page.get_by_role("button", name="Send").is_disabled()
 
 
-@pytest.mark.parametrize("size", [(820, 1180), (390, 800)], ids=["tablet", "phone"])
+@pytest.mark.parametrize("size", [(820, 1180), (390, 800), (280, 653)], ids=["tablet", "phone", "folded"])
 def test_nothing_sticks_out_and_a_finger_decides(site: Site, enter: Enter, address: str, size: tuple[int, int]) -> None:
     width, height = size
     page = enter("Verifier", viewport={"width": width, "height": height}, has_touch=True, is_mobile=True).pages[0]
