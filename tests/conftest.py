@@ -9,6 +9,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -66,9 +67,11 @@ def prefect_api(prefect_server: str) -> Iterator[str]:
 
     with temporary_settings({PREFECT_API_URL: prefect_server}):
         yield prefect_server
-        # while the server is there: at the process's end they would wait for it in vain
-        APILogWorker.drain_all()
-        EventsWorker.drain_all()
+        # while the server is there: at the process's end they would wait for it in vain. In a thread, as the browser's
+        # driver leaves a loop running in this one, and they would only promise to drain
+        with ThreadPoolExecutor(1) as thread:
+            thread.submit(APILogWorker.drain_all).result()
+            thread.submit(EventsWorker.drain_all).result()
 
 
 def _wait_until_healthy(url: str, server: subprocess.Popen[bytes], log: Path) -> None:

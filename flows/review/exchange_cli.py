@@ -164,7 +164,7 @@ def _table(store: Store, round_id: int, rows: Rows) -> pa.Table:
 
     if rows == "verdicts":
         return verdicts_table(verdicts(store, round_id))
-    log, entries = store.events(round_id), store.rounds.entries(round_id)
+    entries, log = store.rounds.entries(round_id), store.events(round_id)
     names = {person.id: person.name for person in store.people.all()}
     if rows == "decisions":
         return decisions_table(log, entries, names)

@@ -180,7 +180,7 @@ def test_a_label_studio_file_shows_what_the_page_shows_and_the_comments_label_on
     assert len(tasks) == 4
     assert all(not task["predictions"] and not task["annotations"] for task in tasks)
     of_a = next(task["data"] for task in tasks if task["data"]["video_id"] == "a")
-    assert of_a["frames"] == ["https://x.org/f/a%3A0.jpg", "https://x.org/f/a%3A1.jpg"]
+    assert of_a["frames"] == ["https://x.org/f/a_0.jpg", "https://x.org/f/a_1.jpg"]
     assert [comment["text"] for comment in of_a["comments"]] == ["lovely"] * 3
     assert "many words" in of_a["words"]
     done(catalog, "export", tmp_path / "seeing.json", "--format", "label-studio", "--predictions")

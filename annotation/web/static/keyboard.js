@@ -45,6 +45,8 @@ export function keyboard(frames, commands) {
     event.preventDefault();
     keys[key]();
   });
+  // a screen without keys has them as buttons, some of which come and go
+  document.addEventListener("click", (event) => event.target.closest("[data-undo]:enabled") && keys.u?.());
   byId("open-guidelines")?.addEventListener("click", open);
   guidelines.querySelector("[data-close]").addEventListener("click", () => guidelines.close());
   paint();

@@ -30,7 +30,7 @@ function show() {
   for (const each of ["closed", "done", "waiting"]) byId(each).hidden = each !== instead;
   for (const each of place.children) each.hidden = each !== element;
   byId("judge").hidden = !element;
-  byId("undo").disabled = !judged.length;
+  paintUndo();
   if (!element) {
     current = null;
     byId(instead).focus();
@@ -49,6 +49,10 @@ function show() {
   for (const button of document.querySelectorAll(".choice")) button.classList.toggle("was", button.dataset.choice === choice);
   scrollTo({ top: 0, behavior: "instant" });
   element.focus({ preventScroll: true });
+}
+
+function paintUndo() {
+  for (const button of document.querySelectorAll("[data-undo]")) button.disabled = !judged.length;
 }
 
 function keepDraft() {
@@ -140,7 +144,7 @@ const outbox = new Outbox({
     }
     // the server knows what other tabs did; what is still on its way it does not
     if (!outbox.waiting) judged = answer.last_judged ? [answer.last_judged] : [];
-    byId("undo").disabled = !judged.length;
+    paintUndo();
     prefetch();
   },
   onEnded: tellRefusal,
@@ -171,7 +175,6 @@ keyboard(() => current?.frames, {
   n: () => note.focus(),
 });
 for (const button of document.querySelectorAll(".choice")) button.addEventListener("click", () => judge(button.dataset.choice));
-byId("undo").addEventListener("click", undo);
 note.addEventListener("input", () => (grow(note), keepDraft()));
 addEventListener("online", prefetch);
 tabs?.addEventListener("message", ({ data }) => {

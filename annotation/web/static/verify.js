@@ -179,7 +179,6 @@ function later() {
 for (const button of document.querySelectorAll("[data-label]")) button.addEventListener("click", () => decide(button.dataset.label));
 byId("discuss").addEventListener("click", discuss);
 byId("later").addEventListener("click", later);
-byId("undo").addEventListener("click", undo);
 note.addEventListener("input", () => grow(note));
 note.addEventListener("keydown", (event) => {
   if (event.key === "Enter" && (event.ctrlKey || event.metaKey) && note.value.trim()) discuss();

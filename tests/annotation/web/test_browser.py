@@ -97,6 +97,12 @@ def test_undo_goes_back_after_a_reload_and_from_the_end(site: Site, enter: Enter
     saved(page, "Taken back")
     assert shown(page) == last
     assert len(votes(site)) == 2
+    page.keyboard.press("1")
+    saved(page, "Positive saved.")
+    page.get_by_role("button", name="Take the last judgement back").click()  # a tablet has no keys
+    saved(page, "Taken back")
+    assert shown(page) == last
+    assert len(votes(site)) == 2
 
 
 def test_arrows_thumbnails_and_zoom(enter: Enter) -> None:

@@ -89,7 +89,7 @@ def test_the_last_decision_ends_at_an_empty_desk_and_undo_comes_back(site: Site,
         gone(page, last)
     page.get_by_role("heading", name="Nothing waits for you").wait_for()
     page.reload()
-    page.keyboard.press("u")
+    page.get_by_role("button", name="Take the last decision back").click()
     saved(page, "Taken back")
     assert shown(page) == last
     assert [event.kind for event in events(site.store, 1)][-4:] == ["decision", "decision", "decision", "undo"]
