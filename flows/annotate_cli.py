@@ -58,7 +58,7 @@ def serve(
 ) -> None:
     """Serve the page on which people judge, until Ctrl-C; when the last entry is settled, the round is closed.
 
-    It is closed once nothing was done for twenty seconds, in which the last judgement can be taken back.
+    It is closed once nothing was done for review.quiet_s seconds, in which the last judgement can be taken back.
     The Prefect server that PREFECT_API_URL names, if any, then starts the deployment which writes the release;
     otherwise the next `ytb-ads build --review human` writes it.
     """
@@ -87,7 +87,7 @@ def serve(
         )
         at = f" --url {page.url}" if given else ""
         say(f"to let people in: ytb-ads annotate invite NAME --role reviewer --catalog {catalog}{at}")
-        with watching(store, lambda round_id: closed(tables, round_id)):
+        with watching(store, lambda round_id: closed(tables, round_id), quiet_s=review.quiet_s):
             serve_page(page)
 
 

@@ -16,8 +16,6 @@ log = logging.getLogger("ytb_ads")
 
 EVERY_S = 2.0
 """Between two looks; one reads what is new in the log, and nothing else."""
-QUIET_S = 20.0
-"""How long nothing must have been done: the last judgement can be taken back as long as the round is open."""
 
 
 def close_if_settled(store: Store, *, quiet_s: float = 0.0) -> int | None:
@@ -38,15 +36,15 @@ def close_if_settled(store: Store, *, quiet_s: float = 0.0) -> int | None:
 
 @contextmanager
 def watching(
-    store: Store, closed: Callable[[int], None], *, every_s: float = EVERY_S, quiet_s: float = QUIET_S
+    store: Store, closed: Callable[[int], None], *, quiet_s: float, every_s: float = EVERY_S
 ) -> Iterator[None]:
     """Watch the store's round for as long as the block runs.
 
     Args:
         store: where people's words are.
         closed: called with the number of a round that was closed.
+        quiet_s: seconds for which nothing must have been done: until then, the last judgement can be taken back.
         every_s: time between two looks.
-        quiet_s: see `close_if_settled`.
     """
     ended = threading.Event()
 

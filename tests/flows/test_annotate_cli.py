@@ -251,7 +251,7 @@ def test_the_page_is_served_on_this_machine_alone_and_closes_the_round_that_it_s
     server = subprocess.Popen(
         [sys.executable, "-u", "-m", "flows", "annotate", "serve", "--catalog", catalog.root, "--port", str(port)],
         cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), *sys.path])},
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), *sys.path]), "YTB_ADS__REVIEW__QUIET_S": "1"},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

@@ -16,15 +16,18 @@ import pyarrow.parquet as pq
 import pytest
 from rich.console import Console
 
+from annotation.rounds import RoundSettings, draw_round
 from data_catalog import TABLES, Catalog, Drop
 from data_catalog.forget import forget_author
 from data_catalog.releases import write_release
 from data_catalog.schemas import RELEASE_SCHEMA
 from flows.crawl.crawling import Crawl
+from flows.crawl.flow import refresh
 from flows.crawl.quota import next_reset
 from flows.crawl.refresh import Refreshed, close_refresh, refresh_comments, refresh_videos, render_refresh
 from flows.errors import CrawlError
-from flows.settings import Settings
+from flows.review.human import review_store
+from flows.settings import ReviewSettings, Settings
 from tests.flows.crawl.clocked_crawl import crawl_by
 from tests.youtube_sandbox import (
     Fault,
@@ -563,3 +566,31 @@ def test_a_refresh_is_a_table_and_json(opened: Open) -> None:
     assert ads == ["ads", "1", "1"]
     told = json.loads(json.dumps(refreshed.as_json()))
     assert (told["ads_gone"], told["resumes_at"]) == (["abcdefghijk"], None)
+
+
+@pytest.mark.xdist_group("prefect")
+@pytest.mark.usefixtures("prefect_api")
+def test_the_flow_takes_what_is_gone_out_of_peoples_rounds(opened: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    place = opened()
+    place.crawl()
+    gone, *stay = place.ads
+    for ad in place.ads:
+        place.write("ad_sentiment", video_id=ad, label="positive", mean_score=3.0)
+        place.write("texts", frame_id=f"{ad}:0", video_id=ad, text="many words", n_words=9)
+    with review_store(place.catalog, ReviewSettings()) as store:
+        store.rounds.open(draw_round(place.catalog, RoundSettings()))
+    place.world.delete_video(gone)
+    place.sandbox.new_day()
+    monkeypatch.setenv("YTB_ADS__CRAWL__API_KEY", "k1")
+    config = place.root / "ytb_ads.toml"
+    config.write_text(
+        f'[crawl]\nendpoint = "{place.sandbox.url}"\nsite = "{place.sandbox.url}"\nrefresh_days = 1\n'
+        f'[crawl.categories.{ADS}]\ncount = 3\nids = "{place.root / "ids.txt"}"\n',
+        "utf-8",
+    )
+    # the rows are of the day of MORNING
+    refreshed = refresh(place.catalog.root, str(config))
+    assert isinstance(refreshed, Refreshed)
+    assert refreshed.ads_gone == [gone]
+    with review_store(place.catalog, ReviewSettings()) as store:
+        assert {entry.video_id for entry in store.rounds.entries(1).values()} == set(stay)
