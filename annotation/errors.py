@@ -41,5 +41,9 @@ class RoundClosedError(NotPossibleError):
     """The round is over; nothing in it changes any more."""
 
 
+class WithdrawnError(NotPossibleError):
+    """The entry's ad was taken out of the catalog, and with it all that was said of it."""
+
+
 class OutdatedError(NotPossibleError):
     """The entry has changed since the page that was decided on was shown: look again, then decide."""

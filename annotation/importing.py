@@ -37,9 +37,9 @@ def import_judgements(
 ) -> Imported:
     """Put votes into a round as its reviewers' own events, with the times of the file.
 
-    A person's last word stands: a vote that differs from theirs supersedes it if it was submitted later, and is
-    refused otherwise; so is one older than their taking it back. A file may be imported again: what stands already
-    is not stored once more.
+    A person's last word stands: a vote supersedes theirs if it was submitted later. An older one that differs from it
+    is refused, and so is one older than their taking it back. A file may be imported again: what stands already is not
+    stored once more.
 
     Args:
         store: where the round is.
@@ -84,14 +84,15 @@ class _Import:
         key = (row.entry_id, person.id)
         if key in self._waiting:  # what becomes of that decides about this one
             self.store_waiting()
-        if self._standing.get(key) == row.vote:
-            self.known += 1
-        elif key in self._last_word and row.submitted_at <= self._last_word[key]:
-            self.refused.append(Refused(row.line, self._too_late(row, person, key)))
-        else:
+        if key not in self._last_word or row.submitted_at > self._last_word[key]:
+            # the same said again later is stored, too: what was said between the two must not take its place
             self._waiting[key] = (row, person)
             if len(self._waiting) == _AT_ONCE:
                 self.store_waiting()
+        elif self._standing.get(key) == row.vote:
+            self.known += 1
+        else:
+            self.refused.append(Refused(row.line, self._too_late(row, person, key)))
 
     def store_waiting(self) -> None:
         """Store what has been held back."""
@@ -128,6 +129,8 @@ class _Import:
             return f"{person.name} has the role {person.role}, and votes are a reviewer's"
         if not row.shown_at <= row.submitted_at <= self._now:
             return f"shown at {row.shown_at} and submitted at {row.submitted_at}: expected this order, and no future"
+        if not person.may_enter(row.submitted_at):
+            return f"{person.name} is shut out, or their link has run out: `ytb-ads annotate invite --renew`"
         return None
 
     def _too_late(self, row: Judgement, person: Person, key: tuple[str, str]) -> str:

@@ -13,11 +13,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from sqlalchemy import func, select
+from sqlalchemy import Connection, func, select
 
 from annotation import schema
 from annotation.database import Database
-from annotation.errors import NotPossibleError
+from annotation.errors import NotPossibleError, WithdrawnError
 from annotation.events import Event
 from annotation.protocol import EntryState, Rule, State, allowed, fold, live_events
 from annotation.round_store import Rounds
@@ -74,7 +74,7 @@ class Book:
         """
         found = self.entries.get(entry_id)
         if found is None:
-            raise NotPossibleError(f"round {self.round_id} has no entry {entry_id[:40]!r}")
+            raise unknown(self.round_id, entry_id)
         return found
 
     def order(self, person_id: str) -> list[str]:
@@ -132,10 +132,17 @@ class Ledger:
         """One entry, which never changes: the log is not looked at.
 
         Raises:
+            WithdrawnError: its ad was taken out of the catalog.
             NotPossibleError: the round has none of that id.
         """
         with self._lock:
-            return self._book(round_id).entry(entry_id)
+            found = self._book(round_id).entries.get(entry_id)
+        if found is None:
+            with self._database.read() as connection:
+                if is_withdrawn(connection, round_id, entry_id):
+                    raise withdrawn()
+            raise unknown(round_id, entry_id)
+        return found
 
     def _book(self, round_id: int) -> Book:
         if round_id not in self._books:
@@ -155,3 +162,24 @@ class Ledger:
         query = select(schema.events).where(_EVENTS.round_id == round_id, _EVENTS.id > last).order_by(_EVENTS.id)
         with self._database.read() as connection:
             return [event_of(row) for row in connection.execute(query)]
+
+
+def is_withdrawn(connection: Connection, round_id: int, entry_id: str) -> bool:
+    """The entry was there, and its ad was taken out of the catalog."""
+    held = schema.withdrawn.c
+    # no id holds a NUL, which PostgreSQL would not even compare
+    known = entry_id.isascii() and entry_id.isprintable()
+    query = select(held.at).where(held.round_id == round_id, held.entry_id == entry_id)
+    return known and connection.execute(query).first() is not None
+
+
+def withdrawn() -> WithdrawnError:
+    """What is said of an entry that is withdrawn."""
+    return WithdrawnError(
+        "this ad was taken out of the catalog, and what was said of it with it; go on to the next one"
+    )
+
+
+def unknown(round_id: int, entry_id: str) -> NotPossibleError:
+    """What is said of an entry that never was."""
+    return NotPossibleError(f"round {round_id} has no entry {entry_id[:40]!r}")

@@ -57,7 +57,7 @@ def alpha(counts: Counts, *, seed: int = 0, draws: int = DRAWS) -> Coefficient:
         return Coefficient(None, n_entries, n_votes, reason=NO_VARIETY)
     value = float(krippendorff.alpha(value_counts=counts, level_of_measurement="nominal"))
     if n_entries < MIN_ENTRIES:
-        return Coefficient(value, n_entries, n_votes, reason=f"no interval from fewer than {MIN_ENTRIES} entries")
+        return Coefficient(value, n_entries, n_votes, reason=f"no interval under {MIN_ENTRIES} entries")
     sampled = resampled_alphas(counts, seed=seed, draws=draws)
     if np.isnan(sampled).mean() > 1 - LEVEL:
         return Coefficient(value, n_entries, n_votes, reason="no interval: nearly every vote is the same")

@@ -21,7 +21,7 @@ from annotation.errors import (
     SubmissionError,
 )
 from annotation.events import Event, Kind, Nothing, Payload, Vote, check_key, dump
-from annotation.ledger import Ledger
+from annotation.ledger import Ledger, is_withdrawn, withdrawn
 from annotation.people import People, Person, still_there
 from annotation.protocol import Rule, allowed, fold, live_events, undoable
 from annotation.round_store import Rounds, round_of
@@ -145,8 +145,8 @@ def _add(connection: Connection, person: Person, submission: Submission, entry: 
     round_ = round_of(connection, submission.round_id)
     if not round_.is_open:
         raise RoundClosedError(f"round {round_.id} was closed; nothing in it changes any more")
-    if _is_withdrawn(connection, submission):
-        raise NotPossibleError(f"entry {entry.id} was withdrawn: its ad is not in the catalog any more")
+    if is_withdrawn(connection, submission.round_id, entry.id):
+        raise withdrawn()
     events = _events_of(connection, submission.round_id, submission.entry_id)
     row = {
         "key": submission.key,
@@ -176,9 +176,8 @@ def _superseded(person: Person, submission: Submission, entry: Entry, rule: Rule
         return target.id
     state = fold(events, rule)
     if submission.kind not in allowed(state, person.id, person.role, rule):
-        raise NotPossibleError(
-            f"entry {entry.id} is {state.state.replace('_', ' ')}; {person.role}s cannot {submission.kind} there"
-        )
+        standing = state.state.replace("_", " ")
+        raise NotPossibleError(f"entry {entry.id} is at '{standing}', where {person.role}s cannot {submission.kind}")
     if not isinstance(submission.payload, Vote):
         return None
     strange = set(submission.payload.excluded_frames) - set(entry.frame_ids)
@@ -191,12 +190,6 @@ def _superseded(person: Person, submission: Submission, entry: Entry, rule: Rule
 def _by_key(connection: Connection, key: str) -> Event | None:
     row = connection.execute(select(schema.events).where(_EVENTS.key == key)).first()
     return None if row is None else event_of(row)
-
-
-def _is_withdrawn(connection: Connection, submission: Submission) -> bool:
-    held = schema.withdrawn.c
-    query = select(held.at).where(held.round_id == submission.round_id, held.entry_id == submission.entry_id)
-    return connection.execute(query).first() is not None
 
 
 def _events_of(connection: Connection, round_id: int, entry_id: str) -> list[Event]:

@@ -109,7 +109,10 @@ def _frames(value: Any) -> tuple[str, ...]:
 
 
 def _moment(name: str, value: Any) -> datetime:
-    moment = value if isinstance(value, datetime) else datetime.fromisoformat(value)
+    try:
+        moment = value if isinstance(value, datetime) else datetime.fromisoformat(value)
+    except ValueError:
+        raise ValueError(f"{name} {str(value)[:80]!r}; expected a time such as 2026-11-26T12:00:00+00:00") from None
     if moment.tzinfo is None:
         raise ValueError(f"{name} {value} does not say its time zone")
     return moment

@@ -62,6 +62,8 @@ def serve(
     The Prefect server that PREFECT_API_URL names, if any, then starts the deployment which writes the release;
     otherwise the next `ytb-ads build --review human` writes it.
     """
+    from annotation.reading import standing
+    from annotation.web.app import listening
     from annotation.web.app import serve as serve_page
     from annotation.web.settings import WebSettings
     from flows.review.human import review_store, store_location
@@ -77,18 +79,18 @@ def serve(
         port=review.port,
         public_url=review.page,
     )
-    with review_store(tables, review) as store:
+    with listening(page) as at_address, review_store(tables, review) as store:
         current = store.rounds.current()
         say(f"the page: {page.url}   (Ctrl-C ends it)")
         say(
-            f"round {current.id} is open, with {current.n_entries} entries"
+            f"round {current.id} is open, with {standing(store, current.id).n_entries} entries"
             if current
             else f"no round is open: ytb-ads build --source SOURCE --review human --catalog {catalog} opens one"
         )
         at = f" --url {page.url}" if given else ""
         say(f"to let people in: ytb-ads annotate invite NAME --role reviewer --catalog {catalog}{at}")
         with watching(store, lambda round_id: closed(tables, round_id), quiet_s=review.quiet_s):
-            serve_page(page)
+            serve_page(page, at_address)
 
 
 @annotate_app.command(epilog="Example: ytb-ads annotate status --catalog catalog")
@@ -157,7 +159,7 @@ def queue(catalog: CatalogDir = "./catalog", config: ConfigFile = None, as_json:
 
 
 def _seconds(median_s: float | None) -> str:
-    return "-" if median_s is None else f"{median_s:.1f}"
+    return "-" if median_s is None else "under 1" if median_s < 1 else f"{median_s:.1f}"
 
 
 def _ask(said: str) -> None:

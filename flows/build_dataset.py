@@ -134,7 +134,6 @@ def _release_or_wait(tables: Catalog, settings: Settings) -> Release | State[Wai
             waiting = read_waiting(store, store.rounds.open(unjudged), settings.review, opened=True)
     written = _release_if_any(tables, settings)
     waiting = waiting.with_release(written.folder if written else None)
-    log.info("%s", waiting)
     return waits(waiting)
 
 

@@ -100,6 +100,6 @@ def _report(name: str, done: Forgetting, entries: int) -> Iterator[str]:
 
 
 def _amounts(removed: Removal) -> str:
-    rows = [f"{count:,} rows of {table}" for table, count in removed.rows.items()]
-    files = [f"{len(removed.media)} media files"] if removed.media else []
+    rows = [f"{count:,} {'row' if count == 1 else 'rows'} of {table}" for table, count in removed.rows.items()]
+    files = [f"{len(removed.media)} media {'file' if len(removed.media) == 1 else 'files'}"] if removed.media else []
     return ", ".join([*rows, *files])

@@ -147,7 +147,7 @@ class ReviewSettings(Section):
     """Known answers by video id."""
     store: SecretStr | None = None
     """File of what people did, or `postgresql://USER:PASSWORD@HOST/DATABASE`; by default a file in the catalog."""
-    page: Annotated[str, Field(pattern="^(https?://.+)?$")] = ""
+    page: Annotated[str, Field(pattern=r"^(https?://[^\s/?#]+/?)?$")] = ""
     """Address by which people reach the page, where that is not `host` and `port`."""
     quiet_s: Annotated[float, Field(ge=0)] = 20.0
     """A round whose last entry is settled is closed when nothing was done for so many seconds, in which it can be taken

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+import uvicorn
 from fastapi import FastAPI
 from fastapi.staticfiles import StaticFiles
 
+from annotation.errors import AnnotationError
 from annotation.guidelines import read_guidelines
 from annotation.store import default_location, open_store
 from annotation.web import dashboard, discussing, entrance, pictures, refusals, reviewing, verifying
@@ -73,14 +76,26 @@ def create_app(settings: WebSettings) -> FastAPI:
     return app
 
 
-def serve(settings: WebSettings) -> None:
-    """Run the page until it is interrupted; requests under way are answered first."""
-    import uvicorn
+def listening(settings: WebSettings) -> socket.socket:
+    """The page's address, taken before anybody is told of it.
 
-    uvicorn.run(
+    Raises:
+        AnnotationError: it cannot be listened on: another program does, or this machine does not have it.
+    """
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    try:
+        return socket.create_server((settings.host, settings.port), family=family, backlog=2048)
+    except OSError as error:
+        raise AnnotationError(
+            f"{settings.host}, port {settings.port}: cannot be listened on ({error.strerror or error}); choose another "
+            "by --port, or --host"
+        ) from error
+
+
+def server_config(settings: WebSettings) -> uvicorn.Config:
+    """How uvicorn serves the page; requests under way are answered before it ends."""
+    return uvicorn.Config(
         create_app(settings),
-        host=settings.host,
-        port=settings.port,
         log_level="warning",
         # an invitation's link holds its token, which belongs in no log
         access_log=False,
@@ -89,3 +104,8 @@ def serve(settings: WebSettings) -> None:
         proxy_headers=bool(settings.public_url),
         timeout_graceful_shutdown=5,
     )
+
+
+def serve(settings: WebSettings, at_address: socket.socket) -> None:
+    """Run the page at an address that `listening` gave, until it is interrupted."""
+    uvicorn.Server(server_config(settings)).run(sockets=[at_address])

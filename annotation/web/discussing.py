@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Request, Response
 
-from annotation.errors import NotPossibleError, RoundClosedError, SubmissionError
+from annotation.errors import NotPossibleError, RoundClosedError, SubmissionError, WithdrawnError
 from annotation.events import MAX_MESSAGE, MAX_NOTE, Remark, Ruling, Vote
 from annotation.reviewing import ReviewerDesk, Thread
 from annotation.threads import Said
@@ -208,4 +208,4 @@ def _thread_values(desk: ReviewerDesk | VerifierDesk, talk: Talk) -> dict[str, A
 
 def _blind(error: NotPossibleError, text: str) -> NotPossibleError:
     """The refusal without the entry's state, which would say something about the others."""
-    return error if isinstance(error, RoundClosedError) else NotPossibleError(text)
+    return error if isinstance(error, RoundClosedError | WithdrawnError) else NotPossibleError(text)

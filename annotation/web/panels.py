@@ -108,8 +108,8 @@ def _coefficients(measured: Measured) -> Panel:
         (name, _number(each.value), _interval(each), f"{each.n_entries:,}", f"{each.n_votes:,}", each.reason)
         for name, each in (
             ("Krippendorff's alpha, all ads", found.alpha),
-            *((f"alpha: {category}", each) for category, each in found.alpha_by_category.items()),
             ("Fleiss' kappa", found.kappa),
+            *((f"alpha: {category}", each) for category, each in found.alpha_by_category.items()),
         )
     ]
     by_category = _list(f"{isolated(name)} {coefficient_text(each)}" for name, each in found.alpha_by_category.items())

@@ -61,7 +61,8 @@ def install(app: FastAPI) -> None:
         return answer
 
     async def malformed(request: Request, error: Exception) -> Response:
-        names = {str(each["loc"][-1])[:40] for each in getattr(error, "errors", list)()}
+        places = [each["loc"][-1] for each in getattr(error, "errors", list)()]
+        names = {place[:40] if isinstance(place, str) else "what was sent" for place in places}
         text = f"Malformed: {', '.join(sorted(names))}."
         return refuse(request, 422, "malformed", "That cannot be read", text)
 

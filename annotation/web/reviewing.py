@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Query, Request, Response
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 
-from annotation.errors import NotPossibleError, RoundClosedError
+from annotation.errors import NotPossibleError, RoundClosedError, WithdrawnError
 from annotation.events import MAX_NOTE, Vote
 from annotation.reviewing import Progress, ReviewerDesk, ReviewerEntry
 from annotation.web.access import Reviewer, Session
@@ -60,7 +60,7 @@ def show(request: Request, session: Reviewer, web: Web = _WEB) -> Response:
     current = web.store.rounds.current()
     if current is None:
         text = "No round is open. When the next one begins, this page shows its first ad."
-        return page(request, "message.html", title="Nothing to review", text=text)
+        return page(request, "message.html", title="Nothing to review", text=text, link=("/review", "Look again"))
     desk = _desk(web, session, current.id)
     return page(
         request,
@@ -136,7 +136,7 @@ def _desk(web: Web, session: Session, round_id: int) -> ReviewerDesk:
 
 def _blind(error: NotPossibleError, text: str) -> NotPossibleError:
     """The refusal without the entry's state, which would say something about the others."""
-    return error if isinstance(error, RoundClosedError) else NotPossibleError(text)
+    return error if isinstance(error, RoundClosedError | WithdrawnError) else NotPossibleError(text)
 
 
 def _shown(web: Web, entry: ReviewerEntry) -> dict[str, Any]:

@@ -92,7 +92,8 @@ def say(line: str) -> None:
 
 def print_rows(title: str, names: tuple[str, ...], rows: Iterable[tuple[object, ...]]) -> None:
     """Print a table; what is in it is shown as plain text."""
-    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD)
+    say(title)  # a title of the table itself would be broken where the table is narrow
+    table = Table(box=box.SIMPLE_HEAD)
     for name in names:
         table.add_column(name)
     for row in rows:

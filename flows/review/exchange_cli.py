@@ -48,8 +48,10 @@ def agreement(
 
 def export(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="File to write.")],
-    kind: Annotated[Format, typer.Option("--format", help="Format of the file.")],
-    rows: Annotated[Rows, typer.Option(help="What CSV and Parquet hold; only votes can be imported.")] = "votes",
+    kind: Annotated[Format, typer.Option("--format", metavar="FORMAT", help="csv, parquet or label-studio.")],
+    rows: Annotated[
+        Rows, typer.Option(metavar="ROWS", help="CSV and Parquet: votes, decisions or verdicts; votes can be imported.")
+    ] = "votes",
     predictions: Annotated[
         bool, typer.Option("--predictions", help="Label Studio: with the comments' label, which people then see.")
     ] = False,
@@ -75,6 +77,10 @@ def export(
 
     if kind == "label-studio" and rows != "votes":
         raise typer.BadParameter(f"--rows {rows}: Label Studio's tasks hold votes; write the {rows} as csv or parquet")
+    if kind != "label-studio" and (predictions or pictures or not votes):
+        raise typer.BadParameter(
+            f"--predictions, --no-votes, --pictures: of Label Studio's tasks; {kind} has none of them"
+        )
     suffix = ".json" if kind == "label-studio" else f".{kind}"
     if file.suffix.lower() != suffix:
         raise typer.BadParameter(f"{file}: a file of the format {kind} ends in {suffix}")
@@ -183,4 +189,5 @@ def _print_refused(file: Path, refused: tuple[Refused, ...]) -> None:
         err.print(escape(printable(f"{file}, {each.line}: {each.reason}")), highlight=False, soft_wrap=True)
     more = len(refused) - _REFUSALS_SHOWN
     rest = f"; {more} more are not shown" if more > 0 else ""
-    err.print(f"[red]error:[/red] {len(refused)} votes were not taken{rest}", highlight=False, soft_wrap=True)
+    votes = "1 vote was" if len(refused) == 1 else f"{len(refused)} votes were"
+    err.print(f"[red]error:[/red] {votes} not taken{rest}", highlight=False, soft_wrap=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from annotation.people import Invitation, Person
     from annotation.store import Store
 
+_PAGE = re.compile(r"https?://[^\s/?#]+/?")
 Name = Annotated[str, typer.Argument(metavar="NAME", help="What the others know the person by.")]
 
 
@@ -39,8 +41,8 @@ def invite(
     """Let somebody in: prints their personal link, this once. Whoever has it judges in their name for 90 days."""
     from annotation.errors import AnnotationError
 
-    if url is not None and not url.startswith(("http://", "https://")):
-        raise typer.BadParameter(f"--url {printable(url)}: expected http://... or https://...")
+    if url is not None and not _PAGE.fullmatch(url):
+        raise typer.BadParameter(f"--url {printable(url)}: expected the page's address, as https://ads.example.org")
     _, review = opened(catalog, config)
     with opened_store(catalog, config, must_exist=False) as (store, _):
         if renew:

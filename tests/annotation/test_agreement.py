@@ -134,7 +134,7 @@ def test_a_handful_of_entries_has_a_value_and_no_interval() -> None:
     found = alpha(np.array([[2, 0], [0, 2], [1, 1]]))
     assert found.value is not None
     assert found.low is None
-    assert "fewer than 10 entries" in found.reason
+    assert "under 10 entries" in found.reason
 
 
 def test_votes_that_are_nearly_all_the_same_have_no_interval() -> None:

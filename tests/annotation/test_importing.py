@@ -55,6 +55,12 @@ def test_a_file_that_comes_back_after_a_newer_one_says_that_it_changes_nothing(s
     assert ann(store, round_).entry(ENTRY.id).vote == Vote("negative")
 
 
+def test_what_was_said_again_is_not_replaced_by_what_was_said_between(store: Store, round_: Round) -> None:
+    for choice, minute in (("negative", 0), ("negative", 2), ("positive", 1)):
+        import_judgements(store, round_.id, [row(choice, minute)])  # type: ignore[arg-type]
+    assert ann(store, round_).entry(ENTRY.id).vote == Vote("negative")
+
+
 def test_a_vote_that_was_taken_back_since_is_not_brought_back(store: Store, round_: Round) -> None:
     import_judgements(store, round_.id, [row("positive", 0)])
     ann(store, round_).undo(ENTRY.id, key=key(), shown_at=SHOWN)
@@ -66,6 +72,14 @@ def test_a_vote_that_was_taken_back_since_is_not_brought_back(store: Store, roun
 def test_what_was_refused_is_refused_again_in_the_same_file(store: Store, round_: Round) -> None:
     rows = [Refused(1, "torn"), row("positive", 0, reviewer="Bob", line=2), row("positive", 0, reviewer="Bob", line=3)]
     assert [each.line for each in import_judgements(store, round_.id, rows).refused] == [1, 2, 3]
+
+
+def test_a_vote_of_somebody_who_was_shut_out_is_refused_by_name(store: Store, round_: Round) -> None:
+    person = store.people.find("Ann")
+    assert person is not None
+    store.people.revoke(person.id)
+    (refused,) = import_judgements(store, round_.id, [row("positive", 0)]).refused
+    assert "Ann is shut out" in refused.reason
 
 
 def test_one_vote_too_many_does_not_keep_the_others_out(store: Store) -> None:

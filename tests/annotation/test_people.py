@@ -90,6 +90,17 @@ def test_a_name_that_hides_something_is_refused(store: Store, name: str) -> None
     assert store.people.all() == []
 
 
+@pytest.mark.parametrize("name", ["Зоя 👩\u200d🚀", "علی\u200cرضا", "क्\u200dष"])
+def test_a_joiner_between_letters_that_need_it_is_part_of_the_name(store: Store, name: str) -> None:
+    assert store.people.invite(name, "reviewer").person.name == name
+
+
+@pytest.mark.parametrize("name", ["An\u200dn", "\u200cЗоя", "Зоя\u200d", "Зо\u200d\u200dя"])
+def test_a_joiner_that_only_hides_is_refused(store: Store, name: str) -> None:
+    with pytest.raises(AnnotationError, match=r"U\+200"):
+        store.people.invite(name, "reviewer")
+
+
 def test_there_are_three_roles(store: Store) -> None:
     with pytest.raises(AnnotationError, match="'owner'; expected one of reviewer, verifier, admin"):
         store.people.invite("Anna", "owner")  # type: ignore[arg-type]

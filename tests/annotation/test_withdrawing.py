@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import create_engine, text
 from sqlalchemy.exc import DBAPIError
 
-from annotation.errors import NotPossibleError
+from annotation.errors import NotPossibleError, WithdrawnError
 from annotation.events import Vote
 from annotation.reading import progress, reviews, standing, verdicts
 from annotation.rounds import Entry, entry_id
@@ -56,11 +56,13 @@ def test_a_page_that_still_shows_it_is_refused(location: str, store: Store) -> N
     elsewhere = open_store(location)
     elsewhere.rounds.withdraw(["v0"])
     elsewhere.close()
-    with pytest.raises(NotPossibleError, match="withdrawn"):
+    with pytest.raises(NotPossibleError, match="taken out of the catalog"):
         own.vote(gone.id, Vote("positive"), key=key(), shown_at=SHOWN)
     assert [each.video_id for each in own.upcoming(2)] == ["v1"]
     with pytest.raises(NotPossibleError, match="has no entry"):
         own.entry(gone.id)
+    with pytest.raises(WithdrawnError, match="taken out of the catalog"):
+        own.undo(gone.id, key=key(), shown_at=SHOWN)
 
 
 def test_what_comes_after_is_counted_on_as_before(store: Store) -> None:

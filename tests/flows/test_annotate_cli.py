@@ -110,6 +110,8 @@ def test_who_is_revoked_is_listed_as_such(catalog: Catalog) -> None:
 def test_the_page_has_another_address_where_the_settings_say_so(catalog: Catalog, tmp_path: Path) -> None:
     (tmp_path / "ytb_ads.toml").write_text('[review]\npage = "https://ads.example.org/"\n')
     assert done(catalog, "invite", "Ann", "--role", "admin").startswith(f"https://ads.example.org{JOIN_PATH}")
+    for wrong in ("javascript:alert(1)", "https://a.example?q=1", "https://a.example/x", "a.example"):
+        assert run(catalog, "invite", "Bob", "--role", "reviewer", "--url", wrong).exit_code == 2, wrong
     asked = ("invite", "Bob", "--role", "reviewer", "--url", "http://127.0.0.1:9000")
     assert done(catalog, *asked).startswith(f"http://127.0.0.1:9000{JOIN_PATH}")
 
@@ -274,6 +276,15 @@ def test_the_page_is_served_on_this_machine_alone_and_closes_the_round_that_it_s
     )
     assert "round 1 is closed; `ytb-ads build --review human` writes the release" in said
     assert "Traceback" not in said
+
+
+def test_an_address_that_is_taken_is_refused_before_anybody_is_told_of_it(catalog: Catalog) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        result = run(catalog, "serve", "--port", str(port))
+    assert isinstance(result.exception, AnnotationError)
+    assert f"127.0.0.1, port {port}: cannot be listened on" in str(result.exception)
+    assert result.stdout == ""
 
 
 def answers(port: int, server: subprocess.Popen[str]) -> int:

@@ -53,6 +53,7 @@ function show() {
 
 function paintUndo() {
   for (const button of document.querySelectorAll("[data-undo]")) button.disabled = !judged.length;
+  byId("done-undo").hidden = !judged.length;
 }
 
 function keepDraft() {

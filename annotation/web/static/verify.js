@@ -130,7 +130,8 @@ const decide = (label) => may("decision") && act("/verify/decide", { label, note
 function discuss() {
   if (!may("discuss") || busy) return;
   if (!note.value.trim() && byId("judge-hint").hidden) {
-    hint("Say what the discussion is to be about, then press Ctrl + Enter; or press D once more to send it without a remark.");
+    hint("Say what the discussion is to be about, then press Ctrl + Enter, or Discuss again; a remark is not needed.");
+    note.focus();
     return;
   }
   act("/verify/discuss", { text: whole(note.value) }, "Sent to the discussion.");
@@ -181,7 +182,7 @@ byId("discuss").addEventListener("click", discuss);
 byId("later").addEventListener("click", later);
 note.addEventListener("input", () => grow(note));
 note.addEventListener("keydown", (event) => {
-  if (event.key === "Enter" && (event.ctrlKey || event.metaKey) && note.value.trim()) discuss();
+  if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) discuss();
 });
 
 show(place.querySelector("[data-desk]"));

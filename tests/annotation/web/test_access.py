@@ -6,15 +6,13 @@ import logging
 import os
 import stat
 from pathlib import Path
-from typing import Any
 
 import pytest
-import uvicorn
 from fastapi.testclient import TestClient
 from itsdangerous import URLSafeTimedSerializer
 
 from annotation.errors import AnnotationError, StoreError
-from annotation.web.app import serve
+from annotation.web.app import server_config
 from annotation.web.attempts import Attempts
 from annotation.web.secret_key import default_secret_file, read_secret
 from annotation.web.settings import WebSettings
@@ -97,18 +95,10 @@ def test_an_address_that_goes_on_trying_is_not_refused_for_longer() -> None:
 
 
 @pytest.mark.parametrize(("public_url", "believed"), [("", False), ("http://ads.example.org", True)])
-def test_a_forwarded_address_is_believed_behind_a_proxy_alone(
-    site: Site, monkeypatch: pytest.MonkeyPatch, public_url: str, believed: bool
-) -> None:
-    served: list[uvicorn.Config] = []
-
-    def run(app: Any, **options: Any) -> None:
-        served.append(uvicorn.Config(app, **options))
-
-    monkeypatch.setattr("uvicorn.run", run)
-    serve(with_store_path(site, failed_logins=1, public_url=public_url).settings)
-    served[0].load()
-    client = TestClient(served[0].loaded_app, base_url=BASE, client=("127.0.0.1", 50000))
+def test_a_forwarded_address_is_believed_behind_a_proxy_alone(site: Site, public_url: str, believed: bool) -> None:
+    config = server_config(with_store_path(site, failed_logins=1, public_url=public_url).settings)
+    config.load()
+    client = TestClient(config.loaded_app, base_url=BASE, client=("127.0.0.1", 50000))
     answers = [client.post(f"/join/{n}", headers={"X-Forwarded-For": f"192.0.2.{n}"}) for n in range(2)]
     assert [answer.status_code for answer in answers] == [401, 401 if believed else 429]
 

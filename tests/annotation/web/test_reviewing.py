@@ -231,3 +231,19 @@ def test_a_picture_that_is_none_is_not_sent_as_one(site: Site) -> None:
     row["image"]["bytes"], row["image_sha256"] = b"<html><script>alert(1)</script>", "f" * 64
     site.catalog.merge("frames", pa.Table.from_pylist([row], schema=site.catalog.read("frames").schema))
     assert site.client("Reviewer 0").get("/frames/ad0:0").status_code == 404
+
+
+def test_a_judgement_of_an_ad_that_was_forgotten_says_so(site: Site) -> None:
+    client, other = site.client("Reviewer 0"), site.client("Reviewer 1")
+    shown, _ = entries(client)
+    other.post("/review/vote", json=vote(shown, key="o" * 12), headers=JSON)
+    site.store.rounds.withdraw([site.store.rounds.entries(1)[shown].video_id])
+    for who, address, sent in (
+        (client, "/review/vote", vote(shown)),
+        (other, "/review/undo", {name: vote(shown)[name] for name in ("round", "entry_id", "key", "shown_at")}),
+    ):
+        answer = who.post(address, json=sent, headers=JSON)
+        assert (answer.status_code, answer.json()["kind"]) == (409, "not_possible")
+        assert "taken out of the catalog" in answer.json()["text"]
+    assert shown not in entries(client)
+    assert "0 of 2" in client.get("/review").text

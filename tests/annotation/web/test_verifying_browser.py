@@ -64,7 +64,6 @@ def test_keys_decide_skip_discuss_and_take_back(site: Site, enter: Enter) -> Non
     page.keyboard.press("d")
     assert state(site, third) == "needs_verifier", "an empty remark is asked for once"
     page.locator("#judge-hint").get_by_text("what the discussion is to be about").wait_for()
-    page.keyboard.press("n")
     page.keyboard.type("Is it irony?")
     page.keyboard.press("Control+Enter")
     saved(page, "Sent to the discussion.")
@@ -354,3 +353,26 @@ def test_a_screen_reader_finds_its_way(site: Site, enter: Enter, address: str) -
         assert [each for each, count in ids.items() if count > 1] == [], path
         assert page.get_by_role("main").count() == 1
         assert page.get_by_role("heading", level=1).count() == 1, path
+
+
+def test_d_asks_for_a_remark_where_it_can_be_typed(site: Site, enter: Enter) -> None:
+    page = enter("Verifier").pages[0]
+    first = shown(page)
+    page.keyboard.press("d")
+    page.locator("#judge-hint", has_text="Say what the discussion is to be about").wait_for()
+    page.keyboard.type("12 sud? Which is it?")  # keys that would decide, skip and undo
+    page.keyboard.press("Control+Enter")
+    saved(page, "Sent to the discussion.")
+    gone(page, first)
+    assert state(site, first) == "in_discussion"
+    assert [message.text for message in states(site.store, 1)[first].messages] == ["12 sud? Which is it?"]
+
+
+def test_a_discussion_needs_no_remark(site: Site, enter: Enter) -> None:
+    page = enter("Verifier").pages[0]
+    first = shown(page)
+    page.keyboard.press("d")
+    page.locator("#judge-hint", has_text="Say what the discussion is to be about").wait_for()
+    page.keyboard.press("Control+Enter")
+    gone(page, first)
+    assert state(site, first) == "in_discussion"
