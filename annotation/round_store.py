@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, insert, select, update
+from sqlalchemy import Connection, Row, delete, func, insert, select, update
 
 from annotation import schema
 from annotation.database import Database
@@ -105,6 +105,12 @@ class Rounds:
                 gone += len(found)
         self._database.empty_log()
         return gone
+
+    def count_entries_of(self, video_id: str) -> int:
+        """How many entries show an ad, in all rounds."""
+        query = select(func.count()).where(_ENTRIES.video_id == video_id)
+        with self._database.read() as connection:
+            return connection.scalar(query) or 0
 
     def current(self) -> Round | None:
         """The round that is open."""

@@ -44,7 +44,7 @@ def forget(
     """
     from data_catalog.forget import ad_held, author_held, forget_ad, forget_author
     from flows.review.console import opened
-    from flows.review.human import withdraw_ads
+    from flows.review.human import count_entries_of, withdraw_ads
 
     if (video_id is None) == (author is None):
         raise typer.BadParameter("give one of the two: the id of an ad, or --author HASH")
@@ -58,7 +58,8 @@ def forget(
     tables, review = opened(catalog, config)
     name = f"ad {video_id}" if video_id else f"author {author}"
     if not yes:
-        _ask(name, ad_held(tables, video_id) if video_id else author_held(tables, str(author)))
+        held = ad_held(tables, video_id) if video_id else author_held(tables, str(author))
+        _ask(name, held, count_entries_of(tables, review, video_id) if video_id else 0)
     # first, as the ad can be named again where this ends early
     entries = withdraw_ads(tables, review, [video_id] if video_id else [])
     done = forget_ad(tables, video_id) if video_id else forget_author(tables, str(author))
@@ -69,8 +70,9 @@ def forget(
         typer.echo(printable(line))
 
 
-def _ask(name: str, held: Removal) -> None:
-    said = _amounts(held) or "nothing is held"
+def _ask(name: str, held: Removal, entries: int) -> None:
+    judged = f"{_entries(entries)} of people's rounds with all that was said there" if entries else ""
+    said = ", ".join(part for part in (_amounts(held), judged) if part) or "nothing is held"
     if not sys.stdin.isatty():
         raise CatalogError(f"{name}: {said}; this cannot be undone, say --yes to go on")
     typer.echo(f"{name}: {said}", err=True)
@@ -80,8 +82,7 @@ def _ask(name: str, held: Removal) -> None:
 def _report(name: str, done: Forgetting, entries: int) -> Iterator[str]:
     yield f"{name}: {_amounts(done.removed) or 'nothing of it was held'}"
     if entries:
-        judged = "1 entry" if entries == 1 else f"{entries} entries"
-        yield f"annotation: withdrawn from {judged}, with all that was said there"
+        yield f"annotation: withdrawn from {_entries(entries)}, with all that was said there"
     yield from (f"emptied: {place} of {rows} rows" for place, rows in done.emptied.items())
     yield from (f"deleted: {file}" for file in done.removed.media)
     files = sum(purged.data_files + purged.log_files for purged in done.purged)
@@ -103,3 +104,7 @@ def _amounts(removed: Removal) -> str:
     rows = [f"{count:,} {'row' if count == 1 else 'rows'} of {table}" for table, count in removed.rows.items()]
     files = [f"{len(removed.media)} media {'file' if len(removed.media) == 1 else 'files'}"] if removed.media else []
     return ", ".join([*rows, *files])
+
+
+def _entries(count: int) -> str:
+    return "1 entry" if count == 1 else f"{count} entries"

@@ -21,7 +21,7 @@ from annotation.web.state import Web, web_of
 router = APIRouter(prefix="/verify")
 
 STATES: dict[State, str] = {
-    "open": "waits for votes",
+    "open": "has no vote yet",
     "voted": "waits for votes",
     "agreed": "reviewers agree",
     "needs_verifier": "waits for a verifier",

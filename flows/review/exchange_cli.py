@@ -123,6 +123,10 @@ def import_votes(
         current = store.rounds.current()
         if current is None:
             raise RoundError("no round is open, and a closed one takes no votes")
+        if unknown := [name for name in people.values() if store.people.find(name) is None]:
+            raise RoundError(
+                f"--reviewer: nobody is called {printable(unknown[0])!r}; invite them first, as a reviewer"
+            )
         rows = read_tasks(file, people=people) if file.suffix.lower() == ".json" else read_votes(file)
         with progress("votes", None) as advance:
             imported = import_judgements(store, current.id, rows, advance=advance)

@@ -67,6 +67,18 @@ def has_store(catalog: Catalog, settings: ReviewSettings) -> bool:
     return "://" in location or Path(location).expanduser().exists()
 
 
+def count_entries_of(catalog: Catalog, settings: ReviewSettings, video_id: str) -> int:
+    """How many entries of people's rounds show an ad.
+
+    Raises:
+        StoreError: what people said cannot be read.
+    """
+    if not has_store(catalog, settings):
+        return 0
+    with review_store(catalog, settings) as store:
+        return store.rounds.count_entries_of(video_id)
+
+
 def withdraw_ads(catalog: Catalog, settings: ReviewSettings, video_ids: Iterable[str]) -> int:
     """Take ads that the catalog is to hold no longer out of all rounds; returns how many entries that were.
 

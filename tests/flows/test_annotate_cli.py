@@ -299,3 +299,10 @@ def answers(port: int, server: subprocess.Popen[str]) -> int:
         except OSError:
             time.sleep(0.2)
     pytest.fail(f"the page does not answer: {server.communicate(timeout=5)[0] if server.poll() is not None else ''}")
+
+
+def test_a_reviewer_whom_nobody_invited_is_named_before_anything_is_taken(catalog: Catalog, tmp_path: Path) -> None:
+    (tmp_path / "tasks.json").write_text("[]")
+    result = run(catalog, "import", tmp_path / "tasks.json", "--reviewer", "2=Nobody")
+    assert isinstance(result.exception, RoundError)
+    assert "'Nobody'" in str(result.exception)

@@ -76,6 +76,9 @@ def test_what_people_said_of_the_ad_goes_with_it(tmp_path: Path) -> None:
         judge(store, lambda ad, n: "positive", excluded=[frame for each in drawn.entries for frame in each.frame_ids])
     gone = drawn.entries[0]
 
+    code, said = run(gone.video_id, "--catalog", catalog.root)
+    assert code == 1
+    assert "1 entry of people's rounds" in said
     code, said = run(gone.video_id, "--yes", "--catalog", catalog.root)
     assert code == 0
     assert "withdrawn from 1 entry" in said
