@@ -112,7 +112,7 @@ def published(settings: Settings) -> dict[str, Any]:
             "runner": True,
             "ocr": {"model_dir"},
             "sentiment": {"lexicon", "jar", "java"},
-            "review": {"store", "page", "host", "port", "gold"},
+            "review": {"store", "page", "host", "port", "quiet_s", "gold"},
         },
     )
 
