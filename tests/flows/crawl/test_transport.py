@@ -210,8 +210,7 @@ def test_errors_do_not_know_the_key() -> None:
     [
         ("7", 7, 7),
         (" 0 ", 0, 0),
-        # an id without the time: two workers that collect in different seconds must collect the same tests
-        pytest.param(format_datetime(datetime.now(UTC) + timedelta(hours=1), usegmt=True), 3000, 3600, id="in an hour"),
+        ("in an hour", 3000, 3600),
         ("Wed, 21 Oct 2015 07:28:00 GMT", 0, 0),
         ("-5", 0, 0),
         ("soon", 0, 0),
@@ -221,6 +220,8 @@ def test_errors_do_not_know_the_key() -> None:
     ],
 )
 def test_the_wait_that_a_server_asks_for_is_read(header: str, least: float, most: float) -> None:
+    if header == "in an hour":
+        header = format_datetime(datetime.now(UTC) + timedelta(hours=1), usegmt=True)
     raw = answer({}, 503)
     raw = Raw(raw.data.replace(b"\r\n\r\n", b"\r\nRetry-After: " + header.encode() + b"\r\n\r\n", 1))
     with scripted(raw) as server, transport(server.url) as http:
