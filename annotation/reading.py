@@ -153,11 +153,6 @@ def progress(store: Store, round_id: int) -> list[PersonProgress]:
     return found
 
 
-def events(store: Store, round_id: int) -> list[Event]:
-    """A round's whole log, in its order; `live_events` of an entry's leaves out what was undone."""
-    return store.events(round_id)
-
-
 def _rounds(store: Store, round_id: int | None) -> list[int]:
     return [each.id for each in store.rounds.all()] if round_id is None else [round_id]
 

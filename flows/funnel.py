@@ -49,16 +49,16 @@ def count_funnel(
     # under other settings than the last build's, some frames have no text of theirs yet
     words["awaits_the_next_build"] = n_frames - len(frames) - drops[OCR_STAGE].total()
     words = +words  # without what counts nothing
+    people_judge = unjudged or catalog.values("labels", "video_id", where="n_reviewers > 0")
+    by_people = [FunnelStep("ads labelled by people", n_labelled, len(labels), unjudged, "ads")] if people_judge else []
     steps = [
         FunnelStep("ads found", n_ads + files.total(), n_ads, files, "ads"),
         FunnelStep("ads labelled by their comments", n_ads, n_labelled, drops[SENTIMENT_STAGE], "ads"),
+        *by_people,
         FunnelStep("frames sampled", n_ads, n_frames, drops[FRAMES_STAGE], "frames"),
         FunnelStep(f"frames with more than {more_than_words} words", n_frames, len(kept), words, "frames"),
         FunnelStep("frames of labelled ads", len(kept), len(labelled), of_frames, "frames"),
     ]
-    if unjudged or catalog.values("labels", "video_id", where="n_reviewers > 0"):
-        after = next(i for i, step in enumerate(steps) if step.name.startswith("ads labelled")) + 1
-        steps.insert(after, FunnelStep("ads labelled by people", n_labelled, len(labels), unjudged, "ads"))
     if catalog.count("candidates"):
         steps.insert(0, _candidates(catalog))
     if comments:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from annotation.events import Vote
-from annotation.reading import events, states
+from annotation.reading import states
 from tests.annotation.web.round_builders import discuss, entry_ids, vote
 from tests.annotation.web.site_builder import Site, make_site
 
@@ -81,7 +81,7 @@ def test_u_takes_back_and_the_note_is_still_there(site: Site, enter: Enter) -> N
     page.keyboard.press("2")
     saved(page, "Negative saved.")
     assert votes(site)[first].choice == "negative"
-    assert [event.kind for event in events(site.store, 1)] == ["vote", "undo", "vote"]
+    assert [event.kind for event in site.store.events(1)] == ["vote", "undo", "vote"]
 
 
 def test_undo_goes_back_after_a_reload_and_from_the_end(site: Site, enter: Enter) -> None:
@@ -206,7 +206,7 @@ def test_an_answer_that_is_lost_is_asked_for_again_under_the_same_key(site: Site
     saved(page, "Positive saved.")
     assert len(keys) == 2
     assert len(set(keys)) == 1
-    assert len(events(site.store, 1)) == 1
+    assert len(site.store.events(1)) == 1
 
 
 def test_a_server_in_trouble_is_asked_again_and_nothing_is_called_saved(site: Site, enter: Enter) -> None:
@@ -259,7 +259,7 @@ def test_two_tabs_lose_nothing(site: Site, enter: Enter, address: str) -> None:
     two.keyboard.press("2")
     saved(two, "Negative saved.")
     assert votes(site)[first].choice == "negative"
-    assert [event.kind for event in events(site.store, 1)] == ["vote", "vote"]
+    assert [event.kind for event in site.store.events(1)] == ["vote", "vote"]
 
 
 def test_a_round_that_closes_under_the_page_ends_it_with_the_note_kept(site: Site, enter: Enter) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from annotation.events import Vote
-from annotation.reading import events, states
+from annotation.reading import states
 from tests.annotation.web.round_builders import (
     AGREED,
     JSON,
@@ -98,7 +98,7 @@ def test_a_discussion_tells_a_reviewer_nothing_of_ads_that_are_not_discussed(sit
     assert said[0].text == said[1].text
     taken = [client.post("/discussion/unsay", json=body(each)) for each in (agreed, split)]
     assert [answer.status_code for answer in taken] == [409, 409]
-    assert len(events(site.store, 1)) == 16, "a vote is not taken back from here"
+    assert len(site.store.events(1)) == 16, "a vote is not taken back from here"
 
 
 def test_everybody_writes_and_a_message_sent_twice_is_there_once(site: Site, discussed: str) -> None:
@@ -113,10 +113,10 @@ def test_everybody_writes_and_a_message_sent_twice_is_there_once(site: Site, dis
 
 @pytest.mark.parametrize("text", ["", "  \n ", "x" * 4_001, None, {"a": 1}])
 def test_an_empty_or_endless_message_is_refused(site: Site, discussed: str, text: Any) -> None:
-    before = len(events(site.store, 1))
+    before = len(site.store.events(1))
     answer = site.client("Reviewer 0").post("/discussion/message", json=body(discussed, text=text))
     assert answer.status_code == 422
-    assert len(events(site.store, 1)) == before
+    assert len(site.store.events(1)) == before
 
 
 @pytest.mark.parametrize("shown_at", OUTSIDE_THE_CALENDAR)

@@ -12,7 +12,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from annotation.events import Vote
-from annotation.reading import events, states
+from annotation.reading import states
 from tests.annotation.web.round_builders import JSON, OUTSIDE_THE_CALENDAR, discuss, entry_ids
 from tests.annotation.web.round_builders import vote as vote_all
 from tests.annotation.web.site_builder import Site, make_site
@@ -50,7 +50,7 @@ def test_a_vote_is_saved_and_the_next_entry_follows(site: Site) -> None:
     (third,) = ids(client.get("/review/next", params={"round": 1, "held": [second]}).text)
     assert third not in (first, second)
     assert client.get("/review/next", params={"round": 1, "held": [second, third]}).status_code == 204
-    (event,) = events(site.store, 1)
+    (event,) = site.store.events(1)
     assert (event.entry_id, event.payload) == (first, Vote("positive", "a reason"))
 
 
@@ -60,7 +60,7 @@ def test_the_same_submission_twice_is_saved_once(site: Site) -> None:
     body = vote(first)
     answers = [client.post("/review/vote", json=body).json()["saved_at"] for _ in range(3)]
     assert len(set(answers)) == 1
-    assert len(events(site.store, 1)) == 1
+    assert len(site.store.events(1)) == 1
     assert client.post("/review/vote", json={**body, "choice": "negative"}).json()["kind"] == "key_reused"
 
 
@@ -139,7 +139,7 @@ def test_a_malformed_vote_is_refused_and_stores_nothing(site: Site, wrong: dict[
     answer = client.post("/review/vote", json={**vote(entries(client)[0]), **wrong})
     assert answer.status_code == 422
     assert set(answer.json()) == {"kind", "title", "text"}
-    assert events(site.store, 1) == []
+    assert site.store.events(1) == []
 
 
 @pytest.mark.parametrize("shown_at", OUTSIDE_THE_CALENDAR)
@@ -172,7 +172,7 @@ def test_what_is_no_json_object_is_refused(site: Site, content: bytes) -> None:
     client = site.client("Reviewer 0")
     answer = client.post("/review/vote", content=content, headers={"Content-Type": "application/json"})
     assert answer.status_code in (400, 422)
-    assert events(site.store, 1) == []
+    assert site.store.events(1) == []
 
 
 def test_an_entry_or_a_round_that_is_not_there_is_refused(site: Site) -> None:
@@ -187,7 +187,7 @@ def test_a_clock_that_is_ahead_does_not_make_a_vote_from_the_future(site: Site) 
     client = site.client("Reviewer 0")
     ahead = (datetime.now(UTC) + timedelta(days=2)).isoformat()
     client.post("/review/vote", json={**vote(entries(client)[0]), "shown_at": ahead})
-    (event,) = events(site.store, 1)
+    (event,) = site.store.events(1)
     assert event.shown_at <= event.submitted_at
 
 
@@ -196,7 +196,7 @@ def test_the_vote_carries_the_guidelines_that_the_page_offers(site: Site) -> Non
     version = site.app.state.web.guidelines.version
     assert version in client.get("/review").text
     client.post("/review/vote", json=vote(entries(client)[0]))
-    assert events(site.store, 1)[0].guideline == version
+    assert site.store.events(1)[0].guideline == version
 
 
 def test_the_hostile_texts_of_a_catalog_are_only_text(tmp_path: Path) -> None:

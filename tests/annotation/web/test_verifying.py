@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from annotation.events import Vote
-from annotation.reading import events, states
+from annotation.reading import states
 from tests.annotation.web.round_builders import (
     AGREED,
     JSON,
@@ -93,7 +93,7 @@ def test_a_decision_is_saved_once_however_often_it_is_sent(site: Site) -> None:
     assert len(set(answers)) == 1
     state = states(site.store, 1)[first]
     assert (state.state, state.label) == ("verified", "negative")
-    assert len(events(site.store, 1)) == 6
+    assert len(site.store.events(1)) == 6
     assert "Nothing waits for you" in client.get("/verify").text
 
 
@@ -103,11 +103,11 @@ def test_a_decision_on_an_outdated_view_is_refused_and_nothing_stored(site: Site
     client = site.client("Verifier")
     seen = revision(client, "/verify")
     reviewer(site, 4).vote(first, Vote("negative", "I looked again"), key=key(), shown_at=now())
-    before = len(events(site.store, 1))
+    before = len(site.store.events(1))
     for path, more in (("decide", {"label": "positive"}), ("discuss", {"text": "why?"})):
         answer = client.post(f"/verify/{path}", json=body(first, seen=seen, **more))
         assert (answer.status_code, answer.json()["kind"]) == (409, "outdated")
-    assert len(events(site.store, 1)) == before
+    assert len(site.store.events(1)) == before
     assert "waits for votes" not in client.get(f"/verify/desk?round=1&entry={first}").text
     reviewer(site, 4).undo(first, key=key(), shown_at=now())
     reviewer(site, 4).undo(first, key=key(), shown_at=now())
@@ -163,7 +163,7 @@ def test_a_malformed_decision_stores_nothing(site: Site, wrong: dict[str, Any]) 
     client = site.client("Verifier")
     given = body(first, seen=revision(client, "/verify"), label="positive")
     assert client.post("/verify/decide", json={**given, **wrong}).status_code == 422
-    assert len(events(site.store, 1)) == 5
+    assert len(site.store.events(1)) == 5
 
 
 @pytest.mark.parametrize("shown_at", OUTSIDE_THE_CALENDAR)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from annotation.events import Vote
-from annotation.reading import events, states
+from annotation.reading import states
 from tests.annotation.web.round_builders import decide, discuss, entry_ids, key, now, reviewer, say, vote
 from tests.annotation.web.site_builder import Site
 
@@ -91,7 +91,7 @@ def test_the_last_decision_ends_at_an_empty_desk_and_undo_comes_back(site: Site,
     page.get_by_role("button", name="Take the last decision back").click()
     saved(page, "Taken back")
     assert shown(page) == last
-    assert [event.kind for event in events(site.store, 1)][-4:] == ["decision", "decision", "decision", "undo"]
+    assert [event.kind for event in site.store.events(1)][-4:] == ["decision", "decision", "decision", "undo"]
 
 
 def test_a_decision_on_what_has_changed_is_refused_with_the_note_kept(site: Site, enter: Enter) -> None:
@@ -150,8 +150,8 @@ def test_a_lost_answer_is_asked_for_again_and_a_lost_connection_waited_for(site:
     saved(page, "Decided: positive.")
     assert len(keys) == 3
     assert len(set(keys)) == 1
-    assert [event.kind for event in events(site.store, 1)][-1] == "decision"
-    assert len(events(site.store, 1)) == 16
+    assert [event.kind for event in site.store.events(1)][-1] == "decision"
+    assert len(site.store.events(1)) == 16
     assert state(site, first) == "verified"
 
 
@@ -229,7 +229,7 @@ def test_an_ended_session_says_so_and_keeps_the_note(site: Site, enter: Enter) -
     page.keyboard.press("1")
     page.get_by_role("alert").get_by_text("Your session has ended").wait_for()
     assert page.locator("#note").input_value() == "kept"
-    assert len(events(site.store, 1)) == 15
+    assert len(site.store.events(1)) == 15
 
 
 def test_messages_appear_while_one_types_and_nothing_typed_is_lost(site: Site, enter: Enter, address: str) -> None:

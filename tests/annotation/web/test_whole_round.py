@@ -14,7 +14,7 @@ from pydantic import SecretStr
 
 from annotation.events import CHOICES, Choice
 from annotation.protocol import State
-from annotation.reading import events, reviews, standing, states, verdicts
+from annotation.reading import reviews, standing, states, verdicts
 from data_catalog.catalog import Catalog
 from data_catalog.releases import read_manifest
 from data_catalog.schemas import LABELS, TABLES
@@ -178,7 +178,7 @@ def test_thirty_ads_through_every_state_to_a_released_set(site: Site, enter: Ent
         entry_id: Counter(all_five).most_common(1)[0][0] for entry_id, all_five in list(said.items())[:18]
     }
     assert len(reviews(site.store, 1)) == ADS * REVIEWERS + 12
-    assert Counter(event.kind for event in events(site.store, 1)) == {
+    assert Counter(event.kind for event in site.store.events(1)) == {
         "vote": (ADS + 1) * REVIEWERS,
         "undo": REVIEWERS,
         "decision": 6,
