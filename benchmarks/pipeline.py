@@ -21,8 +21,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from flows.crawl.ads import FoundAd
-from flows.crawl.folder import scan_folder
+from flows.crawl.folder.folder import scan_folder
+from flows.crawl.records import FoundAd
 from flows.errors import FrameError
 from flows.fingerprints import ocr_engine, sentiment_engine
 from flows.frames.sampling import decode_jpeg, sample_frames

@@ -1,5 +1,5 @@
 """`python -m flows` is `ytb-ads`."""
 
-from flows.cli import main
+from flows.commands.main import main
 
 main()

@@ -16,10 +16,10 @@ from prefect.client.schemas.objects import State
 
 from data_catalog.catalog import Catalog
 from data_catalog.errors import ReleaseError
-from flows.crawl.answers import SOURCE as YOUTUBE_ADS
+from flows.crawl.data_api.parsing import SOURCE as YOUTUBE_ADS
 from flows.crawl.flow import crawl_folder, crawl_youtube, go_on_later, paused, source_folder
-from flows.crawl.media_store import delete_sampled, media_folder
-from flows.crawl.standing import Standing
+from flows.crawl.media.store import delete_sampled, media_folder
+from flows.crawl.status import Standing
 from flows.fingerprints import frames_fingerprint
 from flows.frames.flow import frames
 from flows.ocr.flow import ocr

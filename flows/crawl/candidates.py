@@ -18,7 +18,8 @@ import pyarrow.compute as pc
 from data_catalog.catalog import Catalog
 from data_catalog.drops import Drop
 from data_catalog.schemas import TABLES
-from flows.crawl.answers import (
+from flows.crawl.data_api.faults import ApiFaultError, Fault
+from flows.crawl.data_api.parsing import (
     SOURCE,
     VIDEO_PARTS,
     Listed,
@@ -28,9 +29,8 @@ from flows.crawl.answers import (
     read_video,
     read_videos,
 )
+from flows.crawl.data_api.requests import CAPPED_AT, Request, requests_of
 from flows.crawl.draw import Candidate, judge
-from flows.crawl.faults import ApiFaultError, Fault
-from flows.crawl.requests import CAPPED_AT, Request, requests_of
 from flows.crawl.settings import CrawlSettings
 from flows.errors import CrawlPausedError
 

@@ -15,20 +15,20 @@ from filelock import FileLock, Timeout
 
 from data_catalog.catalog import Catalog
 from flows.counts import StageCount
-from flows.crawl.answers import SOURCE
 from flows.crawl.candidates import CategoryListing, Lister
-from flows.crawl.comment_pages import AdFailed, read_comments
 from flows.crawl.comment_store import CommentStore
+from flows.crawl.comments import AdFailed, read_comments
+from flows.crawl.data_api.client import YouTubeClients
+from flows.crawl.data_api.parsing import SOURCE
+from flows.crawl.data_api.quota import Ledger, utc_now
 from flows.crawl.draw import Draw
 from flows.crawl.intake import author_key
 from flows.crawl.lost import lost_ads, remove_lost
-from flows.crawl.media import MediaLane
-from flows.crawl.media_store import STAGE as MEDIA_STAGE
-from flows.crawl.media_store import fetch_videos, media_folder
-from flows.crawl.quota import Ledger, utc_now
+from flows.crawl.media.lane import MediaLane
+from flows.crawl.media.store import STAGE as MEDIA_STAGE
+from flows.crawl.media.store import fetch_videos, media_folder
 from flows.crawl.taking import Taker
 from flows.crawl.unfinished import CommentWork, comments_to_read, videos_to_fetch
-from flows.crawl.youtube import YouTubeClients
 from flows.errors import CrawlPausedError, LaneStoppedError
 from flows.fingerprints import frames_fingerprint
 from flows.settings import Settings

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, time
 
 from data_catalog.drops import Drop
-from flows.crawl.answers import VideoFacts
+from flows.crawl.data_api.parsing import VideoFacts
 from flows.crawl.settings import FilterSettings
 
 STAGE = "draw"

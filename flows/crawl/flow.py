@@ -22,10 +22,10 @@ from flows.counts import StageCount
 from flows.crawl.candidates import CategoryListing
 from flows.crawl.crawling import CommentCount, Crawl, open_crawl
 from flows.crawl.draw import Draw
-from flows.crawl.folder import scan_folder
+from flows.crawl.folder.folder import scan_folder
 from flows.crawl.intake import author_key, take_in
 from flows.crawl.refresh import Refreshed, close_refresh, refresh_comments, refresh_videos, too_old
-from flows.crawl.standing import Standing, read_standing
+from flows.crawl.status import Standing, read_standing
 from flows.errors import SourceError
 from flows.review.human import withdraw_ads
 from flows.settings import Settings, load_settings

@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 from data_catalog.catalog import Catalog, Drop
 from data_catalog.schemas import TABLES
 from flows.counts import StageCount
-from flows.crawl.ads import COMMENT_STAGE, STAGE, Ad, FoundAd, UnchangedAd
+from flows.crawl.records import COMMENT_STAGE, STAGE, Ad, FoundAd, UnchangedAd
 from flows.errors import SourceError
 
 KEY_FILE = "author.key"

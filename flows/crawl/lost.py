@@ -9,9 +9,9 @@ import pyarrow.compute as pc
 
 from data_catalog.catalog import Catalog
 from data_catalog.holdings import media_of
-from flows.crawl.answers import SOURCE
 from flows.crawl.comment_store import STAGE as COMMENT_STAGE
-from flows.crawl.media_store import STAGE as MEDIA_STAGE
+from flows.crawl.data_api.parsing import SOURCE
+from flows.crawl.media.store import STAGE as MEDIA_STAGE
 from flows.crawl.taking import STAGE as VIDEO_STAGE
 
 STAGES = (VIDEO_STAGE, COMMENT_STAGE, MEDIA_STAGE)

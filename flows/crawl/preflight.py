@@ -25,15 +25,15 @@ from rich.text import Text
 
 from data_catalog.catalog import Catalog
 from data_catalog.errors import CatalogError
-from flows.crawl.answers import SOURCE
 from flows.crawl.crawling import open_ledger
-from flows.crawl.downloader import js_runtimes, read_cookies
-from flows.crawl.faults import ApiFaultError
-from flows.crawl.media import LANE
-from flows.crawl.media_store import media_folder
-from flows.crawl.quota import Ledger, key_name, next_reset
+from flows.crawl.data_api.client import ENDPOINT, YouTubeClients
+from flows.crawl.data_api.faults import ApiFaultError
+from flows.crawl.data_api.parsing import SOURCE
+from flows.crawl.data_api.quota import Ledger, key_name, next_reset
+from flows.crawl.media.downloader import js_runtimes, read_cookies
+from flows.crawl.media.lane import LANE
+from flows.crawl.media.store import media_folder
 from flows.crawl.settings import CrawlSettings, MediaSettings
-from flows.crawl.youtube import ENDPOINT, YouTubeClients
 from flows.errors import ApiUnreachableError, CrawlError, QuotaExhaustedError, SourceError
 from flows.settings import Settings
 

@@ -21,8 +21,8 @@ from data_catalog.catalog import Catalog
 from data_catalog.forget import purge_history, remove_ads
 from data_catalog.holdings import drops_of_comments, releases_with
 from data_catalog.schemas import TABLES
-from flows.crawl.answers import SOURCE, VIDEO_PARTS, read_ad, read_video, read_videos
 from flows.crawl.crawling import Advance, Crawl
+from flows.crawl.data_api.parsing import SOURCE, VIDEO_PARTS, read_ad, read_video, read_videos
 from flows.errors import CrawlError, CrawlPausedError
 
 _IDS_PER_CALL = 50

@@ -17,10 +17,10 @@ from data_catalog.drops import Drop
 from data_catalog.forgotten import Forgotten
 from data_catalog.schemas import TABLES
 from flows.crawl import draw as drawing
-from flows.crawl.answers import SOURCE, VIDEO_PARTS, read_ad, read_video, read_videos
 from flows.crawl.candidates import read_candidates
+from flows.crawl.data_api.faults import ApiFaultError
+from flows.crawl.data_api.parsing import SOURCE, VIDEO_PARTS, read_ad, read_video, read_videos
 from flows.crawl.draw import Candidate, Draw, draw
-from flows.crawl.faults import ApiFaultError
 from flows.crawl.settings import CrawlSettings
 
 log = logging.getLogger("ytb_ads")

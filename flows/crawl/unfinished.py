@@ -11,11 +11,11 @@ from typing import Any
 import pyarrow.compute as pc
 
 from data_catalog.catalog import Catalog
-from flows.crawl.answers import SOURCE
-from flows.crawl.comment_pages import AdToRead
 from flows.crawl.comment_store import STAGE as COMMENT_STAGE
 from flows.crawl.comment_store import Fetch
-from flows.crawl.media_store import STAGE as MEDIA_STAGE
+from flows.crawl.comments import AdToRead
+from flows.crawl.data_api.parsing import SOURCE
+from flows.crawl.media.store import STAGE as MEDIA_STAGE
 
 _OF_YOUTUBE = pc.field("source") == SOURCE
 _READ = pc.is_valid(pc.field("completed_at"))

@@ -12,9 +12,9 @@ import typer
 from typer.testing import CliRunner, Result
 
 from data_catalog import LABELS, TABLES, Catalog
-from data_catalog.cli import catalog_app
 from data_catalog.releases import write_release
 from data_catalog.schemas import RELEASE_SCHEMA
+from flows.commands.catalog import catalog_app
 
 app = typer.Typer()
 app.add_typer(catalog_app, name="catalog")

@@ -13,10 +13,10 @@ from typer.testing import CliRunner
 from data_catalog.catalog import Catalog, Drop
 from data_catalog.errors import CatalogError
 from data_catalog.schemas import TABLES
-from flows.ad_story import FrameStory, tell_ad
-from flows.cli import app
+from flows.commands.main import app
 from flows.errors import SheetError
 from flows.frames.sampling import sample_frames
+from flows.look.ad import FrameStory, tell_ad
 from tests.flows.frames.clips import steady, write_video
 
 HOSTILE = "\x1b[31mBuy\x00 \u202enow\n\U0001f600 " + "W" * 5000

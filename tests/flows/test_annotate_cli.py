@@ -20,7 +20,7 @@ from annotation.errors import AnnotationError, RoundError, StoreError
 from annotation.people import JOIN_PATH
 from data_catalog.catalog import Catalog
 from data_catalog.errors import CatalogError
-from flows.cli import app
+from flows.commands.main import app
 from flows.review.human import draw_unjudged, read_judged, review_store
 from flows.settings import ReviewSettings, Settings
 from tests.flows.conftest import ROOT

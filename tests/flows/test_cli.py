@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from data_catalog.catalog import Catalog
-from flows.cli import app, main
+from flows.commands.main import app, main
 from flows.errors import SourceError
 from tests.flows.conftest import ROOT, Run
 
@@ -117,7 +117,7 @@ def test_a_refusal_from_a_strangers_text_cannot_move_the_cursor(
     def refuse() -> None:
         raise SourceError("[bold]\x1b[2Jgone")
 
-    monkeypatch.setattr("flows.cli.app", refuse)
+    monkeypatch.setattr("flows.commands.main.app", refuse)
     with pytest.raises(SystemExit, match="1"):
         main()
     assert capsys.readouterr().err == "error: [bold]\\x1b[2Jgone\n"

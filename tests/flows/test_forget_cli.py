@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from data_catalog.catalog import Catalog
-from flows.cli import app
+from flows.commands.main import app
 from flows.review.human import draw_unjudged, read_judged, review_store
 from flows.settings import ReviewSettings, Settings
 from tests.data_catalog.test_forget import AUTHOR, GONE, fill

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from data_catalog.catalog import Catalog
-from flows.crawl.quota import next_reset
+from flows.crawl.data_api.quota import next_reset
 from tests.flows.conftest import PATHS, ROOT, Run
 from tests.youtube_sandbox import Sandbox, SandboxSettings, random_world, serve
 

@@ -27,7 +27,7 @@ def loaded(*arguments: str) -> set[str]:
     return {line.rpartition("|")[2].strip().partition(".")[0] for line in reported}
 
 
-@pytest.mark.parametrize("arguments", [("-c", "import flows.cli"), ("-m", "flows", "--help")])
+@pytest.mark.parametrize("arguments", [("-c", "import flows.commands.main"), ("-m", "flows", "--help")])
 def test_help_needs_none_of_the_pipelines_libraries(arguments: tuple[str, ...]) -> None:
     names = loaded(*arguments)
     assert "typer" in names

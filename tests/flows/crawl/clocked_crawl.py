@@ -9,9 +9,9 @@ from pathlib import Path
 
 from data_catalog.catalog import Catalog
 from flows.crawl.crawling import Crawl
-from flows.crawl.media import MediaLane
-from flows.crawl.quota import Ledger
-from flows.crawl.youtube import YouTubeClients
+from flows.crawl.data_api.client import YouTubeClients
+from flows.crawl.data_api.quota import Ledger
+from flows.crawl.media.lane import MediaLane
 from flows.settings import Settings
 
 

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from data_catalog.catalog import Catalog
 from data_catalog.schemas import TABLES
 from flows.crawl.crawling import Crawl
-from flows.crawl.quota import Ledger
+from flows.crawl.data_api.quota import Ledger
 from flows.settings import Settings
 from tests.flows.crawl.clocked_crawl import crawl_by
 from tests.youtube_sandbox import Fault, Sandbox, SandboxSettings, Storm, random_world, serve

@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 from yt_dlp import YoutubeDL
 
-from flows.crawl.downloader import FORMAT, Attempt, download, format_order, js_runtimes, read_cookies
-from flows.crawl.media_faults import MediaFault, Verdict
+from flows.crawl.media.downloader import FORMAT, Attempt, download, format_order, js_runtimes, read_cookies
+from flows.crawl.media.faults import MediaFault, Verdict
 from flows.crawl.settings import MediaSettings
 from flows.errors import CrawlError
 from tests.youtube_sandbox import Fault, SandboxVideo, World, serve, use_sandbox_extractor

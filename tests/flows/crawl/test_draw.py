@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flows.crawl.answers import VideoFacts
+from flows.crawl.data_api.parsing import VideoFacts
 from flows.crawl.draw import Candidate, Draw, draw, judge, rank
 from flows.crawl.settings import FilterSettings
 

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from urllib3.exceptions import ProtocolError, ReadTimeoutError
 
-from flows.crawl.faults import (
+from flows.crawl.data_api.faults import (
     AnswerTooLargeError,
     ApiFaultError,
     Fault,

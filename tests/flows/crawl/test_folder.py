@@ -21,9 +21,9 @@ from hypothesis import strategies as st
 
 from data_catalog.drops import Drop
 from data_catalog.schemas import TABLES
-from flows.crawl.ads import Ad, Comment, FoundAd, UnchangedAd
-from flows.crawl.folder import scan_folder
-from flows.crawl.info_json import InfoJsonError, load_info, read_comments, read_metadata
+from flows.crawl.folder.folder import scan_folder
+from flows.crawl.folder.info_json import InfoJsonError, load_info, read_comments, read_metadata
+from flows.crawl.records import Ad, Comment, FoundAd, UnchangedAd
 from flows.errors import SourceError
 
 KEY = b"a key for tests"
@@ -424,8 +424,8 @@ WITHOUT_PERMISSION = """
 import encodings.utf_8_sig, os, sys  # the codec now: the other user may not read this Python
 from pathlib import Path
 root = Path(sys.argv[1])
-from flows.crawl.ads import FoundAd
-from flows.crawl.folder import scan_folder
+from flows.crawl.records import FoundAd
+from flows.crawl.folder.folder import scan_folder
 from flows.errors import SourceError
 if os.geteuid() == 0:
     os.setegid(65534)

@@ -13,7 +13,7 @@ import pytest
 from data_catalog.catalog import Catalog
 from flows.counts import StageCount
 from flows.crawl import intake
-from flows.crawl.folder import scan_folder
+from flows.crawl.folder.folder import scan_folder
 from flows.crawl.intake import author_key, take_in
 from flows.errors import SourceError
 

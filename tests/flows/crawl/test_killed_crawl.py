@@ -14,7 +14,7 @@ import pytest
 from data_catalog.catalog import Catalog
 from data_catalog.schemas import TABLES
 from flows.crawl.crawling import open_crawl
-from flows.crawl.quota import Ledger
+from flows.crawl.data_api.quota import Ledger
 from flows.settings import Settings
 from tests.youtube_sandbox import SandboxSettings, random_world, serve
 

@@ -18,8 +18,8 @@ from pathlib import Path
 
 import pytest
 
-from flows.crawl.media import LANE, STREAK, MediaFault, MediaLane, Video, fetch_video, stored_video
-from flows.crawl.quota import Ledger
+from flows.crawl.data_api.quota import Ledger
+from flows.crawl.media.lane import LANE, STREAK, MediaFault, MediaLane, Video, fetch_video, stored_video
 from flows.crawl.settings import MediaSettings
 from flows.errors import CrawlError, LaneStoppedError
 from tests.youtube_sandbox import Fault, Sandbox, SandboxVideo, World, serve, use_sandbox_extractor
@@ -271,7 +271,7 @@ def test_the_part_of_another_format_is_not_gone_on_with(sandbox: Sandbox, store:
 KILLED = """
 import sys
 from pathlib import Path
-from flows.crawl.media import fetch_video
+from flows.crawl.media.lane import fetch_video
 from flows.crawl.settings import MediaSettings
 from tests.youtube_sandbox import use_sandbox_extractor
 use_sandbox_extractor()

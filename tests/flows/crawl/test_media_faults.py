@@ -19,7 +19,7 @@ from yt_dlp.utils import (
     UnavailableVideoError,
 )
 
-from flows.crawl.media_faults import Verdict, classify, lane_stopped, lane_verdict, redact, tidy
+from flows.crawl.media.faults import Verdict, classify, lane_stopped, lane_verdict, redact, tidy
 
 REPORT = (
     "; please report this issue on  https://github.com/yt-dlp/yt-dlp/issues?q= , filling out the appropriate issue "

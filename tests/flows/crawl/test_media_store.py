@@ -17,10 +17,10 @@ import pytest
 
 from data_catalog import TABLES, Catalog
 from flows.crawl.crawling import Crawl
+from flows.crawl.data_api.quota import Ledger
 from flows.crawl.lost import lost_ads
-from flows.crawl.media import LANE, MediaFault, Video
-from flows.crawl.media_store import delete_sampled, fetch_videos, media_folder
-from flows.crawl.quota import Ledger
+from flows.crawl.media.lane import LANE, MediaFault, Video
+from flows.crawl.media.store import delete_sampled, fetch_videos, media_folder
 from flows.errors import CrawlError, LaneStoppedError, SourceError
 from flows.fingerprints import frames_fingerprint
 from flows.frames.rows import sample_ad

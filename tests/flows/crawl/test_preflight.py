@@ -18,9 +18,10 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from data_catalog import Catalog
-from flows.cli import app
+from flows.commands.main import app
 from flows.crawl.crawling import open_ledger
-from flows.crawl.media import LANE
+from flows.crawl.data_api.quota import key_name
+from flows.crawl.media.lane import LANE
 from flows.crawl.preflight import (
     OLD,
     USUAL_BYTES,
@@ -33,7 +34,6 @@ from flows.crawl.preflight import (
     render_checks,
     videos_to_come,
 )
-from flows.crawl.quota import key_name
 from flows.settings import Settings
 from tests.flows.crawl.scripted_server import error, scripted
 from tests.youtube_sandbox import Fault, Sandbox, SandboxSettings, World, serve

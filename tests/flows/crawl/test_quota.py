@@ -20,7 +20,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from flows.crawl.quota import Budget, Ledger, Pause, SpentDay, key_name, next_reset, pacific_day, utc_now
+from flows.crawl.data_api.quota import Budget, Ledger, Pause, SpentDay, key_name, next_reset, pacific_day, utc_now
 from flows.errors import CrawlError
 
 KEY = "AIzaSyD-0123456789abcdefghijklmnopqrstu"
@@ -99,7 +99,7 @@ def test_a_moment_without_a_zone_has_no_day() -> None:
 def test_a_machine_without_time_zones_is_told_what_to_install() -> None:
     program = (
         "import sys; sys.modules['tzdata'] = None\n"
-        "from flows.crawl.quota import pacific_day, utc_now\n"
+        "from flows.crawl.data_api.quota import pacific_day, utc_now\n"
         "from flows.errors import CrawlError\n"
         "try: pacific_day(utc_now())\n"
         "except CrawlError as error: print(error)\n"
@@ -317,7 +317,7 @@ def test_threads_spend_no_more_than_the_day_holds(path: Path) -> None:
 SPENDER = """
 import sys
 from pathlib import Path
-from flows.crawl.quota import Ledger
+from flows.crawl.data_api.quota import Ledger
 print("ready", flush=True)
 sys.stdin.readline()
 ledger = Ledger(Path(sys.argv[1]), limits={"searches": 0, "units": int(sys.argv[2])})

@@ -15,11 +15,11 @@ import pytest
 from rich.console import Console
 
 from data_catalog import TABLES, Catalog
-from flows.crawl.cli import print_standing
+from flows.commands.crawl import print_standing
 from flows.crawl.crawling import Crawl
+from flows.crawl.data_api.quota import next_reset
 from flows.crawl.draw import Draw
-from flows.crawl.quota import next_reset
-from flows.crawl.standing import CategoryStanding, Standing, read_standing, render_standing
+from flows.crawl.status import CategoryStanding, Standing, read_standing, render_standing
 from flows.errors import LaneStoppedError, QuotaExhaustedError
 from flows.settings import Settings
 from tests.flows.crawl.clocked_crawl import crawl_by

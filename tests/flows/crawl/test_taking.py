@@ -17,9 +17,9 @@ from hypothesis import strategies as st
 from data_catalog.catalog import Drop
 from data_catalog.forgotten import digest_of_ad
 from data_catalog.schemas import TABLES
-from flows.crawl.ads import pseudonym
 from flows.crawl.draw import rank
 from flows.crawl.lost import lost_ads
+from flows.crawl.records import pseudonym
 from tests.flows.crawl.listing_builders import (
     ADS,
     CHANNEL,

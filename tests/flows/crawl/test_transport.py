@@ -20,8 +20,8 @@ from pathlib import Path
 import pytest
 from urllib3.exceptions import HTTPError, ProtocolError, SSLError
 
-from flows.crawl.faults import AnswerTooLargeError, classify_exception
-from flows.crawl.transport import FAILED, Transport, never_sent
+from flows.crawl.data_api.faults import AnswerTooLargeError, classify_exception
+from flows.crawl.data_api.transport import FAILED, Transport, never_sent
 from flows.errors import CrawlError
 from tests.flows.crawl.scripted_server import HANG_UP, Raw, answer, scripted
 
@@ -126,7 +126,7 @@ def test_damaged_compression_is_an_error() -> None:
 
 @pytest.mark.parametrize("compressed", [False, True])
 def test_an_answer_without_end_is_not_taken_in(compressed: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("flows.crawl.transport.MAX_ANSWER_BYTES", 100_000)
+    monkeypatch.setattr("flows.crawl.data_api.transport.MAX_ANSWER_BYTES", 100_000)
     body = gzip.compress(b"x" * 10**7) if compressed else b"x" * 200_000
     endless = answer(body, Content_Encoding="gzip" if compressed else "identity")
     too_large = pytest.raises(AnswerTooLargeError, match="larger than 100000 bytes")

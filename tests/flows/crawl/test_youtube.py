@@ -21,10 +21,10 @@ from googleapiclient import discovery_cache
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from flows.crawl.faults import ApiFaultError, read_object
-from flows.crawl.quota import Budget, Ledger, key_name, next_reset
+from flows.crawl.data_api.client import FIELDS, YouTube, YouTubeClients
+from flows.crawl.data_api.faults import ApiFaultError, read_object
+from flows.crawl.data_api.quota import Budget, Ledger, key_name, next_reset
 from flows.crawl.settings import CrawlSettings
-from flows.crawl.youtube import FIELDS, YouTube, YouTubeClients
 from flows.errors import ApiUnreachableError, CrawlError, KeyRefusedError, QuotaExhaustedError
 from tests.flows.crawl.scripted_server import (
     HANG_UP,

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from flows.crawl.ads import FoundAd
-from flows.crawl.folder import scan_folder
+from flows.crawl.folder.folder import scan_folder
+from flows.crawl.records import FoundAd
 from flows.errors import FrameError, SampleError
 from flows.frames.sampling import decode_jpeg, sample_frames
 from flows.ocr.engines import make_engine

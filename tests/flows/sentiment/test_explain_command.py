@@ -18,7 +18,7 @@ from typer.testing import CliRunner, Result
 from data_catalog.catalog import Catalog
 from data_catalog.errors import CatalogError
 from data_catalog.schemas import TABLES
-from flows.cli import app
+from flows.commands.main import app
 from flows.errors import SentimentError
 from flows.sentiment.engines import scorer
 from flows.sentiment.explaining import EXPLAINED_CHARACTERS, explain_text

@@ -20,7 +20,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
-from flows.cli import app
+from flows.commands.main import app
 from flows.errors import SentimentError
 from flows.sentiment.engines import NativeEngine, Strength, Unscored
 from flows.sentiment.lines import CHUNK_BYTES, Answered, Answerer, LineReader, texts_of, write_all

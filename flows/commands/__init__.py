@@ -1,0 +1,1 @@
+"""`ytb-ads ...`: one module per group of commands, loaded when it is called."""

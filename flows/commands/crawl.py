@@ -1,0 +1,157 @@
+"""`ytb-ads crawl`: collect ads from YouTube, and say beforehand what that costs and whether it can work."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.markup import escape
+
+from data_catalog.printing import printable
+from flows.commands.catalog import CatalogDir
+from flows.console import AsJson, ConfigFile, err, out, show_progress
+
+if TYPE_CHECKING:
+    from flows.crawl.status import Standing
+
+
+def crawl(
+    catalog: CatalogDir = "./catalog",
+    config: ConfigFile = None,
+    plan: Annotated[
+        bool,
+        typer.Option("--plan", help="Print what is left to do, what it costs and when it will be done. No request."),
+    ] = False,
+    check: Annotated[
+        bool, typer.Option("--check", help="Check key, tools, disk and write access; one unit for each key.")
+    ] = False,
+    refresh: Annotated[
+        bool,
+        typer.Option("--refresh", help="Fetch rows older than crawl.refresh_days again and remove what is gone there."),
+    ] = False,
+    resume_media: Annotated[
+        bool, typer.Option("--resume-media", help="Fetch videos again though YouTube had asked for a pause.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Collect ads, comments and videos from YouTube until every category is full or today's quota is spent.
+
+    Needs a key of the YouTube Data API v3 in YTB_ADS__CRAWL__API_KEY. A crawl that has to wait says until when and
+    ends with 0; the next one goes on there. `ytb-ads build --source youtube` crawls, and goes on to a release.
+    """
+    if plan + check + refresh > 1:
+        raise typer.BadParameter("--plan, --check and --refresh are three things; give one of them")
+    if plan:
+        _plan(catalog, config, as_json)
+    elif check:
+        _check(catalog, config, as_json)
+    else:
+        show_progress()
+        if resume_media:
+            _resume_media(catalog, config)
+        (_refresh if refresh else _crawl)(catalog, config, as_json)
+
+
+def print_standing(standing: Standing, as_json: bool) -> None:
+    """The crawl as it stands, and when it can go on if it has to wait."""
+    from flows.crawl.status import render_standing
+
+    if as_json:
+        out.print_json(json.dumps({"crawl": standing.as_json()}))
+        return
+    out.print(render_standing(standing))
+    for row in standing.categories:
+        if row.shortfall:
+            out.print(escape(row.shortfall), highlight=False, soft_wrap=True)
+    if standing.left:
+        out.print(f"for a later run: {escape(', '.join(standing.left))}", highlight=False, soft_wrap=True)
+    _print_pause(standing.paused, standing.resumes_at)
+
+
+def _print_pause(reasons: Sequence[str], resumes_at: datetime | None) -> None:
+    if resumes_at is None:
+        return
+    for reason in reasons:
+        out.print(f"paused: {escape(printable(reason))}", highlight=False, soft_wrap=True)
+    local = resumes_at.astimezone()
+    out.print(f"can go on at {local:%Y-%m-%d %H:%M %Z}: run the same command again", highlight=False)
+
+
+def _crawl(catalog: str, config: Path | None, as_json: bool) -> None:
+    from data_catalog.catalog import Catalog
+    from flows.crawl.flow import crawl_youtube
+    from flows.crawl.status import Standing
+    from flows.runner import in_foreground
+    from flows.settings import load_settings
+
+    settings = load_settings(config)
+    with in_foreground():
+        standing = crawl_youtube(Catalog(catalog), settings)
+    assert isinstance(standing, Standing)  # noqa: S101 - a state is what Prefect sees, never what a call returns
+    print_standing(standing, as_json)
+
+
+def _refresh(catalog: str, config: Path | None, as_json: bool) -> None:
+    from flows.crawl.flow import refresh
+    from flows.crawl.refresh import Refreshed, render_refresh
+    from flows.runner import in_foreground
+
+    with in_foreground():
+        refreshed = refresh(catalog, str(config) if config else None)
+    assert isinstance(refreshed, Refreshed)  # noqa: S101 - a state is what Prefect sees, never what a call returns
+    if as_json:
+        out.print_json(json.dumps({"refresh": refreshed.as_json()}))
+        return
+    out.print(render_refresh(refreshed))
+    for release in refreshed.releases:
+        out.print(f"release {escape(release)} still holds ads that are gone", highlight=False, soft_wrap=True)
+    _print_pause(refreshed.paused, refreshed.resumes_at)
+
+
+def _plan(catalog: str, config: Path | None, as_json: bool) -> None:
+    from data_catalog.catalog import Catalog
+    from flows.crawl.crawling import open_ledger
+    from flows.crawl.data_api.quota import utc_now
+    from flows.crawl.plan.planning import plan_crawl, render_plan
+    from flows.settings import load_settings
+
+    tables, settings = Catalog(catalog), load_settings(config)
+    with open_ledger(tables, settings, to_look=True) as ledger:
+        plan = plan_crawl(tables, settings, ledger, utc_now())
+    _print(plan, render_plan, as_json)
+
+
+def _check(catalog: str, config: Path | None, as_json: bool) -> None:
+    from data_catalog.catalog import Catalog
+    from flows.crawl.preflight import check, render_checks
+    from flows.settings import load_settings
+
+    checks = check(load_settings(config), Catalog(catalog))
+    if as_json:
+        out.print_json(json.dumps([vars(found) for found in checks]))
+    else:
+        out.print(render_checks(checks))
+    if failed := [found.name for found in checks if found.ok is False]:
+        err.print(f"[red]error:[/red] not ready to crawl: {', '.join(failed)}", highlight=False, soft_wrap=True)
+        raise typer.Exit(1)
+
+
+def _resume_media(catalog: str, config: Path | None) -> None:
+    from data_catalog.catalog import Catalog
+    from flows.crawl.crawling import open_ledger
+    from flows.crawl.media.lane import LANE
+    from flows.settings import load_settings
+
+    with open_ledger(Catalog(catalog), load_settings(config)) as ledger:
+        ledger.resume(LANE)
+
+
+def _print(found: Any, render: Any, as_json: bool) -> None:
+    if as_json:
+        out.print_json(json.dumps(found.as_json()))
+    else:
+        out.print(render(found))

@@ -1,0 +1,1 @@
+"""The YouTube Data API: requests, quota, faults, and what an answer holds."""

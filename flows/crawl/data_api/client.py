@@ -1,0 +1,316 @@
+"""The Data API as the crawl uses it: every call booked first, its faults told apart, its cures tried."""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import random
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from http import HTTPStatus
+from typing import Any
+
+from googleapiclient import discovery, discovery_cache
+
+from flows.crawl.data_api.faults import ApiFaultError, Fault, classify_answer, classify_exception, read_object
+from flows.crawl.data_api.keys import Booking, Keys
+from flows.crawl.data_api.quota import Budget, Ledger
+from flows.crawl.data_api.transport import FAILED, Reply, Transport, never_sent
+from flows.crawl.settings import CrawlSettings
+from flows.errors import ApiUnreachableError, KeyRefusedError, QuotaExhaustedError
+
+log = logging.getLogger("ytb_ads")
+
+Answer = dict[str, Any]
+"""What the API answered: a JSON object. Nothing in it is checked further."""
+
+ENDPOINT = "https://youtube.googleapis.com"
+LONGEST_BACKOFF_S = 60.0
+LONGEST_RETRY_AFTER_S = 600.0
+_TOLD_FROM_S = 5.0
+"""A wait of so long is told, so that nobody takes it for a standstill."""
+PROCESSING_ATTEMPTS = 2
+"""Calls for a page that the server cannot process: seldom a passing fault."""
+
+# Only what is used is asked for: half of the bytes of a page of comments, and no names or pictures of people.
+_PAGE = "nextPageToken,pageInfo"
+_COMMENT = "id,snippet(videoId,parentId,textDisplay,authorChannelId,likeCount,publishedAt,updatedAt)"
+_THREAD = f"id,snippet(videoId,totalReplyCount,topLevelComment({_COMMENT}))"
+_VIDEO_SNIPPET = (
+    "snippet(title,description,channelId,publishedAt,defaultLanguage,defaultAudioLanguage,liveBroadcastContent)"
+)
+FIELDS = {
+    "search": f"{_PAGE},items/id",
+    "playlistItems": f"{_PAGE},items(id,contentDetails)",
+    "channels": f"{_PAGE},items(id,contentDetails)",
+    "commentThreads": f"{_PAGE},items({_THREAD})",
+    "commentThreads with replies": f"{_PAGE},items({_THREAD},replies/comments({_COMMENT}))",
+    "comments": f"{_PAGE},items({_COMMENT})",
+}
+
+_RESOURCES = ("search", "videos", "playlistItems", "channels", "commentThreads", "comments")
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """A call without a usable answer, and the wait that the server asked for."""
+
+    fault: Fault
+    retry_after_s: float
+
+
+class YouTubeClients:
+    """What the clients of all threads share: keys, ledger, connections, and when to stop waiting."""
+
+    def __init__(
+        self,
+        settings: CrawlSettings,
+        ledger: Ledger,
+        *,
+        sleep: Callable[[float], object] | None = None,
+        seed: int | None = None,
+    ) -> None:
+        """Get ready; nothing is sent.
+
+        Args:
+            settings: keys, endpoint, connections, attempts.
+            ledger: where the calls are booked.
+            sleep: waits that many seconds; by default a wait that ends early once the day is spent.
+            seed: of the jitter.
+
+        Raises:
+            CrawlError: there is no key, or one that cannot be a key.
+        """
+        endpoint = settings.endpoint or ENDPOINT
+        self.settings = settings
+        self._keys = Keys(settings.given_keys, ledger)
+        self._transport = Transport(endpoint, connections=settings.connections, timeout_s=settings.timeout_s)
+        self._in_flight = threading.BoundedSemaphore(settings.connections)
+        self._methods = _methods(endpoint)
+        self._sleep = sleep
+        self._wake: dict[Budget, threading.Event] = {"searches": threading.Event(), "units": threading.Event()}
+        self._closed = False
+        self._unreached = 0
+        """Calls in a row that no connection could be made for."""
+        self._endpoint = endpoint
+        self._seed = seed
+        self._numbers = itertools.count()
+        self._threads = threading.local()
+
+    def here(self) -> YouTube:
+        """The client of this thread."""
+        if not hasattr(self._threads, "client"):
+            number = next(self._numbers)
+            rng = random.Random(None if self._seed is None else f"{self._seed}:{number}")  # noqa: S311 (jitter)
+            self._threads.client = YouTube(self, rng)
+        client: YouTube = self._threads.client
+        return client
+
+    def close(self) -> None:
+        """End the waits of all threads and close the connections."""
+        self._closed = True
+        for event in self._wake.values():
+            event.set()
+        self._transport.close()
+
+    def address(self, resource: str, parameters: dict[str, Any]) -> str:
+        """Address of a `list` call, its parameters checked by Google's client; it holds no key."""
+        return str(self._methods[resource](**parameters))
+
+    def ask(self, address: str, budget: Budget) -> Answer | Refusal:
+        """Make one call with the first key that can; a key that the server turns away gives way to the next.
+
+        Raises:
+            QuotaExhaustedError: no key has anything left today.
+            KeyRefusedError: the server accepts none of the keys.
+        """
+        while True:
+            booking = self._book(budget)
+            outcome = self._send(address, booking)
+            if isinstance(outcome, Refusal) and outcome.fault.kind == "daily_quota":
+                self._keys.exhaust(booking, outcome.fault)
+            elif isinstance(outcome, Refusal) and outcome.fault.kind == "refused":
+                self._keys.refuse(booking, outcome.fault)
+            elif outcome is not None:
+                return outcome
+
+    def wait(self, seconds: float, budget: Budget) -> bool:
+        """Wait, or less when another thread finds that the day is spent; whether to go on at all."""
+        if self._sleep is None:
+            self._wake[budget].wait(seconds)
+        elif seconds > 0:
+            self._sleep(seconds)
+        return not self._closed
+
+    def refuse_when_unreachable(self, fault: Fault) -> None:
+        """End all work where as many calls in a row as one is tried found nobody to connect to.
+
+        Raises:
+            ApiUnreachableError: so it is.
+        """
+        if self._unreached >= self.settings.attempts:
+            raise ApiUnreachableError(
+                f"{self._endpoint}: no connection can be made ({fault.detail}). Everything fetched is kept; look at "
+                "the network with `ytb-ads crawl --check`, then run the same command again"
+            )
+
+    def _send(self, address: str, booking: Booking) -> Answer | Refusal | None:
+        """Send a call in its turn; None when its key was turned away while it waited, and it was not sent."""
+        with self._in_flight:
+            reply = None if self._keys.is_turned_away(booking) else self._reply(address, booking)
+        if isinstance(reply, Reply) and reply.status == HTTPStatus.OK:
+            # the thread whose turn it is now sends its request before this one begins to read the answer
+            time.sleep(0)
+        if reply is None:
+            self._keys.strike_out(booking)
+            return None
+        outcome = _read(reply) if isinstance(reply, Reply) else Refusal(reply, 0.0)
+        if isinstance(outcome, Refusal):
+            return replace(outcome, fault=self._keys.redacted(outcome.fault))
+        return outcome
+
+    def _book(self, budget: Budget) -> Booking:
+        try:
+            booking = self._keys.book(budget)
+        except (QuotaExhaustedError, KeyRefusedError):
+            self._wake[budget].set()
+            raise
+        if not self._closed:
+            self._wake[budget].clear()
+        return booking
+
+    def _reply(self, address: str, booking: Booking) -> Reply | Fault:
+        try:
+            reply = self._transport.get(address, booking.key)
+        except FAILED as error:
+            if never_sent(error):
+                self._keys.strike_out(booking)
+                self._unreached += 1
+            else:
+                self._unreached = 0
+            return classify_exception(error)
+        self._unreached = 0
+        return reply
+
+
+class YouTube:
+    """The Data API's lists for one thread; every method returns one page or raises what kept it from coming.
+
+    Raises:
+        ApiFaultError: a fault that this call cannot cure, or that did not pass within the attempts.
+        ApiUnreachableError: no connection can be made, by this call and those before it.
+        QuotaExhaustedError: no key has anything left today.
+        KeyRefusedError: the server accepts none of the keys.
+    """
+
+    def __init__(self, shared: YouTubeClients, rng: random.Random) -> None:
+        self._shared = shared
+        self._rng = rng
+
+    def search(self, **parameters: Any) -> Answer:
+        """A page of videos that a search finds, by id alone; parameters by the API's names, None as if absent."""
+        asked = {"part": "id", "type": "video", "maxResults": 50, "fields": FIELDS["search"]} | parameters
+        return self._list("search", "searches", asked)
+
+    def videos(self, ids: Sequence[str], parts: str) -> Answer:
+        """At most 50 videos; those that are deleted or private are left out by the server without a word."""
+        if not 1 <= len(ids) <= 50:
+            raise ValueError(f"{len(ids)} ids; videos.list takes 1 to 50")
+        wanted = dict.fromkeys(["id", *parts.replace("snippet", _VIDEO_SNIPPET).split(",")])
+        fields = f"{_PAGE},items({','.join(wanted)})"
+        return self._list("videos", "units", {"id": ",".join(ids), "part": parts, "fields": fields})
+
+    def playlist_items(self, playlist_id: str, page_token: str | None = None) -> Answer:
+        """A page of 50 videos of a playlist, by id and date."""
+        asked = {"playlistId": playlist_id, "part": "contentDetails", "maxResults": 50, "pageToken": page_token}
+        return self._list("playlistItems", "units", asked | {"fields": FIELDS["playlistItems"]})
+
+    def channels(self, *, handle: str | None = None, channel_id: str | None = None) -> Answer:
+        """A channel by its @handle or its id, with its playlist of uploads."""
+        if (handle is None) == (channel_id is None):
+            raise ValueError(f"handle = {handle!r}, channel_id = {channel_id!r}; give one of the two")
+        asked = {"forHandle": handle, "id": channel_id, "part": "contentDetails", "fields": FIELDS["channels"]}
+        return self._list("channels", "units", asked)
+
+    def comment_threads(self, video_id: str, page_token: str | None = None, *, replies: bool) -> Answer:
+        """A page of 100 threads, newest first; with `replies`, each with about five of its replies."""
+        asked = {
+            "videoId": video_id,
+            "part": "snippet,replies" if replies else "snippet",
+            "order": "time",
+            "maxResults": 100,
+            "textFormat": "plainText",
+            "pageToken": page_token,
+            "fields": FIELDS["commentThreads with replies" if replies else "commentThreads"],
+        }
+        return self._list("commentThreads", "units", asked)
+
+    def replies(self, parent_id: str, page_token: str | None = None) -> Answer:
+        """A page of 100 replies to a comment."""
+        asked = {"parentId": parent_id, "part": "snippet", "maxResults": 100, "textFormat": "plainText"}
+        return self._list("comments", "units", asked | {"pageToken": page_token, "fields": FIELDS["comments"]})
+
+    def _list(self, resource: str, budget: Budget, parameters: dict[str, Any]) -> Answer:
+        address = self._shared.address(resource, parameters)
+        attempt = 1
+        while isinstance(outcome := self._shared.ask(address, budget), Refusal):
+            wait_s = max(self._backoff_s(attempt), outcome.retry_after_s)
+            is_curable, call = self._curable(outcome, attempt), _call_name(resource, parameters)
+            if is_curable and wait_s >= _TOLD_FROM_S:
+                log.info("%s: %s; asked again in %.0f s", call, outcome.fault.reason, wait_s)
+            if not is_curable or not self._shared.wait(wait_s, budget):
+                self._shared.refuse_when_unreachable(outcome.fault)
+                raise ApiFaultError(outcome.fault, call)
+            attempt += 1
+        return outcome
+
+    def _curable(self, outcome: Refusal, attempt: int) -> bool:
+        """Whether the same call is worth another attempt within this run."""
+        if outcome.fault.kind not in ("transient", "slow_down") or outcome.retry_after_s > LONGEST_RETRY_AFTER_S:
+            return False
+        attempts = self._shared.settings.attempts
+        return attempt < (
+            min(PROCESSING_ATTEMPTS, attempts) if outcome.fault.reason == "processing_failure" else attempts
+        )
+
+    def _backoff_s(self, attempt: int) -> float:
+        """Full jitter: anything up to a wait that doubles, so that threads that failed together come back apart."""
+        longest = self._shared.settings.backoff_s * 2 ** min(attempt - 1, 32)
+        return self._rng.uniform(0, min(LONGEST_BACKOFF_S, longest))
+
+
+def _read(reply: Reply) -> Answer | Refusal:
+    if reply.status != HTTPStatus.OK:
+        return Refusal(classify_answer(reply.status, reply.body), reply.retry_after_s)
+    try:
+        return read_object(reply.body)
+    except (ValueError, RecursionError) as error:
+        return Refusal(classify_exception(error), reply.retry_after_s)
+
+
+def _methods(endpoint: str) -> dict[str, Callable[..., Any]]:
+    """The `list` methods of Google's client by resource; they make addresses, and sending is ours.
+
+    Google's own way of sending puts the address into exceptions, logs the bodies of some answers, and stumbles over
+    errors of a shape that it does not expect.
+    """
+    service = discovery.build_from_document(
+        discovery_cache.get_static_doc("youtube", "v3"),
+        http=object(),
+        client_options={"api_endpoint": f"{endpoint}/"},
+        requestBuilder=_address_of,
+    )
+    return {resource: getattr(service, resource)().list for resource in _RESOURCES}
+
+
+def _address_of(_http: object, _postproc: object, uri: str, **_request: object) -> str:
+    return uri
+
+
+def _call_name(resource: str, parameters: dict[str, Any]) -> str:
+    """A call in words: `commentThreads.list of videoId abc`."""
+    subjects = ("videoId", "parentId", "playlistId", "forHandle", "id", "q")
+    subject = next((f" of {name} {parameters[name]}" for name in subjects if parameters.get(name)), "")
+    return f"{resource}.list{subject if len(subject) <= 100 else subject[:99] + '…'}"

@@ -1,0 +1,1 @@
+"""Ads from a folder as yt-dlp leaves it."""

@@ -1,0 +1,187 @@
+"""One `ID.info.json` as yt-dlp writes it: metadata and comments, checked field by field.
+
+The file comes from outside. A field of the wrong type or size becomes None, a comment that cannot be used
+becomes a drop, and a file that is no video's metadata is refused whole.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from data_catalog.drops import Drop
+from flows.crawl.fields import (
+    INT32_MAX,
+    clean_text,
+    count,
+    day,
+    duration,
+    identifier,
+    instant,
+    json_type,
+    text_of,
+    video_id_of,
+)
+from flows.crawl.records import COMMENT_STAGE, Comment, pseudonym
+
+MAX_INFO_BYTES = 1_000_000_000
+"""About a million comments; the whole file is in memory while it is read."""
+_NOT_VIDEOS = ("playlist", "multi_video", "channel")
+
+
+class InfoJsonError(ValueError):
+    """An info.json that cannot be used; `reason` names the drop, the message says what was found."""
+
+    def __init__(self, reason: str, detail: str, *, final: bool = False) -> None:
+        super().__init__(detail)
+        self.reason = reason
+        self.final = final
+
+
+@dataclass(frozen=True)
+class Metadata:
+    """What an info.json says about its video; None where it says nothing usable."""
+
+    video_id: str | None = None
+    title: str = ""
+    description: str = ""
+    categories: tuple[str, ...] = ()
+    url: str | None = None
+    channel: str | None = None
+    duration_s: float | None = None
+    width: int | None = None
+    height: int | None = None
+    language: str | None = None
+    published_at: datetime | None = None
+    view_count: int | None = None
+    like_count: int | None = None
+    comment_count: int | None = None
+    synthetic: bool = False
+    fetched_at: datetime | None = None
+
+
+def load_info(path: Path) -> dict[str, Any]:
+    """Read the file as a JSON object.
+
+    Raises:
+        InfoJsonError: too large, not UTF-8, not JSON, not an object, or the metadata of a playlist.
+        OSError: the file cannot be read.
+    """
+    if (size := path.stat().st_size) > MAX_INFO_BYTES:
+        raise InfoJsonError("info_too_large", f"{size:,} bytes; at most {MAX_INFO_BYTES:,} are read")
+    raw = path.read_bytes()
+    try:
+        info = json.loads(raw.decode("utf-8-sig"))
+    except UnicodeDecodeError as error:
+        raise InfoJsonError("info_not_utf8", f"byte {error.start} is not UTF-8") from error
+    except RecursionError as error:
+        raise InfoJsonError("info_not_json", "nested too deeply") from error
+    except ValueError as error:
+        raise InfoJsonError("info_not_json", str(error)) from error
+    if not isinstance(info, dict):
+        raise InfoJsonError("info_not_an_object", f"expected an object, found {json_type(info)}")
+    if info.get("_type") in _NOT_VIDEOS:
+        raise InfoJsonError("not_a_video", f"metadata of a {info['_type']}, not of a video", final=True)
+    return info
+
+
+def read_metadata(info: Mapping[str, Any]) -> Metadata:
+    """Take from an info.json what the table `ads` keeps."""
+    categories = info.get("categories")
+    url = text_of(info.get("webpage_url"))
+    channels = (info.get(key) for key in ("channel_id", "uploader_id", "channel", "uploader"))
+    return Metadata(
+        video_id=video_id_of(info.get("id")),
+        title=text_of(info.get("title")) or "",
+        description=text_of(info.get("description")) or "",
+        categories=tuple(filter(None, map(text_of, categories))) if isinstance(categories, list) else (),
+        url=url if url and url.startswith(("https://", "http://")) else None,
+        channel=next(filter(None, map(text_of, channels)), None),
+        duration_s=duration(info.get("duration")),
+        width=count(info.get("width"), INT32_MAX),
+        height=count(info.get("height"), INT32_MAX),
+        language=text_of(info.get("language")),
+        published_at=instant(info.get("timestamp")) or day(info.get("upload_date")),
+        view_count=count(info.get("view_count")),
+        like_count=count(info.get("like_count")),
+        comment_count=count(info.get("comment_count")),
+        synthetic=info.get("synthetic") is True,
+        fetched_at=instant(info.get("epoch")),
+    )
+
+
+def read_comments(
+    info: Mapping[str, Any], video_id: str, *, author_key: bytes, fetched_at: datetime
+) -> tuple[tuple[Comment, ...], tuple[Drop, ...]]:
+    """Read the comments; each entry becomes a comment or a drop that says why not."""
+    entries = info.get("comments")
+    if entries is None:
+        return (), ()
+    if not isinstance(entries, list):
+        detail = f"expected a list, found {json_type(entries)}"
+        return (), (_drop(f"{video_id}:comments", video_id, "comments_not_a_list", detail),)
+    comments: dict[str, Comment] = {}
+    drops: list[Drop] = []
+    prefix = "" if _is_youtube(info) else f"{video_id}:"
+    for position, entry in enumerate(entries):
+        problem = "; ".join(_problems(entry))
+        comment_id = "" if problem else f"{prefix}{identifier(entry['id'])}"
+        if problem or comment_id in comments:
+            reason = "malformed_comment" if problem else "repeated_comment"
+            detail = problem or f"id {comment_id} was there before; its first entry is kept"
+            drops.append(_drop(f"{video_id}:comments:{position}", video_id, reason, detail))
+            continue
+        comments[comment_id] = _comment(entry, comment_id, prefix, video_id, author_key, fetched_at)
+    return tuple(comments.values()), tuple(drops)
+
+
+def _comment(
+    entry: Mapping[str, Any],
+    comment_id: str,
+    prefix: str,
+    video_id: str,
+    author_key: bytes,
+    fetched_at: datetime,
+) -> Comment:
+    text = clean_text(entry["text"])
+    parent = identifier(entry.get("parent"))
+    author = text_of(entry.get("author_id")) or text_of(entry.get("author"))
+    return Comment(
+        comment_id=comment_id,
+        video_id=video_id,
+        parent_id=None if parent in (None, "root") else f"{prefix}{parent}",
+        text=text,
+        text_sha256=hashlib.sha256(text.encode("utf-8")).hexdigest(),
+        like_count=count(entry.get("like_count")),
+        published_at=instant(entry.get("timestamp")),
+        language=text_of(entry.get("language")),
+        author_hash=pseudonym(author_key, author),
+        by_uploader=entry.get("author_is_uploader") is True,
+        fetched_at=fetched_at,
+    )
+
+
+def _problems(entry: object) -> Iterator[str]:
+    if not isinstance(entry, dict):
+        yield f"expected an object, found {json_type(entry)}"
+        return
+    if identifier(entry.get("id")) is None:
+        yield "no usable id"
+    if not isinstance(entry.get("text"), str):
+        yield f"text is {json_type(entry.get('text'))}, not a string"
+    elif not entry["text"].strip():
+        yield "text is empty"
+
+
+def _drop(key: str, video_id: str, reason: str, detail: str) -> Drop:
+    return Drop(stage=COMMENT_STAGE, key=key, video_id=video_id, kind="filtered", reason=reason, detail=detail)
+
+
+def _is_youtube(info: Mapping[str, Any]) -> bool:
+    # YouTube's comment ids are unique in the world; elsewhere they often count 1, 2, 3 in every video
+    return str(info.get("extractor_key", info.get("extractor", ""))).lower().startswith("youtube")

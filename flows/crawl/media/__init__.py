@@ -1,0 +1,1 @@
+"""Videos from YouTube, one at a time, into the catalog's media folder."""

@@ -1,0 +1,1 @@
+"""Contact sheets: an ad's frames and words as one picture."""
