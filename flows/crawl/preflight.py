@@ -25,7 +25,6 @@ from rich.text import Text
 
 from data_catalog.catalog import Catalog
 from data_catalog.errors import CatalogError
-from flows.crawl.crawling import open_ledger
 from flows.crawl.data_api.client import ENDPOINT, YouTubeClients
 from flows.crawl.data_api.faults import ApiFaultError
 from flows.crawl.data_api.parsing import SOURCE
@@ -34,6 +33,7 @@ from flows.crawl.media.downloader import js_runtimes, read_cookies
 from flows.crawl.media.lane import LANE
 from flows.crawl.media.store import media_folder
 from flows.crawl.settings import CrawlSettings, MediaSettings
+from flows.crawl.steps import open_ledger
 from flows.errors import ApiUnreachableError, CrawlError, QuotaExhaustedError, SourceError
 from flows.settings import Settings
 

@@ -14,9 +14,9 @@ from pathlib import Path
 from flows.crawl.data_api.faults import plain_text
 from flows.crawl.data_api.quota import Ledger, utc_now
 from flows.crawl.fields import VIDEO_ID
-from flows.crawl.folder.video_files import UNFINISHED, Video, alone, store_error, storing, sweep, take
 from flows.crawl.media.downloader import download, tool
 from flows.crawl.media.faults import MediaFault, Verdict, classify, lane_stopped
+from flows.crawl.media.store import UNFINISHED, Video, alone, store_error, storing, sweep, take
 from flows.crawl.settings import MediaSettings
 from flows.errors import CrawlError, LaneStoppedError
 

@@ -11,8 +11,8 @@ from typing import Any
 
 from data_catalog.catalog import Catalog
 from flows.crawl.candidates import CategoryListing
-from flows.crawl.crawling import Crawl
 from flows.crawl.draw import Draw
+from flows.crawl.steps import Crawl
 from flows.settings import Settings
 from tests.flows.crawl.clocked_crawl import crawl_by
 from tests.youtube_sandbox import Sandbox, SandboxComment, SandboxPlaylist, SandboxVideo

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from data_catalog.catalog import Catalog
-from flows.crawl.crawling import Crawl, open_crawl, open_ledger
 from flows.crawl.plan.plan import Plan
 from flows.crawl.plan.planning import plan_crawl, render_plan
 from flows.crawl.plan.schedule import DAY_S, Lot, Pace, days_alone, lay_out
+from flows.crawl.steps import Crawl, open_crawl, open_ledger
 from flows.errors import CrawlError
 from flows.settings import Settings
 from tests.youtube_sandbox import Sandbox, SandboxSettings, random_world, serve
