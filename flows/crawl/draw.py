@@ -17,7 +17,7 @@ from data_catalog.catalog import Catalog
 from data_catalog.drops import Drop
 from data_catalog.forgotten import Forgotten
 from data_catalog.schemas import TABLES
-from flows.crawl.data_api.faults import ApiFaultError
+from flows.crawl.data_api.faults import FaultError
 from flows.crawl.data_api.parsing import SOURCE, VIDEO_PARTS, VideoFacts, read_ad, read_video, read_videos
 from flows.crawl.settings import CrawlSettings, FilterSettings
 
@@ -233,7 +233,7 @@ class CategoryFiller:
                 continue
             try:
                 draws.append(self._fill(category, candidates[category], unusable))
-            except ApiFaultError as error:
+            except FaultError as error:
                 log.warning("%s: not all of its ads could be described, a later run goes on: %s", category, error)
         # candidates of a category that still waits have no drop: nothing is decided on them
         self.catalog.replace_drops(STAGE, [drop for drawn in draws for drop in drawn.drops])
