@@ -26,12 +26,11 @@ from filelock import FileLock, Timeout
 
 from data_catalog.catalog import Catalog
 from data_catalog.drops import Drop
-from data_catalog.schemas import TABLES, DropKind
+from data_catalog.schemas import TABLES
 from flows.counts import StageCount
-from flows.crawl.data_api.faults import plain_text
+from flows.crawl.data_api.faults import FaultError, plain_text
 from flows.crawl.data_api.parsing import SOURCE
 from flows.crawl.data_api.quota import utc_now
-from flows.crawl.media.faults import MediaFault
 from flows.errors import CrawlError, FrameError, LaneStoppedError, SourceError
 from flows.frames.video import size_shown
 from flows.frames.worker import call_apart
@@ -43,6 +42,9 @@ STAGE = "media"
 
 UNFINISHED = ".unfinished"
 """Folder of the store for what is not yet known to be a video."""
+
+USUAL_BYTES = 12_000_000
+"""Size of an ad's video at 360p, where no better number is at hand."""
 
 _SUFFIXES = (".mp4", ".webm", ".mkv", ".m4v", ".mov", ".3gp", ".flv", ".ts", ".avi")
 _LOCKS = 64
@@ -197,9 +199,8 @@ def download_videos(
     for video_id, video in _fetched(iter(video_ids), lane, lanes):
         drops: list[Drop] = []
         rows = TABLES["ads"].schema.empty_table()
-        if isinstance(video, MediaFault):
-            kind: DropKind = "filtered" if video.kind == "final" else "failed"
-            drops = [Drop(STAGE, video_id, video_id, kind, video.reason, video.detail)]
+        if isinstance(video, FaultError):
+            drops = [video.fault.drop(STAGE, video_id, video_id)]
         else:
             rows = _with_video(catalog, video_id, video)
         catalog.commit("ads", rows, stage=STAGE, drops=drops, done=[video_id])
@@ -208,7 +209,7 @@ def download_videos(
     return count
 
 
-def _fetched(video_ids: Iterator[str], lane: Lane, lanes: int) -> Iterator[tuple[str, Video | MediaFault]]:
+def _fetched(video_ids: Iterator[str], lane: Lane, lanes: int) -> Iterator[tuple[str, Video | FaultError]]:
     """Videos as they come, from `lanes` lanes at once; a lane that is stopped lets the others end theirs."""
     stopped: LaneStoppedError | None = None
     with ThreadPoolExecutor(lanes) as pool:
@@ -219,7 +220,7 @@ def _fetched(video_ids: Iterator[str], lane: Lane, lanes: int) -> Iterator[tuple
                 video_id = in_flight.pop(future)
                 try:
                     yield video_id, future.result()
-                except MediaFault as fault:
+                except FaultError as fault:
                     yield video_id, fault
                 except LaneStoppedError as error:
                     stopped = error

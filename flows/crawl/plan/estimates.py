@@ -16,8 +16,8 @@ from flows.crawl.candidates import Listing, read_candidates
 from flows.crawl.comment_store import Fetch
 from flows.crawl.data_api.parsing import SOURCE
 from flows.crawl.draw import Candidate, judge
+from flows.crawl.media.store import USUAL_BYTES
 from flows.crawl.plan.plan import Estimate
-from flows.crawl.preflight import USUAL_BYTES
 from flows.crawl.settings import CommentPageSettings
 from flows.crawl.status import CommentWork, comments_to_read, unusable_ads, videos_to_fetch
 from flows.crawl.steps import comments_fingerprint

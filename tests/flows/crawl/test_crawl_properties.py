@@ -76,7 +76,7 @@ def ledger_is_the_servers(folder: Path, days: Days, sandbox: Sandbox, keys: int)
     ledger = Ledger(folder / "quota.sqlite", limits={}, now=days)
     for key in KEYS[:keys]:
         for budget in ("searches", "units"):
-            assert ledger.spent(key, budget) == sandbox.today[key][budget]  # type: ignore[arg-type]
+            assert ledger.spent(key, budget) == sandbox.today[key][budget]
     ledger.close()
 
 

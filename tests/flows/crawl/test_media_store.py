@@ -16,9 +16,11 @@ import pyarrow.compute as pc
 import pytest
 
 from data_catalog import TABLES, Catalog
+from flows.crawl.data_api.faults import Fault as RequestFault
+from flows.crawl.data_api.faults import FaultError
 from flows.crawl.data_api.quota import Ledger
-from flows.crawl.media.lane import LANE, MediaFault, Video
-from flows.crawl.media.store import delete_sampled, download_videos, media_folder
+from flows.crawl.media.lane import LANE
+from flows.crawl.media.store import Video, delete_sampled, download_videos, media_folder
 from flows.crawl.status import unusable_ads
 from flows.crawl.steps import Crawl
 from flows.errors import CrawlError, LaneStoppedError, SourceError
@@ -230,7 +232,7 @@ class Counting:
         self._both.wait(10)
         with self._lock:
             self._now -= 1
-        raise MediaFault("failed", "connection", "for the count only")
+        raise FaultError(RequestFault("transient", "connection", "for the count only"), "a video")
 
 
 def test_a_lane_that_is_stopped_lets_the_others_end_theirs_and_takes_no_more(place: Place) -> None:
@@ -268,7 +270,7 @@ class Stopping:
         if video_id == self._stops_at:
             raise LaneStoppedError("no more for a while", NOON)
         time.sleep(0.3)
-        raise MediaFault("failed", "connection", "to be seen in its drop")
+        raise FaultError(RequestFault("transient", "connection", "to be seen in its drop"), "a video")
 
 
 def test_the_wall_is_no_fault_of_the_ad_that_met_it(place: Place) -> None:

@@ -21,9 +21,9 @@ from data_catalog import Catalog
 from flows.commands.main import app
 from flows.crawl.data_api.quota import key_name
 from flows.crawl.media.lane import LANE
+from flows.crawl.media.store import USUAL_BYTES
 from flows.crawl.preflight import (
     OLD,
-    USUAL_BYTES,
     Check,
     check,
     check_connection,
