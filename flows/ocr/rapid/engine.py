@@ -16,9 +16,9 @@ from pathlib import Path
 
 from flows.errors import OcrError
 from flows.frames.video import Picture
-from flows.ocr.detection import Detector, Quad, add_uncovered, find_regions
-from flows.ocr.engines import OcrOptions, check_picture
-from flows.ocr.recognition import Recogniser
+from flows.ocr.engine import OcrOptions, check_picture
+from flows.ocr.rapid.detection import Detector, Quad, add_uncovered, find_regions
+from flows.ocr.rapid.recognition import Recogniser
 from flows.ocr.words import RULES_VERSION, Line, Word, read_words
 
 _READER_VERSION = 1

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flows.frames.video import Picture
-from flows.ocr.sessions import open_session, run
+from flows.ocr.rapid.sessions import open_session, run
 
 Quad = NDArray[np.float64]
 """Corners [4, 2] in pixels of the picture: top left, top right, bottom right, bottom left."""

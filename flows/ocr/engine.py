@@ -1,8 +1,8 @@
-"""Engines that read pictures: what they share, and the one list of their names."""
+"""Contract of an OCR engine: its protocol, its options, and the check of its pictures."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -14,8 +14,6 @@ from flows.ocr.words import Word
 
 if TYPE_CHECKING:  # it would load the video decoder, and commands import this package
     from flows.frames.video import Picture
-
-__all__ = ["ENGINES", "OcrEngine", "OcrOptions", "Word", "check_picture", "make_engine"]
 
 LEAST_SIDE = 8
 """Pixels below which nothing can be read."""
@@ -58,43 +56,6 @@ class OcrOptions:
     """Folder of the models of `easyocr`, or of the traineddata files of `tesseract`."""
     allow_download: bool = False
     """Let `easyocr` fetch models that are missing."""
-
-
-def _rapidocr(options: OcrOptions) -> OcrEngine:
-    from flows.ocr.rapid import RapidOcrEngine
-
-    return RapidOcrEngine(options)
-
-
-def _easyocr(options: OcrOptions) -> OcrEngine:
-    from flows.ocr.easy import EasyOcrEngine
-
-    return EasyOcrEngine(options)
-
-
-def _tesseract(options: OcrOptions) -> OcrEngine:
-    from flows.ocr.tesseract import TesseractEngine
-
-    return TesseractEngine(options)
-
-
-ENGINES: dict[str, Callable[[OcrOptions], OcrEngine]] = {
-    "rapidocr": _rapidocr,
-    "easyocr": _easyocr,
-    "tesseract": _tesseract,
-}
-"""How each engine is made; what it needs is imported then and not before."""
-
-
-def make_engine(name: str = "rapidocr", options: OcrOptions | None = None) -> OcrEngine:
-    """Make an engine by its name.
-
-    Raises:
-        OcrError: no engine has this name, or it is not installed or lacks its models.
-    """
-    if name not in ENGINES:
-        raise OcrError(f"OCR engine {name!r} is not known; expected one of {', '.join(ENGINES)}")
-    return ENGINES[name](options or OcrOptions())
 
 
 def check_picture(image: Picture) -> bool:

@@ -10,8 +10,8 @@ import numpy as np
 
 from flows.errors import OcrError
 from flows.frames.video import Picture
-from flows.ocr.detection import Quad, extent
-from flows.ocr.sessions import open_session, run
+from flows.ocr.rapid.detection import Quad, extent
+from flows.ocr.rapid.sessions import open_session, run
 from flows.ocr.words import Line
 
 _HEIGHT = 48
