@@ -16,8 +16,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from data_catalog.catalog import Catalog
-from data_catalog.drops import Drop
 from data_catalog.schemas import TABLES
+from data_catalog.tables.drops import Drop
 from flows.counts import StageCount
 from flows.crawl.comments import AdFailed, AdToRead, PageRead
 from flows.crawl.data_api.faults import Fault

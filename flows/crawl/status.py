@@ -14,7 +14,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from data_catalog.catalog import Catalog
-from data_catalog.forget import remove_ads
+from data_catalog.privacy.forget import remove_ads
 from flows.crawl.candidates import STAGE as LISTING_STAGE
 from flows.crawl.comment_store import STAGE as COMMENT_STAGE
 from flows.crawl.comment_store import Fetch

@@ -25,8 +25,8 @@ import pyarrow.compute as pc
 from filelock import FileLock, Timeout
 
 from data_catalog.catalog import Catalog
-from data_catalog.drops import Drop
 from data_catalog.schemas import TABLES
+from data_catalog.tables.drops import Drop
 from flows.counts import StageCount
 from flows.crawl.data_api.faults import FaultError, plain_text
 from flows.crawl.data_api.parsing import SOURCE
