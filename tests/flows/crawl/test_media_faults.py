@@ -217,7 +217,7 @@ def test_a_warning_that_asks_for_no_more_requests_is_heard_at_once(warning: str,
     fault = pause_in(warning)
 
     assert fault
-    assert (fault.kind, fault.reason) == ("lane", reason)
+    assert (fault.kind, fault.reason) == ("pause", reason)
 
 
 @pytest.mark.parametrize(
