@@ -28,7 +28,7 @@ from flows.console import print_tables
 from flows.fingerprints import ocr_engine
 from flows.frames.sampling import decode_jpeg, sample_frames
 from flows.frames.worker import call_apart, close_idle_workers
-from flows.ocr.rapid import RapidOcrEngine
+from flows.ocr.rapid.engine import RapidOcrEngine
 from flows.ocr.words import read_words
 from flows.settings import OcrSettings
 

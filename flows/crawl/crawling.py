@@ -17,7 +17,7 @@ from data_catalog.catalog import Catalog
 from flows.counts import StageCount
 from flows.crawl.candidates import CategoryListing, Lister
 from flows.crawl.comment_store import CommentStore
-from flows.crawl.comments import AdFailed, read_comments
+from flows.crawl.comments import AdFailed, read_comment_pages
 from flows.crawl.data_api.client import YouTubeClients
 from flows.crawl.data_api.parsing import SOURCE
 from flows.crawl.data_api.quota import Ledger, utc_now
@@ -120,7 +120,7 @@ class Crawl:
             passed_over=self.forgotten.has_author,
         )
         try:
-            for message in read_comments(
+            for message in read_comment_pages(
                 work.ads,
                 self.clients.here,
                 connections=crawl.connections,

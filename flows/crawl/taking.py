@@ -13,12 +13,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from data_catalog.catalog import Catalog
-from data_catalog.drops import Drop
-from data_catalog.forgotten import Forgotten
 from data_catalog.schemas import TABLES
+from data_catalog.tables.drops import Drop
+from data_catalog.tables.forgotten import Forgotten
 from flows.crawl import draw as drawing
 from flows.crawl.candidates import read_candidates
-from flows.crawl.data_api.faults import ApiFaultError
+from flows.crawl.data_api.faults import FaultError
 from flows.crawl.data_api.parsing import SOURCE, VIDEO_PARTS, read_ad, read_video, read_videos
 from flows.crawl.draw import Candidate, Draw, draw
 from flows.crawl.settings import CrawlSettings
@@ -66,7 +66,7 @@ class Taker:
                 continue
             try:
                 draws.append(self.fill(category, gone))
-            except ApiFaultError as error:
+            except FaultError as error:
                 log.warning("%s: not all of its ads could be taken, a later run goes on: %s", category, error)
         # candidates of a category that still waits have no drop: nothing is decided on them
         self.catalog.replace_drops(drawing.STAGE, [drop for drawn in draws for drop in drawn.drops])
@@ -76,7 +76,7 @@ class Taker:
         """Take ads until the category is full or its candidates are used up; `lost` grows by those that are gone.
 
         Raises:
-            ApiFaultError: some could not be described; what was taken before is kept.
+            FaultError: some could not be described; what was taken before is kept.
             CrawlPausedError: the quota is spent; what was taken is kept.
         """
         while True:

@@ -12,7 +12,7 @@ import av
 import cv2
 import numpy as np
 
-from data_catalog.drops import Drop
+from data_catalog.tables.drops import Drop
 from flows.errors import FrameError
 from flows.frames.display import Picture
 from flows.frames.hashing import REDUCED_SIDE, SAME_PICTURE_BITS, differing_bits, is_blank, perceptual_hash, reduced

@@ -12,7 +12,7 @@ import numpy as np
 
 from flows.errors import OcrError
 from flows.frames.video import Picture
-from flows.ocr.engines import OcrOptions, check_picture
+from flows.ocr.engine import OcrOptions, check_picture
 from flows.ocr.words import RULES_VERSION, Line, Word, read_words
 
 _PICTURES_AT_A_TIME = 16

@@ -12,9 +12,7 @@ from data_catalog.catalog import Catalog
 from data_catalog.schemas import TABLES
 from flows.counts import StageCount
 from flows.fingerprints import frames_fingerprint, ocr_engine, texts_fingerprint
-from flows.ocr.kept import STAGE as WORDS_STAGE
-from flows.ocr.kept import read_frames, words_drops
-from flows.ocr.texts import STAGE, read_texts
+from flows.ocr.texts import STAGE, WORDS_STAGE, read_frames, read_texts, words_drops
 from flows.pool_worker import end_with_parent
 from flows.runner import Stage, run_stage
 from flows.settings import OcrSettings, Settings

@@ -13,8 +13,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from data_catalog.catalog import Catalog
-from data_catalog.drops import Drop
 from data_catalog.schemas import TABLES, DropKind
+from data_catalog.tables.drops import Drop
 from flows.counts import StageCount
 from flows.crawl.data_api.parsing import SOURCE
 from flows.crawl.media.lane import MediaFault, Video

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from data_catalog.catalog import Catalog
-from data_catalog.forget import ad_held, forget_ad
+from data_catalog.privacy.forget import ad_held, forget_ad
 from data_catalog.schemas import TABLES
 from flows.frames.looks import LOOKS_VERSION
 from flows.frames.reuploads import AdLooks, groups_of, record_reuploads, same_ads
