@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, time
 
-from data_catalog.drops import Drop
+from data_catalog.tables.drops import Drop
 from flows.crawl.data_api.parsing import VideoFacts
 from flows.crawl.settings import FilterSettings
 

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from data_catalog.catalog import Catalog
-from data_catalog.holdings import media_of
+from data_catalog.privacy.references import media_of
 from flows.crawl.comment_store import STAGE as COMMENT_STAGE
 from flows.crawl.data_api.parsing import SOURCE
 from flows.crawl.media.store import STAGE as MEDIA_STAGE

@@ -18,8 +18,8 @@ from rich import box
 from rich.table import Table
 
 from data_catalog.catalog import Catalog
-from data_catalog.forget import purge_history, remove_ads
-from data_catalog.holdings import drops_of_comments, releases_with
+from data_catalog.privacy.forget import purge_history, remove_ads
+from data_catalog.privacy.references import drops_of_comments, releases_with
 from data_catalog.schemas import TABLES
 from flows.crawl.crawling import Advance, Crawl
 from flows.crawl.data_api.parsing import SOURCE, VIDEO_PARTS, read_ad, read_video, read_videos

@@ -13,9 +13,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from data_catalog.catalog import Catalog
-from data_catalog.drops import Drop
-from data_catalog.forgotten import Forgotten
 from data_catalog.schemas import TABLES
+from data_catalog.tables.drops import Drop
+from data_catalog.tables.forgotten import Forgotten
 from flows.crawl import draw as drawing
 from flows.crawl.candidates import read_candidates
 from flows.crawl.data_api.faults import FaultError

@@ -12,8 +12,8 @@ import av
 import cv2
 import numpy as np
 
-from data_catalog.drops import Drop
 from data_catalog.schemas import DropKind
+from data_catalog.tables.drops import Drop
 from flows.errors import DecoderLostError, FrameError
 from flows.frames.fingerprint import (
     FINGERPRINT_VERSION,

@@ -10,8 +10,8 @@ from typing import Any, Literal
 
 from urllib3.exceptions import HTTPError
 
-from data_catalog.drops import Drop
 from data_catalog.schemas import DropKind
+from data_catalog.tables.drops import Drop
 from flows.errors import CrawlError
 
 FaultKind = Literal["terminal", "transient", "pause", "abort"]

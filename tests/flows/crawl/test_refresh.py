@@ -18,7 +18,7 @@ from rich.console import Console
 
 from annotation.rounds import RoundSettings, draw_round
 from data_catalog import TABLES, Catalog, Drop
-from data_catalog.forget import forget_author
+from data_catalog.privacy.forget import forget_author
 from data_catalog.releases import write_release
 from data_catalog.schemas import RELEASE_SCHEMA
 from flows.crawl.crawling import Crawl

@@ -15,8 +15,8 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from data_catalog.catalog import Drop
-from data_catalog.forgotten import digest_of_ad
 from data_catalog.schemas import TABLES
+from data_catalog.tables.forgotten import digest_of_ad
 from flows.crawl.draw import rank
 from flows.crawl.lost import lost_ads
 from flows.crawl.records import pseudonym

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from data_catalog.catalog import Catalog
-from data_catalog.forget import ad_held, forget_ad
+from data_catalog.privacy.forget import ad_held, forget_ad
 from data_catalog.schemas import TABLES
 from flows.frames.fingerprint import FINGERPRINT_VERSION
 from flows.frames.isolation import close_idle_workers

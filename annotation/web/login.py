@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends, Request
 from fastapi.responses import JSONResponse, RedirectResponse, Response
 
 from annotation.errors import AccessError
-from annotation.people import JOIN_PATH
+from annotation.store.people import JOIN_PATH
 from annotation.web.access import SignedIn, refuse_other_sites
 from annotation.web.pages import HOMES, page
 from annotation.web.state import Web, web_of

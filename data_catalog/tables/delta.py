@@ -30,7 +30,7 @@ from filelock import FileLock, Timeout
 
 from data_catalog.errors import CatalogError
 from data_catalog.schemas import Table
-from data_catalog.snapshot import PURGE, Commit, Snapshot, brief, damaged, reading
+from data_catalog.tables.snapshot import PURGE, Commit, Snapshot, brief, damaged, reading
 
 _COMMIT_ATTEMPTS = 12
 _LOCK_TIMEOUT_S = 600.0

@@ -15,14 +15,14 @@ from dataclasses import dataclass, field
 
 from sqlalchemy import Connection, func, select
 
-from annotation import schema
-from annotation.database import Database
 from annotation.errors import NotPossibleError, WithdrawnError
 from annotation.events import Event
 from annotation.protocol import EntryState, Rule, State, allowed, fold, live_events
-from annotation.round_store import Rounds
 from annotation.rounds import Entry, order_for
-from annotation.schema import event_of
+from annotation.store import schema
+from annotation.store.database import Database
+from annotation.store.round_store import Rounds
+from annotation.store.schema import event_of
 
 _EVENTS = schema.events.c
 _SOMEBODY_ELSE = ""

@@ -12,11 +12,11 @@ from datetime import datetime
 from statistics import median
 
 from annotation.events import Event, Ruling, Vote
-from annotation.ledger import Book
-from annotation.people import Person
 from annotation.protocol import Decision, EntryState, State, allowed, live_events
 from annotation.reviewing import seconds_of
 from annotation.store import Store
+from annotation.store.ledger import Book
+from annotation.store.people import Person
 
 
 @dataclass(frozen=True)

@@ -9,10 +9,10 @@ import duckdb
 import pyarrow as pa
 import pyarrow.dataset as ds
 
-from data_catalog.delta import Change
 from data_catalog.errors import CatalogError
 from data_catalog.schemas import Table
-from data_catalog.snapshot import Snapshot
+from data_catalog.tables.delta import Change
+from data_catalog.tables.snapshot import Snapshot
 
 Key = str | tuple[str, ...]
 

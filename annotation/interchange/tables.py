@@ -20,9 +20,9 @@ import pyarrow.parquet as pq
 
 from annotation.errors import AnnotationError
 from annotation.events import Event, Remark, Ruling
-from annotation.judgements import Judgement
+from annotation.interchange.judgements import Judgement
+from annotation.outcomes import Verdict
 from annotation.protocol import live_events
-from annotation.reading import Verdict
 from annotation.rounds import Entry
 
 SUFFIXES = (".csv", ".parquet")

@@ -19,10 +19,17 @@ import pyarrow.compute as pc
 
 from data_catalog.catalog import Catalog
 from data_catalog.errors import CatalogError
-from data_catalog.forgotten import digest_of_ad
-from data_catalog.holdings import HoldingRelease, drops_of_ads, drops_of_comments, media_of, named_in, releases_with
-from data_catalog.purging import Purged
+from data_catalog.privacy.references import (
+    HoldingRelease,
+    drops_of_ads,
+    drops_of_comments,
+    media_of,
+    named_in,
+    releases_with,
+)
 from data_catalog.schemas import TABLES
+from data_catalog.tables.forgotten import digest_of_ad
+from data_catalog.tables.purging import Purged
 
 _SENTIMENT = "sentiment"
 """Stage of the drops of ads whose comments give them no label; all made anew whenever comments have changed."""

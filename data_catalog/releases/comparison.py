@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from data_catalog.releases.shards import read_shard, rows_with_pictures, split_of
+from data_catalog.releases.verification import Manifest, read_manifest
 from data_catalog.schemas import LABELS, SPLITS
-from data_catalog.shards import read_shard, rows_with_pictures, split_of
-from data_catalog.verification import Manifest, read_manifest
 
 
 @dataclass(frozen=True)

@@ -19,9 +19,9 @@ import pyarrow.fs as pafs
 from deltalake import CommitProperties, DeltaTable
 from deltalake.exceptions import CommitFailedError, DeltaError
 
-from data_catalog.delta import DeltaStore
 from data_catalog.errors import CatalogError
-from data_catalog.snapshot import PURGE, brief
+from data_catalog.tables.delta import DeltaStore
+from data_catalog.tables.snapshot import PURGE, brief
 
 _LOG = "_delta_log/"
 _ENTRY = re.compile(r"_delta_log/(\d{20})\.(json|crc|checkpoint(\.[\w-]+)*\.parquet)")

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from annotation.errors import AnnotationError
-from annotation.judgements import Judgement, Refused, judgements
-from annotation.people import Person
+from annotation.interchange.judgements import Judgement, Refused, judgements
 from annotation.store import Store, Submission
+from annotation.store.people import Person
 
 _AT_ONCE = 100
 """Votes stored in one go: whoever judges on the page meanwhile waits for them."""

@@ -8,7 +8,7 @@ import pyarrow as pa
 from rich.console import Console
 
 from annotation import accept_comments
-from annotation.queue import render_queue, unreviewed
+from annotation.unreviewed import render_queue, unreviewed
 from data_catalog.catalog import Catalog
 from data_catalog.schemas import TABLES
 

@@ -14,8 +14,8 @@ from typing import Any
 
 from annotation.errors import AnnotationError, SubmissionError
 from annotation.events import Vote
-from annotation.judgements import Judgement, Refused
-from annotation.label_studio import ORIGIN
+from annotation.interchange.judgements import Judgement, Refused
+from annotation.interchange.label_studio import ORIGIN
 
 MAX_BYTES = 500_000_000
 """Largest file that is read; JSON has to be held in memory whole. Label Studio itself takes 200 MB at a time."""

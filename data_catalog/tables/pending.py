@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from data_catalog.errors import CatalogError
 from data_catalog.schemas import Table
-from data_catalog.snapshot import Snapshot, reading
+from data_catalog.tables.snapshot import Snapshot, reading
 
 # A missing revision counts as the empty one, on both sides of every comparison.
 _CURRENT = """

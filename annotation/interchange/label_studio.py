@@ -16,7 +16,7 @@ from urllib.parse import quote
 
 import pyarrow.dataset as ds
 
-from annotation.judgements import Judgement, judgements
+from annotation.interchange.judgements import Judgement, judgements
 from annotation.rounds import Entry
 from annotation.shown import Prediction, Shown, read_predictions, read_shown
 from annotation.store import Store

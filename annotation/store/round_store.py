@@ -10,11 +10,11 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, delete, func, insert, select, update
 
-from annotation import schema
-from annotation.database import Database
 from annotation.errors import RoundError
 from annotation.protocol import Rule
 from annotation.rounds import DrawnRound, Entry
+from annotation.store import schema
+from annotation.store.database import Database
 
 _ROUNDS = schema.rounds.c
 _ENTRIES = schema.entries.c

@@ -10,10 +10,10 @@ from typing import get_args
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from data_catalog.delta import Change
 from data_catalog.errors import CatalogError
 from data_catalog.schemas import TABLES, DropKind
-from data_catalog.snapshot import Snapshot
+from data_catalog.tables.delta import Change
+from data_catalog.tables.snapshot import Snapshot
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError, SQLAlche
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from annotation.errors import StoreError
-from annotation.schema import REFUSE_CHANGES, VERSION, metadata, versions
+from annotation.store.schema import REFUSE_CHANGES, VERSION, metadata, versions
 
 _BUSY_S = 30
 """How long a writer waits for the others."""

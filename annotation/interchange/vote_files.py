@@ -14,8 +14,8 @@ import pyarrow.parquet as pq
 
 from annotation.errors import AnnotationError, SubmissionError
 from annotation.events import Vote
-from annotation.judgements import Judgement, Refused
-from annotation.tables import VOTES, suffix_of, unescaped
+from annotation.interchange.judgements import Judgement, Refused
+from annotation.interchange.tables import VOTES, suffix_of, unescaped
 
 _NEEDED = ("entry_id", "reviewer", "choice", "shown_at", "submitted_at")
 

@@ -12,10 +12,10 @@ from typing import Any, get_args
 
 from sqlalchemy import Connection, Row, insert, select, update
 
-from annotation import schema
-from annotation.database import Database
 from annotation.errors import AccessError, AnnotationError, RoleError
 from annotation.protocol import Role
+from annotation.store import schema
+from annotation.store.database import Database
 
 JOIN_PATH = "/join/"
 """Where an invitation's link points to; the token follows."""

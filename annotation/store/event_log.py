@@ -9,8 +9,6 @@ from pathlib import Path
 
 from sqlalchemy import Connection, insert, select
 
-from annotation import schema
-from annotation.database import Database
 from annotation.errors import (
     AnnotationError,
     KeyReusedError,
@@ -21,12 +19,14 @@ from annotation.errors import (
     SubmissionError,
 )
 from annotation.events import Event, Kind, Nothing, Payload, Vote, check_key, dump
-from annotation.ledger import Ledger, is_withdrawn, withdrawn
-from annotation.people import People, Person, still_there
 from annotation.protocol import Rule, allowed, fold, live_events, undoable
-from annotation.round_store import Rounds, round_of
 from annotation.rounds import Entry
-from annotation.schema import event_of
+from annotation.store import schema
+from annotation.store.database import Database
+from annotation.store.ledger import Ledger, is_withdrawn, withdrawn
+from annotation.store.people import People, Person, still_there
+from annotation.store.round_store import Rounds, round_of
+from annotation.store.schema import event_of
 
 _EVENTS = schema.events.c
 

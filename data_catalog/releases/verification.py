@@ -12,8 +12,8 @@ from typing import Any
 import pyarrow as pa
 
 from data_catalog.errors import ReleaseError
+from data_catalog.releases.shards import Census, hash_of, read_shard, split_of, straddling
 from data_catalog.schemas import LABELS, SPLITS
-from data_catalog.shards import Census, hash_of, read_shard, split_of, straddling
 
 Manifest = dict[str, Any]
 

@@ -1,8 +1,4 @@
-"""Immutable releases: written beside and renamed into place, verified, listed, compared.
-
-A release is a folder of Parquet files with a `manifest.json` that names every file's sha256. It appears
-whole or not at all, and nothing in it is ever written again.
-"""
+"""Write a release beside the others and rename it into place; list releases and find one by its version."""
 
 from __future__ import annotations
 
@@ -19,19 +15,16 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from data_catalog.comparison import ReleaseDiff, diff_releases
 from data_catalog.errors import ReleaseError
-from data_catalog.schemas import LABELS, SPLITS
-from data_catalog.shards import (
+from data_catalog.releases.shards import (
     ROW_GROUP_ROWS,
     SHARD_BYTES,
     Census,
     RowBatches,
     hash_of,
-    row_set_hash,
     write_split,
 )
-from data_catalog.verification import (
+from data_catalog.releases.verification import (
     FORMAT,
     MANIFEST,
     WRITTEN_FIELDS,
@@ -41,19 +34,7 @@ from data_catalog.verification import (
     read_manifest,
     verify_release,
 )
-
-__all__ = [
-    "ReleaseDiff",
-    "diff_releases",
-    "find_release",
-    "list_releases",
-    "newest_release",
-    "next_version",
-    "read_manifest",
-    "row_set_hash",
-    "verify_release",
-    "write_release",
-]
+from data_catalog.schemas import LABELS, SPLITS
 
 Documents = Mapping[str, str | bytes]
 
