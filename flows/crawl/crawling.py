@@ -14,7 +14,6 @@ import pyarrow.compute as pc
 from filelock import FileLock, Timeout
 
 from data_catalog.catalog import Catalog
-from flows.counts import StageCount
 from flows.crawl.candidates import CategoryListing, Lister
 from flows.crawl.comment_store import CommentStore
 from flows.crawl.comments import AdFailed, read_comment_pages
@@ -32,6 +31,7 @@ from flows.crawl.unfinished import CommentWork, comments_to_read, videos_to_fetc
 from flows.errors import CrawlPausedError, LaneStoppedError
 from flows.fingerprints import frames_fingerprint
 from flows.settings import Settings
+from flows.stages import StageCount
 
 log = logging.getLogger("ytb_ads")
 

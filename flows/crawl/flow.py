@@ -18,7 +18,6 @@ from prefect.states import Completed
 
 from data_catalog.catalog import Catalog
 from flows.console import progress
-from flows.counts import StageCount
 from flows.crawl.candidates import CategoryListing
 from flows.crawl.crawling import CommentCount, Crawl, open_crawl
 from flows.crawl.draw import Draw
@@ -29,6 +28,7 @@ from flows.crawl.status import Standing, read_standing
 from flows.errors import SourceError
 from flows.review.human import withdraw_ads
 from flows.settings import Settings, load_settings
+from flows.stages import StageCount
 
 log = logging.getLogger("ytb_ads")
 

@@ -21,8 +21,8 @@ from filelock import FileLock, Timeout
 from flows.crawl.data_api.faults import plain_text
 from flows.crawl.data_api.quota import utc_now
 from flows.errors import CrawlError, FrameError, LaneStoppedError
+from flows.frames.isolation import call_isolated
 from flows.frames.video import size_shown
-from flows.frames.worker import call_apart
 
 log = logging.getLogger("ytb_ads")
 
@@ -86,7 +86,7 @@ def _probe(path: Path) -> tuple[int, int]:
     Raises:
         FrameError: there is none.
     """
-    return call_apart(_PROBE_TIMEOUT_S, size_shown, path)
+    return call_isolated(_PROBE_TIMEOUT_S, size_shown, path)
 
 
 def sweep(video_id: str, folder: Path) -> None:

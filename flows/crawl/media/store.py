@@ -15,10 +15,10 @@ import pyarrow.compute as pc
 from data_catalog.catalog import Catalog
 from data_catalog.schemas import TABLES, DropKind
 from data_catalog.tables.drops import Drop
-from flows.counts import StageCount
 from flows.crawl.data_api.parsing import SOURCE
 from flows.crawl.media.lane import MediaFault, Video
 from flows.errors import LaneStoppedError, SourceError
+from flows.stages import StageCount
 
 STAGE = "media"
 """Stage of the drops of ads whose video could not be fetched."""

@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 
 from data_catalog.catalog import Catalog
-from flows.counts import StageCount
 from flows.crawl import intake
 from flows.crawl.folder.folder import scan_folder
 from flows.crawl.intake import author_key, take_in
 from flows.errors import SourceError
+from flows.stages import StageCount
 
 KEY = b"a key"
 

@@ -23,7 +23,7 @@ from flows.crawl.media.lane import LANE, MediaFault, Video
 from flows.crawl.media.store import delete_sampled, fetch_videos, media_folder
 from flows.errors import CrawlError, LaneStoppedError, SourceError
 from flows.fingerprints import frames_fingerprint
-from flows.frames.rows import sample_ad
+from flows.frames.sampling import sample_ad
 from flows.settings import Settings
 from tests.flows.crawl.clocked_crawl import crawl_by
 from tests.youtube_sandbox import Fault, Sandbox, SandboxComment, SandboxVideo, World, serve, use_sandbox_extractor
