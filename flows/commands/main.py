@@ -149,7 +149,7 @@ def train(
     ] = None,
 ) -> None:
     """Train FGMFN and its text-only row on a release; what is already trained is not trained again."""
-    from fgmfn.cli import announce, print_comparison
+    from fgmfn.commands.models import announce, print_comparison
     from flows.runner import in_foreground
     from flows.train import train as train_flow
 

@@ -18,7 +18,6 @@ from prefect.states import Completed
 
 from data_catalog.catalog import Catalog
 from flows.console import progress
-from flows.counts import StageCount
 from flows.crawl.candidates import CategoryListing
 from flows.crawl.draw import Draw
 from flows.crawl.folder.folder import scan_folder
@@ -29,6 +28,7 @@ from flows.crawl.steps import CommentCount, Crawl, open_crawl
 from flows.errors import SourceError
 from flows.review.human import withdraw_ads
 from flows.settings import Settings, load_settings
+from flows.stages import StageCount
 
 log = logging.getLogger("ytb_ads")
 

@@ -15,9 +15,9 @@ import pyarrow.compute as pc
 
 from data_catalog.catalog import Catalog, Drop
 from data_catalog.schemas import TABLES
-from flows.counts import StageCount
 from flows.crawl.records import COMMENT_STAGE, STAGE, Ad, FoundAd, UnchangedAd
 from flows.errors import SourceError
+from flows.stages import StageCount
 
 KEY_FILE = "author.key"
 BATCH_ADS = 200

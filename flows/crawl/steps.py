@@ -13,7 +13,6 @@ from tempfile import TemporaryDirectory
 from filelock import FileLock, Timeout
 
 from data_catalog.catalog import Catalog
-from flows.counts import StageCount
 from flows.crawl.candidates import CategoryListing, Lister, read_candidates
 from flows.crawl.comment_store import CommentStore
 from flows.crawl.comments import AdFailed, read_comment_pages
@@ -28,6 +27,7 @@ from flows.crawl.status import CommentWork, comments_to_read, remove_unusable, u
 from flows.errors import CrawlPausedError, LaneStoppedError
 from flows.fingerprints import frames_fingerprint
 from flows.settings import Settings
+from flows.stages import StageCount
 
 log = logging.getLogger("ytb_ads")
 

@@ -27,13 +27,13 @@ from filelock import FileLock, Timeout
 from data_catalog.catalog import Catalog
 from data_catalog.schemas import TABLES
 from data_catalog.tables.drops import Drop
-from flows.counts import StageCount
 from flows.crawl.data_api.faults import FaultError, plain_text
 from flows.crawl.data_api.parsing import SOURCE
 from flows.crawl.data_api.quota import utc_now
 from flows.errors import CrawlError, FrameError, LaneStoppedError, SourceError
+from flows.frames.isolation import call_isolated
 from flows.frames.video import size_shown
-from flows.frames.worker import call_apart
+from flows.stages import StageCount
 
 log = logging.getLogger("ytb_ads")
 
@@ -103,7 +103,7 @@ def _probe(path: Path) -> tuple[int, int]:
     Raises:
         FrameError: there is none.
     """
-    return call_apart(_PROBE_TIMEOUT_S, size_shown, path)
+    return call_isolated(_PROBE_TIMEOUT_S, size_shown, path)
 
 
 def sweep(video_id: str, folder: Path) -> None:

@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 
 from data_catalog.catalog import Catalog
-from flows.counts import StageCount
 from flows.crawl import ingest as ingesting
 from flows.crawl.folder.folder import scan_folder
 from flows.crawl.ingest import author_key, ingest
 from flows.errors import SourceError
+from flows.stages import StageCount
 
 KEY = b"a key"
 

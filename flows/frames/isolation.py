@@ -31,7 +31,7 @@ _READY = b"\n"
 _ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 
 
-def call_apart(timeout_s: float, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+def call_isolated(timeout_s: float, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     """Call a module's function in a worker.
 
     Args:
@@ -72,7 +72,7 @@ class _Worker:
     def __init__(self) -> None:
         # it finds our modules wherever this process does; a group of its own, so that Ctrl-C is this process's matter
         self._process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "flows.frames.worker"],
+            [sys.executable, "-P", "-m", "flows.frames.isolation"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env={**os.environ, **_ONE_THREAD, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},

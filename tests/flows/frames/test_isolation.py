@@ -16,9 +16,8 @@ from typing import Any
 import pytest
 
 from flows.errors import DecoderLostError, FrameError
-from flows.frames.rows import sample_ad
-from flows.frames.sampling import sample_frames
-from flows.frames.worker import call_apart, close_idle_workers
+from flows.frames.isolation import call_isolated, close_idle_workers
+from flows.frames.sampling import sample_ad, sample_frames
 from flows.settings import FrameSettings
 from tests.flows.frames.clips import steady, write_video
 
@@ -47,12 +46,12 @@ def ad_row(path: Path) -> dict[str, Any]:
 def test_a_worker_gives_what_the_function_gives(tmp_path: Path) -> None:
     path = write_video(tmp_path / "a.mp4", steady(20))
 
-    assert call_apart(30, sample_frames, path, "a", seed=3) == sample_frames(path, "a", seed=3)
+    assert call_isolated(30, sample_frames, path, "a", seed=3) == sample_frames(path, "a", seed=3)
 
 
 def test_one_worker_answers_one_call_after_another() -> None:
-    assert len({call_apart(30, os.getpid) for _ in range(5)}) == 1
-    assert call_apart(30, os.getpid) != os.getpid()
+    assert len({call_isolated(30, os.getpid) for _ in range(5)}) == 1
+    assert call_isolated(30, os.getpid) != os.getpid()
 
 
 def test_calls_at_the_same_time_have_workers_of_their_own(others: set[int]) -> None:
@@ -60,7 +59,7 @@ def test_calls_at_the_same_time_have_workers_of_their_own(others: set[int]) -> N
 
     def call(_: int) -> int:
         both.wait()
-        call_apart(30, time.sleep, 0.5)
+        call_isolated(30, time.sleep, 0.5)
         return len(children() - others)
 
     with ThreadPoolExecutor(2) as pool:
@@ -72,9 +71,9 @@ def test_what_the_function_raises_is_raised(tmp_path: Path) -> None:
     bad.write_bytes(b"no video")
 
     with pytest.raises(FrameError, match=r"bad\.mp4: cannot be opened as a video"):
-        call_apart(30, sample_frames, bad, "a")
+        call_isolated(30, sample_frames, bad, "a")
     with pytest.raises(ValueError, match="count = 0"):
-        call_apart(30, sample_frames, write_video(tmp_path / "a.mp4", steady(5)), "a", count=0)
+        call_isolated(30, sample_frames, write_video(tmp_path / "a.mp4", steady(5)), "a", count=0)
 
 
 def test_a_decoder_that_hangs_is_stopped_and_the_next_call_works(tmp_path: Path, others: set[int]) -> None:
@@ -83,29 +82,29 @@ def test_a_decoder_that_hangs_is_stopped_and_the_next_call_works(tmp_path: Path,
     start = time.monotonic()
 
     with pytest.raises(DecoderLostError) as lost:
-        call_apart(0.5, sample_frames, tmp_path / "hangs.mp4", "a")
+        call_isolated(0.5, sample_frames, tmp_path / "hangs.mp4", "a")
 
     assert (lost.value.reason, time.monotonic() - start < 5) == ("decoder_timeout", True)
     assert "0.5 s" in str(lost.value)
     assert children() <= others
-    assert call_apart(30, abs, -1) == 1
+    assert call_isolated(30, abs, -1) == 1
 
 
 @pytest.mark.parametrize("number", [signal.SIGSEGV, signal.SIGKILL])
 def test_a_decoder_that_crashes_is_told_by_its_signal(number: signal.Signals) -> None:
     with pytest.raises(DecoderLostError, match=number.name) as lost:
-        call_apart(30, signal.raise_signal, number)
+        call_isolated(30, signal.raise_signal, number)
 
     assert lost.value.reason == "decoder_crashed"
-    assert call_apart(30, abs, -1) == 1
+    assert call_isolated(30, abs, -1) == 1
 
 
 def test_a_worker_that_ended_while_it_waited_is_replaced() -> None:
-    worker = call_apart(30, os.getpid)
+    worker = call_isolated(30, os.getpid)
     os.kill(worker, signal.SIGKILL)
     time.sleep(0.5)  # its threads end one after the other
 
-    assert call_apart(30, os.getpid) != worker
+    assert call_isolated(30, os.getpid) != worker
 
 
 def test_a_hanging_ad_is_a_failed_drop_that_a_later_run_tries_again(tmp_path: Path) -> None:
@@ -115,7 +114,7 @@ def test_a_hanging_ad_is_a_failed_drop_that_a_later_run_tries_again(tmp_path: Pa
     made = sample_ad(ad_row(path), {"folder": tmp_path}, settings, "p")
 
     [drop] = made.drops
-    assert (made.frames, made.looks) == ((), ())
+    assert (made.frames, made.fingerprints) == ((), ())
     assert (drop.kind, drop.reason, drop.fingerprint, drop.upstream_revision) == (
         "failed",
         "decoder_timeout",
@@ -134,19 +133,19 @@ def test_an_ad_gives_rows_and_a_bad_one_a_filtered_drop(tmp_path: Path) -> None:
 
     assert [row["frame_id"] for row in good.frames] == [f"a:{index}" for index in range(5)]
     assert all(row["requested_s"] >= 1 and row["upstream_revision"] == "f1" for row in good.frames)
-    assert [row["video_id"] for row in good.looks] == ["a"]
+    assert [row["video_id"] for row in good.fingerprints] == ["a"]
     [drop] = bad.drops
     assert (drop.kind, drop.reason) == ("filtered", "unreadable_video")
     assert str(tmp_path) not in drop.detail
 
 
 def _sample_in_child(path: Path) -> int:
-    return len(call_apart(30, sample_frames, path, "a").frames)
+    return len(call_isolated(30, sample_frames, path, "a").frames)
 
 
 def test_workers_serve_processes_of_a_pool_too(tmp_path: Path) -> None:
     path = write_video(tmp_path / "a.mp4", steady(20))
-    call_apart(30, abs, -1)  # a worker that forked processes must not share
+    call_isolated(30, abs, -1)  # a worker that forked processes must not share
 
     with ProcessPoolExecutor(2) as pool:
         assert list(pool.map(_sample_in_child, [path] * 4)) == [5] * 4
@@ -156,8 +155,8 @@ def test_a_worker_ends_with_the_process_that_started_it(tmp_path: Path) -> None:
     program = "; ".join(
         [
             "import os",
-            "from flows.frames.worker import call_apart",
-            "print(call_apart(30, os.getpid), flush=True)",
+            "from flows.frames.isolation import call_isolated",
+            "print(call_isolated(30, os.getpid), flush=True)",
             "os._exit(1)",
         ]
     )
