@@ -16,7 +16,7 @@ export YTB_ADS_HOME := $(CURDIR)
 export YTB_ADS_SOURCE ?= $(SOURCE)
 export YTB_ADS_CATALOG ?= $(CATALOG)
 
-.PHONY: help setup setup-programs setup-browser demo test lint dataset train annotate catalog deploy sandbox bench clean
+.PHONY: help setup setup-programs setup-browser demo test docs lint dataset train annotate catalog deploy sandbox bench clean
 
 help:  ## list the commands
 	@awk -F ':.*##' '/^[a-z-]+:.*##/ {printf "make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -47,6 +47,9 @@ demo: $(READY)  ## render a small sample, build a dataset from it, train on it, 
 
 test: $(READY)  ## run all tests, the slow ones too
 	@$(BIN)/python -m pytest -n 2 --dist loadgroup
+
+docs: $(READY)  ## build the documentation into docs/_build/html; warnings are errors
+	@$(BIN)/python -m sphinx --builder html --fail-on-warning --keep-going --quiet docs docs/_build/html
 
 lint: $(READY)  ## style, types
 	@$(BIN)/ruff check .
@@ -85,4 +88,4 @@ bench: $(READY)  ## measure what the README states
 	else echo "left out: words and re-uploads; $(DATA) is not there, name a folder by DATA="; fi
 
 clean:  ## remove the demonstration and the caches, never a catalog
-	rm -rf $(DEMO) sandbox .pytest_cache .mypy_cache .ruff_cache build *.egg-info
+	rm -rf $(DEMO) sandbox docs/_build .pytest_cache .mypy_cache .ruff_cache build *.egg-info

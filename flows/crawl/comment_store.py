@@ -16,13 +16,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from data_catalog.catalog import Catalog
-from data_catalog.drops import Drop
 from data_catalog.schemas import TABLES
-from flows.counts import StageCount
+from data_catalog.tables.drops import Drop
 from flows.crawl.comments import AdFailed, AdToRead, PageRead
 from flows.crawl.data_api.faults import Fault
-from flows.crawl.intake import own_comments
+from flows.crawl.ingest import own_comments
 from flows.crawl.records import COMMENT_STAGE, Comment
+from flows.stages import StageCount
 
 STAGE = "comment_pages"
 """Stage of the drops of ads whose comments could not be read."""
@@ -99,8 +99,6 @@ class CommentStore:
         self.catalog = catalog
         self.count = StageCount(STAGE, "ads")
         self.n_comments = 0
-        self.terminal: dict[str, Fault] = {}
-        """Ads that there is no use in asking for again, and why."""
         self._continued = {ad.video_id for ad in ads if ad.is_begun}
         self._earlier = earlier
         self._started_at = started_at
@@ -145,7 +143,11 @@ class CommentStore:
         self._buffered = sum(buffer.n_comments for buffer in self._buffers.values())
         n_held = self._write_comments(batch)
         self._write_comment_drops(batch)
-        drops = [self._drop(video_id, buffer.fault) for video_id, buffer in batch.items() if buffer.fault]
+        drops = [
+            buffer.fault.drop(STAGE, video_id, video_id, fingerprint=self._fingerprint)
+            for video_id, buffer in batch.items()
+            if buffer.fault
+        ]
         fetches = [
             self._fetch(video_id, buffer, buffer.last, n_held[video_id])
             for video_id, buffer in batch.items()
@@ -161,7 +163,6 @@ class CommentStore:
             drops=drops,
             done=over,
         )
-        self.terminal.update((id_, b.fault) for id_, b in batch.items() if b.fault and b.fault.kind == "final")
         self.count.add(StageCount.of(STAGE, "ads", rows_in=len(over), rows_out=len(over) - len(drops), drops=drops))
 
     def _write_comments(self, batch: dict[str, _Buffer]) -> Counter[str]:
@@ -222,7 +223,3 @@ class CommentStore:
     def _began(self, video_id: str) -> datetime:
         earlier = self._earlier.get(video_id) if video_id in self._continued else None
         return earlier.started_at if earlier else self._started_at
-
-    def _drop(self, video_id: str, fault: Fault) -> Drop:
-        kind: Literal["filtered", "failed"] = "filtered" if fault.kind == "final" else "failed"
-        return Drop(STAGE, video_id, video_id, kind, fault.reason, fault.detail, self._fingerprint)

@@ -14,17 +14,78 @@ from contextlib import suppress
 from contextvars import copy_context
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
-from data_catalog.drops import Drop
-from flows.crawl.data_api.faults import ApiFaultError, Fault
-from flows.crawl.data_api.paging import EndedBy, Step, pages_of
+from data_catalog.tables.drops import Drop
+from flows.crawl.data_api.faults import PAGE_TOKEN, Fault, FaultError
 from flows.crawl.data_api.parsing import CommentPage, CommentReader
 from flows.crawl.records import Comment
 from flows.crawl.settings import CommentPageSettings
 from flows.errors import CrawlPausedError
 
 _QUEUED_PAGES = 128
+
+EndedBy = Literal["last_page", "page_cap", "repeating_pages", "looping_token"]
+
+_REPEATS = 2
+"""How often a page that brings nothing new is asked for again before that is believed."""
+_BARREN_PAGES = 3
+"""Pages in a row that bring nothing new, after which the rest is not asked for."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """One page, and what it took to get it."""
+
+    page: CommentPage
+    token: str | None
+    """Token that it was asked for with."""
+    fetched_at: datetime
+    units: int
+    ended_by: EndedBy | None
+
+
+def pages_of(
+    fetch: Callable[[str | None], tuple[CommentPage, datetime]], token: str | None, *, limit: int
+) -> Iterator[Step]:
+    """Page after page. One that brings nothing new, or leads back, is asked for again before it is believed.
+
+    Pages have been seen to repeat, and tokens to be passed over or to lead in a circle.
+
+    Args:
+        fetch: asks for the page with a token; returns it and when it was asked for.
+        token: where to begin; None for the first page.
+        limit: pages at most.
+    """
+    seen: set[str] = set()
+    tokens = {token}
+    n_pages = barren = 0
+    while True:
+        units, believed = 0, False
+        while not believed:
+            units += 1
+            page, fetched_at = fetch(token)
+            leads_back = page.next_page_token in tokens and page.next_page_token is not None
+            is_new = any(comment.comment_id not in seen for comment in page.comments)
+            is_plain_end = page.n_items == 0 and page.next_page_token is None
+            believed = is_plain_end or (is_new and not leads_back) or units > _REPEATS
+        n_pages += 1
+        barren = 0 if is_new else barren + 1
+        ended_by: EndedBy | None = None
+        if page.next_page_token is None:
+            ended_by = "last_page"
+        elif leads_back:
+            ended_by = "looping_token"
+        elif barren >= _BARREN_PAGES:
+            ended_by = "repeating_pages"
+        elif n_pages >= limit:
+            ended_by = "page_cap"
+        yield Step(page, token, fetched_at, units, ended_by)
+        if ended_by:
+            return
+        seen.update(comment.comment_id for comment in page.comments)
+        token = page.next_page_token
+        tokens.add(token)
 
 
 class CommentLists(Protocol):
@@ -77,7 +138,7 @@ class AdFailed:
 Message = PageRead | AdFailed
 
 
-def read_comments(
+def read_comment_pages(
     ads: Iterable[AdToRead],
     here: Callable[[], CommentLists],
     *,
@@ -176,8 +237,8 @@ class _AdReader:
     def read(self, ad: AdToRead) -> None:
         try:
             self._read(ad)
-        except ApiFaultError as error:
-            if error.fault.kind == "bad_token" and ad.next_page_token is not None:
+        except FaultError as error:
+            if error.fault.reason == PAGE_TOKEN and ad.next_page_token is not None:
                 # tokens do not live for ever: from the first page, where every id that is held is known again
                 self.read(replace(ad, next_page_token=None, pages=0))
                 return
@@ -198,7 +259,7 @@ class _AdReader:
             try:
                 if self.settings.replies == "all":
                     self._finish_threads(reader, whole, ad.held_replies)
-            except (CrawlPausedError, ApiFaultError):
+            except (CrawlPausedError, FaultError):
                 # what came is kept, and the page is read again by the run that goes on
                 self._send(ad, whole, step.token, pages, None)
                 raise

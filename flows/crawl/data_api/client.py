@@ -14,9 +14,8 @@ from typing import Any
 
 from googleapiclient import discovery, discovery_cache
 
-from flows.crawl.data_api.faults import ApiFaultError, Fault, classify_answer, classify_exception, read_object
-from flows.crawl.data_api.keys import Booking, Keys
-from flows.crawl.data_api.quota import Budget, Ledger
+from flows.crawl.data_api.faults import PAGE_TOKEN, Fault, FaultError, classify_answer, classify_exception, read_object
+from flows.crawl.data_api.quota import Booking, Budget, Keys, Ledger
 from flows.crawl.data_api.transport import FAILED, Reply, Transport, never_sent
 from flows.crawl.settings import CrawlSettings
 from flows.errors import ApiUnreachableError, KeyRefusedError, QuotaExhaustedError
@@ -129,9 +128,9 @@ class YouTubeClients:
         while True:
             booking = self._book(budget)
             outcome = self._send(address, booking)
-            if isinstance(outcome, Refusal) and outcome.fault.kind == "daily_quota":
+            if isinstance(outcome, Refusal) and outcome.fault.kind == "pause":
                 self._keys.exhaust(booking, outcome.fault)
-            elif isinstance(outcome, Refusal) and outcome.fault.kind == "refused":
+            elif isinstance(outcome, Refusal) and outcome.fault.kind == "abort":
                 self._keys.refuse(booking, outcome.fault)
             elif outcome is not None:
                 return outcome
@@ -199,7 +198,7 @@ class YouTube:
     """The Data API's lists for one thread; every method returns one page or raises what kept it from coming.
 
     Raises:
-        ApiFaultError: a fault that this call cannot cure, or that did not pass within the attempts.
+        FaultError: a fault that this call cannot cure, or that did not pass within the attempts.
         ApiUnreachableError: no connection can be made, by this call and those before it.
         QuotaExhaustedError: no key has anything left today.
         KeyRefusedError: the server accepts none of the keys.
@@ -262,18 +261,17 @@ class YouTube:
                 log.info("%s: %s; asked again in %.0f s", call, outcome.fault.reason, wait_s)
             if not is_curable or not self._shared.wait(wait_s, budget):
                 self._shared.refuse_when_unreachable(outcome.fault)
-                raise ApiFaultError(outcome.fault, call)
+                raise FaultError(outcome.fault, call)
             attempt += 1
         return outcome
 
     def _curable(self, outcome: Refusal, attempt: int) -> bool:
         """Whether the same call is worth another attempt within this run."""
-        if outcome.fault.kind not in ("transient", "slow_down") or outcome.retry_after_s > LONGEST_RETRY_AFTER_S:
+        fault = outcome.fault
+        if fault.kind != "transient" or fault.reason == PAGE_TOKEN or outcome.retry_after_s > LONGEST_RETRY_AFTER_S:
             return False
         attempts = self._shared.settings.attempts
-        return attempt < (
-            min(PROCESSING_ATTEMPTS, attempts) if outcome.fault.reason == "processing_failure" else attempts
-        )
+        return attempt < (min(PROCESSING_ATTEMPTS, attempts) if fault.reason == "processing_failure" else attempts)
 
     def _backoff_s(self, attempt: int) -> float:
         """Full jitter: anything up to a wait that doubles, so that threads that failed together come back apart."""

@@ -1,4 +1,4 @@
-"""What went wrong with a call of the Data API, by its true reason, and what may cure it."""
+"""Faults of the crawl in one vocabulary, and the Data API's answers classified by it."""
 
 from __future__ import annotations
 
@@ -10,34 +10,47 @@ from typing import Any, Literal
 
 from urllib3.exceptions import HTTPError
 
+from data_catalog.schemas import DropKind
+from data_catalog.tables.drops import Drop
 from flows.errors import CrawlError
 
-FaultKind = Literal["final", "daily_quota", "slow_down", "transient", "bad_token", "refused"]
-"""`final`: no later call will do better; `daily_quota`: the key's day is spent; `slow_down`: too many calls at once;
-`transient`: a later call may do better; `bad_token`: the page token is not accepted; `refused`: the key is not."""
+FaultKind = Literal["terminal", "transient", "pause", "abort"]
+"""`terminal`: no later attempt at this item will do better; `transient`: one may.
+
+Two are not the item's fault. `pause`: nothing more may be requested for a while (a spent quota, a robot check);
+`abort`: waiting does not cure it (a refused key, a full disk).
+"""
 
 DETAIL_LENGTH = 300
+PAGE_TOKEN = "page_token"  # noqa: S105 - a reason
+"""Reason of the fault of a page token that is not accepted: the list is read again from its first page."""
 
 
 @dataclass(frozen=True)
 class Fault:
-    """One call's fault; `reason` is the word that a drop carries, `detail` what the server said, as plain text."""
+    """One failed request; `reason` is the word that a drop carries, `detail` what was said, as plain text."""
 
     kind: FaultKind
     reason: str
-    detail: str
+    detail: str = ""
+
+    def drop(self, stage: str, key: str, video_id: str | None, *, about: str = "", fingerprint: str = "") -> Drop:
+        """The row of `drops`: `filtered` for a terminal fault, `failed` for one that a later run tries again."""
+        kind: DropKind = "filtered" if self.kind == "terminal" else "failed"
+        detail = f"{about}: {self.detail}" if about else self.detail
+        return Drop(stage, key, video_id, kind, self.reason, detail, fingerprint)
 
 
-class ApiFaultError(CrawlError):
-    """A call of the Data API failed, and the client could not cure it."""
+class FaultError(CrawlError):
+    """A request failed and could not be cured within this run; `request` names it."""
 
-    def __init__(self, fault: Fault, call: str) -> None:
-        super().__init__(fault, call)
+    def __init__(self, fault: Fault, request: str) -> None:
+        super().__init__(fault, request)  # both, so that it can be pickled
         self.fault = fault
-        self.call = call
+        self.request = request
 
     def __str__(self) -> str:
-        return f"{self.call}: {self.fault.reason}" + (f" ({self.fault.detail})" if self.fault.detail else "")
+        return f"{self.request}: {self.fault.reason}" + (f" ({self.fault.detail})" if self.fault.detail else "")
 
 
 class AnswerTooLargeError(Exception):
@@ -69,7 +82,7 @@ _KEY_REFUSED_WORDS = re.compile(
     re.IGNORECASE | re.DOTALL,
 )
 _PER_DAY = re.compile(r"\bper day\b|PerDay|^1/d\b", re.IGNORECASE)
-_PAGE_TOKEN = re.compile(r"page ?token", re.IGNORECASE)
+_NAMES_PAGE_TOKEN = re.compile(r"page ?token", re.IGNORECASE)
 _COMMENT_DOMAIN = re.compile(r"youtube\.comment", re.IGNORECASE)
 
 _MARKUP = re.compile(r"<[^<>]*>")
@@ -105,27 +118,27 @@ def classify_answer(status: int, body: bytes) -> Fault:
         return _classify_stranger(status, plain_text(body[:4000].decode("utf-8", "replace")))
     detail = plain_text(error.message)
     if status == 401 or _is_about_key(error):
-        return Fault("refused", "key_refused", detail)
+        return Fault("abort", "key_refused", detail)
     if error.codes & _QUOTA:
-        return Fault("daily_quota", "quota", detail)
+        return Fault("pause", "quota", detail)
     if status == 429 or error.codes & _RATE:
         # A spent day has been seen under the name of a rate; only its limit tells them apart.
         if any(_PER_DAY.search(limit) for limit in (error.message, *error.limits)):
-            return Fault("daily_quota", "quota", detail)
-        return Fault("slow_down", "rate_limited", detail)
+            return Fault("pause", "quota", detail)
+        return Fault("transient", "rate_limited", detail)
     if status >= 500:
         return Fault("transient", "server_error", detail)
     if "processingFailure" in error.codes:
         return Fault("transient", "processing_failure", detail)
     if "invalidPageToken" in error.codes or (
-        status == 400 and (error.location == "pageToken" or _PAGE_TOKEN.search(error.message))
+        status == 400 and (error.location == "pageToken" or _NAMES_PAGE_TOKEN.search(error.message))
     ):
-        return Fault("bad_token", "page_token", detail)
+        return Fault("transient", PAGE_TOKEN, detail)
     if error.reason == "forbidden" and _COMMENT_DOMAIN.match(error.domain):
-        return Fault("final", "members_only", detail)
+        return Fault("terminal", "members_only", detail)
     if status < 400 or status == 408:
         return Fault("transient", f"http_{status}", detail)
-    return Fault("final", snake_case(error.reason) or f"http_{status}", detail)
+    return Fault("terminal", snake_case(error.reason) or f"http_{status}", detail)
 
 
 def classify_exception(error: Exception) -> Fault:
@@ -180,9 +193,9 @@ def _is_about_key(error: _Error) -> bool:
 
 def _classify_stranger(status: int, detail: str) -> Fault:
     if status == 401:
-        return Fault("refused", "key_refused", detail)
+        return Fault("abort", "key_refused", detail)
     if status == 429:
-        return Fault("slow_down", "rate_limited", detail)
+        return Fault("transient", "rate_limited", detail)
     if status >= 500:
         return Fault("transient", "server_error", detail)
     if 200 <= status < 300:

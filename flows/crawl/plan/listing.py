@@ -8,8 +8,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from flows.crawl.candidates import MAX_PAGES, Listing, is_done
-from flows.crawl.data_api.requests import RESULTS_PER_SEARCH, Request, requests_of
+from flows.crawl.candidates import MAX_PAGES, RESULTS_PER_SEARCH, Listing, Request, is_done, requests_of
 from flows.crawl.plan.estimates import Inventory, new_per_page, pages_per_list, pass_share
 from flows.crawl.plan.plan import Cost, Estimate
 from flows.crawl.settings import CrawlSettings

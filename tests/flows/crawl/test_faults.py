@@ -15,8 +15,8 @@ from urllib3.exceptions import ProtocolError, ReadTimeoutError
 
 from flows.crawl.data_api.faults import (
     AnswerTooLargeError,
-    ApiFaultError,
     Fault,
+    FaultError,
     classify_answer,
     classify_exception,
     plain_text,
@@ -57,12 +57,12 @@ def kind_and_reason(status: int, answer: bytes) -> tuple[str, str]:
     ("name", "status", "kind", "reason"),
     [
         ("backend", 503, "transient", "server_error"),
-        ("commentsDisabled", 403, "final", "comments_disabled"),
-        ("keyInvalid", 400, "refused", "key_refused"),
+        ("commentsDisabled", 403, "terminal", "comments_disabled"),
+        ("keyInvalid", 400, "abort", "key_refused"),
         ("processingFailure", 400, "transient", "processing_failure"),
-        ("quotaExceeded", 403, "daily_quota", "quota"),
-        ("searchQuota", 429, "daily_quota", "quota"),
-        ("videoNotFound", 404, "final", "video_not_found"),
+        ("quotaExceeded", 403, "pause", "quota"),
+        ("searchQuota", 429, "pause", "quota"),
+        ("videoNotFound", 404, "terminal", "video_not_found"),
     ],
 )
 def test_the_recorded_errors_are_told_apart(shared_data: Path, name: str, status: int, kind: str, reason: str) -> None:
@@ -80,28 +80,28 @@ def test_every_recorded_error_is_among_them(shared_data: Path) -> None:
 @pytest.mark.parametrize(
     ("status", "answer", "expected"),
     [
-        (403, body("dailyLimitExceeded", domain="usageLimits"), ("daily_quota", "quota")),
-        (403, body("rateLimitExceeded", "... limit 'Queries per day' ..."), ("daily_quota", "quota")),
-        (429, body(None, "Quota exceeded for 'Queries' and limit 'Queries per day'"), ("daily_quota", "quota")),
+        (403, body("dailyLimitExceeded", domain="usageLimits"), ("pause", "quota")),
+        (403, body("rateLimitExceeded", "... limit 'Queries per day' ..."), ("pause", "quota")),
+        (429, body(None, "Quota exceeded for 'Queries' and limit 'Queries per day'"), ("pause", "quota")),
         (
             429,
             body("rateLimitExceeded", details=info("RATE_LIMIT_EXCEEDED", quota_limit="defaultPerDayPerProject")),
-            ("daily_quota", "quota"),
+            ("pause", "quota"),
         ),
         (
             429,
             body("rateLimitExceeded", details=info("RATE_LIMIT_EXCEEDED", quota_unit="1/d/{project}")),
-            ("daily_quota", "quota"),
+            ("pause", "quota"),
         ),
         (
             429,
             body("rateLimitExceeded", details=info("RATE_LIMIT_EXCEEDED", quota_unit="1/min/{project}/{user}")),
-            ("slow_down", "rate_limited"),
+            ("transient", "rate_limited"),
         ),
-        (429, body("rateLimitExceeded", "limit 'Queries per minute per user'"), ("slow_down", "rate_limited")),
-        (429, b"<html>Too many requests", ("slow_down", "rate_limited")),
-        (403, body("rateLimitExceeded", domain="usageLimits"), ("slow_down", "rate_limited")),
-        (403, body("userRateLimitExceeded", domain="usageLimits"), ("slow_down", "rate_limited")),
+        (429, body("rateLimitExceeded", "limit 'Queries per minute per user'"), ("transient", "rate_limited")),
+        (429, b"<html>Too many requests", ("transient", "rate_limited")),
+        (403, body("rateLimitExceeded", domain="usageLimits"), ("transient", "rate_limited")),
+        (403, body("userRateLimitExceeded", domain="usageLimits"), ("transient", "rate_limited")),
     ],
 )
 def test_a_spent_day_is_told_from_too_many_calls_at_once(status: int, answer: bytes, expected: tuple[str, str]) -> None:
@@ -127,7 +127,7 @@ def test_a_spent_day_is_told_from_too_many_calls_at_once(status: int, answer: by
     ],
 )
 def test_what_is_said_about_the_key_is_not_taken_for_a_fault_of_the_video(status: int, answer: bytes) -> None:
-    assert kind_and_reason(status, answer) == ("refused", "key_refused")
+    assert kind_and_reason(status, answer) == ("abort", "key_refused")
 
 
 @pytest.mark.parametrize(
@@ -154,7 +154,7 @@ def test_what_is_said_about_the_key_is_not_taken_for_a_fault_of_the_video(status
     ],
 )
 def test_other_refusals_are_final_under_the_api_s_own_word(status: int, answer: bytes, reason: str) -> None:
-    assert kind_and_reason(status, answer) == ("final", reason)
+    assert kind_and_reason(status, answer) == ("terminal", reason)
 
 
 @pytest.mark.parametrize(
@@ -166,7 +166,7 @@ def test_other_refusals_are_final_under_the_api_s_own_word(status: int, answer: 
     ],
 )
 def test_a_page_token_that_is_not_accepted_is_a_fault_of_its_own(answer: bytes) -> None:
-    assert kind_and_reason(400, answer) == ("bad_token", "page_token")
+    assert kind_and_reason(400, answer) == ("transient", "page_token")
 
 
 @pytest.mark.parametrize("status", [302, 403, 404, 408, 418])
@@ -215,8 +215,8 @@ def test_an_object_is_read_whatever_is_in_it() -> None:
 
 
 def test_an_error_of_the_client_says_call_and_reason_and_survives_a_process_border() -> None:
-    raised = ApiFaultError(
-        Fault("final", "comments_disabled", "The video has disabled comments."), "commentThreads.list"
+    raised = FaultError(
+        Fault("terminal", "comments_disabled", "The video has disabled comments."), "commentThreads.list"
     )
     assert str(raised) == "commentThreads.list: comments_disabled (The video has disabled comments.)"
     assert str(pickle.loads(pickle.dumps(raised))) == str(raised)  # noqa: S301 (our own)

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from flows.crawl.data_api.requests import Request, read_ids, requests_of
+from flows.crawl.candidates import Request, read_ids, requests_of
 from flows.crawl.settings import CategorySettings, CrawlSettings, FilterSettings
 from flows.errors import CrawlError
 
