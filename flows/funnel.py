@@ -18,7 +18,7 @@ from flows.release.plan import NO_FRAME, OF_AD
 from flows.release.plan import STAGE as RELEASE_STAGE
 from flows.review.human import FRAME_EXCLUDED
 from flows.review.human import STAGE as REVIEW_STAGE
-from flows.sentiment.ads import STAGE as SENTIMENT_STAGE
+from flows.stages import SENTIMENT
 
 
 def count_funnel(
@@ -53,7 +53,7 @@ def count_funnel(
     by_people = [FunnelStep("ads labelled by people", n_labelled, len(labels), unjudged, "ads")] if people_judge else []
     steps = [
         FunnelStep("ads found", n_ads + files.total(), n_ads, files, "ads"),
-        FunnelStep("ads labelled by their comments", n_ads, n_labelled, drops[SENTIMENT_STAGE], "ads"),
+        FunnelStep("ads labelled by their comments", n_ads, n_labelled, drops[SENTIMENT.name], "ads"),
         *by_people,
         FunnelStep("frames sampled", n_ads, n_frames, drops[FRAMES_STAGE], "frames"),
         FunnelStep(f"frames with more than {more_than_words} words", n_frames, len(kept), words, "frames"),

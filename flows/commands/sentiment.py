@@ -20,7 +20,7 @@ from flows.errors import SentimentError
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from flows.sentiment.lines import Answered, LineReader
+    from flows.sentiment.stream import Answered, LineReader
     from flows.settings import SentimentSettings
 
 sentiment_app = typer.Typer(
@@ -69,8 +69,7 @@ def score(
     in their section sentiment.
     """
     from flows.sentiment.engines import make_engine
-    from flows.sentiment.lines import Answerer, LineReader
-    from flows.sentiment.processes import answer_by_processes
+    from flows.sentiment.stream import Answerer, LineReader, answer_by_processes
 
     chosen = _settings(config, lexicon=lexicon, engine=engine, emoji=emoji, jar=jar, java=java)
     scores = make_engine(chosen.engine, lexicon=chosen.lexicon, emoji=chosen.emoji, jar=chosen.jar, java=chosen.java)
@@ -113,11 +112,11 @@ def explain(
     explaining = scorer(settings.lexicon, emoji=settings.emoji)
     if ad is not None:
         from data_catalog.catalog import Catalog
-        from flows.sentiment.explaining_ads import explain_ad, render_ad
+        from flows.sentiment.explain import explain_ad, render_ad
 
         _print(explain_ad(Catalog(catalog), ad, explaining, settings, limit=limit), render_ad, as_json)
     elif text is not None:
-        from flows.sentiment.explaining import explain_text, render_explanation
+        from flows.sentiment.explain import explain_text, render_explanation
 
         _print(explain_text(explaining, _text(text)), render_explanation, as_json)
 
@@ -132,7 +131,7 @@ def _settings(config: Path | None, **given: Any) -> SentimentSettings:
 
 def _write(answers: Iterable[Answered], reader: LineReader) -> int:
     """Write the answers as they come; how many of them are none."""
-    from flows.sentiment.lines import write_all
+    from flows.sentiment.stream import write_all
 
     stdout = _open(sys.stdout, "standard output", STDOUT)
     n_unscored = 0

@@ -20,7 +20,7 @@ from flows.console import AsJson, ConfigFile, err, out, print_tables
 from flows.errors import SentimentError
 
 if TYPE_CHECKING:
-    from flows.sentiment.comparing import Agreement, Comparison, Difference, Said
+    from flows.sentiment.compare import Agreement, Comparison, Difference, Said
     from flows.sentiment.engines import SentimentEngine
     from flows.sentiment.report import SentimentReport
     from flows.settings import SentimentSettings
@@ -43,8 +43,7 @@ def report(
     """
     from data_catalog.catalog import Catalog
     from data_catalog.inspect import require_catalog
-    from flows.sentiment.distribution import draw_distribution
-    from flows.sentiment.report import read_report
+    from flows.sentiment.report import draw_distribution, read_report
     from flows.settings import load_settings
 
     opened = Catalog(catalog)
@@ -83,8 +82,8 @@ def compare(
     With --with-lexicon: with `native` over two folders of word lists. What is not given is as [sentiment] of the
     settings says. Emoji count in neither, unless only word lists are compared.
     """
-    from flows.sentiment.comparing import Comparison
-    from flows.sentiment.comparing import compare as compare_scores
+    from flows.sentiment.compare import Comparison
+    from flows.sentiment.compare import compare as compare_scores
     from flows.settings import load_settings
 
     settings = load_settings(config).sentiment
@@ -108,7 +107,7 @@ def _print_report(report: SentimentReport) -> None:
         + (f"; {report.n_unread:,} more whose comments are not read to the end" if report.n_unread else ""),
         f"{report.n_comments:,} comments: {report.n_scored:,} count, {report.n_neutral:,} of them neutral",
         f"left out: {left_out}",
-        f"labels that hang on a few comments: {report.n_infirm:,} of {report.n_labelled:,}",
+        f"labels that hang on a few comments: {report.n_uncertain:,} of {report.n_labelled:,}",
     ):
         out.print(line, highlight=False)
     print_tables(report.yields.as_table())
@@ -125,7 +124,7 @@ def _engines(settings: SentimentSettings, with_lexicon: Path | None) -> tuple[Se
 
 
 def _texts(catalog: str, texts: Path | None) -> Iterator[Said]:
-    from flows.sentiment.comparing import Said
+    from flows.sentiment.compare import Said
 
     if texts is None:
         from data_catalog.catalog import Catalog

@@ -20,7 +20,7 @@ from flows.release.resampling import Balanced, PlannedRow, Resampling, balance_r
 from flows.release.splitting import FrameIdentity, LabelledAd, group_reuploads, split_ads
 from flows.review.human import FRAME_EXCLUDED
 from flows.review.human import STAGE as REVIEW_STAGE
-from flows.sentiment.ads import STAGE as SENTIMENT_STAGE
+from flows.stages import SENTIMENT
 
 STAGE = "release"
 OF_AD = "ad_"
@@ -174,7 +174,7 @@ def _split(
 
 
 def _unlabelled(kept: list[TextFrame], labels: dict[str, Settled], catalog: Catalog) -> list[Drop]:
-    why = _dropped(catalog, SENTIMENT_STAGE) | _dropped(catalog, REVIEW_STAGE)
+    why = _dropped(catalog, SENTIMENT.name) | _dropped(catalog, REVIEW_STAGE)
     return [
         _drop(
             frame.frame_id,
