@@ -78,8 +78,7 @@ def serve(
     from annotation.web.app import listening
     from annotation.web.app import serve as serve_page
     from annotation.web.settings import WebSettings
-    from flows.review.human import review_store, store_location
-    from flows.review.watch import watching
+    from flows.review.human import review_store, store_location, watching
 
     tables, review = open_catalog(catalog, config)
     given = {name: value for name, value in (("host", host), ("port", port)) if value is not None}
@@ -290,7 +289,7 @@ def import_votes(
     from annotation.interchange.importing import import_judgements
     from annotation.interchange.label_studio_votes import read_tasks
     from annotation.interchange.vote_files import read_votes
-    from flows.review.watch import close_if_settled
+    from flows.review.human import close_if_settled
 
     people = dict(_pair(each) for each in reviewer or ())
     with _open_store(catalog, config) as (store, tables):

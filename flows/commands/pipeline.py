@@ -63,8 +63,8 @@ def build(
     """
     from flows.build_dataset import build_dataset
     from flows.commands.annotate import print_waiting
-    from flows.commands.crawl import print_standing
-    from flows.crawl.status import Standing
+    from flows.commands.crawl import print_status
+    from flows.crawl.status import CrawlStatus
     from flows.release.flow import Release
     from flows.review.human import Waiting
     from flows.runner import in_foreground
@@ -78,8 +78,8 @@ def build(
             category=category,
             policy=review,
         )
-    if isinstance(written, Standing):
-        print_standing(written, as_json)
+    if isinstance(written, CrawlStatus):
+        print_status(written, as_json)
     elif isinstance(written, Waiting):
         print_waiting(written, catalog, as_json)
     elif isinstance(written, Release):
@@ -118,7 +118,7 @@ def train(
     ] = None,
 ) -> None:
     """Train FGMFN and its text-only row on a release; what is already trained is not trained again."""
-    from fgmfn.cli import announce, print_comparison
+    from fgmfn.commands.models import announce, print_comparison
     from flows.runner import in_foreground
     from flows.train import train as train_flow
 

@@ -51,6 +51,7 @@ CountEmoji = Annotated[
     typer.Option("--emoji/--no-emoji", help="Count emoji, which the original does not.", show_default=False),
 ]
 
+
 @sentiment_app.command(epilog="Example: echo 'I loooove this ad!' | ytb-ads sentiment score --json")
 def score(
     lexicon: LexiconDir = None,

@@ -14,10 +14,9 @@ from prefect.cache_policies import NO_CACHE
 
 from data_catalog.catalog import Catalog
 from data_catalog.schemas import TABLES
+from flows.frames.isolation import close_idle_workers
 from flows.frames.reuploads import record_reuploads
-from flows.frames.rows import VIDEO_DELETED, sample_ad
-from flows.frames.sampling import STAGE
-from flows.frames.worker import close_idle_workers
+from flows.frames.sampling import STAGE, VIDEO_DELETED, sample_ad
 from flows.pool_worker import end_with_parent
 from flows.runner import run_stage
 from flows.settings import FrameSettings, Settings
@@ -41,10 +40,10 @@ def sample_batch(
         # without `upstream`: the frames that these ads have could not be made again
         kept = [drop for drop in drops if drop.key in deleted]
         catalog.commit("frames", TABLES["frames"].schema.empty_table(), stage=STAGE, drops=kept, done=deleted)
-    looks = [row for ad in sampled for row in ad.looks]
+    fingerprints = [row for ad in sampled for row in ad.fingerprints]
     catalog.replace_groups(
         "looks",
-        pa.Table.from_pylist(looks, schema=TABLES["looks"].schema),
+        pa.Table.from_pylist(fingerprints, schema=TABLES["looks"].schema),
         column="video_id",
         values=[id_ for id_ in video_ids if id_ not in deleted],
     )

@@ -11,8 +11,8 @@ import pyarrow as pa
 from data_catalog.catalog import Catalog, Drop
 from data_catalog.schemas import DropKind
 from flows.errors import FrameError, OcrError
+from flows.frames.picture import Picture
 from flows.frames.sampling import decode_jpeg
-from flows.frames.video import Picture
 from flows.ocr.engine import OcrEngine
 from flows.ocr.words import Word
 
