@@ -4,21 +4,19 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Sequence
+from fnmatch import fnmatchcase
 
 from data_catalog.catalog import Catalog
 from flows.crawl.draw import STAGE as DRAW_STAGE
 from flows.crawl.lost import STAGES as LOSING_STAGES
 from flows.crawl.records import COMMENT_STAGE
 from flows.crawl.records import STAGE as SOURCE_STAGE
-from flows.frames.sampling import STAGE as FRAMES_STAGE
-from flows.ocr.texts import STAGE as OCR_STAGE
-from flows.ocr.texts import TOO_FEW, TextFrame
+from flows.ocr.texts import TextFrame
 from flows.release.facts import FunnelStep
-from flows.release.plan import NO_FRAME, OF_AD
-from flows.release.plan import STAGE as RELEASE_STAGE
 from flows.review.human import FRAME_EXCLUDED
 from flows.review.human import STAGE as REVIEW_STAGE
 from flows.sentiment.ads import STAGE as SENTIMENT_STAGE
+from flows.stages import FRAMES, OCR, RELEASE, ReleaseReason, WordReason
 
 
 def count_funnel(
@@ -42,12 +40,14 @@ def count_funnel(
     labelled = [frame for frame in kept if frame.video_id in labels]
     files, comments = drops[SOURCE_STAGE], drops[COMMENT_STAGE]
     # the release's drops are of frames for their ad's sake, of ads for their frames' sake, and of rows
-    of_release = drops[RELEASE_STAGE]
-    of_frames = Counter({reason: count for reason, count in of_release.items() if reason.startswith(OF_AD)})
-    of_rows = of_release - of_frames - Counter({NO_FRAME: of_release[NO_FRAME]})
-    words = drops[OCR_STAGE] + Counter({TOO_FEW: len(frames) - len(kept)})
+    of_release = drops[RELEASE.name]
+    of_frames = Counter(
+        {reason: count for reason, count in of_release.items() if fnmatchcase(reason, ReleaseReason.OF_AD)}
+    )
+    of_rows = of_release - of_frames - Counter({ReleaseReason.NO_FRAME.value: of_release[ReleaseReason.NO_FRAME]})
+    words = drops[OCR.name] + Counter({WordReason.TOO_FEW_WORDS.value: len(frames) - len(kept)})
     # under other settings than the last build's, some frames have no text of theirs yet
-    words["awaits_the_next_build"] = n_frames - len(frames) - drops[OCR_STAGE].total()
+    words["awaits_the_next_build"] = n_frames - len(frames) - drops[OCR.name].total()
     words = +words  # without what counts nothing
     people_judge = unjudged or catalog.values("labels", "video_id", where="n_reviewers > 0")
     by_people = [FunnelStep("ads labelled by people", n_labelled, len(labels), unjudged, "ads")] if people_judge else []
@@ -55,7 +55,7 @@ def count_funnel(
         FunnelStep("ads found", n_ads + files.total(), n_ads, files, "ads"),
         FunnelStep("ads labelled by their comments", n_ads, n_labelled, drops[SENTIMENT_STAGE], "ads"),
         *by_people,
-        FunnelStep("frames sampled", n_ads, n_frames, drops[FRAMES_STAGE], "frames"),
+        FunnelStep("frames sampled", n_ads, n_frames, drops[FRAMES.name], "frames"),
         FunnelStep(f"frames with more than {more_than_words} words", n_frames, len(kept), words, "frames"),
         FunnelStep("frames of labelled ads", len(kept), len(labelled), of_frames, "frames"),
     ]

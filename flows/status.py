@@ -9,7 +9,6 @@ from typing import Any
 from data_catalog.catalog import Catalog
 from data_catalog.inspect import require_catalog
 from data_catalog.releases import list_releases, read_manifest
-from flows.fingerprints import frames_fingerprint, texts_fingerprint
 from flows.funnel import count_funnel
 from flows.ocr.texts import read_frames
 from flows.release.facts import FunnelStep
@@ -40,9 +39,7 @@ def read_status(root: str, config: Path | None) -> Status:
     settings = load_settings(config)
     catalog = Catalog(root)
     require_catalog(catalog)
-    frames = read_frames(
-        catalog, frames_fingerprint=frames_fingerprint(settings), texts_fingerprint=texts_fingerprint(settings)
-    )
+    frames = read_frames(catalog, settings)
     releases = list_releases(catalog.releases_dir)
     rows = sum(split["rows"] for split in read_manifest(releases[-1])["splits"].values()) if releases else None
     more_than = settings.ocr.more_than_words
