@@ -8,9 +8,9 @@ from fnmatch import fnmatchcase
 
 from data_catalog.catalog import Catalog
 from flows.crawl.draw import STAGE as DRAW_STAGE
-from flows.crawl.lost import STAGES as LOSING_STAGES
 from flows.crawl.records import COMMENT_STAGE
 from flows.crawl.records import STAGE as SOURCE_STAGE
+from flows.crawl.status import LOSING_STAGES
 from flows.ocr.texts import TextFrame
 from flows.release.facts import FunnelStep
 from flows.review.human import FRAME_EXCLUDED

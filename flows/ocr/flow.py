@@ -1,4 +1,4 @@
-"""OCR as a Prefect flow: `frames` to `texts`, one task run per batch of frames; then the rule on the number of words."""
+"""OCR as a Prefect flow: `frames` to `texts`, one task run per batch of frames; then frames with few words dropped."""
 
 from __future__ import annotations
 

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import shlex
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from fgmfn.paper import options
+from fgmfn.commands.options import DEFAULT_RUNS, FromScratch, Json, Runs, SourceOptions, takes
+from fgmfn.console import print_json, print_line, print_paths, reports, results, short_checksums
 
 if TYPE_CHECKING:
     from fgmfn.search.running import Outcome
@@ -19,22 +18,20 @@ SHOWN = 10
 """Trials in the terminal's table; the files hold all."""
 RANGE = "LOW:HIGH"
 
+app = typer.Typer(rich_markup_mode="rich")
 
+
+@app.command()
+@takes(SourceOptions)
 def search(
+    source: SourceOptions,
     model: Annotated[str, typer.Option(help="What is searched for; one that is trained in steps.")] = "fgmfn",
-    data: Annotated[
-        str,
-        typer.Option("--data", "--release", help="As for fgmfn train: a release, twitter2015, twitter2017, a table."),
-    ] = "catalog/releases",
-    images: Annotated[Path | None, typer.Option(help="The folder of the pictures that the data name.")] = None,
-    data_dir: options.DataDir = None,
-    config: options.Config = None,
     trials: Annotated[int, typer.Option(min=1, help="How many in all, those of earlier calls included.")] = 30,
     storage: Annotated[Path, typer.Option(help="The journal of the study: one file, which studies may share.")] = Path(
         "runs/search.journal"
     ),
-    runs: options.Runs = Path("runs"),
-    from_scratch: options.FromScratch = False,
+    runs: Runs = DEFAULT_RUNS,
+    from_scratch: FromScratch = False,
     seed: Annotated[
         int | None, typer.Option(help="Of the training and of the proposals. Unset: the configuration's.")
     ] = None,
@@ -54,7 +51,7 @@ def search(
     epochs: Annotated[int | None, typer.Option(min=1, help="Replaces the configuration's.")] = None,
     startup_trials: Annotated[int, typer.Option(min=0, help="Finished ones before any trial is pruned.")] = 5,
     warmup_epochs: Annotated[int, typer.Option(min=0, help="Of every trial, by which it is not judged.")] = 5,
-    as_json: options.Json = False,
+    as_json: Json = False,
 ) -> None:
     """Search a model's learning rate, dropout and, for fgmfn, alpha and beta; the best by dev macro-F1 wins.
 
@@ -72,24 +69,21 @@ def search(
 
       fgmfn search --config tiny --sampler random --alpha 0.5 --beta 0.05
     """
-    from fgmfn.data import open_source
     from fgmfn.search.report import as_table, write_report
     from fgmfn.search.running import Search, run_search
     from fgmfn.search.space import parse_range
-    from fgmfn.settings import load_settings
 
     given = {"learning_rate": learning_rate, "itc_alpha": alpha, "mi_beta": beta, "dropout": dropout}
     ranges = {name: parse_range(text, name) for name, text in given.items() if text is not None}
-    folders = {name: path for name, path in (("images", images), ("data_dir", data_dir)) if path is not None}
-    source = open_source(data, load_settings(config).source.model_copy(update=folders))
+    opened = source.open()
     outcome = run_search(
         Search(
             model,
-            source,
+            opened,
             storage,
             runs,
             trials,
-            config=config,
+            config=source.config,
             seed=seed,
             from_scratch=from_scratch,
             epochs=epochs,
@@ -100,28 +94,26 @@ def search(
         )
     )
     paths = write_report(outcome)
-    if source.synthetic:
-        typer.echo("note: the data are synthetic: the scores say that the way works, and nothing else", err=True)
+    if opened.synthetic:
+        reports.print("note: the data are synthetic: the scores say nothing about real ads")
     if as_json:
-        _print_json(outcome, as_table(outcome).to_pylist(), paths)
+        print_json(_as_json(outcome, as_table(outcome).to_pylist(), paths))
         return
     _print_trials(outcome)
     if outcome.best is not None:
-        again = {"--data": data, "--data-dir": data_dir, "--images": images, "--output": runs}
+        again = {"--data": source.data, "--data-dir": source.data_dir, "--images": source.images, "--output": runs}
         words = [word for option, value in again.items() if value is not None for word in (option, str(value))]
         command = ["fgmfn", "train", "--config", str(paths[0]), "--model", model, *words]
-        typer.echo(f"its weights, already trained: {shlex.join(command)}", err=True)
-    sys.stdout.write("".join(f"{path}\n" for path in paths))
+        reports.print(f"its weights, already trained: {shlex.join(command)}", markup=False)
+    print_paths(paths)
 
 
 def _print_trials(outcome: Outcome) -> None:
     """Print the best trials, what the parameters mattered, and why trials failed."""
-    from rich.console import Console
     from rich.table import Table
 
     from fgmfn.search.report import cells
 
-    console = Console()
     best = sorted((one for one in outcome.trials if one.score is not None), key=lambda one: -(one.score or 0))[:SHOWN]
     table = Table(
         title=f"The best {len(best)} of {len(outcome.trials)} trials for {outcome.search.model}", title_justify="left"
@@ -131,21 +123,20 @@ def _print_trials(outcome: Outcome) -> None:
         table.add_column(column, justify="left" if column == "state" else "right")
     for one in best:
         table.add_row(str(one.number), one.state, *cells(outcome, one))
-    console.print(table)
+    results.print(table)
     if outcome.importances:
         shares = ", ".join(f"{name} {share:.0%}" for name, share in outcome.importances.items())
-        console.print(f"mattered: {shares}", highlight=False)
-    checksums = ", ".join(f"{split} {checksum[:12]}" for split, checksum in outcome.search.source.checksums.items())
-    console.print(f"rows: {checksums}", soft_wrap=True, markup=False, highlight=False)
+        results.print(f"mattered: {shares}", highlight=False)
+    print_line(f"rows: {short_checksums(outcome.search.source.checksums)}")
     for one in outcome.trials:
         if one.state in ("failed", "running", "stopped"):
             said = {"running": "another process trains it", "stopped": "it was stopped"}.get(one.state, one.reason)
-            console.print(f"trial {one.number}: {said}", soft_wrap=True, markup=False, highlight=False)
-    console.print("Chosen by the development rows; test scores are not shown, lest anyone choose by them.")
+            print_line(f"trial {one.number}: {said}")
+    results.print("Chosen by the development rows; test scores are not shown, lest anyone choose by them.")
 
 
-def _print_json(outcome: Outcome, rows: list[dict[str, Any]], paths: tuple[Path, ...]) -> None:
-    value = {
+def _as_json(outcome: Outcome, rows: list[dict[str, Any]], paths: tuple[Path, ...]) -> dict[str, Any]:
+    return {
         "study": outcome.study,
         "checksums": outcome.search.source.checksums,
         "best": None if outcome.best is None else {"trial": outcome.best.number, **outcome.best.values},
@@ -154,4 +145,3 @@ def _print_json(outcome: Outcome, rows: list[dict[str, Any]], paths: tuple[Path,
         "trials": rows,
         "files": [str(path) for path in paths],
     }
-    sys.stdout.write(json.dumps(value, indent=2) + "\n")

@@ -1,4 +1,6 @@
-"""A linear probe: both encoders of a pretrained pair stay as they are, and logistic regression reads what they say."""
+"""Linear probes on CLIP (Radford et al., 2021) and SigLIP (Zhai et al., 2023): frozen encoders, logistic regression.
+
+Both encoders of a pretrained pair stay as they are, and a regression reads their features."""
 
 from __future__ import annotations
 
@@ -16,9 +18,8 @@ from torch.utils.data import DataLoader
 from tqdm import tqdm
 from transformers import AutoConfig, AutoModel, CLIPImageProcessor
 
-from fgmfn.base_configuration import SentimentConfig, require
-from fgmfn.baselines.fitted import FittedModel
-from fgmfn.baselines.parts.regression import Regression, choose_regression
+from fgmfn.baselines.fitted import FittedModel, Regression, choose_regression
+from fgmfn.configuration import SentimentConfig, require
 from fgmfn.data import Collator, Rows, SplitDataset
 from fgmfn.data.rows import NOWHERE
 from fgmfn.errors import ConfigError, WeightsError
@@ -186,3 +187,61 @@ def _sentences(rows: Rows) -> list[str]:
     if not rows.has_targets:
         return rows.text
     return [f"{target}: {text}" for target, text in zip(rows.target, rows.text, strict=True)]
+
+
+@strict
+class ClipProbeConfig(ProbeConfig):
+    """Settings of the probe on CLIP."""
+
+    model_type = "fgmfn_clip_probe"
+    family: ClassVar[str] = "clip"
+    text_defaults: ClassVar[dict[str, Any]] = {"model_type": "clip_text_model"}
+
+    encoders: str = "openai/clip-vit-base-patch32"
+    """Name on the Hugging Face Hub or local folder of both encoders and their tokenizer."""
+
+
+class ClipProbeForSentiment(Probe):
+    """ViT-B/32 and its text encoder, both projected to 512."""
+
+    config_class = ClipProbeConfig
+
+    def feature_count(self, pair: Any) -> int:
+        """Both encoders project to one width."""
+        return 2 * int(pair.projection_dim)
+
+    def image_processor(self, side: int) -> CLIPImageProcessor:
+        """Resize the shorter side and crop the centre."""
+        return CLIPImageProcessor(size={"shortest_edge": side}, crop_size={"height": side, "width": side})
+
+
+GREY = (0.5, 0.5, 0.5)
+
+
+@strict
+class SiglipProbeConfig(ProbeConfig):
+    """Settings of the probe on SigLIP."""
+
+    model_type = "fgmfn_siglip_probe"
+    family: ClassVar[str] = "siglip"
+    text_defaults: ClassVar[dict[str, Any]] = {"model_type": "siglip_text_model"}
+
+    encoders: str = "google/siglip-base-patch16-224"
+    """Name on the Hugging Face Hub or local folder of both encoders and their tokenizer."""
+
+
+class SiglipProbeForSentiment(Probe):
+    """ViT-B/16 at 224 pixels and its text encoder, 768 wide each."""
+
+    config_class = SiglipProbeConfig
+
+    def feature_count(self, pair: Any) -> int:
+        """The image encoder's own width beside the text encoder's projection."""
+        return int(pair.vision_config.hidden_size) + int(pair.text_config.projection_size)
+
+    def image_processor(self, side: int) -> CLIPImageProcessor:
+        """Squeeze the whole picture into the square, as SigLIP's pretraining did; values from -1 to 1."""
+        square = {"height": side, "width": side}
+        return CLIPImageProcessor(
+            size=square, crop_size=square, do_center_crop=False, image_mean=list(GREY), image_std=list(GREY)
+        )
