@@ -58,9 +58,7 @@ def read_status(root: str, config: Path | None) -> Status:
     settings = load_settings(config)
     catalog = Catalog(root)
     require_catalog(catalog)
-    frames = read_frames(
-        catalog, frames_fingerprint=FRAMES.fingerprint(settings), texts_fingerprint=OCR.fingerprint(settings)
-    )
+    frames = read_frames(catalog, settings)
     releases = list_releases(catalog.releases_dir)
     rows = sum(split["rows"] for split in read_manifest(releases[-1])["splits"].values()) if releases else None
     more_than = settings.ocr.more_than_words
