@@ -18,7 +18,7 @@ from flows.counts import StageCount
 from flows.crawl.candidates import CategoryListing, Lister
 from flows.crawl.comment_store import CommentStore
 from flows.crawl.comments import AdFailed, read_comment_pages
-from flows.crawl.data_api.client import YouTubeClients
+from flows.crawl.data_api.client import YouTube
 from flows.crawl.data_api.parsing import SOURCE
 from flows.crawl.data_api.quota import Ledger, utc_now
 from flows.crawl.draw import Draw
@@ -44,20 +44,20 @@ Advance = Callable[[float], None]
 
 
 class Crawl:
-    """The tables, the clients and the settings that the steps of a crawl share."""
+    """The tables, the client and the settings that the steps of a crawl share."""
 
     def __init__(
         self,
         catalog: Catalog,
         settings: Settings,
-        clients: YouTubeClients,
+        youtube: YouTube,
         lane: MediaLane,
         *,
         now: Callable[[], datetime] = utc_now,
     ) -> None:
         self.catalog = catalog
         self.settings = settings
-        self.clients = clients
+        self.youtube = youtube
         self.lane = lane
         self.now = now
         self.pauses: list[CrawlPausedError] = []
@@ -78,7 +78,7 @@ class Crawl:
         """List the candidates of a category until they are enough; a spent quota is noted in `pauses`."""
         lister = Lister(
             self.catalog,
-            self.clients.here(),
+            self.youtube,
             self.settings.crawl,
             self.author_key,
             self.now,
@@ -96,7 +96,7 @@ class Crawl:
     def draw_ads(self, listed: Collection[str], advance: Advance) -> list[Draw]:
         """Draw the ads of the listed categories into `ads`."""
         crawl = self.settings.crawl
-        taker = Taker(self.catalog, self.clients.here(), crawl, self.author_key, self.now, self.forgotten, advance)
+        taker = Taker(self.catalog, self.youtube, crawl, self.author_key, self.now, self.forgotten, advance)
         try:
             return taker.take(listed, lost_ads(self.catalog, self.max_attempts))
         except CrawlPausedError as pause:
@@ -122,7 +122,7 @@ class Crawl:
         try:
             for message in read_comment_pages(
                 work.ads,
-                self.clients.here,
+                self.youtube,
                 connections=crawl.connections,
                 settings=crawl.comments,
                 author_key=self.author_key,
@@ -233,9 +233,9 @@ def open_crawl(catalog: Catalog, settings: Settings) -> Iterator[Crawl]:
     """
     folder = media_folder(catalog)
     with open_ledger(catalog, settings) as ledger, _alone(folder.parent):
-        clients = YouTubeClients(settings.crawl, ledger)
+        youtube = YouTube(settings.crawl, ledger)
         try:
             lane = MediaLane(settings.media, ledger, settings.crawl.site, folder)
-            yield Crawl(catalog, settings, clients, lane)
+            yield Crawl(catalog, settings, youtube, lane)
         finally:
-            clients.close()
+            youtube.close()
