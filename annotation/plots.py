@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 
 from annotation.agreement import Agreement
 from annotation.events import CHOICES
-from annotation.reading import PersonProgress
+from annotation.outcomes import PersonProgress
 from data_catalog.printing import printable
 from data_catalog.schemas import LABELS
 

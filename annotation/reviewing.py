@@ -13,10 +13,10 @@ from itertools import islice
 from statistics import median
 
 from annotation.events import Event, Kind, Nothing, Payload, Remark, Vote
-from annotation.ledger import Book
-from annotation.people import Person, require_role
 from annotation.protocol import Message, allowed, undoable
 from annotation.store import Receipt, Store, Submission
+from annotation.store.ledger import Book
+from annotation.store.people import Person, require_role
 from annotation.threads import Said, said
 
 _LONGEST_S = 600.0

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from annotation.people import Person
 from annotation.protocol import Message, Role
+from annotation.store.people import Person
 
 
 @dataclass(frozen=True)

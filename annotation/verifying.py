@@ -7,10 +7,10 @@ from datetime import datetime
 
 from annotation.errors import NotPossibleError
 from annotation.events import Kind, Nothing, Payload, Remark, Ruling, Vote
-from annotation.ledger import Book
-from annotation.people import Person, require_role
 from annotation.protocol import EntryState, State, allowed, live_events, undoable
 from annotation.store import Receipt, Store, Submission
+from annotation.store.ledger import Book
+from annotation.store.people import Person, require_role
 from annotation.threads import Said, said
 
 

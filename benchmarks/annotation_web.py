@@ -31,14 +31,13 @@ from typing import Any
 import pyarrow as pa
 from sqlalchemy import insert
 
-from annotation import schema
-from annotation.database import Database
 from annotation.events import Vote, dump
-from annotation.people import Invitation, Person
 from annotation.protocol import Rule
-from annotation.round_store import Round
 from annotation.rounds import Entry, RoundSettings, draw_round
-from annotation.store import Store, open_store
+from annotation.store import Store, open_store, schema
+from annotation.store.database import Database
+from annotation.store.people import Invitation, Person
+from annotation.store.round_store import Round
 from data_catalog.catalog import Catalog
 from data_catalog.schemas import TABLES
 

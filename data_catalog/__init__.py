@@ -12,19 +12,19 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from data_catalog.catalog import Catalog as Catalog
-    from data_catalog.drops import Drop as Drop
     from data_catalog.errors import CatalogError as CatalogError
     from data_catalog.errors import ReleaseError as ReleaseError
     from data_catalog.errors import YtbAdsError as YtbAdsError
     from data_catalog.schemas import LABELS as LABELS
     from data_catalog.schemas import TABLES as TABLES
+    from data_catalog.tables.drops import Drop as Drop
 
 _HOME = {
     "LABELS": "schemas",
     "TABLES": "schemas",
     "Catalog": "catalog",
     "CatalogError": "errors",
-    "Drop": "drops",
+    "Drop": "tables.drops",
     "ReleaseError": "errors",
     "YtbAdsError": "errors",
 }

@@ -21,7 +21,9 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.dataset as ds
 
-from data_catalog.changes import (
+from data_catalog.errors import CatalogError, PurgedError
+from data_catalog.schemas import TABLES, Table
+from data_catalog.tables.changes import (
     Key,
     by_group,
     by_key,
@@ -32,15 +34,13 @@ from data_catalog.changes import (
     same_rows,
     stored_keys,
 )
-from data_catalog.conforming import conform, last_of_each_key
-from data_catalog.delta import Change, DeltaStore
-from data_catalog.drops import Drop, drop_rows, settle
-from data_catalog.errors import CatalogError, PurgedError
-from data_catalog.forgotten import Forgotten
-from data_catalog.pending import Pending, current_rows, join_column, pending_rows
-from data_catalog.purging import Purged, purge
-from data_catalog.schemas import TABLES, Table
-from data_catalog.snapshot import Commit, Snapshot, TableInfo
+from data_catalog.tables.conforming import conform, last_of_each_key
+from data_catalog.tables.delta import Change, DeltaStore
+from data_catalog.tables.drops import Drop, drop_rows, settle
+from data_catalog.tables.forgotten import Forgotten
+from data_catalog.tables.pending import Pending, current_rows, join_column, pending_rows
+from data_catalog.tables.purging import Purged, purge
+from data_catalog.tables.snapshot import Commit, Snapshot, TableInfo
 
 __all__ = ["Catalog", "Commit", "Drop", "TableInfo"]
 

@@ -19,7 +19,7 @@ from data_catalog.errors import ReleaseError
 from flows.crawl.data_api.parsing import SOURCE as YOUTUBE_ADS
 from flows.crawl.flow import crawl_folder, crawl_youtube, go_on_later, paused, source_folder
 from flows.crawl.media.store import delete_sampled, media_folder
-from flows.crawl.status import Standing
+from flows.crawl.status import CrawlStatus
 from flows.fingerprints import frames_fingerprint
 from flows.frames.flow import frames
 from flows.ocr.flow import ocr
@@ -41,7 +41,7 @@ def build_dataset(
     config: str | None = None,
     category: str | None = None,
     policy: Literal["auto", "human"] | None = None,
-) -> Release | Standing | Waiting | State[Standing] | State[Waiting]:
+) -> Release | CrawlStatus | Waiting | State[CrawlStatus] | State[Waiting]:
     """Bring a catalog up to date with its source and write a release if anything has changed.
 
     A crawl that has to wait, for tomorrow's quota say, ends the run as *paused*: frames and words of the ads
@@ -167,11 +167,11 @@ def _with_policy(settings: Settings, policy: Literal["auto", "human"]) -> Settin
     return settings.model_copy(update={"review": settings.review.model_copy(update={"policy": policy})})
 
 
-def _take_in(tables: Catalog, folder: Path | None, settings: Settings) -> Standing | None:
+def _take_in(tables: Catalog, folder: Path | None, settings: Settings) -> CrawlStatus | None:
     """Bring `ads` and `comments` up to date; returns how a crawl of YouTube stands."""
     if folder is None:
         standing = crawl_youtube(tables, settings)
-        assert isinstance(standing, Standing)  # noqa: S101 - a state is what Prefect sees, never what a call returns
+        assert isinstance(standing, CrawlStatus)  # noqa: S101 - a state is what Prefect sees, never what a call returns
         return standing
     crawl_folder(tables, folder, settings)
     return None

@@ -6,8 +6,8 @@ from functools import lru_cache
 from pathlib import Path
 
 from flows.frames.sampling import SAMPLER_VERSION
-from flows.ocr.engines import OcrEngine, OcrOptions
-from flows.ocr.engines import make_engine as make_ocr_engine
+from flows.ocr.engine import OcrEngine, OcrOptions
+from flows.ocr.registry import make_engine as make_ocr_engine
 from flows.sentiment.engines import SentimentEngine
 from flows.sentiment.engines import make_engine as make_sentiment_engine
 from flows.sentiment.language import LanguageIdentifier

@@ -7,12 +7,12 @@ from collections.abc import Sequence
 
 from data_catalog.catalog import Catalog
 from flows.crawl.draw import STAGE as DRAW_STAGE
-from flows.crawl.lost import STAGES as LOSING_STAGES
 from flows.crawl.records import COMMENT_STAGE
 from flows.crawl.records import STAGE as SOURCE_STAGE
+from flows.crawl.status import LOSING_STAGES
 from flows.frames.sampling import STAGE as FRAMES_STAGE
-from flows.ocr.kept import TOO_FEW, TextFrame
 from flows.ocr.texts import STAGE as OCR_STAGE
+from flows.ocr.texts import TOO_FEW, TextFrame
 from flows.release.facts import FunnelStep
 from flows.release.plan import NO_FRAME, OF_AD
 from flows.release.plan import STAGE as RELEASE_STAGE

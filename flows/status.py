@@ -11,7 +11,7 @@ from data_catalog.inspect import require_catalog
 from data_catalog.releases import list_releases, read_manifest
 from flows.fingerprints import frames_fingerprint, texts_fingerprint
 from flows.funnel import count_funnel
-from flows.ocr.kept import read_frames
+from flows.ocr.texts import read_frames
 from flows.release.facts import FunnelStep
 from flows.settings import load_settings
 

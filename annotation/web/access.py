@@ -21,8 +21,8 @@ from fastapi import Depends, Request, Response
 from itsdangerous import BadSignature, URLSafeTimedSerializer
 
 from annotation.errors import AccessError
-from annotation.people import People, Person, require_role
 from annotation.protocol import Role
+from annotation.store.people import People, Person, require_role
 
 CSRF_HEADER = "X-CSRF-Token"
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})

@@ -13,7 +13,7 @@ from fastapi.staticfiles import StaticFiles
 from annotation.errors import AnnotationError
 from annotation.guidelines import read_guidelines
 from annotation.store import default_location, open_store
-from annotation.web import dashboard, discussing, entrance, pictures, refusals, reviewing, verifying
+from annotation.web import dashboard, discussing, login, pictures, refusals, reviewing, verifying
 from annotation.web.access import Sessions
 from annotation.web.attempts import Attempts
 from annotation.web.content import Contents
@@ -27,7 +27,7 @@ from data_catalog.catalog import Catalog
 from data_catalog.inspect import require_catalog
 
 ROUTERS = (
-    entrance.router,
+    login.router,
     pictures.router,
     reviewing.router,
     verifying.router,

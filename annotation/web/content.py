@@ -15,7 +15,7 @@ from typing import Any
 from urllib.parse import quote
 
 from annotation.web.shelf import Shelf
-from annotation.web.strangers import isolated
+from annotation.web.untrusted import isolated
 from data_catalog.catalog import Catalog
 
 _PICTURES_BYTES = 256 * 1024 * 1024

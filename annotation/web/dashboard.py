@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from fastapi import APIRouter, Depends, HTTPException, Request, Response
 
-from annotation.round_store import Round
+from annotation.store.round_store import Round
 from annotation.verifying import VerifierDesk
 from annotation.web.access import Session, role
 from annotation.web.measurements import PICTURES

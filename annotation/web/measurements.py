@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-from annotation.reading import PersonProgress, Standing, progress, standing
+from annotation.outcomes import PersonProgress, Standing, progress, standing
 from annotation.store import Store
 from data_catalog.catalog import Catalog
 

@@ -13,7 +13,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from annotation.protocol import Role
 from annotation.web.access import Session
-from annotation.web.strangers import bdi, isolated
+from annotation.web.untrusted import bdi, isolated
 
 FOLDER = Path(__file__).parent
 HOMES: dict[Role, str] = {"reviewer": "/review", "verifier": "/verify", "admin": "/dashboard"}

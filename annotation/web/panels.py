@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from annotation.events import CHOICES
 from annotation.web.measurements import Measured
 from annotation.web.pages import duration
-from annotation.web.strangers import isolated
+from annotation.web.untrusted import isolated
 from data_catalog.schemas import LABELS
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 
 from data_catalog.catalog import Catalog
 from data_catalog.errors import CatalogError, PurgedError
-from data_catalog.snapshot import Snapshot
+from data_catalog.tables.snapshot import Snapshot
 
 
 class Shelf:

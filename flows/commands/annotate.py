@@ -62,7 +62,7 @@ def serve(
     The Prefect server that PREFECT_API_URL names, if any, then starts the deployment which writes the release;
     otherwise the next `ytb-ads build --review human` writes it.
     """
-    from annotation.reading import standing
+    from annotation.outcomes import standing
     from annotation.web.app import listening
     from annotation.web.app import serve as serve_page
     from annotation.web.settings import WebSettings
@@ -98,11 +98,11 @@ def status(
     catalog: CatalogDir = "./catalog", config: ConfigFile = None, round_id: RoundNumber = None, as_json: AsJson = False
 ) -> None:
     """Show how far a round is, and everybody in it."""
-    from annotation import reading
+    from annotation import outcomes
 
     with opened_store(catalog, config) as (store, _):
         found = chosen_round(store, round_id)
-        now, persons = reading.standing(store, found.id), reading.progress(store, found.id)
+        now, persons = outcomes.standing(store, found.id), outcomes.progress(store, found.id)
     if as_json:
         everybody = [{**asdict(each), "person": each.person.id} for each in persons]
         facts = {"id": found.id, "opened_at": found.opened_at, "closed_at": found.closed_at, **asdict(now)}
@@ -128,7 +128,7 @@ def close_round(
 
     The Prefect server that PREFECT_API_URL names, if any, then starts the deployment which writes the release.
     """
-    from annotation import reading
+    from annotation import outcomes
     from annotation.errors import RoundError
     from annotation.protocol import FINAL
 
@@ -136,7 +136,7 @@ def close_round(
         current = store.rounds.current()
         if current is None:
             raise RoundError("no round is open; `ytb-ads build --review human` opens one when there are ads to judge")
-        now = reading.standing(store, current.id)
+        now = outcomes.standing(store, current.id)
         left = sum(count for state, count in now.by_state.items() if state not in FINAL)
         if not yes:
             _ask(f"round {current.id}: {left} of {now.n_entries} entries are not settled")
@@ -147,7 +147,7 @@ def close_round(
 @annotate_app.command(epilog="Example: ytb-ads annotate queue --catalog catalog --json")
 def queue(catalog: CatalogDir = "./catalog", config: ConfigFile = None, as_json: AsJson = False) -> None:
     """List the ads whose labels nobody has reviewed, with the scores behind them and what their frames say."""
-    from annotation.queue import render_queue, unreviewed
+    from annotation.unreviewed import render_queue, unreviewed
     from flows.review.human import already_judged
 
     tables, review = opened(catalog, config)

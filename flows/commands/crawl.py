@@ -16,7 +16,7 @@ from flows.commands.catalog import CatalogDir
 from flows.console import AsJson, ConfigFile, err, out, show_progress
 
 if TYPE_CHECKING:
-    from flows.crawl.status import Standing
+    from flows.crawl.status import CrawlStatus
 
 
 def crawl(
@@ -56,20 +56,20 @@ def crawl(
         (_refresh if refresh else _crawl)(catalog, config, as_json)
 
 
-def print_standing(standing: Standing, as_json: bool) -> None:
+def print_status(status: CrawlStatus, as_json: bool) -> None:
     """The crawl as it stands, and when it can go on if it has to wait."""
-    from flows.crawl.status import render_standing
+    from flows.crawl.status import render_status
 
     if as_json:
-        out.print_json(json.dumps({"crawl": standing.as_json()}))
+        out.print_json(json.dumps({"crawl": status.as_json()}))
         return
-    out.print(render_standing(standing))
-    for row in standing.categories:
+    out.print(render_status(status))
+    for row in status.categories:
         if row.shortfall:
             out.print(escape(row.shortfall), highlight=False, soft_wrap=True)
-    if standing.left:
-        out.print(f"for a later run: {escape(', '.join(standing.left))}", highlight=False, soft_wrap=True)
-    _print_pause(standing.paused, standing.resumes_at)
+    if status.left:
+        out.print(f"for a later run: {escape(', '.join(status.left))}", highlight=False, soft_wrap=True)
+    _print_pause(status.paused, status.resumes_at)
 
 
 def _print_pause(reasons: Sequence[str], resumes_at: datetime | None) -> None:
@@ -84,15 +84,15 @@ def _print_pause(reasons: Sequence[str], resumes_at: datetime | None) -> None:
 def _crawl(catalog: str, config: Path | None, as_json: bool) -> None:
     from data_catalog.catalog import Catalog
     from flows.crawl.flow import crawl_youtube
-    from flows.crawl.status import Standing
+    from flows.crawl.status import CrawlStatus
     from flows.runner import in_foreground
     from flows.settings import load_settings
 
     settings = load_settings(config)
     with in_foreground():
-        standing = crawl_youtube(Catalog(catalog), settings)
-    assert isinstance(standing, Standing)  # noqa: S101 - a state is what Prefect sees, never what a call returns
-    print_standing(standing, as_json)
+        status = crawl_youtube(Catalog(catalog), settings)
+    assert isinstance(status, CrawlStatus)  # noqa: S101 - a state is what Prefect sees, never what a call returns
+    print_status(status, as_json)
 
 
 def _refresh(catalog: str, config: Path | None, as_json: bool) -> None:
@@ -114,9 +114,9 @@ def _refresh(catalog: str, config: Path | None, as_json: bool) -> None:
 
 def _plan(catalog: str, config: Path | None, as_json: bool) -> None:
     from data_catalog.catalog import Catalog
-    from flows.crawl.crawling import open_ledger
     from flows.crawl.data_api.quota import utc_now
     from flows.crawl.plan.planning import plan_crawl, render_plan
+    from flows.crawl.steps import open_ledger
     from flows.settings import load_settings
 
     tables, settings = Catalog(catalog), load_settings(config)
@@ -142,8 +142,8 @@ def _check(catalog: str, config: Path | None, as_json: bool) -> None:
 
 def _resume_media(catalog: str, config: Path | None) -> None:
     from data_catalog.catalog import Catalog
-    from flows.crawl.crawling import open_ledger
     from flows.crawl.media.lane import LANE
+    from flows.crawl.steps import open_ledger
     from flows.settings import load_settings
 
     with open_ledger(Catalog(catalog), load_settings(config)) as ledger:

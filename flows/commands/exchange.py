@@ -18,9 +18,9 @@ from flows.console import AsJson, ConfigFile, err, out, print_tables, progress
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from annotation.judgements import Refused
-    from annotation.round_store import Round
+    from annotation.interchange.judgements import Refused
     from annotation.store import Store
+    from annotation.store.round_store import Round
     from data_catalog.catalog import Catalog
 
 _REFUSALS_SHOWN = 20
@@ -73,7 +73,7 @@ def export(
 
     Beside Label Studio's FILE.json lies FILE.xml, the labelling interface that fits its tasks.
     """
-    from annotation.tables import write_table
+    from annotation.interchange.tables import write_table
 
     if kind == "label-studio" and rows != "votes":
         raise typer.BadParameter(f"--rows {rows}: Label Studio's tasks hold votes; write the {rows} as csv or parquet")
@@ -113,9 +113,9 @@ def import_votes(
     cannot be taken are named with their reason, and the command then ends with 1; all others are taken.
     """
     from annotation.errors import RoundError
-    from annotation.importing import import_judgements
-    from annotation.label_studio_votes import read_tasks
-    from annotation.vote_files import read_votes
+    from annotation.interchange.importing import import_judgements
+    from annotation.interchange.label_studio_votes import read_tasks
+    from annotation.interchange.vote_files import read_votes
     from flows.review.watch import close_if_settled
 
     people = dict(_pair(each) for each in reviewer or ())
@@ -145,7 +145,7 @@ def import_votes(
 def _write_tasks(
     store: Store, tables: Catalog, found: Round, file: Path, frames_url: str, *, predictions: bool, with_votes: bool
 ) -> None:
-    from annotation.label_studio import LABELLING_CONFIG, picture_name, round_tasks, write_tasks
+    from annotation.interchange.label_studio import LABELLING_CONFIG, picture_name, round_tasks, write_tasks
 
     tasks = round_tasks(
         store,
@@ -160,7 +160,7 @@ def _write_tasks(
 
 
 def _write_pictures(store: Store, tables: Catalog, found: Round, folder: Path) -> None:
-    from annotation.label_studio import write_pictures
+    from annotation.interchange.label_studio import write_pictures
 
     entries = store.rounds.entries(found.id).values()
     with progress("frames", len({frame_id for entry in entries for frame_id in entry.frame_ids})) as advance:
@@ -168,9 +168,9 @@ def _write_pictures(store: Store, tables: Catalog, found: Round, folder: Path) -
 
 
 def _table(store: Store, round_id: int, rows: Rows) -> pa.Table:
-    from annotation.judgements import judgements
-    from annotation.reading import verdicts
-    from annotation.tables import decisions_table, verdicts_table, votes_table
+    from annotation.interchange.judgements import judgements
+    from annotation.interchange.tables import decisions_table, verdicts_table, votes_table
+    from annotation.outcomes import verdicts
 
     if rows == "verdicts":
         return verdicts_table(verdicts(store, round_id))

@@ -17,7 +17,7 @@ from flows.commands.catalog import CatalogDir
 from flows.console import ConfigFile
 
 if TYPE_CHECKING:
-    from data_catalog.forget import Forgetting, Removal
+    from data_catalog.privacy.forget import Forgetting, Removal
 
 _VIDEO_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _AUTHOR_HASH = re.compile(r"[0-9a-f]{32}")
@@ -42,7 +42,7 @@ def forget(
     Releases are immutable: those that still contain the ad are listed. End crawls and builds first. What was not
     finished, because the command was killed say, is finished by running it again.
     """
-    from data_catalog.forget import ad_held, author_held, forget_ad, forget_author
+    from data_catalog.privacy.forget import ad_held, author_held, forget_ad, forget_author
     from flows.commands.rounds import opened
     from flows.review.human import count_entries_of, withdraw_ads
 

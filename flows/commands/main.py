@@ -17,7 +17,7 @@ from data_catalog.printing import printable
 from fgmfn.errors import FgmfnError
 from flows.commands.annotate import annotate_app, print_waiting
 from flows.commands.catalog import CatalogDir, catalog_app
-from flows.commands.crawl import crawl, print_standing
+from flows.commands.crawl import crawl, print_status
 from flows.commands.forget import forget
 from flows.commands.frames import frames_app
 from flows.commands.ocr import ocr_app
@@ -95,7 +95,7 @@ def build(
     over them and ends with 0, without a release of them.
     """
     from flows.build_dataset import build_dataset
-    from flows.crawl.status import Standing
+    from flows.crawl.status import CrawlStatus
     from flows.release.flow import Release
     from flows.review.waiting import Waiting
     from flows.runner import in_foreground
@@ -109,8 +109,8 @@ def build(
             category=category,
             policy=review,
         )
-    if isinstance(written, Standing):
-        print_standing(written, as_json)
+    if isinstance(written, CrawlStatus):
+        print_status(written, as_json)
     elif isinstance(written, Waiting):
         print_waiting(written, catalog, as_json)
     elif isinstance(written, Release):
@@ -149,7 +149,7 @@ def train(
     ] = None,
 ) -> None:
     """Train FGMFN and its text-only row on a release; what is already trained is not trained again."""
-    from fgmfn.cli import announce, print_comparison
+    from fgmfn.commands.models import announce, print_comparison
     from flows.runner import in_foreground
     from flows.train import train as train_flow
 

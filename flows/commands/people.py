@@ -15,8 +15,8 @@ from flows.commands.rounds import opened, opened_store, print_rows, say
 from flows.console import AsJson, ConfigFile, err, out
 
 if TYPE_CHECKING:
-    from annotation.people import Invitation, Person
     from annotation.store import Store
+    from annotation.store.people import Invitation, Person
 
 _PAGE = re.compile(r"https?://[^\s/?#]+/?")
 Name = Annotated[str, typer.Argument(metavar="NAME", help="What the others know the person by.")]

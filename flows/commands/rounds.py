@@ -17,8 +17,8 @@ from data_catalog.printing import printable
 from flows.console import out, print_tables
 
 if TYPE_CHECKING:
-    from annotation.round_store import Round
     from annotation.store import Store
+    from annotation.store.round_store import Round
     from data_catalog.catalog import Catalog
     from flows.settings import ReviewSettings
 

@@ -21,8 +21,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from data_catalog.catalog import Catalog
-from data_catalog.drops import Drop
 from data_catalog.schemas import TABLES
+from data_catalog.tables.drops import Drop
 from flows.crawl.data_api.faults import PAGE_TOKEN, Fault, FaultError
 from flows.crawl.data_api.parsing import (
     SOURCE,

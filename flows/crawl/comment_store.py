@@ -16,13 +16,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from data_catalog.catalog import Catalog
-from data_catalog.drops import Drop
 from data_catalog.schemas import TABLES
-from flows.counts import StageCount
+from data_catalog.tables.drops import Drop
 from flows.crawl.comments import AdFailed, AdToRead, PageRead
 from flows.crawl.data_api.faults import Fault
-from flows.crawl.intake import own_comments
+from flows.crawl.ingest import own_comments
 from flows.crawl.records import COMMENT_STAGE, Comment
+from flows.stages import StageCount
 
 STAGE = "comment_pages"
 """Stage of the drops of ads whose comments could not be read."""

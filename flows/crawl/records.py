@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-from data_catalog.drops import Drop
+from data_catalog.tables.drops import Drop
 
 MediaStatus = Literal["present", "missing", "deleted"]
 """`missing`: the ad is known, its video is not there (yet); `deleted`: its frames were sampled and it went."""

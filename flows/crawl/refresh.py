@@ -18,11 +18,11 @@ from rich import box
 from rich.table import Table
 
 from data_catalog.catalog import Catalog
-from data_catalog.forget import purge_history, remove_ads
-from data_catalog.holdings import drops_of_comments, releases_with
+from data_catalog.privacy.forget import purge_history, remove_ads
+from data_catalog.privacy.references import drops_of_comments, releases_with
 from data_catalog.schemas import TABLES
-from flows.crawl.crawling import Advance, Crawl
 from flows.crawl.data_api.parsing import SOURCE, VIDEO_PARTS, read_ad, read_video, read_videos
+from flows.crawl.steps import Advance, Crawl
 from flows.errors import CrawlError, CrawlPausedError
 
 _IDS_PER_CALL = 50
@@ -94,7 +94,7 @@ def refresh_comments(crawl: Crawl, refreshed: Refreshed, advance: Advance) -> No
     """Read the comments of ads anew whose last reading is too old; those that do not come again are removed."""
     before = _ids(crawl.catalog, "comments")
     read = crawl.read_comments(advance, too_old(crawl))
-    lost = crawl.remove_lost()
+    lost = crawl.remove_unusable()
     refreshed.comments = read.comments
     refreshed.comments_gone += _clear_up_after(crawl.catalog, before)
     refreshed.ads_gone = sorted({*refreshed.ads_gone, *lost})

@@ -14,15 +14,13 @@ from prefect.cache_policies import NO_CACHE
 
 from data_catalog.catalog import Catalog
 from data_catalog.schemas import TABLES
-from flows.counts import StageCount
-from flows.fingerprints import frames_fingerprint
+from flows.frames.isolation import close_idle_workers
 from flows.frames.reuploads import record_reuploads
-from flows.frames.rows import VIDEO_DELETED, sample_ad
-from flows.frames.sampling import STAGE
-from flows.frames.worker import close_idle_workers
+from flows.frames.sampling import STAGE, VIDEO_DELETED, sample_ad
 from flows.pool_worker import end_with_parent
-from flows.runner import Stage, run_stage
+from flows.runner import run_stage
 from flows.settings import FrameSettings, Settings
+from flows.stages import FRAMES, StageCount
 
 log = logging.getLogger("ytb_ads")
 
@@ -42,10 +40,10 @@ def sample_batch(
         # without `upstream`: the frames that these ads have could not be made again
         kept = [drop for drop in drops if drop.key in deleted]
         catalog.commit("frames", TABLES["frames"].schema.empty_table(), stage=STAGE, drops=kept, done=deleted)
-    looks = [row for ad in sampled for row in ad.looks]
+    fingerprints = [row for ad in sampled for row in ad.fingerprints]
     catalog.replace_groups(
         "looks",
-        pa.Table.from_pylist(looks, schema=TABLES["looks"].schema),
+        pa.Table.from_pylist(fingerprints, schema=TABLES["looks"].schema),
         column="video_id",
         values=[id_ for id_ in video_ids if id_ not in deleted],
     )
@@ -88,13 +86,4 @@ def frames(catalog: Catalog, roots: Mapping[str, Path], settings: Settings) -> S
 
 
 def _run(catalog: Catalog, roots: Mapping[str, Path], settings: Settings) -> StageCount:
-    return run_stage(
-        Stage(STAGE, "frames", "ads", ("video_id", "source", "media_path", "media_status", "media_sha256")),
-        sample_batch,
-        catalog=catalog,
-        fingerprint=frames_fingerprint(settings),
-        size=settings.runner.batch_ads,
-        runner=settings.runner,
-        roots=roots,
-        settings=settings.frames,
-    )
+    return run_stage(FRAMES, sample_batch, catalog, settings, roots=roots, settings=settings.frames)

@@ -12,7 +12,7 @@ from data_catalog.errors import CatalogError
 from data_catalog.inspect import require_catalog
 from data_catalog.printing import printable
 from flows.look.sheet import Box, Tile
-from flows.ocr.kept import TOO_FEW
+from flows.ocr.texts import TOO_FEW
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from flows.errors import OcrError
-from flows.frames.video import Picture
-from flows.ocr.engines import OcrOptions, check_picture
+from flows.frames.picture import Picture
+from flows.ocr.engine import OcrOptions, check_picture
 from flows.ocr.words import RULES_VERSION, Line, Word, read_words
 
 _PICTURES_AT_A_TIME = 16

@@ -10,14 +10,12 @@ from prefect.cache_policies import NO_CACHE
 
 from data_catalog.catalog import Catalog
 from data_catalog.schemas import TABLES
-from flows.counts import StageCount
-from flows.fingerprints import frames_fingerprint, ocr_engine, texts_fingerprint
-from flows.ocr.kept import STAGE as WORDS_STAGE
-from flows.ocr.kept import read_frames, words_drops
-from flows.ocr.texts import STAGE, read_texts
+from flows.fingerprints import ocr_engine
+from flows.ocr.texts import STAGE, WORDS_STAGE, read_frames, read_texts, words_drops
 from flows.pool_worker import end_with_parent
-from flows.runner import Stage, run_stage
+from flows.runner import run_stage
 from flows.settings import OcrSettings, Settings
+from flows.stages import FRAMES, OCR, StageCount
 
 
 @task(name="read-frames", cache_policy=NO_CACHE)
@@ -45,16 +43,8 @@ def ocr(catalog: Catalog, settings: Settings) -> StageCount:
         StageError: a frame is lost, or no frame could be read.
         OcrError: the engine is not installed or has no models.
     """
-    fingerprint = texts_fingerprint(settings)
-    count = run_stage(
-        Stage(STAGE, "texts", "frames", ("frame_id", "video_id", "image", "image_sha256")),
-        read_batch,
-        catalog=catalog,
-        fingerprint=fingerprint,
-        size=settings.runner.batch_frames,
-        runner=settings.runner,
-        settings=settings.ocr,
-    )
-    frames = read_frames(catalog, frames_fingerprint=frames_fingerprint(settings), texts_fingerprint=fingerprint)
+    count = run_stage(OCR, read_batch, catalog, settings, settings=settings.ocr)
+    current = {"frames_fingerprint": FRAMES.fingerprint(settings), "texts_fingerprint": OCR.fingerprint(settings)}
+    frames = read_frames(catalog, **current)
     catalog.replace_drops(WORDS_STAGE, words_drops(frames.values(), settings.ocr.more_than_words))
     return count

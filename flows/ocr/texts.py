@@ -1,19 +1,25 @@
-"""Rows of `texts` from rows of `frames`: decode the picture, read it, count its words."""
+"""Rows of `texts` from rows of `frames`, and the frames that are kept for the number of their words."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
 
-from data_catalog.catalog import Drop
+from data_catalog.catalog import Catalog, Drop
 from data_catalog.schemas import DropKind
 from flows.errors import FrameError, OcrError
+from flows.frames.picture import Picture
 from flows.frames.sampling import decode_jpeg
-from flows.frames.video import Picture
-from flows.ocr.engines import OcrEngine, Word
+from flows.ocr.engine import OcrEngine
+from flows.ocr.words import Word
 
 STAGE = "ocr"
+WORDS_STAGE = "words"
+"""Stage of the rule on the number of words."""
+TOO_FEW = "too_few_words"
 
 
 def read_texts(engine: OcrEngine, frames: pa.Table, *, fingerprint: str) -> tuple[list[dict[str, Any]], list[Drop]]:
@@ -88,3 +94,56 @@ def _drop(frame: dict[str, Any], kind: DropKind, reason: str, detail: str, finge
         fingerprint=fingerprint,
         upstream_revision=frame["image_sha256"],
     )
+
+
+@dataclass(frozen=True)
+class TextFrame:
+    """A current frame with what was read on it, and its ad's category and file."""
+
+    frame_id: str
+    video_id: str
+    timestamp_s: float
+    image_sha256: str
+    perceptual_hash: str
+    text: str
+    n_words: int
+    category: str
+    media_sha256: str | None
+
+
+def read_frames(catalog: Catalog, *, frames_fingerprint: str, texts_fingerprint: str) -> dict[str, TextFrame]:
+    """Every frame whose picture and text are current, with its ad's category and file."""
+    ads = {ad["video_id"]: ad for ad in catalog.read("ads", ["video_id", "category", "media_sha256"]).to_pylist()}
+    columns = ["frame_id", "video_id", "timestamp_s", "image_sha256", "perceptual_hash"]
+    pictures = catalog.current("frames", upstream="ads", fingerprint=frames_fingerprint, columns=columns)
+    texts = catalog.current(
+        "texts", upstream="frames", fingerprint=texts_fingerprint, columns=["frame_id", "text", "n_words"]
+    )
+    text_of = {text["frame_id"]: text for text in texts.to_pylist()}
+    return {
+        picture["frame_id"]: TextFrame(
+            **picture,
+            text=text["text"],
+            n_words=text["n_words"],
+            category=ads[picture["video_id"]]["category"],
+            media_sha256=ads[picture["video_id"]]["media_sha256"],
+        )
+        for picture in sorted(pictures.to_pylist(), key=lambda picture: picture["frame_id"])
+        if (text := text_of.get(picture["frame_id"]))
+    }
+
+
+def words_drops(frames: Iterable[TextFrame], more_than: int) -> list[Drop]:
+    """A drop for every frame with too few words; it quotes them."""
+    return [
+        Drop(
+            stage=WORDS_STAGE,
+            key=frame.frame_id,
+            video_id=frame.video_id,
+            kind="filtered",
+            reason=TOO_FEW,
+            detail=f"{frame.n_words} word{'' if frame.n_words == 1 else 's'}: {frame.text!r}",
+        )
+        for frame in frames
+        if frame.n_words <= more_than
+    ]

@@ -8,8 +8,8 @@ from typing import Any
 
 import pyarrow as pa
 
+from data_catalog.releases.shards import split_of
 from data_catalog.schemas import RELEASE_SCHEMA, SPLITS
-from data_catalog.shards import split_of
 from flows.release.facts import COLUMN_MEANINGS, ReleaseFacts, total
 
 _CONTEXT: dict[str, Any] = {

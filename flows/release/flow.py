@@ -19,7 +19,7 @@ from data_catalog.releases import list_releases, next_version, read_manifest, ve
 from data_catalog.schemas import SPLITS
 from flows.fingerprints import frames_fingerprint, ocr_engine, sentiment_engine, texts_fingerprint, version_of
 from flows.funnel import count_funnel
-from flows.ocr.kept import read_frames
+from flows.ocr.texts import read_frames
 from flows.release.card import dataset_card
 from flows.release.contents import count_categories, example_rows, release_rows
 from flows.release.croissant import croissant_json

@@ -13,9 +13,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from data_catalog.catalog import Catalog, Drop
+from data_catalog.releases.shards import planned_row_set_hash
 from data_catalog.schemas import LABELS
-from data_catalog.shards import planned_row_set_hash
-from flows.ocr.kept import TextFrame
+from flows.ocr.texts import TextFrame
 from flows.release.resampling import Balanced, PlannedRow, Resampling, balance_rows
 from flows.release.splitting import FrameIdentity, LabelledAd, group_reuploads, split_ads
 from flows.review.human import FRAME_EXCLUDED

@@ -18,11 +18,11 @@ from prefect.states import Completed
 from annotation.protocol import Decision, accept_comments
 from data_catalog.catalog import Catalog, Drop
 from data_catalog.schemas import TABLES
-from flows.counts import StageCount
 from flows.embedded_server import answers
 from flows.review.human import STAGE, Judged, left_out, left_out_frames, read_judged, review_store
 from flows.review.waiting import Waiting
 from flows.settings import Settings
+from flows.stages import StageCount
 
 log = logging.getLogger("ytb_ads")
 

@@ -15,10 +15,10 @@ from flows.review.waiting import Waiting
 from flows.settings import ReviewSettings, Settings
 
 if TYPE_CHECKING:
-    from annotation.reading import Verdict
-    from annotation.round_store import Round
+    from annotation.outcomes import Verdict
     from annotation.rounds import DrawnRound, RoundSettings
     from annotation.store import Store
+    from annotation.store.round_store import Round
 
 log = logging.getLogger("ytb_ads")
 
@@ -127,7 +127,7 @@ def read_judged(store: Store, held: frozenset[str]) -> Judged:
         store: where people's words are.
         held: ads of the catalog. Of others, which were forgotten say, nothing is read.
     """
-    from annotation.reading import reviews, verdicts
+    from annotation.outcomes import reviews, verdicts
 
     closed = [each.id for each in store.rounds.all() if not each.is_open]
     of_ads = {verdict.video_id: verdict for each in closed for verdict in verdicts(store, each)}
@@ -209,8 +209,8 @@ def still_open(store: Store) -> Round | None:
 
 def read_waiting(store: Store, open_round: Round, settings: ReviewSettings, *, opened: bool) -> Waiting:
     """What an open round waits for."""
+    from annotation.outcomes import standing
     from annotation.protocol import FINAL
-    from annotation.reading import standing
 
     now = standing(store, open_round.id)
     settled = sum(count for state, count in now.by_state.items() if state in FINAL)

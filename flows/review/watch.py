@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 
 from annotation.errors import AnnotationError
-from annotation.reading import standing
+from annotation.outcomes import standing
 from annotation.store import Store
 
 log = logging.getLogger("ytb_ads")

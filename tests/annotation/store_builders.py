@@ -11,12 +11,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from annotation.events import Choice, Vote
-from annotation.people import Person
 from annotation.protocol import Rule
 from annotation.reviewing import ReviewerDesk
-from annotation.round_store import Round
 from annotation.rounds import DrawnRound, Entry, RoundSettings, entry_id
 from annotation.store import Store, open_store
+from annotation.store.people import Person
+from annotation.store.round_store import Round
 from annotation.verifying import VerifierDesk
 
 SHOWN = datetime(2026, 11, 26, 12, tzinfo=UTC)

@@ -10,11 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from annotation.events import CHOICES, Choice, Vote
-from annotation.importing import Imported, import_judgements
-from annotation.judgements import Judgement, Refused
+from annotation.interchange.importing import Imported, import_judgements
+from annotation.interchange.judgements import Judgement, Refused
 from annotation.reviewing import ReviewerDesk
-from annotation.round_store import Round
 from annotation.store import Store, open_store
+from annotation.store.round_store import Round
 from tests.annotation.store_builders import SHOWN, desk, entries, invite, key, open_round
 
 ENTRY = entries(1)[0]

@@ -17,10 +17,17 @@ from hypothesis import strategies as st
 
 from annotation.errors import AnnotationError
 from annotation.events import CHOICES, Vote
-from annotation.importing import Imported, import_judgements
-from annotation.judgements import Judgement, Refused
-from annotation.label_studio import LABELLING_CONFIG, picture_name, round_tasks, task, write_pictures, write_tasks
-from annotation.label_studio_votes import GIVEN_THERE, read_task, read_tasks
+from annotation.interchange.importing import Imported, import_judgements
+from annotation.interchange.judgements import Judgement, Refused
+from annotation.interchange.label_studio import (
+    LABELLING_CONFIG,
+    picture_name,
+    round_tasks,
+    task,
+    write_pictures,
+    write_tasks,
+)
+from annotation.interchange.label_studio_votes import GIVEN_THERE, read_task, read_tasks
 from annotation.rounds import Entry
 from annotation.shown import Prediction, Shown
 from annotation.store import open_store

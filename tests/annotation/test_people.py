@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from annotation.errors import AccessError, AnnotationError
-from annotation.people import MAX_NAME, check_name
 from annotation.store import Store, open_store
+from annotation.store.people import MAX_NAME, check_name
 
 NOW = datetime(2026, 11, 26, 12, tzinfo=UTC)
 

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 
 from annotation.agreement import Agreement, measure
 from annotation.events import CHOICES, Choice, Vote
-from annotation.people import Person
+from annotation.outcomes import PersonProgress
 from annotation.plots import (
     alpha_figure,
     alpha_over_time_figure,
@@ -25,7 +25,7 @@ from annotation.plots import (
     svg,
 )
 from annotation.protocol import Rule
-from annotation.reading import PersonProgress
+from annotation.store.people import Person
 from data_catalog.schemas import Label
 from tests.annotation.vote_builders import START, event, ordinary
 

@@ -14,8 +14,7 @@ from sqlalchemy import delete, event, select, update
 from sqlalchemy.engine import Engine
 from sqlalchemy.exc import DBAPIError
 
-from annotation import reading, schema
-from annotation.database import Database
+from annotation import outcomes
 from annotation.errors import (
     AccessError,
     KeyReusedError,
@@ -30,7 +29,8 @@ from annotation.events import Choice, Remark, Ruling, Vote
 from annotation.protocol import Rule, fold_all, live_events
 from annotation.reviewing import ReviewerDesk
 from annotation.rounds import Entry, entry_id
-from annotation.store import Store, open_store
+from annotation.store import Store, open_store, schema
+from annotation.store.database import Database
 from annotation.verifying import VerifierDesk
 from tests.annotation.store_builders import (
     GUIDELINE,
@@ -62,15 +62,15 @@ def test_an_entry_goes_all_the_way(store: Store) -> None:
     desk(store, people[0], round_).write(FIRST, "I think so", key=key(), shown_at=SHOWN)
     discussed = judge.discussions()[0]
     assert [(said.name, said.text) for said in discussed.messages] == [("Vera", "irony?"), ("Reviewer 0", "I think so")]
-    assert not reading.standing(store, round_.id).complete
+    assert not outcomes.standing(store, round_.id).complete
     judge.settle(FIRST, Ruling("negative", "irony"), seen=discussed.revision, key=key(), shown_at=SHOWN)
-    assert reading.standing(store, round_.id).complete
-    found = {verdict.video_id: verdict.decision for verdict in reading.verdicts(store)}
+    assert outcomes.standing(store, round_.id).complete
+    found = {verdict.video_id: verdict.decision for verdict in outcomes.verdicts(store)}
     assert {video: decision and (decision.label, decision.decided_by) for video, decision in found.items()} == {
         "v0": ("negative", "discussion"),
         "v1": ("negative", "reviewers"),
     }
-    assert {review.verdict for review in reading.reviews(store) if review.video_id == "v0"} == {
+    assert {review.verdict for review in outcomes.reviews(store) if review.video_id == "v0"} == {
         "positive",
         "negative",
         "uncertain",
@@ -110,20 +110,20 @@ def test_of_two_tabs_the_later_vote_counts_and_both_are_kept(store: Store) -> No
         desk(store, person, round_).vote(FIRST, Vote(choice), key=key(), shown_at=SHOWN)  # type: ignore[arg-type]
     first, second = store.events(round_.id)
     assert (first.supersedes, second.supersedes) == (None, first.id)
-    assert reading.states(store, round_.id)[FIRST].label == "negative"
+    assert outcomes.states(store, round_.id)[FIRST].label == "negative"
 
 
 def test_an_undo_gives_back_the_state_before_and_keeps_what_was_undone(store: Store) -> None:
     people, round_ = reviewers(store), open_round(store)
     vote_all(store, round_, people[:4], ["positive"] * 4, FIRST)
-    before = reading.states(store, round_.id)
+    before = outcomes.states(store, round_.id)
     own = desk(store, people[4], round_)
     entry = own.entry(FIRST)
     own.vote(FIRST, Vote("positive"), key=key(), shown_at=SHOWN)
-    assert reading.states(store, round_.id)[FIRST].state == "agreed"
+    assert outcomes.states(store, round_.id)[FIRST].state == "agreed"
     assert own.last_judged() == FIRST
     own.undo(FIRST, key=key(), shown_at=SHOWN)
-    assert reading.states(store, round_.id) == before
+    assert outcomes.states(store, round_.id) == before
     assert own.entry(FIRST) == entry
     assert [each.entry_id for each in own.upcoming()] == [FIRST], "it comes again at once"
     assert len(store.events(round_.id)) == 6
@@ -193,8 +193,8 @@ def test_six_processes_that_judge_at_once_lose_nothing(location: str) -> None:
     log = store.events(round_.id)
     assert len(acknowledged) == 6 * 25
     assert {each.key for each in log} == acknowledged
-    assert {each.state for each in reading.states(store, round_.id).values()} == {"agreed"}
-    assert reading.states(store, round_.id) == fold_all(log, round_.rule), "what is kept in memory has missed nothing"
+    assert {each.state for each in outcomes.states(store, round_.id).values()} == {"agreed"}
+    assert outcomes.states(store, round_.id) == fold_all(log, round_.rule), "what is kept in memory has missed nothing"
     store.close()
 
 
@@ -204,10 +204,10 @@ def test_a_reader_that_looks_all_the_time_misses_nothing(location: str) -> None:
     people, round_ = reviewers(store, 2), open_round(store, count=40, rule=Rule(n_reviewers=2))
     running = [process_that_judges(location, person, round_) for person in people]
     while any(process.poll() is None for process in running):
-        reading.states(store, round_.id)
+        outcomes.states(store, round_.id)
     for process in running:
         process.communicate()
-    assert reading.states(store, round_.id) == fold_all(store.events(round_.id), round_.rule)
+    assert outcomes.states(store, round_.id) == fold_all(store.events(round_.id), round_.rule)
     assert len(store.events(round_.id)) == 80
     store.close()
 
@@ -279,7 +279,7 @@ def test_hostile_notes_come_back_as_they_can_be_kept(store: Store) -> None:
     person, round_ = reviewers(store, 1)[0], open_round(store)
     note = "\u202e<script>alert('x')</script>\x00\ud800 \U0001f600 ' ; DROP TABLE events; --"
     desk(store, person, round_).vote(FIRST, Vote("uncertain", note), key=key(), shown_at=SHOWN)
-    kept = reading.states(store, round_.id)[FIRST].votes[person.id].note
+    kept = outcomes.states(store, round_.id)[FIRST].votes[person.id].note
     assert kept == note.replace("\x00", "\ufffd").replace("\ud800", "\ufffd")
 
 
@@ -332,10 +332,10 @@ def test_repeats_and_gold_look_like_all_others_and_repeats_settle_nothing(store:
         judge.decide(again.id, Ruling("positive"), seen=0, key=key(), shown_at=SHOWN)
     for entry in judge.queue():
         judge.decide(entry.entry_id, Ruling("negative"), seen=entry.revision, key=key(), shown_at=SHOWN)
-    assert reading.standing(store, round_.id).complete
-    assert {verdict.entry_id for verdict in reading.verdicts(store)} == {first.id, gold.id}
-    assert {review.video_id for review in reading.reviews(store)} == {"v0", "g"}
-    assert len(reading.reviews(store)) == 4
+    assert outcomes.standing(store, round_.id).complete
+    assert {verdict.entry_id for verdict in outcomes.verdicts(store)} == {first.id, gold.id}
+    assert {review.video_id for review in outcomes.reviews(store)} == {"v0", "g"}
+    assert len(outcomes.reviews(store)) == 4
     assert store.rounds.entries(round_.id)[gold.id] == gold
 
 
@@ -347,7 +347,7 @@ def test_progress_counts_what_was_done_and_leaves_pauses_out(store: Store) -> No
     own.vote(own.upcoming()[0].entry_id, Vote("positive"), key=key(), shown_at=SHOWN.replace(year=2020))
     progress = own.progress()
     assert (progress.done, progress.total, len(progress.seconds)) == (2, 3, 1)
-    by_person = {each.person.id: (each.done, each.total) for each in reading.progress(store, round_.id)}
+    by_person = {each.person.id: (each.done, each.total) for each in outcomes.progress(store, round_.id)}
     assert by_person == {people[0].id: (2, 3), people[1].id: (0, 3)}
 
 
@@ -355,10 +355,10 @@ def test_a_store_is_found_again_by_another_process_with_all_that_was_in_it(locat
     store = open_store(location)
     people, round_ = reviewers(store), open_round(store)
     vote_all(store, round_, people, SPLIT, FIRST)
-    before, log = reading.states(store, round_.id), store.events(round_.id)
+    before, log = outcomes.states(store, round_.id), store.events(round_.id)
     store.close()
     again = open_store(location, must_exist=True)
-    assert (reading.states(again, round_.id), again.events(round_.id)) == (before, log)
+    assert (outcomes.states(again, round_.id), again.events(round_.id)) == (before, log)
     assert log[0].submitted_at.tzinfo is not None
     assert [each.guideline for each in live_events(log)] == [GUIDELINE] * 5
     again.close()

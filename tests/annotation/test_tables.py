@@ -15,12 +15,20 @@ from hypothesis import strategies as st
 
 from annotation.errors import AnnotationError
 from annotation.events import CHOICES, MAX_NOTE, Remark, Ruling, Vote, clean_text
-from annotation.importing import Imported, import_judgements
-from annotation.judgements import Judgement, Refused, judgements
-from annotation.reading import verdicts
+from annotation.interchange.importing import Imported, import_judgements
+from annotation.interchange.judgements import Judgement, Refused, judgements
+from annotation.interchange.tables import (
+    VOTES,
+    decisions_table,
+    escaped,
+    unescaped,
+    verdicts_table,
+    votes_table,
+    write_table,
+)
+from annotation.interchange.vote_files import read_votes
+from annotation.outcomes import verdicts
 from annotation.store import Store, open_store
-from annotation.tables import VOTES, decisions_table, escaped, unescaped, verdicts_table, votes_table, write_table
-from annotation.vote_files import read_votes
 from tests.annotation.store_builders import (
     SHOWN,
     desk,

@@ -10,7 +10,7 @@ from sqlalchemy.exc import DBAPIError
 
 from annotation.errors import NotPossibleError, WithdrawnError
 from annotation.events import Vote
-from annotation.reading import progress, reviews, standing, verdicts
+from annotation.outcomes import progress, reviews, standing, verdicts
 from annotation.rounds import Entry, entry_id
 from annotation.store import Store, open_store
 from tests.annotation.store_builders import (

@@ -113,7 +113,7 @@ def test_any_sequence_of_merges_and_a_deletion_equals_a_dict(
     merges: list[list[tuple[str, str]]],
     doomed: set[str],
 ) -> None:
-    monkeypatch.setattr("data_catalog.delta._VALUES_IN_A_PREDICATE", values_in_a_predicate)
+    monkeypatch.setattr("data_catalog.tables.delta._VALUES_IN_A_PREDICATE", values_in_a_predicate)
     catalog = Catalog(tmp_path_factory.mktemp("dict"))
     expected: dict[str, str] = {}
     for pairs in merges:
@@ -326,7 +326,7 @@ def test_wide_tables_have_small_row_groups_and_no_statistics_on_pictures(catalog
 
 
 def test_many_small_commits_leave_few_files(catalog: Catalog, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("data_catalog.delta._FILES_BEFORE_COMPACTION", 5)
+    monkeypatch.setattr("data_catalog.tables.delta._FILES_BEFORE_COMPACTION", 5)
     for i in range(12):
         catalog.merge("labels", labels(**{f"k{i}": str(i)}))
     assert stored(catalog) == {f"k{i}": str(i) for i in range(12)}

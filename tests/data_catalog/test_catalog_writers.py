@@ -14,7 +14,7 @@ import pytest
 from filelock import FileLock
 
 from data_catalog import TABLES, Catalog, CatalogError
-from data_catalog.delta import Change
+from data_catalog.tables.delta import Change
 
 ROOT = Path(__file__).resolve().parents[2]
 MERGES = 6
@@ -22,7 +22,8 @@ MERGES = 6
 WRITER = """
 import sys
 import pyarrow as pa
-from data_catalog import TABLES, Catalog, delta
+from data_catalog import TABLES, Catalog
+from data_catalog.tables import delta
 
 root, name, file_locks, merges = sys.argv[1], sys.argv[2], sys.argv[3] == "True", int(sys.argv[4])
 delta._VALUES_IN_A_PREDICATE = int(sys.argv[5])
@@ -118,7 +119,7 @@ def test_a_writer_killed_while_it_made_the_table_leaves_nothing_in_the_way(tmp_p
 
 
 def test_a_lock_held_for_too_long_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("data_catalog.delta._LOCK_TIMEOUT_S", 0.1)
+    monkeypatch.setattr("data_catalog.tables.delta._LOCK_TIMEOUT_S", 0.1)
     (tmp_path / ".locks").mkdir()
     with (
         FileLock(tmp_path / ".locks" / "labels.lock"),
@@ -130,8 +131,8 @@ def test_a_lock_held_for_too_long_is_named(tmp_path: Path, monkeypatch: pytest.M
 def test_a_writer_that_always_comes_second_gives_up_with_a_reason(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("data_catalog.delta._COMMIT_ATTEMPTS", 3)
-    monkeypatch.setattr("data_catalog.delta.time.sleep", lambda _: None)
+    monkeypatch.setattr("data_catalog.tables.delta._COMMIT_ATTEMPTS", 3)
+    monkeypatch.setattr("data_catalog.tables.delta.time.sleep", lambda _: None)
     catalog = Catalog(tmp_path, file_locks=False)
     row = pa.Table.from_pylist([{"video_id": "a", "label": "mine"}], schema=TABLES["labels"].schema)
     catalog.merge("labels", row)

@@ -17,7 +17,7 @@ import pytest
 from deltalake import DeltaTable
 
 from data_catalog import TABLES, Catalog, CatalogError, Drop
-from data_catalog.forget import forget_ad, forget_author, purge_history, remove_ads
+from data_catalog.privacy.forget import forget_ad, forget_author, purge_history, remove_ads
 from data_catalog.releases import write_release
 from data_catalog.schemas import RELEASE_SCHEMA
 

@@ -31,9 +31,9 @@ from data_catalog.releases import (
     verify_release,
     write_release,
 )
+from data_catalog.releases.shards import planned_row_set_hash
+from data_catalog.releases.verification import digest_file, manifest_sha256
 from data_catalog.schemas import RELEASE_SCHEMA
-from data_catalog.shards import planned_row_set_hash
-from data_catalog.verification import digest_file, manifest_sha256
 
 VERSION = "2026.11.24"
 FACTS = {"synthetic": True, "seed": 7}

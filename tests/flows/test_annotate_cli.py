@@ -17,7 +17,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from annotation.errors import AnnotationError, RoundError, StoreError
-from annotation.people import JOIN_PATH
+from annotation.store.people import JOIN_PATH
 from data_catalog.catalog import Catalog
 from data_catalog.errors import CatalogError
 from flows.commands.main import app
@@ -163,7 +163,7 @@ def test_votes_that_are_exported_can_be_imported_into_a_catalog_that_lacks_them(
 
 
 def votes(catalog: Catalog) -> set[tuple[str, str, str, tuple[str, ...]]]:
-    from annotation.reading import states
+    from annotation.outcomes import states
 
     with review_store(catalog, TWO.review) as store:
         names = {person.id: person.name for person in store.people.all()}

@@ -11,8 +11,8 @@ from typing import Any, Literal
 
 import httpx
 
-from data_catalog.drops import Drop
 from data_catalog.schemas import DropKind
+from data_catalog.tables.drops import Drop
 from flows.crawl.data_api.transport import AnswerTooLargeError
 from flows.errors import CrawlError
 

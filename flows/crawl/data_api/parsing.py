@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
-from data_catalog.drops import Drop
+from data_catalog.tables.drops import Drop
 from flows.crawl.fields import (
     count,
     identifier,

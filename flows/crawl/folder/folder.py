@@ -15,8 +15,8 @@ from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from data_catalog.drops import Drop
 from data_catalog.schemas import DropKind
+from data_catalog.tables.drops import Drop
 from flows.crawl.fields import VIDEO_ID, clean_text
 from flows.crawl.folder.info_json import (
     InfoJsonError,

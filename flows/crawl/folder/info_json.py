@@ -14,7 +14,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from data_catalog.drops import Drop
+from data_catalog.tables.drops import Drop
 from flows.crawl.fields import (
     INT32_MAX,
     clean_text,

@@ -8,8 +8,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
-from data_catalog.drops import Drop
 from data_catalog.schemas import DropKind
+from data_catalog.tables.drops import Drop
 from flows.crawl.fields import clean_text
 from flows.crawl.records import STAGE
 from flows.errors import SourceError

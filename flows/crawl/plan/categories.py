@@ -7,11 +7,11 @@ from collections.abc import Callable
 from datetime import datetime
 
 from flows.crawl.comments import AdToRead
-from flows.crawl.crawling import comments_fingerprint
 from flows.crawl.draw import Candidate, rank
 from flows.crawl.plan.estimates import Inventory, bytes_per_video, comment_counts, comment_units
 from flows.crawl.plan.listing import ListingPlan, plan_listing
 from flows.crawl.plan.plan import CategoryPlan, Cost, Done, Estimate, Steps
+from flows.crawl.steps import comments_fingerprint
 from flows.settings import Settings
 
 _IDS_PER_CALL = 50

@@ -14,14 +14,13 @@ from data_catalog.catalog import Catalog
 from flows.crawl.candidates import STAGE as LISTING_STAGE
 from flows.crawl.candidates import Listing, read_candidates
 from flows.crawl.comment_store import Fetch
-from flows.crawl.crawling import comments_fingerprint
 from flows.crawl.data_api.parsing import SOURCE
 from flows.crawl.draw import Candidate, judge
-from flows.crawl.lost import lost_ads
+from flows.crawl.media.store import USUAL_BYTES
 from flows.crawl.plan.plan import Estimate
-from flows.crawl.preflight import USUAL_BYTES
 from flows.crawl.settings import CommentPageSettings
-from flows.crawl.unfinished import CommentWork, comments_to_read, videos_to_fetch
+from flows.crawl.status import CommentWork, comments_to_read, unusable_ads, videos_to_fetch
+from flows.crawl.steps import comments_fingerprint
 from flows.fingerprints import frames_fingerprint
 from flows.settings import Settings
 
@@ -84,7 +83,7 @@ class Inventory:
 def take_inventory(catalog: Catalog, settings: Settings) -> Inventory:
     """Read what there is; a catalog that does not exist yet holds nothing."""
     max_attempts = settings.runner.max_attempts
-    lost = lost_ads(catalog, max_attempts)
+    lost = unusable_ads(catalog, max_attempts)
     names = ["video_id", "category", "comment_count", "media_status", "media_sha256", "media_size_bytes"]
     ads = catalog.read("ads", names, where=pc.field("source") == SOURCE).to_pylist()
     category_of = {ad["video_id"]: ad["category"] for ad in ads}

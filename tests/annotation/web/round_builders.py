@@ -11,7 +11,7 @@ from typing import Any
 from fastapi.testclient import TestClient
 
 from annotation.events import Choice, Remark, Ruling, Vote
-from annotation.reading import states
+from annotation.outcomes import states
 from annotation.reviewing import ReviewerDesk
 from annotation.verifying import VerifierDesk
 from tests.annotation.web.site_builder import Site

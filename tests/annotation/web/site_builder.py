@@ -25,11 +25,11 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from PIL import Image, ImageDraw
 
-from annotation.people import Invitation
 from annotation.protocol import Rule
-from annotation.round_store import Round
 from annotation.rounds import RoundSettings, draw_round
 from annotation.store import Store, open_store
+from annotation.store.people import Invitation
+from annotation.store.round_store import Round
 from annotation.web.app import create_app
 from annotation.web.settings import WebSettings
 from data_catalog.catalog import Catalog

@@ -12,7 +12,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from annotation.events import Vote
-from annotation.reading import states
+from annotation.outcomes import states
 from tests.annotation.web.round_builders import JSON, OUTSIDE_THE_CALENDAR, discuss, entry_ids
 from tests.annotation.web.round_builders import vote as vote_all
 from tests.annotation.web.site_builder import Site, make_site

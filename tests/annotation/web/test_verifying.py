@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from annotation.events import Vote
-from annotation.reading import states
+from annotation.outcomes import states
 from tests.annotation.web.round_builders import (
     AGREED,
     JSON,

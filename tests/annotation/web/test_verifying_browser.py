@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from annotation.events import Vote
-from annotation.reading import states
+from annotation.outcomes import states
 from tests.annotation.web.round_builders import decide, discuss, entry_ids, key, now, reviewer, say, vote
 from tests.annotation.web.site_builder import Site
 

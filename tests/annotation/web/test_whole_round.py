@@ -13,8 +13,8 @@ import pytest
 from pydantic import SecretStr
 
 from annotation.events import CHOICES, Choice
+from annotation.outcomes import reviews, standing, states, verdicts
 from annotation.protocol import State
-from annotation.reading import reviews, standing, states, verdicts
 from data_catalog.catalog import Catalog
 from data_catalog.releases import read_manifest
 from data_catalog.schemas import LABELS, TABLES

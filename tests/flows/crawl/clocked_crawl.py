@@ -8,10 +8,10 @@ from datetime import datetime
 from pathlib import Path
 
 from data_catalog.catalog import Catalog
-from flows.crawl.crawling import Crawl
 from flows.crawl.data_api.client import YouTube
 from flows.crawl.data_api.quota import Ledger
 from flows.crawl.media.lane import MediaLane
+from flows.crawl.steps import Crawl
 from flows.settings import Settings
 
 

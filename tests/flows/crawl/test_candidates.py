@@ -15,7 +15,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, example, given, settings
 from hypothesis import strategies as st
 
-from data_catalog.forget import forget_ad
+from data_catalog.privacy.forget import forget_ad
 from flows.crawl.data_api.parsing import read_video
 from tests.flows.crawl.listing_builders import (
     ADS,

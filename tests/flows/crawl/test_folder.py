@@ -19,8 +19,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from data_catalog.drops import Drop
 from data_catalog.schemas import TABLES
+from data_catalog.tables.drops import Drop
 from flows.crawl.folder.folder import scan_folder
 from flows.crawl.folder.info_json import InfoJsonError, load_info, read_comments, read_metadata
 from flows.crawl.records import Ad, Comment, FoundAd, UnchangedAd

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -12,10 +13,10 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from data_catalog.catalog import Catalog
-from flows.crawl.crawling import Crawl, open_crawl, open_ledger
 from flows.crawl.plan.plan import Plan
 from flows.crawl.plan.planning import plan_crawl, render_plan
 from flows.crawl.plan.schedule import DAY_S, Lot, Pace, days_alone, lay_out
+from flows.crawl.steps import Crawl, open_crawl, open_ledger
 from flows.errors import CrawlError
 from flows.settings import Settings
 from tests.youtube_sandbox import Sandbox, SandboxSettings, random_world, serve
@@ -33,7 +34,7 @@ paces = st.builds(
 )
 
 
-def settings_for(sandbox: Sandbox | None = None, key: str | None = "k1", **crawl: object) -> Settings:
+def settings_for(sandbox: Sandbox | None = None, key: str | None = "k1", **crawl: Any) -> Settings:
     given = {"api_key": key, "backoff_s": 0, **crawl}
     if sandbox:
         given |= {"endpoint": sandbox.url, "site": sandbox.url}
@@ -133,9 +134,10 @@ def test_a_half_done_crawl_plans_only_the_rest(tmp_path: Path) -> None:
     world = random_world(seed=4, videos=20, comments_per_video=250, replies=False)
     (tmp_path / "ids.txt").write_text("\n".join(world.videos))
     with serve(world, SandboxSettings()) as sandbox:
-        given = {"categories": {"all": {"count": 20, "ids": tmp_path / "ids.txt"}}, "comments": {"replies": "none"}}
+        categories = {"all": {"count": 20, "ids": tmp_path / "ids.txt"}}
         # one unit describes the ids, one takes the ads: twenty are left, for twenty of sixty pages
-        settings = settings_for(sandbox, **given, quota={"units_per_day": 22})
+        quota = {"units_per_day": 22}
+        settings = settings_for(sandbox, categories=categories, comments={"replies": "none"}, quota=quota)
         catalog = Catalog(tmp_path / "catalog")
         with open_crawl(catalog, settings) as crawl:
             crawl_all(crawl)

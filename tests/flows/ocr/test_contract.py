@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 
 from flows.errors import OcrError
-from flows.ocr.engines import ENGINES, OcrEngine, OcrOptions, make_engine
+from flows.ocr.engine import OcrEngine, OcrOptions
+from flows.ocr.registry import ENGINES, make_engine
 from flows.ocr.words import Word
 from tests.flows.ocr.pictures import drawn, plain
 

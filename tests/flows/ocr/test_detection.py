@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from flows.ocr.detection import Quad, add_uncovered, find_regions
+from flows.ocr.rapid.detection import Quad, add_uncovered, find_regions
 
 rectangles = st.tuples(*[st.integers(0, 300)] * 2, *[st.integers(4, 200)] * 2)
 

@@ -12,8 +12,10 @@ import pytest
 
 from flows.errors import OcrError
 from flows.frames.sampling import decode_jpeg, sample_frames
-from flows.ocr.engines import OcrOptions, Word, make_engine
-from flows.ocr.rapid import RapidOcrEngine
+from flows.ocr.engine import OcrOptions
+from flows.ocr.rapid.engine import RapidOcrEngine
+from flows.ocr.registry import make_engine
+from flows.ocr.words import Word
 from tests.flows.ocr.pictures import drawn, plain
 
 SMALL_PRINT = ("Offer ends on Sunday while stocks last", "Terms and conditions apply to every order")

@@ -10,9 +10,9 @@ import pyarrow as pa
 
 from data_catalog.schemas import TABLES
 from flows.errors import OcrError
-from flows.frames.video import Picture
-from flows.ocr.engines import Word
+from flows.frames.picture import Picture
 from flows.ocr.texts import read_texts
+from flows.ocr.words import Word
 
 
 class Reader:

@@ -11,7 +11,7 @@ import pytest
 
 from data_catalog.catalog import Catalog
 from data_catalog.schemas import TABLES
-from flows.ocr.kept import TextFrame
+from flows.ocr.texts import TextFrame
 from flows.release.plan import Plan, plan_release
 
 IDS = [f"{label}{number}" for label in ("positive", "negative") for number in range(6)]

@@ -10,7 +10,7 @@ import pytest
 from data_catalog.catalog import Catalog, Drop
 from data_catalog.schemas import TABLES
 from flows.funnel import count_funnel
-from flows.ocr.kept import TextFrame
+from flows.ocr.texts import TextFrame
 from flows.release.plan import Plan, plan_release
 from flows.review.human import EXCLUDED, FRAME_EXCLUDED, NOT_REVIEWED, STAGE
 

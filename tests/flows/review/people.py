@@ -11,10 +11,10 @@ from typing import Any
 import pyarrow as pa
 
 from annotation.events import Choice, Remark, Vote
-from annotation.people import Person
-from annotation.reading import standing
+from annotation.outcomes import standing
 from annotation.reviewing import ReviewerDesk
 from annotation.store import Store
+from annotation.store.people import Person
 from annotation.verifying import VerifierDesk
 from data_catalog.catalog import Catalog
 from data_catalog.schemas import TABLES

@@ -13,7 +13,7 @@ from flows.crawl.folder.folder import scan_folder
 from flows.crawl.records import FoundAd
 from flows.errors import FrameError, SampleError
 from flows.frames.sampling import decode_jpeg, sample_frames
-from flows.ocr.engines import make_engine
+from flows.ocr.registry import make_engine
 from flows.sample import SampleSummary, render_sample
 from flows.sample.comments import write_comments
 from flows.sample.storyboard import CATEGORIES, Storyboard, write_storyboards

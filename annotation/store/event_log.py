@@ -1,0 +1,204 @@
+"""What people did, kept: a log of events that is only ever added to, checked against itself before every addition."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from sqlalchemy import Connection, insert, select
+
+from annotation.errors import (
+    AnnotationError,
+    KeyReusedError,
+    NotPossibleError,
+    OutdatedError,
+    RoundClosedError,
+    StoreError,
+    SubmissionError,
+)
+from annotation.events import Event, Kind, Nothing, Payload, Vote, check_key, dump
+from annotation.protocol import Rule, allowed, fold, live_events, undoable
+from annotation.rounds import Entry
+from annotation.store import schema
+from annotation.store.database import Database
+from annotation.store.ledger import Ledger, is_withdrawn, withdrawn
+from annotation.store.people import People, Person, still_there
+from annotation.store.round_store import Rounds, round_of
+from annotation.store.schema import event_of
+
+_EVENTS = schema.events.c
+
+
+@dataclass(frozen=True)
+class Submission:
+    """What a page sends: one thing that a person did to an entry."""
+
+    round_id: int
+    entry_id: str
+    kind: Kind
+    payload: Payload
+    key: str
+    """Drawn by the client, anew for every submission and the same when it is sent again."""
+    shown_at: datetime
+    guideline: str
+    seen: int | None = None
+    """Number of the entry's last event when the page was shown; None where that does not matter."""
+
+
+@dataclass(frozen=True)
+class Receipt:
+    """It is saved. The same submission gets the same receipt, however often it is sent."""
+
+    entry_id: str
+    kind: Kind
+    submitted_at: datetime
+
+
+class Store:
+    """People, rounds and events of one database; threads share it, and every process opens its own."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self.people = People(database)
+        self.rounds = Rounds(database)
+        self.ledger = Ledger(database, self.rounds)
+
+    def submit(self, person: Person, submission: Submission, *, now: datetime | None = None) -> Receipt:
+        """Add an event; once this returns it is on the disk.
+
+        Raises:
+            AccessError: the person was shut out meanwhile.
+            SubmissionError: malformed, or its key belongs to another submission.
+            OutdatedError: the entry has changed since the page was shown.
+            NotPossibleError: the entry's state, or the round, does not allow it.
+        """
+        now = now or datetime.now(UTC)
+        entry = self._checked(submission)
+        with self._database.write() as connection:
+            return _add(connection, person, submission, entry, now)
+
+    def submit_all(self, given: Iterable[tuple[Person, Submission, datetime]]) -> list[Receipt | AnnotationError]:
+        """Add many events at once, each with its moment; once this returns they are on the disk.
+
+        Returns:
+            Of each its receipt, or why it was refused, as `submit` would; what is refused does not keep out the others.
+
+        Raises:
+            StoreError: the store could not be written, and none of them is in it.
+        """
+        answers: list[Receipt | AnnotationError] = []
+        given = list(given)
+        with self._database.write() as connection:
+            for person, submission, now in given:
+                try:
+                    answers.append(_add(connection, person, submission, self._checked(submission), now))
+                except StoreError:
+                    raise
+                except AnnotationError as error:
+                    answers.append(error)
+        return answers
+
+    def events(self, round_id: int) -> list[Event]:
+        """A round's whole log, in its order."""
+        query = select(schema.events).where(_EVENTS.round_id == round_id).order_by(_EVENTS.id)
+        with self._database.read() as connection:
+            return [event_of(row) for row in connection.execute(query)]
+
+    def close(self) -> None:
+        """Let go of the database."""
+        self._database.close()
+
+    def _checked(self, submission: Submission) -> Entry:
+        """The entry of a submission that is well-formed."""
+        check_key(submission.key)
+        if submission.shown_at.tzinfo is None:
+            raise SubmissionError(f"shown at {submission.shown_at}, which does not say its time zone")
+        # from memory, so that a writer under the lock waits for nothing else
+        return self.ledger.entry(submission.round_id, submission.entry_id)
+
+
+def open_store(location: str | Path, *, must_exist: bool = False) -> Store:
+    """Open the annotation's store, and make it where there is none.
+
+    Args:
+        location: path of a SQLite file, or a `postgresql://` url.
+        must_exist: refuse a SQLite file that is not there.
+
+    Raises:
+        StoreError: it cannot be reached, is no database, or was written by another version.
+    """
+    return Store(Database(location, must_exist=must_exist))
+
+
+def default_location(catalog_root: str) -> str:
+    """The SQLite file of a catalog on this machine."""
+    return str(Path(catalog_root) / "annotation" / "store.sqlite3")
+
+
+def _add(connection: Connection, person: Person, submission: Submission, entry: Entry, now: datetime) -> Receipt:
+    """Add an event in a writer's transaction; a refusal comes before anything is written."""
+    person = still_there(connection, person.id, now)
+    if (stored := _by_key(connection, submission.key)) is not None:
+        return _receipt_again(stored, person, submission)
+    round_ = round_of(connection, submission.round_id)
+    if not round_.is_open:
+        raise RoundClosedError(f"round {round_.id} was closed; nothing in it changes any more")
+    if is_withdrawn(connection, submission.round_id, entry.id):
+        raise withdrawn()
+    events = _events_of(connection, submission.round_id, submission.entry_id)
+    row = {
+        "key": submission.key,
+        "round_id": submission.round_id,
+        "entry_id": submission.entry_id,
+        "person_id": person.id,
+        "kind": submission.kind,
+        "payload": dump(submission.payload),
+        "shown_at": submission.shown_at,
+        "submitted_at": now,
+        "guideline": submission.guideline,
+        "supersedes": _superseded(person, submission, entry, round_.rule, events),
+    }
+    connection.execute(insert(schema.events).values(row))
+    return Receipt(submission.entry_id, submission.kind, now)
+
+
+def _superseded(person: Person, submission: Submission, entry: Entry, rule: Rule, events: list[Event]) -> int | None:
+    """What the new event supersedes; refuses what the entry's state does not allow."""
+    last = events[-1].id if events else 0
+    if submission.seen is not None and submission.seen != last:
+        raise OutdatedError(f"entry {entry.id} has changed since it was shown; look at it again")
+    if isinstance(submission.payload, Nothing):
+        target = undoable(events, person.id, rule)
+        if target is None:
+            raise NotPossibleError(f"entry {entry.id}: nothing of yours to take back, or it has gone on since")
+        return target.id
+    state = fold(events, rule)
+    if submission.kind not in allowed(state, person.id, person.role, rule):
+        standing = state.state.replace("_", " ")
+        raise NotPossibleError(f"entry {entry.id} is at '{standing}', where {person.role}s cannot {submission.kind}")
+    if not isinstance(submission.payload, Vote):
+        return None
+    strange = set(submission.payload.excluded_frames) - set(entry.frame_ids)
+    if strange:
+        raise SubmissionError(f"entry {entry.id} has no frame {min(strange)[:80]!r}")
+    votes = [event.id for event in live_events(events) if event.person_id == person.id and event.kind == "vote"]
+    return votes[-1] if votes else None
+
+
+def _by_key(connection: Connection, key: str) -> Event | None:
+    row = connection.execute(select(schema.events).where(_EVENTS.key == key)).first()
+    return None if row is None else event_of(row)
+
+
+def _events_of(connection: Connection, round_id: int, entry_id: str) -> list[Event]:
+    query = select(schema.events).where(_EVENTS.round_id == round_id, _EVENTS.entry_id == entry_id)
+    return [event_of(row) for row in connection.execute(query.order_by(_EVENTS.id))]
+
+
+def _receipt_again(stored: Event, person: Person, submission: Submission) -> Receipt:
+    asked = (person.id, submission.round_id, submission.entry_id, submission.kind, submission.payload)
+    if asked != (stored.person_id, stored.round_id, stored.entry_id, stored.kind, stored.payload):
+        raise KeyReusedError("this key belongs to a submission that says something else; draw a key for each")
+    return Receipt(stored.entry_id, stored.kind, stored.submitted_at)

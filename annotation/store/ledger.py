@@ -1,0 +1,185 @@
+"""The folded state of every entry of a round, kept in memory and brought up to date from the log on every look.
+
+The log's last number is all that has to be compared, and writers come one after the other (`database.py`), so what
+another process added is seen by the next look, and nothing below that number can still appear. Where an entry was
+withdrawn, the book is begun anew.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from sqlalchemy import Connection, func, select
+
+from annotation.errors import NotPossibleError, WithdrawnError
+from annotation.events import Event
+from annotation.protocol import EntryState, Rule, State, allowed, fold, live_events
+from annotation.rounds import Entry, order_for
+from annotation.store import schema
+from annotation.store.database import Database
+from annotation.store.round_store import Rounds
+from annotation.store.schema import event_of
+
+_EVENTS = schema.events.c
+_SOMEBODY_ELSE = ""
+"""Id of nobody: who has not voted."""
+
+
+@dataclass
+class Book:
+    """One round as the log has it: read it only while `Ledger.reading` holds it."""
+
+    round_id: int
+    rule: Rule
+    seed: int
+    n_withdrawn: int
+    """Entries that were taken out of the round before this was begun."""
+    entries: dict[str, Entry]
+    """In the order in which they were drawn."""
+    last: int = 0
+    """Number of the newest event that is in here."""
+    events: dict[str, list[Event]] = field(default_factory=lambda: defaultdict(list))
+    states: dict[str, EntryState] = field(default_factory=dict)
+    """Of the entries that anything was done to."""
+    voted: dict[str, dict[str, Event]] = field(default_factory=lambda: defaultdict(dict))
+    """By person: their vote on each entry that counts."""
+    orders: dict[str, list[str]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.untouched = fold((), self.rule)
+        self.taking = set(self.entries)
+        """Entries that take the vote of somebody who has not voted on them yet."""
+
+    def state(self, entry_id: str) -> EntryState:
+        """What became of an entry so far."""
+        return self.states.get(entry_id, self.untouched)
+
+    def in_state(self, wanted: State) -> list[str]:
+        """The entries in a state, in the order in which they were drawn; a repeat is in none, as it settles nothing."""
+        return [
+            entry.id
+            for entry in self.entries.values()
+            if entry.kind != "repeat" and self.state(entry.id).state == wanted
+        ]
+
+    def entry(self, entry_id: str) -> Entry:
+        """One entry.
+
+        Raises:
+            NotPossibleError: the round has none of that id.
+        """
+        found = self.entries.get(entry_id)
+        if found is None:
+            raise unknown(self.round_id, entry_id)
+        return found
+
+    def order(self, person_id: str) -> list[str]:
+        """The entries' ids as one person goes through them."""
+        if person_id not in self.orders:
+            self.orders[person_id] = order_for(person_id, self.seed, self.entries.values())
+        return self.orders[person_id]
+
+    def due(self, person_id: str) -> set[str]:
+        """The entries that wait for this reviewer's vote."""
+        return self.taking - self.voted[person_id].keys()
+
+    def add(self, events: list[Event]) -> None:
+        """Bring the states up to date with newer events."""
+        for event in events:
+            self.events[event.entry_id].append(event)
+            self.last = event.id
+        for entry_id in dict.fromkeys(event.entry_id for event in events):
+            self.states[entry_id] = state = fold(self.events[entry_id], self.rule)
+            takes = "vote" in allowed(state, _SOMEBODY_ELSE, "reviewer", self.rule)
+            (self.taking.add if takes else self.taking.discard)(entry_id)
+        for entry_id, person_id in dict.fromkeys((event.entry_id, event.person_id) for event in events):
+            own = [each for each in live_events(self.events[entry_id]) if each.person_id == person_id]
+            votes = [each for each in own if each.kind == "vote"]
+            self.voted[person_id].pop(entry_id, None)
+            if votes:
+                self.voted[person_id][entry_id] = votes[-1]
+
+
+class Ledger:
+    """The books of a store's rounds; one per process, shared by its threads."""
+
+    def __init__(self, database: Database, rounds: Rounds) -> None:
+        self._database = database
+        self._rounds = rounds
+        self._books: dict[int, Book] = {}
+        self._lock = threading.RLock()
+
+    @contextmanager
+    def reading(self, round_id: int) -> Iterator[Book]:
+        """The book of a round, up to date, for as long as the block runs.
+
+        Raises:
+            RoundError: there is no such round.
+        """
+        with self._lock:
+            book = self._book(round_id)
+            if book.n_withdrawn != self._withdrawn(round_id):
+                del self._books[round_id]
+                book = self._book(round_id)
+            book.add(self._newer(round_id, book.last))
+            yield book
+
+    def entry(self, round_id: int, entry_id: str) -> Entry:
+        """One entry, which never changes: the log is not looked at.
+
+        Raises:
+            WithdrawnError: its ad was taken out of the catalog.
+            NotPossibleError: the round has none of that id.
+        """
+        with self._lock:
+            found = self._book(round_id).entries.get(entry_id)
+        if found is None:
+            with self._database.read() as connection:
+                if is_withdrawn(connection, round_id, entry_id):
+                    raise withdrawn()
+            raise unknown(round_id, entry_id)
+        return found
+
+    def _book(self, round_id: int) -> Book:
+        if round_id not in self._books:
+            found = self._rounds.get(round_id)
+            # counted first: what is withdrawn between the two looks is found by the next one
+            withdrawn = self._withdrawn(round_id)
+            entries = self._rounds.entries(round_id)
+            self._books[round_id] = Book(round_id, found.rule, found.seed, withdrawn, entries)
+        return self._books[round_id]
+
+    def _withdrawn(self, round_id: int) -> int:
+        query = select(func.count()).where(schema.withdrawn.c.round_id == round_id)
+        with self._database.read() as connection:
+            return connection.scalar(query) or 0
+
+    def _newer(self, round_id: int, last: int) -> list[Event]:
+        query = select(schema.events).where(_EVENTS.round_id == round_id, _EVENTS.id > last).order_by(_EVENTS.id)
+        with self._database.read() as connection:
+            return [event_of(row) for row in connection.execute(query)]
+
+
+def is_withdrawn(connection: Connection, round_id: int, entry_id: str) -> bool:
+    """The entry was there, and its ad was taken out of the catalog."""
+    held = schema.withdrawn.c
+    # no id holds a NUL, which PostgreSQL would not even compare
+    known = entry_id.isascii() and entry_id.isprintable()
+    query = select(held.at).where(held.round_id == round_id, held.entry_id == entry_id)
+    return known and connection.execute(query).first() is not None
+
+
+def withdrawn() -> WithdrawnError:
+    """What is said of an entry that is withdrawn."""
+    return WithdrawnError(
+        "this ad was taken out of the catalog, and what was said of it with it; go on to the next one"
+    )
+
+
+def unknown(round_id: int, entry_id: str) -> NotPossibleError:
+    """What is said of an entry that never was."""
+    return NotPossibleError(f"round {round_id} has no entry {entry_id[:40]!r}")

@@ -1,0 +1,25 @@
+"""Immutable releases: written beside and renamed into place, verified, listed, compared.
+
+A release is a folder of Parquet files with a `manifest.json` that names every file's sha256. It appears
+whole or not at all, and nothing in it is ever written again.
+"""
+
+from __future__ import annotations
+
+from data_catalog.releases.comparison import ReleaseDiff, diff_releases
+from data_catalog.releases.shards import row_set_hash
+from data_catalog.releases.verification import read_manifest, verify_release
+from data_catalog.releases.writing import find_release, list_releases, newest_release, next_version, write_release
+
+__all__ = [
+    "ReleaseDiff",
+    "diff_releases",
+    "find_release",
+    "list_releases",
+    "newest_release",
+    "next_version",
+    "read_manifest",
+    "row_set_hash",
+    "verify_release",
+    "write_release",
+]

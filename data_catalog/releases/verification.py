@@ -1,0 +1,136 @@
+"""Can a release be trusted: its manifest, and every byte and row compared with what the manifest says."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from data_catalog.errors import ReleaseError
+from data_catalog.releases.shards import Census, hash_of, read_shard, split_of, straddling
+from data_catalog.schemas import LABELS, SPLITS
+
+Manifest = dict[str, Any]
+
+MANIFEST = "manifest.json"
+FORMAT = 1
+WRITTEN_FIELDS = (
+    "format",
+    "version",
+    "class_names",
+    "splits",
+    "files",
+    "row_set_hash",
+    "manifest_sha256",
+)
+"""What writing a release adds to the manifest; the rest is the caller's."""
+
+
+def read_manifest(release: str | os.PathLike[str]) -> Manifest:
+    """Read a release's manifest.
+
+    Raises:
+        ReleaseError: there is none, or it is not a manifest of a format that this version reads.
+    """
+    path = Path(release) / MANIFEST
+    try:
+        manifest = json.loads(path.read_bytes())
+    except OSError as error:
+        raise ReleaseError(
+            f"{path}: cannot be read ({error.strerror}); restore it, or move {release} away and build again"
+        ) from error
+    except ValueError as error:
+        raise ReleaseError(f"{path}: is not JSON ({error}); restore the file or build the release again") from error
+    if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
+        raise ReleaseError(f"{path}: not a manifest of format {FORMAT}")
+    if missing := [name for name in WRITTEN_FIELDS if name not in manifest]:
+        raise ReleaseError(f"{path}: has no {', '.join(missing)}")
+    for name in ("splits", "files"):
+        part = manifest[name]
+        if not isinstance(part, dict) or not all(isinstance(value, dict) for value in part.values()):
+            raise ReleaseError(f"{path}: {name} is not a table of names and facts")
+    return manifest
+
+
+def verify_release(release: str | os.PathLike[str]) -> list[str]:
+    """Read every byte of a release and say all that is wrong with it; an empty list means nothing is."""
+    folder = Path(release)
+    try:
+        manifest = read_manifest(folder)
+    except ReleaseError as error:
+        return [str(error)]
+    broken, problems = _check_files(folder, manifest["files"])
+    if manifest["manifest_sha256"] != manifest_sha256(manifest):
+        problems.append(f"{MANIFEST}: changed since the release was written")
+    if manifest["class_names"] != list(LABELS):
+        problems.append(f"{MANIFEST}: class names {manifest['class_names']}, expected {list(LABELS)}")
+
+    censuses, incomplete, unreadable = _count_rows(folder, manifest["files"], broken)
+    problems += unreadable
+    for split, census in censuses.items():
+        problems += census.problems()
+        said, found = manifest["splits"].get(split), census.counts()
+        if split not in incomplete and said != found:
+            problems.append(f"{split}: the manifest counts {said}, the files hold {found}")
+    problems += straddling(censuses.values())
+    if not incomplete and hash_of(censuses.values()) != manifest["row_set_hash"]:
+        problems.append(f"row_set_hash: the manifest says {manifest['row_set_hash']}, the rows give another")
+    return problems
+
+
+def digest_file(path: Path) -> dict[str, Any]:
+    """A file's sha256 and size, as the manifest holds them."""
+    with path.open("rb") as file:
+        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+    return {"sha256": sha256, "size_bytes": path.stat().st_size}
+
+
+def manifest_sha256(manifest: Manifest) -> str:
+    """The sha256 of all that a manifest says, but for this very field."""
+    rest = {name: value for name, value in manifest.items() if name != "manifest_sha256"}
+    return hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()
+
+
+def _check_files(folder: Path, files: Mapping[str, Any]) -> tuple[set[str], list[str]]:
+    """Compare the files with the manifest: the names of those missing or changed, and every problem."""
+    present = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if not path.is_dir()}
+    present.discard(MANIFEST)
+    problems = [f"{name}: not named in the manifest" for name in sorted(present - files.keys())]
+    broken: set[str] = set()
+    for name, said in files.items():
+        if name not in present:
+            problems.append(f"{name}: missing")
+        elif (found := digest_file(folder / name)) != {key: said.get(key) for key in found}:
+            problems.append(f"{name}: changed, sha256 is {found['sha256']}, expected {said.get('sha256')}")
+        else:
+            continue
+        broken.add(name)
+    return broken, problems
+
+
+def _count_rows(
+    folder: Path, files: Mapping[str, Any], broken: set[str]
+) -> tuple[dict[str, Census], set[str], list[str]]:
+    """Count the rows of all sound files: by split, the splits that lack some, and every problem."""
+    censuses = {split: Census(split) for split in SPLITS}
+    incomplete = {split for name in broken if (split := split_of(name))}
+    problems: list[str] = []
+    for name in sorted(files.keys() - broken):
+        if (split := split_of(name)) is None:
+            continue
+        before = censuses[split].rows
+        try:
+            for batch in read_shard(folder / name):
+                censuses[split].take(batch)
+        except (ReleaseError, pa.ArrowException, OSError) as error:
+            problems.append(f"{name}: cannot be read as rows of a release: {error}")
+            incomplete.add(split)
+            continue
+        if (rows := censuses[split].rows - before) != (said := files[name].get("rows")):
+            problems.append(f"{name}: the manifest says {said} rows, the file holds {rows}")
+    return censuses, incomplete, problems

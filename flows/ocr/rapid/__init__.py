@@ -1,0 +1,1 @@
+"""RapidOCR: the networks of PP-OCR on ONNX Runtime."""
