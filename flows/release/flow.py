@@ -26,8 +26,8 @@ from flows.release.croissant import croissant_json
 from flows.release.facts import FunnelStep, ReleaseFacts, Table1, count_table1
 from flows.release.plan import STAGE, Plan, plan_release
 from flows.release.report import report_html
-from flows.sentiment.ads import COUNTS, count_left_out, thresholds_in_force, total
 from flows.sentiment.labelling import Thresholds
+from flows.sentiment.rows import COUNTS, count_left_out, thresholds_in_force, total
 from flows.sentiment.yield_table import YieldTable, yield_table
 from flows.settings import Settings
 

@@ -18,8 +18,7 @@ from data_catalog.schemas import LABELS
 from flows.ocr.texts import TextFrame
 from flows.release.resampling import Balanced, PlannedRow, Resampling, balance_rows
 from flows.release.splitting import FrameIdentity, LabelledAd, group_reuploads, split_ads
-from flows.sentiment.ads import STAGE as SENTIMENT_STAGE
-from flows.stages import REVIEW, ReviewReason
+from flows.stages import REVIEW, SENTIMENT, ReviewReason
 
 STAGE = "release"
 OF_AD = "ad_"
@@ -173,7 +172,7 @@ def _split(
 
 
 def _unlabelled(kept: list[TextFrame], labels: dict[str, Settled], catalog: Catalog) -> list[Drop]:
-    why = _dropped(catalog, SENTIMENT_STAGE) | _dropped(catalog, REVIEW.name)
+    why = _dropped(catalog, SENTIMENT.name) | _dropped(catalog, REVIEW.name)
     return [
         _drop(
             frame.frame_id,
