@@ -7,6 +7,7 @@ are the same case: run it again.
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -25,8 +26,7 @@ from flows.frames.flow import frames
 from flows.ocr.flow import ocr
 from flows.release.flow import Release, release
 from flows.review.flow import review, waits
-from flows.review.human import draw_unjudged, read_judged, read_waiting, review_store, still_open
-from flows.review.waiting import Waiting
+from flows.review.human import Waiting, draw_unjudged, read_judged, read_waiting, review_store, still_open
 from flows.runner import make_task_runner
 from flows.sentiment.flow import sentiment
 from flows.settings import Settings, load_settings
@@ -133,8 +133,7 @@ def _release_or_wait(tables: Catalog, settings: Settings) -> Release | State[Wai
                 return _release(tables, settings)
             waiting = read_waiting(store, store.rounds.open(unjudged), settings.review, opened=True)
     written = _release_if_any(tables, settings)
-    waiting = waiting.with_release(written.folder if written else None)
-    return waits(waiting)
+    return waits(replace(waiting, release=written.folder if written else None))
 
 
 def _release_if_any(tables: Catalog, settings: Settings) -> Release | None:
@@ -149,7 +148,7 @@ def _release_if_any(tables: Catalog, settings: Settings) -> Release | None:
 
 
 def _release(tables: Catalog, settings: Settings) -> Release:
-    """Write the release, and show the way of the ads on the server."""
+    """Write the release, and show the funnel on the server."""
     written = release(tables, settings)
     note = " Synthetic ads: rendered, not crawled." if written.synthetic else ""
     create_table_artifact(
@@ -158,7 +157,7 @@ def _release(tables: Catalog, settings: Settings) -> Release:
             {"stage": step.name, "in": step.rows_in, "out": step.rows_out, "of": step.unit, "dropped": dict(step.drops)}
             for step in written.funnel
         ],
-        description=f"The way of the ads to release {written.folder.name}.{note}",
+        description=f"Funnel of release {written.folder.name}.{note}",
     )
     return written
 

@@ -158,8 +158,9 @@ def histogram(
         if math.isfinite(at):
             axes.axvline(at, color=_COLOURS["negative"], linestyle="--")
             side = "right" if at > edges.mean() else "left"
-            axes.annotate(name, (at, 1), (-6 if side == "right" else 6, -12), "data", textcoords="offset points",
-                          ha=side)
+            axes.annotate(
+                name, (at, 1), (-6 if side == "right" else 6, -12), "data", textcoords="offset points", ha=side
+            )
     between = zip(edges, edges[1:], counts, strict=False)
     return _chart(figure, title, [f"{low:g} to {high:g}: {count}" for low, high, count in between if count])
 
