@@ -162,7 +162,7 @@ def group_uploads(frames: Iterable[TextFrame], known: Mapping[str, str]) -> dict
             sharing["file", frame.media_sha256].append(ad)
         if ad in known:
             sharing["group", known[ad]].append(ad)
-        if frame.perceptual_hash and (text := " ".join((frame.text or "").casefold().split())):
+        if frame.perceptual_hash and (text := " ".join(frame.text.casefold().split())):
             sharing["picture", frame.perceptual_hash, text].append(ad)
     return {ad: group[0] for group in groups_of(sharing.values(), least=1) for ad in group}
 

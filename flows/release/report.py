@@ -137,6 +137,7 @@ def bar_chart(title: str, bars: Sequence[Bar]) -> Chart:
     axes.set_yticks(range(len(bars)), [_short(bar.name) for bar in bars])
     axes.set_xticks([])
     axes.set_xlim(0, 1.6 * max([bar.value for bar in bars], default=0) or 1)
+    axes.spines["bottom"].set_visible(False)
     axes.invert_yaxis()
     return _chart(figure, title, [f"{bar.name}: {bar.note}" for bar in bars])
 
@@ -157,10 +158,10 @@ def histogram(
     for name, at in (marks or {}).items():
         if math.isfinite(at):
             axes.axvline(at, color=_COLOURS["negative"], linestyle="--")
-            side = "right" if at > edges.mean() else "left"
-            axes.annotate(
-                name, (at, 1), (-6 if side == "right" else 6, -12), "data", textcoords="offset points", ha=side
-            )
+            # inwards, at the top
+            side, aside = ("right", -6) if at > edges.mean() else ("left", 6)
+            top = axes.get_xaxis_transform()
+            axes.annotate(name, (at, 1), (aside, -9), xycoords=top, textcoords="offset points", ha=side)
     between = zip(edges, edges[1:], counts, strict=False)
     return _chart(figure, title, [f"{low:g} to {high:g}: {count}" for low, high, count in between if count])
 
