@@ -20,8 +20,8 @@ from data_catalog.schemas import LABELS, SPLITS, Label
 from flows.fingerprints import ocr_engine, sentiment_engine, version_of
 from flows.release.plan import Plan
 from flows.release.resampling import PlannedRow
-from flows.sentiment.ads import COUNTS, count_left_out, thresholds_in_force, total
 from flows.sentiment.labelling import Thresholds
+from flows.sentiment.rows import COUNTS, count_left_out, thresholds_in_force, total
 from flows.sentiment.yield_table import YieldTable
 from flows.settings import Settings
 
