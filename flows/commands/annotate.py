@@ -62,10 +62,10 @@ def serve(
     The Prefect server that PREFECT_API_URL names, if any, then starts the deployment which writes the release;
     otherwise the next `ytb-ads build --review human` writes it.
     """
-    from annotation.outcomes import standing
+    from annotation.outcomes import round_status
     from annotation.web.app import listening
     from annotation.web.app import serve as serve_page
-    from annotation.web.settings import WebSettings
+    from annotation.web.state import WebSettings
     from flows.review.human import review_store, store_location
     from flows.review.watch import watching
 
@@ -83,7 +83,7 @@ def serve(
         current = store.rounds.current()
         say(f"the page: {page.url}   (Ctrl-C ends it)")
         say(
-            f"round {current.id} is open, with {standing(store, current.id).n_entries} entries"
+            f"round {current.id} is open, with {round_status(store, current.id).n_entries} entries"
             if current
             else f"no round is open: ytb-ads build --source SOURCE --review human --catalog {catalog} opens one"
         )
@@ -102,7 +102,7 @@ def status(
 
     with opened_store(catalog, config) as (store, _):
         found = chosen_round(store, round_id)
-        now, persons = outcomes.standing(store, found.id), outcomes.progress(store, found.id)
+        now, persons = outcomes.round_status(store, found.id), outcomes.progress(store, found.id)
     if as_json:
         everybody = [{**asdict(each), "person": each.person.id} for each in persons]
         facts = {"id": found.id, "opened_at": found.opened_at, "closed_at": found.closed_at, **asdict(now)}
@@ -136,7 +136,7 @@ def close_round(
         current = store.rounds.current()
         if current is None:
             raise RoundError("no round is open; `ytb-ads build --review human` opens one when there are ads to judge")
-        now = outcomes.standing(store, current.id)
+        now = outcomes.round_status(store, current.id)
         left = sum(count for state, count in now.by_state.items() if state not in FINAL)
         if not yes:
             _ask(f"round {current.id}: {left} of {now.n_entries} entries are not settled")

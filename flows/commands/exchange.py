@@ -18,7 +18,7 @@ from flows.console import AsJson, ConfigFile, err, out, print_tables, progress
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from annotation.interchange.judgements import Refused
+    from annotation.interchange.votes import Refused
     from annotation.store import Store
     from annotation.store.round_store import Round
     from data_catalog.catalog import Catalog
@@ -33,7 +33,7 @@ def agreement(
     catalog: CatalogDir = "./catalog", config: ConfigFile = None, round_id: RoundNumber = None, as_json: AsJson = False
 ) -> None:
     """Say how far reviewers agree with each other, with themselves, with known answers and with the comments."""
-    from annotation.report import agreement_as_json, read_agreement, render_agreement
+    from annotation.agreement_tables import agreement_as_json, read_agreement, render_agreement
 
     with opened_store(catalog, config) as (store, tables):
         found = chosen_round(store, round_id)
@@ -73,7 +73,7 @@ def export(
 
     Beside Label Studio's FILE.json lies FILE.xml, the labelling interface that fits its tasks.
     """
-    from annotation.interchange.tables import write_table
+    from annotation.interchange.table_files import write_table
 
     if kind == "label-studio" and rows != "votes":
         raise typer.BadParameter(f"--rows {rows}: Label Studio's tasks hold votes; write the {rows} as csv or parquet")
@@ -113,9 +113,9 @@ def import_votes(
     cannot be taken are named with their reason, and the command then ends with 1; all others are taken.
     """
     from annotation.errors import RoundError
-    from annotation.interchange.importing import import_judgements
-    from annotation.interchange.label_studio_votes import read_tasks
-    from annotation.interchange.vote_files import read_votes
+    from annotation.interchange.label_studio import read_tasks
+    from annotation.interchange.table_files import read_votes
+    from annotation.interchange.votes import import_judgements
     from flows.review.watch import close_if_settled
 
     people = dict(_pair(each) for each in reviewer or ())
@@ -168,8 +168,8 @@ def _write_pictures(store: Store, tables: Catalog, found: Round, folder: Path) -
 
 
 def _table(store: Store, round_id: int, rows: Rows) -> pa.Table:
-    from annotation.interchange.judgements import judgements
-    from annotation.interchange.tables import decisions_table, verdicts_table, votes_table
+    from annotation.interchange.table_files import decisions_table, verdicts_table, votes_table
+    from annotation.interchange.votes import judgements
     from annotation.outcomes import verdicts
 
     if rows == "verdicts":

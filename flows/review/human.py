@@ -209,10 +209,10 @@ def still_open(store: Store) -> Round | None:
 
 def read_waiting(store: Store, open_round: Round, settings: ReviewSettings, *, opened: bool) -> Waiting:
     """What an open round waits for."""
-    from annotation.outcomes import standing
+    from annotation.outcomes import round_status
     from annotation.protocol import FINAL
 
-    now = standing(store, open_round.id)
+    now = round_status(store, open_round.id)
     settled = sum(count for state, count in now.by_state.items() if state in FINAL)
     return Waiting(open_round.id, now.n_entries, settled, opened, settings.address)
 

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 
 from annotation.errors import AnnotationError
-from annotation.outcomes import standing
+from annotation.outcomes import round_status
 from annotation.store import Store
 
 log = logging.getLogger("ytb_ads")
@@ -28,7 +28,7 @@ def close_if_settled(store: Store, *, quiet_s: float = 0.0) -> int | None:
     current = store.rounds.current()
     if current is None:
         return None
-    now = standing(store, current.id)
+    now = round_status(store, current.id)
     if not now.complete or (now.last_at and datetime.now(UTC) - now.last_at < timedelta(seconds=quiet_s)):
         return None
     return store.rounds.close(current.id).id
