@@ -35,12 +35,12 @@ from processes import cpu_of_children, peak_mb, peak_of_children_mb
 from rich.table import Table
 
 from flows.console import print_tables
-from flows.frames.hashing import perceptual_hash
+from flows.frames.fingerprint import perceptual_hash
+from flows.frames.isolation import call_isolated, close_idle_workers
 from flows.frames.moments import choose_timestamps
 from flows.frames.passes import decoded_frames, key_frame, nearest_keys
 from flows.frames.sampling import sample_frames
 from flows.frames.video import Video
-from flows.frames.worker import call_apart, close_idle_workers
 
 WIDTH, HEIGHT, RATE, SECONDS, SCENE = 1280, 720, 30, 30, 120
 _H264 = {"preset": "veryfast", "bf": "3", "refs": "3", "crf": "25"}
@@ -178,11 +178,11 @@ def ours(paths: Sequence[Path], seek: str, cores: int) -> tuple[int, float, floa
     """Frames, seconds and CPU seconds of our way: threads that each have a worker."""
     with ThreadPoolExecutor(cores) as pool:
         # started beforehand, as for the other ways
-        list(pool.map(lambda _: call_apart(TIMEOUT_S, time.sleep, 0.3), range(cores)))
+        list(pool.map(lambda _: call_isolated(TIMEOUT_S, time.sleep, 0.3), range(cores)))
         start, before = time.perf_counter(), cpu_of_children()
 
         def one(path: Path) -> int:
-            return len(call_apart(TIMEOUT_S, sample_frames, path, path.stem, seek=seek).frames)  # type: ignore[arg-type]
+            return len(call_isolated(TIMEOUT_S, sample_frames, path, path.stem, seek=seek).frames)  # type: ignore[arg-type]
 
         frames = sum(pool.map(one, paths))
         seconds, cpu = time.perf_counter() - start, cpu_of_children() - before
@@ -246,7 +246,14 @@ def split(paths: Sequence[Path]) -> dict[str, dict[str, float]]:
     """CPU milliseconds of one ad by what they are spent on, in this process, and what the hop to another one costs."""
     parts: dict[str, dict[str, float]] = {}
     for seek in ("exact", "keyframe"):
-        spent = {"open": 0.0, "decode": 0.0, "convert": 0.0, "encode": 0.0, "hash": 0.0, "whole, with looks": 0.0}
+        spent = {
+            "open": 0.0,
+            "decode": 0.0,
+            "convert": 0.0,
+            "encode": 0.0,
+            "hash": 0.0,
+            "fingerprints too": 0.0,
+        }
         for path in paths:
             clock = time.process_time()
             with Video(path) as video:
@@ -268,7 +275,7 @@ def split(paths: Sequence[Path]) -> dict[str, dict[str, float]]:
                 perceptual_hash(picture)
             clock = lap(spent, "hash", clock)
             sample_frames(path, path.stem, seek=seek)  # type: ignore[arg-type]
-            lap(spent, "whole, with looks", clock)
+            lap(spent, "fingerprints too", clock)
         parts[seek] = {name: 1000 * seconds / len(paths) for name, seconds in spent.items()} | {"hop": hop_ms()}
     return parts
 
@@ -282,10 +289,10 @@ def lap(spent: dict[str, float], name: str, since: float) -> float:
 def hop_ms() -> float:
     """Milliseconds to a worker and back with five pictures of 150 kB."""
     payload = bytes(5 * 150_000)
-    call_apart(TIMEOUT_S, bytes, payload)
+    call_isolated(TIMEOUT_S, bytes, payload)
     start = time.perf_counter()
     for _ in range(20):
-        call_apart(TIMEOUT_S, bytes, payload)
+        call_isolated(TIMEOUT_S, bytes, payload)
     close_idle_workers()
     # what is sent goes there and back here, of frames back alone
     return 1000 * (time.perf_counter() - start) / 20 / 2
@@ -296,7 +303,7 @@ def grow(paths: Sequence[Path], ads: int) -> dict[str, float]:
     cores = os.cpu_count() or 1
 
     def one(path: Path) -> int:
-        return len(call_apart(TIMEOUT_S, sample_frames, path, path.stem, seek="keyframe").frames)
+        return len(call_isolated(TIMEOUT_S, sample_frames, path, path.stem, seek="keyframe").frames)
 
     again = [paths[number % len(paths)] for number in range(ads)]
     start = time.perf_counter()

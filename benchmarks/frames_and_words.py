@@ -26,8 +26,8 @@ from rich.table import Table
 
 from flows.console import print_tables
 from flows.fingerprints import ocr_engine
+from flows.frames.isolation import call_isolated, close_idle_workers
 from flows.frames.sampling import decode_jpeg, sample_frames
-from flows.frames.worker import call_apart, close_idle_workers
 from flows.ocr.rapid.engine import RapidOcrEngine
 from flows.ocr.words import read_words
 from flows.settings import OcrSettings
@@ -84,7 +84,7 @@ def measure(paths: Sequence[Path], engine: RapidOcrEngine, seek: str) -> dict[st
     cores = os.cpu_count() or 1
 
     def one(path: Path) -> int:
-        sampled = call_apart(TIMEOUT_S, sample_frames, path, path.stem, seek=seek)  # type: ignore[arg-type]
+        sampled = call_isolated(TIMEOUT_S, sample_frames, path, path.stem, seek=seek)  # type: ignore[arg-type]
         for jpeg in {frame.jpeg for frame in sampled.frames}:  # a picture that is there twice is read once
             read(jpeg, engine, spent)
         return len(sampled.frames)

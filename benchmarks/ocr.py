@@ -30,8 +30,8 @@ from rich.table import Table
 from flows.console import print_tables
 from flows.errors import OcrError
 from flows.fingerprints import ocr_engine
+from flows.frames.picture import Picture
 from flows.frames.sampling import decode_jpeg
-from flows.frames.video import Picture
 from flows.ocr.engine import OcrEngine
 from flows.ocr.rapid.engine import RapidOcrEngine
 from flows.ocr.registry import ENGINES

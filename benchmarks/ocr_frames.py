@@ -16,8 +16,8 @@ import cv2
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from flows.frames.picture import Picture
 from flows.frames.sampling import decode_jpeg
-from flows.frames.video import Picture
 from flows.ocr.words import is_word
 
 DECISION = 5

@@ -23,8 +23,7 @@ import cv2
 from rich.table import Table
 
 from flows.console import print_tables
-from flows.frames.reuploads import AdLooks, groups_of, same_ads
-from flows.frames.rows import look_row
+from flows.frames.reuploads import AdFingerprints, groups_of, same_ads
 from flows.frames.sampling import Seek, sample_frames
 
 SUFFIXES = (".mp4", ".webm", ".mkv", ".mov")
@@ -67,9 +66,9 @@ def main() -> None:
         list(pool.map(encode, *zip(*((*key, target) for key, target in copies.items()), strict=True)))
         videos: dict[tuple[Path, str | None], Path] = {(path, None): path for path in originals} | dict(copies)
         every = [(key, path, seek) for (key, path), seek in product(videos.items(), get_args(Seek))]
-        looks = list(pool.map(look, *zip(*((path, seek) for _, path, seek in every), strict=True)))
+        found = list(pool.map(fingerprints, *zip(*((path, seek) for _, path, seek in every), strict=True)))
     told = {
-        seek: compare([(key, ad) for (key, _, of), ad in zip(every, looks, strict=True) if of == seek])
+        seek: compare([(key, ad) for (key, _, of), ad in zip(every, found, strict=True) if of == seek])
         for seek in get_args(Seek)
     }
     print(json.dumps(told, indent=1)) if arguments.json else print_table(told, len(originals))
@@ -105,12 +104,12 @@ def altered(picture: Any, copy: Copy) -> Any:
     return cv2.resize(inner, size, interpolation=cv2.INTER_AREA)
 
 
-def look(path: Path, seek: Seek) -> AdLooks:
+def fingerprints(path: Path, seek: Seek) -> AdFingerprints:
     """Sample a video and keep what re-uploads are found by."""
-    return AdLooks.of_row(look_row(sample_frames(path, path.stem, seek=seek)))
+    return AdFingerprints.of_row(sample_frames(path, path.stem, seek=seek).fingerprints_row())
 
 
-def compare(ads: Sequence[tuple[tuple[Path, str | None], AdLooks]]) -> dict[str, Any]:
+def compare(ads: Sequence[tuple[tuple[Path, str | None], AdFingerprints]]) -> dict[str, Any]:
     """Which copies are joined with their original, directly or by way of other copies, and what is joined wrongly."""
     original_of = {ad.video_id: key[0] for key, ad in ads}
     pairs = same_ads(ad for _, ad in ads)

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from fgmfn.cli import main
+from fgmfn.commands.main import main
 
 main()

@@ -6,8 +6,8 @@ import logging
 from collections.abc import Sequence
 from typing import Any
 
-from fgmfn.base_configuration import PiecesConfig, SentimentConfig, WordsConfig
 from fgmfn.baselines import model_of_class
+from fgmfn.configuration import PiecesConfig, SentimentConfig, WordsConfig
 from fgmfn.data import Rows
 from fgmfn.encoders import longest_text, pretrained_text_config
 from fgmfn.errors import ConfigError

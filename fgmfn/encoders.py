@@ -1,50 +1,50 @@
-"""The two encoders: a timm CNN with five feature levels and a transformers text encoder, by name or path."""
+"""The encoders of pictures, by timm, and of words, by transformers, each by its name or path."""
 
 from __future__ import annotations
 
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import timm
 import torch
 from torch import Tensor, nn
 from transformers import AutoConfig, AutoModel
 
-from fgmfn.base_configuration import STRIDE, PictureConfig, PiecesConfig, SentimentConfig
+from fgmfn.configuration import STRIDE, PictureConfig, PiecesConfig
 from fgmfn.errors import ConfigError, WeightsError
 
 LEVELS = 5
 
 
-class ImageEncoder(nn.Module):
-    """A timm backbone that returns its five feature levels F1..F5 (eqs. 1 and 3).
+class TimmEncoder(nn.Module):
+    """A timm model that looks at pictures, with random weights until `load_pretrained`.
 
-    For ResNet-18 on [B, 3, 224, 224]: 64 x 112 x 112, 64 x 56 x 56, 128 x 28 x 28, 256 x 14 x 14, 512 x 7 x 7.
     Frozen, it stays in evaluation for good: batch statistics of the training pictures would leak into it.
+
+    Args:
+        config: names the model and its weight file, and whether it is frozen.
+        arguments: of `timm.create_model`, beside those.
     """
 
-    def __init__(self, config: PictureConfig) -> None:
+    expected: ClassVar[str]
+    """What the setting `backbone` must name, for the error message."""
+
+    def __init__(self, config: PictureConfig, **arguments: Any) -> None:
         super().__init__()
         self.frozen = config.freeze_backbone
-        self._take(_create_backbone(config, pretrained=False))
+        self._arguments = arguments
+        self._create(config, pretrained=False)
 
-    def _take(self, backbone: Any) -> None:
+    def _create(self, config: PictureConfig, *, pretrained: bool) -> None:
+        backbone = create_backbone(config, self.expected, pretrained=pretrained, **self._arguments)
         self.backbone = backbone.requires_grad_(not self.frozen)
-        self.channels: list[int] = backbone.feature_info.channels()
         self.train(self.training)
-        # transformers would draw every convolution anew; timm has already drawn it as its architecture wants.
-        for module in backbone.modules():
-            module._is_hf_initialized = True
 
-    def forward(self, pixel_values: Tensor) -> list[Tensor]:
-        """Return F1..F5 of [B, 3, H, W]."""
+    def forward(self, pixel_values: Tensor) -> Any:
+        """Return what the timm model makes of [B, 3, H, W]."""
         with torch.no_grad() if self.frozen else nullcontext():
             return self.backbone(pixel_values)
-
-    def regions(self, pixel_values: Tensor) -> Tensor:
-        """Return the deepest level's cells row by row: [B, 3, H, W] -> [B, 49, channels[-1]]."""
-        return self(pixel_values)[-1].flatten(2).transpose(1, 2)
 
     def train(self, mode: bool = True) -> Self:
         """Train, unless the weights are frozen."""
@@ -57,10 +57,62 @@ class ImageEncoder(nn.Module):
             WeightsError: The weights cannot be fetched or read.
         """
         if config.pretrained:
-            self._take(_create_backbone(config, pretrained=True))
+            self._create(config, pretrained=True)
 
 
-def _create_backbone(config: PictureConfig, *, pretrained: bool) -> Any:
+class ImageEncoder(TimmEncoder):
+    """A backbone that returns its five feature levels F1..F5 (eqs. 1 and 3).
+
+    For ResNet-18 on [B, 3, 224, 224]: 64 x 112 x 112, 64 x 56 x 56, 128 x 28 x 28, 256 x 14 x 14, 512 x 7 x 7.
+    """
+
+    expected = "a model of timm that can return its feature levels"
+
+    def __init__(self, config: PictureConfig) -> None:
+        super().__init__(config, features_only=True)
+
+    def _create(self, config: PictureConfig, *, pretrained: bool) -> None:
+        super()._create(config, pretrained=pretrained)
+        levels: Any = self.backbone.feature_info
+        strides = levels.reduction()
+        if len(strides) != LEVELS or strides[-1] != STRIDE:
+            raise ConfigError(
+                f"model setting backbone = {config.backbone!r} has feature levels at strides {strides}; five-level "
+                f"models need {LEVELS} of them, the last at stride {STRIDE} (2, 4, 8, 16, 32), as ResNets have"
+            )
+        self.channels: list[int] = levels.channels()
+        # transformers would draw every convolution anew; timm has already drawn it as its architecture wants.
+        for module in self.backbone.modules():
+            module._is_hf_initialized = True
+
+    def regions(self, pixel_values: Tensor) -> Tensor:
+        """Return the deepest level's cells row by row: [B, 3, H, W] -> [B, 49, channels[-1]]."""
+        return self(pixel_values)[-1].flatten(2).transpose(1, 2)
+
+
+class PictureVector(TimmEncoder):
+    """A vision transformer without its last layer, such as CLIP's: [B, 3, H, W] -> [B, size]."""
+
+    expected = "a vision transformer of timm, such as vit_base_patch32_clip_quickgelu_224.openai"
+
+    def __init__(self, config: PictureConfig) -> None:
+        super().__init__(config, num_classes=0, img_size=config.image_size)
+        self.size = int(self.backbone.num_features)
+
+
+def create_backbone(config: PictureConfig, expected: str, *, pretrained: bool, **arguments: Any) -> Any:
+    """Create the timm model that a configuration names.
+
+    Args:
+        config: names the model, and a weight file in place of timm's download.
+        expected: what the setting must name, for the error message.
+        pretrained: fetch its weights, or read the file.
+        arguments: of `timm.create_model`.
+
+    Raises:
+        ConfigError: timm has no such model, or it cannot be created with these arguments.
+        WeightsError: The weights cannot be fetched or read.
+    """
     if not timm.is_model(config.backbone):
         raise ConfigError(
             f"model setting backbone = {config.backbone!r}: timm {timm.__version__} has no such model; "
@@ -70,24 +122,13 @@ def _create_backbone(config: PictureConfig, *, pretrained: bool) -> Any:
     if pretrained and overlay and not Path(overlay["file"]).is_file():
         raise WeightsError(f"backbone_weights = {overlay['file']!r}: there is no such file")
     try:
-        backbone = timm.create_model(
-            config.backbone, pretrained=pretrained, features_only=True, pretrained_cfg_overlay=overlay
-        )
+        return timm.create_model(config.backbone, pretrained=pretrained, pretrained_cfg_overlay=overlay, **arguments)
     except Exception as error:
         # Without a download only the architecture can be at fault; with one, hub, network, disk and file each
         # raise errors of their own kinds.
         if pretrained:
             raise WeightsError.unavailable(f"the weights of the backbone {config.backbone!r}", error) from error
-        raise ConfigError(
-            f"model setting backbone = {config.backbone!r} cannot return its feature levels: {error}"
-        ) from error
-    reductions = backbone.feature_info.reduction()
-    if len(reductions) != LEVELS or reductions[-1] != STRIDE:
-        raise ConfigError(
-            f"model setting backbone = {config.backbone!r} has feature levels at strides {reductions}; "
-            f"five-level models need {LEVELS} of them, the last at stride {STRIDE} (2, 4, 8, 16, 32), as ResNets have"
-        )
-    return backbone
+        raise ConfigError(f"model setting backbone = {config.backbone!r}; expected {expected}: {error}") from error
 
 
 def build_text_encoder(config: PiecesConfig) -> nn.Module:
@@ -140,15 +181,3 @@ def longest_text(text_config: dict[str, Any]) -> int:
     positions = int(text_config.get("max_position_embeddings", 512))
     from_padding = text_config.get("model_type") in ("roberta", "xlm-roberta", "camembert")
     return positions - int(text_config.get("pad_token_id", 1)) - 1 if from_padding else positions
-
-
-def parameter_counts(model: nn.Module) -> tuple[int, int]:
-    """Return a model's parameters: in total, and those that train."""
-    sizes = [(parameter.numel(), parameter.requires_grad) for parameter in model.parameters()]
-    return sum(size for size, _ in sizes), sum(size for size, trains in sizes if trains)
-
-
-def on_meta_device(model_class: type[nn.Module], config: SentimentConfig) -> nn.Module:
-    """Build a model without memory for its weights: enough to count them."""
-    with torch.device("meta"):
-        return model_class(config)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from difflib import get_close_matches
+
 
 class FgmfnError(Exception):
     """Base of every error this package raises on purpose; a command prints it and ends with 1."""
@@ -38,3 +41,13 @@ class InputError(FgmfnError):
 
 class RunInProgressError(FgmfnError):
     """Another process is training into the same folder."""
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Return `; did you mean 'x'?`, or nothing where no known name is near.
+
+    >>> did_you_mean("epoch", ["epochs", "seed"])
+    "; did you mean 'epochs'?"
+    """
+    near = get_close_matches(name, list(known), n=1, cutoff=0.5)
+    return f"; did you mean {near[0]!r}?" if near else ""

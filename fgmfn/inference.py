@@ -18,13 +18,12 @@ from tqdm import tqdm
 
 from fgmfn.baselines import model_class, model_of_class
 from fgmfn.baselines.fitted import FittedModel
+from fgmfn.console import quiet_libraries
 from fgmfn.data import Collator, Rows, Source, SplitDataset
-from fgmfn.data.given import given_rows
-from fgmfn.data.rows import NOWHERE
+from fgmfn.data.rows import NOWHERE, given_rows
 from fgmfn.errors import DataError, InputError, WeightsError
 from fgmfn.evaluation import Metrics, score
 from fgmfn.processing import FgmfnProcessor
-from fgmfn.quiet import quiet_libraries
 
 if TYPE_CHECKING:
     from fgmfn.modeling import SentimentModel

@@ -14,8 +14,7 @@ from torch import Tensor, nn
 from transformers import AutoConfig, PreTrainedModel
 from transformers.utils import ModelOutput
 
-from fgmfn.base_configuration import SentimentConfig
-from fgmfn.configuration import FgmfnConfig
+from fgmfn.configuration import FgmfnConfig, SentimentConfig
 from fgmfn.encoders import ImageEncoder, build_text_encoder, load_text_encoder
 from fgmfn.fusion import CrossAttentionFusion, JointTransformer
 from fgmfn.inputs import PAIR, Inputs

@@ -16,8 +16,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from fgmfn.errors import ConfigError
-from fgmfn.nearest import did_you_mean
+from fgmfn.errors import ConfigError, did_you_mean
 
 CONFIGS = Path(__file__).parent / "configs"
 
@@ -216,7 +215,7 @@ def _checked(
 
     `where` are the file and the table's name, for errors.
     """
-    from fgmfn.base_configuration import model_settings
+    from fgmfn.configuration import model_settings
 
     file, table = where
     known = model_settings(config_class)

@@ -14,7 +14,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -25,17 +25,16 @@ from fgmfn.baselines import MODELS, check_models, model_class
 from fgmfn.baselines.fitted import FittedModel
 from fgmfn.building import build_model, model_config
 from fgmfn.card import model_card
-from fgmfn.code_version import code_version
+from fgmfn.console import quiet_libraries
 from fgmfn.data import Source, SplitDataset, open_source
-from fgmfn.encoders import parameter_counts
 from fgmfn.errors import FgmfnError, RunInProgressError
 from fgmfn.evaluation import Metrics
 from fgmfn.inference import METRICS, Checkpoint, evaluate_split
 from fgmfn.modeling import SentimentModel
-from fgmfn.planning import Run, plan_run
+from fgmfn.planning import Run, code_version, plan_run
 from fgmfn.processing import Augmentation, FgmfnProcessor
-from fgmfn.quiet import quiet_libraries
 from fgmfn.settings import load_settings
+from fgmfn.sizes import parameter_counts
 from fgmfn.trainer import EachEpoch, SentimentTrainer, last_whole_checkpoint, make_trainer
 
 log = logging.getLogger(__name__)
@@ -60,6 +59,10 @@ class TrainedModel:
     """What a reader of the scores must know."""
     checksums: Mapping[str, str] = field(default_factory=dict)
     """Which rows each split was made of."""
+
+    def as_json(self) -> dict[str, Any]:
+        """Return plain values."""
+        return json.loads(json.dumps(asdict(self), default=str))
 
 
 def train_models(

@@ -1,13 +1,14 @@
-"""Where tasks run, and how a stage's batches go through them: a few in flight, counted as they end."""
+"""Task runners, and the loop that puts a stage's batches through them: a few in flight, counted as they end."""
 
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from typing import Any
 
+import pyarrow.compute as pc
 from prefect import Task
 from prefect.events.worker import EventsWorker
 from prefect.futures import PrefectFuture, as_completed
@@ -16,11 +17,12 @@ from prefect.settings import PREFECT_API_URL, PREFECT_FLOWS_HEARTBEAT_FREQUENCY,
 from prefect.task_runners import ProcessPoolTaskRunner, TaskRunner, ThreadPoolTaskRunner
 
 from data_catalog.catalog import Catalog
+from data_catalog.schemas import TABLES
 from flows.console import progress
-from flows.counts import StageCount, check_nothing_lost
 from flows.embedded_server import answers, embedded_server
-from flows.errors import SettingsError
-from flows.settings import RunnerSettings
+from flows.errors import SettingsError, StageError
+from flows.settings import RunnerSettings, Settings
+from flows.stages import Stage, StageCount
 
 log = logging.getLogger("ytb_ads")
 # what the stages report is kept by Prefect's server, for runs that nobody watches too; Prefect sets no level
@@ -55,48 +57,30 @@ def make_task_runner(settings: RunnerSettings) -> TaskRunner[Any]:
         ) from error
 
 
-@dataclass(frozen=True)
-class Stage:
-    """A stage that makes rows of one table from rows of another: the anti-join of the two is its work."""
-
-    name: str
-    table: str
-    upstream: str
-    columns: tuple[str, ...]
-    """Columns of the upstream table that a batch needs."""
-
-
 def run_stage(
-    stage: Stage,
-    task: Task[Any, StageCount],
-    *,
-    catalog: Catalog,
-    fingerprint: str,
-    size: int,
-    runner: RunnerSettings,
-    **arguments: Any,
+    stage: Stage, task: Task[Any, StageCount], catalog: Catalog, all_settings: Settings, /, **arguments: Any
 ) -> StageCount:
-    """Do what the stage's table lacks, one task run per batch of upstream rows, and see that nothing was lost.
+    """Process the upstream rows that have no current row of the stage, one task run per batch, and check the sums.
 
     Args:
-        stage: what is made from what.
+        stage: its input, output and fingerprint.
         task: called as `task(batch, catalog=..., fingerprint=..., **arguments)`; commits and counts its batch.
         catalog: the tables.
-        fingerprint: of the settings and engine that the rows depend on.
-        size: rows per batch.
-        runner: how many batches run at a time, and how often a failed row is tried in all.
+        all_settings: give the fingerprint, the size of a batch, and how many batches run at a time.
         **arguments: the same for every batch.
 
     Raises:
         StageError: an upstream row has neither a row nor a drop, or every row was dropped.
         Exception: what a task raised; the batches that had ended are kept.
     """
+    fingerprint = stage.fingerprint(all_settings)
+    runner = all_settings.runner
     batches = catalog.pending(
         stage.table,
         upstream=stage.upstream,
         stage=stage.name,
         fingerprint=fingerprint,
-        size=size,
+        size=getattr(runner, stage.batch),
         columns=stage.columns,
         max_attempts=runner.max_attempts,
     )
@@ -117,9 +101,33 @@ def run_stage(
                 settle_one()
         while in_flight:
             settle_one()
-    check_nothing_lost(catalog, stage=stage.name, table=stage.table, upstream=stage.upstream, fingerprint=fingerprint)
+    check_nothing_lost(catalog, stage, fingerprint)
     log.info("%s", count)
     return count
+
+
+def check_nothing_lost(catalog: Catalog, stage: Stage, fingerprint: str) -> None:
+    """Rows in = rows out + drops, over the whole tables; and some rows out where there were rows in.
+
+    Raises:
+        StageError: an upstream row has neither a current row of this stage nor a drop, or every row was dropped.
+    """
+    table, upstream = stage.table, stage.upstream
+    [key] = TABLES[upstream].key
+    # a failed row may be tried again by a later run, but it has its drop: one attempt is enough here
+    lost = catalog.pending(
+        table, upstream=upstream, stage=stage.name, fingerprint=fingerprint, size=1, columns=[key], max_attempts=1
+    )
+    wanted = catalog.count(upstream)
+    if lost.rows:
+        raise StageError(
+            f"stage {stage.name}: {lost.rows} of {wanted} rows of {upstream} have neither a row in {table} nor a drop, "
+            f"{next(lost)[key][0].as_py()!r} first; run the build again, and report this if it stays"
+        )
+    if wanted and not catalog.current(table, upstream=upstream, fingerprint=fingerprint, columns=[key]).num_rows:
+        reasons = Counter(catalog.values("drops", "reason", where=pc.field("stage") == stage.name))
+        why = ", ".join(f"{count} {reason}" for reason, count in reasons.most_common(5))
+        raise StageError(f"stage {stage.name}: none of {wanted} rows of {upstream} came through ({why})")
 
 
 @contextmanager

@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import os
-import socket
-import subprocess
-import sys
-import time
-import urllib.request
+import signal
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -15,15 +11,20 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from tests.servers import postgres_serving, prefect_serving
+
 # every worker has its share of the cores: threads that wait for each other, spinning, cost more than they bring
 if workers := os.environ.get("PYTEST_XDIST_WORKER_COUNT"):
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // int(workers))))
+
+# a shell starts what it runs in the background with Ctrl-C ignored, and the children of the tests would inherit that
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # how long an example takes says how busy the machine is
 settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
 
-STARTUP_S = 120
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 
@@ -40,26 +41,16 @@ def shared_data() -> Path:
 @pytest.fixture(scope="session")
 def prefect_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The API's address of a Prefect server started for these tests, on a database of its own."""
-    home = tmp_path_factory.mktemp("prefect")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    environment = {**os.environ, "PREFECT_HOME": str(home), "PREFECT_SERVER_ANALYTICS_ENABLED": "false"}
-    log = home / "server.log"
-    with log.open("wb") as output:
-        server = subprocess.Popen(
-            [sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)],
-            env=environment,
-            stdout=output,
-            stderr=output,
-        )
-    try:
-        url = f"http://127.0.0.1:{port}/api"
-        _wait_until_healthy(url, server, log)
+    with prefect_serving(tmp_path_factory.mktemp("prefect")) as url:
         yield url
-    finally:
-        server.terminate()
-        server.wait(timeout=30)
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[str]:
+    """URL of a PostgreSQL server's database `postgres`."""
+    pytest.importorskip("psycopg", reason="psycopg is not installed")
+    with postgres_serving() as url:
+        yield url
 
 
 @pytest.fixture
@@ -76,17 +67,3 @@ def prefect_api(prefect_server: str) -> Iterator[str]:
         with ThreadPoolExecutor(1) as thread:
             thread.submit(APILogWorker.drain_all).result()
             thread.submit(EventsWorker.drain_all).result()
-
-
-def _wait_until_healthy(url: str, server: subprocess.Popen[bytes], log: Path) -> None:
-    deadline = time.monotonic() + STARTUP_S
-    while time.monotonic() < deadline:
-        if server.poll() is not None:
-            break
-        try:
-            with urllib.request.urlopen(f"{url}/health", timeout=2) as answer:
-                if answer.status == 200:
-                    return
-        except OSError:
-            time.sleep(0.3)
-    pytest.fail(f"the Prefect server did not start:\n{log.read_text()[-2000:]}")

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
 
-from fgmfn.errors import ConfigError
-from fgmfn.nearest import did_you_mean
+from fgmfn.errors import ConfigError, did_you_mean
 
 
 @dataclass(frozen=True)
@@ -44,12 +43,12 @@ MODELS: dict[str, Row] = {
     "aom": Row("AoM", f"{HERE}.aom", "AomForSentiment", BOTH, "Zhou et al. 2023, Findings of ACL"),
     "mtvaf": Row("MTVAF", f"{HERE}.mtvaf", "MtvafForSentiment", BOTH, "Li et al. 2024, Artificial Intelligence Review"),
     "fgmfn": Row("FGMFN", "fgmfn.modeling", "FgmfnForSentiment", BOTH, "FGMFN 2025, IEEE Access"),
-    "text_only": Row("text only", f"{HERE}.text_only", "TextOnlyForSentiment", TEXT, "Devlin et al. 2019, NAACL"),
-    "image_only": Row("image only", f"{HERE}.image_only", "ImageOnlyForSentiment", IMAGE, "He et al. 2016, CVPR"),
+    "text_only": Row("text only", f"{HERE}.single_modality", "TextOnlyForSentiment", TEXT, "Devlin et al. 2019, NAACL"),
+    "image_only": Row("image only", f"{HERE}.single_modality", "ImageOnlyForSentiment", IMAGE, "He et al. 2016, CVPR"),
     "late_fusion": Row("late fusion", f"{HERE}.late_fusion", "LateFusionForSentiment", BOTH, "this comparison"),
-    "clip_probe": Row("CLIP probe", f"{HERE}.clip_probe", "ClipProbeForSentiment", BOTH, "Radford et al. 2021, ICML"),
+    "clip_probe": Row("CLIP probe", f"{HERE}.probes", "ClipProbeForSentiment", BOTH, "Radford et al. 2021, ICML"),
     "siglip_probe": Row(
-        "SigLIP probe", f"{HERE}.siglip_probe", "SiglipProbeForSentiment", BOTH, "Zhai et al. 2023, ICCV"
+        "SigLIP probe", f"{HERE}.probes", "SiglipProbeForSentiment", BOTH, "Zhai et al. 2023, ICCV"
     ),
     "tfidf": Row("TF-IDF", f"{HERE}.tfidf", "TfidfForSentiment", TEXT, "Sparck Jones 1972, J. Documentation"),
 }
@@ -87,19 +86,3 @@ def model_class(name: str) -> Any:
 def model_of_class(class_name: str) -> str | None:
     """Return the registered name of a class that config.json names as its architecture."""
     return next((name for name, row in MODELS.items() if row.class_name == class_name), None)
-
-
-def full_size(name: str) -> tuple[int, int] | None:
-    """Count a model's parameters at its paper's full size, in total and those that train, without memory for them.
-
-    Returns:
-        None where the data decides how many there are.
-    """
-    from fgmfn.baselines.fitted import FittedModel
-    from fgmfn.encoders import on_meta_device, parameter_counts
-
-    kind = model_class(name)
-    config = kind.config_class(num_labels=3)
-    if issubclass(kind, FittedModel):
-        return kind(config).parameter_counts()
-    return parameter_counts(on_meta_device(kind, config))

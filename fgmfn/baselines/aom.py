@@ -16,11 +16,10 @@ import torch.nn.functional as F
 from huggingface_hub.dataclasses import strict
 from torch import Tensor, nn
 
-from fgmfn.base_configuration import PictureConfig, PiecesConfig, require
-from fgmfn.baselines.parts.annotation import Annotation
-from fgmfn.baselines.parts.grammar import Grammar
-from fgmfn.baselines.parts.masking import masked_mean, masked_softmax
-from fgmfn.baselines.parts.word_values import read_word_values
+from fgmfn.baselines.parts.grammar import Annotation, Grammar
+from fgmfn.baselines.parts.layers import masked_mean, masked_softmax
+from fgmfn.baselines.parts.words import read_word_values
+from fgmfn.configuration import PictureConfig, PiecesConfig, require
 from fgmfn.encoders import ImageEncoder, build_text_encoder
 from fgmfn.errors import ConfigError
 from fgmfn.inputs import SENTENCE, Inputs

@@ -12,11 +12,9 @@ import torch
 from huggingface_hub.dataclasses import strict
 from torch import Tensor, nn
 
-from fgmfn.base_configuration import PictureConfig, PiecesConfig, require
 from fgmfn.baselines.parts.crops import CROPS, whole_and_quarters
-from fgmfn.baselines.parts.pooler import Pooler
-from fgmfn.baselines.parts.recurrent import MaskedLSTM
-from fgmfn.baselines.parts.two_encoders import TwoTextEncoders
+from fgmfn.baselines.parts.layers import MaskedLSTM, Pooler, TwoTextEncoders
+from fgmfn.configuration import PictureConfig, PiecesConfig, require
 from fgmfn.encoders import ImageEncoder
 from fgmfn.fusion import AttendTo
 from fgmfn.inputs import PAIR, TARGET, Inputs

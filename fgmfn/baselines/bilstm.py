@@ -7,10 +7,9 @@ from typing import Any, ClassVar
 from huggingface_hub.dataclasses import strict
 from torch import Tensor, nn
 
-from fgmfn.base_configuration import WordsConfig, require
-from fgmfn.baselines.parts.masking import masked_softmax
-from fgmfn.baselines.parts.recurrent import MaskedLSTM
+from fgmfn.baselines.parts.layers import MaskedLSTM, masked_softmax
 from fgmfn.baselines.parts.words import WordVectors
+from fgmfn.configuration import WordsConfig, require
 from fgmfn.inputs import SENTENCE, Inputs
 from fgmfn.modeling import Baseline, SentimentOutput
 

@@ -1,15 +1,99 @@
-"""A model that is fitted in one go and not trained in steps, such as logistic regression on counted words."""
+"""Models that are fitted in one go and not trained in steps, and the logistic regression that they share."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Self, TypeAlias
 
 import numpy as np
+from scipy.sparse import csr_matrix
+from scipy.special import softmax
+from sklearn.linear_model import LogisticRegression
 
-from fgmfn.base_configuration import SentimentConfig
+from fgmfn.configuration import SentimentConfig
 from fgmfn.data import Rows
+from fgmfn.errors import DataError
+from fgmfn.evaluation import score
+
+Features: TypeAlias = "np.ndarray | csr_matrix"
+"""[rows, features]"""
+
+
+@dataclass(frozen=True)
+class Regression:
+    """What was fitted, as plain arrays."""
+
+    weights: np.ndarray
+    """[C, features]"""
+    bias: np.ndarray
+    """[C]; -inf for a class that no training row has, which is then never predicted."""
+
+    def probabilities(self, features: Features) -> np.ndarray:
+        """[rows, features] -> [rows, C]."""
+        return softmax(features @ self.weights.T + self.bias, axis=1)
+
+    def before_scaling(self, mean: np.ndarray, spread: np.ndarray) -> Regression:
+        """Return what says of raw features what this one says of (features - mean) / spread."""
+        weights = self.weights / spread
+        return Regression(weights, self.bias - weights @ mean)
+
+
+def choose_regression(
+    train: tuple[Features, Sequence[int]],
+    dev: tuple[Features, Sequence[int]] | None,
+    classes: int,
+    strengths: Sequence[float],
+    seed: int,
+    *,
+    balanced: bool = False,
+) -> tuple[Regression, dict[str, Any]]:
+    """Fit one regression per strength and keep the one with the best macro-F1 on dev.
+
+    Args:
+        train: features and labels.
+        dev: likewise; None keeps the first strength.
+        classes: C.
+        strengths: inverse strengths of the decay, the safest first; of equals the earlier one is kept.
+        seed: of the solver.
+        balanced: weigh classes by their rarity.
+
+    Returns:
+        The regression, and what was chosen for which score.
+
+    Raises:
+        DataError: The training rows are all of one class.
+    """
+    if dev is None:
+        first = strengths[0]
+        return fit_regression(*train, classes, first, seed, balanced=balanced), {"inverse_strength": first}
+    fitted = {strength: fit_regression(*train, classes, strength, seed, balanced=balanced) for strength in strengths}
+    features, labels = dev
+    scores = {
+        strength: score(list(labels), one.probabilities(features).argmax(axis=1).tolist(), classes).macro_f1
+        for strength, one in fitted.items()
+    }
+    best = max(scores, key=lambda strength: scores[strength])
+    return fitted[best], {"inverse_strength": best, "dev_macro_f1": {str(key): value for key, value in scores.items()}}
+
+
+def fit_regression(
+    features: Features, labels: Sequence[int], classes: int, strength: float, seed: int, *, balanced: bool = False
+) -> Regression:
+    """Fit one regression with the inverse strength of its decay; as `choose_regression`."""
+    if len(set(labels)) < 2:
+        raise DataError("all training rows are of one class: there is nothing to tell apart")
+    weighed = "balanced" if balanced else None
+    model = LogisticRegression(C=strength, class_weight=weighed, max_iter=1000, random_state=seed).fit(features, labels)
+    weights, bias = np.zeros((classes, features.shape[1])), np.full(classes, -np.inf)
+    if len(model.classes_) == 2:  # sklearn keeps the second class's row alone
+        bias[model.classes_[0]] = 0.0
+        weights[model.classes_[1]], bias[model.classes_[1]] = model.coef_[0], model.intercept_[0]
+    else:
+        weights[model.classes_], bias[model.classes_] = model.coef_, model.intercept_
+    return Regression(weights, bias)
 
 
 class FittedModel(ABC):

@@ -8,10 +8,9 @@ import torch
 from huggingface_hub.dataclasses import strict
 from torch import Tensor, nn
 
-from fgmfn.base_configuration import PictureConfig, PiecesConfig
-from fgmfn.baselines.parts.picture_vector import PictureVector
 from fgmfn.baselines.roberta import ROBERTA_BASE
-from fgmfn.encoders import build_text_encoder
+from fgmfn.configuration import PictureConfig, PiecesConfig
+from fgmfn.encoders import PictureVector, build_text_encoder
 from fgmfn.inputs import SENTENCE, Inputs
 from fgmfn.modeling import Baseline, SentimentOutput
 

@@ -9,8 +9,8 @@ from huggingface_hub.dataclasses import strict
 from torch import Tensor, nn
 from transformers import AutoConfig, LxmertConfig, LxmertModel
 
-from fgmfn.base_configuration import PictureConfig, PiecesConfig, require
 from fgmfn.baselines.parts.crops import grid_boxes
+from fgmfn.configuration import PictureConfig, PiecesConfig, require
 from fgmfn.encoders import ImageEncoder
 from fgmfn.errors import ConfigError, WeightsError
 from fgmfn.inputs import PAIR, Inputs

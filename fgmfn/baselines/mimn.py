@@ -8,11 +8,9 @@ import torch
 from huggingface_hub.dataclasses import strict
 from torch import Tensor, nn
 
-from fgmfn.base_configuration import PictureConfig, WordsConfig, require
-from fgmfn.baselines.parts.attention import AdditiveAttention
-from fgmfn.baselines.parts.masking import masked_mean
-from fgmfn.baselines.parts.recurrent import MaskedLSTM
+from fgmfn.baselines.parts.layers import AdditiveAttention, MaskedLSTM, masked_mean
 from fgmfn.baselines.parts.words import WordVectors
+from fgmfn.configuration import PictureConfig, WordsConfig, require
 from fgmfn.encoders import ImageEncoder
 from fgmfn.inputs import SENTENCE, TARGET, Inputs
 from fgmfn.modeling import Baseline, SentimentOutput

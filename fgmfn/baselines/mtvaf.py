@@ -16,8 +16,8 @@ from huggingface_hub.dataclasses import strict
 from torch import Tensor, nn
 from transformers import DynamicCache
 
-from fgmfn.base_configuration import PictureConfig, PiecesConfig, require
 from fgmfn.baselines.parts.crops import CROPS, whole_and_quarters
+from fgmfn.configuration import PictureConfig, PiecesConfig, require
 from fgmfn.encoders import ImageEncoder, build_text_encoder
 from fgmfn.inputs import PAIR, Extra, Inputs, Sentence
 from fgmfn.modeling import Baseline, SentimentOutput

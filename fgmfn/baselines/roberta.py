@@ -7,8 +7,8 @@ from typing import Any, ClassVar
 from huggingface_hub.dataclasses import strict
 from torch import Tensor, nn
 
-from fgmfn.base_configuration import PiecesConfig
-from fgmfn.baselines.parts.pooler import Pooler
+from fgmfn.baselines.parts.layers import Pooler
+from fgmfn.configuration import PiecesConfig
 from fgmfn.encoders import build_text_encoder
 from fgmfn.inputs import SENTENCE, Inputs
 from fgmfn.modeling import Baseline, SentimentOutput

@@ -9,8 +9,8 @@ import torch.nn.functional as F
 from huggingface_hub.dataclasses import strict
 from torch import Tensor, nn
 
-from fgmfn.base_configuration import WordsConfig, require
 from fgmfn.baselines.parts.words import WordVectors
+from fgmfn.configuration import WordsConfig, require
 from fgmfn.inputs import SENTENCE, Inputs
 from fgmfn.modeling import Baseline, SentimentOutput
 

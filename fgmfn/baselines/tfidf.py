@@ -13,9 +13,8 @@ from huggingface_hub.dataclasses import strict
 from scipy.sparse import csr_matrix
 from sklearn.feature_extraction.text import TfidfVectorizer
 
-from fgmfn.base_configuration import SentimentConfig, require
-from fgmfn.baselines.fitted import FittedModel
-from fgmfn.baselines.parts.regression import Regression, choose_regression
+from fgmfn.baselines.fitted import FittedModel, Regression, choose_regression
+from fgmfn.configuration import SentimentConfig, require
 from fgmfn.data import Rows
 from fgmfn.data.rows import NOWHERE
 from fgmfn.data.twitter import MARK

@@ -8,9 +8,8 @@ import torch
 from huggingface_hub.dataclasses import strict
 from torch import Tensor, nn
 
-from fgmfn.base_configuration import PictureConfig, PiecesConfig
-from fgmfn.baselines.parts.pooler import Pooler
-from fgmfn.baselines.parts.two_encoders import TwoTextEncoders
+from fgmfn.baselines.parts.layers import Pooler, TwoTextEncoders
+from fgmfn.configuration import PictureConfig, PiecesConfig
 from fgmfn.encoders import ImageEncoder
 from fgmfn.fusion import AttendTo
 from fgmfn.inputs import PAIR, TARGET, Inputs

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any, ClassVar
 
 import timm
 from huggingface_hub.dataclasses import strict
 from torch import Tensor
 
-from fgmfn.base_configuration import PictureConfig, require
-from fgmfn.errors import ConfigError, WeightsError
+from fgmfn.configuration import PictureConfig, require
+from fgmfn.encoders import create_backbone
 from fgmfn.inputs import Inputs
 from fgmfn.modeling import Baseline, SentimentOutput
 
 FC_WIDTH = 4096
+VGG = "a VGG of timm, such as vgg16"
 
 
 @strict
@@ -35,8 +35,8 @@ class Vgg16Config(PictureConfig):
         super().check()
         require(not self.freeze_backbone, "freeze_backbone", self.freeze_backbone, "false")
         require(self.fc6_width >= 1, "fc6_width", self.fc6_width, "1 or more")
-        if not self.backbone.startswith("vgg") or not timm.is_model(self.backbone):
-            raise ConfigError(f"model setting backbone = {self.backbone!r}; expected a VGG of timm, such as vgg16")
+        is_vgg = self.backbone.startswith("vgg") and timm.is_model(self.backbone)
+        require(is_vgg, "backbone", self.backbone, VGG)
 
 
 class Vgg16ForSentiment(Baseline):
@@ -51,7 +51,7 @@ class Vgg16ForSentiment(Baseline):
 
     def __init__(self, config: Vgg16Config) -> None:
         super().__init__(config)
-        self.network = _create(config, pretrained=False)
+        self._create(pretrained=False)
         self.post_init()
 
     def load_pretrained(self, tokenizer: Any) -> None:
@@ -61,26 +61,19 @@ class Vgg16ForSentiment(Baseline):
             WeightsError: They cannot be fetched or read.
         """
         if self.config.pretrained:
-            self.network = _create(self.config, pretrained=True)
+            self._create(pretrained=True)
 
-    def forward(self, pixel_values: Tensor, labels: Tensor | None = None) -> SentimentOutput:
-        """Classify pictures [B, 3, H, W]."""
-        return self.task_output(self.network(pixel_values), labels)
-
-
-def _create(config: Vgg16Config, *, pretrained: bool) -> Any:
-    overlay = {"file": config.backbone_weights} if config.backbone_weights else None
-    if pretrained and overlay and not Path(overlay["file"]).is_file():
-        raise WeightsError(f"backbone_weights = {overlay['file']!r}: there is no such file")
-    try:
-        return timm.create_model(
-            config.backbone,
+    def _create(self, *, pretrained: bool) -> None:
+        config = self.config
+        self.network = create_backbone(
+            config,
+            VGG,
             pretrained=pretrained,
             num_classes=config.num_labels,
             drop_rate=config.dropout,
             mlp_ratio=config.fc6_width / FC_WIDTH,
-            pretrained_cfg_overlay=overlay,
         )
-    except Exception as error:
-        # Hub, network, disk and file each raise errors of their own kinds.
-        raise WeightsError.unavailable(f"the weights of the backbone {config.backbone!r}", error) from error
+
+    def forward(self, pixel_values: Tensor, labels: Tensor | None = None) -> SentimentOutput:
+        """Classify pictures [B, 3, H, W]."""
+        return self.task_output(self.network(pixel_values), labels)

@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from torch.nn.utils.parametrizations import weight_norm
 from transformers.masking_utils import create_bidirectional_mask
 
-from fgmfn.base_configuration import PictureConfig, PiecesConfig, require
 from fgmfn.baselines.parts.crops import grid_boxes
+from fgmfn.configuration import PictureConfig, PiecesConfig, require
 from fgmfn.encoders import ImageEncoder, build_text_encoder
 from fgmfn.inputs import PAIR, Inputs
 from fgmfn.modeling import Baseline, SentimentOutput

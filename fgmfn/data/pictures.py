@@ -73,6 +73,19 @@ class ChosenPictures:
         return self.pictures.read(self.numbers[row])
 
 
+@dataclass(frozen=True)
+class GivenPictures:
+    """Pictures in memory, encoded without loss when they are read."""
+
+    images: Sequence[Image.Image]
+
+    def read(self, row: int) -> bytes:
+        """Return the row's picture in its colours."""
+        encoded = io.BytesIO()
+        self.images[row].convert("RGB").save(encoded, "BMP")
+        return encoded.getvalue()
+
+
 def find_pictures(folder: Path, files: Sequence[str]) -> FilePictures:
     """Open the pictures of a folder; all of them must be there.
 

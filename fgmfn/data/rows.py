@@ -10,7 +10,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from fgmfn.data.pictures import ChosenPictures, Pictures
+from PIL import Image
+
+from fgmfn.data.pictures import ChosenPictures, GivenPictures, Pictures
 
 SPLITS = ("train", "validation", "test")
 NOWHERE = (0, 0)
@@ -106,3 +108,37 @@ def identity(value: str | bytes) -> int:
     """A 63-bit number that equal texts, ads or pictures share and others do not."""
     content = value.encode(errors="surrogatepass") if isinstance(value, str) else value
     return int.from_bytes(hashlib.blake2b(content, digest_size=8).digest(), "big") >> 1
+
+
+def given_rows(
+    images: Sequence[Image.Image],
+    texts: Sequence[str],
+    targets: Sequence[str] | None,
+    auxiliary: Sequence[str] | None,
+    *,
+    has_targets: bool,
+) -> Rows:
+    """Make rows of what is given; their labels say nothing.
+
+    Args:
+        images: one picture per text, or none.
+        texts: the words.
+        targets: what each text is about, or an ad's category; None: nothing.
+        auxiliary: further words per text.
+        has_targets: False where the targets are categories, which have no place in the text whatever it says.
+    """
+    about = list(targets or [""] * len(texts))
+    starts = [text.find(target) if has_targets and target else -1 for text, target in zip(texts, about, strict=True)]
+    names = [str(number) for number in range(len(texts))]
+    return Rows(
+        name=names,
+        group=names,
+        text=list(texts),
+        target=about,
+        span=[NOWHERE if at < 0 else (at, at + len(target)) for at, target in zip(starts, about, strict=True)],
+        label=[0] * len(texts),
+        picture=names,
+        pictures=GivenPictures(images) if len(images) else None,
+        has_targets=has_targets,
+        auxiliary=None if auxiliary is None else list(auxiliary),
+    )

@@ -14,8 +14,7 @@ from pathlib import Path
 from fgmfn.data.pictures import Pictures, find_pictures
 from fgmfn.data.reading import TABLE_ENDINGS, Table, read_table
 from fgmfn.data.rows import NOWHERE, SPLITS, Rows, Source, combined_hash
-from fgmfn.errors import DataError
-from fgmfn.nearest import did_you_mean
+from fgmfn.errors import DataError, did_you_mean
 from fgmfn.settings import SourceSettings
 
 __all__ = ["TABLE_ENDINGS", "open_table"]

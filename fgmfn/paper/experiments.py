@@ -1,4 +1,4 @@
-"""What a table consists of: entries x data x seeds, each trained once and found again, or a reason why not.
+"""The runs of a table: entries x data x seeds, each trained once and found again, or a reason why not.
 
 Seeds are the outermost loop: after the first one the whole table stands, and each further one makes it surer.
 Several processes may work on one folder of runs; each trains what no other one is training.
@@ -6,7 +6,6 @@ Several processes may work on one folder of runs; each trains what no other one 
 
 from __future__ import annotations
 
-import gc
 import logging
 import time
 from collections import deque
@@ -15,15 +14,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import torch
 from tqdm import tqdm
 
 from fgmfn.baselines import MODELS, model_class
 from fgmfn.building import model_config
 from fgmfn.data import Source
 from fgmfn.errors import DataError, RunInProgressError, WeightsError
-from fgmfn.paper.memory import free_bytes, is_out_of_memory, least_training_bytes
 from fgmfn.planning import Run, plan_run
+from fgmfn.sizes import free_bytes, freeing_memory, least_training_bytes, out_of_memory
 from fgmfn.training import TrainedModel, read_trained, train_run
 
 log = logging.getLogger(__name__)
@@ -154,29 +152,26 @@ def _read(cell: Cell, seed: int, run: Run) -> None:
 
 def _train(cell: Cell, seed: int, run: Run, progress: bool) -> None:
     name = f"{cell.entry.title} on {cell.source.name}, seed {seed}"
-    if read_trained(run.folder) is None and (reason := _too_large(run)):
-        cell.missing = reason
-        log.info("%s: %s", name, reason)
+    if read_trained(run.folder) is None and (too_large := _too_large(run)):
+        cell.missing = too_large
+        log.info("%s: %s", name, too_large)
         return
     try:
-        trained = train_run(run, progress=progress)
+        with freeing_memory():
+            trained = train_run(run, progress=progress)
     except WeightsError as error:
         cell.missing = f"weights are missing: {error}"
     except DataError as error:
         cell.missing = str(error)
     except (RuntimeError, MemoryError) as error:
-        if not is_out_of_memory(error):
+        if (reason := out_of_memory(error)) is None:
             raise
-        cell.missing = f"memory ran out while it was trained: {str(error).splitlines()[0]}"
+        cell.missing = f"memory ran out while it was trained: {reason}"
     else:
         cell.trained[seed] = trained
         if not trained.already_trained and trained.test:
             scores = f"test accuracy {trained.test.accuracy:.1%}, macro-F1 {trained.test.macro_f1:.1%}"
             log.info("%s: %s, %.0f s", name, scores, trained.seconds)
-    finally:
-        gc.collect()
-        if torch.cuda.is_available():
-            torch.cuda.empty_cache()
     if cell.missing is not None:
         log.info("%s: %s", name, cell.missing)
 

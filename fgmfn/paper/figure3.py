@@ -11,9 +11,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from fgmfn.paper.experiments import Cell, Recipe
-from fgmfn.paper.scores import about, pooled_confusion
-from fgmfn.paper.table4 import how_trained, scratch
-from fgmfn.paper.writing import markdown_table, plain
+from fgmfn.paper.scores import about, how_trained, scratch
+from fgmfn.sheets import markdown_table, plain
 
 TITLE = "Figure 3: confusion matrices of the test rows"
 WIDE = 4
@@ -34,8 +33,8 @@ COLUMNS: list[tuple[str, pa.DataType]] = [
 
 def matrix_of(cell: Cell) -> np.ndarray | None:
     """Return counts [C, C] added up over seeds, true classes down; None where nothing was tested."""
-    scored = [one.test for one in cell.trained.values() if one.test]
-    return np.array(pooled_confusion(scored)) if scored else None
+    scored = [one.test.confusion for one in cell.trained.values() if one.test]
+    return np.sum(scored, axis=0) if scored else None
 
 
 def shares(matrix: np.ndarray) -> np.ndarray:

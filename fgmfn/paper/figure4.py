@@ -11,11 +11,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from fgmfn.data import Source
 from fgmfn.paper.experiments import Cell, Entry, Recipe
-from fgmfn.paper.scores import about, mean_and_sd, score_table, shown
-from fgmfn.paper.table4 import how_trained, scratch
-from fgmfn.paper.writing import markdown_table, plain
+from fgmfn.paper.scores import about, how_trained, mean_and_sd, score_table, scratch, shown, sources_of
+from fgmfn.sheets import markdown_table, plain
 
 TITLE = "Figure 4: the weights of the contrastive loss (alpha) and of the mutual-information loss (beta)"
 ALPHAS = (0.1, 0.3, 0.5, 0.8, 1.0)
@@ -50,7 +48,7 @@ def as_markdown(cells: Sequence[Cell], recipe: Recipe) -> str:
     """Write both grids of each source: alpha down, beta across."""
     lines = [f"# {TITLE}", "", how_trained(recipe), ""]
     lines += ["Weights are to be chosen by the development rows; the test rows are what the paper's figure shows.", ""]
-    for source in _sources(cells):
+    for source in sources_of(cells):
         lines += [f"## FGMFN on {plain(source.name)}", "", *about(source), ""]
         own = [cell for cell in cells if cell.source is source]
         grid = _Grid(own)
@@ -71,7 +69,7 @@ def as_markdown(cells: Sequence[Cell], recipe: Recipe) -> str:
 
 def as_figure(cells: Sequence[Cell], recipe: Recipe) -> Figure:
     """Draw two heat maps per source, with the choice by development rows framed."""
-    sources = _sources(cells)
+    sources = sources_of(cells)
     first = _Grid([cell for cell in cells if cell.source is sources[0]])
     width, height = 2 * (1.6 + 0.85 * len(first.betas)), len(sources) * (1.3 + 0.6 * len(first.alphas)) + 0.4
     figure = Figure(figsize=(max(8, width), height), layout="constrained")
@@ -132,7 +130,3 @@ def _draw(axes: Axes, grid: _Grid, measure: str, title: str) -> None:
     for alpha, beta in grid.best():
         corner = (grid.betas.index(beta) - 0.5, grid.alphas.index(alpha) - 0.5)
         axes.add_patch(Rectangle(corner, 1, 1, fill=False, edgecolor="#d62728", linewidth=2.5, clip_on=False, zorder=5))
-
-
-def _sources(cells: Sequence[Cell]) -> list[Source]:
-    return list({id(cell.source): cell.source for cell in cells}.values())

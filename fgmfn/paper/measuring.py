@@ -22,16 +22,15 @@ from tqdm import tqdm
 
 from fgmfn.baselines import check_models, model_class
 from fgmfn.baselines.fitted import FittedModel
-from fgmfn.code_version import code_version
 from fgmfn.configuration import FgmfnConfig
+from fgmfn.console import quiet_libraries
 from fgmfn.errors import ConfigError, FgmfnError
-from fgmfn.paper.flops import count_flops
-from fgmfn.paper.memory import is_out_of_memory
+from fgmfn.paper.meters import Repeats, Timing, count_flops, forget_peak, peak_bytes, time_runs
 from fgmfn.paper.processes import run_apart, start_method
 from fgmfn.paper.specimens import Batch, Specimen, build_specimen
-from fgmfn.paper.timing import Repeats, Timing, forget_peak, peak_bytes, time_runs
-from fgmfn.quiet import quiet_libraries
+from fgmfn.planning import code_version
 from fgmfn.settings import ModelSettings, TrainingSettings, load_settings, model_settings_for
+from fgmfn.sizes import out_of_memory
 from fgmfn.trainer import OPTIMIZERS
 
 log = logging.getLogger(__name__)
@@ -224,7 +223,7 @@ def measure(job: Job) -> Iterator[Measured]:
     except FgmfnError as error:
         yield replace(told, missing=str(error))
     except (RuntimeError, MemoryError) as error:
-        if not is_out_of_memory(error):
+        if out_of_memory(error) is None:
             raise
         during = "training" if told.latency else "inference"
         yield replace(told, missing=f"the memory of {job.place.name} ran out in {during}")

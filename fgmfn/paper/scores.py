@@ -1,20 +1,19 @@
-"""Accuracy and macro-F1 of a table's entries over seeds: as rows to compute with and as a table to read."""
+"""Accuracy and macro-F1 of a table's entries over seeds, and the sentences that tables and figures share."""
 
 from __future__ import annotations
 
 import statistics
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
 from fgmfn.baselines import MODELS
 from fgmfn.data import SPLITS, Source
-from fgmfn.evaluation import Metrics
-from fgmfn.paper.experiments import Cell
-from fgmfn.paper.published import BEST_SEEN, DATASETS, ORIGINAL, ROWS, Printed
-from fgmfn.paper.writing import markdown_table, plain
+from fgmfn.paper.experiments import Cell, Recipe
+from fgmfn.paper.published import DATASETS, ORIGINAL, ROWS, Printed
 
 PrintedRows = Mapping[str, Mapping[str, Printed]]
 MEASURES = ("accuracy", "macro_f1")
@@ -104,60 +103,6 @@ def mean_and_sd(values: Sequence[float]) -> tuple[float | None, float | None]:
     return mean, statistics.stdev(values) if len(values) > 1 else None
 
 
-def score_markdown(title: str, introduction: Sequence[str], cells: Sequence[Cell], printed: PrintedRows) -> str:
-    """Write the table of each source, with its checksums, and what a reader of the figures must know.
-
-    Args:
-        title: the table's.
-        introduction: paragraphs before the tables.
-        cells: what was trained.
-        printed: the paper's figures by data set and entry.
-    """
-    lines = [f"# {title}", ""]
-    for paragraph in introduction:
-        lines += [paragraph, ""]
-    sources = list({id(cell.source): cell.source for cell in cells}.values())
-    for source in sources:
-        own = [
-            row
-            for cell, row in zip(cells, score_table(cells, printed).to_pylist(), strict=True)
-            if cell.source is source
-        ]
-        lines += [*_section(source, own), ""]
-    return "\n".join(lines)
-
-
-def _section(source: Source, rows: Sequence[Mapping[str, Any]]) -> list[str]:
-    missing = list(dict.fromkeys(row["missing"] for row in rows if row["missing"]))
-    originals = any(row["original_accuracy"] is not None for row in rows)
-    groups = ["paper", *(["published"] if originals else []), "ours"]
-    columns = ["model", "looks at", *(f"{group} {name}" for group in groups for name in ("accuracy", "macro-F1"))]
-    columns += ["dev macro-F1", "seeds"]
-    body = []
-    for row in rows:
-        mark = f" [{missing.index(row['missing']) + 1}]" if row["missing"] else ""
-        cells = [f"{row['title']}{mark}", " and ".join(row["modalities"])]
-        cells += [_percent(row["paper_accuracy"]), _percent(row["paper_macro_f1"])]
-        if originals:
-            cells += [_percent(row["original_accuracy"]), _percent(row["original_macro_f1"])]
-        for split, measure in (("test", "accuracy"), ("test", "macro_f1"), ("dev", "macro_f1")):
-            cells.append(shown(row[f"{split}_{measure}_mean"], row[f"{split}_{measure}_sd"]))
-        body.append([*cells, str(len(row["seeds"]) or "-")])
-    lines = [f"## {plain(source.name)}", "", *about(source), "", *markdown_table(columns, body, text_columns=2), ""]
-    lines += [f"[{number}] Not run here: {reason}  " for number, reason in enumerate(missing, 1)]
-    lines += _originals(rows)
-    notes: dict[str, list[str]] = {}
-    for row in rows:
-        for note in row["notes"]:
-            notes.setdefault(note, []).append(row["title"])
-    lines += ["", *(f"- {', '.join(titles)}: {note}" for note, titles in notes.items())] if notes else []
-    best = BEST_SEEN.get(source.dataset or "")
-    if best:
-        figures = f"{best.accuracy:.1f} and {best.macro_f1:.1f}"
-        lines += ["", f"The highest figures that we have seen published on these rows are {best.source}'s: {figures}."]
-    return lines
-
-
 def about(source: Source) -> list[str]:
     """Say which rows a source has: counts, checksums and the share of the largest class among the test rows."""
     counts = ", ".join(
@@ -186,11 +131,6 @@ def _comparable(source: Source) -> list[str]:
     return []
 
 
-def _originals(rows: Sequence[Mapping[str, Any]]) -> list[str]:
-    named = [f"{row['title']}: {row['original_source']}" for row in rows if row["original_source"]]
-    return [f"Published: {'; '.join(named)}."] if named else []
-
-
 def shown(mean: float | None, sd: float | None) -> str:
     """Return a share as percent with its standard deviation, `64.2 ± 0.8`."""
     if mean is None:
@@ -198,11 +138,34 @@ def shown(mean: float | None, sd: float | None) -> str:
     return f"{100 * mean:.1f}" + ("" if sd is None else f" ± {100 * sd:.1f}")
 
 
-def _percent(value: float | None) -> str:
-    return "-" if value is None else f"{value:.2f}"
+def scratch(recipe: Recipe) -> str:
+    """Say in a picture's title that nothing in it was pretrained, if that is so."""
+    return ", every encoder from scratch" if recipe.from_scratch else ""
 
 
-def pooled_confusion(scored: Sequence[Metrics]) -> list[list[int]]:
-    """Add up the confusion matrices of several seeds: rows are the true classes, columns the predicted ones."""
-    matrices = [metrics.confusion for metrics in scored]
-    return [[sum(cells) for cells in zip(*rows, strict=True)] for rows in zip(*matrices, strict=True)]
+def how_trained(recipe: Recipe, *, counts: bool = False) -> str:
+    """Say in one paragraph how the figures of a table came about.
+
+    Args:
+        recipe: of its runs.
+        counts: the figures are counts, added up over the seeds.
+    """
+    several = len(recipe.seeds) > 1
+    seeds = f"seeds {recipe.seeds[0]} to {recipe.seeds[-1]}" if several else f"seed {recipe.seeds[0]} alone"
+    if several:
+        seeds = f"{'counts added up' if counts else 'mean ± standard deviation'} over {seeds}"
+    settings = f"the settings of `{Path(recipe.config).name}`" if recipe.config else "each model's own recipe"
+    random = (
+        " **Encoders that are otherwise pretrained started at random here: nothing printed compares with that.**"
+        if recipe.from_scratch
+        else ""
+    )
+    return (
+        f"Ours: {seeds}, trained by {settings}. The weights are those of the epoch with the best macro-F1 on the "
+        f"development rows, by which models without epochs choose their settings; the test rows were read once.{random}"
+    )
+
+
+def sources_of(cells: Sequence[Cell]) -> list[Source]:
+    """Return the sources of cells in their order, each once."""
+    return list({id(cell.source): cell.source for cell in cells}.values())

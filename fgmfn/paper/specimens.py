@@ -18,16 +18,17 @@ from PIL import Image
 from torch import Tensor, nn
 from transformers import AutoConfig, AutoModel
 
-from fgmfn.base_configuration import PiecesConfig
 from fgmfn.baselines import model_class
 from fgmfn.baselines.fitted import FittedModel
-from fgmfn.baselines.parts.probe import Probe
+from fgmfn.baselines.probes import Probe
 from fgmfn.building import model_config
+from fgmfn.configuration import PiecesConfig
 from fgmfn.data import Collator, Rows, SplitDataset
-from fgmfn.encoders import longest_text, parameter_counts
+from fgmfn.encoders import longest_text
 from fgmfn.errors import ConfigError
 from fgmfn.modeling import SentimentModel
 from fgmfn.processing import FgmfnProcessor, image_processor, train_tokenizer, train_words
+from fgmfn.sizes import parameter_counts
 
 CLASS_NAMES = ("negative", "neutral", "positive")
 SYLLABLES = tuple(consonant + vowel for consonant in "bdgklmn" for vowel in "aeiou")

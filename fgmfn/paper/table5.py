@@ -10,9 +10,9 @@ import pyarrow as pa
 
 from fgmfn.baselines import MODELS
 from fgmfn.paper.measuring import Measured
+from fgmfn.paper.meters import Timing
 from fgmfn.paper.specimens import TARGET_TOKENS
-from fgmfn.paper.timing import Timing
-from fgmfn.paper.writing import markdown_table
+from fgmfn.sheets import markdown_table
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

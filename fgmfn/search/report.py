@@ -13,11 +13,11 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from fgmfn.errors import InputError
-from fgmfn.paper.writing import markdown_table, write_sheet
 from fgmfn.planning import Run
 from fgmfn.search.running import Outcome
 from fgmfn.search.study import ENOUGH_TRIALS, Trial
 from fgmfn.settings import load_settings
+from fgmfn.sheets import markdown_table, write_sheet
 
 BEST = "best.toml"
 UNTESTED = (

@@ -7,7 +7,6 @@ one's weights are there already. Nothing is chosen by the test rows.
 
 from __future__ import annotations
 
-import gc
 import hashlib
 import json
 import os
@@ -18,18 +17,15 @@ from pathlib import Path
 from typing import Any
 
 import optuna
-import torch
 from tqdm import tqdm
 
-from fgmfn.code_version import code_version
 from fgmfn.data import Source
 from fgmfn.errors import ConfigError, DataError
 from fgmfn.inference import METRICS
-from fgmfn.paper.memory import is_out_of_memory
-from fgmfn.planning import Run, plan_run
-from fgmfn.search.journal import quiet_optuna
+from fgmfn.planning import Run, code_version, plan_run
 from fgmfn.search.space import LEARNING_RATE, Range, search_space
-from fgmfn.search.study import Claim, Sampler, SearchStudy, Trial
+from fgmfn.search.study import Claim, Sampler, SearchStudy, Trial, quiet_optuna
+from fgmfn.sizes import freeing_memory, out_of_memory
 from fgmfn.training import train_run
 
 
@@ -167,25 +163,22 @@ def _try(search: Search, study: SearchStudy, claim: Claim, bar: Any) -> None:
         claim.report(epoch, score, last=epoch >= epochs)
 
     try:
-        trained = train_run(run, progress=False, after_epoch=after_epoch)
+        with freeing_memory():
+            trained = train_run(run, progress=False, after_epoch=after_epoch)
     except optuna.TrialPruned:
         shutil.rmtree(run.folder)  # its checkpoints serve nobody any more
         study.prune(claim)
     except (RuntimeError, MemoryError) as error:
-        if not is_out_of_memory(error):
+        if (reason := out_of_memory(error)) is None:
             raise
         shutil.rmtree(run.folder)
-        study.fail(claim, f"memory ran out: {str(error).splitlines()[0] if str(error) else type(error).__name__}")
+        study.fail(claim, f"memory ran out: {reason}")
     else:
         if trained.dev is None:
             raise DataError(f"{run.folder}: its metrics.json has no development score; remove the folder")
         for epoch, score in _scores(run):
             claim.report(epoch, score, last=True)
         study.complete(claim, trained.dev.macro_f1, trained.seconds)
-    finally:
-        gc.collect()
-        if torch.cuda.is_available():
-            torch.cuda.empty_cache()
 
 
 def _scores(run: Run) -> list[tuple[int, float]]:

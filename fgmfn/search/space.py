@@ -6,9 +6,9 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from fgmfn.base_configuration import model_settings
 from fgmfn.baselines import check_models, model_class
 from fgmfn.baselines.fitted import FittedModel
+from fgmfn.configuration import model_settings
 from fgmfn.errors import ConfigError
 from fgmfn.modeling import FgmfnForSentiment
 

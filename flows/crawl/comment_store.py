@@ -18,11 +18,11 @@ import pyarrow.compute as pc
 from data_catalog.catalog import Catalog
 from data_catalog.schemas import TABLES
 from data_catalog.tables.drops import Drop
-from flows.counts import StageCount
 from flows.crawl.comments import AdFailed, AdToRead, PageRead
 from flows.crawl.data_api.faults import Fault
-from flows.crawl.intake import own_comments
+from flows.crawl.ingest import own_comments
 from flows.crawl.records import COMMENT_STAGE, Comment
+from flows.stages import StageCount
 
 STAGE = "comment_pages"
 """Stage of the drops of ads whose comments could not be read."""

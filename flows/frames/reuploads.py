@@ -1,7 +1,7 @@
-"""Which ads are one ad uploaded more than once: equal files, or the same pictures at the same times.
+"""Re-uploads: ads with equal files, or with the same pictures at the same times.
 
-Two ads are compared where both have a look at nearly the same time. A re-encoded, scaled or slightly cropped copy
-resembles its original nearly everywhere; another ad over the same footage does not where its words stand.
+Two ads are compared where both have a fingerprint at nearly the same time. A re-encoded, scaled or slightly cropped
+copy resembles its original nearly everywhere; another ad over the same footage does not where its words stand.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ from numpy.typing import NDArray
 
 from data_catalog.catalog import Catalog
 from data_catalog.schemas import TABLES
-from flows.frames.looks import LOOKS_VERSION
+from flows.frames.fingerprint import FINGERPRINT_VERSION
 
 NEAR_BITS = 24
-"""Looks that differ in at most so many of 256 bits show the same picture."""
+"""Fingerprints that differ in at most so many of 256 bits show the same picture."""
 WINDOW_S = 0.1
-"""Looks so near in time are compared: later, what moves has moved."""
+"""Fingerprints so near in time are compared: later, what moves has moved."""
 LEAST_NEAR = 2
-"""So many looks must show the same picture. Those of strangers differ in a hundred bits and more."""
+"""So many fingerprints must show the same picture. Those of other ads differ in a hundred bits and more."""
 LEAST_SHARE = 0.6
-"""So large a share of the looks that are compared must; cuts and fades fall between them."""
+"""So large a share of the fingerprints that are compared must; cuts and fades fall between them."""
 _NEVER = 999
 _LONGER_S = 1.0
 _LONGER_SHARE = 0.04
@@ -34,8 +34,8 @@ _LONGER_SHARE = 0.04
 
 
 @dataclass(frozen=True)
-class AdLooks:
-    """An ad's length and its looks."""
+class AdFingerprints:
+    """An ad's length and its fingerprints."""
 
     video_id: str
     duration_s: float
@@ -45,14 +45,14 @@ class AdLooks:
     """[n, 3, 4]: of the whole picture and of two crops, each as four words of 64 bits."""
 
     @classmethod
-    def of_row(cls, row: Mapping[str, Any]) -> AdLooks:
-        """An ad's looks from its row in the table `looks`."""
+    def of_row(cls, row: Mapping[str, Any]) -> AdFingerprints:
+        """An ad's fingerprints from its row in the table `looks`."""
         words = np.frombuffer(bytes.fromhex("".join(row["hashes"])), dtype=">u8").astype(np.uint64)
         times_s = np.array(row["times_s"], dtype=np.float64)
         return cls(row["video_id"], row["duration_s"], times_s, words.reshape(len(times_s), 3, 4))
 
 
-def same_ads(ads: Iterable[AdLooks]) -> list[tuple[str, str]]:
+def same_ads(ads: Iterable[AdFingerprints]) -> list[tuple[str, str]]:
     """Pairs of ads that look the same over their length.
 
     Every ad is compared with those of its length: half an hour for 100,000 ads, seconds for 5,000.
@@ -61,28 +61,28 @@ def same_ads(ads: Iterable[AdLooks]) -> list[tuple[str, str]]:
     if not by_length:
         return []
     lengths = np.array([ad.duration_s for ad in by_length])
-    first_look = np.concatenate([[0], np.cumsum([len(ad.times_s) for ad in by_length])])
-    owners = np.repeat(np.arange(len(by_length)), np.diff(first_look))
+    first_of = np.concatenate([[0], np.cumsum([len(ad.times_s) for ad in by_length])])
+    owners = np.repeat(np.arange(len(by_length)), np.diff(first_of))
     times_s = np.concatenate([ad.times_s for ad in by_length])
     hashes = np.concatenate([ad.hashes for ad in by_length])
     pairs: list[tuple[str, str]] = []
     for number, ad in enumerate(by_length[:-1]):
         longest = ad.duration_s + max(_LONGER_S, ad.duration_s * _LONGER_SHARE)
-        others = slice(first_look[number + 1], first_look[np.searchsorted(lengths, longest, "right")])
-        alike = _alike(ad, times_s[others], hashes[others], owners[others] - number)
-        pairs += [(ad.video_id, by_length[number + step].video_id) for step in alike]
+        others = slice(first_of[number + 1], first_of[np.searchsorted(lengths, longest, "right")])
+        similar = _similar(ad, times_s[others], hashes[others], owners[others] - number)
+        pairs += [(ad.video_id, by_length[number + step].video_id) for step in similar]
     return pairs
 
 
-def _alike(
-    ad: AdLooks, times_s: NDArray[np.float64], hashes: NDArray[np.uint64], owners: NDArray[np.int64]
+def _similar(
+    ad: AdFingerprints, times_s: NDArray[np.float64], hashes: NDArray[np.uint64], owners: NDArray[np.int64]
 ) -> list[int]:
-    """Owners of looks enough of which are near those of the ad."""
+    """Owners of fingerprints enough of which are near those of the ad."""
     if not len(times_s):
         return []
     mine, theirs = np.nonzero(np.abs(ad.times_s[:, None] - times_s) <= WINDOW_S)
     bits = _differing(ad.hashes[mine], hashes[theirs])
-    # of several looks of theirs at one time the nearest in kind counts
+    # of several of theirs at one time the nearest in kind counts
     size = int(owners.max()) + 1
     best = np.full((len(ad.times_s), size), _NEVER, dtype=np.int64)
     np.minimum.at(best, (mine, owners[theirs]), bits)
@@ -92,31 +92,24 @@ def _alike(
 
 
 def _differing(ones: NDArray[np.uint64], others: NDArray[np.uint64]) -> NDArray[np.int64]:
-    """Differing bits of pairs of looks [k, 3, 4], where one may be a crop of the other."""
+    """Differing bits of pairs of fingerprints [k, 3, 4], where one may be a crop of the other."""
     pairs = [(0, 0), *((0, rim) for rim in (1, 2)), *((rim, 0) for rim in (1, 2))]
     bits = [np.bitwise_count(ones[:, one] ^ others[:, other]).sum(axis=1, dtype=np.int64) for one, other in pairs]
     return np.min(bits, axis=0)
 
 
-def groups_of(pairs: Iterable[Sequence[str]]) -> list[list[str]]:
+def groups_of(members: Iterable[Sequence[str]]) -> list[list[str]]:
     """Join what belongs together, directly or by way of others: groups of two and more, all sorted."""
-    parent: dict[str, str] = {}
+    # takes 0.4 s, and every worker of a pool imports this module
+    from scipy.cluster.hierarchy import DisjointSet
 
-    def root(name: str) -> str:
-        parent.setdefault(name, name)
-        while parent[name] != name:
-            parent[name] = parent[parent[name]]
-            name = parent[name]
-        return name
-
-    for pair in pairs:
-        for other in pair[1:]:
-            one, two = sorted((root(pair[0]), root(other)))
-            parent[two] = one
-    members: dict[str, list[str]] = {}
-    for name in sorted(parent):
-        members.setdefault(root(name), []).append(name)
-    return [group for group in members.values() if len(group) > 1]
+    joined = DisjointSet()
+    for first, *others in members:
+        joined.add(first)
+        for other in others:
+            joined.add(other)
+            joined.merge(first, other)
+    return sorted(sorted(group) for group in joined.subsets() if len(group) > 1)
 
 
 def record_reuploads(catalog: Catalog) -> int:
@@ -125,19 +118,19 @@ def record_reuploads(catalog: Catalog) -> int:
     Returns:
         How many ads are uploads of another one.
     """
-    looks = catalog.current("looks", upstream="ads", fingerprint=LOOKS_VERSION).to_pylist()
+    rows = catalog.current("looks", upstream="ads", fingerprint=FINGERPRINT_VERSION).to_pylist()
     files: dict[str, list[str]] = {}
     for ad in catalog.read("ads", ["video_id", "media_sha256"]).to_pylist():
         if ad["media_sha256"]:
             files.setdefault(ad["media_sha256"], []).append(ad["video_id"])
-    pairs = same_ads(AdLooks.of_row(row) for row in looks)
+    pairs = same_ads(AdFingerprints.of_row(row) for row in rows)
     groups = groups_of([*pairs, *(ads for ads in files.values() if len(ads) > 1)])
-    rows = [
+    reuploads = [
         {"video_id": ad, "group_id": _name(group), "duplicates": [other for other in group if other != ad]}
         for group in groups
         for ad in group
     ]
-    catalog.replace("reuploads", pa.Table.from_pylist(rows, schema=TABLES["reuploads"].schema))
+    catalog.replace("reuploads", pa.Table.from_pylist(reuploads, schema=TABLES["reuploads"].schema))
     return sum(len(group) - 1 for group in groups)
 
 

@@ -1,31 +1,44 @@
-"""Five frames per ad: the pictures at its moments, ready to be stored, and a reason for each that it could not give."""
+"""Five frames per ad: the pictures at its moments as rows of `frames`, and a drop for each that it could not give."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import av
 import cv2
 import numpy as np
 
 from data_catalog.tables.drops import Drop
-from flows.errors import FrameError
-from flows.frames.display import Picture
-from flows.frames.hashing import REDUCED_SIDE, SAME_PICTURE_BITS, differing_bits, is_blank, perceptual_hash, reduced
-from flows.frames.looks import LOOKS_VERSION, Look, Looks
+from flows.errors import DecoderLostError, FrameError
+from flows.frames.fingerprint import (
+    FINGERPRINT_VERSION,
+    REDUCED_SIDE,
+    SAME_PICTURE_BITS,
+    Fingerprint,
+    FingerprintCollector,
+    differing_bits,
+    is_blank,
+    perceptual_hash,
+)
+from flows.frames.isolation import call_isolated
 from flows.frames.moments import ANYWHERE, Spacing, between, choose_timestamps
 from flows.frames.passes import decoded_frames, key_frame, nearest_keys
+from flows.frames.picture import Picture, reduced
 from flows.frames.video import Video
+from flows.stages import FRAMES, FrameReason
+
+if TYPE_CHECKING:  # the processes that decode need no settings
+    from flows.settings import FrameSettings
 
 Seek = Literal["exact", "keyframe"]
-STAGE = "frames"
 # decoder and encoder of another generation may give other pixels; raise the first number when the choice of
 # moments or pictures changes
-SAMPLER_VERSION = f"2 av {av.__version__.split('.')[0]} opencv {cv2.__version__.split('.')[0]} looks {LOOKS_VERSION}"
+_AV, _OPENCV = (library.__version__.split(".")[0] for library in (av, cv2))
+SAMPLER_VERSION = f"2 av {_AV} opencv {_OPENCV} looks {FINGERPRINT_VERSION}"
 
 
 @dataclass(frozen=True)
@@ -76,7 +89,16 @@ class SampledFrames:
     duration_s: float
     frames: tuple[Frame, ...]
     drops: tuple[Drop, ...]
-    looks: tuple[Look, ...]
+    fingerprints: tuple[Fingerprint, ...]
+
+    def fingerprints_row(self) -> dict[str, Any]:
+        """Its visual fingerprints as a row of the table `looks`, without the columns of provenance."""
+        return {
+            "video_id": self.video_id,
+            "duration_s": self.duration_s,
+            "times_s": [one.time_s for one in self.fingerprints],
+            "hashes": [one.hash for one in self.fingerprints],
+        }
 
 
 @dataclass(frozen=True)
@@ -88,6 +110,16 @@ class _Stored:
     jpeg: bytes
     perceptual_hash: str
     blank: bool
+
+
+@dataclass(frozen=True)
+class AdRows:
+    """What one ad came to, as rows."""
+
+    frames: tuple[dict[str, Any], ...] = ()
+    fingerprints: tuple[dict[str, Any], ...] = ()
+    """One row of `looks`, or none of an ad that gave nothing."""
+    drops: tuple[Drop, ...] = ()
 
 
 def frame_id(video_id: str, index: int) -> str:
@@ -131,10 +163,63 @@ def sample_frames(
         else:
             sampler.read(moments_s)
         frames, drops = sampler.frames(video_id, moments_s, duration_s)
-        looks = sampler.looks(duration_s)
+        fingerprints = sampler.fingerprints(duration_s)
     if not frames:
         raise FrameError(f"{path}: no frame can be decoded at any of {count} moments in {duration_s:g} s")
-    return SampledFrames(video_id, duration_s, tuple(frames), tuple(drops), looks)
+    return SampledFrames(video_id, duration_s, tuple(frames), tuple(drops), fingerprints)
+
+
+def sample_ad(ad: dict[str, Any], roots: Mapping[str, Path], settings: FrameSettings, fingerprint: str) -> AdRows:
+    """Sample one ad, in a process of its own.
+
+    Args:
+        ad: row of `ads` with `video_id`, `source`, `media_path`, `media_status` and `media_sha256`.
+        roots: what `media_path` is below, by source.
+        settings: which frames, and how they are stored.
+        fingerprint: of the rows and the drops.
+    """
+    video_id, revision = ad["video_id"], ad["media_sha256"]
+
+    def dropped(reason: str, detail: str) -> AdRows:
+        made = {"fingerprint": fingerprint, "upstream_revision": revision}
+        return AdRows(drops=(FRAMES.drop(video_id, video_id, reason, detail, **made),))
+
+    if ad["media_status"] == "missing":
+        detail = "no video came with this ad; a folder's lies beside its info.json as .mp4, .webm or .mkv"
+        return dropped(FrameReason.NO_VIDEO, detail)
+    if ad["media_status"] == "deleted":
+        detail = "its video was deleted after frames were sampled; crawl it again"
+        return dropped(FrameReason.VIDEO_DELETED, detail)
+    root = roots.get(ad["source"])
+    if root is None:
+        return dropped(FrameReason.SOURCE_NOT_GIVEN, f"came from the source {ad['source']}; build that one")
+    path = root / ad["media_path"]
+    if not path.is_file():
+        return dropped(FrameReason.VIDEO_GONE, f"{ad['media_path']}: was there when the ad was added")
+    try:
+        sampled = call_isolated(
+            settings.timeout_s,
+            sample_frames,
+            path,
+            video_id,
+            count=settings.count,
+            seed=settings.seed,
+            spacing=Spacing(settings.margin_start_s, settings.margin_end_s, settings.min_distance_s),
+            seek=settings.seek,
+            quality=settings.quality,
+            max_side=settings.max_side,
+        )
+    except DecoderLostError as error:
+        return dropped(error.reason, f"{ad['media_path']}: {error}")
+    except FrameError as error:
+        # the message names the path on this machine; a row names it below the source's folder
+        return dropped(FrameReason.UNREADABLE_VIDEO, str(error).replace(str(path), ad["media_path"]))
+    made = {"upstream_revision": revision}
+    return AdRows(
+        frames=tuple({**frame.row(), "fingerprint": fingerprint, **made} for frame in sampled.frames),
+        fingerprints=({**sampled.fingerprints_row(), "fingerprint": FINGERPRINT_VERSION, **made},),
+        drops=tuple(replace(lost, fingerprint=fingerprint, upstream_revision=revision) for lost in sampled.drops),
+    )
 
 
 def decode_jpeg(jpeg: bytes) -> Picture:
@@ -156,7 +241,7 @@ class _Sampler:
         self._video = video
         self._quality = quality
         self._max_side = max_side
-        self._looks = Looks()
+        self._fingerprints = FingerprintCollector()
         self._stored: dict[float, _Stored] = {}
         """Pictures by the time at which they come up."""
         self._time_at: dict[float, float] = {}
@@ -190,7 +275,8 @@ class _Sampler:
                 if time_s is not None:
                     self._store(found, time_s)
             if time_s is None:
-                drops.append(_not_decodable(video_id, index, moment_s, duration_s))
+                detail = f"no further picture can be decoded for {moment_s:.3f} s of {duration_s:.3f} s"
+                drops.append(FRAMES.drop(frame_id(video_id, index), video_id, FrameReason.NO_PICTURE, detail))
                 continue
             taken.add(time_s)
             picture = self._stored[time_s]
@@ -211,14 +297,14 @@ class _Sampler:
             )
         return frames, drops
 
-    def looks(self, duration_s: float) -> tuple[Look, ...]:
+    def fingerprints(self, duration_s: float) -> tuple[Fingerprint, ...]:
         """What was seen on the way, and some key frames from where nothing was."""
-        self._looks.fill(self._video, duration_s)
-        return self._looks.all()
+        self._fingerprints.fill(self._video, duration_s)
+        return self._fingerprints.all()
 
     def _seen(self, frame: Any) -> float:
         time_s = self._video.time_of(frame)
-        self._looks.see(frame, time_s)
+        self._fingerprints.add(frame, time_s)
         return time_s
 
     def _store(self, frame: Any, time_s: float) -> None:
@@ -237,14 +323,3 @@ def _same(one: _Stored, other: _Stored) -> bool:
     if one.blank or other.blank:
         return False
     return differing_bits(one.perceptual_hash, other.perceptual_hash) <= SAME_PICTURE_BITS
-
-
-def _not_decodable(video_id: str, index: int, moment_s: float, duration_s: float) -> Drop:
-    return Drop(
-        stage=STAGE,
-        key=frame_id(video_id, index),
-        video_id=video_id,
-        kind="filtered",
-        reason="no_picture",
-        detail=f"no further picture can be decoded for {moment_s:.3f} s of {duration_s:.3f} s",
-    )

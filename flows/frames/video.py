@@ -16,9 +16,7 @@ import av
 from av.stream import Disposition
 
 from flows.errors import FrameError
-from flows.frames.display import MAX_PIXELS, Picture, shown_picture
-
-__all__ = ["FAULTS", "TAIL_S", "Picture", "Video", "size_shown"]
+from flows.frames.picture import MAX_PIXELS, Picture, shown_picture
 
 # a moment this far behind the last picture lies in a part that is missing, not on a still that stays
 TAIL_S = 1.0

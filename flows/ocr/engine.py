@@ -13,7 +13,7 @@ from flows.errors import OcrError
 from flows.ocr.words import Word
 
 if TYPE_CHECKING:  # it would load the video decoder, and commands import this package
-    from flows.frames.video import Picture
+    from flows.frames.picture import Picture
 
 LEAST_SIDE = 8
 """Pixels below which nothing can be read."""

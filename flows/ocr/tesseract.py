@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 
 from flows.errors import OcrError
-from flows.frames.video import Picture
+from flows.frames.picture import Picture
 from flows.ocr.engine import OcrOptions, check_picture
 from flows.ocr.words import RULES_VERSION, Line, Word, read_words
 

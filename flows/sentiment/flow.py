@@ -10,13 +10,13 @@ from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
 
 from data_catalog.catalog import Catalog
-from flows.counts import StageCount
-from flows.fingerprints import language_identifier, scores_fingerprint, sentiment_engine
+from flows.fingerprints import language_identifier, sentiment_engine
 from flows.pool_worker import end_with_parent
-from flows.runner import Stage, run_stage
+from flows.runner import run_stage
 from flows.sentiment.ads import STAGE, label_ads, sentiment_drops, unread_ads
 from flows.sentiment.scores import SCORING, score_comments
 from flows.settings import SentimentSettings, Settings
+from flows.stages import SCORES, StageCount
 
 log = logging.getLogger("ytb_ads")
 
@@ -39,17 +39,8 @@ def sentiment(catalog: Catalog, settings: Settings) -> StageCount:
         StageError: a comment is lost.
         SentimentError: the lexicon cannot be read.
     """
-    fingerprint = scores_fingerprint(settings)
-    run_stage(
-        Stage(SCORING, "comment_scores", "comments", ("comment_id", "video_id", "text", "text_sha256")),
-        score_batch,
-        catalog=catalog,
-        fingerprint=fingerprint,
-        size=settings.runner.batch_comments,
-        runner=settings.runner,
-        settings=settings.sentiment,
-    )
-    ads = label_ads(catalog, settings.sentiment, scores_fingerprint=fingerprint)
+    run_stage(SCORES, score_batch, catalog, settings, settings=settings.sentiment)
+    ads = label_ads(catalog, settings.sentiment, scores_fingerprint=SCORES.fingerprint(settings))
     drops = sentiment_drops(ads, settings.sentiment, unread_ads(catalog))
     changed = catalog.replace("ad_sentiment", ads) | catalog.replace_drops(STAGE, drops)
     labelled = StageCount(STAGE, "ads")

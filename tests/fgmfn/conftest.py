@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from fgmfn.cli import main
+from fgmfn.commands.main import main
 
 Run = Callable[..., tuple[int, str, str]]
 

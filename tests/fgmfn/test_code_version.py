@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from fgmfn import code_version as module
+from fgmfn import planning as module
 from fgmfn.baselines import MODELS
 
 Edit = Callable[[str, str, str], None]
@@ -71,5 +71,5 @@ def test_comments_docstrings_the_registry_and_the_command_line_change_none(edit:
     before = versions()
     edit("baselines/bilstm.py", '"""Classify words [B, n]."""', '"""Classify words."""  # and a comment')
     edit("baselines/__init__.py", '"this comparison"', '"nobody"')
-    edit("cli.py", "no_args_is_help=True", "no_args_is_help=False")
+    edit("commands/main.py", "no_args_is_help=True", "no_args_is_help=False")
     assert changed(before) == set()

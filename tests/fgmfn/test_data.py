@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from fgmfn.baselines.text_only import TextOnlyForSentiment
+from fgmfn.baselines.single_modality import TextOnlyForSentiment
 from fgmfn.data import Collator, SplitDataset, find_release, identity, open_release
 from fgmfn.data.pictures import CACHED_ROW_GROUPS
 from fgmfn.errors import DataError, ReleaseDataError

@@ -13,18 +13,12 @@ from transformers import BertConfig, BertModel
 
 from fgmfn.baselines import MODELS, check_models, model_class
 from fgmfn.configuration import FgmfnConfig
-from fgmfn.encoders import (
-    ImageEncoder,
-    build_text_encoder,
-    load_text_encoder,
-    on_meta_device,
-    parameter_counts,
-    pretrained_text_config,
-)
+from fgmfn.encoders import ImageEncoder, build_text_encoder, load_text_encoder, pretrained_text_config
 from fgmfn.errors import ConfigError, WeightsError
 from fgmfn.fusion import CrossAttentionLayer
 from fgmfn.modeling import FgmfnForSentiment, SentimentOutput
 from fgmfn.multiscale import MultiscaleFeatures, concatenate_levels
+from fgmfn.sizes import on_meta_device, parameter_counts
 from tests.fgmfn.model_builder import batch, small_config
 
 FAMILY = ("fgmfn", "text_only", "image_only")

@@ -16,17 +16,15 @@ import optuna
 import pyarrow.parquet as pq
 import pytest
 import torch
-import typer
 from typer.testing import CliRunner
 
+from fgmfn.commands.search import app
 from fgmfn.data import open_source
 from fgmfn.errors import ConfigError, DataError, WeightsError
-from fgmfn.search.cli import search as search_command
-from fgmfn.search.journal import quiet_optuna
 from fgmfn.search.report import as_markdown, write_report
 from fgmfn.search.running import Outcome, Search, run_search
 from fgmfn.search.space import Range, parse_range
-from fgmfn.search.study import Claim, SearchStudy, Trial
+from fgmfn.search.study import Claim, SearchStudy, Trial, quiet_optuna
 from fgmfn.training import train_models
 from tests.fgmfn.release_builder import small_release, tiny_config
 
@@ -359,8 +357,6 @@ def test_one_search_over_several_processes_of_torchrun_is_refused(
 
 def test_the_command_prints_results_to_standard_output_alone(release: Path, tmp_path: Path) -> None:
     (tmp_path / "config.toml").write_text(TEXT_CNN.format(epochs=1))
-    app = typer.Typer()
-    app.command()(search_command)
     options = ["--model", "text_cnn", "--data", release, "--config", tmp_path / "config.toml", "--trials", 1]
     options += ["--storage", tmp_path / "s" / "search.journal", "--runs", tmp_path / "runs", "--seed", 5]
     printed = CliRunner().invoke(app, [str(option) for option in options])

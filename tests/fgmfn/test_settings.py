@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from fgmfn.base_configuration import model_settings
-from fgmfn.configuration import FgmfnConfig
+from fgmfn.configuration import FgmfnConfig, model_settings
 from fgmfn.errors import ConfigError
 from fgmfn.settings import load_settings, shipped_configs
 

@@ -40,6 +40,13 @@ def ytb_ads(prefect_server: str) -> Run:
 
 
 @pytest.fixture(scope="session")
+def deployed_server(prefect_server: str, ytb_ads: Run) -> str:
+    """The tests' Prefect server, with which `make deploy` has registered the deployments."""
+    assert "deployments: registered" in ytb_ads("deploy").stdout
+    return prefect_server
+
+
+@pytest.fixture(scope="session")
 def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Twelve rendered ads, the damaged and the silent one among them."""
     directory = tmp_path_factory.mktemp("sample") / "ads"

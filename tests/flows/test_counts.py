@@ -9,8 +9,9 @@ import pytest
 
 from data_catalog.catalog import Catalog, Drop
 from data_catalog.schemas import TABLES
-from flows.counts import StageCount, check_nothing_lost
 from flows.errors import StageError
+from flows.runner import check_nothing_lost
+from flows.stages import SCORES, StageCount
 
 
 def rows(table: str, *values: dict[str, object]) -> pa.Table:
@@ -30,7 +31,7 @@ def catalog(tmp_path: Path) -> Catalog:
 
 
 def check(catalog: Catalog) -> None:
-    check_nothing_lost(catalog, stage="scores", table="comment_scores", upstream="comments", fingerprint="f")
+    check_nothing_lost(catalog, SCORES, "f")
 
 
 def test_a_row_or_a_drop_for_each_upstream_row_is_enough(catalog: Catalog) -> None:

@@ -16,7 +16,7 @@ import pytest
 
 from data_catalog.catalog import Catalog
 from flows.crawl.data_api.quota import next_reset
-from tests.flows.conftest import PATHS, ROOT, Run
+from tests.flows.conftest import PATHS, ROOT
 from tests.youtube_sandbox import Sandbox, SandboxSettings, random_world, serve
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("prefect")]
@@ -32,37 +32,36 @@ def sandbox() -> Iterator[Sandbox]:
 
 
 def test_a_scheduled_run_without_quota_ends_paused_and_another_one_goes_on_by_itself_on_the_next_day(
-    sandbox: Sandbox, prefect_server: str, ytb_ads: Run, tmp_path: Path
+    sandbox: Sandbox, deployed_server: str, tmp_path: Path
 ) -> None:
     settings, tables = tmp_path / "ytb_ads.toml", Catalog(tmp_path / "catalog")
     settings.write_text(settings_with(sandbox, tmp_path, units=6), "utf-8")
-    ytb_ads("deploy")
     parameters = {"source": "youtube", "catalog": tables.root, "config": str(settings)}
     begun = datetime.now(UTC)
-    run = start(prefect_server, "build-dataset/weekly-rebuild", parameters)
-    work(prefect_server)
+    run = start(deployed_server, "build-dataset/weekly-rebuild", parameters)
+    work(deployed_server)
 
-    ended = ask(prefect_server, f"flow_runs/{run['id']}")
+    ended = ask(deployed_server, f"flow_runs/{run['id']}")
     assert ended["state"]["name"] == "Paused"
     assert "today's units" in ended["state"]["message"]
     assert sandbox.counts[KEY]["units"] == 6
     assert 0 < tables.count("comments") < comments_of(sandbox)
 
-    said = [line["message"] for line in logs(prefect_server) if line["name"] == "ytb_ads"]
+    said = [line["message"] for line in logs(deployed_server) if line["name"] == "ytb_ads"]
     assert "candidates: 8 new" in said, "a run's own lines reach the server"
 
-    [later] = waiting(prefect_server, parameters)
+    [later] = waiting(deployed_server, parameters)
     assert later["deployment_id"] == run["deployment_id"]
     due = datetime.fromisoformat(later["expected_start_time"]) - next_reset(begun)
     assert timedelta(0) < due < timedelta(hours=1)
 
     # the next day has come
     settings.write_text(settings_with(sandbox, tmp_path, units=1000), "utf-8")
-    ask(prefect_server, f"flow_runs/{later['id']}/set_state", {"state": {"type": "SCHEDULED"}, "force": True})
-    work(prefect_server)
+    ask(deployed_server, f"flow_runs/{later['id']}/set_state", {"state": {"type": "SCHEDULED"}, "force": True})
+    work(deployed_server)
     assert tables.count("comments") == comments_of(sandbox)
-    assert waiting(prefect_server, parameters) == []
-    for known in ask(prefect_server, "flow_runs/filter", {}) + logs(prefect_server):
+    assert waiting(deployed_server, parameters) == []
+    for known in ask(deployed_server, "flow_runs/filter", {}) + logs(deployed_server):
         assert KEY not in json.dumps(known)
 
 

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
 
+import numpy as np
+
 from fgmfn.errors import WeightsError
+from fgmfn.inputs import Extra, Sentence
 
 LONGEST = 20_000
 """Characters that are looked at; no text encoder reads as many."""
@@ -87,3 +92,76 @@ def _load(pipeline: str) -> Any:
         )
     loaded.select_pipes(enable=[name for name in loaded.pipe_names if name in NEEDED])
     return loaded
+
+
+@dataclass(frozen=True)
+class Annotation:
+    """Extra fields of a model, all as long as its sentences.
+
+    Args:
+        grammar: cuts a sentence into words.
+        values: sentiment of lower-cased words.
+    """
+
+    grammar: Grammar
+    values: Mapping[str, float]
+
+    @property
+    def extras(self) -> tuple[Extra, ...]:
+        """The fields `words`, `heads`, `nouns`, `target_tokens` and `word_values`, each [B, n]."""
+        named = {
+            "words": self.words,
+            "heads": self.heads,
+            "nouns": self.nouns,
+            "target_tokens": self.target,
+            "word_values": self.sentiment,
+        }
+        return tuple(Extra(name, ("n",), value) for name, value in named.items())
+
+    def words(self, sentence: Sentence, tokenizer: Any) -> np.ndarray:
+        """Number of each token's word, from 1 on; 0 for special tokens and those of a second segment."""
+        return np.array([number + 1 for number, _ in self._found(sentence)], dtype=np.int64)
+
+    def heads(self, sentence: Sentence, tokenizer: Any) -> np.ndarray:
+        """Number of the word that each token's word depends on, from 1 on; 0 where it has no word."""
+        return np.array([word.head + 1 if word else 0 for _, word in self._found(sentence)], dtype=np.int64)
+
+    def nouns(self, sentence: Sentence, tokenizer: Any) -> np.ndarray:
+        """1 for tokens of nouns and of the target, which is a noun whatever it looks like."""
+        found = np.array([bool(word and word.noun) for _, word in self._found(sentence)])
+        return (found | _target(sentence, tokenizer)).astype(np.int64)
+
+    def target(self, sentence: Sentence, tokenizer: Any) -> np.ndarray:
+        """1 for tokens of the target: where it stands in the sentence, else behind it; all tokens if nowhere."""
+        found = _target(sentence, tokenizer)
+        return (found if found.any() else np.ones_like(found)).astype(np.int64)
+
+    def sentiment(self, sentence: Sentence, tokenizer: Any) -> np.ndarray:
+        """Value of each token's word, from -1 to 1; 0 for words that have none."""
+        known = [self._value(sentence, word) if word else 0.0 for _, word in self._found(sentence)]
+        return np.array(known, dtype=np.float32)
+
+    def _value(self, sentence: Sentence, word: Word) -> float:
+        return float(self.values.get(sentence.text[word.start : word.end].lower(), 0.0))
+
+    def _found(self, sentence: Sentence) -> list[tuple[int, Word | None]]:
+        """The word in which each token begins, with its number."""
+        words = self.grammar(sentence.text)
+        starts = [word.start for word in words]
+        found: list[tuple[int, Word | None]] = []
+        for left, right in sentence.offsets:
+            number = bisect_right(starts, left) - 1
+            inside = right > left and number >= 0 and left < words[number].end
+            found.append((number, words[number]) if inside else (-1, None))
+        return found
+
+
+def _target(sentence: Sentence, tokenizer: Any) -> np.ndarray:
+    start, end = sentence.target_span
+    if end > start:
+        numbers = np.arange(len(sentence.input_ids))
+        return (numbers >= start) & (numbers < end)
+    special = {tokenizer.cls_token_id, tokenizer.sep_token_id, tokenizer.bos_token_id, tokenizer.eos_token_id}
+    outside = [left == right for left, right in sentence.offsets]
+    tokens = zip(sentence.input_ids, outside, strict=True)
+    return np.array([behind and number not in special for number, behind in tokens])

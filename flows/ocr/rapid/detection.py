@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from flows.frames.video import Picture
+from flows.frames.picture import Picture
 from flows.ocr.rapid.sessions import open_session, run
 
 Quad = NDArray[np.float64]

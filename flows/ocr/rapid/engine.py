@@ -15,7 +15,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from flows.errors import OcrError
-from flows.frames.video import Picture
+from flows.frames.picture import Picture
 from flows.ocr.engine import OcrOptions, check_picture
 from flows.ocr.rapid.detection import Detector, Quad, add_uncovered, find_regions
 from flows.ocr.rapid.recognition import Recogniser

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from flows.errors import OcrError
-from flows.frames.video import Picture
+from flows.frames.picture import Picture
 from flows.ocr.rapid.detection import Quad, extent
 from flows.ocr.rapid.sessions import open_session, run
 from flows.ocr.words import Line

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from fgmfn.baselines import MODELS, full_size
+from fgmfn.baselines import MODELS
 from fgmfn.baselines import __file__ as registry
 from fgmfn.data import open_source
 from fgmfn.inference import evaluate_split, load_checkpoint
+from fgmfn.sizes import full_size
 from fgmfn.training import train_models
 from tests.fgmfn.baselines import tiny
 from tests.fgmfn.baselines.test_learning import config_of

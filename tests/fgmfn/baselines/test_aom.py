@@ -14,12 +14,11 @@ import torch
 from torch import Tensor
 
 from fgmfn.baselines.aom import AomConfig, GraphConvolution, NounAttention, associate
-from fgmfn.baselines.parts.annotation import Annotation
-from fgmfn.baselines.parts.grammar import LONGEST, Grammar, Word, chain
-from fgmfn.baselines.parts.word_values import read_word_values
-from fgmfn.encoders import on_meta_device
+from fgmfn.baselines.parts.grammar import LONGEST, Annotation, Grammar, Word, chain
+from fgmfn.baselines.parts.words import read_word_values
 from fgmfn.errors import ConfigError, WeightsError
 from fgmfn.inputs import Sentence
+from fgmfn.sizes import on_meta_device
 from tests.fgmfn.baselines.data import ad_split, tweet_split
 from tests.fgmfn.baselines.test_every_model import batch_of, build, logits
 

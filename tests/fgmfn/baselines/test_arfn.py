@@ -8,8 +8,8 @@ from torch import Tensor, nn
 
 from fgmfn.baselines.arfn import ArfnConfig, ArfnForSentiment, AttendedBy
 from fgmfn.baselines.parts.crops import whole_and_quarters
-from fgmfn.encoders import on_meta_device, parameter_counts
 from fgmfn.errors import ConfigError
+from fgmfn.sizes import on_meta_device, parameter_counts
 from tests.fgmfn.baselines.tiny import TINY
 
 

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from fgmfn.baselines.esafn import EsafnConfig, EsafnForSentiment, GatedPicture, LowRankInteraction
-from fgmfn.baselines.parts.contexts import left_and_right
-from fgmfn.encoders import on_meta_device, parameter_counts
+from fgmfn.baselines.parts.layers import left_and_right
+from fgmfn.sizes import on_meta_device, parameter_counts
 from tests.fgmfn.baselines.tiny import TINY
 
 IDS = torch.tensor([[5, 6, 7, 8, 9, 0], [5, 6, 7, 0, 0, 0], [5, 6, 0, 0, 0, 0]])

@@ -10,12 +10,13 @@ import pytest
 import torch
 from torch import Tensor
 
-from fgmfn.base_configuration import model_settings
-from fgmfn.baselines import MODELS, full_size, model_class
+from fgmfn.baselines import MODELS, model_class
 from fgmfn.baselines.fitted import FittedModel
+from fgmfn.configuration import model_settings
 from fgmfn.data import Collator, Rows, SplitDataset
 from fgmfn.modeling import SentimentModel
 from fgmfn.processing import FgmfnProcessor, image_processor, train_tokenizer, train_words
+from fgmfn.sizes import full_size
 from tests.fgmfn.baselines.data import ADS, TARGETS, TWEETS, ad_split, tweet_split
 from tests.fgmfn.baselines.tiny import TINY
 

@@ -9,8 +9,8 @@ import torch
 from torch import nn
 
 from fgmfn.baselines.mimn import Memory, MimnConfig, MimnForSentiment
-from fgmfn.encoders import on_meta_device, parameter_counts
 from fgmfn.errors import ConfigError
+from fgmfn.sizes import on_meta_device, parameter_counts
 from tests.fgmfn.baselines.tiny import TINY
 
 STATES = torch.tensor([[[1.0, 0.0], [0.0, 1.0], [9.0, 9.0]]])

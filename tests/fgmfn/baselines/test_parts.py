@@ -8,13 +8,18 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from fgmfn.base_configuration import WordsConfig
-from fgmfn.baselines.parts.attention import AdditiveAttention, BilinearAttention
 from fgmfn.baselines.parts.crops import BOXES, grid_boxes, whole_and_quarters
-from fgmfn.baselines.parts.masking import masked_mean, masked_softmax, positions
-from fgmfn.baselines.parts.recurrent import MaskedLSTM
+from fgmfn.baselines.parts.layers import (
+    AdditiveAttention,
+    BilinearAttention,
+    MaskedLSTM,
+    masked_mean,
+    masked_softmax,
+    positions,
+)
 from fgmfn.baselines.parts.words import SPREAD, WordVectors, read_vectors
 from fgmfn.baselines.text_cnn import TextCnnConfig, TextCnnForSentiment
+from fgmfn.configuration import WordsConfig
 from fgmfn.errors import WeightsError
 from fgmfn.processing import train_words
 

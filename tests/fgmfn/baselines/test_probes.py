@@ -13,8 +13,8 @@ import pytest
 import torch
 
 from fgmfn.baselines import model_class
-from fgmfn.baselines.parts.probe import ENCODERS, Probe
-from fgmfn.baselines.parts.regression import Regression, choose_regression, fit_regression
+from fgmfn.baselines.fitted import Regression, choose_regression, fit_regression
+from fgmfn.baselines.probes import ENCODERS, Probe
 from fgmfn.errors import ConfigError, DataError, WeightsError
 from fgmfn.evaluation import score
 from tests.fgmfn.baselines.data import ad_split, tweet_split

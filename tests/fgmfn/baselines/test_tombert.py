@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from transformers import AutoConfig, AutoModel
 
 from fgmfn.baselines.tombert import TomBertConfig, TomBertForSentiment
-from fgmfn.encoders import on_meta_device, parameter_counts
+from fgmfn.sizes import on_meta_device, parameter_counts
 from tests.fgmfn.baselines.tiny import TINY
 
 

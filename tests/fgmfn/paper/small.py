@@ -8,7 +8,7 @@ from typing import Any
 from fgmfn.baselines import MODELS, model_class
 from fgmfn.baselines.fitted import FittedModel
 from fgmfn.paper.measuring import MeasureOptions
-from fgmfn.paper.timing import Repeats
+from fgmfn.paper.meters import Repeats
 from tests.fgmfn.baselines.tiny import TINY
 
 TEXT_LENGTH = 24

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence
 
-from fgmfn.paper.flops import count_flops
+from fgmfn.paper.meters import count_flops
 
 N, D, H = 5, 8, 6
 

@@ -11,12 +11,13 @@ from pathlib import Path
 import pytest
 import torch
 
-from fgmfn.baselines import MODELS, full_size
+from fgmfn.baselines import MODELS
 from fgmfn.errors import ConfigError, FgmfnError
 from fgmfn.paper.measuring import Measured, MeasureOptions, _place, _plan, measure, measure_models
+from fgmfn.paper.meters import Repeats, time_runs
 from fgmfn.paper.processes import run_apart, start_method
 from fgmfn.paper.specimens import TARGET_TOKENS, build_specimen
-from fgmfn.paper.timing import Repeats, time_runs
+from fgmfn.sizes import full_size
 from tests.fgmfn.baselines.tiny import TINY
 from tests.fgmfn.paper.small import OPTIONS, TEXT_LENGTH, with_changes
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from fgmfn.errors import InputError
-from fgmfn.paper.samples import draw_samples, find_samples
+from fgmfn.paper.table7 import draw_samples, find_samples
 from tests.fgmfn.baselines.data import ad_split, tweet_split
 
 

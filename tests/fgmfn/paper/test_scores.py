@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 
 from fgmfn.data import Source, open_source
 from fgmfn.evaluation import Metrics, score
-from fgmfn.paper import figure3, figure4, table4, table6
+from fgmfn.paper import figure3, figure4, score_tables
 from fgmfn.paper.experiments import Cell, Entry, Recipe, entries_of
 from fgmfn.paper.published import ORIGINAL, TABLE_4, TABLE_6
 from fgmfn.paper.scores import mean_and_sd, shown
-from fgmfn.paper.writing import plain, write_sheet
 from fgmfn.settings import SourceSettings
+from fgmfn.sheets import plain, write_sheet
 from fgmfn.training import TrainedModel
 from tests.fgmfn.test_twitter import LINES, write_set
 
@@ -53,7 +53,7 @@ def metrics(right: int) -> Metrics:
 
 
 def test_a_row_has_mean_and_spread_beside_what_was_printed(cell: Callable[..., Cell]) -> None:
-    (row,) = table4.as_table([cell(*entries_of(["tombert"]), 6, 8)]).to_pylist()
+    (row,) = score_tables.TABLE_4.as_table([cell(*entries_of(["tombert"]), 6, 8)]).to_pylist()
     assert row["test_accuracy_by_seed"] == [0.6, 0.8]
     assert row["test_accuracy_mean"] == pytest.approx(0.7)
     assert row["test_accuracy_sd"] == pytest.approx(math.sqrt(0.02))
@@ -61,7 +61,7 @@ def test_a_row_has_mean_and_spread_beside_what_was_printed(cell: Callable[..., C
     assert (row["original_accuracy"], row["original_macro_f1"]) == (77.15, 71.75)
     assert row["seeds"] == [42, 43]
     assert row["test_checksum"]
-    text = table4.as_markdown([cell(*entries_of(["tombert"]), 6, 8)], RECIPE)
+    text = score_tables.TABLE_4.as_markdown([cell(*entries_of(["tombert"]), 6, 8)], RECIPE)
     assert "| TomBERT | text and image | 77.15 | 71.15 | 77.15 | 71.75 | 70.0 ± 14.1 |" in text
     assert row["test_checksum"][:12] in text
     assert "seeds 42 to 43" in text
@@ -69,31 +69,33 @@ def test_a_row_has_mean_and_spread_beside_what_was_printed(cell: Callable[..., C
 
 def test_a_row_that_did_not_run_has_its_reason_and_no_figure(cell: Callable[..., Cell]) -> None:
     cells = [cell(*entries_of(["roberta"]), missing="weights are missing: x"), cell(*entries_of(["tfidf"]), 5)]
-    missing, _ = table4.as_table(cells).to_pylist()
+    missing, _ = score_tables.TABLE_4.as_table(cells).to_pylist()
     assert missing["test_accuracy_mean"] is None
     assert missing["missing"] == "weights are missing: x"
-    text = table4.as_markdown(cells, RECIPE)
+    text = score_tables.TABLE_4.as_markdown(cells, RECIPE)
     assert "| RoBERTa [1] | text | 74.15 | 68.86 | - | - | - | - |" in text
     assert "[1] Not run here: weights are missing: x" in text
     assert "| TF-IDF | text | - | - | 50.0 |" in text
 
 
 def test_rows_that_are_not_the_published_ones_are_said_to_be_others(cell: Callable[..., Cell]) -> None:
-    assert "These are not the rows of Twitter-2015" in table4.as_markdown([cell(*entries_of(["tfidf"]), 5)], RECIPE)
+    assert "These are not the rows of Twitter-2015" in score_tables.TABLE_4.as_markdown(
+        [cell(*entries_of(["tfidf"]), 5)], RECIPE
+    )
 
 
 def test_encoders_that_start_at_random_are_said_to(cell: Callable[..., Cell]) -> None:
     recipe = Recipe(seeds=(42,), runs=Path("runs"), from_scratch=True)
-    text = table4.as_markdown([cell(*entries_of(["tfidf"]), 5)], recipe)
+    text = score_tables.TABLE_4.as_markdown([cell(*entries_of(["tfidf"]), 5)], recipe)
     assert "started at random here: nothing printed compares" in text
 
 
 def test_table_6_holds_the_four_ablations_lambda_0_and_each_modality(cell: Callable[..., Cell]) -> None:
-    cells = [cell(entry, 5, 6) for entry in table6.ENTRIES]
-    titles = [row["title"] for row in table6.as_table(cells).to_pylist()]
+    cells = [cell(entry, 5, 6) for entry in score_tables.ABLATIONS]
+    titles = [row["title"] for row in score_tables.TABLE_6.as_table(cells).to_pylist()]
     assert titles[:6] == ["FGMFN", "w/o MSVF", "w/o CA", "w/o ITC", "w/o MI", "lambda = 0"]
     assert titles[6:] == ["text only", "image only"]
-    assert "| w/o CA | text and image | 78.80 | 73.90 |" in table6.as_markdown(cells, RECIPE)
+    assert "| w/o CA | text and image | 78.80 | 73.90 |" in score_tables.TABLE_6.as_markdown(cells, RECIPE)
 
 
 def test_the_printed_figures_are_whole(cell: Callable[..., Cell]) -> None:
@@ -143,7 +145,7 @@ def test_points_that_are_equally_good_are_all_named(cell: Callable[..., Cell]) -
 def test_counts_are_said_to_be_added_up_and_one_seed_to_be_alone(cell: Callable[..., Cell]) -> None:
     cells = [cell(*entries_of(["tfidf"]), 5, 6)]
     assert "Ours: counts added up over seeds 42 to 43" in figure3.as_markdown(cells, RECIPE)
-    assert "Ours: seed 42 alone" in table4.as_markdown(cells, Recipe(seeds=(42,), runs=Path("runs")))
+    assert "Ours: seed 42 alone" in score_tables.TABLE_4.as_markdown(cells, Recipe(seeds=(42,), runs=Path("runs")))
 
 
 def test_a_grid_without_any_run_is_drawn_empty(cell: Callable[..., Cell]) -> None:
@@ -183,9 +185,9 @@ def test_the_three_files_replace_older_ones(cell: Callable[..., Cell], tmp_path:
         paths = write_sheet(
             tmp_path / "paper",
             "table4",
-            markdown=table4.as_markdown(cells, RECIPE),
-            table=table4.as_table(cells),
-            figure=table4.as_figure(cells, RECIPE),
+            markdown=score_tables.TABLE_4.as_markdown(cells, RECIPE),
+            table=score_tables.TABLE_4.as_table(cells),
+            figure=score_tables.TABLE_4.as_figure(cells, RECIPE),
         )
     assert [path.name for path in paths] == ["table4.md", "table4.parquet", "table4.png"]
     assert sorted(path.name for path in (tmp_path / "paper").iterdir()) == sorted(path.name for path in paths)

@@ -9,8 +9,8 @@ import pytest
 
 from fgmfn.baselines import MODELS
 from fgmfn.paper.measuring import Measured, Place
+from fgmfn.paper.meters import Timing
 from fgmfn.paper.table5 import PRINTED, SCHEMA, as_figure, as_markdown, as_table, training_hours
-from fgmfn.paper.timing import Timing
 
 PLACE = Place("cpu", "a processor", 2, "2.0")
 TIMING = Timing(0.0123, 0.0111, 0.0456, 20)

@@ -10,7 +10,7 @@ import av
 import cv2
 import numpy as np
 
-from flows.frames.display import Picture
+from flows.frames.picture import Picture
 
 WIDTH, HEIGHT, RATE = 128, 64, 10
 BITS = 8

@@ -17,27 +17,18 @@ from hypothesis import strategies as st
 from data_catalog.catalog import Catalog
 from data_catalog.privacy.forget import ad_held, forget_ad
 from data_catalog.schemas import TABLES
-from flows.frames.looks import LOOKS_VERSION
-from flows.frames.reuploads import AdLooks, groups_of, record_reuploads, same_ads
-from flows.frames.rows import sample_ad
-from flows.frames.sampling import sample_frames
-from flows.frames.worker import close_idle_workers
+from flows.frames.fingerprint import FINGERPRINT_VERSION
+from flows.frames.isolation import close_idle_workers
+from flows.frames.reuploads import AdFingerprints, groups_of, record_reuploads, same_ads
+from flows.frames.sampling import sample_ad, sample_frames
 from flows.settings import FrameSettings
 from tests.flows.frames.clips import write_ad
 
 WORDS = "NOW 25% OFF\nONLY TODAY"
 
 
-def looks(path: Path, video_id: str, **asked: Any) -> AdLooks:
-    sampled = sample_frames(path, video_id, **asked)
-    return AdLooks.of_row(
-        {
-            "video_id": video_id,
-            "duration_s": sampled.duration_s,
-            "times_s": [look.time_s for look in sampled.looks],
-            "hashes": [look.hash for look in sampled.looks],
-        }
-    )
+def fingerprints(path: Path, video_id: str, **asked: Any) -> AdFingerprints:
+    return AdFingerprints.of_row(sample_frames(path, video_id, **asked).fingerprints_row())
 
 
 def cropped(path: Path, source: Path, rim: float) -> Path:
@@ -60,42 +51,44 @@ def original(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_ad(tmp_path_factory.mktemp("ads") / "a.mp4", 1, words=WORDS)
 
 
-def test_an_upload_at_another_size_and_quality_is_the_same_ad(tmp_path: Path, original: Path) -> None:
-    small = write_ad(tmp_path / "b.mp4", 1, words=WORDS, size=(160, 90), crf="36", g="37")
+SMALL = {"size": (160, 90), "crf": "36", "g": "37"}
 
-    assert same_ads([looks(original, "a"), looks(small, "b")]) == [("a", "b")]
+
+@pytest.mark.parametrize(
+    ("seed", "asked", "same"),
+    [
+        pytest.param(1, {"words": WORDS, **SMALL}, True, id="another size and quality"),
+        pytest.param(1, {"words": "Was 59.99\nfree shipping"}, False, id="the same scenes with other words"),
+        pytest.param(2, {"words": WORDS}, False, id="other scenes with the same words"),
+        pytest.param(1, {"words": WORDS, "seconds": 6}, False, id="cut to about half its length"),
+    ],
+)
+def test_an_upload_is_the_same_ad_where_scenes_words_and_length_are(
+    tmp_path: Path, original: Path, seed: int, asked: dict[str, Any], same: bool
+) -> None:
+    other = write_ad(tmp_path / "b.mp4", seed, **asked)
+
+    assert same_ads([fingerprints(original, "a"), fingerprints(other, "b")]) == ([("a", "b")] if same else [])
 
 
 def test_a_slightly_cropped_upload_is_the_same_ad(tmp_path: Path, original: Path) -> None:
-    assert same_ads([looks(original, "a"), looks(cropped(tmp_path / "c.mp4", original, 0.02), "c")]) == [("a", "c")]
+    copy = cropped(tmp_path / "c.mp4", original, 0.02)
+
+    assert same_ads([fingerprints(original, "a"), fingerprints(copy, "c")]) == [("a", "c")]
 
 
-def test_uploads_that_are_encoded_alike_are_found_by_their_key_frames(tmp_path: Path, original: Path) -> None:
-    alike = write_ad(tmp_path / "b.mp4", 1, words=WORDS, crf="33")
+def test_uploads_encoded_with_the_same_key_frames_are_found_by_those(tmp_path: Path, original: Path) -> None:
+    other = write_ad(tmp_path / "b.mp4", 1, words=WORDS, crf="33")
 
-    found = same_ads([looks(path, id_, seek="keyframe") for path, id_ in ((original, "a"), (alike, "b"))])
+    found = same_ads([fingerprints(path, id_, seek="keyframe") for path, id_ in ((original, "a"), (other, "b"))])
 
     assert found == [("a", "b")]
 
 
-def test_the_same_scenes_with_other_words_are_another_ad(tmp_path: Path, original: Path) -> None:
-    other = write_ad(tmp_path / "b.mp4", 1, words="Was 59.99\nfree shipping")
+def test_ads_without_fingerprints_are_copies_of_none() -> None:
+    nothing = AdFingerprints("a", 10.0, np.zeros(0), np.zeros((0, 3, 4), np.uint64))
 
-    assert same_ads([looks(original, "a"), looks(other, "b")]) == []
-
-
-def test_other_scenes_with_the_same_words_are_another_ad(tmp_path: Path, original: Path) -> None:
-    assert same_ads([looks(original, "a"), looks(write_ad(tmp_path / "b.mp4", 2, words=WORDS), "b")]) == []
-
-
-def test_an_ad_cut_to_half_its_length_is_another_ad(tmp_path: Path, original: Path) -> None:
-    assert same_ads([looks(original, "a"), looks(write_ad(tmp_path / "b.mp4", 1, words=WORDS, seconds=6), "b")]) == []
-
-
-def test_ads_without_looks_are_nobody_s_copies() -> None:
-    nothing = AdLooks("a", 10.0, np.zeros(0), np.zeros((0, 3, 4), np.uint64))
-
-    assert same_ads([nothing, AdLooks("b", 10.0, np.zeros(0), np.zeros((0, 3, 4), np.uint64))]) == []
+    assert same_ads([nothing, AdFingerprints("b", 10.0, np.zeros(0), np.zeros((0, 3, 4), np.uint64))]) == []
     assert same_ads([]) == []
 
 
@@ -119,7 +112,7 @@ def put_ads(catalog: Catalog, folder: Path, paths: dict[str, Path]) -> None:
     catalog.merge("ads", pa.Table.from_pylist(ads, schema=TABLES["ads"].schema))
     made = [sample_ad(ad, {"folder": folder}, FrameSettings(), "p") for ad in ads]
     close_idle_workers()
-    rows = [row for ad in made for row in ad.looks]
+    rows = [row for ad in made for row in ad.fingerprints]
     catalog.merge("looks", pa.Table.from_pylist(rows, schema=TABLES["looks"].schema))
 
 
@@ -142,7 +135,7 @@ def test_the_table_names_the_other_uploads_and_forgets_what_is_forgotten(tmp_pat
     assert record_reuploads(catalog) == 0
 
 
-def test_equal_files_are_uploads_of_one_ad_even_without_looks(tmp_path: Path) -> None:
+def test_equal_files_are_uploads_of_one_ad_even_without_fingerprints(tmp_path: Path) -> None:
     catalog = Catalog(tmp_path)
     ads = [{"video_id": id_, "media_sha256": "f"} for id_ in "xyz"]
     catalog.merge("ads", pa.Table.from_pylist(ads, schema=TABLES["ads"].schema))
@@ -151,17 +144,16 @@ def test_equal_files_are_uploads_of_one_ad_even_without_looks(tmp_path: Path) ->
     assert catalog.read("reuploads", ["duplicates"], "video_id = 'y'")["duplicates"].to_pylist() == [["x", "z"]]
 
 
-def test_looks_of_another_version_or_file_are_not_compared(tmp_path: Path, original: Path) -> None:
+def test_fingerprints_of_another_version_or_file_are_not_compared(tmp_path: Path, original: Path) -> None:
     catalog = Catalog(tmp_path)
     ads = [{"video_id": id_, "media_sha256": id_} for id_ in "abc"]
     catalog.merge("ads", pa.Table.from_pylist(ads, schema=TABLES["ads"].schema))
     sampled = sample_frames(original, "a")
-    row = {"duration_s": sampled.duration_s, "times_s": [x.time_s for x in sampled.looks]}
-    row["hashes"] = [x.hash for x in sampled.looks]
+    row = sampled.fingerprints_row()
     rows = [
-        {**row, "video_id": "a", "fingerprint": LOOKS_VERSION, "upstream_revision": "a"},
+        {**row, "video_id": "a", "fingerprint": FINGERPRINT_VERSION, "upstream_revision": "a"},
         {**row, "video_id": "b", "fingerprint": "older", "upstream_revision": "b"},
-        {**row, "video_id": "c", "fingerprint": LOOKS_VERSION, "upstream_revision": "an older file"},
+        {**row, "video_id": "c", "fingerprint": FINGERPRINT_VERSION, "upstream_revision": "an older file"},
     ]
     catalog.merge("looks", pa.Table.from_pylist(rows, schema=TABLES["looks"].schema))
 
@@ -169,8 +161,6 @@ def test_looks_of_another_version_or_file_are_not_compared(tmp_path: Path, origi
 
 
 def test_real_adverts_over_the_same_footage_stay_apart(shared_data: Path) -> None:
-    paths = sorted((shared_data / "ads").rglob("*.mp4"))[:12]
+    paths = [path for path in sorted((shared_data / "ads").rglob("*.mp4"))[:12] if path.stat().st_size < 1_500_000]
 
-    assert (
-        same_ads([looks(path, path.stem, seek="keyframe") for path in paths if path.stat().st_size < 1_500_000]) == []
-    )
+    assert same_ads([fingerprints(path, path.stem, seek="keyframe") for path in paths]) == []

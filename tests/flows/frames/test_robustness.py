@@ -13,10 +13,9 @@ import cv2
 import numpy as np
 import pytest
 
-from flows.frames.display import Picture
-from flows.frames.hdr import Transfer, tone_mapped
 from flows.frames.moments import Spacing, choose_timestamps
 from flows.frames.passes import decoded_frames
+from flows.frames.picture import Picture, Transfer, tone_mapped
 from flows.frames.sampling import decode_jpeg, sample_frames
 from flows.frames.video import Video
 from tests.flows.frames.clips import HEIGHT, RATE, WIDTH, number_on, steady, write_ad, write_video
@@ -176,7 +175,7 @@ def test_ten_bits_of_an_ordinary_range_keep_their_colours(tmp_path: Path) -> Non
 
 def code_of(nits: float, transfer: Transfer) -> int:
     """16-bit code value of a light, by search in the table that is under test elsewhere."""
-    from flows.frames.hdr import _light
+    from flows.frames.picture import _light
 
     return min(65_535, int(np.searchsorted(_light(transfer), nits / 203)))
 
@@ -249,7 +248,7 @@ def test_frames_that_show_the_same_picture_name_the_earlier_ones(tmp_path: Path)
     assert sampled.frames[2].row()["duplicates"] == ["s:0", "s:1"]
 
 
-def test_black_frames_are_no_duplicates_and_no_looks(tmp_path: Path) -> None:
+def test_black_frames_are_no_duplicates_and_have_no_fingerprint(tmp_path: Path) -> None:
     with av.open(str(tmp_path / "black.mp4"), "w") as container:
         track: Any = container.add_stream("libx264", rate=RATE)
         track.width, track.height, track.pix_fmt = 320, 180, "yuv420p"
@@ -260,7 +259,7 @@ def test_black_frames_are_no_duplicates_and_no_looks(tmp_path: Path) -> None:
     sampled = sample_frames(tmp_path / "black.mp4", "b")
 
     assert [frame.duplicates for frame in sampled.frames] == [()] * 5
-    assert sampled.looks == ()
+    assert sampled.fingerprints == ()
 
 
 def test_other_words_on_the_same_scene_are_another_picture(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from flows.frames.video import Picture
+from flows.frames.picture import Picture
 
 
 def drawn(*lines: str, size: tuple[int, int] = (640, 360), font_size: int = 36, turned: bool = False) -> Picture:

@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from data_catalog.schemas import TABLES
 from flows.errors import OcrError
-from flows.frames.video import Picture
+from flows.frames.picture import Picture
 from flows.ocr.texts import read_texts
 from flows.ocr.words import Word
 

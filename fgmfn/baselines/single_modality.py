@@ -1,0 +1,62 @@
+"""FGMFN's two halves: BERT alone and ResNet alone. Without the first beside it a multimodal row proves nothing."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from fgmfn.configuration import FgmfnConfig
+from fgmfn.inputs import PAIR, Inputs
+from fgmfn.modeling import SentimentHead, SentimentModel, SentimentOutput
+
+
+class TextOnlyForSentiment(SentimentModel):
+    """First token of the text encoder, then FGMFN's own head."""
+
+    modalities = ("text",)
+    inputs = Inputs(PAIR, pair="real_target", marked=True)
+
+    def __init__(self, config: FgmfnConfig) -> None:
+        super().__init__(config)
+        self.add_encoders()
+        self.head = SentimentHead(config, config.hidden_size)
+        self.post_init()
+
+    def forward(
+        self,
+        input_ids: Tensor,
+        attention_mask: Tensor,
+        token_type_ids: Tensor | None = None,
+        pixel_values: Tensor | None = None,
+        groups: Tensor | None = None,
+        labels: Tensor | None = None,
+    ) -> SentimentOutput:
+        """Take FGMFN's batch and leave the pictures unseen: ids [B, n] -> logits [B, C]."""
+        text = self.encode_text(input_ids, attention_mask, token_type_ids)
+        return self.task_output(self.head(text[:, 0]), labels)
+
+
+class ImageOnlyForSentiment(SentimentModel):
+    """The deepest feature level, averaged over its grid, then FGMFN's own head."""
+
+    modalities = ("image",)
+    inputs = Inputs(("pixel_values",))
+    main_input_name = "pixel_values"
+
+    def __init__(self, config: FgmfnConfig) -> None:
+        super().__init__(config)
+        self.add_encoders()
+        self.head = SentimentHead(config, self.image_encoder.channels[-1])
+        self.post_init()
+
+    def forward(
+        self,
+        pixel_values: Tensor,
+        input_ids: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        token_type_ids: Tensor | None = None,
+        groups: Tensor | None = None,
+        labels: Tensor | None = None,
+    ) -> SentimentOutput:
+        """Take FGMFN's batch and leave the words unread: pictures [B, 3, H, W] -> logits [B, C]."""
+        deepest = self.image_encoder(pixel_values)[-1]
+        return self.task_output(self.head(deepest.mean(dim=(2, 3))), labels)

@@ -1,0 +1,68 @@
+"""`fgmfn train | evaluate | predict | models | search | paper`: results on standard output, reports on standard error.
+
+Exit codes: 0 done, 1 refused with a reason, 2 wrong usage.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from importlib import import_module
+from typing import Any
+
+import typer
+from typer.core import TyperGroup
+from typer.main import get_group
+
+from fgmfn.console import ReportHandler, reports
+from fgmfn.errors import FgmfnError
+
+MODULES = dict.fromkeys(("train", "evaluate", "predict", "models"), "models") | {"search": "search", "paper": "paper"}
+"""Every command or group of commands, and the module of this package that holds it."""
+
+
+class CommandsOnDemand(TyperGroup):
+    """Imports the module of a command when that is called, or all of them for the list of commands."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """Return the names in the order of the table."""
+        return list(MODULES)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """Return a command, or None if there is none of this name."""
+        if cmd_name not in MODULES:
+            return None
+        group = get_group(import_module(f"fgmfn.commands.{MODULES[cmd_name]}").app)
+        return group if group.name == cmd_name else group.commands[cmd_name]
+
+
+app = typer.Typer(
+    cls=CommandsOnDemand,
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+
+
+@app.callback()
+def fgmfn() -> None:
+    """FGMFN: the sentiment of image-text advertisements, and the models beside it."""
+
+
+def main() -> None:
+    """Run the command line; a refusal is one line on standard error and exit code 1."""
+    package = logging.getLogger("fgmfn")
+    package.setLevel(logging.INFO)
+    package.handlers = [ReportHandler()]
+    try:
+        app()
+    except FgmfnError as error:
+        _refuse(str(error))
+    except OSError as error:  # a full disk, a file where a folder should be, a missing permission
+        _refuse(f"{error.filename}: {error.strerror}" if error.filename else str(error))
+
+
+def _refuse(reason: str) -> None:
+    reports.print(f"fgmfn: {reason}", style="red", markup=False)
+    sys.exit(1)

@@ -1,0 +1,221 @@
+"""`fgmfn train | evaluate | predict | models`: one model or several on one set of data."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from fgmfn.baselines import MODELS, check_models, unproven
+from fgmfn.commands.options import Config, DataDir, FromScratch, Images, Json, SourceOptions, names_of, open_data, takes
+from fgmfn.console import print_json, print_line, reports, results, short_checksums
+from fgmfn.errors import InputError
+
+if TYPE_CHECKING:
+    from fgmfn.training import TrainedModel
+
+# Line breaks in the help texts are meant: rich markup keeps the examples' lines apart.
+app = typer.Typer(rich_markup_mode="rich")
+Checkpoint = Annotated[Path, typer.Argument(help="A folder that `fgmfn train` printed.")]
+Split = Annotated[str, typer.Option(help="train, validation or test.")]
+
+
+@app.command()
+@takes(SourceOptions)
+def train(
+    source: SourceOptions,
+    model: Annotated[
+        list[str] | None,
+        typer.Option(help=f"One or more of {', '.join(MODELS)}; repeat the option or separate by commas."),
+    ] = None,
+    output: Annotated[Path, typer.Option(help="Where every trained model gets its folder.")] = Path("runs"),
+    seed: Annotated[int | None, typer.Option(help="Replaces the configuration's seed.")] = None,
+    from_scratch: FromScratch = False,
+    as_json: Json = False,
+) -> None:
+    """Train models of the comparison; print accuracy and macro-F1 side by side.
+
+    A killed run is resumed; a finished one is not trained again.
+
+    [bold]Examples[/bold]
+
+      fgmfn train --config tiny
+
+      fgmfn train --data catalog/releases/2026.11.24 --model fgmfn,text_only,image_only
+
+      fgmfn train --model tfidf,bilstm --data twitter2015 --data-dir twitter
+
+      fgmfn train --model fgmfn,text_only --data twitter2017 --data-dir twitter --images twitter/2017_images
+
+      torchrun --nproc-per-node 4 -m fgmfn train --config ytb_ads
+    """
+    from fgmfn.training import train_models
+
+    names = check_models(["fgmfn", "text_only"] if model is None else names_of(model))
+    trained = train_models(source.open(), source.config, output, names, seed=seed, from_scratch=from_scratch)
+    if os.environ.get("RANK", "0") != "0":
+        return  # under torchrun the first process reports for all
+    announce(trained)
+    if title := unproven(names):
+        reports.print(f"Without a text-only row beside it {title}'s row proves nothing: add --model text_only")
+    if as_json:
+        print_json([one.as_json() for one in trained])
+    else:
+        print_comparison(trained)
+
+
+@app.command()
+@takes(SourceOptions)
+def evaluate(source: SourceOptions, checkpoint: Checkpoint, split: Split = "test", as_json: Json = False) -> None:
+    """Score a trained model on a split: accuracy, macro-F1, confusion matrix.
+
+    [bold]Example[/bold]
+
+      fgmfn evaluate runs/fgmfn-3f2a9c81d0 --release catalog/releases/2026.11.24 --split test
+    """
+    from fgmfn.evaluation import confusion_table
+    from fgmfn.inference import evaluate_split, load_checkpoint
+
+    loaded = load_checkpoint(checkpoint)
+    opened = source.open()
+    metrics = evaluate_split(loaded, opened, split)
+    checksum = opened.checksums[split]
+    if as_json:
+        print_json({"model": loaded.name, "split": split, "checksum": checksum} | metrics.as_json())
+        return
+    title = f"{MODELS[loaded.name].title} on {split} of {opened.name}: {metrics.rows} rows"
+    results.print(confusion_table(metrics, opened.class_names, title))
+    figures = f"accuracy {metrics.accuracy:.1%}, macro-F1 {metrics.macro_f1:.1%}"
+    results.print(f"{figures}, checksum of the rows {checksum[:12]}")
+
+
+@app.command()
+def predict(
+    checkpoint: Checkpoint,
+    image: Annotated[list[Path] | None, typer.Option(help="A picture; repeat for more, each with a --text.")] = None,
+    text: Annotated[list[str] | None, typer.Option(help="The words on that picture.")] = None,
+    target: Annotated[list[str] | None, typer.Option(help="What the words are about; one per --text.")] = None,
+    auxiliary: Annotated[
+        list[str] | None, typer.Option(help="Further words that a model may read, such as a caption; one per --text.")
+    ] = None,
+    data: Annotated[
+        str | None, typer.Option("--data", "--release", help="Predict a split of these data instead.")
+    ] = None,
+    images: Images = None,
+    data_dir: DataDir = None,
+    config: Config = None,
+    split: Split = "test",
+    output: Annotated[Path | None, typer.Option(help="Parquet file for the split's predictions.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Predict single ads, or every row of a split into a Parquet file.
+
+    [bold]Examples[/bold]
+
+      fgmfn predict runs/fgmfn-3f2a9c81d0 --image frame.jpg --text "Golden hour, half the price"
+
+      fgmfn predict runs/fgmfn-3f2a9c81d0 --release catalog/releases --split test --output predictions.parquet
+    """
+    if (data is None) == (not (image or text)):
+        raise typer.BadParameter("give either --image with --text, or --data with --output")
+    if data is None:
+        _predict_singly(checkpoint, image or [], text or [], target, auxiliary, as_json=as_json)
+        return
+    if output is None:
+        raise typer.BadParameter("--data needs --output FILE.parquet for the predictions")
+    import pyarrow.parquet as pq
+
+    from fgmfn.inference import load_checkpoint, predict_split, prediction_table
+
+    loaded, source = load_checkpoint(checkpoint), open_data(data, config, images=images, data_dir=data_dir)
+    table = prediction_table(source, split, predict_split(loaded, source, split))
+    try:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        pq.write_table(table, output)
+    except OSError as error:
+        raise InputError(f"{output}: the predictions cannot be written there: {error}") from error
+    reports.print(f"{table.num_rows} predictions")
+    print_line(str(output))
+
+
+def _predict_singly(
+    checkpoint: Path,
+    images: list[Path],
+    texts: list[str],
+    targets: list[str] | None,
+    auxiliary: list[str] | None,
+    *,
+    as_json: bool,
+) -> None:
+    from fgmfn.inference import load_checkpoint, read_image
+    from fgmfn.inference import predict as predict_pairs
+
+    if images and len(images) != len(texts):
+        raise InputError(f"{len(images)} pictures and {len(texts)} texts; every --image needs its --text")
+    pictures = [read_image(path) for path in images]
+    predictions = predict_pairs(load_checkpoint(checkpoint), pictures, texts, targets, auxiliary)
+    named = [("image", str(path)) for path in images] or [("text", text) for text in texts]
+    if as_json:
+        print_json([{kind: name} | vars(one) for (kind, name), one in zip(named, predictions, strict=True)])
+        return
+    for (_, name), one in zip(named, predictions, strict=True):
+        shares = ", ".join(f"{label} {share:.1%}" for label, share in one.probabilities.items())
+        print_line(f"{name}: {one.label} ({shares})")
+
+
+@app.command()
+def models(as_json: Json = False) -> None:
+    """List the models that can be trained at their full size: modalities, parameters, source.
+
+    Nothing is downloaded and no memory is taken for weights.
+
+    [bold]Example[/bold]
+
+      fgmfn models --json
+    """
+    from rich.table import Table
+
+    from fgmfn.console import quiet_libraries
+    from fgmfn.sizes import full_size
+
+    with quiet_libraries():
+        sizes = {name: full_size(name) or (None, None) for name in MODELS}
+    if as_json:
+        print_json([_model_as_json(name, *sizes[name]) for name in MODELS])
+        return
+    table = Table(title="Models at full size, for three classes", title_justify="left")
+    for column in ("--model", "looks at", "parameters", "trainable", "source"):
+        table.add_column(column, justify="right" if column in ("parameters", "trainable") else "left")
+    for name, row in MODELS.items():
+        figures = ["by the data" if size is None else f"{size / 1e6:.1f} M" for size in sizes[name]]
+        table.add_row(name, " and ".join(row.modalities), *figures, row.source)
+    results.print(table)
+
+
+def _model_as_json(name: str, total: int | None, trainable: int | None) -> dict[str, Any]:
+    row = MODELS[name]
+    sizes = {"parameters": total, "trainable_parameters": trainable}
+    return {"name": name, "title": row.title, "modalities": row.modalities, **sizes, "source": row.source}
+
+
+def announce(trained: Sequence[TrainedModel]) -> None:
+    """Report what was not trained again, and what a reader of the scores must know."""
+    for name in (one.model for one in trained if one.already_trained):
+        reports.print(f"{name}: already trained with these settings on these rows; nothing was done")
+    for note in dict.fromkeys(note for one in trained for note in one.notes):
+        reports.print(f"note: {note}")
+
+
+def print_comparison(trained: Sequence[TrainedModel]) -> None:
+    """Print accuracy and macro-F1 side by side, and the folder of each model."""
+    from fgmfn.evaluation import Comparison, comparison_table
+
+    rows = [Comparison(MODELS[one.model].title, one.dev, one.test, one.seconds) for one in trained]
+    tested = next((one.test.rows for one in trained if one.test), 0)
+    results.print(comparison_table(rows, f"Accuracy and macro-F1, {tested} test rows"))
+    results.print(f"rows: {short_checksums(next((one.checksums for one in trained), {}))}")
+    for one in trained:
+        print_line(f"{one.model}: {one.checkpoint}")

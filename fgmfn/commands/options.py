@@ -1,0 +1,192 @@
+"""Options that several commands share: dataclasses which a command takes as one argument.
+
+    @app.command()
+    @takes(TableOptions)
+    def table4(options: TableOptions, model: Models = None) -> None: ...
+
+has the options of `TableOptions` and `--model`.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import MISSING, dataclass, fields
+from functools import wraps
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
+
+import typer
+
+if TYPE_CHECKING:
+    from fgmfn.data import Source
+    from fgmfn.paper.experiments import Recipe
+
+DEFAULT_DATA = "catalog/releases"
+DATA_HELP = (
+    "A release folder or a folder of releases (its newest); twitter2015 or twitter2017; a folder or file of tables: "
+    "CSV, TSV, JSONL or Parquet."
+)
+Data = Annotated[str, typer.Option("--data", "--release", help=DATA_HELP)]
+SomeData = Annotated[list[str], typer.Option("--data", "--release", help=f"{DATA_HELP} Repeat for more columns.")]
+Images = Annotated[Path | None, typer.Option(help="The folder of the pictures that the data name.")]
+SomeImages = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="[DATA=]DIR", help="Folder of the pictures: of all data, or of one of them (twitter2015=DIR)."
+    ),
+]
+DataDir = Annotated[Path | None, typer.Option(help="The folder that holds the Twitter sets' folders 2015 and 2017.")]
+Config = Annotated[
+    str | None,
+    typer.Option(
+        help="A TOML file, or one of tiny, ytb_ads, twitter2015, twitter2017. Unset: every model's own recipe."
+    ),
+]
+Models = Annotated[
+    list[str] | None, typer.Option("--model", help="Only these rows; repeat the option or separate by commas.")
+]
+FromScratch = Annotated[
+    bool, typer.Option("--from-scratch", help="Start pretrained encoders at random: nothing is downloaded.")
+]
+Runs = Annotated[Path, typer.Option(help="The folder of trained models, the one that fgmfn train writes to.")]
+Output = Annotated[Path, typer.Option(help="Where the Markdown, Parquet and PNG files go.")]
+OnlyFinished = Annotated[
+    bool, typer.Option("--only-finished", help="Train nothing: write down what has been trained so far.")
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON for a program to read.")]
+
+DEFAULT_RUNS, DEFAULT_OUTPUT = Path("runs"), Path("paper")
+
+
+def takes(*kinds: type[Any]) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Give a command the options of dataclasses, which it receives as its first arguments.
+
+    Args:
+        kinds: dataclasses whose annotations are options of typer.
+    """
+
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        own = list(inspect.signature(command, eval_str=True).parameters.values())[len(kinds) :]
+        shared = {kind: _parameters(kind) for kind in kinds}
+
+        @wraps(command)
+        def call(**given: Any) -> None:
+            groups = [kind(**{one.name: given.pop(one.name) for one in shared[kind]}) for kind in kinds]
+            command(*groups, **given)
+
+        parameters = [*own, *(one for kind in kinds for one in shared[kind])]
+        named = [one.replace(kind=inspect.Parameter.KEYWORD_ONLY) for one in parameters]
+        call.__signature__ = inspect.Signature(named)  # type: ignore[attr-defined]
+        call.__annotations__ = {one.name: one.annotation for one in named}
+        return call
+
+    return decorate
+
+
+def _parameters(kind: type[Any]) -> list[inspect.Parameter]:
+    """Return a dataclass's fields as parameters with the same defaults."""
+    hints = get_type_hints(kind, include_extras=True)
+    return [
+        inspect.Parameter(
+            one.name,
+            inspect.Parameter.KEYWORD_ONLY,
+            default=inspect.Parameter.empty if one.default is MISSING else one.default,
+            annotation=hints[one.name],
+        )
+        for one in fields(kind)
+    ]
+
+
+@dataclass(frozen=True)
+class SourceOptions:
+    """One set of data with its folders, and the configuration."""
+
+    data: Data = DEFAULT_DATA
+    images: Images = None
+    data_dir: DataDir = None
+    config: Config = None
+
+    def open(self) -> Source:
+        """Open the data as the configuration's [source] says; folders of the command line go before it."""
+        return open_data(self.data, self.config, images=self.images, data_dir=self.data_dir)
+
+
+@dataclass(frozen=True)
+class TrainingOptions:
+    """How the runs of a table or figure are trained, and where its files go."""
+
+    data: SomeData = (DEFAULT_DATA,)  # type: ignore[assignment]
+    images: SomeImages = None
+    data_dir: DataDir = None
+    config: Config = None
+    from_scratch: FromScratch = False
+    only_finished: OnlyFinished = False
+    runs: Runs = DEFAULT_RUNS
+    output: Output = DEFAULT_OUTPUT
+    as_json: Json = False
+
+    def sources(self) -> list[Source]:
+        """Open every set of data with its pictures.
+
+        Raises:
+            DataError: There is no such data.
+            ConfigError: The configuration cannot be read.
+            typer.BadParameter: `--images` names data that `--data` does not.
+        """
+        folders = self._picture_folders()
+        return [
+            open_data(one, self.config, images=folders.get(one, folders.get("")), data_dir=self.data_dir)
+            for one in dict.fromkeys(self.data)
+        ]
+
+    def _picture_folders(self) -> Mapping[str, Path]:
+        """Return the folder of each set of data, that of all data under the empty name."""
+        folders: dict[str, Path] = {}
+        for given in self.images or ():
+            name, equals, folder = given.partition("=")
+            if not equals or Path(given).is_dir():
+                name, folder = "", given
+            elif name not in self.data:
+                raise typer.BadParameter(
+                    f"--images {given}: --data does not name {name!r}, only {', '.join(self.data)}"
+                )
+            if name in folders:
+                whose = name or "all data"
+                raise typer.BadParameter(f"--images names two folders for {whose}; write DATA=DIR for each of them")
+            folders[name] = Path(folder)
+        return folders
+
+    def recipe(self, first_seed: int, seeds: int = 1) -> Recipe:
+        """Return how to train: with so many seeds, counted on from the first."""
+        from fgmfn.paper.experiments import Recipe
+
+        counted = tuple(range(first_seed, first_seed + seeds))
+        return Recipe(counted, self.runs, self.config, self.from_scratch, self.only_finished)
+
+
+@dataclass(frozen=True)
+class SeedOptions:
+    """The seeds that each row is trained with."""
+
+    seeds: Annotated[int, typer.Option(min=1, help="How many seeds each row is trained with.")] = 5
+    first_seed: Annotated[int, typer.Option(min=0, help="The first of them; the others count on from it.")] = 42
+
+
+def open_data(data: str, config: str | None, **folders: Path | None) -> Source:
+    """Open one set of data as a configuration's [source] says; `images` and `data_dir` go before it.
+
+    Raises:
+        DataError: There is no such data.
+        ConfigError: The configuration cannot be read.
+    """
+    from fgmfn.data import open_source
+    from fgmfn.settings import load_settings
+
+    given = {name: path for name, path in folders.items() if path is not None}
+    return open_source(data, load_settings(config).source.model_copy(update=given))
+
+
+def names_of(given: Sequence[str] | None) -> list[str]:
+    """Split a repeated or comma-separated option; empty where it was not given."""
+    return [name.strip() for part in given or () for name in part.split(",") if name.strip()]

@@ -1,0 +1,402 @@
+"""`fgmfn paper table4 | table5 | table6 | table7 | figure3 | figure4`: the paper's tables and figures.
+
+Every command writes NAME.md, NAME.parquet and NAME.png. One that was stopped is resumed; a model that is trained
+already is read, not trained again.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from fgmfn.baselines import MODELS, check_models, unproven
+from fgmfn.commands.options import (
+    DEFAULT_OUTPUT,
+    DEFAULT_RUNS,
+    Config,
+    DataDir,
+    Json,
+    Models,
+    Output,
+    Runs,
+    SeedOptions,
+    TrainingOptions,
+    names_of,
+    open_data,
+    takes,
+)
+from fgmfn.console import print_json, print_line, print_paths, results, short_checksums
+
+if TYPE_CHECKING:
+    from rich.text import Text
+
+    from fgmfn.data import Source
+    from fgmfn.paper.experiments import Cell, Entry
+
+log = logging.getLogger(__name__)
+
+WRITE_EVERY_S = 30.0
+"""After a run the files are written again if they are older than this."""
+CASE_STUDY_MODELS = ["roberta", "aom", "fgmfn"]
+"""Those of the paper's Table 7."""
+MEASUREMENTS = "measurements"
+"""Folder beside the runs that keeps what has been measured."""
+WITHOUT_PARSER = {"aom": {"parser": ""}}
+"""Parsing belongs to the preparation of rows, which is in no figure."""
+
+app = typer.Typer(
+    name="paper",
+    help="The paper's tables and figures, each by one command: Markdown, Parquet and PNG.",
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+)
+
+
+class Device(StrEnum):
+    """Where models are measured."""
+
+    CPU = "cpu"
+    CUDA = "cuda"
+
+
+@app.command()
+@takes(TrainingOptions, SeedOptions)
+def table4(options: TrainingOptions, seeds: SeedOptions, model: Models = None) -> None:
+    """Accuracy and macro-F1 of every model: the paper's figure, the published one, ours over seeds.
+
+    A row that cannot run here says whether weights, pictures, memory or a library are missing. Several processes may
+    work on one table, each on a GPU of its own: start the same command in each.
+
+    [bold]Examples[/bold]
+
+      fgmfn paper table4 --data twitter2015 --data twitter2017 --data-dir twitter --model bilstm,text_cnn,tfidf
+
+      fgmfn paper table4 --data twitter2015 --data-dir twitter --images twitter/2015_images --seeds 5
+
+      fgmfn paper table4 --data catalog/releases --only-finished
+    """
+    from fgmfn.paper.experiments import entries_of
+    from fgmfn.paper.score_tables import TABLE_4
+
+    names = check_models(names_of(model) or list(MODELS))
+    if title := unproven(names):
+        log.info("Without a text-only row beside it %s's row proves nothing: add --model text_only", title)
+    _write_scores("table4", TABLE_4, entries_of(names), options, seeds)
+
+
+@app.command()
+def table5(
+    data: Annotated[
+        str | None,
+        typer.Option("--data", "--release", help="Data whose training rows the hours of training are computed for."),
+    ] = None,
+    data_dir: DataDir = None,
+    model: Models = None,
+    text_length: Annotated[int, typer.Option(min=4, help="Tokens of the sentence, all of them real.")] = 64,
+    batch_size: Annotated[
+        int | None, typer.Option(min=2, help="Rows of a training step. Unset: as the model's recipe says.")
+    ] = None,
+    device: Annotated[Device | None, typer.Option(help="Unset: a GPU where there is one.")] = None,
+    config: Config = None,
+    runs: Runs = DEFAULT_RUNS,
+    output: Output = DEFAULT_OUTPUT,
+    as_json: Json = False,
+) -> None:
+    """Parameters, FLOPs, latency, training time and peak memory of every model at full size, measured here.
+
+    Weights start at random and nothing is downloaded. Each model is measured once on this machine; a second call
+    measures what is missing. Latency is of one row without its preparation: the median after a warm-up.
+
+    [bold]Examples[/bold]
+
+      fgmfn paper table5 --model mimn,esafn,tombert,arfn,fgmfn
+
+      fgmfn paper table5 --data twitter2015 --data-dir twitter --text-length 32 --device cpu
+    """
+    from fgmfn.paper import table5 as sheet
+    from fgmfn.paper.measuring import MeasureOptions, measure_models
+    from fgmfn.settings import shipped_configs
+    from fgmfn.sheets import check_output, write_sheet
+
+    names = check_models(names_of(model) or list(MODELS))
+    check_output(output)
+    rows, whose = None, None
+    if data is not None:
+        source = open_data(data, config, data_dir=data_dir)
+        rows, whose = len(source.splits["train"]), source.name
+        config = config or (whose if whose in shipped_configs() else None)
+    wanted = MeasureOptions(
+        text_length=text_length, batch_size=batch_size, device=device, config=config, changes=WITHOUT_PARSER
+    )
+    measured = measure_models(names, wanted, runs / MEASUREMENTS)
+    table = sheet.as_table(measured, rows)
+    markdown, figure = sheet.as_markdown(measured, rows, whose), sheet.as_figure(measured, rows)
+    paths = write_sheet(output, "table5", markdown=markdown, table=table, figure=figure)
+    if as_json:
+        print_json(table.to_pylist())
+        return
+    _print_efficiency(table.to_pylist())
+    print_paths(paths)
+
+
+@app.command()
+@takes(TrainingOptions, SeedOptions)
+def table6(options: TrainingOptions, seeds: SeedOptions) -> None:
+    """FGMFN without each of its parts: w/o MSVF, CA, ITC, MI; lambda = 0; each modality alone.
+
+    [bold]Examples[/bold]
+
+      fgmfn paper table6 --data catalog/releases --seeds 5
+
+      fgmfn paper table6 --data catalog/releases --config tiny --seeds 2
+    """
+    from fgmfn.paper.score_tables import ABLATIONS, TABLE_6
+
+    _write_scores("table6", TABLE_6, ABLATIONS, options, seeds)
+
+
+@app.command()
+@takes(TrainingOptions)
+def table7(
+    options: TrainingOptions,
+    sample: Annotated[
+        list[str] | None,
+        typer.Option(help="A test row by its name, its picture or its ad; repeat for more. Unset: drawn at random."),
+    ] = None,
+    count: Annotated[int, typer.Option(min=1, help="How many samples are drawn where none is named.")] = 4,
+    model: Models = None,
+    seed: Annotated[int, typer.Option(min=0, help="Of the trained models, and of the drawing of samples.")] = 42,
+) -> None:
+    """A case study: what chosen models predict for single samples, beside the pictures.
+
+    Rows are named as fgmfn predict --output names them. Models that are not trained yet are trained first.
+
+    [bold]Examples[/bold]
+
+      fgmfn paper table7 --data catalog/releases --model text_only,fgmfn
+
+      fgmfn paper table7 --data twitter2015 --data-dir twitter --model tfidf --sample test:12 --sample 1860693.jpg
+    """
+    from fgmfn.paper import table7 as sheet
+    from fgmfn.paper.experiments import entries_of, run_experiments
+    from fgmfn.sheets import check_output, write_sheet
+
+    if len(options.data) != 1:
+        raise typer.BadParameter("a case study is of one set of data: give one --data")
+    entries = entries_of(check_models(names_of(model) or CASE_STUDY_MODELS))
+    (source,) = options.sources()
+    check_output(options.output)
+    rows = source.splits[sheet.SPLIT]
+    samples = sheet.find_samples(rows, sample) if sample else sheet.draw_samples(rows, count, seed)
+    answers = sheet.ask(run_experiments(entries, [source], options.recipe(seed)), samples)
+    table = sheet.as_table(source, samples, answers)
+    pictures = sheet.write_pictures(source, samples, options.output / "table7")
+    markdown = sheet.as_markdown(source, samples, answers, pictures)
+    figure = sheet.as_figure(source, samples, answers)
+    paths = write_sheet(options.output, "table7", markdown=markdown, table=table, figure=figure)
+    if options.as_json:
+        print_json(table.to_pylist())
+        return
+    _print_answers(table.to_pylist())
+    _print_checksums([source])
+    print_paths([*paths, *(path for path in pictures if path is not None)])
+
+
+@app.command()
+@takes(TrainingOptions, SeedOptions)
+def figure3(options: TrainingOptions, seeds: SeedOptions, model: Models = None) -> None:
+    """Confusion matrices of FGMFN, or of other models, added up over seeds.
+
+    [bold]Examples[/bold]
+
+      fgmfn paper figure3 --data twitter2015 --data twitter2017 --data-dir twitter --images twitter/images
+
+      fgmfn paper figure3 --data twitter2015 --data-dir twitter --model tfidf,text_cnn
+    """
+    from fgmfn.paper import figure3 as sheet
+    from fgmfn.paper.experiments import entries_of
+
+    entries = entries_of(check_models(names_of(model) or ["fgmfn"]))
+    _write_scores("figure3", sheet, entries, options, seeds)
+
+
+@app.command()
+@takes(TrainingOptions, SeedOptions)
+def figure4(
+    options: TrainingOptions,
+    seeds: SeedOptions,
+    alphas: Annotated[str | None, typer.Option(help="Weights of the contrastive loss, separated by commas.")] = None,
+    betas: Annotated[
+        str | None, typer.Option(help="Weights of the mutual-information loss, separated by commas.")
+    ] = None,
+) -> None:
+    """Heat map of FGMFN over the weights of its losses, alpha x beta: development and test rows.
+
+    The default grid has 25 points of 5 seeds each: see what one seed says first.
+
+    [bold]Examples[/bold]
+
+      fgmfn paper figure4 --data catalog/releases --seeds 1
+
+      fgmfn paper figure4 --data catalog/releases --config tiny --alphas 0.1,0.5 --betas 0.05,0.5 --seeds 2
+    """
+    from fgmfn.paper import figure4 as sheet
+
+    points = sheet.entries(_numbers(alphas, sheet.ALPHAS, "--alphas"), _numbers(betas, sheet.BETAS, "--betas"))
+    _write_scores("figure4", sheet, points, options, seeds)
+
+
+def _numbers(given: str | None, default: Sequence[float], option: str) -> list[float]:
+    """Read a comma-separated list of weights, each of them a number of 0 or more."""
+    if given is None:
+        return list(default)
+    try:
+        numbers = [float(part) for part in given.split(",") if part.strip()]
+    except ValueError as error:
+        raise typer.BadParameter(f"{option} {given}: {error}") from error
+    if not numbers or any(not 0 <= number < float("inf") for number in numbers):
+        raise typer.BadParameter(f"{option} {given}: expected numbers of 0 or more, separated by commas")
+    return list(dict.fromkeys(numbers))
+
+
+def _write_scores(
+    name: str, sheet: Any, entries: Sequence[Entry], options: TrainingOptions, seeds: SeedOptions
+) -> None:
+    """Train what is missing, write the files repeatedly while that lasts, and print the outcome."""
+    from fgmfn.paper.experiments import run_experiments
+    from fgmfn.sheets import check_output, write_sheet
+
+    sources, recipe = options.sources(), options.recipe(seeds.first_seed, seeds.seeds)
+    check_output(options.output)
+
+    def write(cells: list[Cell]) -> tuple[Path, ...]:
+        return write_sheet(
+            options.output,
+            name,
+            markdown=sheet.as_markdown(cells, recipe),
+            table=sheet.as_table(cells),
+            figure=sheet.as_figure(cells, recipe),
+        )
+
+    seen: list[Cell] = []
+    try:
+        cells = run_experiments(entries, sources, recipe, told=_now_and_then(write, seen))
+    except KeyboardInterrupt:
+        if seen:
+            print_paths(write(seen))
+        log.info("stopped; the same command goes on from here, --only-finished writes down what there is")
+        raise
+    paths = write(cells)
+    if options.as_json:
+        print_json(sheet.as_table(cells).to_pylist())
+        return
+    _print_scores(cells, sources)
+    print_paths(paths)
+
+
+def _now_and_then(write: Callable[[list[Cell]], object], seen: list[Cell]) -> Callable[[list[Cell]], None]:
+    """Write after a run if the last time is a while ago; `seen` holds the cells as they stand."""
+    written = time.monotonic()
+
+    def told(cells: list[Cell]) -> None:
+        nonlocal written
+        seen[:] = cells
+        if time.monotonic() - written > WRITE_EVERY_S:
+            write(cells)
+            written = time.monotonic()
+
+    return told
+
+
+def _print_scores(cells: Sequence[Cell], sources: Sequence[Source]) -> None:
+    """Print accuracy and macro-F1 per source, the checksums of the rows, and why rows are missing."""
+    from rich.table import Table
+
+    from fgmfn.paper.scores import mean_and_sd, shown
+
+    table = Table(title="Test rows, mean ± standard deviation over seeds, percent", title_justify="left")
+    table.add_column("model")
+    for source in sources:
+        table.add_column(f"{source.name}\naccuracy", justify="right")
+        table.add_column(f"{source.name}\nmacro-F1", justify="right")
+    reasons = list(dict.fromkeys(cell.missing for cell in cells if cell.missing))
+    for key in dict.fromkeys(cell.entry.key for cell in cells):
+        own = [cell for cell in cells if cell.entry.key == key]
+        figures = []
+        for cell in own:
+            tested = [one.test for one in cell.trained.values() if one.test]
+            mark = rf" \[{reasons.index(cell.missing) + 1}]" if cell.missing else ""
+            figures.append(shown(*mean_and_sd([metrics.accuracy for metrics in tested])) + mark)
+            figures.append(shown(*mean_and_sd([metrics.macro_f1 for metrics in tested])))
+        table.add_row(own[0].entry.title, *figures)
+    results.print(table)
+    for number, reason in enumerate(reasons, 1):
+        print_line(f"[{number}] {reason}")
+    _print_checksums(sources)
+
+
+def _print_checksums(sources: Sequence[Source]) -> None:
+    for source in sources:
+        print_line(f"rows of {source.name}: {short_checksums(source.checksums)}")
+
+
+def _print_answers(rows: Sequence[dict[str, Any]]) -> None:
+    """Print a case study: each sample's words, then a line per target with a column per model."""
+    from rich.table import Table
+    from rich.text import Text
+
+    from fgmfn.sheets import printable
+
+    for sample in dict.fromkeys(row["sample"] for row in rows):
+        own = [row for row in rows if row["sample"] == sample]
+        results.print(Text(printable(own[0]["text"])))
+        table = Table("row", "about", "truth", *dict.fromkeys(row["model"] for row in own))
+        table.columns[0].overflow = "fold"  # a name that can be given to --sample
+        for name in dict.fromkeys(row["row"] for row in own):
+            answers = [row for row in own if row["row"] == name]
+            first = [answers[0][column] for column in ("row", "target", "label")]
+            table.add_row(*(Text(printable(cell)) for cell in first), *(_answer(row) for row in answers))
+        results.print(table)
+    for reason in dict.fromkeys(row["missing"] for row in rows if row["missing"]):
+        print_line(f"not run: {reason}")
+
+
+def _answer(row: dict[str, Any]) -> Text:
+    from rich.text import Text
+
+    if row["right"] is None:
+        return Text("not run")
+    return Text(f"{row['predicted']} {row['probability']:.0%}", style="green" if row["right"] else "red")
+
+
+def _print_efficiency(rows: Sequence[dict[str, Any]]) -> None:
+    """Print a line per model: its size, operations, times and memory."""
+    from rich.table import Table
+
+    first = rows[0]
+    title = f"{first['device_name']}, {first['threads']} threads, {first['text_length']} tokens"
+    table = Table(title=title, title_justify="left")
+    for column in ("model", "params\nM", "trained\nM", "GFLOPs", "latency\nms", "step\nms", "batch", "train\nGB"):
+        table.add_column(column, justify="left" if column == "model" else "right")
+    units = {
+        "parameters": (1e6, 1),
+        "trainable_parameters": (1e6, 1),
+        "flops": (1e9, 2),
+        "latency_median_s": (1e-3, 1),
+        "step_median_s": (1e-3, 1),
+        "batch_size": (1, 0),
+        "training_bytes": (1e9, 1),
+    }
+    for row in rows:
+        figures = ["-" if row[name] is None else f"{row[name] / unit:.{at}f}" for name, (unit, at) in units.items()]
+        table.add_row(row["title"], *figures)
+    results.print(table)
+    for row in rows:
+        if row["missing"]:
+            print_line(f"{row['title']}: {row['missing']}")

@@ -1,0 +1,170 @@
+"""Decoding in a process of its own: what a decoder does to it, the run survives.
+
+A worker is started when one is needed, does one call after another, and waits in between for the next, whoever makes
+it. Before each call it has the kernel set an alarm, which ends it even inside a decoder that never returns and even
+when nobody is left who waits for it.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import threading
+import traceback
+from collections.abc import Callable
+from typing import IO, Any, ParamSpec, TypeVar
+
+import cv2
+
+from flows.errors import DecoderLostError, StageError
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+_READY = b"\n"
+# there are as many workers as cores
+_ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+
+
+def call_isolated(timeout_s: float, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Call a module's function in a worker.
+
+    Args:
+        timeout_s: after so many seconds the worker is ended.
+        function: of a module; it, the arguments and what it returns or raises are pickled.
+        *args: its arguments.
+        **kwargs: its arguments by name.
+
+    Raises:
+        DecoderLostError: the time was over (`decoder_timeout`) or the worker ended (`decoder_crashed`).
+        StageError: no worker can be started.
+        Exception: what the function raises.
+    """
+    worker = _take()
+    try:
+        done, outcome = worker.call(timeout_s, function, args, kwargs)
+    except BaseException:
+        worker.end()
+        raise
+    with _lock:
+        _idle.append(worker)
+    if not done:
+        raise outcome
+    return outcome
+
+
+def close_idle_workers() -> None:
+    """End the workers that nobody uses at the moment."""
+    with _lock:
+        ending, _idle[:] = list(_idle), []
+    for worker in ending:
+        worker.end()
+
+
+class _Worker:
+    """The near end of a worker: a process and a pipe each way."""
+
+    def __init__(self) -> None:
+        # it finds our modules wherever this process does; a group of its own, so that Ctrl-C is this process's matter
+        self._process = subprocess.Popen(
+            [sys.executable, "-P", "-m", "flows.frames.isolation"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env={**os.environ, **_ONE_THREAD, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
+            process_group=0,
+        )
+        assert self._process.stdin and self._process.stdout  # noqa: S101, PT018 - both are pipes
+        self._requests: IO[bytes] = self._process.stdin
+        self._answers: IO[bytes] = self._process.stdout
+        if self._answers.read(len(_READY)) != _READY:
+            self.end()
+            raise StageError(
+                f"frames: a process to decode in could not be started; it ended with {self._process.returncode}, "
+                "and what it said stands above"
+            )
+
+    @property
+    def alive(self) -> bool:
+        return self._process.poll() is None
+
+    def call(self, timeout_s: float, function: Callable[..., Any], args: Any, kwargs: Any) -> tuple[bool, Any]:
+        """Whether the function returned, and what it returned or raised."""
+        try:
+            self._requests.write(pickle.dumps((timeout_s, function, args, kwargs)))
+            self._requests.flush()
+            answer: tuple[bool, Any] = pickle.load(self._answers)  # noqa: S301 - from our own process
+            return answer
+        except (OSError, EOFError, pickle.UnpicklingError):
+            self._process.wait()
+        ended_by = -self._process.returncode
+        if ended_by == signal.SIGALRM:
+            raise DecoderLostError("decoder_timeout", f"decoding was stopped after {timeout_s:g} s")
+        name = signal.Signals(ended_by).name if ended_by > 0 else f"exit code {self._process.returncode}"
+        raise DecoderLostError("decoder_crashed", f"the process that decoded it ended by {name}")
+
+    def end(self) -> None:
+        """End it, whatever it is doing, and leave nothing of it behind."""
+        with contextlib.suppress(OSError):  # its end may be closed already
+            self._requests.close()
+        self._process.kill()
+        self._process.wait()
+        self._answers.close()
+
+
+_lock = threading.Lock()
+_idle: list[_Worker] = []
+
+
+def _take() -> _Worker:
+    while True:
+        with _lock:
+            worker = _idle.pop() if _idle else None
+        if worker is None:
+            return _Worker()
+        if worker.alive:
+            return worker
+        worker.end()
+
+
+def _forget() -> None:
+    """After a fork: the workers belong to the parent."""
+    global _lock
+    _lock = threading.Lock()
+    _idle.clear()
+
+
+os.register_at_fork(after_in_child=_forget)
+atexit.register(close_idle_workers)
+
+
+def _serve() -> None:
+    """Be a worker: answer calls until nobody is left who makes them."""
+    answers = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # whatever a library prints is no answer
+    cv2.setNumThreads(1)
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    answers.write(_READY)
+    answers.flush()
+    while True:
+        try:
+            timeout_s, function, args, kwargs = pickle.load(sys.stdin.buffer)  # noqa: S301 - from our own process
+        except EOFError:
+            return
+        signal.setitimer(signal.ITIMER_REAL, timeout_s)
+        try:
+            outcome: tuple[bool, Any] = True, function(*args, **kwargs)
+        except Exception as error:  # noqa: BLE001 - it is raised where the call was made
+            error.add_note(traceback.format_exc())
+            outcome = False, error
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        answers.write(pickle.dumps(outcome))
+        answers.flush()
+
+
+if __name__ == "__main__":
+    _serve()

@@ -1,0 +1,61 @@
+"""What `make deploy` registers is scheduled by a real server, on each of the databases that Prefect knows."""
+
+from __future__ import annotations
+
+import json
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from flows.deployment import register
+from tests.servers import STARTUP_S, prefect_serving
+
+pytestmark = pytest.mark.xdist_group("prefect")
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)])
+def server(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The address of a server's API with which the deployments are registered, on each database that it can have."""
+    if request.param == "sqlite":
+        yield request.getfixturevalue("deployed_server")
+        return
+    import psycopg
+
+    postgres: str = request.getfixturevalue("postgres_server")
+    with psycopg.connect(postgres, autocommit=True) as connection:
+        connection.execute("CREATE DATABASE prefect")
+    database = postgres.replace("postgresql://", "postgresql+asyncpg://").replace("/postgres?", "/prefect?")
+    with prefect_serving(tmp_path, PREFECT_API_DATABASE_CONNECTION_URL=database) as url:
+        monkeypatch.setenv("PREFECT_API_URL", url)
+        assert any("weekly-rebuild" in line for line in register())
+        yield url
+
+
+def test_the_next_runs_of_each_schedule_exist_after_deploying(server: str) -> None:
+    scheduled: set[str] = set()
+    deadline = time.monotonic() + STARTUP_S  # the server looks for new deployments every five seconds
+    while scheduled != {"weekly-rebuild", "daily-refresh"}:
+        assert time.monotonic() < deadline, f"runs are scheduled for {scheduled or 'no deployment'}"
+        time.sleep(0.5)
+        scheduled = scheduled_deployments(server)
+
+
+def scheduled_deployments(server: str) -> set[str]:
+    """Names of the deployments that have a run in the state Scheduled which their schedule made."""
+    of_state = {"flow_runs": {"state": {"name": {"any_": ["Scheduled"]}}}}
+    runs = [run for run in ask(server, "flow_runs/filter", of_state) if run["auto_scheduled"]]
+    return {ask(server, f"deployments/{deployment}")["name"] for deployment in {run["deployment_id"] for run in runs}}
+
+
+def ask(server: str, path: str, body: dict[str, Any] | None = None) -> Any:
+    request = urllib.request.Request(
+        f"{server}/{path}",
+        data=None if body is None else json.dumps(body).encode(),
+        headers={"Content-Type": "application/json"},
+    )
+    with urllib.request.urlopen(request, timeout=30) as answer:
+        return json.load(answer)
