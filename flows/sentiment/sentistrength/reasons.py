@@ -76,7 +76,7 @@ class Explanation:
 
 
 def explain(scorer: Scorer, text: str) -> Explanation:
-    """Score a text and keep the reasons (SENTISTRENGTH.md, "Scoring a sentence"); same strength as `scorer.score`."""
+    """Score a text and keep the reasons; the strength is that of `scorer.score`."""
     trace: Trace = []
     terms = [term for segment in segments(text) for term in scorer.terms(segment)]
     strength = weigh(terms, trace)
