@@ -9,7 +9,7 @@ has one line, the process's number, for every start. `faults.json` within the ar
 - at a line that holds such a text: `dies_on`; `dies_once_on`, which the next process answers; `hangs_on`; `skips`;
   `answers_twice`; `strays_on` says something before the answer, `late_stray_on` a moment after it; `endless_on` begins
   a line and never ends it
-- always: `dies_every` so many lines; `in_pieces`, byte by byte; `separator` between the strengths, `columns` after them;
+- always: `dies_every` so many lines; `in_pieces`, byte by byte; `separator` between the strengths and `columns` after;
   `noise_bytes` on standard error with every line; `neutral_always`
 """
 
