@@ -10,7 +10,6 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
-from typing import Literal
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -21,7 +20,7 @@ from data_catalog.tables.drops import Drop
 from flows.crawl.comments import AdFailed, AdToRead, PageRead
 from flows.crawl.data_api.faults import Fault
 from flows.crawl.ingest import own_comments
-from flows.crawl.records import COMMENT_STAGE, Comment
+from flows.crawl.records import COMMENT_STAGE, Comment, Fetch
 from flows.stages import StageCount
 
 STAGE = "comment_pages"
@@ -33,24 +32,6 @@ BATCH_COMMENTS = 20_000
 _COMMENTS = TABLES["comments"].schema
 _FETCHES = TABLES["comment_fetches"].schema
 _LONG_AGO = datetime.min.replace(tzinfo=UTC)
-
-
-@dataclass(frozen=True)
-class Fetch:
-    """How far the comments of an ad were read; the fields are columns of `comment_fetches`."""
-
-    video_id: str
-    state: Literal["open", "complete"]
-    ended_by: str | None
-    next_page_token: str | None
-    pages: int
-    units: int
-    n_comments: int
-    fingerprint: str
-    started_at: datetime
-    fetched_at: datetime
-    completed_at: datetime | None = None
-    """When they were last read to the end; a reading anew leaves it until it is over."""
 
 
 @dataclass

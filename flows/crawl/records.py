@@ -1,4 +1,4 @@
-"""An ad and its comments as every source hands them over: the columns of `ads` and `comments`."""
+"""Rows of the crawl: an ad, its comments, and how far they were read; fields are columns of the tables."""
 
 from __future__ import annotations
 
@@ -66,6 +66,24 @@ class Comment:
     author_hash: str | None
     by_uploader: bool
     fetched_at: datetime
+
+
+@dataclass(frozen=True)
+class Fetch:
+    """How far the comments of an ad were read; the fields are columns of `comment_fetches`."""
+
+    video_id: str
+    state: Literal["open", "complete"]
+    ended_by: str | None
+    next_page_token: str | None
+    pages: int
+    units: int
+    n_comments: int
+    fingerprint: str
+    started_at: datetime
+    fetched_at: datetime
+    completed_at: datetime | None = None
+    """When they were last read to the end; a reading anew leaves it until it is over."""
 
 
 @dataclass(frozen=True)
