@@ -20,10 +20,13 @@ from flows.crawl.data_api.parsing import SOURCE
 from flows.crawl.draw import Draw
 from flows.crawl.records import Fetch
 from flows.errors import CrawlPausedError
+from flows.settings import Settings
 from flows.stages import COMMENT_PAGES, DRAW, LISTINGS, MEDIA, STAGES
 
 _ASKING = [stage.name for stage in STAGES if stage.asks_youtube and stage is not LISTINGS]
 """Stages that ask YouTube for an ad, so that a drop of theirs may mean that it is unusable."""
+_READER = "1"
+"""Part of the comments' fingerprint: raise it when other comments are read under the same settings."""
 _OF_YOUTUBE = pc.field("source") == SOURCE
 _READ = pc.is_valid(pc.field("completed_at"))
 
@@ -128,6 +131,11 @@ def render_status(status: CrawlStatus) -> Table:
         numbers = (row.wanted, row.candidates, row.drawn, row.with_comments, row.with_video)
         table.add_row(escape(row.category), *(f"{number:,}" for number in numbers))
     return table
+
+
+def comments_fingerprint(settings: Settings) -> str:
+    """What the reading of an ad's comments depends on besides the ad."""
+    return settings.crawl.comments.fingerprint(_READER)
 
 
 def comments_to_read(

@@ -22,7 +22,14 @@ from flows.crawl.draw import CategoryFiller, Draw
 from flows.crawl.ingest import author_key
 from flows.crawl.media.lane import MediaLane
 from flows.crawl.media.store import download_videos, media_folder
-from flows.crawl.status import CommentWork, comments_to_read, remove_unusable, unusable_ads, videos_to_fetch
+from flows.crawl.status import (
+    CommentWork,
+    comments_fingerprint,
+    comments_to_read,
+    remove_unusable,
+    unusable_ads,
+    videos_to_fetch,
+)
 from flows.errors import CrawlPausedError, LaneStoppedError
 from flows.fingerprints import frames_fingerprint
 from flows.settings import Settings
@@ -32,8 +39,6 @@ log = logging.getLogger("ytb_ads")
 
 LEDGER_FILE = "quota.sqlite"
 LOCK_FILE = ".locks/crawl"
-_READER = "1"
-"""Part of the comments' fingerprint: raise it when other comments are read under the same settings."""
 
 Advance = Callable[[float], None]
 
@@ -174,11 +179,6 @@ class CommentCount:
 
     ads: StageCount
     comments: int
-
-
-def comments_fingerprint(settings: Settings) -> str:
-    """What the reading of an ad's comments depends on besides the ad."""
-    return settings.crawl.comments.fingerprint(_READER)
 
 
 @contextmanager

@@ -30,8 +30,7 @@ from flows.crawl.data_api.parsing import SOURCE
 from flows.crawl.draw import Candidate, judge, rank
 from flows.crawl.media.store import USUAL_BYTES
 from flows.crawl.records import Fetch
-from flows.crawl.status import comments_to_read, unusable_ads, videos_to_fetch
-from flows.crawl.steps import comments_fingerprint
+from flows.crawl.status import comments_fingerprint, comments_to_read, unusable_ads, videos_to_fetch
 from flows.fingerprints import frames_fingerprint
 from flows.settings import Settings
 from flows.stages import LISTINGS
