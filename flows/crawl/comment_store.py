@@ -17,8 +17,9 @@ import pyarrow.compute as pc
 from data_catalog.catalog import Catalog
 from data_catalog.schemas import TABLES
 from data_catalog.tables.drops import Drop
-from flows.crawl.comments import AdFailed, AdToRead, PageRead
+from flows.crawl.comments import AdFailed, AdToRead
 from flows.crawl.data_api.faults import Fault
+from flows.crawl.data_api.parsing import CommentPage
 from flows.crawl.ingest import own_comments
 from flows.crawl.records import COMMENT_STAGE, Comment, Fetch
 from flows.stages import StageCount
@@ -40,7 +41,7 @@ class _Buffer:
 
     pages: list[pa.RecordBatch] = field(default_factory=list)
     drops: dict[str, Drop] = field(default_factory=dict)
-    last: PageRead | None = None
+    last: CommentPage | None = None
     units: int = 0
     fault: Fault | None = None
 
@@ -90,13 +91,13 @@ class CommentStore:
         self._buffered = 0
         self._dropped_now: set[str] = set()
 
-    def take(self, message: PageRead | AdFailed) -> bool:
+    def take(self, message: CommentPage | AdFailed) -> bool:
         """Take in a page or a failure; True if that ad is over."""
         buffer = self._buffers.setdefault(message.video_id, _Buffer())
         if isinstance(message, AdFailed):
             buffer.fault = message.fault
         else:
-            rows = [vars(comment) for comment in message.comments if not self._is_passed_over(comment)]
+            rows = [vars(comment) for comment in message.comments.values() if not self._is_passed_over(comment)]
             # as columns they take a tenth of the memory
             buffer.pages.append(pa.RecordBatch.from_pylist(rows, schema=_COMMENTS))
             buffer.drops.update((drop.key, drop) for drop in message.drops)
@@ -159,7 +160,7 @@ class CommentStore:
         counts = whole.group_by("video_id").aggregate([([], "count_all")]).to_pylist()
         return Counter({row["video_id"]: row["count_all"] for row in counts})
 
-    def _that_stay(self, last: dict[str, PageRead], fresh: pa.Table) -> pa.Table:
+    def _that_stay(self, last: dict[str, CommentPage], fresh: pa.Table) -> pa.Table:
         """Rows of ads read before: all that did not come again, but once an ad was read to its end only younger ones.
 
         What did not come again in a whole reading is gone there.
@@ -184,7 +185,7 @@ class CommentStore:
         self._dropped_now.update(drop.key for drop in drops)
         self.catalog.commit("comments", _COMMENTS.empty_table(), stage=COMMENT_STAGE, drops=drops, done=held)
 
-    def _fetch(self, video_id: str, buffer: _Buffer, page: PageRead, n_comments: int) -> Fetch:
+    def _fetch(self, video_id: str, buffer: _Buffer, page: CommentPage, n_comments: int) -> Fetch:
         earlier = self._earlier.get(video_id)
         continued = earlier if video_id in self._continued else None
         return Fetch(
