@@ -15,14 +15,12 @@ from rich.table import Table
 
 from data_catalog.catalog import Catalog
 from data_catalog.privacy.forget import remove_ads
-from flows.crawl.candidates import STAGE as LISTING_STAGE
 from flows.crawl.comment_store import STAGE as COMMENT_STAGE
-from flows.crawl.comment_store import Fetch
-from flows.crawl.comments import AdToRead
 from flows.crawl.data_api.parsing import SOURCE
 from flows.crawl.draw import STAGE as DRAW_STAGE
 from flows.crawl.draw import VIDEO_STAGE, Draw
 from flows.crawl.media.store import STAGE as MEDIA_STAGE
+from flows.crawl.records import LISTING_STAGE, AdToRead, Fetch
 from flows.errors import CrawlPausedError
 
 LOSING_STAGES = (VIDEO_STAGE, COMMENT_STAGE, MEDIA_STAGE)

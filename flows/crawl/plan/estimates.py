@@ -25,12 +25,10 @@ from flows.crawl.candidates import (
     read_candidates,
     requests_of,
 )
-from flows.crawl.candidates import STAGE as LISTING_STAGE
-from flows.crawl.comment_store import Fetch
-from flows.crawl.comments import AdToRead
 from flows.crawl.data_api.parsing import SOURCE
 from flows.crawl.draw import Candidate, judge, rank
 from flows.crawl.media.store import USUAL_BYTES
+from flows.crawl.records import LISTING_STAGE, AdToRead, Fetch
 from flows.crawl.status import comments_to_read, unusable_ads, videos_to_fetch
 from flows.crawl.steps import comments_fingerprint
 from flows.fingerprints import frames_fingerprint
