@@ -17,11 +17,10 @@ import pyarrow.compute as pc
 from data_catalog.catalog import Catalog
 from data_catalog.schemas import TABLES
 from data_catalog.tables.drops import Drop
-from flows.crawl.comments import AdFailed, AdToRead
 from flows.crawl.data_api.faults import Fault
 from flows.crawl.data_api.parsing import CommentPage
 from flows.crawl.ingest import own_comments
-from flows.crawl.records import COMMENT_STAGE, Comment, Fetch
+from flows.crawl.records import COMMENT_STAGE, AdToRead, Comment, Fetch
 from flows.stages import StageCount
 
 STAGE = "comment_pages"
@@ -91,25 +90,22 @@ class CommentStore:
         self._buffered = 0
         self._dropped_now: set[str] = set()
 
-    def take(self, message: CommentPage | AdFailed) -> bool:
-        """Take in a page or a failure; True if that ad is over."""
-        buffer = self._buffers.setdefault(message.video_id, _Buffer())
-        if isinstance(message, AdFailed):
-            buffer.fault = message.fault
-        else:
-            rows = [vars(comment) for comment in message.comments.values() if not self._is_passed_over(comment)]
+    def take(self, page: CommentPage) -> None:
+        """Take in a page."""
+        buffer = self._buffers.setdefault(page.video_id, _Buffer())
+        buffer.fault = page.fault
+        if not page.fault:
+            rows = [vars(comment) for comment in page.comments.values() if not self._is_passed_over(comment)]
             # as columns they take a tenth of the memory
             buffer.pages.append(pa.RecordBatch.from_pylist(rows, schema=_COMMENTS))
-            buffer.drops.update((drop.key, drop) for drop in message.drops)
-            buffer.last, buffer.units = message, buffer.units + message.units
+            buffer.drops.update((drop.key, drop) for drop in page.drops)
+            buffer.last, buffer.units = page, buffer.units + page.units
             self._buffered += len(rows)
-        is_over = buffer.is_over
         if self._buffered >= self._batch_comments:
             over = {video_id for video_id, found in self._buffers.items() if found.is_over}
             # one ad alone may have more comments than a batch: then what there is of it is written
             enough = sum(self._buffers[video_id].n_comments for video_id in over) >= self._batch_comments // 2
             self._write(over if enough else set(self._buffers))
-        return is_over
 
     def close(self) -> None:
         """Write everything that is left, of ads in the middle too."""

@@ -17,8 +17,9 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
-from flows.crawl.data_api.faults import PAGE_TOKEN, Fault, FaultError
+from flows.crawl.data_api.faults import PAGE_TOKEN, FaultError
 from flows.crawl.data_api.parsing import CommentPage, CommentReader
+from flows.crawl.records import AdToRead
 from flows.crawl.settings import CommentPageSettings
 from flows.errors import CrawlPausedError
 
@@ -36,30 +37,6 @@ class CommentLists(Protocol):
     def replies(self, parent_id: str, page_token: str | None = None) -> dict[str, Any]: ...
 
 
-@dataclass(frozen=True)
-class AdToRead:
-    """An ad whose comments are wanted, and how far an earlier run came."""
-
-    video_id: str
-    channel_hash: str | None
-    comment_count: int | None = None
-    """As the video's metadata say."""
-    is_begun: bool = False
-    """Whether this goes on with a reading that an earlier run began, be it in the middle of the first page."""
-    next_page_token: str | None = None
-    pages: int = 0
-    held_replies: Mapping[str, int] = field(default_factory=dict)
-    """Replies that are held already, by thread; of use where a run was stopped inside a page."""
-
-
-@dataclass(frozen=True)
-class AdFailed:
-    """An ad whose comments could not be read, or not to the end."""
-
-    video_id: str
-    fault: Fault
-
-
 def read_comment_pages(
     ads: Iterable[AdToRead],
     youtube: CommentLists,
@@ -68,8 +45,10 @@ def read_comment_pages(
     settings: CommentPageSettings,
     author_key: bytes,
     now: Callable[[], datetime] = lambda: datetime.now(UTC),
-) -> Iterator[CommentPage | AdFailed]:
+) -> Iterator[CommentPage]:
     """Read the comments of ads; yields pages of threads as they come, those of one ad in order, with their replies.
+
+    An ad that cannot be read, or not to the end, ends with a page that holds nothing but the fault.
 
     Args:
         ads: in the order in which they are begun; put the largest first.
@@ -111,7 +90,7 @@ class _Reading:
     settings: CommentPageSettings
     author_key: bytes
     now: Callable[[], datetime]
-    messages: queue.Queue[CommentPage | AdFailed | None] = field(default_factory=lambda: queue.Queue(_QUEUED_PAGES))
+    messages: queue.Queue[CommentPage | None] = field(default_factory=lambda: queue.Queue(_QUEUED_PAGES))
     stop: threading.Event = field(default_factory=threading.Event)
 
     def work(self) -> None:
@@ -140,7 +119,7 @@ class _Reading:
                 # tokens do not live for ever: from the first page, where every id that is held is known again
                 self._read(replace(ad, next_page_token=None, pages=0))
                 return
-            self.messages.put(AdFailed(ad.video_id, error.fault))
+            self.messages.put(CommentPage(ad.video_id, self.now(), fault=error.fault))
 
     def _read_pages(self, ad: AdToRead) -> None:
         reader = CommentReader(ad.video_id, ad.channel_hash, self.author_key)

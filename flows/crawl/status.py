@@ -15,10 +15,9 @@ from rich.table import Table
 
 from data_catalog.catalog import Catalog
 from data_catalog.privacy.forget import remove_ads
-from flows.crawl.comments import AdToRead
 from flows.crawl.data_api.parsing import SOURCE
 from flows.crawl.draw import Draw
-from flows.crawl.records import Fetch
+from flows.crawl.records import AdToRead, Fetch
 from flows.errors import CrawlPausedError
 from flows.settings import Settings
 from flows.stages import COMMENT_PAGES, DRAW, LISTINGS, MEDIA, STAGES

@@ -15,7 +15,7 @@ from filelock import FileLock, Timeout
 from data_catalog.catalog import Catalog
 from flows.crawl.candidates import CategoryListing, Lister, read_candidates
 from flows.crawl.comment_store import CommentStore
-from flows.crawl.comments import AdFailed, read_comment_pages
+from flows.crawl.comments import read_comment_pages
 from flows.crawl.data_api.client import YouTube
 from flows.crawl.data_api.quota import Ledger, utc_now
 from flows.crawl.draw import CategoryFiller, Draw
@@ -121,7 +121,7 @@ class Crawl:
             passed_over=self.forgotten.has_author,
         )
         try:
-            for message in read_comment_pages(
+            for page in read_comment_pages(
                 work.ads,
                 self.youtube,
                 connections=crawl.connections,
@@ -129,11 +129,10 @@ class Crawl:
                 author_key=self.author_key,
                 now=self.now,
             ):
-                store.take(message)
-                if isinstance(message, AdFailed):
-                    self._tried.add(message.video_id)
-                else:
-                    advance(len(message.comments))
+                store.take(page)
+                if page.fault:
+                    self._tried.add(page.video_id)
+                advance(len(page.comments))
         except CrawlPausedError as pause:
             self.pauses.append(pause)
         finally:

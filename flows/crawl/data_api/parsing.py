@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
 from data_catalog.tables.drops import Drop
+from flows.crawl.data_api.faults import Fault
 from flows.crawl.fields import (
     count,
     identifier,
@@ -60,11 +61,11 @@ class CommentPage:
 
     video_id: str
     fetched_at: datetime
-    comments: dict[str, Comment]
+    comments: dict[str, Comment] = field(default_factory=dict)
     """By id; those of a page of threads grow by the replies that did not come along."""
-    drops: list[Drop]
-    next_page_token: str | None
-    n_items: int
+    drops: list[Drop] = field(default_factory=list)
+    next_page_token: str | None = None
+    n_items: int = 0
     """Entries on the page, usable or not."""
     unfinished: tuple[tuple[str, int], ...] = ()
     """Threads with more replies than came along, and how many replies each has."""
@@ -76,6 +77,8 @@ class CommentPage:
     """Why no page comes after it."""
     pages: int = 0
     """Pages of this ad read so far, earlier runs included."""
+    fault: Fault | None = None
+    """Why the ad could not be read on."""
 
 
 def read_listed(answer: Mapping[str, Any]) -> Listed:

@@ -25,11 +25,10 @@ from flows.crawl.candidates import (
     read_candidates,
     requests_of,
 )
-from flows.crawl.comments import AdToRead
 from flows.crawl.data_api.parsing import SOURCE
 from flows.crawl.draw import Candidate, judge, rank
 from flows.crawl.media.store import USUAL_BYTES
-from flows.crawl.records import Fetch
+from flows.crawl.records import AdToRead, Fetch
 from flows.crawl.status import comments_fingerprint, comments_to_read, unusable_ads, videos_to_fetch
 from flows.fingerprints import frames_fingerprint
 from flows.settings import Settings
