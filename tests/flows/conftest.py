@@ -1,22 +1,51 @@
-"""A rendered sample, and the command line in a process of its own."""
+"""A rendered sample, a catalog built from it, and the command line in this process."""
 
 from __future__ import annotations
 
+import logging
 import os
+import shutil
 import subprocess
-import sys
 from collections.abc import Callable
+from contextlib import chdir, redirect_stderr, redirect_stdout
+from io import StringIO
 from pathlib import Path
 
 import pytest
 
+from flows.commands.main import main
 from flows.sample import render_sample
 from tests.youtube_sandbox.extractor import FOLDER as SANDBOX_PLUGINS
+from tests.youtube_sandbox.extractor import use_sandbox_extractor
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 ROOT = Path(__file__).resolve().parents[2]
 PATHS = os.pathsep.join([str(ROOT), str(SANDBOX_PLUGINS)])
 """Where a process of its own finds the project, and yt-dlp the extractor of the sandbox."""
+
+QUICK = "[frames]\ncount = 3\nmax_side = 640\n[ocr]\nsides = [640]\n"
+"""Settings under which the sample is built in seconds."""
+
+
+def call(*arguments: str | Path, server: str | None = None, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    """Run `ytb-ads` with these arguments in this process, against a Prefect server."""
+    from prefect.settings import PREFECT_API_URL, temporary_settings
+
+    words, log, environment = [str(word) for word in arguments], logging.getLogger("ytb_ads"), dict(os.environ)
+    handlers, told = list(log.handlers), (StringIO(), StringIO())
+    os.environ["COLUMNS"] = "200"
+    use_sandbox_extractor()
+    try:
+        with redirect_stdout(told[0]), redirect_stderr(told[1]), chdir(cwd or Path.cwd()):
+            with temporary_settings({PREFECT_API_URL: server}):
+                main(words)
+    except SystemExit as end:
+        code = end.code if isinstance(end.code, int) else 0
+    finally:
+        log.handlers = handlers
+        os.environ.clear()
+        os.environ.update(environment)
+    return subprocess.CompletedProcess(words, code, told[0].getvalue(), told[1].getvalue())
 
 
 @pytest.fixture(scope="session")
@@ -24,14 +53,7 @@ def ytb_ads(prefect_server: str) -> Run:
     """Run `ytb-ads` with these arguments; the server is the one of the tests."""
 
     def run(*arguments: str | Path, check: bool = True, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
-        done = subprocess.run(
-            [sys.executable, "-m", "flows", *map(str, arguments)],
-            env={**os.environ, "PREFECT_API_URL": prefect_server, "COLUMNS": "200", "PYTHONPATH": PATHS},
-            cwd=cwd,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        done = call(*arguments, server=prefect_server, cwd=cwd)
         if check:
             assert done.returncode == 0, done.stdout + done.stderr
         return done
@@ -52,3 +74,25 @@ def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
     directory = tmp_path_factory.mktemp("sample") / "ads"
     render_sample(directory, ads=12, seed=0)
     return directory
+
+
+@pytest.fixture(scope="session")
+def quick(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file of settings under which the sample is built in seconds."""
+    file = tmp_path_factory.mktemp("settings") / "quick.toml"
+    file.write_text(QUICK)
+    return file
+
+
+@pytest.fixture(scope="session")
+def built(sample: Path, quick: Path, ytb_ads: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A catalog built from the sample in one go, with its release; to be copied, not changed."""
+    catalog = tmp_path_factory.mktemp("built") / "catalog"
+    ytb_ads("build", "--source", f"folder:{sample}", "--catalog", catalog, "--config", quick)
+    return catalog
+
+
+@pytest.fixture
+def copied(built: Path, tmp_path: Path) -> Path:
+    """A copy of the built catalog."""
+    return Path(shutil.copytree(built, tmp_path / "catalog"))

@@ -11,14 +11,14 @@ from typing import Any
 
 import pytest
 
-from flows.deployment import register
+from flows.commands.deploy import register
 from tests.servers import STARTUP_S, prefect_serving
 
 pytestmark = pytest.mark.xdist_group("prefect")
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)])
-def server(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+def server(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     """The address of a server's API with which the deployments are registered, on each database that it can have."""
     if request.param == "sqlite":
         yield request.getfixturevalue("deployed_server")
@@ -30,8 +30,7 @@ def server(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.M
         connection.execute("CREATE DATABASE prefect")
     database = postgres.replace("postgresql://", "postgresql+asyncpg://").replace("/postgres?", "/prefect?")
     with prefect_serving(tmp_path, PREFECT_API_DATABASE_CONNECTION_URL=database) as url:
-        monkeypatch.setenv("PREFECT_API_URL", url)
-        assert any("weekly-rebuild" in line for line in register())
+        assert any("weekly-rebuild" in line for line in register(url))
         yield url
 
 
