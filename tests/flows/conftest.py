@@ -18,7 +18,8 @@ from flows.sample import render_sample
 from tests.youtube_sandbox.extractor import FOLDER as SANDBOX_PLUGINS
 from tests.youtube_sandbox.extractor import use_sandbox_extractor
 
-Run = Callable[..., "subprocess.CompletedProcess[str]"]
+Done = subprocess.CompletedProcess[str]
+Run = Callable[..., Done]
 ROOT = Path(__file__).resolve().parents[2]
 PATHS = os.pathsep.join([str(ROOT), str(SANDBOX_PLUGINS)])
 """Where a process of its own finds the project, and yt-dlp the extractor of the sandbox."""
@@ -27,20 +28,26 @@ QUICK = "[frames]\ncount = 3\nmax_side = 640\n[ocr]\nsides = [640]\n"
 """Settings under which the sample is built in seconds."""
 
 
-def call(*arguments: str | Path, server: str | None = None, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+def call(
+    *arguments: str | Path, server: str | None = None, cwd: Path | None = None
+) -> subprocess.CompletedProcess[str]:
     """Run `ytb-ads` with these arguments in this process, against a Prefect server."""
     from prefect.settings import PREFECT_API_URL, temporary_settings
 
     words, log, environment = [str(word) for word in arguments], logging.getLogger("ytb_ads"), dict(os.environ)
-    handlers, told = list(log.handlers), (StringIO(), StringIO())
+    handlers, told, code = list(log.handlers), (StringIO(), StringIO()), 0
     os.environ["COLUMNS"] = "200"
     use_sandbox_extractor()
     try:
-        with redirect_stdout(told[0]), redirect_stderr(told[1]), chdir(cwd or Path.cwd()):
-            with temporary_settings({PREFECT_API_URL: server}):
-                main(words)
+        with (
+            redirect_stdout(told[0]),
+            redirect_stderr(told[1]),
+            chdir(cwd or Path.cwd()),
+            temporary_settings({PREFECT_API_URL: server}),
+        ):
+            main(words)
     except SystemExit as end:
-        code = end.code if isinstance(end.code, int) else 0
+        code = end.code if isinstance(end.code, int) else 1
     finally:
         log.handlers = handlers
         os.environ.clear()
@@ -52,7 +59,7 @@ def call(*arguments: str | Path, server: str | None = None, cwd: Path | None = N
 def ytb_ads(prefect_server: str) -> Run:
     """Run `ytb-ads` with these arguments; the server is the one of the tests."""
 
-    def run(*arguments: str | Path, check: bool = True, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    def run(*arguments: str | Path, check: bool = True, cwd: Path | None = None) -> Done:
         done = call(*arguments, server=prefect_server, cwd=cwd)
         if check:
             assert done.returncode == 0, done.stdout + done.stderr
