@@ -25,7 +25,7 @@ from rich.text import Text
 
 from data_catalog.catalog import Catalog
 from data_catalog.errors import CatalogError
-from flows.crawl.data_api.client import ENDPOINT, YouTubeClients
+from flows.crawl.data_api.client import ENDPOINT, YouTube
 from flows.crawl.data_api.faults import FaultError
 from flows.crawl.data_api.parsing import SOURCE
 from flows.crawl.data_api.quota import Ledger, key_name, next_reset
@@ -89,11 +89,11 @@ def check_key(key: SecretStr, settings: CrawlSettings, ledger: Ledger) -> Check:
     name = f"key {key_name(plain)}"
     alone = settings.model_copy(update={"api_key": key, "api_keys": (), "attempts": 1})
     try:
-        clients = YouTubeClients(alone, ledger, seed=0)
+        youtube = YouTube(alone, ledger, seed=0)
         try:
-            clients.here().videos([_A_VIDEO], "id")
+            youtube.videos([_A_VIDEO], "id")
         finally:
-            clients.close()
+            youtube.close()
     except QuotaExhaustedError as error:
         return Check(name, None, str(error), "wait until then, or give another key in crawl.api_keys")
     except ApiUnreachableError:

@@ -71,7 +71,7 @@ def refresh_videos(crawl: Crawl, refreshed: Refreshed, advance: Advance) -> None
     gone: list[str] = []
     try:
         for some in _by_fifty(ids):
-            items = read_videos(crawl.clients.here().videos(some, VIDEO_PARTS), some)
+            items = read_videos(crawl.youtube.videos(some, VIDEO_PARTS), some)
             at = crawl.now()
             present = {id_: item for id_, item in items.items() if read_video(id_, item).availability != "gone"}
             gone += [id_ for id_ in some if id_ not in present]
@@ -155,7 +155,7 @@ def _still_gone(crawl: Crawl, ids: Sequence[str]) -> list[str]:
     """Ask once more: the API has been seen to leave out videos that are there."""
     gone: list[str] = []
     for some in _by_fifty(ids):
-        items = read_videos(crawl.clients.here().videos(some, VIDEO_PARTS), some)
+        items = read_videos(crawl.youtube.videos(some, VIDEO_PARTS), some)
         gone += [id_ for id_ in some if read_video(id_, items.get(id_)).availability == "gone"]
     return gone
 

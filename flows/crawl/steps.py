@@ -16,7 +16,7 @@ from data_catalog.catalog import Catalog
 from flows.crawl.candidates import CategoryListing, Lister, read_candidates
 from flows.crawl.comment_store import CommentStore
 from flows.crawl.comments import AdFailed, read_comment_pages
-from flows.crawl.data_api.client import YouTubeClients
+from flows.crawl.data_api.client import YouTube
 from flows.crawl.data_api.quota import Ledger, utc_now
 from flows.crawl.draw import CategoryFiller, Draw
 from flows.crawl.ingest import author_key
@@ -40,20 +40,20 @@ Advance = Callable[[float], None]
 
 
 class Crawl:
-    """The tables, the clients and the settings that the steps of a crawl share."""
+    """The tables, the client and the settings that the steps of a crawl share."""
 
     def __init__(
         self,
         catalog: Catalog,
         settings: Settings,
-        clients: YouTubeClients,
+        youtube: YouTube,
         lane: MediaLane,
         *,
         now: Callable[[], datetime] = utc_now,
     ) -> None:
         self.catalog = catalog
         self.settings = settings
-        self.clients = clients
+        self.youtube = youtube
         self.lane = lane
         self.now = now
         self.pauses: list[CrawlPausedError] = []
@@ -74,7 +74,7 @@ class Crawl:
         """List the candidates of a category until they are enough; a spent quota is noted in `pauses`."""
         lister = Lister(
             self.catalog,
-            self.clients.here(),
+            self.youtube,
             self.settings.crawl,
             self.author_key,
             self.now,
@@ -92,9 +92,7 @@ class Crawl:
     def draw_ads(self, listed: Collection[str], advance: Advance) -> list[Draw]:
         """Draw the ads of the listed categories into `ads`; a spent quota is noted in `pauses`."""
         crawl = self.settings.crawl
-        filler = CategoryFiller(
-            self.catalog, self.clients.here(), crawl, self.author_key, self.now, self.forgotten, advance
-        )
+        filler = CategoryFiller(self.catalog, self.youtube, crawl, self.author_key, self.now, self.forgotten, advance)
         candidates = {category: read_candidates(self.catalog, category) for category in listed}
         try:
             return filler.fill_all(candidates, unusable_ads(self.catalog, self.max_attempts))
@@ -121,7 +119,7 @@ class Crawl:
         try:
             for message in read_comment_pages(
                 work.ads,
-                self.clients.here,
+                self.youtube,
                 connections=crawl.connections,
                 settings=crawl.comments,
                 author_key=self.author_key,
@@ -228,9 +226,9 @@ def open_crawl(catalog: Catalog, settings: Settings) -> Iterator[Crawl]:
     """
     folder = media_folder(catalog)
     with open_ledger(catalog, settings) as ledger, _alone(folder.parent):
-        clients = YouTubeClients(settings.crawl, ledger)
+        youtube = YouTube(settings.crawl, ledger)
         try:
             lane = MediaLane(settings.media, ledger, settings.crawl.site, folder)
-            yield Crawl(catalog, settings, clients, lane)
+            yield Crawl(catalog, settings, youtube, lane)
         finally:
-            clients.close()
+            youtube.close()

@@ -6,8 +6,10 @@ import logging
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable
 from contextlib import chdir, redirect_stderr, redirect_stdout
+from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
 
@@ -15,6 +17,8 @@ import pytest
 
 from flows.commands.main import main
 from flows.sample import render_sample
+from tests.conftest import Once
+from tests.tracing import can_trace, traced
 from tests.youtube_sandbox.extractor import FOLDER as SANDBOX_PLUGINS
 from tests.youtube_sandbox.extractor import use_sandbox_extractor
 
@@ -76,11 +80,9 @@ def deployed_server(prefect_server: str, ytb_ads: Run) -> str:
 
 
 @pytest.fixture(scope="session")
-def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def sample(once: Once) -> Path:
     """Twelve rendered ads, the damaged and the silent one among them."""
-    directory = tmp_path_factory.mktemp("sample") / "ads"
-    render_sample(directory, ads=12, seed=0)
-    return directory
+    return once("sample", lambda folder: render_sample(folder / "ads", ads=12, seed=0)) / "ads"
 
 
 @pytest.fixture(scope="session")
@@ -91,15 +93,52 @@ def quick(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return file
 
 
+@dataclass(frozen=True)
+class Built:
+    """What one `ytb-ads build` of the sample left, made once; copy the catalog before you change it."""
+
+    catalog: Path
+    stderr: str
+    home: Path
+    """The user's folder during the build, empty before."""
+    calls: Path | None
+    """The connections of the command and its children, where strace can be had."""
+
+
 @pytest.fixture(scope="session")
-def built(sample: Path, quick: Path, ytb_ads: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A catalog built from the sample in one go, with its release; to be copied, not changed."""
-    catalog = tmp_path_factory.mktemp("built") / "catalog"
-    ytb_ads("build", "--source", f"folder:{sample}", "--catalog", catalog, "--config", quick)
-    return catalog
+def built(once: Once, sample: Path, quick: Path) -> Built:
+    """The sample built by the command, on a server of its own."""
+
+    def build(folder: Path) -> None:
+        (folder / "home").mkdir()
+        done = subprocess.run(
+            [
+                *(traced(folder / "calls") if can_trace() else []),
+                *(sys.executable, "-m", "flows", "build"),
+                *("--source", f"folder:{sample}", "--catalog", str(folder / "catalog"), "--config", str(quick)),
+            ],
+            env={**os.environ, "HOME": str(folder / "home"), "COLUMNS": "200", "PYTHONPATH": PATHS},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        (folder / "stderr").write_text(done.stderr, "utf-8")
+
+    folder = once("built", build)
+    calls = folder / "calls"
+    return Built(
+        folder / "catalog", (folder / "stderr").read_text("utf-8"), folder / "home", calls if calls.exists() else None
+    )
+
+
+@pytest.fixture(scope="session")
+def seeded(built: Built) -> Path:
+    """The built catalog, with its release; to be copied, not changed."""
+    return built.catalog
 
 
 @pytest.fixture
-def copied(built: Path, tmp_path: Path) -> Path:
+def copied(seeded: Path, tmp_path: Path) -> Path:
     """A copy of the built catalog."""
-    return Path(shutil.copytree(built, tmp_path / "catalog"))
+    return Path(shutil.copytree(seeded, tmp_path / "catalog"))

@@ -44,8 +44,8 @@ def released(catalog: Path, *columns: str) -> list[tuple[str, dict[str, str]]]:
     ]
 
 
-def test_the_release_is_sound_and_has_both_classes(built: Path) -> None:
-    folder = newest_release(built / "releases")
+def test_the_release_is_sound_and_has_both_classes(seeded: Path) -> None:
+    folder = newest_release(seeded / "releases")
     assert verify_release(folder) == []
     manifest = read_manifest(folder)
     assert manifest["synthetic"] is True
@@ -57,12 +57,12 @@ def test_the_release_is_sound_and_has_both_classes(built: Path) -> None:
         assert "synthetic" in (folder / document).read_text("utf-8").lower()
 
 
-def test_every_ad_and_every_frame_is_in_the_release_or_in_the_drops(built: Path, sample: Path) -> None:
-    catalog = Catalog(built)
+def test_every_ad_and_every_frame_is_in_the_release_or_in_the_drops(seeded: Path, sample: Path) -> None:
+    catalog = Catalog(seeded)
     drops = catalog.read("drops").to_pylist()
     assert all(drop["reason"] and drop["detail"] for drop in drops)
     dropped = {drop["key"] for drop in drops} | {drop["video_id"] for drop in drops if drop["stage"] == "source"}
-    kept = {value for _, row in released(built, "video_id", "frame_id") for value in row.values()}
+    kept = {value for _, row in released(seeded, "video_id", "frame_id") for value in row.values()}
     ids = {json.loads(path.read_text("utf-8"))["id"] for path in sample.rglob("*.info.json")}
     assert len(ids) == 12
     assert ids <= kept | dropped
@@ -70,9 +70,9 @@ def test_every_ad_and_every_frame_is_in_the_release_or_in_the_drops(built: Path,
     assert {"unreadable_video", "too_few_words", "no_comments"} <= {drop["reason"] for drop in drops}
 
 
-def test_no_ad_is_in_two_splits(built: Path) -> None:
+def test_no_ad_is_in_two_splits(seeded: Path) -> None:
     home: dict[str, str] = {}
-    for split, row in released(built, "video_id"):
+    for split, row in released(seeded, "video_id"):
         assert home.setdefault(row["video_id"], split) == split
 
 
@@ -87,14 +87,14 @@ def test_a_second_run_does_nothing_and_says_so(copied: Path, sample: Path, quick
 
 
 def test_a_fresh_catalog_gives_the_same_rows(
-    built: Path, sample: Path, quick: Path, tmp_path: Path, prefect_api: str
+    seeded: Path, sample: Path, quick: Path, tmp_path: Path, prefect_api: str
 ) -> None:
     moved = tmp_path / "elsewhere" / "ads"
     shutil.copytree(sample, moved)
     written = build_dataset(source=f"folder:{moved}", catalog=str(tmp_path / "catalog"), config=str(quick))
     assert isinstance(written, Release)
     assert written.new
-    assert row_set_hash(tmp_path / "catalog") == row_set_hash(built)
+    assert row_set_hash(tmp_path / "catalog") == row_set_hash(seeded)
     newest = {"artifacts": {"key": {"any_": ["funnel"]}}, "sort": "CREATED_DESC", "limit": 1}
     request = urllib.request.Request(
         f"{prefect_api}/artifacts/filter", json.dumps(newest).encode(), {"Content-Type": "application/json"}
@@ -106,7 +106,7 @@ def test_a_fresh_catalog_gives_the_same_rows(
 
 
 def test_a_run_killed_in_every_stage_and_started_again_gives_the_same_release(
-    built: Path, sample: Path, quick: Path, tmp_path: Path, ytb_ads: Run, prefect_server: str
+    seeded: Path, sample: Path, quick: Path, tmp_path: Path, ytb_ads: Run, prefect_server: str
 ) -> None:
     catalog = tmp_path / "catalog"
     arguments = ["build", "--source", f"folder:{sample}", "--catalog", str(catalog), "--config", str(quick)]
@@ -115,8 +115,8 @@ def test_a_run_killed_in_every_stage_and_started_again_gives_the_same_release(
         assert not list_releases(catalog / "releases")
     ytb_ads(*arguments)
     assert verify_release(newest_release(catalog / "releases")) == []
-    assert row_set_hash(catalog) == row_set_hash(built)
-    assert drop_keys(catalog) == drop_keys(built)
+    assert row_set_hash(catalog) == row_set_hash(seeded)
+    assert drop_keys(catalog) == drop_keys(seeded)
 
 
 def kill_when_it_comes_to(log: Path, arguments: list[str], server: str) -> None:
@@ -146,7 +146,7 @@ def kill_when_it_comes_to(log: Path, arguments: list[str], server: str) -> None:
 
 
 def test_a_damaged_release_is_not_taken_for_done(
-    built: Path, copied: Path, sample: Path, quick: Path, tmp_path: Path, ytb_ads: Run
+    seeded: Path, copied: Path, sample: Path, quick: Path, tmp_path: Path, ytb_ads: Run
 ) -> None:
     [lost] = (newest_release(copied / "releases") / "data").glob("test-*")
     lost.unlink()
@@ -157,25 +157,25 @@ def test_a_damaged_release_is_not_taken_for_done(
     assert lost.name in refused.stderr
     shutil.move(lost.parent.parent, tmp_path / "away")
     ytb_ads(*arguments)
-    assert row_set_hash(copied) == row_set_hash(built)
+    assert row_set_hash(copied) == row_set_hash(seeded)
 
 
 def test_other_settings_than_the_builds_show_what_awaits_the_next_one(
-    built: Path, ytb_ads: Run, tmp_path: Path
+    seeded: Path, ytb_ads: Run, tmp_path: Path
 ) -> None:
     (tmp_path / "two.toml").write_text("[frames]\ncount = 2\n")
-    status = json.loads(ytb_ads("status", "--catalog", built, "--config", tmp_path / "two.toml", "--json").stdout)
+    status = json.loads(ytb_ads("status", "--catalog", seeded, "--config", tmp_path / "two.toml", "--json").stdout)
     [words] = [step for step in status["funnel"] if "more than" in step["name"]]
     assert words["rows_in"] == words["rows_out"] + sum(words["drops"].values())
     assert words["drops"]["awaits_the_next_build"] == words["rows_in"]
 
 
 def test_files_that_cannot_be_used_are_named_and_new_ads_leave_the_rows_of_the_others(
-    built: Path, copied: Path, sample: Path, quick: Path, tmp_path: Path, ytb_ads: Run
+    seeded: Path, copied: Path, sample: Path, quick: Path, tmp_path: Path, ytb_ads: Run
 ) -> None:
     ads = tmp_path / "ads"
     shutil.copytree(sample, ads)
-    [labelled, *_] = sorted(Catalog(built).values("labels", "video_id"))
+    [labelled, *_] = sorted(Catalog(seeded).values("labels", "video_id"))
     twin = add_copy(ads, of=labelled, as_id="newcomer001", folder="late")
     shutil.copy(twin, twin.with_suffix(".webm"))
     (ads / "notjson00001.info.json").write_text("{ this is not JSON", "utf-8")
@@ -189,7 +189,7 @@ def test_files_that_cannot_be_used_are_named_and_new_ads_leave_the_rows_of_the_o
     assert tables.count("ads") == 13, "every other ad is read"
     [row] = tables.read("ads", ["category"], where="video_id = 'newcomer001'").to_pylist()
     assert row["category"] == "late"
-    before, after = (dict.fromkeys(map(str, released(path, "frame_id"))) for path in (built, copied))
+    before, after = (dict.fromkeys(map(str, released(path, "frame_id"))) for path in (seeded, copied))
     assert before.keys() <= after.keys(), "no row of another ad is touched"
     drops = {drop["key"]: drop for drop in tables.read("drops", where="stage = 'source'").to_pylist()}
     assert drops["notjson00001.info.json"]["video_id"] == "notjson00001"

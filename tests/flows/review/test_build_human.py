@@ -45,11 +45,11 @@ def config(quick: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def waiting(
-    built: Path, sample: Path, config: Path, ytb_ads: Run, tmp_path_factory: pytest.TempPathFactory
+    seeded: Path, sample: Path, config: Path, ytb_ads: Run, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[Path, str]:
     """A catalog without labels or releases whose build waits for people, and what that printed."""
     catalog = tmp_path_factory.mktemp("waiting") / "catalog"
-    shutil.copytree(built, catalog, ignore=shutil.ignore_patterns("releases", "labels"))
+    shutil.copytree(seeded, catalog, ignore=shutil.ignore_patterns("releases", "labels"))
     return catalog, ytb_ads(*build(sample, catalog, config)).stdout
 
 
