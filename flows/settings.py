@@ -30,7 +30,7 @@ Seconds = Annotated[FiniteFloat, Field(ge=0)]
 
 
 class SourceSettings(Section):
-    """Where ads come from."""
+    """Categories of ads that a source leaves without one."""
 
     category: str | None = None
     """Category of ads that neither the mapping nor a sub-folder gives one."""
@@ -110,7 +110,7 @@ class SentimentSettings(Section):
     leave_out: tuple[LeftOut, ...] = tuple(LeftOut)
     """Comments that do not count: `only_links`, `other_language`, `duplicate`, `repeat`; the paper leaves none out."""
     like_weights: LikeWeights = "none"
-    """How many comments one with n likes counts as: `none` 1, `log` 1 + ln(1 + n), `linear` 1 + n."""
+    """Weight of a comment with n likes: `none` 1, `log` 1 + ln(1 + n), `linear` 1 + n."""
     aggregation: Aggregation = "dominant"
     """Mean that labels an ad: of each comment's stronger pole, without or with neutral comments, or of both poles."""
     thresholds: ThresholdMode = "fixed"
@@ -142,7 +142,7 @@ class ReviewSettings(Section):
     verifiers: Annotated[int, Field(ge=1)] = 1
     """Verifiers who decide where reviewers do not agree."""
     agreement: Literal["majority", "unanimity"] = "majority"
-    """How far reviewers must agree; a tie and any "uncertain" go to the verifier."""
+    """Agreement that settles a label; a tie and any "uncertain" go to the verifier."""
     seed: int = 0
     """Of the sample of comments, of what comes twice, and of everybody's order."""
     comments: Annotated[int, Field(ge=0)] = 20
@@ -173,7 +173,7 @@ class ReviewSettings(Section):
 
     @property
     def address(self) -> str:
-        """Where people find the page."""
+        """Address of the page."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return self.page.rstrip("/") or f"http://{host}:{self.port}"
 
@@ -182,7 +182,7 @@ class ReleaseSettings(Section):
     """Splits, resampling and files of a release."""
 
     balance: Literal["oversample", "undersample", "none"] = "oversample"
-    """How the classes of the training rows are made equally frequent."""
+    """Method that makes the classes of the training rows equally frequent."""
     reuploads: Literal["keep", "drop"] = "keep"
     """`keep`: all uploads of one ad go in, in one split; `drop`: only the one that was published first."""
     train: Annotated[float, Field(gt=0, le=1)] = 0.8
@@ -210,10 +210,10 @@ class ReleaseSettings(Section):
 
 
 class RunnerSettings(Section):
-    """Where tasks run, and the size of their batches."""
+    """Task runner, and the size of its batches."""
 
     kind: Literal["threads", "processes", "ray", "dask"] = "threads"
-    """Where tasks run: in this process, in processes of this machine, or on a cluster."""
+    """Runs tasks in threads of this process, in processes of this machine, or on a cluster."""
     workers: Annotated[int, Field(ge=1)] = Field(default_factory=lambda: os.cpu_count() or 1)
     """Tasks that run at a time."""
     address: str | None = None

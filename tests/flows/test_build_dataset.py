@@ -9,7 +9,6 @@ import signal
 import subprocess
 import sys
 import time
-import urllib.request
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -21,6 +20,7 @@ from flows.build_dataset import build_dataset
 from flows.release.flow import Release
 from tests.flows.ads import add_copy
 from tests.flows.conftest import ROOT, Run
+from tests.servers import ask
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("prefect")]
 
@@ -96,11 +96,7 @@ def test_a_fresh_catalog_gives_the_same_rows(
     assert written.new
     assert row_set_hash(tmp_path / "catalog") == row_set_hash(seeded)
     newest = {"artifacts": {"key": {"any_": ["funnel"]}}, "sort": "CREATED_DESC", "limit": 1}
-    request = urllib.request.Request(
-        f"{prefect_api}/artifacts/filter", json.dumps(newest).encode(), {"Content-Type": "application/json"}
-    )
-    with urllib.request.urlopen(request) as answer:
-        [funnel] = json.load(answer)
+    [funnel] = ask(prefect_api, "artifacts/filter", newest)
     assert [row["stage"] for row in json.loads(funnel["data"])] == [step.name for step in written.funnel]
     assert "Synthetic" in funnel["description"]
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import urllib.request
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +12,7 @@ from typer.testing import CliRunner
 from flows.commands.main import COMMANDS, app, main
 from flows.errors import SourceError
 from tests.flows.conftest import Done, Run, call
+from tests.servers import ask
 
 pytestmark = pytest.mark.xdist_group("prefect")
 
@@ -24,13 +23,6 @@ def refused(*arguments: str | Path, server: str | None = None) -> str:
     assert done.returncode == 1, done.stdout + done.stderr
     assert done.stderr.startswith("error: ")
     return done.stderr
-
-
-def ask(address: str) -> list[dict[str, Any]]:
-    """Everything that the server lists at an address."""
-    request = urllib.request.Request(address, data=b"{}", headers={"Content-Type": "application/json"})
-    with urllib.request.urlopen(request) as answer:
-        return list(json.load(answer))
 
 
 def commands(command: Any = None, name: str = "") -> list[str]:
@@ -124,11 +116,11 @@ def test_a_refusal_from_a_strangers_text_cannot_move_the_cursor(
 def test_deploying_registers_the_rebuild_the_release_and_the_training(ytb_ads: Run, deployed_server: str) -> None:
     again: Done = ytb_ads("deploy")
     assert "made" not in again.stdout, "the work pools are there already"
-    deployments = {deployment["name"]: deployment for deployment in ask(f"{deployed_server}/deployments/filter")}
+    deployments = {deployment["name"]: deployment for deployment in ask(deployed_server, "deployments/filter", {})}
     assert deployments["weekly-rebuild"]["schedules"][0]["schedule"]["cron"] == "0 3 * * 1"
     assert deployments["daily-refresh"]["schedules"][0]["schedule"]["timezone"] == "America/Los_Angeles"
     assert deployments["train-on-gpu"]["work_pool_name"] == "gpu"
-    automations = ask(f"{deployed_server}/automations/filter")
+    automations = ask(deployed_server, "automations/filter", {})
     assert {tuple(each["trigger"]["expect"]): each["actions"][0]["deployment_id"] for each in automations} == {
         ("ytb-ads.review.closed",): deployments["after-review"]["id"],
         ("ytb-ads.release.written",): deployments["train-on-gpu"]["id"],

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import time
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from flows.commands.deploy import register
-from tests.servers import STARTUP_S, prefect_serving
+from tests.servers import STARTUP_S, ask, prefect_serving
 
 pytestmark = pytest.mark.xdist_group("prefect")
 
@@ -48,13 +45,3 @@ def scheduled_deployments(server: str) -> set[str]:
     of_state = {"flow_runs": {"state": {"name": {"any_": ["Scheduled"]}}}}
     runs = [run for run in ask(server, "flow_runs/filter", of_state) if run["auto_scheduled"]]
     return {ask(server, f"deployments/{deployment}")["name"] for deployment in {run["deployment_id"] for run in runs}}
-
-
-def ask(server: str, path: str, body: dict[str, Any] | None = None) -> Any:
-    request = urllib.request.Request(
-        f"{server}/{path}",
-        data=None if body is None else json.dumps(body).encode(),
-        headers={"Content-Type": "application/json"},
-    )
-    with urllib.request.urlopen(request, timeout=30) as answer:
-        return json.load(answer)
