@@ -26,7 +26,6 @@ from flows.settings import ReviewSettings, Settings
 from tests.flows.conftest import ROOT
 from tests.flows.review.people import judge, small_catalog
 
-COMMANDS = ("serve", "invite", "people", "revoke", "status", "agreement", "export", "import", "close-round", "queue")
 TWO = Settings(review=ReviewSettings(policy="human", reviewers=2))
 
 
@@ -66,13 +65,6 @@ def refused(catalog: Catalog | Path, *arguments: str | Path) -> BaseException:
     assert result.exit_code == 1
     assert result.exception is not None
     return result.exception
-
-
-@pytest.mark.parametrize("command", COMMANDS)
-def test_every_command_has_help_with_an_example(command: str) -> None:
-    shown = CliRunner().invoke(app, ["annotate", command, "--help"])
-    assert shown.exit_code == 0
-    assert f"Example: ytb-ads annotate {command}" in " ".join(shown.output.split())
 
 
 def test_an_invitation_is_one_link_on_standard_output_and_lets_its_person_in(catalog: Catalog) -> None:
