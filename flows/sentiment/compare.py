@@ -1,4 +1,4 @@
-"""Two engines, or two folders of word lists, on the same texts: where they differ, and what that does to ads."""
+"""Comparison of two engines, or two folders of word lists, on the same texts and on the labels of ads."""
 
 from __future__ import annotations
 
