@@ -190,8 +190,8 @@ class Scorer:
 def weigh(terms: Sequence[Term], trace: Trace | None = None) -> Strength:
     """A text's strengths from its terms; with a trace, one step for every term and what each sentence came to.
 
-    For a trace the terms must be the text's own, not those that stand for all equal ones. docs/sentistrength.md, "Scoring a
-    sentence"; the numbers below are its rules'.
+    For a trace the terms must be the text's own, not those that stand for all equal ones. The numbers below are the
+    rules' in docs/sentistrength.md, "Scoring a sentence".
     """
     positive, negative = 1, -1
     highest = lowest = last = 0.0  # over the counted words before the last one, and the last one's score
