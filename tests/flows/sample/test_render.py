@@ -15,8 +15,7 @@ from flows.errors import FrameError, SampleError
 from flows.frames.sampling import decode_jpeg, sample_frames
 from flows.ocr.registry import make_engine
 from flows.sample import SampleSummary, render_sample
-from flows.sample.comments import write_comments
-from flows.sample.storyboard import CATEGORIES, Storyboard, write_storyboards
+from flows.sample.storyboard import CATEGORIES, Storyboard, write_comments, write_storyboards
 from flows.sentiment.engines import make_engine as make_scorer
 
 ADS = 12
