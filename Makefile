@@ -51,9 +51,10 @@ test: $(READY)  ## run all tests, the slow ones too
 docs: $(READY)  ## build the documentation into docs/_build/html; warnings are errors
 	@$(BIN)/python -m sphinx --builder html --fail-on-warning --keep-going --quiet docs docs/_build/html
 
-lint: $(READY)  ## style, types
+lint: $(READY)  ## style, who imports whom, types
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
+	@$(BIN)/lint-imports --no-logo
 	@$(BIN)/mypy
 
 dataset: $(READY)  ## bring the dataset up to date: make dataset SOURCE=youtube|folder:DIR [CATALOG=DIR]

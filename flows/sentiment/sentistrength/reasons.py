@@ -57,11 +57,6 @@ class SentenceExplanation:
     strength: Strength
     reasons: tuple[str, ...]
 
-    def __str__(self) -> str:
-        lines = [f"  {step.written}  {step.score:+g}  {'; '.join(step.reasons)}" for step in self.steps if step.reasons]
-        summary = [f"  = {reason}" for reason in self.reasons]
-        return "\n".join([_headline(self.strength, " ".join(s.written for s in self.steps)), *lines, *summary])
-
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
@@ -71,20 +66,13 @@ class Explanation:
     strength: Strength
     sentences: tuple[SentenceExplanation, ...]
 
-    def __str__(self) -> str:
-        return "\n".join([_headline(self.strength, self.text), *map(str, self.sentences)])
-
 
 def explain(scorer: Scorer, text: str) -> Explanation:
-    """Score a text and keep the reasons (SENTISTRENGTH.md, "Scoring a sentence"); same strength as `scorer.score`."""
+    """Score a text and keep the reasons; the strength is that of `scorer.score`."""
     trace: Trace = []
     terms = [term for segment in segments(text) for term in scorer.terms(segment)]
     strength = weigh(terms, trace)
     return Explanation(text, strength, tuple(_sentences(trace)))
-
-
-def _headline(strength: Strength, text: str) -> str:
-    return f"{strength.positive} {strength.negative}  {text}"
 
 
 def _sentences(trace: Trace) -> Iterator[SentenceExplanation]:

@@ -132,11 +132,11 @@ def test_ten_hours_are_not_read_from_the_start(tmp_path: Path, seek: Any) -> Non
     # a key frame every twenty minutes, each followed by two pictures
     times = [start + step / RATE for start in range(0, 36_000, 1200) for step in range(3)]
     path = write_video(tmp_path / "long.mp4", times, key_every=3)
-    start = time.perf_counter()
+    start = time.process_time()
 
     sampled = sample_frames(path, "a", seek=seek)
 
-    assert time.perf_counter() - start < 2
+    assert time.process_time() - start < 2
     assert sampled.duration_s > 34_800
     assert len(sampled.frames) == 5
     shown = [times[number_on(decode_jpeg(frame.jpeg))] for frame in sampled.frames]
