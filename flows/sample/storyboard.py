@@ -35,7 +35,7 @@ _DARK: tuple[tuple[Color, Color], ...] = (
 _WORDS_AGREE = 0.85
 _COLORS_AGREE = 0.8
 # shares of warm, cold and plain comments under an ad of each mood
-_SHARES: dict[Mood, tuple[float, float, float]] = {
+_SHARES: dict[str, tuple[float, float, float]] = {
     "positive": (0.88, 0.02, 0.10),
     "negative": (0.02, 0.88, 0.10),
     "mixed": (0.40, 0.40, 0.20),
@@ -82,7 +82,7 @@ def write_storyboards(ads: int, seed: int) -> list[Storyboard]:
     return [_write(index, kind, mood, seed) for index, (kind, mood) in enumerate(plan)]
 
 
-def write_comments(mood: Mood, product: str, count: int, draw: random.Random, first_at: int) -> list[dict[str, Any]]:
+def write_comments(mood: str, product: str, count: int, draw: random.Random, first_at: int) -> list[dict[str, Any]]:
     """Comments of one ad as yt-dlp writes them, about a tenth of them replies.
 
     Args:
