@@ -9,12 +9,15 @@ import re
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any, get_args, get_origin
+from typing import TYPE_CHECKING, Any, get_args, get_origin
 
 import typer
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
+
+if TYPE_CHECKING:
+    from data_catalog.schemas import Column
 
 DOCS = Path(__file__).resolve().parent
 _NOTE = "<!-- Written by docs/generate.py; do not edit. -->"
@@ -53,7 +56,7 @@ def cli_page() -> str:
 
 def tables_page() -> str:
     """Every table of the catalog and the rows of a release, with their columns."""
-    from data_catalog.schemas import RELEASE_SCHEMA, TABLES
+    from data_catalog.schemas import RELEASE_COLUMNS, TABLES
 
     lines = [
         "# Tables",
@@ -68,8 +71,8 @@ def tables_page() -> str:
         facts = [f"Key: {_code(table.key)}."]
         facts += [f"Revision: `{table.revision}`."] if table.revision else []
         facts += ["Computed from other tables alone."] if table.computed else []
-        lines += [f"## {table.name}", *_meaning_of(table), " ".join(facts), _columns(table.schema)]
-    return _page([*lines, "## Rows of a release", _columns(RELEASE_SCHEMA)])
+        lines += [f"## {table.name}", f"A row is {table.meaning}.", " ".join(facts), _columns(table.columns)]
+    return _page([*lines, "## Rows of a release", _columns(RELEASE_COLUMNS)])
 
 
 def drops_page() -> str:
@@ -203,16 +206,8 @@ def _example(command: Any) -> str:
     return "```sh\n" + shell.replace(", or: ", "\n") + "\n```" if shell else ""
 
 
-def _meaning_of(table: Any) -> list[str]:
-    return list(filter(None, [getattr(table, "meaning", "")]))
-
-
-def _columns(schema: Any) -> str:
-    texts = [{key.decode(): value.decode() for key, value in (field.metadata or {}).items()} for field in schema]
-    rows = [
-        (f"`{field.name}`", _cell(str(field.type)), _cell(text.get("unit", "")), _cell(text.get("meaning", "")))
-        for field, text in zip(schema, texts, strict=True)
-    ]
+def _columns(columns: Iterable[Column]) -> str:
+    rows = [(f"`{column.name}`", _cell(str(column.type)), column.unit, _cell(column.meaning)) for column in columns]
     return _table(("column", "type", "unit", "meaning"), rows)
 
 
