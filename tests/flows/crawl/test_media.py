@@ -139,7 +139,7 @@ def test_a_video_is_fetched_looked_into_and_hashed(sandbox: Sandbox, store: Path
     assert video.path.read_bytes() == content(sandbox)
     assert video.sha256 == hashlib.sha256(content(sandbox)).hexdigest()
     assert (video.size_bytes, video.width, video.height) == (SIZE, 640, 360)
-    assert video.tool == "yt-dlp 2026.8.19" or video.tool.startswith("yt-dlp 20")  # type: ignore[union-attr]
+    assert video.tool == "yt-dlp 2026.8.19" or video.tool.startswith("yt-dlp 20")
     assert files(store) == [f"{ID}.mp4"]
 
 

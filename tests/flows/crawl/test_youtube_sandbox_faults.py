@@ -6,7 +6,7 @@ import gzip
 import http.client
 import time
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, Literal
 
 import httpx
 import pytest
@@ -28,7 +28,9 @@ from tests.youtube_sandbox.errors import REFUSALS
 
 
 @pytest.mark.parametrize(("status", "reason"), [(429, "rateLimitExceeded"), (403, "quotaExceeded")])
-def test_searches_and_units_are_counted_apart_and_refused_when_the_day_is_spent(status: int, reason: str) -> None:
+def test_searches_and_units_are_counted_apart_and_refused_when_the_day_is_spent(
+    status: Literal[403, 429], reason: str
+) -> None:
     settings = SandboxSettings(keys=("k1", "k2"), searches_per_day=2, units_per_day=3, daily_search_answer=status)
     with serve(recorded_world(), settings) as sandbox:
         answers = [ask(sandbox, "search", {"part": "snippet"}) for _ in range(3)]
