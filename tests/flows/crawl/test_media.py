@@ -139,7 +139,7 @@ def test_a_video_is_fetched_looked_into_and_hashed(sandbox: Sandbox, store: Path
     assert video.path.read_bytes() == content(sandbox)
     assert video.sha256 == hashlib.sha256(content(sandbox)).hexdigest()
     assert (video.size_bytes, video.width, video.height) == (SIZE, 640, 360)
-    assert video.tool == "yt-dlp 2026.8.19" or video.tool.startswith("yt-dlp 20")  # type: ignore[union-attr]
+    assert video.tool == "yt-dlp 2026.8.19" or video.tool.startswith("yt-dlp 20")
     assert files(store) == [f"{ID}.mp4"]
 
 
@@ -380,14 +380,14 @@ def test_a_transfer_is_tried_again_after_a_fault_that_passes(sandbox: Sandbox, s
 
 
 def test_a_page_that_does_not_come_is_not_waited_for_forever(sandbox: Sandbox, store: Path) -> None:
-    sandbox.faults.add(Fault("slow", "/watch", delay_s=1.0, times=None))
+    sandbox.faults.add(Fault("slow", "/watch", delay_s=10.0, times=None))
     begun = time.monotonic()
 
     with pytest.raises(FaultError) as caught:
         fetch(sandbox, store, settings=QUICK.model_copy(update={"timeout_s": 0.2}))
 
     assert (caught.value.fault.kind, caught.value.fault.reason) == ("transient", "connection")
-    assert time.monotonic() - begun < 2.5, "as long as the answers would have taken"
+    assert time.monotonic() - begun < 9, "as long as one answer would have taken"
 
 
 def test_a_transfer_that_falls_silent_is_asked_for_the_rest(sandbox: Sandbox, store: Path) -> None:

@@ -168,9 +168,9 @@ def test_only_the_beginning_of_a_text_counts() -> None:
 def test_a_million_characters_take_no_longer_than_a_thousand(unit: str) -> None:
     text = unit * (1_000_000 // len(unit))
     language(text)
-    start = time.perf_counter()
+    start = time.process_time()
     language(text)
-    assert time.perf_counter() - start < 0.1
+    assert time.process_time() - start < 0.1
 
 
 def test_threads_that_share_one_get_the_answers_of_one_thread() -> None:
