@@ -21,10 +21,10 @@ from annotation.store.people import JOIN_PATH
 from data_catalog.catalog import Catalog
 from data_catalog.errors import CatalogError
 from flows.commands.main import app
-from flows.review.human import draw_unjudged, read_judged, review_store
+from flows.review.human import review_store
 from flows.settings import ReviewSettings, Settings
 from tests.flows.conftest import ROOT
-from tests.flows.review.people import judge, small_catalog
+from tests.flows.review.people import judge, open_round, small_catalog
 
 TWO = Settings(review=ReviewSettings(policy="human", reviewers=2))
 
@@ -41,9 +41,7 @@ def catalog(tmp_path: Path) -> Catalog:
     """Four ads, and a round of two reviewers over them."""
     catalog = small_catalog(tmp_path / "catalog")
     with review_store(catalog, TWO.review) as store:
-        drawn = draw_unjudged(catalog, TWO, read_judged(store, frozenset()))
-        assert drawn is not None
-        store.rounds.open(drawn)
+        assert open_round(catalog, store, TWO)
     return catalog
 
 
@@ -143,9 +141,7 @@ def test_votes_that_are_exported_can_be_imported_into_a_catalog_that_lacks_them(
     store_file = Path(catalog.root) / "annotation"
     store_file.rename(tmp_path / "kept")
     with review_store(catalog, TWO.review) as store:
-        drawn = draw_unjudged(catalog, TWO, read_judged(store, frozenset()))
-        assert drawn is not None
-        store.rounds.open(drawn)
+        assert open_round(catalog, store, TWO)
         for n in range(2):
             store.people.invite(f"Reviewer {n}", "reviewer")
     assert "4 taken, 0 there already, 0 refused" in done(catalog, "import", file)
