@@ -19,13 +19,15 @@ from datetime import UTC, date, datetime, timedelta
 from datetime import time as time_of_day
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import SecretStr
-
-from flows.crawl.data_api.faults import Fault
 from flows.errors import CrawlError, KeyRefusedError, QuotaExhaustedError
+
+if TYPE_CHECKING:
+    from pydantic import SecretStr
+
+    from flows.crawl.data_api.faults import Fault
 
 log = logging.getLogger("ytb_ads")
 
