@@ -30,8 +30,8 @@ from rich.table import Table
 
 from data_catalog.catalog import Catalog
 from data_catalog.schemas import TABLES
-from flows.crawl.crawling import open_crawl
 from flows.crawl.data_api.client import FIELDS
+from flows.crawl.steps import open_crawl
 from flows.settings import Settings
 from tests.youtube_sandbox import SandboxSettings, random_world, serve
 

@@ -7,6 +7,7 @@ are the same case: run it again.
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -19,14 +20,13 @@ from data_catalog.errors import ReleaseError
 from flows.crawl.data_api.parsing import SOURCE as YOUTUBE_ADS
 from flows.crawl.flow import crawl_folder, crawl_youtube, go_on_later, paused, source_folder
 from flows.crawl.media.store import delete_sampled, media_folder
-from flows.crawl.status import Standing
+from flows.crawl.status import CrawlStatus
 from flows.fingerprints import frames_fingerprint
 from flows.frames.flow import frames
 from flows.ocr.flow import ocr
 from flows.release.flow import Release, release
 from flows.review.flow import review, waits
-from flows.review.human import draw_unjudged, read_judged, read_waiting, review_store, still_open
-from flows.review.waiting import Waiting
+from flows.review.human import Waiting, draw_unjudged, read_judged, read_waiting, review_store, still_open
 from flows.runner import make_task_runner
 from flows.sentiment.flow import sentiment
 from flows.settings import Settings, load_settings
@@ -41,7 +41,7 @@ def build_dataset(
     config: str | None = None,
     category: str | None = None,
     policy: Literal["auto", "human"] | None = None,
-) -> Release | Standing | Waiting | State[Standing] | State[Waiting]:
+) -> Release | CrawlStatus | Waiting | State[CrawlStatus] | State[Waiting]:
     """Bring a catalog up to date with its source and write a release if anything has changed.
 
     A crawl that has to wait, for tomorrow's quota say, ends the run as *paused*: frames and words of the ads
@@ -133,8 +133,7 @@ def _release_or_wait(tables: Catalog, settings: Settings) -> Release | State[Wai
                 return _release(tables, settings)
             waiting = read_waiting(store, store.rounds.open(unjudged), settings.review, opened=True)
     written = _release_if_any(tables, settings)
-    waiting = waiting.with_release(written.folder if written else None)
-    return waits(waiting)
+    return waits(replace(waiting, release=written.folder if written else None))
 
 
 def _release_if_any(tables: Catalog, settings: Settings) -> Release | None:
@@ -149,7 +148,7 @@ def _release_if_any(tables: Catalog, settings: Settings) -> Release | None:
 
 
 def _release(tables: Catalog, settings: Settings) -> Release:
-    """Write the release, and show the way of the ads on the server."""
+    """Write the release, and show the funnel on the server."""
     written = release(tables, settings)
     note = " Synthetic ads: rendered, not crawled." if written.synthetic else ""
     create_table_artifact(
@@ -158,7 +157,7 @@ def _release(tables: Catalog, settings: Settings) -> Release:
             {"stage": step.name, "in": step.rows_in, "out": step.rows_out, "of": step.unit, "dropped": dict(step.drops)}
             for step in written.funnel
         ],
-        description=f"The way of the ads to release {written.folder.name}.{note}",
+        description=f"Funnel of release {written.folder.name}.{note}",
     )
     return written
 
@@ -167,11 +166,11 @@ def _with_policy(settings: Settings, policy: Literal["auto", "human"]) -> Settin
     return settings.model_copy(update={"review": settings.review.model_copy(update={"policy": policy})})
 
 
-def _take_in(tables: Catalog, folder: Path | None, settings: Settings) -> Standing | None:
+def _take_in(tables: Catalog, folder: Path | None, settings: Settings) -> CrawlStatus | None:
     """Bring `ads` and `comments` up to date; returns how a crawl of YouTube stands."""
     if folder is None:
         standing = crawl_youtube(tables, settings)
-        assert isinstance(standing, Standing)  # noqa: S101 - a state is what Prefect sees, never what a call returns
+        assert isinstance(standing, CrawlStatus)  # noqa: S101 - a state is what Prefect sees, never what a call returns
         return standing
     crawl_folder(tables, folder, settings)
     return None

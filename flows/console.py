@@ -1,39 +1,70 @@
-"""What the commands share: where they print, the options that many of them take, and how progress is told."""
+"""Terminal output and the options that several commands take. Results go to standard output, the rest to errors."""
 
 from __future__ import annotations
 
+import json
 import logging
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console, RenderableType
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from data_catalog.printing import printable
 
 out = Console()
 err = Console(stderr=True)
 
+CatalogDir = Annotated[
+    str,
+    typer.Option("--catalog", envvar="YTB_ADS_CATALOG", metavar="DIR", help="Folder or URL of the catalog."),
+]
 ConfigFile = Annotated[
     Path | None,
-    typer.Option("--config", metavar="FILE", help="TOML file of settings; default: ytb_ads.toml, if there."),
+    typer.Option("--config", metavar="FILE", help="TOML file of settings; default: ytb_ads.toml, if there is one."),
 ]
 VideoId = Annotated[
-    str, typer.Argument(metavar="VIDEO_ID", help="The ad; one that begins with - comes last, behind --.")
+    str, typer.Argument(metavar="VIDEO_ID", help="Id of the ad; write -- before one that begins with -.")
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="One JSON object instead of tables, for other programs.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of tables, for other programs.")]
+
+
+def say(line: str) -> None:
+    """Print a line to standard output; whatever others wrote in it is shown as plain text."""
+    _say(out, line)
+
+
+def warn(line: str) -> None:
+    """Print a line to standard error."""
+    _say(err, line)
+
+
+def say_error(reason: str) -> None:
+    """Print why a command refuses, to standard error."""
+    first, *rest = reason.splitlines() or ["no reason given"]
+    _say(err, first, "[red]error:[/red] ")
+    for line in rest:
+        warn(line)
+
+
+def print_json(value: Any) -> None:
+    """Print one JSON object; dates become text."""
+    out.print_json(json.dumps(value, default=str))
 
 
 def print_tables(tables: RenderableType) -> None:
-    """Print tables to standard output, as wide as the terminal; where that is none, wide enough for most."""
+    """Print tables to standard output, as wide as the terminal or, without one, 200 characters."""
     # a pipe has no width; wrapping there would only tear rows apart
     (out if out.is_terminal else Console(width=200)).print(tables, highlight=False)
 
 
 def show_progress() -> None:
-    """Print what the stages report as they end, above any progress bar."""
+    """Print the stages' reports on standard error, above any progress bar."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(logging.Formatter("%(message)s"))
     logger = logging.getLogger("ytb_ads")
@@ -56,3 +87,7 @@ def progress(description: str, total: int | None) -> Iterator[Callable[[float], 
     with bar:
         row = bar.add_task(description, total=total)
         yield lambda rows: bar.advance(row, rows)
+
+
+def _say(console: Console, line: str, head: str = "") -> None:
+    console.print(head + escape(printable(line)), highlight=False, soft_wrap=True)

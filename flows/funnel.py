@@ -1,30 +1,78 @@
-"""The way of the ads in numbers: from files found to balanced rows, with the reasons of everything left behind."""
+"""The funnel: rows in and out of every step from candidates to balanced rows, with the reasons of what was dropped."""
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 from data_catalog.catalog import Catalog
-from flows.crawl.draw import STAGE as DRAW_STAGE
-from flows.crawl.lost import STAGES as LOSING_STAGES
-from flows.crawl.records import COMMENT_STAGE
-from flows.crawl.records import STAGE as SOURCE_STAGE
-from flows.frames.sampling import STAGE as FRAMES_STAGE
-from flows.ocr.texts import STAGE as OCR_STAGE
-from flows.ocr.texts import TOO_FEW, TextFrame
+from data_catalog.inspect import require_catalog
+from data_catalog.releases import list_releases, read_manifest
+from flows.ocr.texts import TextFrame, read_frames
 from flows.release.facts import FunnelStep
-from flows.release.plan import NO_FRAME, OF_AD
-from flows.release.plan import STAGE as RELEASE_STAGE
-from flows.review.human import FRAME_EXCLUDED
-from flows.review.human import STAGE as REVIEW_STAGE
-from flows.sentiment.ads import STAGE as SENTIMENT_STAGE
+from flows.settings import load_settings
+from flows.stages import (
+    COMMENTS,
+    DRAW,
+    FRAMES,
+    OCR,
+    RELEASE,
+    REVIEW,
+    SENTIMENT,
+    SOURCE,
+    STAGES,
+    WORDS,
+    ReleaseReason,
+    ReviewReason,
+    Stage,
+    WordReason,
+)
+
+_Drops = dict[str, Counter[str]]
+
+
+@dataclass(frozen=True)
+class Status:
+    """A catalog's funnel and newest release."""
+
+    funnel: list[FunnelStep]
+    release: str | None
+    """Version of the newest release."""
+    synthetic: bool
+    """Some of its ads were rendered, not crawled."""
+
+    def as_json(self) -> dict[str, Any]:
+        """The status as plain values."""
+        return {**vars(self), "funnel": [step.as_json() for step in self.funnel]}
+
+
+def read_status(root: str, config: Path | None) -> Status:
+    """Count the funnel and look up the newest release, without running anything.
+
+    Raises:
+        CatalogError: there is no catalog.
+    """
+    settings = load_settings(config)
+    catalog = Catalog(root)
+    require_catalog(catalog)
+    frames = read_frames(catalog, settings)
+    releases = list_releases(catalog.releases_dir)
+    rows = sum(split["rows"] for split in read_manifest(releases[-1])["splits"].values()) if releases else None
+    more_than = settings.ocr.more_than_words
+    return Status(
+        funnel=count_funnel(catalog, list(frames.values()), more_than_words=more_than, balanced_rows=rows),
+        release=releases[-1].name if releases else None,
+        synthetic=bool(catalog.values("ads", "video_id", where="synthetic")),
+    )
 
 
 def count_funnel(
     catalog: Catalog, frames: Sequence[TextFrame], *, more_than_words: int, balanced_rows: int | None
 ) -> list[FunnelStep]:
-    """Count the funnel from the tables.
+    """Count the funnel from the tables: one step for each `Stage.step`, in the order of `STAGES`.
 
     Args:
         catalog: the tables.
@@ -33,42 +81,60 @@ def count_funnel(
         balanced_rows: rows of the release; None while there is none, and then that step is left out.
     """
     drops = _drops_by_stage(catalog)
-    n_ads = catalog.count("ads")
-    n_frames = catalog.count("frames")
+    counted = _counted(catalog, drops, frames, more_than_words, balanced_rows)
+    steps: list[FunnelStep] = []
+    for title in dict.fromkeys(stage.step for stage in STAGES if stage.step):
+        stages = [stage for stage in STAGES if stage.step == title]
+        steps += counted[title] if title in counted else [_generic(catalog, stages, drops)]
+    return steps
+
+
+def _generic(catalog: Catalog, stages: Sequence[Stage], drops: _Drops) -> FunnelStep:
+    """A step of stages whose input and output are whole tables."""
+    first, last = stages[0], stages[-1]
+    reasons = sum((drops[stage.name] for stage in stages), Counter[str]())
+    return FunnelStep(first.step, catalog.count(first.upstream), catalog.count(last.table), reasons, last.step_unit)
+
+
+def _counted(
+    catalog: Catalog, drops: _Drops, frames: Sequence[TextFrame], more_than_words: int, balanced_rows: int | None
+) -> dict[str, list[FunnelStep]]:
+    """The steps that need more than the sizes of two tables, by title; no step where there is nothing to show."""
+    n_ads, n_frames, n_comments = (catalog.count(table) for table in ("ads", "frames", "comments"))
     labels = set(catalog.values("labels", "video_id"))
-    unjudged = Counter({why: count for why, count in drops[REVIEW_STAGE].items() if why != FRAME_EXCLUDED})
+    unjudged = Counter({why: n for why, n in drops[REVIEW.name].items() if why != ReviewReason.FRAME_EXCLUDED})
     n_labelled = len(labels) + unjudged.total()
+    people_judge = unjudged or catalog.values("labels", "video_id", where="n_reviewers > 0")
     kept = [frame for frame in frames if frame.n_words > more_than_words]
     labelled = [frame for frame in kept if frame.video_id in labels]
-    files, comments = drops[SOURCE_STAGE], drops[COMMENT_STAGE]
-    # the release's drops are of frames for their ad's sake, of ads for their frames' sake, and of rows
-    of_release = drops[RELEASE_STAGE]
-    of_frames = Counter({reason: count for reason, count in of_release.items() if reason.startswith(OF_AD)})
-    of_rows = of_release - of_frames - Counter({NO_FRAME: of_release[NO_FRAME]})
-    words = drops[OCR_STAGE] + Counter({TOO_FEW: len(frames) - len(kept)})
+    words = drops[OCR.name] + Counter({WordReason.TOO_FEW_WORDS.value: len(frames) - len(kept)})
     # under other settings than the last build's, some frames have no text of theirs yet
-    words["awaits_the_next_build"] = n_frames - len(frames) - drops[OCR_STAGE].total()
-    words = +words  # without what counts nothing
-    people_judge = unjudged or catalog.values("labels", "video_id", where="n_reviewers > 0")
-    by_people = [FunnelStep("ads labelled by people", n_labelled, len(labels), unjudged, "ads")] if people_judge else []
-    steps = [
-        FunnelStep("ads found", n_ads + files.total(), n_ads, files, "ads"),
-        FunnelStep("ads labelled by their comments", n_ads, n_labelled, drops[SENTIMENT_STAGE], "ads"),
-        *by_people,
-        FunnelStep("frames sampled", n_ads, n_frames, drops[FRAMES_STAGE], "frames"),
-        FunnelStep(f"frames with more than {more_than_words} words", n_frames, len(kept), words, "frames"),
-        FunnelStep("frames of labelled ads", len(kept), len(labelled), of_frames, "frames"),
-    ]
-    if catalog.count("candidates"):
-        steps.insert(0, _candidates(catalog))
-    if comments:
-        # not a step on the way of the ads, and far more of them: shown only where it has something to tell
-        n_comments = catalog.count("comments")
-        after = next(i for i, step in enumerate(steps) if step.name == "ads found") + 1
-        steps.insert(after, FunnelStep("comments", n_comments + comments.total(), n_comments, comments, "comments"))
-    if balanced_rows is not None:
-        steps.append(FunnelStep("balanced rows", len(labelled), balanced_rows, of_rows, "rows"))
-    return steps
+    words["awaits_the_next_build"] = n_frames - len(frames) - drops[OCR.name].total()
+    # the release's drops are of frames for their ad's sake, of ads for their frames' sake, and of rows
+    of_release = {reason: (RELEASE.reason(reason), count) for reason, count in drops[RELEASE.name].items()}
+    of_frames = Counter({reason: n for reason, (kind, n) in of_release.items() if kind is ReleaseReason.OF_AD})
+    not_rows = (ReleaseReason.OF_AD, ReleaseReason.NO_FRAME)
+    of_rows = Counter({reason: n for reason, (kind, n) in of_release.items() if kind not in not_rows})
+    files, comments = drops[SOURCE.name], drops[COMMENTS.name]
+
+    def step(stage: Stage, rows_in: int, rows_out: int, reasons: Counter[str]) -> FunnelStep:
+        title = stage.step.format(more_than_words=more_than_words)
+        return FunnelStep(title, rows_in, rows_out, reasons, stage.step_unit)
+
+    return {
+        DRAW.step: [_candidates(catalog)] if catalog.count("candidates") else [],
+        SOURCE.step: [step(SOURCE, n_ads + files.total(), n_ads, files)],
+        # far more than ads: shown only where some were dropped
+        COMMENTS.step: [step(COMMENTS, n_comments + comments.total(), n_comments, comments)] if comments else [],
+        SENTIMENT.step: [step(SENTIMENT, n_ads, n_labelled, drops[SENTIMENT.name])],
+        REVIEW.step: [step(REVIEW, n_labelled, len(labels), unjudged)] if people_judge else [],
+        FRAMES.step: [step(FRAMES, n_ads, n_frames, drops[FRAMES.name])],
+        WORDS.step: [step(WORDS, n_frames, len(kept), +words)],  # without reasons that count nothing
+        RELEASE.step: [
+            FunnelStep("frames of labelled ads", len(kept), len(labelled), of_frames, "frames"),
+            *([] if balanced_rows is None else [step(RELEASE, len(labelled), balanced_rows, of_rows)]),
+        ],
+    }
 
 
 def _candidates(catalog: Catalog) -> FunnelStep:
@@ -76,8 +142,9 @@ def _candidates(catalog: Catalog) -> FunnelStep:
     ads = catalog.read("ads", ["video_id", "category"], where="source = 'youtube'").to_pylist()
     category_of = {ad["video_id"]: ad["category"] for ad in ads}
     drops = catalog.read("drops", ["stage", "key", "reason"]).to_pylist()
-    undrawn = {drop["key"]: drop["reason"] for drop in drops if drop["stage"] == DRAW_STAGE}
-    lost = {drop["key"]: drop["reason"] for drop in drops if drop["stage"] in LOSING_STAGES}
+    losing = {stage.name for stage in STAGES if stage.asks_youtube}
+    undrawn = {drop["key"]: drop["reason"] for drop in drops if drop["stage"] == DRAW.name}
+    lost = {drop["key"]: drop["reason"] for drop in drops if drop["stage"] in losing}
     reasons: Counter[str] = Counter()
     candidates = catalog.read("candidates", ["category", "video_id"]).to_pylist()
     for row in candidates:
@@ -85,11 +152,11 @@ def _candidates(catalog: Catalog) -> FunnelStep:
             continue
         reason = undrawn.get(f"{row['category']}/{row['video_id']}") or lost.get(row["video_id"])
         reasons[reason or "awaits_the_draw"] += 1
-    return FunnelStep("candidates listed", len(candidates), len(candidates) - reasons.total(), reasons, "ads")
+    return FunnelStep(DRAW.step, len(candidates), len(candidates) - reasons.total(), reasons, DRAW.step_unit)
 
 
-def _drops_by_stage(catalog: Catalog) -> dict[str, Counter[str]]:
-    by_stage: dict[str, Counter[str]] = defaultdict(Counter)
+def _drops_by_stage(catalog: Catalog) -> _Drops:
+    by_stage: _Drops = defaultdict(Counter)
     for drop in catalog.read("drops", ["stage", "reason"]).to_pylist():
         by_stage[drop["stage"]][drop["reason"]] += 1
     return by_stage

@@ -88,6 +88,7 @@ class FileReason(Reason):
     NOT_A_VIDEO = "not_a_video", "filtered", "metadata of a playlist or channel"
     UNUSABLE_ID = "unusable_id", "failed", "neither the metadata nor the file's name gives a usable id"
     INFO_TOO_LARGE = "info_too_large", "failed", "an info.json larger than is read"
+    INFO_NOT_UTF8 = "info_not_utf8", "failed", "an info.json that is not UTF-8"
     INFO_NOT_JSON = "info_not_json", "failed", "an info.json that is cut off or not JSON"
     INFO_NOT_AN_OBJECT = "info_not_an_object", "failed", "an info.json whose JSON is no object"
     UNREADABLE = "unreadable", "failed", "the file system refuses to read it"

@@ -1,6 +1,7 @@
 """Behaves as the original SentiStrength does in its stdin mode, with this project's scorer, and fails as it is told to.
 
-Started with the original's own arguments: `stand_in.py -D... -jar JAR stdin sentidata FOLDER/`. How it fails stands in
+It takes the original's own arguments, `-D... -jar JAR stdin sentidata FOLDER/`, and runs as a program of its own
+(`command`) or, which starts at once, as a thread with the pipes of one (`InProcess`). How it fails stands in
 `faults.json` within the archive; `starts.log` beside the archive has one line, the process's number, for every start.
 """
 
@@ -10,17 +11,22 @@ import json
 import os
 import sys
 import threading
-import time
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import cache
 from hashlib import sha256
 from pathlib import Path
+from subprocess import TimeoutExpired
 from types import ModuleType
-from typing import BinaryIO
+from typing import IO, TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from flows.sentiment.sentistrength import Scorer
 
 ROOT = Path(__file__).resolve().parents[1]
 COMMAND = "#Change_TermWeight"
+HOUR_S = 3600.0
 
 
 @dataclass(frozen=True)
@@ -29,10 +35,10 @@ class Faults:
 
     refuses: str = ""
     """It says so and ends before it reads anything."""
-    refuses_on_stderr: str = ""
+    refuses_in_error: str = ""
     never_answers: bool = False
-    greets: str = ""
-    greets_for_ever: bool = False
+    greets: int = 0
+    """Lines that it says before it reads anything."""
     dies_on: str = ""
     dies_once_on: str = ""
     """The first time that it meets such a line; the next process answers it."""
@@ -47,12 +53,14 @@ class Faults:
     """It says something a moment after the answer."""
     endless_on: str = ""
     """It begins a line and never ends it."""
+    in_pieces: bool = False
+    """It writes byte by byte."""
     separator: str = "\t"
     """Stands between the strengths."""
     columns: str = ""
     """Stands after the strengths."""
     noise_bytes: int = 0
-    """Written to standard error at the start and again with every line."""
+    """Written to standard error with every line."""
     ignores_terminate: bool = False
     neutral_always: bool = False
 
@@ -71,43 +79,82 @@ def command(path: Path) -> Path:
     return path
 
 
-def lines_of(stream: BinaryIO) -> Iterator[str]:
-    r"""Lines as BufferedReader.readLine splits them: at `\n`, `\r` and `\r\n`, and at nothing else."""
-    for ended in stream:
-        for line in ended.removesuffix(b"\n").removesuffix(b"\r").split(b"\r"):
-            yield line.decode("utf-8", "replace")
+@cache
+def scorer(folder: Path) -> Scorer:
+    """Our scorer over these word lists."""
+    from flows.sentiment.sentistrength import Scorer
+
+    return Scorer.of(folder)
 
 
 class StandIn:
-    """The program: one answer a line, in order, or the fault that the line brings about."""
+    """The program: one answer a line, in order, or the fault that the line brings about.
 
-    def __init__(self, folder: Path, faults: Faults, beside: Path) -> None:
-        from flows.sentiment.sentistrength import Scorer
+    Args:
+        arguments: Java's.
+        out: standard output, unbuffered.
+        err: standard error.
+        killed: set when the program shall end.
+    """
 
-        self.scorer = Scorer.of(folder)
-        self.faults = faults
-        self.beside = beside
+    def __init__(self, arguments: Sequence[str], out: IO[bytes], err: IO[bytes], killed: threading.Event) -> None:
+        *options, _, jar, mode, _, folder = arguments
+        if mode != "stdin" or "-Dfile.encoding=UTF-8" not in options or not folder.endswith("/"):
+            sys.exit(f"unexpected arguments: {arguments}")
+        with zipfile.ZipFile(jar) as opened:
+            self.faults = Faults(**json.loads(opened.read("faults.json")))
+        self.out, self.err, self.killed = out, err, killed
+        self.beside = Path(jar).parent
+        self.scorer = scorer(Path(folder))
         self.n_read = 0
+        with (self.beside / "starts.log").open("a", encoding="utf-8") as log:
+            log.write(f"{os.getpid()}\n")
+
+    def run(self, given: Iterable[bytes]) -> None:
+        r"""Answer lines, split as BufferedReader.readLine does: at `\n`, `\r` and `\r\n`, and at nothing else."""
+        faults = self.faults
+        if faults.ignores_terminate:
+            import signal
+
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        if faults.refuses:
+            self.say(faults.refuses)
+        if faults.refuses or faults.refuses_in_error:
+            sys.exit(faults.refuses_in_error or 1)
+        if faults.never_answers:
+            self.killed.wait(HOUR_S)
+        for _ in range(faults.greets):
+            self.say("SentiStrength, reading from stdin")
+        for ended in given:
+            for line in ended.removesuffix(b"\n").removesuffix(b"\r").split(b"\r"):
+                if self.killed.is_set():
+                    return
+                self.read(line.decode("utf-8", "replace"))
 
     def read(self, line: str) -> None:
         """Answer a line."""
         faults = self.faults
         self.n_read += 1
-        self.noise()
+        self.err.write(b"warning\n" * (faults.noise_bytes // 8))
         if holds(line, faults.dies_on) or self.dies_now(line):
             sys.exit(f"Exception in thread main: cannot score {line[:50]!r}")
         if holds(line, faults.hangs_on):
-            time.sleep(3600)
-        if holds(line, faults.endless_on):
-            while True:
-                say("la" * 10_000, end="")
+            self.killed.wait(HOUR_S)
+        while holds(line, faults.endless_on):
+            self.say("la" * 10_000, end="")
         if holds(line, faults.strays_on):
-            say("a line that nobody asked for")
+            self.say("a line that nobody asked for")
         answer = self.obey(line) if COMMAND in line else self.score(line)
         for _ in range(0 if holds(line, faults.skips) else 2 if holds(line, faults.answers_twice) else 1):
-            say(answer)
+            self.say(answer)
         if holds(line, faults.late_stray_on):
-            threading.Timer(0.1, say, ["a line that nobody asked for"]).start()
+            threading.Timer(0.05, self.say, ["a line that nobody asked for"]).start()
+
+    def say(self, line: str, end: str = "\n") -> None:
+        """Print at once, as Java's println does."""
+        said = (line + end).encode()
+        for piece in [said[at : at + 1] for at in range(len(said))] if self.faults.in_pieces else [said]:
+            self.out.write(piece)
 
     def score(self, line: str) -> str:
         """The strengths of a line as they are printed."""
@@ -118,34 +165,26 @@ class StandIn:
         """Change the strength of a listed word for the rest of the process; without tabs, die of it."""
         from flows.sentiment.sentistrength import Scorer
 
+        if line.count("\t") < 2:
+            sys.exit("Exception in thread main: ArrayIndexOutOfBounds")
         _, word, strength, *_ = line.split("\t")
         lexicon = self.scorer.lexicon
         if word not in lexicon.sentiment.words:
             return "0"
-        at = lexicon.sentiment.words.index(word)
         strengths = list(lexicon.sentiment.strengths)
-        strengths[at] = int(strength)
-        changed = replace(lexicon.sentiment, strengths=tuple(strengths))
-        self.scorer = Scorer(replace(lexicon, sentiment=changed))
+        strengths[lexicon.sentiment.words.index(word)] = int(strength)
+        self.scorer = Scorer(replace(lexicon, sentiment=replace(lexicon.sentiment, strengths=tuple(strengths))))
         return "1"
 
     def dies_now(self, line: str) -> bool:
         """Whether this line is the last for this process, though not for the next."""
         if self.faults.dies_every and self.n_read > self.faults.dies_every:
             return True
-        if not holds(line, self.faults.dies_once_on):
-            return False
         met = self.beside / f"met-{sha256(line.encode()).hexdigest()[:16]}"
-        if met.exists():
+        if not holds(line, self.faults.dies_once_on) or met.exists():
             return False
         met.touch()
         return True
-
-    def noise(self) -> None:
-        """Fill standard error."""
-        if self.faults.noise_bytes:
-            sys.stderr.write("warning\n" * (self.faults.noise_bytes // 8))
-            sys.stderr.flush()
 
 
 def holds(line: str, part: str) -> bool:
@@ -153,41 +192,42 @@ def holds(line: str, part: str) -> bool:
     return part != "" and part in line
 
 
-def say(line: str, end: str = "\n") -> None:
-    """Print at once, as Java's println does."""
-    sys.stdout.write(line + end)
-    sys.stdout.flush()
+class InProcess:
+    """The stand-in in a thread, as `subprocess.Popen` has a program."""
 
+    def __init__(self, command: Sequence[str], log: IO[bytes]) -> None:
+        (given, to), (of, said) = os.pipe(), os.pipe()
+        self.stdin, self.stdout = open(to, "wb", 0), open(of, "rb", 0)  # noqa: PTH123, SIM115 - as of Popen
+        self.returncode: int | None = None
+        self._killed = threading.Event()
+        self._thread = threading.Thread(target=self._run, args=(command[1:], given, said, log), daemon=True)
+        self._thread.start()
 
-def run(arguments: list[str]) -> None:
-    """Take Java's arguments and answer lines until there are no more."""
-    *options, _, jar, mode, _, folder = arguments
-    if mode != "stdin" or "-Dfile.encoding=UTF-8" not in options or not folder.endswith("/"):
-        sys.exit(f"unexpected arguments: {arguments}")
-    with zipfile.ZipFile(jar) as opened:
-        faults = Faults(**json.loads(opened.read("faults.json")))
-    beside = Path(jar).parent
-    with (beside / "starts.log").open("a", encoding="utf-8") as log:
-        log.write(f"{os.getpid()}\n")
-    if faults.ignores_terminate:
-        import signal
+    def _run(self, arguments: Sequence[str], given: int, said: int, log: IO[bytes]) -> None:
+        code = 0
+        with open(given, "rb") as lines, open(said, "wb", 0) as out:
+            try:
+                StandIn(arguments, out, log, self._killed).run(lines)
+            except SystemExit as end:
+                code = 1
+                log.write(f"{end.code}\n".encode() if isinstance(end.code, str) else b"")
+            except BrokenPipeError:
+                code = -13
+            self.returncode = -15 if self._killed.is_set() else code
 
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    if faults.refuses:
-        say(faults.refuses)
-        sys.exit(1)
-    if faults.refuses_on_stderr:
-        sys.exit(faults.refuses_on_stderr)
-    if faults.never_answers:
-        time.sleep(3600)
-    while faults.greets_for_ever:
-        say("hello")
-    if faults.greets:
-        say(faults.greets)
-    program = StandIn(Path(folder), faults, beside)
-    program.noise()
-    for line in lines_of(sys.stdin.buffer):
-        program.read(line)
+    def terminate(self) -> None:
+        """End: what waits is woken, and there is no more to read."""
+        self._killed.set()
+        self.stdin.close()
+
+    kill = terminate
+
+    def wait(self, timeout: float | None = None) -> int:
+        """The exit code, when the thread has ended."""
+        self._thread.join(timeout)
+        if self._thread.is_alive() or self.returncode is None:
+            raise TimeoutExpired("stand-in", timeout or 0)
+        return self.returncode
 
 
 def without_tables() -> None:
@@ -200,4 +240,5 @@ def without_tables() -> None:
 
 if __name__ == "__main__":
     without_tables()
-    run(sys.argv[1:])
+    with open(1, "wb", 0) as out, open(2, "wb", 0) as err:
+        StandIn(sys.argv[1:], out, err, threading.Event()).run(sys.stdin.buffer)

@@ -8,7 +8,7 @@ touched: which of them still contain an ad is said, and what is to be done about
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -112,15 +112,24 @@ def forget_author(catalog: Catalog, author_hash: str) -> Forgetting:
     )
 
 
-def remove_ads(catalog: Catalog, video_ids: Iterable[str]) -> Removal:
+def remove_ads(
+    catalog: Catalog, video_ids: Iterable[str], *, keep_tables: Collection[str] = (), keep_drops: Collection[str] = ()
+) -> Removal:
     """Remove ads everywhere but from releases and from the history of the tables; nothing is remembered of them.
 
     The tables are whole after every commit. `purge_history` is to follow when the last ad is removed.
+
+    Args:
+        catalog: where.
+        video_ids: the ads.
+        keep_tables: tables whose rows stay.
+        keep_drops: stages whose drops stay.
     """
     ids = list(dict.fromkeys(video_ids))
     removed = Removal()
     for first in range(0, len(ids), _ADS_AT_ONCE):
-        removed += _remove_some(catalog, frozenset(ids[first : first + _ADS_AT_ONCE]))
+        some = frozenset(ids[first : first + _ADS_AT_ONCE])
+        removed += _remove_some(catalog, some, keep_tables, keep_drops)
     return removed
 
 
@@ -171,8 +180,11 @@ def _tables_of_ads() -> list[str]:
     return [*(name for name in about_ads if name not in ("ads", "drops")), "ads"]
 
 
-def _remove_some(catalog: Catalog, ids: frozenset[str]) -> Removal:
-    rows = {"drops": catalog.delete("drops", drops_of_ads(catalog, ids))}
+def _remove_some(
+    catalog: Catalog, ids: frozenset[str], keep_tables: Collection[str], keep_drops: Collection[str]
+) -> Removal:
+    drops = [drop for drop in drops_of_ads(catalog, ids) if drop[0] not in keep_drops]
+    rows = {"drops": catalog.delete("drops", drops)}
     media = media_of(catalog, ids)
     for path in media:
         try:
@@ -181,6 +193,8 @@ def _remove_some(catalog: Catalog, ids: frozenset[str]) -> Removal:
             raise CatalogError(f"{path}: cannot be removed ({error.strerror}); remove it and run this again") from error
     rows["reuploads"] = catalog.delete_groups("reuploads", column="group_id", values=_groups_of(catalog, ids))
     for name in _tables_of_ads():
+        if name in keep_tables:
+            continue
         rows[name] = rows.get(name, 0) + catalog.delete_groups(name, column="video_id", values=ids)
     return Removal(_some(rows), _below(catalog, media))
 

@@ -1,1 +1,1 @@
-"""`ytb-ads ...`: one module per group of commands, loaded when it is called."""
+"""The command line `ytb-ads`: one module per group of commands, imported when a command of it is called."""

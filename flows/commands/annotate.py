@@ -1,50 +1,62 @@
-"""`ytb-ads annotate`: the page on which people judge, who may, how far they are, and what goes in and out."""
+"""`ytb-ads annotate ...`: the page on which people judge, who may, how far a round is, and votes in and out."""
 
 from __future__ import annotations
 
-import json
+import re
 import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+from urllib.parse import quote
 
 import typer
-from rich.markup import escape
+from rich import box
+from rich.table import Table
+from rich.text import Text
 
-from flows.commands.catalog import CatalogDir
-from flows.commands.exchange import agreement, export, import_votes
-from flows.commands.people import invite, people, revoke
-from flows.commands.rounds import RoundNumber, chosen_round, closed, opened, opened_store, print_rows, say
-from flows.console import AsJson, ConfigFile, err, out, print_tables
+from data_catalog.printing import printable
+from flows.commands.catalog import open_catalog
+from flows.console import (
+    AsJson,
+    CatalogDir,
+    ConfigFile,
+    print_json,
+    print_tables,
+    progress,
+    say,
+    say_error,
+    warn,
+)
 
 if TYPE_CHECKING:
-    from flows.review.waiting import Waiting
+    import pyarrow as pa
 
+    from annotation.interchange.judgements import Refused
+    from annotation.store import Store
+    from annotation.store.people import Invitation, Person
+    from annotation.store.round_store import Round
+    from data_catalog.catalog import Catalog
+    from flows.review.human import Waiting
+
+app = typer.Typer()
 annotate_app = typer.Typer(
     name="annotate",
     no_args_is_help=True,
     help="People settle the labels: the page, who may judge, and how far they are and agree.",
     epilog="Start with: ytb-ads annotate invite Ann --role reviewer && ytb-ads annotate serve",
 )
+app.add_typer(annotate_app)
 
-
-annotate_app.command(epilog="Example: ytb-ads annotate invite 'Ann Lee' --role reviewer --catalog catalog")(invite)
-annotate_app.command(epilog="Example: ytb-ads annotate people --catalog catalog")(people)
-annotate_app.command(epilog="Example: ytb-ads annotate revoke 'Ann Lee' --catalog catalog")(revoke)
-annotate_app.command(epilog="Example: ytb-ads annotate agreement --catalog catalog --json")(agreement)
-annotate_app.command(epilog="Example: ytb-ads annotate export votes.csv --format csv --catalog catalog")(export)
-annotate_app.command(name="import", epilog="Example: ytb-ads annotate import votes.csv --catalog catalog")(import_votes)
-
-
-def print_waiting(waiting: Waiting, catalog: str, as_json: bool) -> None:
-    """How many entries wait for people, and where they judge them."""
-    if as_json:
-        out.print_json(json.dumps({"review": waiting.as_json()}))
-        return
-    if waiting.release:
-        say(f"release of what was judged before: {waiting.release}")
-    say(f"{waiting}")
-    say(f"the page: ytb-ads annotate serve --catalog {catalog}   ({waiting.page})")
-    say(f"who may judge: ytb-ads annotate invite NAME --role reviewer --catalog {catalog}")
+RoundNumber = Annotated[
+    int | None, typer.Option("--round", min=1, metavar="N", help="Number of the round; default: the newest.")
+]
+Name = Annotated[str, typer.Argument(metavar="NAME", help="The person's name, as others see it.")]
+Format = Literal["label-studio", "csv", "parquet"]
+Rows = Literal["votes", "decisions", "verdicts"]
+_PAGE = re.compile(r"https?://[^\s/?#]+/?")
+_REFUSALS_SHOWN = 20
 
 
 @annotate_app.command(epilog="Example: ytb-ads annotate serve --catalog catalog --port 8440")
@@ -66,10 +78,9 @@ def serve(
     from annotation.web.app import listening
     from annotation.web.app import serve as serve_page
     from annotation.web.settings import WebSettings
-    from flows.review.human import review_store, store_location
-    from flows.review.watch import watching
+    from flows.review.human import review_store, store_location, watching
 
-    tables, review = opened(catalog, config)
+    tables, review = open_catalog(catalog, config)
     given = {name: value for name, value in (("host", host), ("port", port)) if value is not None}
     review = review.model_copy(update=given)
     page = WebSettings(
@@ -89,8 +100,78 @@ def serve(
         )
         at = f" --url {page.url}" if given else ""
         say(f"to let people in: ytb-ads annotate invite NAME --role reviewer --catalog {catalog}{at}")
-        with watching(store, lambda round_id: closed(tables, round_id), quiet_s=review.quiet_s):
+        with watching(store, lambda round_id: _closed(tables, round_id), quiet_s=review.quiet_s):
             serve_page(page, at_address)
+
+
+@annotate_app.command(epilog="Example: ytb-ads annotate invite 'Ann Lee' --role reviewer --catalog catalog")
+def invite(
+    name: Name,
+    role: Annotated[
+        Literal["reviewer", "verifier", "admin"],
+        typer.Option(help="reviewer: judges; verifier: decides what they do not; admin: sees the dashboard."),
+    ],
+    renew: Annotated[
+        bool, typer.Option("--renew", help="A new link for somebody who has one; the old one no longer works.")
+    ] = False,
+    url: Annotated[
+        str | None, typer.Option(metavar="URL", help="Where the page is served, if not where the settings say.")
+    ] = None,
+    catalog: CatalogDir = "./catalog",
+    config: ConfigFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """Let somebody in: prints their personal link, this once. Whoever has it judges in their name for 90 days."""
+    from annotation.errors import AnnotationError
+
+    if url is not None and not _PAGE.fullmatch(url):
+        raise typer.BadParameter(f"--url {printable(url)}: expected the page's address, as https://ads.example.org")
+    _, review = open_catalog(catalog, config)
+    with _open_store(catalog, config, must_exist=False) as (store, _):
+        if renew:
+            person = _find(store, name)
+            if person.role != role:
+                raise AnnotationError(f"{printable(person.name)} has the role {person.role}; a new link keeps it")
+            invitation = store.people.reissue(person.id)
+        else:
+            invitation = store.people.invite(name, role)
+    _print_invitation(invitation, url or review.address, as_json)
+
+
+@annotate_app.command(epilog="Example: ytb-ads annotate people --catalog catalog")
+def people(catalog: CatalogDir = "./catalog", config: ConfigFile = None, as_json: AsJson = False) -> None:
+    """List everybody who was invited, and whether their link still works."""
+    from datetime import UTC, datetime
+
+    now = datetime.now(UTC)
+    with _open_store(catalog, config) as (store, _):
+        known = [
+            {
+                "name": person.name,
+                "id": person.id,
+                "role": person.role,
+                "invited": person.created_at,
+                "until": person.revoked_at or person.expires_at,
+                "state": "revoked" if person.revoked_at else "valid" if person.may_enter(now) else "expired",
+            }
+            for person in store.people.all()
+        ]
+    if as_json:
+        print_json(known)
+        return
+    _print_rows(
+        f"{len(known)} people",
+        ("name", "role", "link", "until", "id"),
+        ((row["name"], row["role"], row["state"], f"{row['until']:%Y-%m-%d}", row["id"]) for row in known),
+    )
+
+
+@annotate_app.command(epilog="Example: ytb-ads annotate revoke 'Ann Lee' --catalog catalog")
+def revoke(name: Name, catalog: CatalogDir = "./catalog", config: ConfigFile = None) -> None:
+    """Shut somebody out at once, on a page that they have open too. What they did stays."""
+    with _open_store(catalog, config) as (store, _):
+        person = store.people.revoke(_find(store, name).id)
+    say(f"{person.name} is shut out; `ytb-ads annotate invite --renew` lets them in again")
 
 
 @annotate_app.command(epilog="Example: ytb-ads annotate status --catalog catalog")
@@ -100,22 +181,138 @@ def status(
     """Show how far a round is, and everybody in it."""
     from annotation import outcomes
 
-    with opened_store(catalog, config) as (store, _):
-        found = chosen_round(store, round_id)
+    with _open_store(catalog, config) as (store, _):
+        found = _chosen_round(store, round_id)
         now, persons = outcomes.standing(store, found.id), outcomes.progress(store, found.id)
     if as_json:
         everybody = [{**asdict(each), "person": each.person.id} for each in persons]
         facts = {"id": found.id, "opened_at": found.opened_at, "closed_at": found.closed_at, **asdict(now)}
-        out.print_json(json.dumps({"round": facts, "people": everybody}, default=str))
+        print_json({"round": facts, "people": everybody})
         return
     end = f"closed {found.closed_at:%Y-%m-%d %H:%M}" if found.closed_at else "open"
     rows = [(state.replace("_", " "), count) for state, count in sorted(now.by_state.items())]
-    print_rows(f"Round {found.id}, {end}: {now.n_entries} entries", ("state", "entries"), rows)
-    print_rows(
+    _print_rows(f"Round {found.id}, {end}: {now.n_entries} entries", ("state", "entries"), rows)
+    _print_rows(
         "Everybody",
         ("name", "role", "done", "of", "seconds an entry"),
         ((each.person.name, each.person.role, each.done, each.total, _seconds(each.median_s)) for each in persons),
     )
+
+
+@annotate_app.command(epilog="Example: ytb-ads annotate agreement --catalog catalog --json")
+def agreement(
+    catalog: CatalogDir = "./catalog", config: ConfigFile = None, round_id: RoundNumber = None, as_json: AsJson = False
+) -> None:
+    """Say how far reviewers agree with each other, with themselves, with known answers and with the comments."""
+    from annotation.report import agreement_as_json, read_agreement, render_agreement
+
+    with _open_store(catalog, config) as (store, tables):
+        found = _chosen_round(store, round_id)
+        measured = read_agreement(store, tables, found.id)
+        names = {person.id: person.name for person in store.people.all()}
+    if as_json:
+        print_json({"round": found.id, **agreement_as_json(measured, names)})
+        return
+    say(f"round {found.id}")
+    print_tables(render_agreement(measured, names))
+
+
+@annotate_app.command(epilog="Example: ytb-ads annotate export votes.csv --format csv --catalog catalog")
+def export(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="File to write.")],
+    kind: Annotated[Format, typer.Option("--format", metavar="FORMAT", help="csv, parquet or label-studio.")],
+    rows: Annotated[
+        Rows, typer.Option(metavar="ROWS", help="CSV and Parquet: votes, decisions or verdicts; votes can be imported.")
+    ] = "votes",
+    predictions: Annotated[
+        bool, typer.Option("--predictions", help="Label Studio: with the comments' label, which people then see.")
+    ] = False,
+    votes: Annotated[
+        bool,
+        typer.Option("--votes/--no-votes", help="Label Studio: with votes; it asks nobody about an ad that has one."),
+    ] = True,
+    pictures: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Label Studio: folder to write the frames' pictures into.")
+    ] = None,
+    frames_url: Annotated[
+        str, typer.Option(metavar="URL", help="Label Studio: where it finds the pictures, as URL + file name.")
+    ] = "/data/local-files/?d=frames/",
+    round_id: RoundNumber = None,
+    catalog: CatalogDir = "./catalog",
+    config: ConfigFile = None,
+) -> None:
+    """Write a round's votes to a file, for Label Studio or as a table.
+
+    Beside Label Studio's FILE.json lies FILE.xml, the labelling interface that fits its tasks.
+    """
+    from annotation.interchange.tables import write_table
+
+    if kind == "label-studio" and rows != "votes":
+        raise typer.BadParameter(f"--rows {rows}: Label Studio's tasks hold votes; write the {rows} as csv or parquet")
+    if kind != "label-studio" and (predictions or pictures or not votes):
+        raise typer.BadParameter(
+            f"--predictions, --no-votes, --pictures: of Label Studio's tasks; {kind} has none of them"
+        )
+    suffix = ".json" if kind == "label-studio" else f".{kind}"
+    if file.suffix.lower() != suffix:
+        raise typer.BadParameter(f"{file}: a file of the format {kind} ends in {suffix}")
+    with _open_store(catalog, config) as (store, tables):
+        found = _chosen_round(store, round_id)
+        if kind == "label-studio":
+            _write_tasks(store, tables, found, file, frames_url, predictions=predictions, with_votes=votes)
+            if pictures:
+                _write_pictures(store, tables, found, pictures)
+        else:
+            write_table(_table(store, found.id, rows), file)
+    say(f"round {found.id}: written to {file}")
+
+
+@annotate_app.command(name="import", epilog="Example: ytb-ads annotate import votes.csv --catalog catalog")
+def import_votes(
+    file: Annotated[
+        Path,
+        typer.Argument(metavar="FILE", help="Votes: .csv or .parquet as `export` writes them, Label Studio's .json."),
+    ],
+    reviewer: Annotated[
+        list[str] | None,
+        typer.Option(metavar="WHO=NAME", help="Label Studio: which reviewer a user's number there is; repeatable."),
+    ] = None,
+    catalog: CatalogDir = "./catalog",
+    config: ConfigFile = None,
+) -> None:
+    """Take votes of invited reviewers into the open round; importing a file again changes nothing.
+
+    Everybody's last word stands: a vote replaces one that was submitted before it, and never one after it. Rows that
+    cannot be taken are named with their reason, and the command then ends with 1; all others are taken.
+    """
+    from annotation.errors import RoundError
+    from annotation.interchange.importing import import_judgements
+    from annotation.interchange.label_studio_votes import read_tasks
+    from annotation.interchange.vote_files import read_votes
+    from flows.review.human import close_if_settled
+
+    people = dict(_pair(each) for each in reviewer or ())
+    with _open_store(catalog, config) as (store, tables):
+        current = store.rounds.current()
+        if current is None:
+            raise RoundError("no round is open, and a closed one takes no votes")
+        if unknown := [name for name in people.values() if store.people.find(name) is None]:
+            raise RoundError(
+                f"--reviewer: nobody is called {printable(unknown[0])!r}; invite them first, as a reviewer"
+            )
+        rows = read_tasks(file, people=people) if file.suffix.lower() == ".json" else read_votes(file)
+        with progress("votes", None) as advance:
+            imported = import_judgements(store, current.id, rows, advance=advance)
+        ended = close_if_settled(store)
+    say(
+        f"round {current.id}: of the votes, {imported.taken} taken, {imported.known} there already, "
+        f"{len(imported.refused)} refused"
+    )
+    if ended is not None:
+        _closed(tables, ended)
+    if imported.refused:
+        _print_refused(file, imported.refused)
+        raise typer.Exit(1)
 
 
 @annotate_app.command(name="close-round", epilog="Example: ytb-ads annotate close-round --yes --catalog catalog")
@@ -132,7 +329,7 @@ def close_round(
     from annotation.errors import RoundError
     from annotation.protocol import FINAL
 
-    with opened_store(catalog, config) as (store, tables):
+    with _open_store(catalog, config) as (store, tables):
         current = store.rounds.current()
         if current is None:
             raise RoundError("no round is open; `ytb-ads build --review human` opens one when there are ads to judge")
@@ -141,7 +338,7 @@ def close_round(
         if not yes:
             _ask(f"round {current.id}: {left} of {now.n_entries} entries are not settled")
         store.rounds.close(current.id)
-    closed(tables, current.id)
+    _closed(tables, current.id)
 
 
 @annotate_app.command(epilog="Example: ytb-ads annotate queue --catalog catalog --json")
@@ -150,12 +347,96 @@ def queue(catalog: CatalogDir = "./catalog", config: ConfigFile = None, as_json:
     from annotation.unreviewed import render_queue, unreviewed
     from flows.review.human import already_judged
 
-    tables, review = opened(catalog, config)
+    tables, review = open_catalog(catalog, config)
     entries = unreviewed(tables, already_judged(tables, review))
     if as_json:
-        out.print_json(json.dumps([asdict(entry) for entry in entries]))
+        print_json([asdict(entry) for entry in entries])
         return
     print_tables(render_queue(entries))
+
+
+def print_waiting(waiting: Waiting, catalog: str, as_json: bool) -> None:
+    """How many entries wait for people, and where they judge them."""
+    if as_json:
+        print_json({"review": waiting.as_json()})
+        return
+    if waiting.release:
+        say(f"release of what was judged before: {waiting.release}")
+    say(f"{waiting}")
+    say(f"the page: ytb-ads annotate serve --catalog {catalog}   ({waiting.page})")
+    say(f"who may judge: ytb-ads annotate invite NAME --role reviewer --catalog {catalog}")
+
+
+@contextmanager
+def _open_store(catalog: str, config: Path | None, *, must_exist: bool = True) -> Iterator[tuple[Store, Catalog]]:
+    """A catalog's store, for as long as it is needed, with its catalog.
+
+    Raises:
+        StoreError: there is none, or it cannot be opened.
+    """
+    from flows.review.human import review_store
+
+    tables, review = open_catalog(catalog, config)
+    with review_store(tables, review, must_exist=must_exist) as store:
+        yield store, tables
+
+
+def _chosen_round(store: Store, round_id: int | None) -> Round:
+    """A round by its number, or the newest.
+
+    Raises:
+        RoundError: there is no such round, or none at all.
+    """
+    from annotation.errors import RoundError
+
+    if round_id is not None:
+        return store.rounds.get(round_id)
+    rounds = store.rounds.all()
+    if not rounds:
+        raise RoundError("there has been no round; `ytb-ads build --review human` opens one")
+    return rounds[-1]
+
+
+def _closed(tables: Catalog, round_id: int) -> None:
+    """Say that a round is over, to the Prefect server too."""
+    from flows.review.flow import tell_closed
+
+    then = (
+        "the Prefect server was told, and starts the deployment that writes the release"
+        if tell_closed(tables, round_id)
+        else "`ytb-ads build --review human` writes the release"
+    )
+    say(f"round {round_id} is closed; {then}")
+
+
+def _print_rows(title: str, names: tuple[str, ...], rows: Iterable[tuple[object, ...]]) -> None:
+    """Print a table; what is in it is shown as plain text."""
+    say(title)  # a title of the table itself would be broken where the table is narrow
+    table = Table(box=box.SIMPLE_HEAD)
+    for name in names:
+        table.add_column(name)
+    for row in rows:
+        table.add_row(*(Text(printable(str(cell))) for cell in row))
+    print_tables(table)
+
+
+def _find(store: Store, name: str) -> Person:
+    from annotation.errors import AnnotationError
+
+    person = store.people.find(name) or next((each for each in store.people.all() if each.id == name), None)
+    if person is None:
+        raise AnnotationError(f"nobody is called {printable(name)!r}; `ytb-ads annotate people` lists everybody")
+    return person
+
+
+def _print_invitation(invitation: Invitation, address: str, as_json: bool) -> None:
+    person, link = invitation.person, invitation.link(address)
+    if as_json:
+        shown = {"name": person.name, "id": person.id, "role": person.role, "until": person.expires_at, "link": link}
+        print_json(shown)
+        return
+    say(link)
+    warn(f"for {person.name}, {person.role}, until {person.expires_at:%Y-%m-%d}; shown this once")
 
 
 def _seconds(median_s: float | None) -> str:
@@ -167,5 +448,60 @@ def _ask(said: str) -> None:
 
     if not sys.stdin.isatty():
         raise RoundError(f"{said}; a closed round is not opened again, say --yes to close it")
-    err.print(escape(said), highlight=False, soft_wrap=True)
+    warn(said)
     typer.confirm("Close it? It cannot be opened again.", abort=True, err=True)
+
+
+def _write_tasks(
+    store: Store, tables: Catalog, found: Round, file: Path, frames_url: str, *, predictions: bool, with_votes: bool
+) -> None:
+    from annotation.interchange.label_studio import LABELLING_CONFIG, picture_name, round_tasks, write_tasks
+
+    tasks = round_tasks(
+        store,
+        tables,
+        found.id,
+        frame_url=lambda frame_id: frames_url + quote(picture_name(frame_id)),
+        predictions=predictions,
+        with_votes=with_votes,
+    )
+    write_tasks(tasks, file)
+    file.with_suffix(".xml").write_text(LABELLING_CONFIG, encoding="utf-8")
+
+
+def _write_pictures(store: Store, tables: Catalog, found: Round, folder: Path) -> None:
+    from annotation.interchange.label_studio import write_pictures
+
+    entries = store.rounds.entries(found.id).values()
+    with progress("frames", len({frame_id for entry in entries for frame_id in entry.frame_ids})) as advance:
+        write_pictures(tables, entries, folder, advance=advance)
+
+
+def _table(store: Store, round_id: int, rows: Rows) -> pa.Table:
+    from annotation.interchange.judgements import judgements
+    from annotation.interchange.tables import decisions_table, verdicts_table, votes_table
+    from annotation.outcomes import verdicts
+
+    if rows == "verdicts":
+        return verdicts_table(verdicts(store, round_id))
+    entries, log = store.rounds.entries(round_id), store.events(round_id)
+    names = {person.id: person.name for person in store.people.all()}
+    if rows == "decisions":
+        return decisions_table(log, entries, names)
+    return votes_table(judgements(log, entries, names))
+
+
+def _pair(given: str) -> tuple[str, str]:
+    who, _, name = given.rpartition("=")
+    if not who or not name:
+        raise typer.BadParameter(f"--reviewer {given}: expected an email or number, = and the reviewer's name")
+    return who, name
+
+
+def _print_refused(file: Path, refused: tuple[Refused, ...]) -> None:
+    for each in refused[:_REFUSALS_SHOWN]:
+        warn(f"{file}, {each.line}: {each.reason}")
+    more = len(refused) - _REFUSALS_SHOWN
+    rest = f"; {more} more are not shown" if more > 0 else ""
+    votes = "1 vote was" if len(refused) == 1 else f"{len(refused)} votes were"
+    say_error(f"{votes} not taken{rest}")

@@ -1,23 +1,32 @@
-"""`ytb-ads catalog ...`: tables, rows, SQL, history and releases on the command line."""
+"""`ytb-ads catalog ...`: tables, rows, SQL, history, releases, and the removal of an ad or an author."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+import re
+import sys
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
 from typer.core import TyperGroup
 
-from data_catalog.errors import YtbAdsError
+from data_catalog.errors import CatalogError, YtbAdsError
 from data_catalog.printing import plain, printable
+from flows.console import CatalogDir, ConfigFile, print_tables
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from data_catalog.catalog import Catalog
+    from data_catalog.privacy.forget import Forgetting, Removal
+    from flows.settings import ReviewSettings
+
 _ROWS_PRINTED = 200
+_VIDEO_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_AUTHOR_HASH = re.compile(r"[0-9a-f]{32}")
 
 
 class _OneLineErrors(TyperGroup):
@@ -33,6 +42,7 @@ class _OneLineErrors(TyperGroup):
             raise typer.Exit(1) from error
 
 
+app = typer.Typer()
 catalog_app = typer.Typer(
     name="catalog",
     cls=_OneLineErrors,
@@ -40,16 +50,13 @@ catalog_app = typer.Typer(
     help="Look at the working tables and the releases; of these commands `forget` alone changes them.",
     epilog="Example: ytb-ads catalog sql 'SELECT label, count(*) FROM labels GROUP BY label'",
 )
+app.add_typer(catalog_app)
 
-CatalogDir = Annotated[
-    str,
-    typer.Option("--catalog", envvar="YTB_ADS_CATALOG", metavar="DIR", help="Folder or url of the catalog."),
-]
-AsJson = Annotated[bool, typer.Option("--json", help="One JSON object per line, for other programs.")]
+AsJsonLines = Annotated[bool, typer.Option("--json", help="One JSON object per line, for other programs.")]
 
 
 @catalog_app.command(epilog="Example: ytb-ads catalog tables --json")
-def tables(catalog: CatalogDir = "./catalog", as_json: AsJson = False) -> None:
+def tables(catalog: CatalogDir = "./catalog", as_json: AsJsonLines = False) -> None:
     """List the tables: rows, version, size on disk, key."""
     from data_catalog.catalog import Catalog
     from data_catalog.inspect import require_catalog
@@ -70,7 +77,7 @@ def show(
     where: Annotated[str | None, typer.Option(metavar="SQL", help="Condition that rows must meet.")] = None,
     columns: Annotated[str | None, typer.Option(metavar="A,B", help="Columns, parted by commas.")] = None,
     catalog: CatalogDir = "./catalog",
-    as_json: AsJson = False,
+    as_json: AsJsonLines = False,
 ) -> None:
     """Print rows of one table."""
     from data_catalog.catalog import Catalog
@@ -84,7 +91,7 @@ def show(
 def sql(
     query: Annotated[str, typer.Argument(metavar="QUERY", help="A query in DuckDB's SQL.")],
     catalog: CatalogDir = "./catalog",
-    as_json: AsJson = False,
+    as_json: AsJsonLines = False,
 ) -> None:
     """Run a query over all tables, all `releases` and the newest `release`."""
     from data_catalog.catalog import Catalog
@@ -97,7 +104,7 @@ def sql(
 def history(
     table: Annotated[str, typer.Argument(metavar="TABLE", help="Name of a table, as `tables` lists it.")],
     catalog: CatalogDir = "./catalog",
-    as_json: AsJson = False,
+    as_json: AsJsonLines = False,
 ) -> None:
     """List a table's commits, newest first."""
     from data_catalog.catalog import Catalog
@@ -111,7 +118,7 @@ def history(
 
 
 @catalog_app.command(epilog="Example: ytb-ads catalog releases")
-def releases(catalog: CatalogDir = "./catalog", as_json: AsJson = False) -> None:
+def releases(catalog: CatalogDir = "./catalog", as_json: AsJsonLines = False) -> None:
     """List the releases, oldest first: rows of each split, and where they lie."""
     from data_catalog.catalog import Catalog
     from data_catalog.releases import list_releases, read_manifest
@@ -169,7 +176,7 @@ def diff(
     older: Annotated[str, typer.Argument(metavar="A", help="Version to compare with.")],
     newer: Annotated[str, typer.Argument(metavar="B", help="Version that is compared.")],
     catalog: CatalogDir = "./catalog",
-    as_json: AsJson = False,
+    as_json: AsJsonLines = False,
 ) -> None:
     """Say what release B has that release A has not, and the other way round."""
     from data_catalog.catalog import Catalog
@@ -191,6 +198,71 @@ def diff(
     _print_table(("", f"{found.older} -> {found.newer}", ""), rows)
 
 
+@catalog_app.command(
+    epilog="Example: ytb-ads catalog forget dQw4w9WgXcQ, or: ytb-ads catalog forget --author HASH --yes"
+)
+def forget(
+    video_id: Annotated[
+        str | None, typer.Argument(metavar="[VIDEO_ID]", help="An ad; after `--` if it begins with -.")
+    ] = None,
+    author: Annotated[
+        str | None, typer.Option("--author", metavar="HASH", help="An author, as the column author_hash names them.")
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    catalog: CatalogDir = "./catalog",
+    config: ConfigFile = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object, for other programs.")] = False,
+) -> None:
+    """Remove an ad, or an author's comments, everywhere and from table history, and never collect them again.
+
+    What people said of an ad on the page of `ytb-ads annotate` goes with it.
+
+    Releases are immutable: those that still contain the ad are listed. End crawls and builds first. What was not
+    finished, because the command was killed say, is finished by running it again.
+    """
+    from data_catalog.privacy.forget import ad_held, author_held, forget_ad, forget_author
+    from flows.review.human import count_entries_of, withdraw_ads
+
+    if (video_id is None) == (author is None):
+        raise typer.BadParameter("give one of the two: the id of an ad, or --author HASH")
+    if video_id is not None and not _VIDEO_ID.fullmatch(video_id):
+        raise CatalogError(f"{printable(video_id)!r} is no video id")
+    if author is not None and not _AUTHOR_HASH.fullmatch(author):
+        raise CatalogError(
+            f"{printable(author)!r} is no author's hash; find it with `ytb-ads catalog show comments "
+            "--columns author_hash,text --where \"comment_id = '...'\"`"
+        )
+    tables, review = open_catalog(catalog, config)
+    name = f"ad {video_id}" if video_id else f"author {author}"
+    if not yes:
+        held = ad_held(tables, video_id) if video_id else author_held(tables, str(author))
+        _ask(name, held, count_entries_of(tables, review, video_id) if video_id else 0)
+    # first, as the ad can be named again where this ends early
+    entries = withdraw_ads(tables, review, [video_id] if video_id else [])
+    done = forget_ad(tables, video_id) if video_id else forget_author(tables, str(author))
+    if as_json:
+        typer.echo(json.dumps({**asdict(done), "entries_withdrawn": entries}))
+        return
+    for line in _report(name, done, entries):
+        typer.echo(printable(line))
+
+
+def open_catalog(catalog: str, config: Path | None) -> tuple[Catalog, ReviewSettings]:
+    """A catalog that exists, so that a misspelt path does not pass for an empty one, and what the settings say.
+
+    Raises:
+        CatalogError: there is no catalog.
+        SettingsError: a setting is wrong.
+    """
+    from data_catalog.catalog import Catalog
+    from data_catalog.inspect import require_catalog
+    from flows.settings import load_settings
+
+    tables, settings = Catalog(catalog), load_settings(config)
+    require_catalog(tables)
+    return tables, settings.review
+
+
 def _counts(rows: dict[str, Any]) -> str:
     return ", ".join(f"{split} {count}" for split, count in rows.items())
 
@@ -210,7 +282,7 @@ def _print_rows(rows: pa.Table, as_json: bool) -> None:
     if as_json:
         _print_lines(json_lines(rows))
         return
-    _console().print(render(rows.slice(0, _ROWS_PRINTED)))
+    print_tables(render(rows.slice(0, _ROWS_PRINTED)))
     if rows.num_rows > _ROWS_PRINTED:
         typer.echo(f"{rows.num_rows - _ROWS_PRINTED:,} more rows; --json prints all of them", err=True)
 
@@ -218,7 +290,7 @@ def _print_rows(rows: pa.Table, as_json: bool) -> None:
 def _print_table(names: tuple[str, ...], rows: Iterable[tuple[object, ...]]) -> None:
     from data_catalog.inspect import render_rows
 
-    _console().print(render_rows(names, rows, cell_characters=200))
+    print_tables(render_rows(names, rows, cell_characters=200))
 
 
 def _print_lines(lines: Iterable[str]) -> None:
@@ -226,7 +298,41 @@ def _print_lines(lines: Iterable[str]) -> None:
         typer.echo(line)
 
 
-def _console() -> Console:
-    console = Console()
-    # a pipe has no width; wrapping there would only tear rows apart
-    return console if console.is_terminal else Console(width=200)
+def _ask(name: str, held: Removal, entries: int) -> None:
+    judged = f"{_entries(entries)} of people's rounds with all that was said there" if entries else ""
+    said = ", ".join(part for part in (_amounts(held), judged) if part) or "nothing is held"
+    if not sys.stdin.isatty():
+        raise CatalogError(f"{name}: {said}; this cannot be undone, say --yes to go on")
+    typer.echo(f"{name}: {said}", err=True)
+    typer.confirm("Remove it from every table and its history? This cannot be undone.", abort=True, err=True)
+
+
+def _report(name: str, done: Forgetting, entries: int) -> Iterator[str]:
+    yield f"{name}: {_amounts(done.removed) or 'nothing of it was held'}"
+    if entries:
+        yield f"annotation: withdrawn from {_entries(entries)}, with all that was said there"
+    yield from (f"emptied: {place} of {rows} rows" for place, rows in done.emptied.items())
+    yield from (f"deleted: {file}" for file in done.removed.media)
+    files = sum(purged.data_files + purged.log_files for purged in done.purged)
+    yield f"history: purged of {len(done.purged)} tables, {files} files of older versions removed"
+    if left := sum(purged.left for purged in done.purged):
+        yield f"history: {left} young files may be another writer's; run this again in an hour"
+    yield from (f"still named in {place}: {rows} rows of others" for place, rows in done.named_in.items())
+    for release in done.releases:
+        rows = "cannot be read, and may contain it" if release.rows is None else f"contains {release.rows} rows of it"
+        yield f"release {release.version} {rows}: {release.path}"
+    if done.releases:
+        yield "delete these folders and what was published of them, then build again: the new release is without it"
+    if done.kind == "author":
+        yield "releases hold no comments; the labels of the ads concerned are made anew by the next build"
+    yield "a later crawl passes it over"
+
+
+def _amounts(removed: Removal) -> str:
+    rows = [f"{count:,} {'row' if count == 1 else 'rows'} of {table}" for table, count in removed.rows.items()]
+    files = [f"{len(removed.media)} media {'file' if len(removed.media) == 1 else 'files'}"] if removed.media else []
+    return ", ".join([*rows, *files])
+
+
+def _entries(count: int) -> str:
+    return "1 entry" if count == 1 else f"{count} entries"

@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.markup import escape
 
-from data_catalog.printing import printable
-from flows.commands.catalog import CatalogDir
-from flows.console import AsJson, ConfigFile, err, out, show_progress
+from flows.console import AsJson, CatalogDir, ConfigFile, out, print_json, say, say_error, show_progress
 
 if TYPE_CHECKING:
-    from flows.crawl.status import Standing
+    from flows.crawl.status import CrawlStatus
+
+app = typer.Typer()
 
 
+@app.command(epilog="Example: ytb-ads crawl --plan && ytb-ads crawl --check && ytb-ads crawl")
 def crawl(
     catalog: CatalogDir = "./catalog",
     config: ConfigFile = None,
@@ -56,43 +55,43 @@ def crawl(
         (_refresh if refresh else _crawl)(catalog, config, as_json)
 
 
-def print_standing(standing: Standing, as_json: bool) -> None:
+def print_status(status: CrawlStatus, as_json: bool) -> None:
     """The crawl as it stands, and when it can go on if it has to wait."""
-    from flows.crawl.status import render_standing
+    from flows.crawl.status import render_status
 
     if as_json:
-        out.print_json(json.dumps({"crawl": standing.as_json()}))
+        print_json({"crawl": status.as_json()})
         return
-    out.print(render_standing(standing))
-    for row in standing.categories:
+    out.print(render_status(status))
+    for row in status.categories:
         if row.shortfall:
-            out.print(escape(row.shortfall), highlight=False, soft_wrap=True)
-    if standing.left:
-        out.print(f"for a later run: {escape(', '.join(standing.left))}", highlight=False, soft_wrap=True)
-    _print_pause(standing.paused, standing.resumes_at)
+            say(row.shortfall)
+    if status.left:
+        say(f"for a later run: {', '.join(status.left)}")
+    _print_pause(status.paused, status.resumes_at)
 
 
 def _print_pause(reasons: Sequence[str], resumes_at: datetime | None) -> None:
     if resumes_at is None:
         return
     for reason in reasons:
-        out.print(f"paused: {escape(printable(reason))}", highlight=False, soft_wrap=True)
+        say(f"paused: {reason}")
     local = resumes_at.astimezone()
-    out.print(f"can go on at {local:%Y-%m-%d %H:%M %Z}: run the same command again", highlight=False)
+    say(f"can go on at {local:%Y-%m-%d %H:%M %Z}: run the same command again")
 
 
 def _crawl(catalog: str, config: Path | None, as_json: bool) -> None:
     from data_catalog.catalog import Catalog
     from flows.crawl.flow import crawl_youtube
-    from flows.crawl.status import Standing
+    from flows.crawl.status import CrawlStatus
     from flows.runner import in_foreground
     from flows.settings import load_settings
 
     settings = load_settings(config)
     with in_foreground():
-        standing = crawl_youtube(Catalog(catalog), settings)
-    assert isinstance(standing, Standing)  # noqa: S101 - a state is what Prefect sees, never what a call returns
-    print_standing(standing, as_json)
+        status = crawl_youtube(Catalog(catalog), settings)
+    assert isinstance(status, CrawlStatus)  # noqa: S101 - a state is what Prefect sees, never what a call returns
+    print_status(status, as_json)
 
 
 def _refresh(catalog: str, config: Path | None, as_json: bool) -> None:
@@ -104,19 +103,20 @@ def _refresh(catalog: str, config: Path | None, as_json: bool) -> None:
         refreshed = refresh(catalog, str(config) if config else None)
     assert isinstance(refreshed, Refreshed)  # noqa: S101 - a state is what Prefect sees, never what a call returns
     if as_json:
-        out.print_json(json.dumps({"refresh": refreshed.as_json()}))
+        print_json({"refresh": refreshed.as_json()})
         return
     out.print(render_refresh(refreshed))
     for release in refreshed.releases:
-        out.print(f"release {escape(release)} still holds ads that are gone", highlight=False, soft_wrap=True)
+        say(f"release {release} still holds ads that are gone")
     _print_pause(refreshed.paused, refreshed.resumes_at)
 
 
 def _plan(catalog: str, config: Path | None, as_json: bool) -> None:
     from data_catalog.catalog import Catalog
-    from flows.crawl.crawling import open_ledger
     from flows.crawl.data_api.quota import utc_now
-    from flows.crawl.plan.planning import plan_crawl, render_plan
+    from flows.crawl.plan.schedule import plan_crawl
+    from flows.crawl.plan.terminal import render_plan
+    from flows.crawl.steps import open_ledger
     from flows.settings import load_settings
 
     tables, settings = Catalog(catalog), load_settings(config)
@@ -132,18 +132,18 @@ def _check(catalog: str, config: Path | None, as_json: bool) -> None:
 
     checks = check(load_settings(config), Catalog(catalog))
     if as_json:
-        out.print_json(json.dumps([vars(found) for found in checks]))
+        print_json([vars(found) for found in checks])
     else:
         out.print(render_checks(checks))
     if failed := [found.name for found in checks if found.ok is False]:
-        err.print(f"[red]error:[/red] not ready to crawl: {', '.join(failed)}", highlight=False, soft_wrap=True)
+        say_error(f"not ready to crawl: {', '.join(failed)}")
         raise typer.Exit(1)
 
 
 def _resume_media(catalog: str, config: Path | None) -> None:
     from data_catalog.catalog import Catalog
-    from flows.crawl.crawling import open_ledger
     from flows.crawl.media.lane import LANE
+    from flows.crawl.steps import open_ledger
     from flows.settings import load_settings
 
     with open_ledger(Catalog(catalog), load_settings(config)) as ledger:
@@ -152,6 +152,6 @@ def _resume_media(catalog: str, config: Path | None) -> None:
 
 def _print(found: Any, render: Any, as_json: bool) -> None:
     if as_json:
-        out.print_json(json.dumps(found.as_json()))
+        print_json(found.as_json())
     else:
         out.print(render(found))

@@ -1,30 +1,67 @@
-"""`frames show` and `ocr show`: an ad's contact sheet, written where it was asked for."""
+"""`ytb-ads frames show` and `ytb-ads ocr show`: one picture of all frames of an ad."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from rich.markup import escape
+import typer
 
-from data_catalog.catalog import Catalog
-from data_catalog.printing import printable
-from flows.console import out
-from flows.look.ad import tell_ad
-from flows.look.sheet import contact_sheet, save_sheet, summary
-from flows.settings import load_settings
+from flows.console import CatalogDir, ConfigFile, VideoId, say
+
+app = typer.Typer()
+frames_app = typer.Typer(name="frames", no_args_is_help=True, help="Look at the frames sampled from an ad.")
+ocr_app = typer.Typer(name="ocr", no_args_is_help=True, help="Look at the text read on the frames of an ad.")
+app.add_typer(frames_app)
+app.add_typer(ocr_app)
 
 
-def show_ad(
+@frames_app.callback()
+@ocr_app.callback()
+def _group() -> None:
+    """Keep `show` a command of its own though it is the only one."""
+
+
+@frames_app.command("show", epilog="Example: ytb-ads frames show dQw4w9WgXcQ --catalog catalog --out frames.png")
+def show_frames(
+    video_id: VideoId,
+    catalog: CatalogDir = "./catalog",
+    config: ConfigFile = None,
+    out_file: Annotated[
+        Path | None, typer.Option("--out", metavar="FILE", help="PNG to write; default: VIDEO_ID-frames.png.")
+    ] = None,
+) -> None:
+    """Write one picture of all an ad's frames, with requested and actual timestamps and why frames were dropped.
+
+    A green frame is kept, a red one dropped, one without colour not read yet. Nothing in the catalog changes.
+    """
+    _show(catalog, video_id, config, out_file, "frames")
+
+
+@ocr_app.command("show", epilog="Example: ytb-ads ocr show dQw4w9WgXcQ --catalog catalog --out words.png")
+def show_words(
+    video_id: VideoId,
+    catalog: CatalogDir = "./catalog",
+    config: ConfigFile = None,
+    out_file: Annotated[
+        Path | None, typer.Option("--out", metavar="FILE", help="PNG to write; default: VIDEO_ID-words.png.")
+    ] = None,
+) -> None:
+    """Write one picture of all an ad's frames with a box around every word, and whether the words are enough.
+
+    A green frame has more than `ocr.more_than_words` words, a red one fewer. Nothing in the catalog changes.
+    """
+    _show(catalog, video_id, config, out_file, "words")
+
+
+def _show(
     catalog: str, video_id: str, config: Path | None, path: Path | None, what: Literal["frames", "words"]
 ) -> None:
-    """Draw an ad's sheet, and say where it lies and what is on it.
+    from data_catalog.catalog import Catalog
+    from flows.look.ad import tell_ad
+    from flows.look.sheet import contact_sheet, save_sheet, summary
+    from flows.settings import load_settings
 
-    Raises:
-        CatalogError: there is no catalog, or no such ad in it.
-        SettingsError: the settings cannot be read.
-        SheetError: the picture cannot be written.
-    """
     settings = load_settings(config)
     ad = tell_ad(Catalog(catalog), video_id, more_than_words=settings.ocr.more_than_words)
     tiles = [frame.sampling_tile() if what == "frames" else frame.reading_tile() for frame in ad.frames]
@@ -32,4 +69,4 @@ def show_ad(
     named = "".join(sign if sign.isalnum() or sign in "_-" else "_" for sign in video_id)
     path = path or Path(f"{named}-{what}.png")
     save_sheet(contact_sheet(ad.head, tiles), path)
-    out.print(f"{escape(printable(str(path)))}: {summary(tiles)}", highlight=False, soft_wrap=True)
+    say(f"{path}: {summary(tiles)}")

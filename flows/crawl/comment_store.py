@@ -20,7 +20,7 @@ from data_catalog.schemas import TABLES
 from data_catalog.tables.drops import Drop
 from flows.crawl.comments import AdFailed, AdToRead, PageRead
 from flows.crawl.data_api.faults import Fault
-from flows.crawl.intake import own_comments
+from flows.crawl.ingest import own_comments
 from flows.crawl.records import COMMENT_STAGE, Comment
 from flows.stages import StageCount
 

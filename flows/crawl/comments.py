@@ -140,7 +140,7 @@ Message = PageRead | AdFailed
 
 def read_comment_pages(
     ads: Iterable[AdToRead],
-    here: Callable[[], CommentLists],
+    youtube: CommentLists,
     *,
     connections: int,
     settings: CommentPageSettings,
@@ -151,8 +151,8 @@ def read_comment_pages(
 
     Args:
         ads: in the order in which they are begun; put the largest first.
-        here: the calling thread's client of the Data API.
-        connections: requests in flight at once, which the clients themselves see to.
+        youtube: the client of the Data API.
+        connections: requests in flight at once, which the client itself sees to.
         settings: replies and limits.
         author_key: key of the authors' hashes.
         now: the clock.
@@ -162,7 +162,7 @@ def read_comment_pages(
         CrawlError: no key is accepted, or the like; also after what was read.
     """
     work = _Work(deque(ads), queue.Queue(_QUEUED_PAGES))
-    reader = _AdReader(here, settings, author_key, now, work)
+    reader = _AdReader(youtube, settings, author_key, now, work)
     # each with its own copy of the context: what they log belongs to the run that asked for the comments
     threads = [
         threading.Thread(target=copy_context().run, args=(work.run, reader.read), daemon=True)
@@ -228,7 +228,7 @@ class _Work:
 class _AdReader:
     """Reads the comments of one ad from its first page, or where an earlier run stopped, to its last."""
 
-    here: Callable[[], CommentLists]
+    youtube: CommentLists
     settings: CommentPageSettings
     author_key: bytes
     now: Callable[[], datetime]
@@ -250,7 +250,7 @@ class _AdReader:
         def threads(token: str | None) -> tuple[CommentPage, datetime]:
             fetched_at = self.now()
             with_replies = self.settings.replies != "none"
-            answer = self.here().comment_threads(ad.video_id, token, replies=with_replies)
+            answer = self.youtube.comment_threads(ad.video_id, token, replies=with_replies)
             return reader.threads(answer, fetched_at), fetched_at
 
         pages = ad.pages
@@ -276,7 +276,7 @@ class _AdReader:
 
             def replies(token: str | None, parent_id: str = parent_id) -> tuple[CommentPage, datetime]:
                 fetched_at = self.now()
-                return reader.replies(self.here().replies(parent_id, token), parent_id, fetched_at), fetched_at
+                return reader.replies(self.youtube.replies(parent_id, token), parent_id, fetched_at), fetched_at
 
             for step in pages_of(replies, None, limit=self.settings.max_pages):
                 whole.add(step)

@@ -1,21 +1,36 @@
-"""Which candidates become ads: the filters, then a seeded random draw within each category."""
+"""The draw: filters, a seeded random choice within each category, and the chosen candidates as rows of `ads`."""
 
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections import Counter
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime, time
+from typing import Any, Protocol
 
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from data_catalog.catalog import Catalog
+from data_catalog.schemas import TABLES
 from data_catalog.tables.drops import Drop
-from flows.crawl.data_api.parsing import VideoFacts
-from flows.crawl.settings import FilterSettings
+from data_catalog.tables.forgotten import Forgotten
+from flows.crawl.data_api.faults import FaultError
+from flows.crawl.data_api.parsing import SOURCE, VIDEO_PARTS, VideoFacts, read_ad, read_video, read_videos
+from flows.crawl.settings import CrawlSettings, FilterSettings
+
+log = logging.getLogger("ytb_ads")
 
 STAGE = "draw"
 """Stage of the drops of candidates that did not become ads."""
 
+VIDEO_STAGE = "videos"
+"""Stage of the drops of drawn videos that are no longer available."""
+
 NOT_DRAWN = "not_drawn"
+_IDS_PER_CALL = 50
 
 
 @dataclass(frozen=True)
@@ -181,3 +196,96 @@ def _placement(facts: VideoFacts, filters: FilterSettings) -> tuple[str, str] | 
 
 
 _CHECKS = (_usable, _length, _published, _language, _region, _comments, _placement)
+
+
+class Videos(Protocol):
+    """The call that describing drawn ads needs of a client of the Data API."""
+
+    def videos(self, ids: list[str], parts: str) -> dict[str, Any]: ...
+
+
+@dataclass(frozen=True)
+class CategoryFiller:
+    """Fills categories with ads: draws them, describes them afresh, and draws again for those that are gone."""
+
+    catalog: Catalog
+    youtube: Videos
+    settings: CrawlSettings
+    author_key: bytes
+    now: Callable[[], datetime]
+    forgotten: Forgotten
+    advance: Callable[[float], None] = lambda ads: None
+
+    def fill_all(self, candidates: Mapping[str, Sequence[Candidate]], unusable: Mapping[str, str]) -> list[Draw]:
+        """Fill the categories whose candidates are all listed; the others wait for theirs.
+
+        Args:
+            candidates: of each of those categories.
+            unusable: reason by id of ads that turned out to be unusable; those found now are added.
+
+        Raises:
+            CrawlPausedError: the quota is spent; what was written is kept.
+        """
+        unusable = dict(unusable)
+        draws = []
+        for category in self.settings.categories:
+            if category not in candidates:
+                continue
+            try:
+                draws.append(self._fill(category, candidates[category], unusable))
+            except FaultError as error:
+                log.warning("%s: not all of its ads could be described, a later run goes on: %s", category, error)
+        # candidates of a category that still waits have no drop: nothing is decided on them
+        self.catalog.replace_drops(STAGE, [drop for drawn in draws for drop in drawn.drops])
+        return draws
+
+    def _fill(self, category: str, candidates: Sequence[Candidate], unusable: dict[str, str]) -> Draw:
+        """Write ads until the category is full or its candidates are used up; those that are gone go to `unusable`."""
+        candidates = [candidate for candidate in candidates if not self.forgotten.has_ad(candidate.facts.video_id)]
+        while True:
+            drawn = draw(
+                category,
+                candidates,
+                wanted=self.settings.categories[category].count,
+                seed=self.settings.seed,
+                filters=self.settings.filters,
+                held=_held(self.catalog),
+                lost=unusable,
+            )
+            if not drawn.chosen:
+                return drawn
+            for first in range(0, len(drawn.chosen), _IDS_PER_CALL):
+                unusable.update(self._describe(drawn.chosen[first : first + _IDS_PER_CALL]))
+
+    def _describe(self, chosen: list[Candidate]) -> dict[str, str]:
+        """Describe some chosen videos and write their ads; returns the ids that are gone, with the reason."""
+        ids = [candidate.facts.video_id for candidate in chosen]
+        at = self.now()
+        items = read_videos(self.youtube.videos(ids, VIDEO_PARTS), ids)
+        ads, gone = [], {}
+        for candidate in chosen:
+            video_id = candidate.facts.video_id
+            facts = read_video(video_id, items.get(video_id))
+            if facts.availability != "public":
+                gone[video_id] = str(facts.availability)
+                continue
+            ad = read_ad(
+                items[video_id],
+                video_id=video_id,
+                category=candidate.category,
+                query=candidate.query,
+                author_key=self.author_key,
+                fetched_at=at,
+                synthetic=self.settings.is_stand_in,
+            )
+            ads.append(replace(ad, channel_hash=None) if self.forgotten.has_author(ad.channel_hash) else ad)
+        drops = [Drop(VIDEO_STAGE, id_, id_, "filtered", reason, "when it was drawn") for id_, reason in gone.items()]
+        rows = pa.Table.from_pylist([asdict(ad) for ad in ads], schema=TABLES["ads"].schema)
+        self.catalog.commit("ads", rows, stage=VIDEO_STAGE, drops=drops, done=ids)
+        self.advance(len(ads))
+        return gone
+
+
+def _held(catalog: Catalog) -> dict[str, str]:
+    rows = catalog.read("ads", ["video_id", "category"], where=pc.field("source") == SOURCE).to_pylist()
+    return {row["video_id"]: row["category"] for row in rows}

@@ -19,12 +19,12 @@ from prefect.states import Completed
 from data_catalog.catalog import Catalog
 from flows.console import progress
 from flows.crawl.candidates import CategoryListing
-from flows.crawl.crawling import CommentCount, Crawl, open_crawl
 from flows.crawl.draw import Draw
 from flows.crawl.folder.folder import scan_folder
-from flows.crawl.intake import author_key, take_in
+from flows.crawl.ingest import author_key, ingest
 from flows.crawl.refresh import Refreshed, close_refresh, refresh_comments, refresh_videos, too_old
-from flows.crawl.status import Standing, read_standing
+from flows.crawl.status import CrawlStatus, read_status
+from flows.crawl.steps import CommentCount, Crawl, open_crawl
 from flows.errors import SourceError
 from flows.review.human import withdraw_ads
 from flows.settings import Settings, load_settings
@@ -38,8 +38,8 @@ _SERVER_CLOCK_LAG = timedelta(minutes=10)
 """A call that comes before the server has begun its new day would count as the end of ours."""
 
 
-@task(name="take-in-folder", cache_policy=NO_CACHE)
-def take_in_folder(catalog: Catalog, folder: Path, settings: Settings) -> StageCount:
+@task(name="ingest-folder", cache_policy=NO_CACHE)
+def ingest_task(catalog: Catalog, folder: Path, settings: Settings) -> StageCount:
     """Bring `ads` and `comments` up to date with a folder."""
     held = catalog.read("ads", columns=["video_id", "files_stamp"]).to_pydict()
     key = settings.privacy.author_key
@@ -51,7 +51,7 @@ def take_in_folder(catalog: Catalog, folder: Path, settings: Settings) -> StageC
         known=dict(zip(held["video_id"], held["files_stamp"], strict=True)),
     )
     with progress("source: ads", None) as advance:
-        return take_in(catalog, results, advance=advance)
+        return ingest(catalog, results, advance=advance)
 
 
 @flow(name="crawl-folder", validate_parameters=False)
@@ -61,7 +61,7 @@ def crawl_folder(catalog: Catalog, folder: Path, settings: Settings) -> StageCou
     Raises:
         SourceError: the folder cannot be read or holds no ads.
     """
-    count = take_in_folder(catalog, folder, settings)
+    count = ingest_task(catalog, folder, settings)
     if not catalog.count("ads"):
         reasons = ", ".join(f"{number} {reason}" for reason, number in sorted(count.dropped.items()))
         raise SourceError(f"{folder}: not one usable ad ({reasons}); `ytb-ads catalog show drops` says why")
@@ -70,28 +70,28 @@ def crawl_folder(catalog: Catalog, folder: Path, settings: Settings) -> StageCou
 
 
 @task(name="list-candidates", cache_policy=NO_CACHE)
-def list_candidates(crawl: Crawl, category: str) -> CategoryListing:
+def listing_task(crawl: Crawl, category: str) -> CategoryListing:
     """List the candidates of one category until there are enough."""
     with progress(f"{category}: candidates", None) as advance:
         return crawl.list_candidates(category, advance)
 
 
 @task(name="draw-ads", cache_policy=NO_CACHE)
-def draw_ads(crawl: Crawl, listed: Collection[str]) -> list[Draw]:
+def draw_task(crawl: Crawl, listed: Collection[str]) -> list[Draw]:
     """Draw the ads of the categories whose candidates are all listed."""
     with progress("drawn: ads", None) as advance:
         return crawl.draw_ads(listed, advance)
 
 
 @task(name="read-comments", cache_policy=NO_CACHE)
-def read_comments(crawl: Crawl) -> CommentCount:
+def comments_task(crawl: Crawl) -> CommentCount:
     """Read the comments of every ad that has none, or not all."""
     with progress("comments", crawl.comments_expected()) as advance:
         return crawl.read_comments(advance)
 
 
 @task(name="fetch-videos", cache_policy=NO_CACHE)
-def fetch_videos(crawl: Crawl) -> StageCount:
+def videos_task(crawl: Crawl) -> StageCount:
     """Fetch the video of every ad whose comments are there."""
     wanted = crawl.videos_to_fetch()
     with progress("videos", len(wanted)) as advance:
@@ -99,10 +99,10 @@ def fetch_videos(crawl: Crawl) -> StageCount:
 
 
 @flow(name="crawl-youtube", validate_parameters=False)
-def crawl_youtube(catalog: Catalog, settings: Settings) -> Standing | State[Standing]:
+def crawl_youtube(catalog: Catalog, settings: Settings) -> CrawlStatus | State[CrawlStatus]:
     """Collect ads, comments and videos until the categories are full, used up, or nothing more can be done today.
 
-    A crawl that has to wait ends in the state *Paused*; whoever calls it gets the standing all the same.
+    A crawl that has to wait ends in the state *Paused*; whoever calls it gets the status all the same.
 
     Raises:
         CrawlError: no key is given or accepted, the ledger or the media folder cannot be written.
@@ -110,31 +110,31 @@ def crawl_youtube(catalog: Catalog, settings: Settings) -> Standing | State[Stan
     with open_crawl(catalog, settings) as crawl:
         draws: list[Draw] = []
         while True:
-            listings = [list_candidates(crawl, category) for category in settings.crawl.categories]
-            draws = draw_ads(crawl, [listing.category for listing in listings if listing.complete])
-            comments = read_comments(crawl)
-            videos = fetch_videos(crawl)
+            listings = [listing_task(crawl, category) for category in settings.crawl.categories]
+            draws = draw_task(crawl, [listing.category for listing in listings if listing.complete])
+            comments = comments_task(crawl)
+            videos = videos_task(crawl)
             log.info("candidates: %d new", sum(listing.new_candidates for listing in listings))
             for count in (comments.ads, videos):
                 if count.rows_in or not crawl.pauses:  # where nothing could be done, much may be left
                     log.info("%s", count)
             # the place of an ad that turned out to be unusable is drawn again
-            if not crawl.remove_lost() or crawl.pauses:
+            if not crawl.remove_unusable() or crawl.pauses:
                 break
         wanted = {name: category.count for name, category in settings.crawl.categories.items()}
-        standing = read_standing(catalog, wanted, draws, crawl.pauses, crawl.max_attempts)
-    return paused(standing) if standing.resumes_at else standing
+        status = read_status(catalog, wanted, draws, crawl.pauses, crawl.max_attempts)
+    return paused(status) if status.resumes_at else status
 
 
 @task(name="refresh-videos", cache_policy=NO_CACHE)
-def refresh_old_videos(crawl: Crawl, refreshed: Refreshed) -> None:
+def refresh_videos_task(crawl: Crawl, refreshed: Refreshed) -> None:
     """Fetch the metadata of old ads and candidates again and remove those that are gone."""
     with progress("videos asked for", None) as advance:
         refresh_videos(crawl, refreshed, advance)
 
 
 @task(name="refresh-comments", cache_policy=NO_CACHE)
-def refresh_old_comments(crawl: Crawl, refreshed: Refreshed) -> None:
+def refresh_comments_task(crawl: Crawl, refreshed: Refreshed) -> None:
     """Read comments anew whose last reading is too old."""
     with progress("comments", crawl.comments_expected(too_old(crawl))) as advance:
         refresh_comments(crawl, refreshed, advance)
@@ -157,8 +157,8 @@ def refresh(catalog: str = "catalog", config: str | None = None) -> Refreshed | 
     if not tables.count("ads") and not tables.count("candidates"):
         return refreshed
     with open_crawl(tables, settings) as crawl:
-        refresh_old_videos(crawl, refreshed)
-        refresh_old_comments(crawl, refreshed)
+        refresh_videos_task(crawl, refreshed)
+        refresh_comments_task(crawl, refreshed)
         close_refresh(crawl, refreshed)
     withdraw_ads(tables, settings.review, refreshed.ads_gone)
     if refreshed.resumes_at:
@@ -167,7 +167,7 @@ def refresh(catalog: str = "catalog", config: str | None = None) -> Refreshed | 
     return refreshed
 
 
-Waiting = TypeVar("Waiting", Standing, Refreshed)
+Waiting = TypeVar("Waiting", CrawlStatus, Refreshed)
 
 
 def paused(found: Waiting) -> State[Waiting]:

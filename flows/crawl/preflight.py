@@ -25,23 +25,21 @@ from rich.text import Text
 
 from data_catalog.catalog import Catalog
 from data_catalog.errors import CatalogError
-from flows.crawl.crawling import open_ledger
-from flows.crawl.data_api.client import ENDPOINT, YouTubeClients
+from flows.crawl.data_api.client import ENDPOINT, YouTube
 from flows.crawl.data_api.faults import FaultError
 from flows.crawl.data_api.parsing import SOURCE
 from flows.crawl.data_api.quota import Ledger, key_name, next_reset
 from flows.crawl.media.downloader import js_runtimes, read_cookies
 from flows.crawl.media.lane import LANE
-from flows.crawl.media.store import media_folder
+from flows.crawl.media.store import USUAL_BYTES, media_folder
 from flows.crawl.settings import CrawlSettings, MediaSettings
+from flows.crawl.steps import open_ledger
 from flows.errors import ApiUnreachableError, CrawlError, QuotaExhaustedError, SourceError
 from flows.settings import Settings
 
 UPDATE = "pip install -U 'yt-dlp[default,deno]'"
 OLD = 60
 """Days after which yt-dlp, which the site changes under every month, is worth a look."""
-USUAL_BYTES = 12_000_000
-"""A video of an ad at 360p, where no better number is at hand."""
 
 _A_VIDEO = "jNQXAC9IVRw"
 # what yt-dlp takes
@@ -91,11 +89,11 @@ def check_key(key: SecretStr, settings: CrawlSettings, ledger: Ledger) -> Check:
     name = f"key {key_name(plain)}"
     alone = settings.model_copy(update={"api_key": key, "api_keys": (), "attempts": 1})
     try:
-        clients = YouTubeClients(alone, ledger, seed=0)
+        youtube = YouTube(alone, ledger, seed=0)
         try:
-            clients.here().videos([_A_VIDEO], "id")
+            youtube.videos([_A_VIDEO], "id")
         finally:
-            clients.close()
+            youtube.close()
     except QuotaExhaustedError as error:
         return Check(name, None, str(error), "wait until then, or give another key in crawl.api_keys")
     except ApiUnreachableError:

@@ -21,8 +21,8 @@ from data_catalog.catalog import Catalog
 from data_catalog.privacy.forget import purge_history, remove_ads
 from data_catalog.privacy.references import drops_of_comments, releases_with
 from data_catalog.schemas import TABLES
-from flows.crawl.crawling import Advance, Crawl
 from flows.crawl.data_api.parsing import SOURCE, VIDEO_PARTS, read_ad, read_video, read_videos
+from flows.crawl.steps import Advance, Crawl
 from flows.errors import CrawlError, CrawlPausedError
 
 _IDS_PER_CALL = 50
@@ -71,7 +71,7 @@ def refresh_videos(crawl: Crawl, refreshed: Refreshed, advance: Advance) -> None
     gone: list[str] = []
     try:
         for some in _by_fifty(ids):
-            items = read_videos(crawl.clients.here().videos(some, VIDEO_PARTS), some)
+            items = read_videos(crawl.youtube.videos(some, VIDEO_PARTS), some)
             at = crawl.now()
             present = {id_: item for id_, item in items.items() if read_video(id_, item).availability != "gone"}
             gone += [id_ for id_ in some if id_ not in present]
@@ -94,7 +94,7 @@ def refresh_comments(crawl: Crawl, refreshed: Refreshed, advance: Advance) -> No
     """Read the comments of ads anew whose last reading is too old; those that do not come again are removed."""
     before = _ids(crawl.catalog, "comments")
     read = crawl.read_comments(advance, too_old(crawl))
-    lost = crawl.remove_lost()
+    lost = crawl.remove_unusable()
     refreshed.comments = read.comments
     refreshed.comments_gone += _clear_up_after(crawl.catalog, before)
     refreshed.ads_gone = sorted({*refreshed.ads_gone, *lost})
@@ -155,7 +155,7 @@ def _still_gone(crawl: Crawl, ids: Sequence[str]) -> list[str]:
     """Ask once more: the API has been seen to leave out videos that are there."""
     gone: list[str] = []
     for some in _by_fifty(ids):
-        items = read_videos(crawl.clients.here().videos(some, VIDEO_PARTS), some)
+        items = read_videos(crawl.youtube.videos(some, VIDEO_PARTS), some)
         gone += [id_ for id_ in some if read_video(id_, items.get(id_)).availability == "gone"]
     return gone
 

@@ -12,7 +12,6 @@ import av
 import cv2
 import numpy as np
 
-from data_catalog.schemas import DropKind
 from data_catalog.tables.drops import Drop
 from flows.errors import DecoderLostError, FrameError
 from flows.frames.fingerprint import (
@@ -30,20 +29,16 @@ from flows.frames.moments import ANYWHERE, Spacing, between, choose_timestamps
 from flows.frames.passes import decoded_frames, key_frame, nearest_keys
 from flows.frames.picture import Picture, reduced
 from flows.frames.video import Video
+from flows.stages import FRAMES, FrameReason
 
 if TYPE_CHECKING:  # the processes that decode need no settings
     from flows.settings import FrameSettings
 
 Seek = Literal["exact", "keyframe"]
-STAGE = "frames"
 # decoder and encoder of another generation may give other pixels; raise the first number when the choice of
 # moments or pictures changes
 _AV, _OPENCV = (library.__version__.split(".")[0] for library in (av, cv2))
 SAMPLER_VERSION = f"2 av {_AV} opencv {_OPENCV} looks {FINGERPRINT_VERSION}"
-
-
-VIDEO_DELETED = "video_deleted"
-"""Reason of the drop of an ad that keeps the frames it has, though they are not of the present settings."""
 
 
 @dataclass(frozen=True)
@@ -185,47 +180,46 @@ def sample_ad(ad: dict[str, Any], roots: Mapping[str, Path], settings: FrameSett
     """
     video_id, revision = ad["video_id"], ad["media_sha256"]
 
-    def dropped(kind: DropKind, reason: str, detail: str) -> AdRows:
-        return AdRows(drops=(Drop(STAGE, video_id, video_id, kind, reason, detail, fingerprint, revision),))
+    def dropped(reason: str, detail: str) -> AdRows:
+        made = {"fingerprint": fingerprint, "upstream_revision": revision}
+        return AdRows(drops=(FRAMES.drop(video_id, video_id, reason, detail, **made),))
 
     if ad["media_status"] == "missing":
-        return dropped(
-            "filtered",
-            "no_video",
-            "no video came with this ad; a folder's lies beside its info.json as .mp4, .webm or .mkv",
-        )
+        detail = "no video came with this ad; a folder's lies beside its info.json as .mp4, .webm or .mkv"
+        return dropped(FrameReason.NO_VIDEO, detail)
     if ad["media_status"] == "deleted":
-        return dropped("failed", VIDEO_DELETED, "its video was deleted once frames were sampled; crawl it again")
+        detail = "its video was deleted after frames were sampled; crawl it again"
+        return dropped(FrameReason.VIDEO_DELETED, detail)
     root = roots.get(ad["source"])
     if root is None:
-        return dropped("failed", "source_not_given", f"was taken in from the source {ad['source']}; build that one")
+        return dropped(FrameReason.SOURCE_NOT_GIVEN, f"came from the source {ad['source']}; build that one")
     path = root / ad["media_path"]
     if not path.is_file():
-        return dropped("failed", "video_gone", f"{ad['media_path']}: was there when the ad was taken in")
+        return dropped(FrameReason.VIDEO_GONE, f"{ad['media_path']}: was there when the ad was added")
     try:
-        sampled = call_isolated(settings.timeout_s, sample_frames, path, video_id, **_asked(settings))
+        sampled = call_isolated(
+            settings.timeout_s,
+            sample_frames,
+            path,
+            video_id,
+            count=settings.count,
+            seed=settings.seed,
+            spacing=Spacing(settings.margin_start_s, settings.margin_end_s, settings.min_distance_s),
+            seek=settings.seek,
+            quality=settings.quality,
+            max_side=settings.max_side,
+        )
     except DecoderLostError as error:
-        return dropped("failed", error.reason, f"{ad['media_path']}: {error}")
+        return dropped(error.reason, f"{ad['media_path']}: {error}")
     except FrameError as error:
         # the message names the path on this machine; a row names it below the source's folder
-        return dropped("filtered", "unreadable_video", str(error).replace(str(path), ad["media_path"]))
+        return dropped(FrameReason.UNREADABLE_VIDEO, str(error).replace(str(path), ad["media_path"]))
     made = {"upstream_revision": revision}
     return AdRows(
         frames=tuple({**frame.row(), "fingerprint": fingerprint, **made} for frame in sampled.frames),
         fingerprints=({**sampled.fingerprints_row(), "fingerprint": FINGERPRINT_VERSION, **made},),
         drops=tuple(replace(lost, fingerprint=fingerprint, upstream_revision=revision) for lost in sampled.drops),
     )
-
-
-def _asked(settings: FrameSettings) -> dict[str, Any]:
-    return {
-        "count": settings.count,
-        "seed": settings.seed,
-        "spacing": Spacing(settings.margin_start_s, settings.margin_end_s, settings.min_distance_s),
-        "seek": settings.seek,
-        "quality": settings.quality,
-        "max_side": settings.max_side,
-    }
 
 
 def decode_jpeg(jpeg: bytes) -> Picture:
@@ -281,7 +275,8 @@ class _Sampler:
                 if time_s is not None:
                     self._store(found, time_s)
             if time_s is None:
-                drops.append(_not_decodable(video_id, index, moment_s, duration_s))
+                detail = f"no further picture can be decoded for {moment_s:.3f} s of {duration_s:.3f} s"
+                drops.append(FRAMES.drop(frame_id(video_id, index), video_id, FrameReason.NO_PICTURE, detail))
                 continue
             taken.add(time_s)
             picture = self._stored[time_s]
@@ -328,14 +323,3 @@ def _same(one: _Stored, other: _Stored) -> bool:
     if one.blank or other.blank:
         return False
     return differing_bits(one.perceptual_hash, other.perceptual_hash) <= SAME_PICTURE_BITS
-
-
-def _not_decodable(video_id: str, index: int, moment_s: float, duration_s: float) -> Drop:
-    return Drop(
-        stage=STAGE,
-        key=frame_id(video_id, index),
-        video_id=video_id,
-        kind="filtered",
-        reason="no_picture",
-        detail=f"no further picture can be decoded for {moment_s:.3f} s of {duration_s:.3f} s",
-    )

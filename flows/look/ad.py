@@ -12,7 +12,7 @@ from data_catalog.errors import CatalogError
 from data_catalog.inspect import require_catalog
 from data_catalog.printing import printable
 from flows.look.sheet import Box, Tile
-from flows.ocr.texts import TOO_FEW
+from flows.stages import FRAMES, WordReason
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ def tell_ad(catalog: Catalog, video_id: str, *, more_than_words: int) -> AdStory
     lost = [
         FrameStory(int(drop["key"].rpartition(":")[2]), None, None, None, "no picture", (_said(drop),))
         for drop in drops
-        if drop["stage"] == "frames" and drop["key"] != video_id
+        if drop["stage"] == FRAMES.name and drop["key"] != video_id
     ]
     frames = tuple(sorted([*told, *lost], key=lambda frame: frame.index))
     return AdStory(video_id, _tell_head(catalog, ads[0], _of(drops, video_id), frames), frames)
@@ -119,7 +119,7 @@ def _tell_frame(
 ) -> FrameStory:
     kept, decision = _decide(frame, text, more_than_words)
     # the decision says that already
-    told = [drop for drop in drops if kept is not False or drop["reason"] != TOO_FEW]
+    told = [drop for drop in drops if kept is not False or drop["reason"] != WordReason.TOO_FEW_WORDS]
     same = [name.rpartition(":")[2] for name in frame["duplicates"] or ()]
     taken = (
         f"asked {frame['requested_s']:.3f} s, shown since {frame['timestamp_s']:.3f} s, "

@@ -1,4 +1,4 @@
-"""OCR as a Prefect flow: `frames` to `texts`, one task run per batch of frames; then the rule on their number."""
+"""OCR as a Prefect flow: `frames` to `texts`, one task run per batch of frames; then frames with few words dropped."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from prefect.cache_policies import NO_CACHE
 from data_catalog.catalog import Catalog
 from data_catalog.schemas import TABLES
 from flows.fingerprints import ocr_engine
-from flows.ocr.texts import STAGE, WORDS_STAGE, read_frames, read_texts, words_drops
+from flows.ocr.texts import read_frames, read_texts, words_drops
 from flows.pool_worker import end_with_parent
 from flows.runner import run_stage
 from flows.settings import OcrSettings, Settings
-from flows.stages import FRAMES, OCR, StageCount
+from flows.stages import OCR, WORDS, StageCount
 
 
 @task(name="read-frames", cache_policy=NO_CACHE)
@@ -27,24 +27,23 @@ def read_batch(frames: pa.Table, *, catalog: Catalog, settings: OcrSettings, fin
     catalog.commit(
         "texts",
         pa.Table.from_pylist(rows, schema=TABLES["texts"].schema),
-        stage=STAGE,
+        stage=OCR.name,
         drops=drops,
         done=frame_ids,
         upstream="frames",
     )
-    return StageCount.of(STAGE, "frames", rows_in=frames.num_rows, rows_out=len(rows), drops=drops)
+    return OCR.count(rows_in=frames.num_rows, rows_out=len(rows), drops=drops)
 
 
 @flow(name="ocr", validate_parameters=False)
 def ocr(catalog: Catalog, settings: Settings) -> StageCount:
-    """Words of every frame that has none under the present engine, then a drop for each with too few.
+    """Read every frame that has no text for the current settings, then drop those with too few words.
 
     Raises:
         StageError: a frame is lost, or no frame could be read.
         OcrError: the engine is not installed or has no models.
     """
     count = run_stage(OCR, read_batch, catalog, settings, settings=settings.ocr)
-    current = {"frames_fingerprint": FRAMES.fingerprint(settings), "texts_fingerprint": OCR.fingerprint(settings)}
-    frames = read_frames(catalog, **current)
-    catalog.replace_drops(WORDS_STAGE, words_drops(frames.values(), settings.ocr.more_than_words))
+    frames = read_frames(catalog, settings).values()
+    catalog.replace_drops(WORDS.name, words_drops(frames, settings.ocr.more_than_words))
     return count

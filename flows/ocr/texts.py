@@ -9,17 +9,13 @@ from typing import Any
 import pyarrow as pa
 
 from data_catalog.catalog import Catalog, Drop
-from data_catalog.schemas import DropKind
 from flows.errors import FrameError, OcrError
 from flows.frames.picture import Picture
 from flows.frames.sampling import decode_jpeg
 from flows.ocr.engine import OcrEngine
 from flows.ocr.words import Word
-
-STAGE = "ocr"
-WORDS_STAGE = "words"
-"""Stage of the rule on the number of words."""
-TOO_FEW = "too_few_words"
+from flows.settings import Settings
+from flows.stages import FRAMES, OCR, WORDS, OcrReason, WordReason
 
 
 def read_texts(engine: OcrEngine, frames: pa.Table, *, fingerprint: str) -> tuple[list[dict[str, Any]], list[Drop]]:
@@ -37,13 +33,13 @@ def read_texts(engine: OcrEngine, frames: pa.Table, *, fingerprint: str) -> tupl
     rows: list[dict[str, Any]] = []
     drops: list[Drop] = []
     for frame in batch:
-        match read[frame["image_sha256"]]:
-            case FrameError() as error:
-                drops.append(_drop(frame, "filtered", "undecodable_picture", str(error), fingerprint))
-            case OcrError() as error:
-                drops.append(_drop(frame, "failed", "engine_failed", str(error), fingerprint))
-            case list() as words:
-                rows.append(_row(frame, words, engine, fingerprint))
+        made = {"fingerprint": fingerprint, "upstream_revision": frame["image_sha256"]}
+        words = read[frame["image_sha256"]]
+        if isinstance(words, list):
+            rows.append({**_row(frame, words, engine), **made})
+        else:
+            reason = OcrReason.UNDECODABLE_PICTURE if isinstance(words, FrameError) else OcrReason.ENGINE_FAILED
+            drops.append(OCR.drop(frame["frame_id"], frame["video_id"], reason, str(words), **made))
     return rows, drops
 
 
@@ -67,7 +63,7 @@ def _read(engine: OcrEngine, images: dict[str, bytes]) -> dict[str, list[Word] |
     return read
 
 
-def _row(frame: dict[str, Any], words: list[Word], engine: OcrEngine, fingerprint: str) -> dict[str, Any]:
+def _row(frame: dict[str, Any], words: list[Word], engine: OcrEngine) -> dict[str, Any]:
     confidences = [word.confidence for word in words]
     return {
         "frame_id": frame["frame_id"],
@@ -78,22 +74,7 @@ def _row(frame: dict[str, Any], words: list[Word], engine: OcrEngine, fingerprin
         "mean_confidence": sum(confidences) / len(confidences) if confidences else None,
         "engine": engine.name,
         "engine_version": engine.version,
-        "fingerprint": fingerprint,
-        "upstream_revision": frame["image_sha256"],
     }
-
-
-def _drop(frame: dict[str, Any], kind: DropKind, reason: str, detail: str, fingerprint: str) -> Drop:
-    return Drop(
-        stage=STAGE,
-        key=frame["frame_id"],
-        video_id=frame["video_id"],
-        kind=kind,
-        reason=reason,
-        detail=detail,
-        fingerprint=fingerprint,
-        upstream_revision=frame["image_sha256"],
-    )
 
 
 @dataclass(frozen=True)
@@ -111,14 +92,13 @@ class TextFrame:
     media_sha256: str | None
 
 
-def read_frames(catalog: Catalog, *, frames_fingerprint: str, texts_fingerprint: str) -> dict[str, TextFrame]:
-    """Every frame whose picture and text are current, with its ad's category and file."""
+def read_frames(catalog: Catalog, settings: Settings) -> dict[str, TextFrame]:
+    """Every frame whose picture and text are current, with its ad's category and file, by frame id."""
     ads = {ad["video_id"]: ad for ad in catalog.read("ads", ["video_id", "category", "media_sha256"]).to_pylist()}
     columns = ["frame_id", "video_id", "timestamp_s", "image_sha256", "perceptual_hash"]
-    pictures = catalog.current("frames", upstream="ads", fingerprint=frames_fingerprint, columns=columns)
-    texts = catalog.current(
-        "texts", upstream="frames", fingerprint=texts_fingerprint, columns=["frame_id", "text", "n_words"]
-    )
+    pictures = catalog.current("frames", upstream="ads", fingerprint=FRAMES.fingerprint(settings), columns=columns)
+    columns = ["frame_id", "text", "n_words"]
+    texts = catalog.current("texts", upstream="frames", fingerprint=OCR.fingerprint(settings), columns=columns)
     text_of = {text["frame_id"]: text for text in texts.to_pylist()}
     return {
         picture["frame_id"]: TextFrame(
@@ -136,13 +116,11 @@ def read_frames(catalog: Catalog, *, frames_fingerprint: str, texts_fingerprint:
 def words_drops(frames: Iterable[TextFrame], more_than: int) -> list[Drop]:
     """A drop for every frame with too few words; it quotes them."""
     return [
-        Drop(
-            stage=WORDS_STAGE,
-            key=frame.frame_id,
-            video_id=frame.video_id,
-            kind="filtered",
-            reason=TOO_FEW,
-            detail=f"{frame.n_words} word{'' if frame.n_words == 1 else 's'}: {frame.text!r}",
+        WORDS.drop(
+            frame.frame_id,
+            frame.video_id,
+            WordReason.TOO_FEW_WORDS,
+            f"{frame.n_words} word{'' if frame.n_words == 1 else 's'}: {frame.text!r}",
         )
         for frame in frames
         if frame.n_words <= more_than

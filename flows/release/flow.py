@@ -17,7 +17,7 @@ from data_catalog.catalog import Catalog
 from data_catalog.errors import ReleaseError
 from data_catalog.releases import list_releases, next_version, read_manifest, verify_release, write_release
 from data_catalog.schemas import SPLITS
-from flows.fingerprints import frames_fingerprint, ocr_engine, sentiment_engine, texts_fingerprint, version_of
+from flows.fingerprints import ocr_engine, sentiment_engine, version_of
 from flows.funnel import count_funnel
 from flows.ocr.texts import read_frames
 from flows.release.card import dataset_card
@@ -53,9 +53,7 @@ def release(catalog: Catalog, settings: Settings) -> Release:
     Raises:
         ReleaseError: a class is empty (the message says what other thresholds would give), or it cannot be written.
     """
-    frames = read_frames(
-        catalog, frames_fingerprint=frames_fingerprint(settings), texts_fingerprint=texts_fingerprint(settings)
-    )
+    frames = read_frames(catalog, settings)
     yields = _yields(catalog, settings, Counter(f.video_id for f in frames.values() if _enough(f.n_words, settings)))
     plan = plan_release(
         catalog,

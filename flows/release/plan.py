@@ -18,9 +18,8 @@ from data_catalog.schemas import LABELS
 from flows.ocr.texts import TextFrame
 from flows.release.resampling import Balanced, PlannedRow, Resampling, balance_rows
 from flows.release.splitting import FrameIdentity, LabelledAd, group_reuploads, split_ads
-from flows.review.human import FRAME_EXCLUDED
-from flows.review.human import STAGE as REVIEW_STAGE
 from flows.sentiment.ads import STAGE as SENTIMENT_STAGE
+from flows.stages import REVIEW, ReviewReason
 
 STAGE = "release"
 OF_AD = "ad_"
@@ -105,7 +104,7 @@ def plan_release(
     """
     labels = {row["video_id"]: Settled(**_of_label(row)) for row in catalog.read("labels").to_pylist()}
     kept = [frame for frame in frames.values() if frame.n_words > more_than_words]
-    excluded = set(_dropped(catalog, REVIEW_STAGE, FRAME_EXCLUDED))
+    excluded = set(_dropped(catalog, REVIEW.name, ReviewReason.FRAME_EXCLUDED))
     labelled = [frame for frame in kept if frame.video_id in labels and frame.frame_id not in excluded]
     groups = _groups(labelled, catalog)
     again = _again(groups, catalog) if reuploads == "drop" else {}
@@ -174,7 +173,7 @@ def _split(
 
 
 def _unlabelled(kept: list[TextFrame], labels: dict[str, Settled], catalog: Catalog) -> list[Drop]:
-    why = _dropped(catalog, SENTIMENT_STAGE) | _dropped(catalog, REVIEW_STAGE)
+    why = _dropped(catalog, SENTIMENT_STAGE) | _dropped(catalog, REVIEW.name)
     return [
         _drop(
             frame.frame_id,
@@ -196,7 +195,7 @@ def _dropped(catalog: Catalog, stage: str, reason: str | None = None) -> dict[st
 
 def _excluded(frames: list[TextFrame]) -> list[Drop]:
     detail = "more than half of its reviewers excluded it"
-    return [_drop(frame.frame_id, frame.video_id, FRAME_EXCLUDED, detail) for frame in frames]
+    return [_drop(frame.frame_id, frame.video_id, ReviewReason.FRAME_EXCLUDED, detail) for frame in frames]
 
 
 def _without_frame(sampled: set[str], kept: set[str]) -> list[Drop]:

@@ -19,10 +19,9 @@ from annotation.protocol import Decision, accept_comments
 from data_catalog.catalog import Catalog, Drop
 from data_catalog.schemas import TABLES
 from flows.embedded_server import answers
-from flows.review.human import STAGE, Judged, left_out, left_out_frames, read_judged, review_store
-from flows.review.waiting import Waiting
+from flows.review.human import Judged, Waiting, left_out, left_out_frames, read_judged, review_store
 from flows.settings import Settings
-from flows.stages import StageCount
+from flows.stages import REVIEW, StageCount
 
 log = logging.getLogger("ytb_ads")
 
@@ -54,10 +53,8 @@ def review(catalog: Catalog, settings: Settings) -> StageCount:
         decisions = {ad["video_id"]: accept_comments(ad["label"]) for ad in ads}
     rows = [_label(ad, decisions[ad["video_id"]]) for ad in ads if ad["video_id"] in decisions]
     changed = catalog.replace("labels", pa.Table.from_pylist(rows, schema=TABLES["labels"].schema))
-    changed |= catalog.replace_drops(STAGE, [*drops, *frame_drops])
-    count = StageCount(STAGE, "ads")
-    if changed:
-        count.add(StageCount.of(STAGE, "ads", rows_in=len(ads), rows_out=len(rows), drops=drops))
+    changed |= catalog.replace_drops(REVIEW.name, [*drops, *frame_drops])
+    count = REVIEW.count(rows_in=len(ads), rows_out=len(rows), drops=drops) if changed else REVIEW.count()
     log.info("%s", count)
     return count
 

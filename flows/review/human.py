@@ -3,32 +3,29 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from annotation.errors import AnnotationError, RoundError
+from annotation.outcomes import Verdict, reviews, standing, verdicts
+from annotation.protocol import FINAL, Rule
+from annotation.rounds import DrawnRound, RoundSettings, draw_round
+from annotation.store import Store, default_location, open_store
+from annotation.store.round_store import Round
 from data_catalog.catalog import Catalog, Drop
 from flows.errors import SettingsError
-from flows.review.waiting import Waiting
 from flows.settings import ReviewSettings, Settings
-
-if TYPE_CHECKING:
-    from annotation.outcomes import Verdict
-    from annotation.rounds import DrawnRound, RoundSettings
-    from annotation.store import Store
-    from annotation.store.round_store import Round
+from flows.stages import REVIEW, ReviewReason
 
 log = logging.getLogger("ytb_ads")
 
-STAGE = "review"
-EXCLUDED = "excluded_by_people"
-"""Reason of an ad that the discussion excluded."""
-NOT_REVIEWED = "not_reviewed"
-"""Reason of an ad that people have not judged."""
-FRAME_EXCLUDED = "frame_excluded_by_people"
-"""Reason of a frame that more than half of its reviewers excluded; the release leaves it out."""
+WATCH_EVERY_S = 2.0
+"""Time between two checks of a round; one reads what is new in the log, and nothing else."""
 
 
 @dataclass(frozen=True)
@@ -41,14 +38,37 @@ class Judged:
     """Rows of the table `reviews`."""
 
 
+@dataclass(frozen=True)
+class Waiting:
+    """An open round, as a build leaves it."""
+
+    round_id: int
+    n_entries: int
+    """Entries that people settle; what comes twice is counted once."""
+    n_settled: int
+    opened: bool
+    """This run has opened the round; otherwise it was open, and nothing was added to it."""
+    page: str
+    """Where people judge."""
+    release: Path | None = None
+    """The release of what was judged before, brought up to date before the round was opened."""
+
+    def as_json(self) -> dict[str, Any]:
+        """The same as plain values."""
+        return {**vars(self), "release": str(self.release) if self.release else None}
+
+    def __str__(self) -> str:
+        how = "opened" if self.opened else "still open, and nothing was added to it"
+        left = self.n_entries - self.n_settled
+        return f"review: round {self.round_id} is {how}; {left} of {self.n_entries} entries wait for people"
+
+
 def store_location(catalog: Catalog, settings: ReviewSettings) -> str:
     """Where the annotation's store is: what the settings name, or the catalog's own file.
 
     Raises:
         SettingsError: the catalog is on an object store, which cannot hold the file.
     """
-    from annotation.store import default_location
-
     if settings.store and settings.store.get_secret_value():
         return settings.store.get_secret_value()
     if not catalog.is_local:
@@ -99,8 +119,6 @@ def review_store(catalog: Catalog, settings: ReviewSettings, *, must_exist: bool
     Raises:
         StoreError: it cannot be opened.
     """
-    from annotation.store import open_store
-
     store = open_store(store_location(catalog, settings), must_exist=must_exist)
     try:
         yield store
@@ -127,8 +145,6 @@ def read_judged(store: Store, held: frozenset[str]) -> Judged:
         store: where people's words are.
         held: ads of the catalog. Of others, which were forgotten say, nothing is read.
     """
-    from annotation.outcomes import reviews, verdicts
-
     closed = [each.id for each in store.rounds.all() if not each.is_open]
     of_ads = {verdict.video_id: verdict for each in closed for verdict in verdicts(store, each)}
     rows = [asdict(review) for each in closed for review in reviews(store, each)]
@@ -146,24 +162,21 @@ def left_out(labelled: Sequence[str], judged: Judged, with_frames: frozenset[str
         judged: what people said.
         with_frames: ads that have a frame with enough words, so that they can be judged.
     """
-    return [
-        _drop(ad, ad, EXCLUDED, "the discussion excluded it")
-        if ad in judged.verdicts
-        else _drop(
-            ad,
-            ad,
-            NOT_REVIEWED,
-            "people have not judged it" if ad in with_frames else "it has no frame with enough words to be judged by",
-        )
-        for ad in labelled
-        if ad not in judged.verdicts or judged.verdicts[ad].decision is None
-    ]
+
+    def drop(ad: str) -> Drop:
+        if ad in judged.verdicts:
+            return REVIEW.drop(ad, ad, ReviewReason.EXCLUDED, "the discussion excluded it")
+        judgeable = ad in with_frames
+        why = "people have not judged it" if judgeable else "it has no frame with enough words to be judged by"
+        return REVIEW.drop(ad, ad, ReviewReason.NOT_REVIEWED, why)
+
+    return [drop(ad) for ad in labelled if ad not in judged.verdicts or judged.verdicts[ad].decision is None]
 
 
 def left_out_frames(judged: Judged) -> list[Drop]:
     """A drop for every frame that the reviewers of an ad with a label excluded."""
     return [
-        _drop(frame, ad, FRAME_EXCLUDED, "more than half of its reviewers excluded it")
+        REVIEW.drop(frame, ad, ReviewReason.FRAME_EXCLUDED, ReviewReason.FRAME_EXCLUDED.meaning)
         for ad, verdict in judged.verdicts.items()
         if verdict.decision is not None
         for frame in verdict.excluded_frames
@@ -172,9 +185,6 @@ def left_out_frames(judged: Judged) -> list[Drop]:
 
 def draw_unjudged(catalog: Catalog, settings: Settings, judged: Judged) -> DrawnRound | None:
     """The round that is to be opened next: ads with frames that nobody has judged; None if there are none."""
-    from annotation.errors import RoundError
-    from annotation.rounds import draw_round
-
     asked = round_settings(settings)
     try:
         return draw_round(catalog, asked, gold=settings.review.gold, skip=judged.verdicts.keys())
@@ -184,9 +194,6 @@ def draw_unjudged(catalog: Catalog, settings: Settings, judged: Judged) -> Drawn
 
 def round_settings(settings: Settings) -> RoundSettings:
     """What the settings say of a round."""
-    from annotation.protocol import Rule
-    from annotation.rounds import RoundSettings
-
     review = settings.review
     return RoundSettings(
         rule=Rule(review.reviewers, review.verifiers, review.agreement),
@@ -200,8 +207,6 @@ def round_settings(settings: Settings) -> RoundSettings:
 
 def still_open(store: Store) -> Round | None:
     """The round that people work on. One whose entries have all come to their end is closed: its page was killed."""
-    from flows.review.watch import close_if_settled
-
     if (round_id := close_if_settled(store)) is not None:
         log.info("review: round %d is settled and closed", round_id)
     return store.rounds.current()
@@ -209,13 +214,53 @@ def still_open(store: Store) -> Round | None:
 
 def read_waiting(store: Store, open_round: Round, settings: ReviewSettings, *, opened: bool) -> Waiting:
     """What an open round waits for."""
-    from annotation.outcomes import standing
-    from annotation.protocol import FINAL
-
     now = standing(store, open_round.id)
     settled = sum(count for state, count in now.by_state.items() if state in FINAL)
     return Waiting(open_round.id, now.n_entries, settled, opened, settings.address)
 
 
-def _drop(key: str, video_id: str, reason: str, detail: str) -> Drop:
-    return Drop(stage=STAGE, key=key, video_id=video_id, kind="filtered", reason=reason, detail=detail)
+def close_if_settled(store: Store, *, quiet_s: float = 0.0) -> int | None:
+    """Close the open round if all its entries have come to their end; its number if that closed it.
+
+    Args:
+        store: where people's words are.
+        quiet_s: seconds for which nothing must have been done.
+    """
+    current = store.rounds.current()
+    if current is None:
+        return None
+    now = standing(store, current.id)
+    if not now.complete or (now.last_at and datetime.now(UTC) - now.last_at < timedelta(seconds=quiet_s)):
+        return None
+    return store.rounds.close(current.id).id
+
+
+@contextmanager
+def watching(
+    store: Store, closed: Callable[[int], None], *, quiet_s: float, every_s: float = WATCH_EVERY_S
+) -> Iterator[None]:
+    """Watch the store's round for as long as the block runs.
+
+    Args:
+        store: where people's words are.
+        closed: called with the number of a round that was closed.
+        quiet_s: seconds for which nothing must have been done: until then, the last judgement can be taken back.
+        every_s: time between two looks.
+    """
+    ended = threading.Event()
+
+    def watch() -> None:
+        while not ended.wait(every_s):
+            try:
+                if (round_id := close_if_settled(store, quiet_s=quiet_s)) is not None:
+                    closed(round_id)
+            except AnnotationError as error:  # a busy or restarting database: the next look may do better
+                log.warning("the round could not be looked at: %s", error)
+
+    watcher = threading.Thread(target=watch, name="round-watch", daemon=True)
+    watcher.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        watcher.join(timeout=10)

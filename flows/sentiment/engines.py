@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Protocol
 
 from flows.errors import SentimentError
+from flows.sentiment.java import Unscored
 from flows.sentiment.sentistrength import Lexicon, Scorer, Strength
-from flows.sentiment.unscored import Unscored
 
 __all__ = [
     "ENGINES",

@@ -1,9 +1,9 @@
-"""The original SentiStrength, kept running and fed by lines, so that no text can harm the answers of others.
+"""The original SentiStrength as a running Java program that answers one line for each line of text.
 
-Every batch is followed by a frame: texts whose answers were learned when the program started. A line answered twice or
-not at all shifts them, which is seen before any answer of the batch is given; the batch is then asked again text by
-text. Two things in a text would not be text to the program and are taken from it: line breaks, which are spaces to
-every engine, and the command `#Change_TermWeight`, with which a comment could change the strength of a word.
+Every batch ends with canary texts whose answers were learned when the program started. A text that is answered twice or
+not at all shifts them, which is detected before any answer of the batch is used; a batch that fails is split until the
+text to blame stands alone. Two things in a text would be more than text to the program and are taken from it: line
+breaks, which are spaces to every engine, and the command `#Change_TermWeight`, which changes the strength of a word.
 """
 
 from __future__ import annotations
@@ -13,33 +13,56 @@ import os
 import re
 import shlex
 import shutil
+import subprocess
 import threading
 import weakref
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from enum import StrEnum
 from functools import partial
-from itertools import islice
 from pathlib import Path
-from types import TracebackType
+from queue import Empty, SimpleQueue
+from tempfile import TemporaryFile
+from typing import IO
 
+from data_catalog.printing import printable
 from flows.errors import SentimentError
-from flows.sentiment.line_program import LineProgram, ProgramError
 from flows.sentiment.sentistrength import NEUTRAL, Lexicon, LexiconError, Strength
-from flows.sentiment.unscored import Unscored
 
 START_S = 60.0
-"""A program that has read its lists and answered nothing after so long has not started."""
+"""Time limit for the first answer, before which the program reads its lists."""
+ENDING_S = 2.0
+"""A program that is told to end is killed after this time."""
 
 _VERSION = 1
 _ANSWER = re.compile(rb"([1-5])[\t ](-[1-5])(?:[\t \r]|$)")
 _LINE_BREAK = re.compile(r"\r\n|[\r\n]")
 _COMMAND = "#Change_TermWeight", "#Change_Termweight"
-"""What the program obeys wherever it stands in a line, and a spelling with the same score that it does not obey."""
+"""The command, obeyed wherever it stands in a line, and a spelling with the same score that is not obeyed."""
+_BATCH_LINES = 512
 _GREETING_LINES = 1000
-_BATCH_LINES, _BATCH_BYTES = 512, 1 << 20
-_OPTIONS = "-Dfile.encoding=UTF-8", "-Dstdout.encoding=UTF-8"
-_ENVIRONMENT = {"LC_ALL": "C.UTF-8"}
-"""Decides for Java what a file's name may hold."""
+_LONGEST_BYTES, _MOST_LINES = 1 << 20, 10_000
+"""A line, or lines that nobody asked for, beyond these are no answers."""
+_TAIL_BYTES = 2000
+
+
+class Failure(StrEnum):
+    """What an engine did with a text instead of scoring it; the value is the reason of its drop."""
+
+    ENDED = "engine_ended"
+    SILENT = "engine_silent"
+    GARBLED = "engine_garbled"
+
+
+@dataclass(frozen=True)
+class Unscored:
+    """The answer to a text that its engine failed on twice, while the texts around it were scored."""
+
+    reason: Failure
+    detail: str
+    """What happened, for a person."""
 
 
 class JavaEngine:
@@ -52,7 +75,7 @@ class JavaEngine:
         folder: the word lists, which the program reads itself.
         jar: its archive, SentiStrength.jar.
         java: command that starts Java.
-        timeout_s: a text that is not answered after so long is given up.
+        timeout_s: a text without an answer after this time is given up.
 
     Raises:
         SentimentError: there is no such archive, folder or command.
@@ -63,11 +86,11 @@ class JavaEngine:
     def __init__(self, folder: Path, *, jar: Path, java: str = "java", timeout_s: float = 60.0) -> None:
         self._arguments = folder, jar, java, timeout_s
         self._timeout_s = timeout_s
-        self._frame = _frame(folder)
+        self._canaries = _canaries(folder)
         self._command = _command(folder, jar, java)
         self.version = f"{_VERSION}-{_digest([jar], named=False)}-{_digest(sorted(folder.glob('*.txt')))}"
-        self._frame_answers: list[Strength] = []
-        self._program: LineProgram | None = None
+        self._canary_answers: list[Strength] = []
+        self._program: _Program | None = None
         self._lock = threading.Lock()
         _ENGINES.add(self)
 
@@ -79,10 +102,10 @@ class JavaEngine:
         """
         lines = list(map(_line, texts))
         answers: list[Strength | Unscored] = [NEUTRAL] * len(lines)
+        asked = [at for at, line in enumerate(lines) if line.strip()]
         with self._lock:
-            for batch in _batches(lines):
-                for at, answer in zip(batch, self._answer([lines[at] for at in batch]), strict=True):
-                    answers[at] = answer
+            for start in range(0, len(asked), _BATCH_LINES):
+                self._answer(asked[start : start + _BATCH_LINES], lines, answers)
         return answers
 
     def close(self) -> None:
@@ -90,98 +113,75 @@ class JavaEngine:
         with self._lock:
             self._stop()
 
-    def __enter__(self) -> JavaEngine:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self.close()
-
     def __reduce__(self) -> tuple[object, ...]:
         folder, jar, java, timeout_s = self._arguments
         return partial(JavaEngine, jar=jar, java=java, timeout_s=timeout_s), (folder,)
 
-    def _answer(self, lines: Sequence[bytes]) -> Sequence[Strength | Unscored]:
-        """The answers to a batch: at once, or one by one if anything goes wrong."""
-        answered: list[Strength] = []
-        try:
-            self._ask(lines, answered)
-        except ProgramError:
-            # the text that got no answer first: if the program ended or stopped at it, a fresh one tells
-            suspect = min(len(answered), len(lines) - 1)
-            order = [suspect, *(at for at in range(len(lines)) if at != suspect)]
-            alone = {at: self._answer_alone(lines[at]) for at in order}
-            return [alone[at] for at in range(len(lines))]
-        return answered
-
-    def _answer_alone(self, line: bytes) -> Strength | Unscored:
-        """The answer to one text; it is to blame only for what happens to a program that was asked nothing else."""
-        while True:
+    def _answer(self, batch: list[int], lines: Sequence[bytes], answers: list[Strength | Unscored]) -> None:
+        """Fill in the answers to the lines at these positions, in ever smaller parts where anything goes wrong."""
+        pending = [batch]
+        failed: set[int] = set()
+        while pending:
+            part = pending.pop()
             was_stopped = self._program is None
             answered: list[Strength] = []
             try:
-                self._ask([line], answered)
-            except ProgramError as error:
-                if was_stopped:
-                    return Unscored(f"engine_{error.reason}", f"asked alone, {error}")
+                self._ask([lines[at] for at in part], answered)
+            except _ProgramError as error:
+                if len(part) == 1 and was_stopped and failed.issuperset(part):  # again, and as the first of a program
+                    answers[part[0]] = Unscored(error.reason, f"asked alone, {error}")
+                    continue
+                failed.update(part)
+                # the first line without an answer: if the program ended or stopped at it, a fresh one shows that
+                suspect = min(len(answered), len(part) - 1)
+                others = part[:suspect] + part[suspect + 1 :]
+                middle = len(others) // 2
+                pending += [*filter(None, (others[middle:], others[:middle])), [part[suspect]]]
             else:
-                return answered[0]
+                for at, answer in zip(part, answered, strict=True):
+                    answers[at] = answer
 
     def _ask(self, lines: Sequence[bytes], answered: list[Strength]) -> None:
-        """Append the answers to the lines and compare those to the frame after them; at any fault, stop the program."""
-        program = self._running()
-        data = b"\n".join([*lines, *self._frame, b""])
-        replies = program.exchange(data, self._timeout_s)
+        """Append the answers to the lines and compare the canaries' after them; at any fault, stop the program."""
+        if self._program is None or not self._program.is_ready():
+            self._stop()
+            self._program = self._started()
+        program = self._program
         try:
-            for reply in islice(replies, len(lines)):
-                answered.append(_strength(program, reply))
-            for known, reply in zip(self._frame_answers, replies, strict=False):
-                if _strength(program, reply) != known:
-                    raise program.error("garbled", f"{len(lines)} lines were answered by more or fewer")
+            program.send([*lines, *self._canaries])
+            for _ in lines:
+                answered.append(program.answer(self._timeout_s))
+            for known in self._canary_answers:
+                if program.answer(self._timeout_s) != known:
+                    raise program.error(Failure.GARBLED, f"{len(lines)} lines were answered by more or fewer")
         except BaseException:
             self._stop()
             raise
 
-    def _running(self) -> LineProgram:
-        if self._program is None or not self._program.is_ready():
-            self._stop()
-            self._program = self._started()
-        return self._program
-
-    def _started(self) -> LineProgram:
-        """A program that has answered the frame, whose answers are learned from it."""
+    def _started(self) -> _Program:
+        """A program that has answered the canaries, whose answers are learned from it."""
+        program = None
         try:
-            program = LineProgram(self._command, _ENVIRONMENT)
-        except OSError as error:
-            raise self._not_started(str(error)) from error
-        try:
-            replies = program.exchange(b"\n".join([*self._frame, b""]), START_S)
-            after_greeting = filter(_ANSWER.match, islice(replies, _GREETING_LINES))
-            learned = [_strength(program, reply) for reply in islice(after_greeting, len(self._frame))]
-            if len(learned) < len(self._frame):
-                raise program.error("garbled", f"the program said {_GREETING_LINES} lines and did not answer")
-            neutral, *strong = learned
+            program = _Program(self._command)
+            program.send(self._canaries)
+            neutral = program.answer(START_S, skipping=_GREETING_LINES)
+            strong = [program.answer(START_S) for _ in self._canaries[1:]]
             if len({*strong}) > 1 or neutral in strong:
-                shown = " ".join(f"{positive} {negative}" for positive, negative in learned)
-                raise program.error(
-                    "garbled", f"the program finds {self._frame[1].decode()!r} no stronger than '0': {shown}"
-                )
+                shown = " ".join(f"{positive} {negative}" for positive, negative in (neutral, *strong))
+                what = f"the program finds {self._canaries[1].decode()!r} no stronger than '0': {shown}"
+                raise program.error(Failure.GARBLED, what)
         except BaseException as error:
-            program.end()
-            if isinstance(error, ProgramError):
-                raise self._not_started(str(error)) from error
-            raise
-        self._frame_answers = learned
+            if program is not None:
+                program.end()
+            if not isinstance(error, OSError | _ProgramError):
+                raise
+            hint = "`sentiment.jar` must be SentiStrength's archive, `sentiment.lexicon` the folder of all its lists"
+            if "UnsupportedClassVersionError" in str(error):
+                hint = "the archive is for a newer Java, which `sentiment.java` can name"
+            tried = shlex.join(self._command)
+            raise SentimentError(f"SentiStrength did not start: {hint}. Tried: {tried}\n{error}") from error
+        self._canary_answers = [neutral, *strong]
         return program
-
-    def _not_started(self, why: str) -> SentimentError:
-        hint = (
-            "`sentiment.jar` must be SentiStrength's archive and `sentiment.lexicon` the folder of all its word lists"
-        )
-        if "UnsupportedClassVersionError" in why:
-            hint = "the archive is for a newer Java, which `sentiment.java` can name"
-        return SentimentError(f"SentiStrength did not start: {hint}. Tried: {shlex.join(self._command)}\n{why}")
 
     def _stop(self) -> None:
         program, self._program = self._program, None
@@ -189,7 +189,7 @@ class JavaEngine:
             program.end()
 
     def _begin_anew(self) -> None:
-        """In a forked process: the program is the other one's, and so was whoever held the lock."""
+        """In a forked process: the program belongs to the other one, and so did whoever held the lock."""
         self._lock = threading.Lock()
         if self._program is not None:
             self._program.abandon()
@@ -207,6 +207,128 @@ def _begin_anew_in_child() -> None:
 os.register_at_fork(after_in_child=_begin_anew_in_child)
 
 
+class _ProgramError(Exception):
+    """The program ended, timed out or gave no valid answer: what it says next cannot be used."""
+
+    def __init__(self, reason: Failure, what: str) -> None:
+        super().__init__(what)
+        self.reason = reason
+
+
+class _Program:
+    """A running program. Threads write to it and read from it, so that no pipe fills up while either side waits.
+
+    Raises:
+        OSError: it cannot be started.
+    """
+
+    def __init__(self, command: Sequence[str]) -> None:
+        self._log = TemporaryFile("ab+", buffering=0)  # noqa: SIM115 - what it says besides answers, while it runs
+        try:
+            self._process = _start(command, self._log)
+        except OSError:
+            self._log.close()
+            raise
+        self._said: SimpleQueue[bytes | Failure] = SimpleQueue()
+        threading.Thread(target=_listen, args=(self._process.stdout, self._said), daemon=True).start()
+        self.end = weakref.finalize(self, _end, self._process, self._log)  # or at the interpreter's exit
+
+    def is_ready(self) -> bool:
+        """Whether it runs and has said nothing since its last answer; what it logged before is forgotten."""
+        self._log.truncate(0)
+        return self._said.empty()
+
+    def send(self, lines: Sequence[bytes]) -> None:
+        """Send whole lines, without waiting until the program takes them."""
+        data = b"\n".join([*lines, b""])
+        threading.Thread(target=_send, args=(self._process.stdin, data), daemon=True).start()
+
+    def answer(self, timeout_s: float, *, skipping: int = 0) -> Strength:
+        """The next answer, before which so many other lines may come.
+
+        Raises:
+            _ProgramError: the program ended, said nothing for `timeout_s`, or said something else.
+        """
+        for _ in range(skipping + 1):
+            try:
+                said = self._said.get(timeout=timeout_s)
+            except Empty:
+                raise self.error(Failure.SILENT, f"the program said nothing for {timeout_s:g} s") from None
+            if isinstance(said, Failure):
+                raise self.error(said, self._how_it_ended())
+            if answer := _ANSWER.match(said):
+                return Strength(int(answer[1]), int(answer[2]))
+            self._log.write(said[:_TAIL_BYTES] + b"\n")
+        raise self.error(Failure.GARBLED, "the program said what is no answer")
+
+    def error(self, reason: Failure, what: str) -> _ProgramError:
+        """What happened, with the last that the program said besides answers."""
+        log = self._log.fileno()
+        last = os.pread(log, _TAIL_BYTES, max(0, os.fstat(log).st_size - _TAIL_BYTES)).decode("utf-8", "replace")
+        lines = last.replace("\r\n", "\n").strip().split("\n")[-10:]
+        return _ProgramError(reason, what + ("; at last it said:\n" + "\n".join(map(printable, lines)) if last else ""))
+
+    def abandon(self) -> None:
+        """In a forked process: give up the copies of the pipes, so that the program still ends with the other one."""
+        self.end.detach()
+        self._process.returncode = 0  # not a child of this process: nothing to wait for
+        for pipe in filter(None, (self._process.stdin, self._process.stdout, self._log)):
+            pipe.close()
+
+    def _how_it_ended(self) -> str:
+        try:
+            code = self._process.wait(ENDING_S)
+        except subprocess.TimeoutExpired:
+            return "the program closed its output, or said too much"
+        return f"the program was killed by signal {-code}" if code < 0 else f"the program ended with exit code {code}"
+
+
+class _Session(subprocess.Popen[bytes]):
+    """A process in a session of its own: Ctrl-C is for us, and we end it with whatever it has started."""
+
+    def send_signal(self, sig: int) -> None:
+        if self.poll() is None:  # or its number may be another's by now
+            with suppress(ProcessLookupError):
+                os.killpg(self.pid, sig)
+
+
+def _start(command: Sequence[str], log: IO[bytes]) -> subprocess.Popen[bytes]:
+    environment = {**os.environ, "LC_ALL": "C.UTF-8"}  # decides for Java what a file's name may hold
+    pipe = subprocess.PIPE
+    return _Session(command, bufsize=0, stdin=pipe, stdout=pipe, stderr=log, env=environment, start_new_session=True)
+
+
+def _listen(pipe: IO[bytes], said: SimpleQueue[bytes | Failure]) -> None:
+    """Queue every line that comes, and at last how it ends."""
+    begun = b""
+    with pipe:
+        while chunk := pipe.read(1 << 16):
+            *lines, begun = (begun + chunk).split(b"\n")
+            for line in lines:
+                said.put(line)
+            if len(begun) > _LONGEST_BYTES or said.qsize() > _MOST_LINES:
+                said.put(Failure.GARBLED)
+                return
+    said.put(Failure.ENDED)
+
+
+def _send(pipe: IO[bytes], data: bytes) -> None:
+    left = memoryview(data)
+    with suppress(OSError, ValueError):  # the program has ended, which its output tells
+        while left:
+            left = left[pipe.write(left) :]
+
+
+def _end(process: subprocess.Popen[bytes], log: IO[bytes]) -> None:
+    for end in (process.terminate, process.kill):
+        end()
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(ENDING_S)
+            break
+    for pipe in filter(None, (process.stdin, log)):
+        pipe.close()
+
+
 def _line(text: str) -> bytes:
     """What the program is sent for a text: its line in UTF-8, without the two things that would not be text."""
     line = _LINE_BREAK.sub(" ", text).replace(*_COMMAND)
@@ -216,30 +338,8 @@ def _line(text: str) -> bytes:
         return line.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace").encode()
 
 
-def _batches(lines: Sequence[bytes]) -> Iterator[list[int]]:
-    """Positions of the lines that are not blank, so many at once that starting to ask costs little."""
-    batch: list[int] = []
-    size_bytes = 0
-    for at, line in enumerate(lines):
-        if not line.strip():
-            continue
-        if batch and (len(batch) == _BATCH_LINES or size_bytes + len(line) > _BATCH_BYTES):
-            yield batch
-            batch, size_bytes = [], 0
-        batch.append(at)
-        size_bytes += len(line)
-    if batch:
-        yield batch
-
-
-def _strength(program: LineProgram, reply: bytes) -> Strength:
-    if match := _ANSWER.match(reply):
-        return Strength(int(match[1]), int(match[2]))
-    raise program.error("garbled", f"the program said {reply[:200]!r}, which is no answer")
-
-
-def _frame(folder: Path) -> list[bytes]:
-    """A neutral text and a strong one three times: moved by one to three lines, it never looks the same.
+def _canaries(folder: Path) -> list[bytes]:
+    """A neutral text and a strong one three times: shifted by one to three lines, they never look the same.
 
     Beyond three the last texts of a batch would have to have its very answers; a text that is both as positive and as
     negative as the lists can make it is rare.
@@ -257,14 +357,11 @@ def _command(folder: Path, jar: Path, java: str) -> list[str]:
     if not jar.is_file():
         raise SentimentError(f"`sentiment.jar` is {jar}, which is no file; expected the original's SentiStrength.jar")
     if not zipfile.is_zipfile(jar):
-        raise SentimentError(
-            f"`sentiment.jar` is {jar}, which is no Java archive; it may be damaged or half downloaded"
-        )
+        raise SentimentError(f"`sentiment.jar` is {jar}, which is no Java archive; it may be damaged or incomplete")
     if not (found := shutil.which(java)):
-        raise SentimentError(
-            f"`sentiment.java` is {java!r}: no such command; install Java 8 or newer, or name it there"
-        )
-    return [found, *_OPTIONS, "-jar", str(jar.resolve()), "stdin", "sentidata", f"{folder.resolve()}/"]
+        raise SentimentError(f"`sentiment.java` is {java!r}: no such command; install Java 8 or newer, or name it")
+    options = ["-Dfile.encoding=UTF-8", "-Dstdout.encoding=UTF-8", "-jar", str(jar.resolve())]
+    return [found, *options, "stdin", "sentidata", f"{folder.resolve()}/"]
 
 
 def _digest(paths: Sequence[Path], *, named: bool = True) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import urllib3
+import httpx
 
 from tests.youtube_sandbox import (
     Sandbox,
@@ -23,6 +23,7 @@ NEW_YEAR = datetime(2024, 1, 1, tzinfo=UTC)
 VIDEO = "abcdefghijk"
 CHANNELS = "UC" + "a" * 22, "UC" + "b" * 22
 PLAYLIST = "PL" + "p" * 32
+CLIENT = httpx.Client(timeout=10, trust_env=False)
 
 
 def comment(number: int, *, at: int | None = None, **more: Any) -> SandboxComment:
@@ -50,8 +51,8 @@ def ask(sandbox: Sandbox, method: str, parameters: Json, *, key: str = "k1") -> 
     """Status and body of one call."""
     headers = {"X-Goog-Api-Key": key} if key else {}
     url = f"{sandbox.url}/youtube/v3/{method}"
-    answer = urllib3.request("GET", url, fields=parameters, headers=headers, retries=False, timeout=10)
-    return answer.status, json.loads(answer.data)
+    answer = CLIENT.get(url, params=parameters, headers=headers)
+    return answer.status_code, json.loads(answer.content)
 
 
 def asked(sandbox: Sandbox, method: str, **parameters: Any) -> Json:

@@ -1,37 +1,48 @@
-"""The Data API as the crawl uses it: every call booked first, its faults told apart, its cures tried."""
+"""Client of the Data API: books every call before it is sent, classifies faults, and retries the transient ones."""
 
 from __future__ import annotations
 
-import itertools
 import logging
 import random
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
 
+import httplib2
+import httpx
 from googleapiclient import discovery, discovery_cache
+from googleapiclient.http import HttpRequest
+from googleapiclient.model import JsonModel
 
-from flows.crawl.data_api.faults import PAGE_TOKEN, Fault, FaultError, classify_answer, classify_exception, read_object
+from flows.crawl.data_api.faults import (
+    PAGE_TOKEN,
+    Fault,
+    FaultError,
+    classify_answer,
+    classify_exception,
+    read_object,
+)
 from flows.crawl.data_api.quota import Booking, Budget, Keys, Ledger
-from flows.crawl.data_api.transport import FAILED, Reply, Transport, never_sent
+from flows.crawl.data_api.transport import Reply, Transport, never_sent
 from flows.crawl.settings import CrawlSettings
 from flows.errors import ApiUnreachableError, KeyRefusedError, QuotaExhaustedError
 
 log = logging.getLogger("ytb_ads")
 
 Answer = dict[str, Any]
-"""What the API answered: a JSON object. Nothing in it is checked further."""
+"""A JSON object as the API sent it. Nothing in it is checked further."""
 
 ENDPOINT = "https://youtube.googleapis.com"
 LONGEST_BACKOFF_S = 60.0
 LONGEST_RETRY_AFTER_S = 600.0
-_TOLD_FROM_S = 5.0
-"""A wait of so long is told, so that nobody takes it for a standstill."""
+_LOGGED_FROM_S = 5.0
+"""Longer waits are logged, so that nobody takes them for a standstill."""
 PROCESSING_ATTEMPTS = 2
 """Calls for a page that the server cannot process: seldom a passing fault."""
+_HTTP_LOGGERS = ("httpx", "httpcore.connection", "httpcore.http11", "httpcore.proxy")
 
 # Only what is used is asked for: half of the bytes of a page of comments, and no names or pictures of people.
 _PAGE = "nextPageToken,pageInfo"
@@ -57,11 +68,18 @@ class Refusal:
     """A call without a usable answer, and the wait that the server asked for."""
 
     fault: Fault
-    retry_after_s: float
+    retry_after_s: float = 0.0
 
 
-class YouTubeClients:
-    """What the clients of all threads share: keys, ledger, connections, and when to stop waiting."""
+class YouTube:
+    """The lists of the Data API; threads share one object. Every method returns one page.
+
+    Raises:
+        FaultError: a fault that this call cannot cure, or that did not pass within the attempts.
+        ApiUnreachableError: no connection can be made, by this call and those before it.
+        QuotaExhaustedError: no key has anything left today.
+        KeyRefusedError: the server accepts none of the keys.
+    """
 
     def __init__(
         self,
@@ -80,32 +98,22 @@ class YouTubeClients:
             seed: of the jitter.
 
         Raises:
-            CrawlError: there is no key, or one that cannot be a key.
+            CrawlError: there is no key, one that cannot be a key, or a proxy that cannot be used.
         """
-        endpoint = settings.endpoint or ENDPOINT
-        self.settings = settings
+        self._settings = settings
+        self._endpoint = settings.endpoint or ENDPOINT
         self._keys = Keys(settings.given_keys, ledger)
-        self._transport = Transport(endpoint, connections=settings.connections, timeout_s=settings.timeout_s)
-        self._in_flight = threading.BoundedSemaphore(settings.connections)
-        self._methods = _methods(endpoint)
+        self._transport = Transport(connections=settings.connections, timeout_s=settings.timeout_s)
+        self._turns = threading.BoundedSemaphore(settings.connections)
+        self._methods = _list_methods(self._endpoint)
         self._sleep = sleep
         self._wake: dict[Budget, threading.Event] = {"searches": threading.Event(), "units": threading.Event()}
         self._closed = False
         self._unreached = 0
         """Calls in a row that no connection could be made for."""
-        self._endpoint = endpoint
-        self._seed = seed
-        self._numbers = itertools.count()
-        self._threads = threading.local()
-
-    def here(self) -> YouTube:
-        """The client of this thread."""
-        if not hasattr(self._threads, "client"):
-            number = next(self._numbers)
-            rng = random.Random(None if self._seed is None else f"{self._seed}:{number}")  # noqa: S311 (jitter)
-            self._threads.client = YouTube(self, rng)
-        client: YouTube = self._threads.client
-        return client
+        self._jitter = random.Random(seed)  # noqa: S311 (no secret)
+        for name in _HTTP_LOGGERS:
+            logging.getLogger(name).addFilter(self._keys.are_not_in)
 
     def close(self) -> None:
         """End the waits of all threads and close the connections."""
@@ -113,100 +121,8 @@ class YouTubeClients:
         for event in self._wake.values():
             event.set()
         self._transport.close()
-
-    def address(self, resource: str, parameters: dict[str, Any]) -> str:
-        """Address of a `list` call, its parameters checked by Google's client; it holds no key."""
-        return str(self._methods[resource](**parameters))
-
-    def ask(self, address: str, budget: Budget) -> Answer | Refusal:
-        """Make one call with the first key that can; a key that the server turns away gives way to the next.
-
-        Raises:
-            QuotaExhaustedError: no key has anything left today.
-            KeyRefusedError: the server accepts none of the keys.
-        """
-        while True:
-            booking = self._book(budget)
-            outcome = self._send(address, booking)
-            if isinstance(outcome, Refusal) and outcome.fault.kind == "pause":
-                self._keys.exhaust(booking, outcome.fault)
-            elif isinstance(outcome, Refusal) and outcome.fault.kind == "abort":
-                self._keys.refuse(booking, outcome.fault)
-            elif outcome is not None:
-                return outcome
-
-    def wait(self, seconds: float, budget: Budget) -> bool:
-        """Wait, or less when another thread finds that the day is spent; whether to go on at all."""
-        if self._sleep is None:
-            self._wake[budget].wait(seconds)
-        elif seconds > 0:
-            self._sleep(seconds)
-        return not self._closed
-
-    def refuse_when_unreachable(self, fault: Fault) -> None:
-        """End all work where as many calls in a row as one is tried found nobody to connect to.
-
-        Raises:
-            ApiUnreachableError: so it is.
-        """
-        if self._unreached >= self.settings.attempts:
-            raise ApiUnreachableError(
-                f"{self._endpoint}: no connection can be made ({fault.detail}). Everything fetched is kept; look at "
-                "the network with `ytb-ads crawl --check`, then run the same command again"
-            )
-
-    def _send(self, address: str, booking: Booking) -> Answer | Refusal | None:
-        """Send a call in its turn; None when its key was turned away while it waited, and it was not sent."""
-        with self._in_flight:
-            reply = None if self._keys.is_turned_away(booking) else self._reply(address, booking)
-        if isinstance(reply, Reply) and reply.status == HTTPStatus.OK:
-            # the thread whose turn it is now sends its request before this one begins to read the answer
-            time.sleep(0)
-        if reply is None:
-            self._keys.strike_out(booking)
-            return None
-        outcome = _read(reply) if isinstance(reply, Reply) else Refusal(reply, 0.0)
-        if isinstance(outcome, Refusal):
-            return replace(outcome, fault=self._keys.redacted(outcome.fault))
-        return outcome
-
-    def _book(self, budget: Budget) -> Booking:
-        try:
-            booking = self._keys.book(budget)
-        except (QuotaExhaustedError, KeyRefusedError):
-            self._wake[budget].set()
-            raise
-        if not self._closed:
-            self._wake[budget].clear()
-        return booking
-
-    def _reply(self, address: str, booking: Booking) -> Reply | Fault:
-        try:
-            reply = self._transport.get(address, booking.key)
-        except FAILED as error:
-            if never_sent(error):
-                self._keys.strike_out(booking)
-                self._unreached += 1
-            else:
-                self._unreached = 0
-            return classify_exception(error)
-        self._unreached = 0
-        return reply
-
-
-class YouTube:
-    """The Data API's lists for one thread; every method returns one page or raises what kept it from coming.
-
-    Raises:
-        FaultError: a fault that this call cannot cure, or that did not pass within the attempts.
-        ApiUnreachableError: no connection can be made, by this call and those before it.
-        QuotaExhaustedError: no key has anything left today.
-        KeyRefusedError: the server accepts none of the keys.
-    """
-
-    def __init__(self, shared: YouTubeClients, rng: random.Random) -> None:
-        self._shared = shared
-        self._rng = rng
+        for name in _HTTP_LOGGERS:
+            logging.getLogger(name).removeFilter(self._keys.are_not_in)
 
     def search(self, **parameters: Any) -> Answer:
         """A page of videos that a search finds, by id alone; parameters by the API's names, None as if absent."""
@@ -252,59 +168,147 @@ class YouTube:
         return self._list("comments", "units", asked | {"pageToken": page_token, "fields": FIELDS["comments"]})
 
     def _list(self, resource: str, budget: Budget, parameters: dict[str, Any]) -> Answer:
-        address = self._shared.address(resource, parameters)
+        """One page, after as many attempts as its faults deserve."""
+        request = self._methods[resource](**parameters)
         attempt = 1
-        while isinstance(outcome := self._shared.ask(address, budget), Refusal):
+        while isinstance(outcome := self._ask(request, budget), Refusal):
             wait_s = max(self._backoff_s(attempt), outcome.retry_after_s)
-            is_curable, call = self._curable(outcome, attempt), _call_name(resource, parameters)
-            if is_curable and wait_s >= _TOLD_FROM_S:
+            is_curable, call = self._is_curable(outcome, attempt), _call_name(resource, parameters)
+            if is_curable and wait_s >= _LOGGED_FROM_S:
                 log.info("%s: %s; asked again in %.0f s", call, outcome.fault.reason, wait_s)
-            if not is_curable or not self._shared.wait(wait_s, budget):
-                self._shared.refuse_when_unreachable(outcome.fault)
+            if not is_curable or not self._wait(wait_s, budget):
+                self._refuse_when_unreachable(outcome.fault)
                 raise FaultError(outcome.fault, call)
             attempt += 1
         return outcome
 
-    def _curable(self, outcome: Refusal, attempt: int) -> bool:
+    def _ask(self, request: HttpRequest, budget: Budget) -> Answer | Refusal:
+        """Make one call with the first key that can; a key that the server turns away gives way to the next."""
+        while True:
+            booking = self._book(budget)
+            outcome = self._send(request, booking)
+            if isinstance(outcome, Refusal) and outcome.fault.kind == "pause":
+                self._keys.exhaust(booking, outcome.fault)
+            elif isinstance(outcome, Refusal) and outcome.fault.kind == "abort":
+                self._keys.refuse(booking, outcome.fault)
+            elif outcome is not None:
+                return outcome
+
+    def _book(self, budget: Budget) -> Booking:
+        try:
+            booking = self._keys.book(budget)
+        except (QuotaExhaustedError, KeyRefusedError):
+            self._wake[budget].set()
+            raise
+        if not self._closed:
+            self._wake[budget].clear()
+        return booking
+
+    def _send(self, request: HttpRequest, booking: Booking) -> Answer | Refusal | None:
+        """Send a call in its turn; None when its key was turned away while it waited, and it was not sent."""
+        try:
+            answer: Answer = request.execute(http=_Turn(self._turns, self._transport, self._keys, booking))
+        except _TurnedAwayError:
+            self._keys.strike_out(booking)
+            return None
+        except _RefusedError as refused:
+            self._unreached, reply = 0, refused.reply
+            return Refusal(classify_answer(reply.status, reply.body, self._keys.scrub), reply.retry_after_s)
+        except (httpx.HTTPError, ValueError, RecursionError) as error:
+            if never_sent(error):
+                self._keys.strike_out(booking)
+                self._unreached += 1
+            else:
+                self._unreached = 0
+            return Refusal(classify_exception(error, self._keys.scrub))
+        self._unreached = 0
+        return answer
+
+    def _wait(self, seconds: float, budget: Budget) -> bool:
+        """Wait, or less when another thread finds that the day is spent; whether to go on at all."""
+        if self._sleep is None:
+            self._wake[budget].wait(seconds)
+        elif seconds > 0:
+            self._sleep(seconds)
+        return not self._closed
+
+    def _is_curable(self, refusal: Refusal, attempt: int) -> bool:
         """Whether the same call is worth another attempt within this run."""
-        fault = outcome.fault
-        if fault.kind != "transient" or fault.reason == PAGE_TOKEN or outcome.retry_after_s > LONGEST_RETRY_AFTER_S:
+        fault, attempts = refusal.fault, self._settings.attempts
+        if fault.kind != "transient" or fault.reason == PAGE_TOKEN or refusal.retry_after_s > LONGEST_RETRY_AFTER_S:
             return False
-        attempts = self._shared.settings.attempts
         return attempt < (min(PROCESSING_ATTEMPTS, attempts) if fault.reason == "processing_failure" else attempts)
 
     def _backoff_s(self, attempt: int) -> float:
         """Full jitter: anything up to a wait that doubles, so that threads that failed together come back apart."""
-        longest = self._shared.settings.backoff_s * 2 ** min(attempt - 1, 32)
-        return self._rng.uniform(0, min(LONGEST_BACKOFF_S, longest))
+        longest = self._settings.backoff_s * 2 ** min(attempt - 1, 32)
+        return self._jitter.uniform(0, min(LONGEST_BACKOFF_S, longest))
+
+    def _refuse_when_unreachable(self, fault: Fault) -> None:
+        """End all work where as many calls in a row as one is tried found nobody to connect to."""
+        if self._unreached >= self._settings.attempts:
+            raise ApiUnreachableError(
+                f"{self._endpoint}: no connection can be made ({fault.detail}). Everything fetched is kept; look at "
+                "the network with `ytb-ads crawl --check`, then run the same command again"
+            )
 
 
-def _read(reply: Reply) -> Answer | Refusal:
-    if reply.status != HTTPStatus.OK:
-        return Refusal(classify_answer(reply.status, reply.body), reply.retry_after_s)
-    try:
-        return read_object(reply.body)
-    except (ValueError, RecursionError) as error:
-        return Refusal(classify_exception(error), reply.retry_after_s)
+class _TurnedAwayError(Exception):
+    """The key was refused or spent while its call waited for a connection."""
 
 
-def _methods(endpoint: str) -> dict[str, Callable[..., Any]]:
-    """The `list` methods of Google's client by resource; they make addresses, and sending is ours.
+class _RefusedError(Exception):
+    """An answer other than 200, whose body Google's client would log and might stumble over."""
 
-    Google's own way of sending puts the address into exceptions, logs the bodies of some answers, and stumbles over
-    errors of a shape that it does not expect.
-    """
+    def __init__(self, reply: Reply) -> None:
+        super().__init__()
+        self.reply = reply
+
+
+@dataclass(frozen=True)
+class _Turn:
+    """The `http` that Google's client sends one call with: waits for a free connection, then adds the key."""
+
+    turns: threading.BoundedSemaphore
+    transport: Transport
+    keys: Keys
+    booking: Booking
+
+    def request(self, uri: str, method: str, body: str | None, **_: object) -> tuple[httplib2.Response, bytes]:
+        """Send the call as a GET, though Google's client makes a POST of one with a long query.
+
+        Raises:
+            _TurnedAwayError: its key is of no use any more.
+            _RefusedError: the answer is another than 200.
+            httpx.HTTPError: there is no whole answer.
+        """
+        with self.turns:
+            if self.keys.is_turned_away(self.booking):
+                raise _TurnedAwayError
+            reply = self.transport.get(f"{uri}?{body}" if body else uri, self.booking.key)
+        if reply.status != HTTPStatus.OK:
+            raise _RefusedError(reply)
+        # the thread whose turn it is now sends its request before this one begins to read the answer
+        time.sleep(0)
+        return httplib2.Response({"status": reply.status}), reply.body
+
+
+class _ObjectModel(JsonModel):
+    """Reads answers as JSON objects and nothing else; Google's model returns what it cannot parse as text."""
+
+    def deserialize(self, content: bytes) -> Answer:
+        return read_object(content)
+
+
+def _list_methods(endpoint: str) -> dict[str, Callable[..., HttpRequest]]:
+    """The `list` methods of Google's client by resource; each makes a request, its parameters checked."""
     service = discovery.build_from_document(
         discovery_cache.get_static_doc("youtube", "v3"),
-        http=object(),
+        http=object(),  # every call brings its own
         client_options={"api_endpoint": f"{endpoint}/"},
-        requestBuilder=_address_of,
+        model=_ObjectModel(),
     )
     return {resource: getattr(service, resource)().list for resource in _RESOURCES}
-
-
-def _address_of(_http: object, _postproc: object, uri: str, **_request: object) -> str:
-    return uri
 
 
 def _call_name(resource: str, parameters: dict[str, Any]) -> str:

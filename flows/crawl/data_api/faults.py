@@ -5,13 +5,15 @@ from __future__ import annotations
 import html
 import json
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from urllib3.exceptions import HTTPError
+import httpx
 
 from data_catalog.schemas import DropKind
 from data_catalog.tables.drops import Drop
+from flows.crawl.data_api.transport import AnswerTooLargeError
 from flows.errors import CrawlError
 
 FaultKind = Literal["terminal", "transient", "pause", "abort"]
@@ -22,6 +24,8 @@ Two are not the item's fault. `pause`: nothing more may be requested for a while
 """
 
 DETAIL_LENGTH = 300
+_LONGEST = 4000
+"""Characters of a server's words that are looked at."""
 PAGE_TOKEN = "page_token"  # noqa: S105 - a reason
 """Reason of the fault of a page token that is not accepted: the list is read again from its first page."""
 
@@ -53,10 +57,6 @@ class FaultError(CrawlError):
         return f"{self.request}: {self.fault.reason}" + (f" ({self.fault.detail})" if self.fault.detail else "")
 
 
-class AnswerTooLargeError(Exception):
-    """An answer is larger than any honest one."""
-
-
 # Both the old words, in `errors[0].reason`, and the new ones, in `details[].reason`.
 _QUOTA = {"quotaExceeded", "dailyLimitExceeded"}
 _RATE = {"rateLimitExceeded", "userRateLimitExceeded", "RATE_LIMIT_EXCEEDED", "RESOURCE_EXHAUSTED"}
@@ -86,7 +86,6 @@ _NAMES_PAGE_TOKEN = re.compile(r"page ?token", re.IGNORECASE)
 _COMMENT_DOMAIN = re.compile(r"youtube\.comment", re.IGNORECASE)
 
 _MARKUP = re.compile(r"<[^<>]*>")
-_KEY = re.compile(r"AIza[\w-]{20,}")
 _REASON = re.compile(r"[A-Za-z][A-Za-z0-9_]{1,60}")
 
 
@@ -102,20 +101,20 @@ class _Error:
     limits: tuple[str, ...]
 
 
-def classify_answer(status: int, body: bytes) -> Fault:
-    """Tell what an answer other than a good one means.
+def classify_answer(status: int, body: bytes, scrub: Callable[[str], str] = str) -> Fault:
+    """Classify an answer other than a good one.
+
+    An answer that is not in the API's own shape, as a proxy's page, says nothing about the video that was asked for:
+    it is transient.
 
     Args:
         status: its HTTP status.
         body: its body, in whatever state.
-
-    Returns:
-        The fault. An answer that is not in the API's own shape, as a proxy's page, says nothing about the video that
-        was asked for: it is transient.
+        scrub: removes secrets from the server's words.
     """
-    error = _read_error(body)
+    error = _read_error(body, scrub)
     if error is None:
-        return _classify_stranger(status, plain_text(body[:4000].decode("utf-8", "replace")))
+        return _classify_foreign(status, plain_text(scrub(body.decode("utf-8", "replace"))))
     detail = plain_text(error.message)
     if status == 401 or _is_about_key(error):
         return Fault("abort", "key_refused", detail)
@@ -141,14 +140,12 @@ def classify_answer(status: int, body: bytes) -> Fault:
     return Fault("terminal", snake_case(error.reason) or f"http_{status}", detail)
 
 
-def classify_exception(error: Exception) -> Fault:
-    """Tell what it means that a call ended without an answer that could be read."""
-    detail = plain_text(f"{type(error).__name__}: {error}")
+def classify_exception(error: Exception, scrub: Callable[[str], str] = str) -> Fault:
+    """Classify the error that a call ended with instead of an answer that could be read."""
+    detail = plain_text(scrub(f"{type(error).__name__}: {error}"))
     if isinstance(error, AnswerTooLargeError):
         return Fault("transient", "answer_too_large", detail)
-    if isinstance(error, ValueError | RecursionError) and not isinstance(error, HTTPError):
-        return Fault("transient", "not_json", detail)
-    return Fault("transient", "connection", detail)
+    return Fault("transient", "connection" if isinstance(error, httpx.HTTPError) else "not_json", detail)
 
 
 def read_object(body: bytes) -> dict[str, Any]:
@@ -167,12 +164,12 @@ def read_object(body: bytes) -> dict[str, Any]:
 
 
 def plain_text(text: str) -> str:
-    """Someone else's words on one line: without markup, control characters and anything that looks like a key."""
-    text = html.unescape(text[:4000])
+    """A server's words on one line, at most `DETAIL_LENGTH` characters: no markup, no control characters."""
+    text = html.unescape(text[:_LONGEST])
     while (without := _MARKUP.sub("", text)) != text:
         text = without
     text = "".join(character if character.isprintable() else " " for character in text)
-    text = _KEY.sub("(key)", " ".join(text.split()))
+    text = " ".join(text.split())
     return text if len(text) <= DETAIL_LENGTH else text[: DETAIL_LENGTH - 1] + "…"
 
 
@@ -191,7 +188,7 @@ def _is_about_key(error: _Error) -> bool:
     return not error.domain.startswith("youtube.") and bool(_KEY_REFUSED_WORDS.search(error.message))
 
 
-def _classify_stranger(status: int, detail: str) -> Fault:
+def _classify_foreign(status: int, detail: str) -> Fault:
     if status == 401:
         return Fault("abort", "key_refused", detail)
     if status == 429:
@@ -203,8 +200,13 @@ def _classify_stranger(status: int, detail: str) -> Fault:
     return Fault("transient", f"http_{status}", detail)
 
 
-def _read_error(body: bytes) -> _Error | None:
+def _read_error(body: bytes, scrub: Callable[[str], str]) -> _Error | None:
     """The error that a body describes in the API's shape; None where it describes none."""
+
+    def text(holder: dict[str, Any], name: str) -> str:
+        value = holder.get(name)
+        return scrub(value)[:_LONGEST] if isinstance(value, str) else ""
+
     try:
         error = read_object(body).get("error")
     except (ValueError, RecursionError):
@@ -213,22 +215,17 @@ def _read_error(body: bytes) -> _Error | None:
         return None
     first = next(iter(_objects(error.get("errors"))), {})
     details = _objects(error.get("details"))
-    codes = [_text(first, "reason"), *(_text(detail, "reason") for detail in details), _text(error, "status")]
+    codes = [text(first, "reason"), *(text(detail, "reason") for detail in details), text(error, "status")]
     metadata = _objects([detail.get("metadata") for detail in details])
     return _Error(
         reason=next(filter(None, codes), ""),
         codes=frozenset(filter(None, codes)),
-        message=_text(error, "message") or _text(first, "message"),
-        domain=_text(first, "domain"),
-        location=_text(first, "location"),
-        limits=tuple(_text(data, name) for data in metadata for name in ("quota_limit", "quota_unit")),
+        message=text(error, "message") or text(first, "message"),
+        domain=text(first, "domain"),
+        location=text(first, "location"),
+        limits=tuple(text(data, name) for data in metadata for name in ("quota_limit", "quota_unit")),
     )
 
 
 def _objects(value: Any) -> list[dict[str, Any]]:
     return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
-
-
-def _text(holder: dict[str, Any], name: str) -> str:
-    value = holder.get(name)
-    return value[:4000] if isinstance(value, str) else ""

@@ -1,4 +1,4 @@
-"""What each key may still spend today, written down before it is spent: a ledger in one SQLite file.
+"""Quota ledger in one SQLite file, and the keys that spend it: every call is booked before it is sent.
 
 The Data API counts by days of Pacific time, and it counts requests, not successes. So does the ledger: a request is
 booked before it leaves, whatever its answer will be. Threads and processes share the file, and it outlives both.
@@ -14,7 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from datetime import time as time_of_day
 from functools import cache
@@ -59,17 +59,6 @@ _SPEND = """
     ON CONFLICT (day, key_name, budget) DO UPDATE SET spent = spent + excluded.spent
     WHERE NOT exhausted AND spent + excluded.spent <= :limit
 """
-
-
-@dataclass(frozen=True)
-class SpentDay:
-    """What a key spent of one budget on one Pacific day; `exhausted` when the server said that the day was spent."""
-
-    day: date
-    key_name: str
-    budget: Budget
-    spent: int
-    exhausted: bool
 
 
 @dataclass(frozen=True)
@@ -192,16 +181,6 @@ class Ledger:
         """What was spent today."""
         return self._today(key, budget)[0]
 
-    def days(self) -> list[SpentDay]:
-        """Everything that is written down, the newest day first."""
-        rows = self._read(
-            "SELECT day, key_name, budget, spent, exhausted FROM spending ORDER BY day DESC, key_name, budget", {}
-        )
-        return [
-            SpentDay(date.fromisoformat(day), name, budget, spent, bool(exhausted))
-            for day, name, budget, spent, exhausted in rows
-        ]
-
     def pause(self, name: str, until: datetime, reason: str) -> None:
         """Let `name` rest until a moment; of two pauses the longer one stands."""
         until = until.astimezone(UTC)
@@ -279,7 +258,7 @@ def _prepare(file: sqlite3.Connection) -> None:
 
 @dataclass(frozen=True)
 class Booking:
-    """One call that was written down, and now may be sent."""
+    """One call that was booked and may be sent."""
 
     key: str = field(repr=False)
     budget: Budget
@@ -287,7 +266,7 @@ class Booking:
 
 
 class Keys:
-    """The keys in their order, shared by all threads."""
+    """The keys in their order: the first that the server accepts and that has quota left pays. Threads share them."""
 
     def __init__(self, keys: Sequence[SecretStr], ledger: Ledger) -> None:
         """Check the keys.
@@ -296,6 +275,8 @@ class Keys:
             CrawlError: there is none, or one that cannot be a key.
         """
         self._keys = _checked(keys)
+        longest_first = sorted(self._keys, key=len, reverse=True)
+        self._any_key = re.compile("|".join(map(re.escape, longest_first)), re.IGNORECASE)
         self._ledger = ledger
         self._refused: dict[str, Fault] = {}
         self._spent: set[tuple[str, Budget, date]] = set()
@@ -348,11 +329,13 @@ class Keys:
         if first_time and len(self._keys) > 1:
             log.warning("key %s is refused and no longer used in this run: %s", key_name(booking.key), fault.detail)
 
-    def redacted(self, fault: Fault) -> Fault:
-        """A fault without any of the keys, which the server may have repeated."""
-        for key in self._keys:
-            fault = replace(fault, reason=fault.reason.replace(key, "key"), detail=fault.detail.replace(key, "(key)"))
-        return fault
+    def scrub(self, text: str) -> str:
+        """A server's words without any of the keys, which it may have repeated."""
+        return self._any_key.sub("(key)", text)
+
+    def are_not_in(self, record: logging.LogRecord) -> bool:
+        """Whether a log record of the HTTP client, which may repeat a server's words, holds none of the keys."""
+        return not self._any_key.search(record.getMessage())
 
     def _why_refused(self) -> str:
         said = "; ".join(f"{key_name(key)}: {fault.detail}" for key, fault in self._refused.items())

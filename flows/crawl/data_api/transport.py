@@ -1,9 +1,7 @@
-"""One request to the Data API and nothing hidden behind it: no silent repetition, no redirect, no endless answer."""
+"""One HTTP request to the Data API: never repeated by itself, no redirect, no endless answer."""
 
 from __future__ import annotations
 
-import http.client
-import logging
 import ssl
 import time
 from dataclasses import dataclass
@@ -11,39 +9,22 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
-from urllib.parse import unquote, urlsplit
-from urllib.request import getproxies, proxy_bypass
 
-import urllib3
-from urllib3.exceptions import (
-    ConnectTimeoutError,
-    HTTPError,
-    LocationParseError,
-    NewConnectionError,
-    ProxyError,
-    ProxySchemeUnknown,
-    SSLError,
-)
+import httpx
 
-from flows.crawl.data_api.faults import AnswerTooLargeError
 from flows.errors import CrawlError
 
 MAX_ANSWER_BYTES = 64 * 2**20
 """A full page of long comments is below 2 MB."""
 
-FAILED = (HTTPError, OSError, http.client.HTTPException, AnswerTooLargeError)
-"""What may be raised instead of an answer."""
-
 SLOWEST = 10
 """Timeouts that a whole answer may take; each one is for a piece, and a server that drips could go on for days."""
 
-# urllib3 writes headers that it cannot read into the log; a server may have put the key there.
-logging.getLogger("urllib3.connection").addFilter(lambda record: "parse headers" not in str(record.msg))
+_LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 
-_UNCONNECTED = (NewConnectionError, ConnectTimeoutError, ProxyError, LocationParseError)
-_PIECE_BYTES = 2**16
-_LOOPBACK = ("127.0.0.1", "localhost", "::1")
-_LEAST_KEY_LENGTH = 20
+
+class AnswerTooLargeError(httpx.TransportError):
+    """An answer is larger than any honest one."""
 
 
 @dataclass(frozen=True)
@@ -56,79 +37,63 @@ class Reply:
 
 
 class Transport:
-    """Connections to one host, shared by all threads.
+    """Connections shared by all threads; the key travels in a header, so that no address and no error has it."""
 
-    The key travels in a header, so that no address, log line or error has it. An answer that repeats the key loses it
-    here, before anyone else sees it.
-    """
+    def __init__(self, *, connections: int, timeout_s: float) -> None:
+        """Get ready; nothing is connected yet.
 
-    def __init__(self, endpoint: str, *, connections: int, timeout_s: float) -> None:
+        Raises:
+            CrawlError: the environment names a proxy of a kind that cannot be used.
+        """
         self._timeout_s = timeout_s
-        self._pool = _pool(
-            endpoint,
-            maxsize=connections,
-            retries=False,
-            timeout=urllib3.Timeout(connect=timeout_s, read=timeout_s),
-        )
+        try:
+            self._client = httpx.Client(
+                headers={
+                    "Accept": "application/json",
+                    # Google's servers compress only for clients that also have the word in their name.
+                    "Accept-Encoding": "gzip",
+                    "User-Agent": f"ytb-ads/{_version()} (gzip)",
+                },
+                verify=ssl.create_default_context(),
+                timeout=httpx.Timeout(timeout_s, pool=None),
+                limits=httpx.Limits(max_connections=connections, max_keepalive_connections=connections),
+                # the environment's proxies are used, but not for this machine
+                mounts={f"all://{host}": None for host in _LOOPBACK},
+            )
+        except (ImportError, ValueError) as error:
+            raise CrawlError(f"the environment names a proxy that cannot be used; give an http one: {error}") from None
 
     def get(self, address: str, key: str) -> Reply:
         """Send one request and read its whole answer.
 
         Raises:
-            Exception: one of `FAILED`; their texts know nothing of the key.
+            httpx.HTTPError: there is no whole answer.
         """
-        response = self._pool.request(
-            "GET",
-            address,
-            headers={
-                "Accept": "application/json",
-                # Google's servers compress only for clients that also have the word in their name.
-                "Accept-Encoding": "gzip",
-                "User-Agent": f"ytb-ads/{_version()} (gzip)",
-                "X-Goog-Api-Key": key,
-            },
-            preload_content=False,
-        )
-        try:
-            body = self._read(response)
-        except BaseException:
-            response.close()
-            raise
-        response.release_conn()
-        return Reply(response.status, _without(key, body), _retry_after_s(response.headers.get("Retry-After")))
-
-    def close(self) -> None:
-        """Close the connections that nobody uses at the moment."""
-        self._pool.clear()
-
-    def _read(self, response: urllib3.BaseHTTPResponse) -> bytes:
         longest_s = SLOWEST * self._timeout_s
         deadline = time.monotonic() + longest_s
-        pieces = bytearray()
-        while piece := response.read1(_PIECE_BYTES):
-            pieces += piece
-            if len(pieces) > MAX_ANSWER_BYTES:
-                raise AnswerTooLargeError(f"the answer is larger than {MAX_ANSWER_BYTES} bytes")
-            if time.monotonic() > deadline:
-                raise TimeoutError(f"the answer took longer than {longest_s:g} s")
-        return bytes(pieces)
+        body = bytearray()
+        with self._client.stream("GET", address, headers={"X-Goog-Api-Key": key}) as response:
+            for piece in response.iter_bytes():
+                body += piece
+                if len(body) > MAX_ANSWER_BYTES:
+                    raise AnswerTooLargeError(f"the answer is larger than {MAX_ANSWER_BYTES} bytes")
+                if time.monotonic() > deadline:
+                    raise httpx.ReadTimeout(f"the answer took longer than {longest_s:g} s")
+        return Reply(response.status_code, bytes(body), _retry_after_s(response.headers.get("Retry-After", "")))
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._client.close()
 
 
 def never_sent(error: Exception) -> bool:
     """Whether an error shows that no connection was made, so that no request can have left."""
-    if isinstance(error, SSLError):
-        return bool(error.args) and isinstance(error.args[0], ssl.SSLCertVerificationError)
-    return isinstance(error, _UNCONNECTED)
+    return isinstance(error, httpx.ConnectError | httpx.ConnectTimeout | httpx.ProxyError)
 
 
-def _without(key: str, body: bytes) -> bytes:
-    # Only what is as long as a real key: a short one, made up for a test, occurs in honest words and ids too.
-    return body.replace(key.encode(), b"(key)") if len(key) >= _LEAST_KEY_LENGTH else body
-
-
-def _retry_after_s(value: str | None) -> float:
+def _retry_after_s(value: str) -> float:
     """The header's seconds or date as seconds from now; 0 when it is neither."""
-    value = (value or "").strip()
+    value = value.strip()
     if value.isascii() and value.isdigit() and len(value) < 10:
         return float(value)
     try:
@@ -145,25 +110,3 @@ def _version() -> str:
         return version("ytb-ads")
     except PackageNotFoundError:
         return "0"
-
-
-def _pool(endpoint: str, **options: object) -> urllib3.PoolManager:
-    """Connections to the endpoint, by way of the proxy that the environment names for it."""
-    parts = urlsplit(endpoint)
-    proxy = getproxies().get(parts.scheme)
-    if not proxy or parts.hostname in _LOOPBACK or proxy_bypass(parts.hostname or ""):
-        return urllib3.PoolManager(**options)  # type: ignore[arg-type]
-    if "://" not in proxy:
-        proxy = f"http://{proxy}"
-    login = urlsplit(proxy)
-    account = f"{unquote(login.username or '')}:{unquote(login.password or '')}" if login.username else None
-    try:
-        return urllib3.ProxyManager(
-            f"{login.scheme}://{login.netloc.rpartition('@')[2]}",
-            proxy_headers=urllib3.make_headers(proxy_basic_auth=account) if account else None,
-            **options,  # type: ignore[arg-type]
-        )
-    except ProxySchemeUnknown:
-        raise CrawlError(
-            f"the environment names a {login.scheme} proxy for {parts.scheme}; only http and https proxies will do"
-        ) from None

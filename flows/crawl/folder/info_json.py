@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -25,9 +24,9 @@ from flows.crawl.fields import (
     instant,
     json_type,
     text_of,
-    video_id_of,
 )
-from flows.crawl.records import COMMENT_STAGE, Comment, pseudonym
+from flows.crawl.records import Ad, Comment, pseudonym
+from flows.stages import COMMENTS
 
 MAX_INFO_BYTES = 1_000_000_000
 """About a million comments; the whole file is in memory while it is read."""
@@ -37,32 +36,9 @@ _NOT_VIDEOS = ("playlist", "multi_video", "channel")
 class InfoJsonError(ValueError):
     """An info.json that cannot be used; `reason` names the drop, the message says what was found."""
 
-    def __init__(self, reason: str, detail: str, *, final: bool = False) -> None:
+    def __init__(self, reason: str, detail: str) -> None:
         super().__init__(detail)
         self.reason = reason
-        self.final = final
-
-
-@dataclass(frozen=True)
-class Metadata:
-    """What an info.json says about its video; None where it says nothing usable."""
-
-    video_id: str | None = None
-    title: str = ""
-    description: str = ""
-    categories: tuple[str, ...] = ()
-    url: str | None = None
-    channel: str | None = None
-    duration_s: float | None = None
-    width: int | None = None
-    height: int | None = None
-    language: str | None = None
-    published_at: datetime | None = None
-    view_count: int | None = None
-    like_count: int | None = None
-    comment_count: int | None = None
-    synthetic: bool = False
-    fetched_at: datetime | None = None
 
 
 def load_info(path: Path) -> dict[str, Any]:
@@ -86,22 +62,38 @@ def load_info(path: Path) -> dict[str, Any]:
     if not isinstance(info, dict):
         raise InfoJsonError("info_not_an_object", f"expected an object, found {json_type(info)}")
     if info.get("_type") in _NOT_VIDEOS:
-        raise InfoJsonError("not_a_video", f"metadata of a {info['_type']}, not of a video", final=True)
+        raise InfoJsonError("not_a_video", f"metadata of a {info['_type']}, not of a video")
     return info
 
 
-def read_metadata(info: Mapping[str, Any]) -> Metadata:
-    """Take from an info.json what the table `ads` keeps."""
+def categories_of(info: Mapping[str, Any]) -> tuple[str, ...]:
+    """The categories that the video itself states."""
     categories = info.get("categories")
+    return tuple(filter(None, map(text_of, categories))) if isinstance(categories, list) else ()
+
+
+def parse_ad(
+    info: Mapping[str, Any],
+    *,
+    video_id: str,
+    category: str,
+    author_key: bytes,
+    media_path: str | None,
+    files_stamp: str,
+    fetched_at: datetime,
+) -> Ad:
+    """The row of `ads`, with None where the info.json says nothing usable; the video itself is not looked at."""
     url = text_of(info.get("webpage_url"))
     channels = (info.get(key) for key in ("channel_id", "uploader_id", "channel", "uploader"))
-    return Metadata(
-        video_id=video_id_of(info.get("id")),
+    return Ad(
+        video_id=video_id,
         title=text_of(info.get("title")) or "",
         description=text_of(info.get("description")) or "",
-        categories=tuple(filter(None, map(text_of, categories))) if isinstance(categories, list) else (),
+        category=category,
+        query=None,
+        source="folder",
         url=url if url and url.startswith(("https://", "http://")) else None,
-        channel=next(filter(None, map(text_of, channels)), None),
+        channel_hash=pseudonym(author_key, next(filter(None, map(text_of, channels)), None)),
         duration_s=duration(info.get("duration")),
         width=count(info.get("width"), INT32_MAX),
         height=count(info.get("height"), INT32_MAX),
@@ -111,20 +103,26 @@ def read_metadata(info: Mapping[str, Any]) -> Metadata:
         like_count=count(info.get("like_count")),
         comment_count=count(info.get("comment_count")),
         synthetic=info.get("synthetic") is True,
-        fetched_at=instant(info.get("epoch")),
+        media_path=media_path,
+        media_status="present" if media_path else "missing",
+        media_sha256=None,
+        media_size_bytes=None,
+        media_tool=None,
+        files_stamp=files_stamp,
+        fetched_at=fetched_at,
     )
 
 
-def read_comments(
+def parse_comments(
     info: Mapping[str, Any], video_id: str, *, author_key: bytes, fetched_at: datetime
 ) -> tuple[tuple[Comment, ...], tuple[Drop, ...]]:
-    """Read the comments; each entry becomes a comment or a drop that says why not."""
+    """Parse the comments; each entry becomes a comment or a drop with the reason."""
     entries = info.get("comments")
     if entries is None:
         return (), ()
     if not isinstance(entries, list):
         detail = f"expected a list, found {json_type(entries)}"
-        return (), (_drop(f"{video_id}:comments", video_id, "comments_not_a_list", detail),)
+        return (), (COMMENTS.drop(f"{video_id}:comments", video_id, "comments_not_a_list", detail),)
     comments: dict[str, Comment] = {}
     drops: list[Drop] = []
     prefix = "" if _is_youtube(info) else f"{video_id}:"
@@ -134,7 +132,7 @@ def read_comments(
         if problem or comment_id in comments:
             reason = "malformed_comment" if problem else "repeated_comment"
             detail = problem or f"id {comment_id} was there before; its first entry is kept"
-            drops.append(_drop(f"{video_id}:comments:{position}", video_id, reason, detail))
+            drops.append(COMMENTS.drop(f"{video_id}:comments:{position}", video_id, reason, detail))
             continue
         comments[comment_id] = _comment(entry, comment_id, prefix, video_id, author_key, fetched_at)
     return tuple(comments.values()), tuple(drops)
@@ -176,10 +174,6 @@ def _problems(entry: object) -> Iterator[str]:
         yield f"text is {json_type(entry.get('text'))}, not a string"
     elif not entry["text"].strip():
         yield "text is empty"
-
-
-def _drop(key: str, video_id: str, reason: str, detail: str) -> Drop:
-    return Drop(stage=COMMENT_STAGE, key=key, video_id=video_id, kind="filtered", reason=reason, detail=detail)
 
 
 def _is_youtube(info: Mapping[str, Any]) -> bool:

@@ -1,4 +1,4 @@
-"""yt-dlp at arm's length: how it is set up, where it is stopped, and how it ended."""
+"""One download by yt-dlp: its options, the points at which it is stopped, and its outcome as a fault."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from deno import find_deno_bin
 from yt_dlp import YoutubeDL
 from yt_dlp.extractor import get_info_extractor
 
-from flows.crawl.data_api.faults import plain_text
+from flows.crawl.data_api.faults import Fault, FaultError, plain_text
 from flows.crawl.data_api.quota import utc_now
-from flows.crawl.media.faults import MediaFault, Verdict, classify, lane_verdict, redact
+from flows.crawl.media.faults import classify, pause_in, redact
 from flows.crawl.settings import MediaSettings
 from flows.errors import CrawlError, LaneStoppedError
 
@@ -40,12 +40,12 @@ _making = threading.Lock()
 
 
 def tool() -> str:
-    """What fetches the videos, with its version."""
+    """Name and version of the downloader."""
     return f"yt-dlp {version('yt-dlp')}"
 
 
 def format_order(height: int) -> list[str]:
-    """How the formats are ranked: the largest that is not larger, else the smallest; then what is easiest to read.
+    """The ranking of formats: the largest that is not larger, else the smallest; then what is easiest to read.
 
     `res` is the shorter side, so that 360 means the same of an upright video. Of equals a plain file comes before
     one in pieces, and a codec that every decoder knows before a newer one.
@@ -94,7 +94,7 @@ def download(
     site: str,
     wait: Callable[[float], object] = time.sleep,
     stop: threading.Event | None = None,
-) -> Verdict | None:
+) -> Fault | None:
     """Let yt-dlp fetch one video, without sound if the site has it so, into a folder.
 
     Args:
@@ -109,7 +109,6 @@ def download(
         Why there is no video; None if yt-dlp raised nothing, which does not mean that there is one.
 
     Raises:
-        MediaFault: the video is not the one asked for, not a recorded one, too large or does not arrive.
         LaneStoppedError: told to stop.
         CrawlError: the cookies cannot be read.
     """
@@ -121,23 +120,13 @@ def download(
         downloader.add_info_extractor(get_info_extractor("Youtube"))
         with downloader:
             downloader.extract_info(f"{site}/watch?v={video_id}", ie_key="Youtube")
-    except MediaFault as fault:
-        return Verdict(fault.kind, fault.reason, fault.detail)
+    except FaultError as error:  # raised below, through yt-dlp
+        return error.fault
     except CrawlError:
         raise
-    except _EnoughError as enough:
-        return enough.verdict
     except Exception as error:  # noqa: BLE001 - whatever a page makes yt-dlp raise costs this one video
         return classify(error, attempt.said)
     return None
-
-
-class _EnoughError(Exception):
-    """Raised through yt-dlp to stop it at the first answer that asks for no more requests."""
-
-    def __init__(self, verdict: Verdict) -> None:
-        super().__init__(verdict.detail)
-        self.verdict = verdict
 
 
 class Attempt:
@@ -162,36 +151,40 @@ class Attempt:
         """Keep a warning. After a 429 the extractor would try its other clients and then say that none worked."""
         self.debug(text)
         self.said.append(str(text))
-        if verdict := lane_verdict(str(text)):
-            raise _EnoughError(verdict)
+        if fault := pause_in(str(text)):
+            raise self._error(fault)
 
     def choose(self, info: Mapping[str, Any], *, incomplete: object = False) -> None:
-        """Refuse what is not the recorded video that was asked for, before its media are."""
+        """Refuse what is not the recorded video that was asked for, before its media are requested."""
         if (found := info.get("id")) != self.video_id:
             detail = f"the site shows {plain_text(str(found))} in its place, as it does for films that must be paid for"
-            raise MediaFault("final", "other_video", detail)
+            raise self._error(Fault("terminal", "other_video", detail))
         if info.get("live_status") in ("is_live", "is_upcoming"):
-            raise MediaFault("final", "live", f"the video is a stream: {info['live_status']}")
+            raise self._error(Fault("terminal", "live", f"the video is a stream: {info['live_status']}"))
         if info.get("live_status") == "post_live":
-            raise MediaFault("failed", "processing", "the stream has ended and is not yet a recorded video")
+            raise self._error(Fault("transient", "processing", "the stream has ended and is not yet a recorded video"))
         self._refuse_large(info.get("filesize"))
 
     def progress(self, status: Mapping[str, Any]) -> None:
-        """Look at a transfer after each block: the size, where the server told none, and the pace."""
+        """Check a transfer after each block: the size, where the server told none, and the rate."""
         self.refuse_when_stopped()
         self._refuse_large(status.get("total_bytes"))
         self._refuse_large(status.get("downloaded_bytes"))
         self._refuse_trickle(status.get("downloaded_bytes"), time.monotonic())
 
     def refuse_when_stopped(self) -> None:
-        """End where we are."""
+        """Stop here if told to."""
         if self._stop.is_set():
             raise LaneStoppedError("fetching videos was stopped; what has come of this one is kept", utc_now())
+
+    def _error(self, fault: Fault) -> FaultError:
+        return FaultError(fault, f"video {self.video_id}")
 
     def _refuse_large(self, size_bytes: object) -> None:
         if isinstance(size_bytes, int | float) and size_bytes > self._limit_bytes:
             limit = f"{self._limit_bytes / 1e6:,.0f} MB"
-            raise MediaFault("final", "too_large", f"{size_bytes / 1e6:,.1f} MB; media.max_size_mb allows {limit}")
+            detail = f"{size_bytes / 1e6:,.1f} MB; media.max_size_mb allows {limit}"
+            raise self._error(Fault("terminal", "too_large", detail))
 
     def _refuse_trickle(self, received: object, now: float) -> None:
         """A server that sends a byte now and then never meets the time-out."""
@@ -203,7 +196,7 @@ class Attempt:
             return
         if come < SLOWEST * elapsed_s:
             detail = f"{come:,} bytes in {elapsed_s:.0f} s; the rest is asked for another time"
-            raise MediaFault("failed", "connection", detail)
+            raise self._error(Fault("transient", "connection", detail))
         self._window = (now, received)
 
 

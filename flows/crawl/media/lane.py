@@ -1,4 +1,4 @@
-"""The videos themselves: fetched one after the other, whole, looked into and hashed, or a reason why not."""
+"""Fetch videos one after the other, at a pace, on lanes that all rest together when YouTube asks for a pause."""
 
 from __future__ import annotations
 
@@ -11,17 +11,14 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from flows.crawl.data_api.faults import plain_text
+from flows.crawl.data_api.faults import Fault, FaultError, plain_text
 from flows.crawl.data_api.quota import Ledger, utc_now
 from flows.crawl.fields import VIDEO_ID
-from flows.crawl.folder.video_files import UNFINISHED, Video, alone, store_error, storing, sweep, take
 from flows.crawl.media.downloader import download, tool
-from flows.crawl.media.faults import MediaFault, Verdict, classify, lane_stopped
+from flows.crawl.media.faults import classify, lane_stopped
+from flows.crawl.media.store import UNFINISHED, Video, alone, store_error, storing, sweep, take
 from flows.crawl.settings import MediaSettings
 from flows.errors import CrawlError, LaneStoppedError
-
-__all__ = ["LANE", "MediaFault", "MediaLane", "Video", "fetch_video", "stored_video"]
-
 
 LANE = "media"
 """Name under which the ledger keeps the lanes' pause: all of them rest together, in every process."""
@@ -34,7 +31,7 @@ def stored_video(video_id: str, folder: Path, stop: threading.Event | None = Non
     """The video that an earlier run left whole; what else it left of this id and is no video is removed.
 
     Raises:
-        MediaFault: the id is none.
+        FaultError: the id is none.
         CrawlError: the store cannot be read or written.
     """
     _refuse_unsafe(video_id)
@@ -64,7 +61,7 @@ def fetch_video(
         now: the clock.
 
     Raises:
-        MediaFault: this video cannot be had, now or ever.
+        FaultError: this video cannot be had, now or ever.
         LaneStoppedError: YouTube wants no more requests for a while.
         CrawlError: the store or the cookies cannot be used.
     """
@@ -72,18 +69,18 @@ def fetch_video(
     with alone(video_id, folder, stop), storing(folder):
         if video := take(video_id, folder)[0]:  # left whole by a killed run, or fetched by another while we waited
             return video
-        verdict = download(video_id, folder / UNFINISHED, settings, site=site, wait=wait, stop=stop)
+        fault = download(video_id, folder / UNFINISHED, settings, site=site, wait=wait, stop=stop)
         problem = ""
-        if verdict is None:
+        if fault is None:
             video, problem = take(video_id, folder)
             if video:
                 return replace(video, tool=tool())
-            verdict = classify(None)
+            fault = classify(None)
         if problem:
-            verdict = Verdict("failed", "not_a_video", f"what came is no video and was removed: {problem}")
-        if verdict.kind == "final":  # nothing will ever go on with its parts
+            fault = Fault("transient", "not_a_video", f"what came is no video and was removed: {problem}")
+        if fault.kind == "terminal":  # nothing will ever go on with its parts
             sweep(video_id, folder)
-        raise _error_of(verdict, video_id, folder, settings, now())
+        raise _error_of(fault, video_id, folder, settings, now())
 
 
 class MediaLane:
@@ -129,7 +126,7 @@ class MediaLane:
         """Fetch one video as `fetch_video` does, at a lane's pace and only while the lanes do not rest.
 
         Raises:
-            MediaFault: this video cannot be had, now or ever.
+            FaultError: this video cannot be had, now or ever.
             LaneStoppedError: YouTube wants no more requests for a while, or `stop` was called.
             CrawlError: the store or the cookies cannot be used.
         """
@@ -165,9 +162,9 @@ class MediaLane:
         except LaneStoppedError as error:
             self._rest(error)
             raise
-        except MediaFault as fault:
-            if self._streak.has_ended(fault):
-                stopped = lane_stopped(Verdict("lane", fault.reason, fault.detail), video_id, now() + RATE_LIMIT)
+        except FaultError as error:
+            if self._streak.has_ended(error.fault):
+                stopped = lane_stopped(error.fault, video_id, now() + RATE_LIMIT)
                 self._rest(stopped)
                 raise stopped from None
             raise
@@ -196,10 +193,10 @@ class _Streak:
         self._reason = ""
         self._length = 0
 
-    def has_ended(self, fault: MediaFault | None) -> bool:
-        """Take note of how one video ended; whether that makes it one too many."""
+    def has_ended(self, fault: Fault | None) -> bool:
+        """Count how one video ended; True if that makes it one too many."""
         with self._lock:
-            reason = fault.reason if fault and fault.kind == "failed" else ""
+            reason = fault.reason if fault and fault.kind == "transient" else ""
             self._length = self._length + 1 if reason == self._reason else 1
             self._reason = reason
             if not reason or self._length < STREAK:
@@ -208,15 +205,16 @@ class _Streak:
             return True
 
 
-def _error_of(verdict: Verdict, video_id: str, folder: Path, settings: MediaSettings, now: datetime) -> CrawlError:
-    if verdict.kind == "lane":
-        rest = timedelta(hours=settings.wall_pause_h) if verdict.reason == "bot_wall" else RATE_LIMIT
-        return lane_stopped(verdict, video_id, now + rest)
-    if verdict.kind == "store":
-        return store_error(folder, verdict.detail)
-    return MediaFault(verdict.kind, verdict.reason, verdict.detail)
+def _error_of(fault: Fault, video_id: str, folder: Path, settings: MediaSettings, now: datetime) -> CrawlError:
+    if fault.kind == "pause":
+        rest = timedelta(hours=settings.wall_pause_h) if fault.reason == "bot_wall" else RATE_LIMIT
+        return lane_stopped(fault, video_id, now + rest)
+    if fault.kind == "abort":
+        return store_error(folder, fault.detail)
+    return FaultError(fault, f"video {video_id}")
 
 
 def _refuse_unsafe(video_id: str) -> None:
     if not VIDEO_ID.fullmatch(video_id):
-        raise MediaFault("final", "unusable_id", f"{plain_text(repr(video_id))} is no video id")
+        fault = Fault("terminal", "unusable_id", f"{plain_text(repr(video_id))} is no video id")
+        raise FaultError(fault, "a video")

@@ -1,25 +1,37 @@
-"""On which day a crawl will be finished: its work laid out over the days of the quota. Arithmetic only."""
+"""`ytb-ads crawl --plan`: the work that is left, laid out over the days of the quota.
+
+Reads the tables, the settings and the ledger. No request is made and nothing is written.
+"""
 
 from __future__ import annotations
 
+import json
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Literal
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from datetime import date, datetime, timedelta
+from typing import Any, Literal
+
+from data_catalog.catalog import Catalog
+from flows.crawl.data_api.quota import Ledger, Pause, next_reset, pacific_day
+from flows.crawl.media.lane import LANE
+from flows.crawl.plan.estimates import CategoryPlan, Cost, Done, Planner, Steps, Sums
+from flows.settings import Settings
 
 LONGEST_DAYS = 365
 """A crawl that takes longer is not laid out to its end."""
 DAY_S = 86_400.0
 _CRUMB = 1e-6
 """Less of a video than this is what floating point leaves of one."""
+_MORE_KEYS = (1, 2, 3, 5, 10)
 
 Outcome = Literal["nothing", "finished", "longer", "never"]
 """`nothing` was left to do; `longer` than a year; `never`, as what a day holds is nothing."""
 
 
-@dataclass(frozen=True)
-class Lot:
-    """Ads that go through the crawl together: all are listed, then their comments are read, then their videos fetched.
+@dataclass
+class CategoryWork:
+    """Work on one category, and how much of it is done: lists are read, then comments, then videos are fetched.
 
     Once a part of the comments is read, as large a part of the videos can be fetched.
     """
@@ -29,39 +41,34 @@ class Lot:
     searches: int = 0
     """Calls of `search.list`; each one costs a unit besides, for describing what it found."""
     reading_units: int = 0
-    """Units for taking the ads and reading their comments."""
+    """Units for describing the drawn ads and reading their comments."""
     videos: int = 0
+    listed: int = 0
+    searched: int = 0
+    read: int = 0
+    fetched: float = 0.0
+
+    @property
+    def is_listed(self) -> bool:
+        """Whether all lists are read."""
+        return self.listed == self.list_units and self.searched == self.searches
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing is left."""
+        return self.is_listed and self.read == self.reading_units and not self.videos_waiting
+
+    @property
+    def videos_waiting(self) -> float:
+        """Videos that can be fetched now."""
+        ready = self.videos * self.read // self.reading_units if self.reading_units else self.videos
+        waiting = ready - self.fetched if self.is_listed else 0.0
+        return waiting if waiting > _CRUMB else 0.0
 
 
 @dataclass(frozen=True)
-class Pace:
-    """What a day holds, and what is left of this one; every key's quota together."""
-
-    searches: int
-    units: int
-    searches_today: int
-    units_today: int
-    seconds_today: float
-    """Until the day ends."""
-    seconds_per_video: float
-    """Of all lanes together."""
-    pause_s: float = 0.0
-    """How long the videos still have to rest."""
-
-    def faster(self, searches: int, units: int) -> Pace:
-        """The same with so much more a day, today too."""
-        return replace(
-            self,
-            searches=self.searches + searches,
-            units=self.units + units,
-            searches_today=self.searches_today + searches,
-            units_today=self.units_today + units,
-        )
-
-
-@dataclass(frozen=True)
-class Day:
-    """What is done on one day."""
+class Day(Sums):
+    """Work that a day has room for, or that is done on it; every key's quota and all lanes together."""
 
     searches: int
     units: int
@@ -69,34 +76,150 @@ class Day:
 
 
 @dataclass(frozen=True)
-class Timetable:
-    """The days of a crawl, today first."""
+class Finish:
+    """The day on which something will be done."""
 
     outcome: Outcome
-    days: tuple[Day, ...]
+    day: date | None = None
+    """Day of Pacific time."""
+    days: int | None = None
+    """Days from today."""
+
+    def __str__(self) -> str:
+        said = {"nothing": "nothing to do", "longer": "in a year or more", "never": "never"}
+        return said[self.outcome] if self.day is None else f"{self.day:%a %Y-%m-%d}"
+
+    @property
+    def lateness(self) -> float:
+        """Days from today, for comparing: endless ones come last."""
+        return {"longer": 1e9, "never": math.inf}.get(self.outcome, self.days or 0)
 
 
-def lay_out(lots: Sequence[Lot], pace: Pace) -> Timetable:
-    """Lay the work out over days, in the crawl's order: listing before reading, and lot after lot in each of them."""
-    under_way = [_UnderWay(lot) for lot in lots]
+@dataclass(frozen=True)
+class FinishWithKeys(Finish):
+    """The day on which a crawl with some keys more will be done."""
+
+    keys: int = 0
+
+
+@dataclass(frozen=True)
+class Resource:
+    """A resource of which a day has only so much, and the end of the crawl if it were the only one."""
+
+    needed: Cost
+    today: float
+    a_day: float
+    finish: Finish
+    finish_at_most: Finish
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Everything that is left of a crawl, its cost, and the day on which it will be done."""
+
+    made_at: datetime
+    keys: int
+    """Keys that the quota is of; one where none is set yet."""
+    has_key: bool
+    finish: Finish
+    finish_at_most: Finish
+    bottleneck: str | None
+    """The resource that the crawl waits for longest; None when all of it can be done today."""
+    with_more_keys: tuple[FinishWithKeys, ...]
+    """As far as they shorten it."""
+    resources: dict[str, Resource]
+    """`searches` and `units` count calls and units; `media` counts seconds."""
+    done: Done
+    left: Steps
+    categories: tuple[CategoryPlan, ...]
+    lanes: int
+    notes: tuple[str, ...]
+
+    def as_json(self) -> dict[str, Any]:
+        """The plan as plain values."""
+        plain: dict[str, Any] = json.loads(json.dumps(asdict(self), default=lambda at: at.isoformat()))
+        return plain
+
+
+def plan_crawl(catalog: Catalog, settings: Settings, ledger: Ledger, now: datetime) -> Plan:
+    """Plan what is left of a crawl.
+
+    Args:
+        catalog: the tables; they need not exist yet.
+        settings: what is to be crawled, and how.
+        ledger: what is left of today's quota.
+        now: the moment that the plan is made at.
+
+    Raises:
+        CrawlError: a file of ids cannot be read or holds something else.
+    """
+    planner = Planner(catalog, settings, now)
+    categories = planner.plan_all()
+    left = sum((category.left for category in categories), Steps())
+    quota, media_lane = settings.crawl.quota, ledger.paused(LANE)
+    keys = [key.get_secret_value() for key in settings.crawl.given_keys]
+    a_key = Day(quota.searches_per_day, quota.units_per_day, 0.0)
+    daily = replace(sum((a_key for _ in keys[1:]), a_key), videos=DAY_S / planner.seconds_per_video)
+    left_s = (next_reset(now) - now).total_seconds()
+    pause_s = max(0.0, (media_lane.until - now).total_seconds()) if media_lane else 0.0
+    today = Day(
+        sum(ledger.left(key, "searches") for key in keys) if keys else quota.searches_per_day,
+        sum(ledger.left(key, "units") for key in keys) if keys else quota.units_per_day,
+        left_s / planner.seconds_per_video,
+    )
+
+    def finish_of(which: Literal["expected", "at_most"], more_keys: int = 0) -> Finish:
+        more = replace(a_key, searches=a_key.searches * more_keys, units=a_key.units * more_keys)
+        work = [_work(category, which) for category in categories]
+        outcome, days = lay_out(work, today + more, daily + more, pause_s / planner.seconds_per_video)
+        return _on_day(len(days) - 1, now) if outcome == "finished" else Finish(outcome)
+
+    finish = finish_of("expected")
+    resources = {
+        "searches": _resource(left.searches, today.searches, daily.searches, now),
+        "units": _resource(left.units, today.units, daily.units, now),
+        "media": _resource(left.media_s, max(0.0, left_s - pause_s), DAY_S, now),
+    }
+    return Plan(
+        made_at=now,
+        keys=max(1, len(keys)),
+        has_key=bool(keys),
+        finish=finish,
+        finish_at_most=finish_of("at_most"),
+        bottleneck=max(resources, key=lambda name: resources[name].finish.lateness) if finish.lateness > 0 else None,
+        with_more_keys=tuple(_with_more_keys(finish, lambda more: finish_of("expected", more))),
+        resources=resources,
+        done=sum((category.done for category in categories), Done()),
+        left=left,
+        categories=categories,
+        lanes=settings.media.lanes,
+        notes=tuple(_notes(settings, media_lane, categories)),
+    )
+
+
+def lay_out(
+    work: Sequence[CategoryWork], today: Day, daily: Day, paused_videos: float = 0.0
+) -> tuple[Outcome, list[Day]]:
+    """Lay the work out over days, today first: listing before reading, category after category in each.
+
+    Args:
+        work: of the categories; unchanged.
+        today: room that is left of this day.
+        daily: room of every later day.
+        paused_videos: videos that there would be time for while they are still paused.
+    """
+    work = [replace(one) for one in work]
     days: list[Day] = []
-    pause_s = pace.pause_s
-    while not all(lot.is_over for lot in under_way):
+    while not all(one.is_over for one in work):
         if len(days) > LONGEST_DAYS:
-            return Timetable("longer", tuple(days))
-        today = not days
-        day_s = pace.seconds_today if today else DAY_S
-        day = _spend_day(
-            under_way,
-            searches=pace.searches_today if today else pace.searches,
-            units=pace.units_today if today else pace.units,
-            videos=max(0.0, day_s - pause_s) / pace.seconds_per_video,
-        )
-        if not today and pause_s <= 0 and day == Day(0, 0, 0.0):
-            return Timetable("never", tuple(days))
-        pause_s = max(0.0, pause_s - day_s)
-        days.append(day)
-    return Timetable("finished" if days else "nothing", tuple(days))
+            return "longer", days
+        room = daily if days else today
+        done = _spend_day(work, replace(room, videos=max(0.0, room.videos - paused_videos)))
+        if days and paused_videos <= 0 and done == Day(0, 0, 0.0):
+            return "never", days
+        paused_videos = max(0.0, paused_videos - room.videos)
+        days.append(done)
+    return "finished" if days else "nothing", days
 
 
 def days_alone(needed: float, today: float, a_day: float) -> int | None:
@@ -106,53 +229,72 @@ def days_alone(needed: float, today: float, a_day: float) -> int | None:
     return math.ceil((needed - today) / a_day) if a_day > 0 else None
 
 
-@dataclass
-class _UnderWay:
-    """A lot and how much of it is done."""
-
-    lot: Lot
-    listed: int = 0
-    searched: int = 0
-    read: int = 0
-    fetched: float = 0.0
-
-    @property
-    def is_listed(self) -> bool:
-        return self.listed == self.lot.list_units and self.searched == self.lot.searches
-
-    @property
-    def is_over(self) -> bool:
-        return self.is_listed and self.read == self.lot.reading_units and not self.videos_waiting
-
-    @property
-    def videos_waiting(self) -> float:
-        """Videos that can be fetched now."""
-        if not self.is_listed:
-            return 0.0
-        to_read = self.lot.reading_units
-        ready = self.lot.videos * self.read // to_read if to_read else self.lot.videos
-        waiting = ready - self.fetched
-        return waiting if waiting > _CRUMB else 0.0
-
-
-def _spend_day(lots: Sequence[_UnderWay], *, searches: int, units: int, videos: float) -> Day:
-    left_searches, left_units, left_videos = searches, units, videos
-    for lot in lots:
-        listed = min(lot.lot.list_units - lot.listed, left_units)
-        lot.listed += listed
+def _spend_day(work: Sequence[CategoryWork], room: Day) -> Day:
+    left_searches, left_units, left_videos = room.searches, room.units, room.videos
+    for one in work:
+        listed = min(one.list_units - one.listed, left_units)
+        one.listed += listed
         left_units -= listed
-        if lot.listed < lot.lot.list_units:
-            continue
-        searched = min(lot.lot.searches - lot.searched, left_searches, left_units)
-        lot.searched += searched
-        left_searches -= searched
-        left_units -= searched
-    for lot in lots:
-        read = min(lot.lot.reading_units - lot.read, left_units) if lot.is_listed else 0
-        lot.read += read
+        if one.listed == one.list_units:
+            searched = min(one.searches - one.searched, left_searches, left_units)
+            one.searched += searched
+            left_searches -= searched
+            left_units -= searched
+    for one in work:
+        read = min(one.reading_units - one.read, left_units) if one.is_listed else 0
+        one.read += read
         left_units -= read
-    for lot in lots:
-        fetched = min(lot.videos_waiting, left_videos)
-        lot.fetched += fetched
+    for one in work:
+        fetched = min(one.videos_waiting, left_videos)
+        one.fetched += fetched
         left_videos -= fetched
-    return Day(searches - left_searches, units - left_units, videos - left_videos)
+    return Day(room.searches - left_searches, room.units - left_units, room.videos - left_videos)
+
+
+def _work(category: CategoryPlan, which: Literal["expected", "at_most"]) -> CategoryWork:
+    """Each category is listed, read and fetched by itself; what it has already need not wait for its listing."""
+    left = category.left
+    listing, describing, searches, taking, comments, videos = (
+        round(getattr(cost, which))
+        for cost in (left.listing, left.describing, left.searches, left.taking, left.comments, left.videos)
+    )
+    # describing what searches find is counted with the search itself
+    return CategoryWork(listing + max(0, describing - searches), searches, taking + comments, videos)
+
+
+def _on_day(days: int | None, now: datetime) -> Finish:
+    if days is None or days > LONGEST_DAYS:
+        return Finish("never" if days is None else "longer")
+    return Finish("finished", pacific_day(now) + timedelta(days=days), days)
+
+
+def _resource(needed: Cost, today: float, a_day: float, now: datetime) -> Resource:
+    """One resource, as if nothing else held the crawl up."""
+    expected, at_most = (
+        _on_day(days_alone(number, today, a_day), now) if number else Finish("nothing")
+        for number in (needed.expected, needed.at_most)
+    )
+    return Resource(needed, today, a_day, expected, at_most)
+
+
+def _with_more_keys(finish: Finish, finish_with: Callable[[int], Finish]) -> Iterator[FinishWithKeys]:
+    """The end with some keys more, as long as each step makes it earlier."""
+    for more in _MORE_KEYS:
+        sooner = finish_with(more)
+        if sooner.lateness >= finish.lateness:
+            return
+        yield FinishWithKeys(**vars(sooner), keys=more)
+        finish = sooner
+
+
+def _notes(settings: Settings, media_lane: Pause | None, categories: Sequence[CategoryPlan]) -> Iterator[str]:
+    """Remarks without which the numbers would be misread."""
+    if not settings.crawl.given_keys:
+        yield "no key is set: the days are those of one key with the quota of the settings"
+    if media_lane:
+        yield f"videos are paused until {media_lane.until:%Y-%m-%d %H:%M} UTC: {media_lane.reason}"
+    for category in categories:
+        if category.short_by:
+            yield f"{category.category}: its lists are not expected to give the last {category.short_by:,} ads"
+    if any(category.left.searches.at_most for category in categories):
+        yield "a slice of a search that stops at YouTube's limit is halved, and its halves are counted once it has"

@@ -21,7 +21,7 @@ from data_catalog.schemas import LABELS, TABLES
 from flows.fingerprints import frames_fingerprint, texts_fingerprint
 from flows.release.flow import release
 from flows.review.flow import review
-from flows.review.watch import close_if_settled
+from flows.review.human import close_if_settled
 from flows.settings import ReviewSettings, Settings
 from tests.annotation.web.round_builders import entry_ids
 from tests.annotation.web.site_builder import Site, make_site

@@ -8,10 +8,10 @@ from datetime import datetime
 from pathlib import Path
 
 from data_catalog.catalog import Catalog
-from flows.crawl.crawling import Crawl
-from flows.crawl.data_api.client import YouTubeClients
+from flows.crawl.data_api.client import YouTube
 from flows.crawl.data_api.quota import Ledger
 from flows.crawl.media.lane import MediaLane
+from flows.crawl.steps import Crawl
 from flows.settings import Settings
 
 
@@ -21,10 +21,10 @@ def crawl_by(now: Callable[[], datetime], catalog: Catalog, settings: Settings) 
     folder, quota = Path(catalog.root), settings.crawl.quota
     limits = {"searches": quota.searches_per_day, "units": quota.units_per_day}
     ledger = Ledger(folder / "quota.sqlite", limits=limits, now=now)  # type: ignore[arg-type]
-    clients = YouTubeClients(settings.crawl, ledger, sleep=lambda seconds: None, seed=0)
+    youtube = YouTube(settings.crawl, ledger, sleep=lambda seconds: None, seed=0)
     lane = MediaLane(settings.media, ledger, settings.crawl.site, folder / "media", sleep=lambda seconds: None)
     try:
-        yield Crawl(catalog, settings, clients, lane, now=now)
+        yield Crawl(catalog, settings, youtube, lane, now=now)
     finally:
-        clients.close()
+        youtube.close()
         ledger.close()

@@ -11,8 +11,8 @@ from typing import Any
 
 from data_catalog.catalog import Catalog
 from flows.crawl.candidates import CategoryListing
-from flows.crawl.crawling import Crawl
 from flows.crawl.draw import Draw
+from flows.crawl.steps import Crawl
 from flows.settings import Settings
 from tests.flows.crawl.clocked_crawl import crawl_by
 from tests.youtube_sandbox import Sandbox, SandboxComment, SandboxPlaylist, SandboxVideo
@@ -24,6 +24,10 @@ CHANNEL = CHANNEL_ID
 ADS = "ads"
 
 Advance = Callable[[float], None]
+# a `Place` has a method of the name `list`
+Draws = list[Draw]
+Ids = list[str]
+Requested = list[dict[str, str]]
 
 
 def nothing(more: float) -> None:
@@ -67,7 +71,7 @@ class Place:
         return Catalog(self.folder / "catalog")
 
     @property
-    def searches(self) -> list[dict[str, str]]:
+    def searches(self) -> Requested:
         """Parameters of every search asked for."""
         return [asked for path, asked, _ in self.sandbox.requests if path.endswith("/search")]
 
@@ -95,12 +99,12 @@ class Place:
         with self.crawling() as crawl:
             return crawl.list_candidates(category, advance)
 
-    def draw(self, *categories: str) -> list[Draw]:
+    def draw(self, *categories: str) -> Draws:
         """Draw the ads of these categories, by default of all."""
         with self.crawling() as crawl:
             return crawl.draw_ads(categories or list(self.categories), nothing)
 
-    def run(self) -> list[Draw]:
+    def run(self) -> Draws:
         """List all categories and draw those that are complete, as one run does."""
         with self.crawling() as crawl:
             listings = [crawl.list_candidates(category, nothing) for category in self.categories]
@@ -110,10 +114,10 @@ class Place:
         self.now += timedelta(days=days)
         self.sandbox.new_day()
 
-    def candidates(self, category: str = ADS) -> list[str]:
+    def candidates(self, category: str = ADS) -> Ids:
         return sorted(self.catalog.values("candidates", "video_id", where=f"category = '{category}'"))
 
-    def ads(self, category: str = ADS) -> list[str]:
+    def ads(self, category: str = ADS) -> Ids:
         return sorted(self.catalog.values("ads", "video_id", where=f"category = '{category}'"))
 
     def drops(self, stage: str) -> dict[str, str]:

@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 
 from data_catalog.catalog import Catalog
 from data_catalog.schemas import TABLES
-from flows.crawl.crawling import Crawl
 from flows.crawl.data_api.quota import Ledger
+from flows.crawl.steps import Crawl
 from flows.settings import Settings
 from tests.flows.crawl.clocked_crawl import crawl_by
 from tests.youtube_sandbox import Fault, Sandbox, SandboxSettings, Storm, random_world, serve
@@ -76,7 +76,7 @@ def ledger_is_the_servers(folder: Path, days: Days, sandbox: Sandbox, keys: int)
     ledger = Ledger(folder / "quota.sqlite", limits={}, now=days)
     for key in KEYS[:keys]:
         for budget in ("searches", "units"):
-            assert ledger.spent(key, budget) == sandbox.today[key][budget]  # type: ignore[arg-type]
+            assert ledger.spent(key, budget) == sandbox.today[key][budget]
     ledger.close()
 
 
@@ -136,7 +136,7 @@ def test_no_comment_is_lost_none_is_twice_and_the_ledger_equals_what_the_server_
             with crawling(folder, sandbox, days, units=units, connections=connections, keys=keys) as crawl:
                 crawl.read_comments(lambda more: None)
                 ledger_is_the_servers(folder, days, sandbox, keys)
-                crawl.remove_lost()
+                crawl.remove_unusable()
             if not crawl.pauses and set(catalog.values("ads", "video_id")) <= read_to_the_end(catalog):
                 break
             days.pass_over(sandbox)

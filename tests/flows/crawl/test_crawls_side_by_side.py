@@ -11,7 +11,7 @@ import pytest
 
 from data_catalog.catalog import Catalog
 from data_catalog.schemas import TABLES
-from flows.crawl.crawling import open_crawl
+from flows.crawl.steps import open_crawl
 from flows.settings import Settings
 from tests.youtube_sandbox import SandboxSettings, random_world, serve
 

@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 from data_catalog.schemas import TABLES
 from data_catalog.tables.drops import Drop
 from flows.crawl.folder.folder import scan_folder
-from flows.crawl.folder.info_json import InfoJsonError, load_info, read_comments, read_metadata
+from flows.crawl.folder.info_json import InfoJsonError, categories_of, load_info, parse_ad, parse_comments
 from flows.crawl.records import Ad, Comment, FoundAd, UnchangedAd
 from flows.errors import SourceError
 
@@ -385,15 +385,16 @@ NAMES = ("id", "title", "duration", "timestamp", "epoch", "width", "view_count",
 
 @given(st.dictionaries(st.sampled_from(NAMES), json_values), st.lists(json_values, max_size=4))
 def test_whatever_stands_in_an_info_json_is_read_or_dropped(info: dict[str, Any], entries: list[Any]) -> None:
-    metadata = read_metadata(info)
-    comments, drops = read_comments(
-        {"comments": entries}, "a", author_key=KEY, fetched_at=datetime(2026, 1, 1, tzinfo=UTC)
-    )
+    at = datetime(2026, 1, 1, tzinfo=UTC)
+    category = "".join(categories_of(info))
+    made_of = {"author_key": KEY, "media_path": None, "files_stamp": "", "fetched_at": at}
+    ad = parse_ad(info, video_id="a", category=category, **made_of)  # type: ignore[arg-type]
+    comments, drops = parse_comments({"comments": entries}, "a", author_key=KEY, fetched_at=at)
 
     assert len(comments) + len(drops) == len(entries)
-    assert isinstance(metadata.title, str)
-    pa.array([metadata.title, metadata.video_id, *(kept.text for kept in comments)], pa.string())
-    pa.array([metadata.view_count, metadata.width], pa.int64())
+    assert isinstance(ad.title, str)
+    pa.Table.from_pylist([asdict(ad)], schema=TABLES["ads"].schema)
+    pa.Table.from_pylist([asdict(kept) for kept in comments], schema=TABLES["comments"].schema)
 
 
 @given(st.binary(max_size=40))

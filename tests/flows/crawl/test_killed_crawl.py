@@ -13,8 +13,8 @@ import pytest
 
 from data_catalog.catalog import Catalog
 from data_catalog.schemas import TABLES
-from flows.crawl.crawling import open_crawl
 from flows.crawl.data_api.quota import Ledger
+from flows.crawl.steps import open_crawl
 from flows.settings import Settings
 from tests.youtube_sandbox import SandboxSettings, random_world, serve
 
@@ -28,11 +28,11 @@ import sys
 from functools import partial
 
 from data_catalog.catalog import Catalog
-from flows.crawl import crawling
+from flows.crawl import steps
 from flows.settings import Settings
 
-crawling.CommentStore = partial(crawling.CommentStore, batch_comments=300)
-with crawling.open_crawl(Catalog(sys.argv[1]), Settings.model_validate_json(sys.argv[2])) as crawl:
+steps.CommentStore = partial(steps.CommentStore, batch_comments=300)
+with steps.open_crawl(Catalog(sys.argv[1]), Settings.model_validate_json(sys.argv[2])) as crawl:
     crawl.read_comments(lambda more: None)
 """
 

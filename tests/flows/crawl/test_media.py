@@ -18,8 +18,10 @@ from pathlib import Path
 
 import pytest
 
+from flows.crawl.data_api.faults import FaultError
 from flows.crawl.data_api.quota import Ledger
-from flows.crawl.media.lane import LANE, STREAK, MediaFault, MediaLane, Video, fetch_video, stored_video
+from flows.crawl.media.lane import LANE, STREAK, MediaLane, fetch_video, stored_video
+from flows.crawl.media.store import Video
 from flows.crawl.settings import MediaSettings
 from flows.errors import CrawlError, LaneStoppedError
 from tests.youtube_sandbox import Fault, Sandbox, SandboxVideo, World, serve, use_sandbox_extractor
@@ -215,12 +217,12 @@ def test_a_damaged_file_of_an_earlier_run_is_removed_and_fetched_anew(
 def test_what_comes_and_is_no_video_is_removed_and_said(sandbox: Sandbox, store: Path) -> None:
     sandbox.faults.add(Fault("not_a_video"))
 
-    with pytest.raises(MediaFault) as caught:
+    with pytest.raises(FaultError) as caught:
         fetch(sandbox, store)
 
-    assert (caught.value.kind, caught.value.reason) == ("failed", "not_a_video")
-    assert "was removed" in caught.value.detail
-    assert str(store) not in caught.value.detail
+    assert (caught.value.fault.kind, caught.value.fault.reason) == ("transient", "not_a_video")
+    assert "was removed" in caught.value.fault.detail
+    assert str(store) not in caught.value.fault.detail
     assert files(store) == []
     assert fetch(sandbox, store).height == 360
 
@@ -241,9 +243,9 @@ def test_a_transfer_that_breaks_goes_on_where_it_was(sandbox: Sandbox, store: Pa
 
 def test_a_later_run_goes_on_where_an_earlier_one_gave_up(sandbox: Sandbox, store: Path) -> None:
     sandbox.faults.add(Fault("cut_off", at_byte=CUT, times=None))
-    with pytest.raises(MediaFault) as caught:
+    with pytest.raises(FaultError) as caught:
         fetch(sandbox, store)
-    assert (caught.value.kind, caught.value.reason) == ("failed", "connection")
+    assert (caught.value.fault.kind, caught.value.fault.reason) == ("transient", "connection")
     assert files(store) == [f".unfinished/{part(store).name}"]
     have = part(store).stat().st_size
     assert CUT / 2 < have <= CUT
@@ -318,26 +320,26 @@ def test_two_that_want_the_same_video_fetch_it_once(sandbox: Sandbox, store: Pat
 @pytest.mark.parametrize(
     ("fault", "kind", "reason"),
     [
-        (Fault("private"), "final", "private"),
-        (Fault("members_only"), "final", "members_only"),
-        (Fault("region_blocked"), "final", "region_blocked"),
-        (Fault("age_restricted"), "final", "age_restricted"),
-        (Fault("gone"), "final", "gone"),
-        (Fault("live"), "final", "live"),
-        (Fault("upcoming"), "final", "live"),
-        (Fault("no_formats"), "failed", "no_format"),
-        (Fault("only_images"), "failed", "no_format"),
-        (Fault("http_403", "/watch", times=None), "failed", "forbidden"),
-        (Fault("http_403", "/media/", times=None), "failed", "forbidden"),
-        (Fault("http_404", "/watch", times=None), "failed", "not_found"),
-        (Fault("http_404", "/media/", times=None), "failed", "not_found"),
-        (Fault("http_418", "/media/", times=None), "failed", "http_418"),
-        (Fault("http_503", "/watch", times=None), "failed", "server_error"),
-        (Fault("http_503", "/media/", times=None), "failed", "server_error"),
-        (Fault("empty_body", "/watch", times=None), "failed", "empty_answer"),
-        (Fault("empty_body", "/media/", times=None), "failed", "empty_answer"),
-        (Fault("drop_before_headers", "/watch", times=None), "failed", "connection"),
-        (Fault("drop_before_headers", "/media/", times=None), "failed", "connection"),
+        (Fault("private"), "terminal", "private"),
+        (Fault("members_only"), "terminal", "members_only"),
+        (Fault("region_blocked"), "terminal", "region_blocked"),
+        (Fault("age_restricted"), "terminal", "age_restricted"),
+        (Fault("gone"), "terminal", "gone"),
+        (Fault("live"), "terminal", "live"),
+        (Fault("upcoming"), "terminal", "live"),
+        (Fault("no_formats"), "transient", "no_format"),
+        (Fault("only_images"), "transient", "no_format"),
+        (Fault("http_403", "/watch", times=None), "transient", "forbidden"),
+        (Fault("http_403", "/media/", times=None), "transient", "forbidden"),
+        (Fault("http_404", "/watch", times=None), "transient", "not_found"),
+        (Fault("http_404", "/media/", times=None), "transient", "not_found"),
+        (Fault("http_418", "/media/", times=None), "transient", "http_418"),
+        (Fault("http_503", "/watch", times=None), "transient", "server_error"),
+        (Fault("http_503", "/media/", times=None), "transient", "server_error"),
+        (Fault("empty_body", "/watch", times=None), "transient", "empty_answer"),
+        (Fault("empty_body", "/media/", times=None), "transient", "empty_answer"),
+        (Fault("drop_before_headers", "/watch", times=None), "transient", "connection"),
+        (Fault("drop_before_headers", "/media/", times=None), "transient", "connection"),
     ],
     ids=lambda value: f"{value.kind} {value.path}" if isinstance(value, Fault) else str(value),
 )
@@ -347,11 +349,11 @@ def test_every_failure_has_its_true_reason_and_costs_no_other_video(
     fault.hits = 0
     sandbox.faults.add(fault)
 
-    with pytest.raises(MediaFault) as caught:
+    with pytest.raises(FaultError) as caught:
         fetch(sandbox, store)
 
-    assert (caught.value.kind, caught.value.reason) == (kind, reason)
-    assert caught.value.detail
+    assert (caught.value.fault.kind, caught.value.fault.reason) == (kind, reason)
+    assert caught.value.fault.detail
     assert files(store) == []
     sandbox.faults.clear()
     assert fetch(sandbox, store, OTHER).height == 360
@@ -370,10 +372,10 @@ def test_a_page_that_does_not_come_is_not_waited_for_forever(sandbox: Sandbox, s
     sandbox.faults.add(Fault("slow", "/watch", delay_s=1.0, times=None))
     begun = time.monotonic()
 
-    with pytest.raises(MediaFault) as caught:
+    with pytest.raises(FaultError) as caught:
         fetch(sandbox, store, settings=QUICK.model_copy(update={"timeout_s": 0.2}))
 
-    assert (caught.value.kind, caught.value.reason) == ("failed", "connection")
+    assert (caught.value.fault.kind, caught.value.fault.reason) == ("transient", "connection")
     assert time.monotonic() - begun < 2.5, "as long as the answers would have taken"
 
 
@@ -390,21 +392,21 @@ def test_a_transfer_that_falls_silent_is_asked_for_the_rest(sandbox: Sandbox, st
 
 def test_a_video_that_is_too_large_is_not_asked_for(store: Path) -> None:
     with serve(World([SandboxVideo(ID, media_bytes=1_500_000)])) as sandbox:
-        with pytest.raises(MediaFault) as caught:
+        with pytest.raises(FaultError) as caught:
             fetch(sandbox, store)
 
-        assert (caught.value.kind, caught.value.reason) == ("final", "too_large")
-        assert "max_size_mb" in caught.value.detail
+        assert (caught.value.fault.kind, caught.value.fault.reason) == ("terminal", "too_large")
+        assert "max_size_mb" in caught.value.fault.detail
         assert not asked(sandbox, "/media/")
     assert files(store) == []
 
 
 @pytest.mark.parametrize("video_id", ["", "../escape", "a/b", "a b", "x" * 65, "%(title)s", "abc\n", "abc.mp4"])
 def test_an_id_that_is_none_goes_nowhere(sandbox: Sandbox, store: Path, video_id: str) -> None:
-    with pytest.raises(MediaFault, match="unusable_id") as caught:
+    with pytest.raises(FaultError, match="unusable_id") as caught:
         fetch(sandbox, store, video_id)
 
-    assert caught.value.kind == "final"
+    assert caught.value.fault.kind == "terminal"
     assert not sandbox.media_requests
     assert not store.exists()
 
@@ -420,7 +422,7 @@ def test_a_full_disk_is_not_the_videos_fault(sandbox: Sandbox, store: Path) -> N
     with pytest.raises(CrawlError, match=rf"{store.name}: {os.strerror(errno.ENOSPC)}; make room") as caught:
         fetch(sandbox, store)
 
-    assert not isinstance(caught.value, MediaFault | LaneStoppedError)
+    assert not isinstance(caught.value, FaultError | LaneStoppedError)
 
 
 def test_a_store_that_cannot_be_made_is_refused_before_anything_is_asked_for(sandbox: Sandbox, tmp_path: Path) -> None:
@@ -442,7 +444,7 @@ def test_yt_dlp_prints_nothing_and_its_lines_hold_no_signed_address(
     sandbox.faults.add(Fault("cut_off", at_byte=CUT), Fault("http_403", "/media/", {"v": OTHER}))
     fetch(sandbox, store)
     sandbox.faults.add(Fault("http_403", "/media/"))
-    with pytest.raises(MediaFault) as caught:
+    with pytest.raises(FaultError) as caught:
         fetch(sandbox, store, OTHER)
 
     assert capfd.readouterr() == ("", "")
@@ -457,7 +459,7 @@ def test_yt_dlp_prints_nothing_and_its_lines_hold_no_signed_address(
 def test_no_exception_leads_back_to_an_address(sandbox: Sandbox, store: Path) -> None:
     sandbox.faults.add(Fault("http_403", "/media/"))
 
-    with pytest.raises(MediaFault) as caught:
+    with pytest.raises(FaultError) as caught:
         fetch(sandbox, store)
 
     assert caught.value.__cause__ is None
@@ -505,7 +507,7 @@ def test_a_lane_pauses_after_a_video_that_failed_too(
 ) -> None:
     lane = open_lane(sandbox, store, ledger, clock)
     sandbox.faults.add(Fault("private"))
-    with pytest.raises(MediaFault):
+    with pytest.raises(FaultError):
         lane.fetch(ID)
 
     lane.fetch(OTHER)
@@ -646,7 +648,7 @@ def test_a_fault_that_every_video_meets_stops_the_lane_before_all_are_spent_on_i
     sandbox.faults.add(Fault("http_403", "/media/", times=None))
     ids = many(sandbox, STREAK)
     for video_id in ids[:-1]:
-        with pytest.raises(MediaFault, match="forbidden"):
+        with pytest.raises(FaultError, match="forbidden"):
             lane.fetch(video_id)
 
     with pytest.raises(LaneStoppedError, match=r"videos fail one after the other \(forbidden\).*crawl --check"):
@@ -661,7 +663,7 @@ def test_faults_of_single_videos_do_not_add_up(sandbox: Sandbox, store: Path, le
     lane = open_lane(sandbox, store, ledger, clock)
     for at, video_id in enumerate(many(sandbox, 3 * STREAK)):
         sandbox.faults.add(Fault("private") if at % 3 == 2 else Fault("http_403", "/media/"))
-        with pytest.raises(MediaFault):
+        with pytest.raises(FaultError):
             lane.fetch(video_id)
 
     assert ledger.paused(LANE) is None

@@ -6,6 +6,7 @@ import errno
 import inspect
 import io
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 from yt_dlp.extractor.youtube import _video
@@ -19,7 +20,8 @@ from yt_dlp.utils import (
     UnavailableVideoError,
 )
 
-from flows.crawl.media.faults import Verdict, classify, lane_stopped, lane_verdict, redact, tidy
+from flows.crawl.data_api.faults import Fault
+from flows.crawl.media.faults import classify, lane_stopped, pause_in, redact, tidy
 
 REPORT = (
     "; please report this issue on  https://github.com/yt-dlp/yt-dlp/issues?q= , filling out the appropriate issue "
@@ -36,88 +38,12 @@ RATE_HINT = (
 )
 NO_PLAYER = "Failed to extract any player response" + REPORT
 
-# what yt-dlp's YouTube extractor has been seen to say, most of it YouTube's own words
-SAID = {
-    "Private video. Sign in if you've been granted access to this video" + COOKIES_HINT: ("final", "private"),
-    "Private video. Sign in if you’ve been granted access to this video": ("final", "private"),
-    "Video unavailable. This video is private": ("final", "private"),
-    "This video is private. If the owner of this video has granted you access, please sign in.": ("final", "private"),
-    "Please sign in to view this video.": ("final", "private"),
-    "Join this channel to get access to members-only content like this video, and other exclusive perks.": (
-        "final",
-        "members_only",
-    ),
-    "Join this channel from your computer or Android app to get access to members-only content like this video.": (
-        "final",
-        "members_only",
-    ),
-    "This video is available to this channel's members on level: You're not a bot (or any higher level). Join this "
-    "channel to get access to members-only content and other exclusive perks.": ("final", "members_only"),
-    "This video is only available to Music Premium members": ("final", "members_only"),
-    "The uploader has not made this video available in your country": ("final", "region_blocked"),
-    "Video unavailable. The uploader has not made this video available in your country": ("final", "region_blocked"),
-    "Video unavailable. This video contains content from Paramount Global (CBS), who has blocked it in your country "
-    "on copyright grounds": ("final", "region_blocked"),
-    "This video is not available in your country.": ("final", "region_blocked"),
-    "Video unavailable. This video contains content from Too Many Requests Ltd, who has blocked it on copyright "
-    "grounds": ("final", "gone"),
-    "Video unavailable. This video is no longer available due to a copyright claim by Somebody": ("final", "gone"),
-    "Sign in to confirm your age. This video may be inappropriate for some users." + COOKIES_HINT: (
-        "final",
-        "age_restricted",
-    ),
-    "This video is age-restricted and only available on YouTube": ("final", "age_restricted"),
-    "This video requires you to verify your age": ("final", "age_restricted"),
-    "The following content has been identified by the YouTube community as inappropriate or offensive to some "
-    "audiences.": ("final", "age_restricted"),
-    "This video requires payment to watch.": ("final", "paid"),
-    "Sign in to confirm you’re not a bot" + COOKIES_HINT: ("lane", "bot_wall"),
-    "Sign in to confirm you're not a bot. This helps protect our community. Learn more": ("lane", "bot_wall"),
-    "Sign in to confirm that you’re not a bot": ("lane", "bot_wall"),
-    "This content is not available. YouTube is requiring a captcha challenge before playback": ("lane", "bot_wall"),
-    "All player responses are invalid. Your IP is likely being blocked by Youtube": ("lane", "bot_wall"),
-    "Our systems have detected unusual traffic from your computer network.": ("lane", "bot_wall"),
-    "This content isn't available, try again later" + RATE_HINT: ("lane", "rate_limited"),
-    "Video unavailable. This content isn't available, try again later" + RATE_HINT: ("lane", "rate_limited"),
-    "This content isn’t available, try again later.": ("lane", "rate_limited"),
-    "We're processing this video. Check back later.": ("failed", "processing"),
-    "This live event will begin in 3 hours.": ("final", "live"),
-    "This live event has ended.": ("final", "live"),
-    "This live stream recording is not available.": ("final", "live"),
-    "Premieres in 5 hours": ("final", "live"),
-    "Premiere will begin shortly": ("final", "live"),
-    "Offline.": ("final", "live"),
-    "This video is DRM protected": ("final", "drm"),
-    "Video unavailable. This content isn’t available.": ("failed", "unavailable"),
-    "This content is not available": ("failed", "unavailable"),
-    "The following content is not available on this app.. Watch on the latest version of YouTube.": (
-        "failed",
-        "unavailable",
-    ),
-    "The page needs to be reloaded.. The page needs to be reloaded.": ("failed", "unavailable"),
-    "Video unavailable. Playback on other websites has been disabled by the video owner": ("failed", "unavailable"),
-    "Please sign in" + COOKIES_HINT: ("failed", "unavailable"),
-    "This video is unavailable. Error code: 152 - 4": ("failed", "unavailable"),
-    "Video unavailable. YouTube is no longer supported in this application or device": ("failed", "unavailable"),
-    "An error occurred. Please try again later.": ("failed", "unavailable"),
-    "Video unavailable": ("final", "gone"),
-    "Video unavailable. This video is not available": ("final", "gone"),
-    "Video unavailable. This video is unavailable": ("final", "gone"),
-    "This video isn't available anymore": ("final", "gone"),
-    "This video does not exist.": ("final", "gone"),
-    "Video unavailable. This video has been removed by the uploader": ("final", "gone"),
-    "This video has been removed for violating YouTube's policy on hate speech.": ("final", "gone"),
-    "Video unavailable. This video is no longer available because the YouTube account associated with this video has "
-    "been terminated.": ("final", "gone"),
-    "Video unavailable. This video is no longer available because the uploader has closed their YouTube account.": (
-        "final",
-        "gone",
-    ),
-    "Requested format is not available. Use --list-formats for a list of available formats": ("failed", "no_format"),
-    "No video formats found!" + REPORT: ("failed", "no_format"),
-    NO_PLAYER: ("failed", "empty_answer"),
-    "Unable to extract player version" + REPORT: ("failed", "unexplained"),
-}
+HINTS = {"cookies_hint": COOKIES_HINT, "rate_hint": RATE_HINT, "report": REPORT}
+# what yt-dlp's YouTube extractor has been seen to say, most of it YouTube's own words: kind, reason, message
+SAID = [
+    line.format_map(HINTS).split("\t")
+    for line in Path(__file__).with_name("youtube_messages.tsv").read_text("utf-8").splitlines()
+]
 
 
 def told(message: str, cause: BaseException | None = None) -> DownloadError:
@@ -134,35 +60,29 @@ def http_error(status: int) -> HTTPError:
     return HTTPError(Response(io.BytesIO(b""), "https://x.googlevideo.com/videoplayback?ip=1.2.3.4", {}, status=status))
 
 
-@pytest.mark.parametrize("message", SAID)
-def test_what_youtube_says_is_understood(message: str) -> None:
-    verdict = classify(of_youtube(message))
+@pytest.mark.parametrize(("kind", "reason", "message"), SAID)
+def test_what_youtube_says_is_classified_and_told_without_yt_dlps_command_line(
+    kind: str, reason: str, message: str
+) -> None:
+    fault = classify(of_youtube(message))
 
-    assert (verdict.kind, verdict.reason) == SAID[message]
-
-
-@pytest.mark.parametrize("message", SAID)
-def test_a_reason_is_for_people_and_not_about_yt_dlps_command_line(message: str) -> None:
-    detail = classify(of_youtube(message)).detail
-
-    assert detail
-    assert "--" not in detail
-    assert "http" not in detail
-    assert "report this issue" not in detail
-    assert not detail.startswith(("ERROR", "[youtube]", "abcdefghijk"))
+    assert (fault.kind, fault.reason) == (kind, reason)
+    assert fault.detail
+    assert not any(words in fault.detail for words in ("--", "http", "report this issue"))
+    assert not fault.detail.startswith(("ERROR", "[youtube]", "abcdefghijk"))
 
 
 @pytest.mark.parametrize(
     ("status", "kind", "reason"),
     [
-        (402, "lane", "bot_wall"),
-        (403, "failed", "forbidden"),
-        (404, "failed", "not_found"),
-        (410, "failed", "not_found"),
-        (418, "failed", "http_418"),
-        (429, "lane", "rate_limited"),
-        (500, "failed", "server_error"),
-        (503, "failed", "server_error"),
+        (402, "pause", "bot_wall"),
+        (403, "transient", "forbidden"),
+        (404, "transient", "not_found"),
+        (410, "transient", "not_found"),
+        (418, "transient", "http_418"),
+        (429, "pause", "rate_limited"),
+        (500, "transient", "server_error"),
+        (503, "transient", "server_error"),
     ],
 )
 def test_a_status_means_the_same_while_extracting_and_while_transferring(status: int, kind: str, reason: str) -> None:
@@ -181,10 +101,10 @@ def test_a_status_means_the_same_while_extracting_and_while_transferring(status:
 def test_a_region_that_is_blocked_is_known_by_its_type_whatever_it_says() -> None:
     true = GeoRestrictedError("Nur in Österreich", countries=["AT"])
 
-    verdict = classify(told(f"{true.msg}\nThis video is available in Austria.\nYou might want to use a VPN", true))
+    fault = classify(told(f"{true.msg}\nThis video is available in Austria.\nYou might want to use a VPN", true))
 
-    assert (verdict.kind, verdict.reason) == ("final", "region_blocked")
-    assert verdict.detail == "Nur in Österreich This video is available in Austria."
+    assert (fault.kind, fault.reason) == ("terminal", "region_blocked")
+    assert fault.detail == "Nur in Österreich This video is available in Austria."
 
 
 @pytest.mark.parametrize(
@@ -200,9 +120,9 @@ def test_a_region_that_is_blocked_is_known_by_its_type_whatever_it_says() -> Non
     ],
 )
 def test_a_connection_that_fails_is_the_networks_fault(true: Exception) -> None:
-    verdict = classify(told(f"unable to download video data: {true}", true))
+    fault = classify(told(f"unable to download video data: {true}", true))
 
-    assert (verdict.kind, verdict.reason) == ("failed", "connection")
+    assert (fault.kind, fault.reason) == ("transient", "connection")
 
 
 @pytest.mark.parametrize(
@@ -218,34 +138,29 @@ def test_a_connection_that_fails_is_the_networks_fault(true: Exception) -> None:
     ],
 )
 def test_a_transfer_that_ends_without_an_exception_is_known_by_its_words(said: str, reason: str) -> None:
-    verdict = classify(told(said))
+    fault = classify(told(said))
 
-    assert (verdict.kind, verdict.reason) == ("failed", reason)
+    assert (fault.kind, fault.reason) == ("transient", reason)
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EIO, errno.EFBIG])
 def test_what_the_disk_refuses_is_not_the_videos_fault(number: int) -> None:
     true = OSError(number, "what the system says")
-    try:
-        try:
-            raise true
-        except OSError as error:
-            raise UnavailableVideoError(error)  # noqa: B904 - as yt-dlp does
-    except UnavailableVideoError as error:
-        on_closing = error
+    on_closing = UnavailableVideoError(true)
+    on_closing.__cause__ = true
 
     for error in (told(f"unable to write data: {true}", true), on_closing):
-        assert classify(error) == Verdict("store", "disk", "what the system says")
+        assert classify(error) == Fault("abort", "disk", "what the system says")
 
 
 def test_an_end_without_a_file_and_without_a_word_is_a_fault_that_may_pass() -> None:
-    assert (classify(None).kind, classify(None).reason) == ("failed", "no_file")
+    assert (classify(None).kind, classify(None).reason) == ("transient", "no_file")
 
 
 def test_an_exception_of_any_kind_costs_one_video() -> None:
-    verdict = classify(KeyError("streamingData"))
+    fault = classify(KeyError("streamingData"))
 
-    assert verdict == Verdict("failed", "unexplained", "'streamingData'")
+    assert fault == Fault("transient", "unexplained", "'streamingData'")
 
 
 @pytest.mark.parametrize(
@@ -269,9 +184,9 @@ def test_an_exception_of_any_kind_costs_one_video() -> None:
     ],
 )
 def test_the_true_reason_may_stand_in_a_warning_alone(warning: str, reason: str) -> None:
-    verdict = classify(of_youtube(NO_PLAYER), ["[youtube] something else", warning])
+    fault = classify(of_youtube(NO_PLAYER), ["[youtube] something else", warning])
 
-    assert (verdict.kind, verdict.reason) == ("failed", reason)
+    assert (fault.kind, fault.reason) == ("transient", reason)
 
 
 def test_missing_formats_are_told_with_what_is_missing_for_them() -> None:
@@ -280,11 +195,11 @@ def test_missing_formats_are_told_with_what_is_missing_for_them() -> None:
         "[youtube] [jsc] abc: n challenge solving failed: Some formats may be missing. Install a JavaScript runtime",
     ]
 
-    verdict = classify(of_youtube("Requested format is not available. Use --list-formats"), warnings)
+    fault = classify(of_youtube("Requested format is not available. Use --list-formats"), warnings)
 
-    assert (verdict.kind, verdict.reason) == ("failed", "no_format")
-    assert verdict.detail.startswith("Requested format is not available: ")
-    assert "n challenge solving failed" in verdict.detail
+    assert (fault.kind, fault.reason) == ("transient", "no_format")
+    assert fault.detail.startswith("Requested format is not available: ")
+    assert "n challenge solving failed" in fault.detail
 
 
 @pytest.mark.parametrize(
@@ -299,10 +214,10 @@ def test_missing_formats_are_told_with_what_is_missing_for_them() -> None:
     ],
 )
 def test_a_warning_that_asks_for_no_more_requests_is_heard_at_once(warning: str, reason: str) -> None:
-    verdict = lane_verdict(warning)
+    fault = pause_in(warning)
 
-    assert verdict
-    assert (verdict.kind, verdict.reason) == ("lane", reason)
+    assert fault
+    assert (fault.kind, fault.reason) == ("pause", reason)
 
 
 @pytest.mark.parametrize(
@@ -316,13 +231,13 @@ def test_a_warning_that_asks_for_no_more_requests_is_heard_at_once(warning: str,
     ],
 )
 def test_other_warnings_stop_nothing(warning: str) -> None:
-    assert lane_verdict(warning) is None
+    assert pause_in(warning) is None
 
 
 def test_a_stopped_lane_says_what_happened_until_when_and_what_to_do() -> None:
     until = datetime(2026, 11, 25, 4, 30, tzinfo=UTC)
 
-    error = lane_stopped(Verdict("lane", "bot_wall", "Sign in to confirm you're not a bot"), "abcdefghijk", until)
+    error = lane_stopped(Fault("pause", "bot_wall", "Sign in to confirm you're not a bot"), "abcdefghijk", until)
 
     assert error.resumes_at == until
     for part in (

@@ -16,11 +16,13 @@ import pyarrow.compute as pc
 import pytest
 
 from data_catalog import TABLES, Catalog
-from flows.crawl.crawling import Crawl
+from flows.crawl.data_api.faults import Fault as RequestFault
+from flows.crawl.data_api.faults import FaultError
 from flows.crawl.data_api.quota import Ledger
-from flows.crawl.lost import lost_ads
-from flows.crawl.media.lane import LANE, MediaFault, Video
-from flows.crawl.media.store import delete_sampled, fetch_videos, media_folder
+from flows.crawl.media.lane import LANE
+from flows.crawl.media.store import Video, delete_sampled, download_videos, media_folder
+from flows.crawl.status import unusable_ads
+from flows.crawl.steps import Crawl
 from flows.errors import CrawlError, LaneStoppedError, SourceError
 from flows.fingerprints import frames_fingerprint
 from flows.frames.sampling import sample_ad
@@ -100,7 +102,7 @@ class Place:
             while True:
                 self._draw(crawl)
                 crawl.fetch_videos(crawl.videos_to_fetch(), nothing)
-                if not crawl.remove_lost() or crawl.pauses:
+                if not crawl.remove_unusable() or crawl.pauses:
                     return crawl
 
     def sample(self) -> None:
@@ -211,7 +213,7 @@ def test_several_lanes_fetch_every_video_once(place: Place) -> None:
 def test_as_many_videos_are_in_hand_as_there_are_lanes_and_never_more(place: Place) -> None:
     ids = place.draw()
     lane = Counting(place)
-    fetch_videos(place.catalog, ids, lane, lanes=2)
+    download_videos(place.catalog, ids, lane, lanes=2)
     assert lane.most == 2
 
 
@@ -230,7 +232,7 @@ class Counting:
         self._both.wait(10)
         with self._lock:
             self._now -= 1
-        raise MediaFault("failed", "connection", "for the count only")
+        raise FaultError(RequestFault("transient", "connection", "for the count only"), "a video")
 
 
 def test_a_lane_that_is_stopped_lets_the_others_end_theirs_and_takes_no_more(place: Place) -> None:
@@ -251,7 +253,7 @@ def test_nothing_is_begun_after_a_lane_was_stopped(place: Place) -> None:
     first, second, *rest = place.draw()
     lane = Stopping(first)
     with pytest.raises(LaneStoppedError):
-        fetch_videos(place.catalog, [first, second, *rest], lane, lanes=2)
+        download_videos(place.catalog, [first, second, *rest], lane, lanes=2)
     assert sorted(lane.asked) == sorted([first, second])
     assert place.drop(second) == ("failed", "connection", 1)
 
@@ -268,7 +270,7 @@ class Stopping:
         if video_id == self._stops_at:
             raise LaneStoppedError("no more for a while", NOON)
         time.sleep(0.3)
-        raise MediaFault("failed", "connection", "to be seen in its drop")
+        raise FaultError(RequestFault("transient", "connection", "to be seen in its drop"), "a video")
 
 
 def test_the_wall_is_no_fault_of_the_ad_that_met_it(place: Place) -> None:
@@ -450,7 +452,7 @@ def test_a_lost_ad_is_neither_asked_for_nor_drawn_again(place: Place) -> None:
     asked = len(place.asked())
     place.run()
     assert len(place.asked()) == asked
-    assert lost_ads(place.catalog, 1) == {bad: "no_format"}
+    assert unusable_ads(place.catalog, 1) == {bad: "no_format"}
 
 
 def test_a_fault_that_passed_leaves_no_drop(place: Place) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import io
 import json
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -12,28 +14,22 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from data_catalog.catalog import Catalog
-from flows.crawl.crawling import Crawl, open_crawl, open_ledger
-from flows.crawl.plan.plan import Plan
-from flows.crawl.plan.planning import plan_crawl, render_plan
-from flows.crawl.plan.schedule import DAY_S, Lot, Pace, days_alone, lay_out
+from flows.crawl.plan.schedule import CategoryWork, Day, Plan, days_alone, lay_out, plan_crawl
+from flows.crawl.plan.terminal import render_plan
+from flows.crawl.steps import Crawl, open_crawl, open_ledger
 from flows.errors import CrawlError
 from flows.settings import Settings
 from tests.youtube_sandbox import Sandbox, SandboxSettings, random_world, serve
 
 counts = st.integers(0, 400)
-lots = st.lists(st.builds(Lot, list_units=counts, searches=counts, reading_units=counts, videos=counts), max_size=4)
-paces = st.builds(
-    Pace,
-    searches=st.integers(1, 200),
-    units=st.integers(1, 500),
-    searches_today=st.integers(0, 200),
-    units_today=st.integers(0, 500),
-    seconds_today=st.floats(0, DAY_S),
-    seconds_per_video=st.floats(60, 5000),
+works = st.lists(
+    st.builds(CategoryWork, list_units=counts, searches=counts, reading_units=counts, videos=counts), max_size=4
 )
+todays = st.builds(Day, st.integers(0, 200), st.integers(0, 500), st.floats(0, 1440))
+dailies = st.builds(Day, st.integers(1, 200), st.integers(1, 500), st.floats(17, 1440))
 
 
-def settings_for(sandbox: Sandbox | None = None, key: str | None = "k1", **crawl: object) -> Settings:
+def settings_for(sandbox: Sandbox | None = None, key: str | None = "k1", **crawl: Any) -> Settings:
     given = {"api_key": key, "backoff_s": 0, **crawl}
     if sandbox:
         given |= {"endpoint": sandbox.url, "site": sandbox.url}
@@ -45,40 +41,47 @@ def plan_of(catalog: Catalog, settings: Settings) -> Plan:
         return plan_crawl(catalog, settings, ledger, ledger.now())
 
 
-@given(lots, paces)
-def test_no_day_holds_more_than_its_quota_and_all_of_the_work_is_laid_out(some: list[Lot], pace: Pace) -> None:
-    table = lay_out(some, pace)
-    for number, day in enumerate(table.days):
-        today = number == 0
-        assert day.searches <= (pace.searches_today if today else pace.searches)
-        assert day.units <= (pace.units_today if today else pace.units)
-        assert day.videos <= (pace.seconds_today if today else DAY_S) / pace.seconds_per_video + 1e-6
-    if table.outcome == "finished":
-        assert sum(day.searches for day in table.days) == sum(lot.searches for lot in some)
-        assert sum(day.units for day in table.days) == sum(
-            lot.list_units + lot.searches + lot.reading_units for lot in some
-        )
-        assert sum(day.videos for day in table.days) == pytest.approx(sum(lot.videos for lot in some), abs=1e-3)
-
-
-@given(lots, paces)
-def test_a_timetable_is_never_shorter_than_its_scarcest_resource_and_never_longer_with_more(
-    some: list[Lot], pace: Pace
+@given(works, todays, dailies, st.floats(0, 3000))
+def test_no_day_holds_more_than_its_quota_and_all_of_the_work_is_laid_out(
+    works: list[CategoryWork], today: Day, daily: Day, paused_videos: float
 ) -> None:
-    table = lay_out(some, pace)
-    if table.outcome != "finished":
+    outcome, days = lay_out(works, today, daily, paused_videos)
+    for number, day in enumerate(days):
+        room = daily if number else today
+        assert day.searches <= room.searches
+        assert day.units <= room.units
+        assert day.videos <= room.videos + 1e-6
+    if outcome == "finished":
+        assert sum(day.searches for day in days) == sum(work.searches for work in works)
+        units = sum(work.list_units + work.searches + work.reading_units for work in works)
+        assert sum(day.units for day in days) == units
+        assert sum(day.videos for day in days) == pytest.approx(sum(work.videos for work in works), abs=1e-3)
+
+
+@given(works, todays, dailies)
+def test_a_timetable_is_never_shorter_than_its_scarcest_resource_and_never_longer_with_more(
+    works: list[CategoryWork], today: Day, daily: Day
+) -> None:
+    outcome, days = lay_out(works, today, daily)
+    if outcome != "finished":
         return
-    searches = days_alone(sum(lot.searches for lot in some), pace.searches_today, pace.searches)
-    units = sum(lot.list_units + lot.searches + lot.reading_units for lot in some)
-    assert len(table.days) - 1 >= max(searches or 0, days_alone(units, pace.units_today, pace.units) or 0)
-    more = lay_out(some, pace.faster(50, 100))
-    assert len(more.days) <= len(table.days)
+    searches = days_alone(sum(work.searches for work in works), today.searches, daily.searches)
+    units = sum(work.list_units + work.searches + work.reading_units for work in works)
+    assert len(days) - 1 >= max(searches or 0, days_alone(units, today.units, daily.units) or 0)
+    more = Day(50, 100, 0.0)
+    assert len(lay_out(works, today + more, daily + more)[1]) <= len(days)
 
 
 def test_work_without_any_quota_is_never_done() -> None:
-    nothing = Pace(0, 0, 0, 0, seconds_today=0, seconds_per_video=10)
-    assert lay_out([Lot(searches=1)], nothing).outcome == "never"
-    assert lay_out([], nothing).outcome == "nothing"
+    nothing = Day(0, 0, 0.0)
+    assert lay_out([CategoryWork(searches=1)], nothing, replace(nothing, videos=8640.0))[0] == "never"
+    assert lay_out([], nothing, nothing)[0] == "nothing"
+
+
+def test_videos_wait_for_the_end_of_their_pause() -> None:
+    room = Day(0, 0, 10.0)
+    outcome, days = lay_out([CategoryWork(videos=10)], room, room, paused_videos=15.0)
+    assert (outcome, [day.videos for day in days]) == ("finished", [0.0, 5.0, 5.0])
 
 
 def test_a_plan_needs_neither_key_nor_catalog_and_leaves_no_trace(tmp_path: Path) -> None:
@@ -100,8 +103,8 @@ def test_a_budget_of_nothing_is_never_done_and_says_so(tmp_path: Path) -> None:
 
 def test_more_keys_shorten_a_crawl_and_the_plan_says_by_how_much(tmp_path: Path) -> None:
     plan = plan_of(Catalog(tmp_path / "catalog"), settings_for())
-    assert [keys for keys, _ in plan.with_more_keys][:2] == [1, 2]
-    days = [finish.days or 0 for _, finish in plan.with_more_keys]
+    assert [finish.keys for finish in plan.with_more_keys][:2] == [1, 2]
+    days = [finish.days or 0 for finish in plan.with_more_keys]
     assert days == sorted(days, reverse=True)
     assert days[0] < (plan.finish.days or 0)
 
@@ -133,9 +136,10 @@ def test_a_half_done_crawl_plans_only_the_rest(tmp_path: Path) -> None:
     world = random_world(seed=4, videos=20, comments_per_video=250, replies=False)
     (tmp_path / "ids.txt").write_text("\n".join(world.videos))
     with serve(world, SandboxSettings()) as sandbox:
-        given = {"categories": {"all": {"count": 20, "ids": tmp_path / "ids.txt"}}, "comments": {"replies": "none"}}
+        categories = {"all": {"count": 20, "ids": tmp_path / "ids.txt"}}
         # one unit describes the ids, one takes the ads: twenty are left, for twenty of sixty pages
-        settings = settings_for(sandbox, **given, quota={"units_per_day": 22})
+        quota = {"units_per_day": 22}
+        settings = settings_for(sandbox, categories=categories, comments={"replies": "none"}, quota=quota)
         catalog = Catalog(tmp_path / "catalog")
         with open_crawl(catalog, settings) as crawl:
             crawl_all(crawl)

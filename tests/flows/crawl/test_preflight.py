@@ -19,12 +19,11 @@ from typer.testing import CliRunner
 
 from data_catalog import Catalog
 from flows.commands.main import app
-from flows.crawl.crawling import open_ledger
 from flows.crawl.data_api.quota import key_name
 from flows.crawl.media.lane import LANE
+from flows.crawl.media.store import USUAL_BYTES
 from flows.crawl.preflight import (
     OLD,
-    USUAL_BYTES,
     Check,
     check,
     check_connection,
@@ -34,6 +33,7 @@ from flows.crawl.preflight import (
     render_checks,
     videos_to_come,
 )
+from flows.crawl.steps import open_ledger
 from flows.settings import Settings
 from tests.flows.crawl.scripted_server import error, scripted
 from tests.youtube_sandbox import Fault, Sandbox, SandboxSettings, World, serve

@@ -21,10 +21,10 @@ from data_catalog import TABLES, Catalog, Drop
 from data_catalog.privacy.forget import forget_author
 from data_catalog.releases import write_release
 from data_catalog.schemas import RELEASE_SCHEMA
-from flows.crawl.crawling import Crawl
 from flows.crawl.data_api.quota import next_reset
 from flows.crawl.flow import refresh
 from flows.crawl.refresh import Refreshed, close_refresh, refresh_comments, refresh_videos, render_refresh
+from flows.crawl.steps import Crawl
 from flows.errors import CrawlError
 from flows.review.human import review_store
 from flows.settings import ReviewSettings, Settings

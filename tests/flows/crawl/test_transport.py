@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import json
-import logging
 import shutil
 import socket
 import ssl
@@ -17,11 +16,11 @@ from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
 
+import httpx
 import pytest
-from urllib3.exceptions import HTTPError, ProtocolError, SSLError
 
-from flows.crawl.data_api.faults import AnswerTooLargeError, classify_exception
-from flows.crawl.data_api.transport import FAILED, Transport, never_sent
+from flows.crawl.data_api.faults import classify_exception
+from flows.crawl.data_api.transport import AnswerTooLargeError, Transport, never_sent
 from flows.errors import CrawlError
 from tests.flows.crawl.scripted_server import HANG_UP, Raw, answer, scripted
 
@@ -30,8 +29,8 @@ _OPENSSL = shutil.which("openssl")
 
 
 @contextmanager
-def transport(url: str, timeout_s: float = 5.0) -> Iterator[Transport]:
-    transport = Transport(url, connections=2, timeout_s=timeout_s)
+def transport(timeout_s: float = 5.0) -> Iterator[Transport]:
+    transport = Transport(connections=2, timeout_s=timeout_s)
     yield transport
     transport.close()
 
@@ -45,7 +44,7 @@ def unused_port() -> int:
 def test_an_answer_comes_whole_over_one_connection() -> None:
     with (
         scripted(answer({"n": 1}), answer(b"x" * 300_000), answer({"n": 3}, 404)) as server,
-        transport(server.url) as http,
+        transport() as http,
     ):
         replies = [http.get(f"{server.url}/a?b=c", KEY) for _ in range(3)]
     assert [(reply.status, len(reply.body)) for reply in replies] == [(200, 8), (200, 300_000), (404, 8)]
@@ -54,7 +53,7 @@ def test_an_answer_comes_whole_over_one_connection() -> None:
 
 def test_the_request_names_the_project_and_asks_for_compression_as_google_wants_it() -> None:
     body = gzip.compress(json.dumps({"text": "word " * 50_000}).encode())
-    with scripted(answer(body, Content_Encoding="gzip")) as server, transport(server.url) as http:
+    with scripted(answer(body, Content_Encoding="gzip")) as server, transport() as http:
         reply = http.get(server.url, KEY)
     (request,) = server.requests
     assert json.loads(reply.body) == {"text": "word " * 50_000}
@@ -67,7 +66,7 @@ def test_the_request_names_the_project_and_asks_for_compression_as_google_wants_
 
 def test_a_body_in_chunks_comes_whole() -> None:
     head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
-    with scripted(Raw(head + b"3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n")) as server, transport(server.url) as http:
+    with scripted(Raw(head + b"3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n")) as server, transport() as http:
         assert http.get(server.url, KEY).body == b"abcde"
         assert http.get(server.url, KEY).body == b"abcde"
     assert server.connections == 1
@@ -80,14 +79,15 @@ def test_a_body_in_chunks_comes_whole() -> None:
         b"HTTP/1.1 200 OK\r\nContent-Length: 400\r\n\r\n",
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n",
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n40\r\n{}",
+        b"HTTP/1.1 200 OK\r\nX-Head",
         b"HTTP/1.1 2",
         b"",
     ],
-    ids=["length", "no body", "chunks", "chunk", "status", "nothing"],
+    ids=["length", "no body", "chunks", "chunk", "headers", "status", "nothing"],
 )
 def test_an_answer_that_is_cut_off_is_an_error_and_is_not_asked_for_again(cut: bytes) -> None:
-    with scripted(Raw(cut, close=True)) as server, transport(server.url) as http:
-        with pytest.raises(FAILED) as raised:
+    with scripted(Raw(cut, close=True)) as server, transport() as http:
+        with pytest.raises(httpx.HTTPError) as raised:
             http.get(server.url, KEY)
         assert classify_exception(raised.value).reason == "connection"
         assert not never_sent(raised.value)
@@ -95,16 +95,8 @@ def test_an_answer_that_is_cut_off_is_an_error_and_is_not_asked_for_again(cut: b
         assert len(server.requests) == 1
 
 
-def test_headers_that_are_cut_off_make_no_answer_and_no_log(caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.DEBUG)
-    cut = Raw(f"HTTP/1.1 200 OK\r\nX-Echo of {KEY}".encode(), close=True)
-    with scripted(cut) as server, transport(server.url) as http:
-        assert http.get(server.url, KEY).body == b""
-    assert KEY not in caplog.text
-
-
 def test_a_connection_that_the_server_closed_between_two_requests_is_replaced() -> None:
-    with scripted(Raw(answer({}).data, close=True), answer({})) as server, transport(server.url) as http:
+    with scripted(Raw(answer({}).data, close=True), answer({})) as server, transport() as http:
         http.get(server.url, KEY)
         time.sleep(0.05)
         assert http.get(server.url, KEY).status == 200
@@ -112,14 +104,14 @@ def test_a_connection_that_the_server_closed_between_two_requests_is_replaced() 
 
 
 def test_redirects_are_not_followed() -> None:
-    with scripted(answer({}, 302, Location="/elsewhere")) as server, transport(server.url) as http:
+    with scripted(answer({}, 302, Location="/elsewhere")) as server, transport() as http:
         assert http.get(server.url, KEY).status == 302
     assert len(server.requests) == 1
 
 
 def test_damaged_compression_is_an_error() -> None:
     damaged = answer(b"no gzip", Content_Encoding="gzip")
-    with scripted(damaged) as server, transport(server.url) as http, pytest.raises(HTTPError) as raised:
+    with scripted(damaged) as server, transport() as http, pytest.raises(httpx.DecodingError) as raised:
         http.get(server.url, KEY)
     assert classify_exception(raised.value).kind == "transient"
 
@@ -130,14 +122,14 @@ def test_an_answer_without_end_is_not_taken_in(compressed: bool, monkeypatch: py
     body = gzip.compress(b"x" * 10**7) if compressed else b"x" * 200_000
     endless = answer(body, Content_Encoding="gzip" if compressed else "identity")
     too_large = pytest.raises(AnswerTooLargeError, match="larger than 100000 bytes")
-    with scripted(endless) as server, transport(server.url) as http, too_large:
+    with scripted(endless) as server, transport() as http, too_large:
         http.get(server.url, KEY)
 
 
 def test_a_server_that_says_nothing_is_not_waited_for() -> None:
-    with scripted(Raw(answer({}).data, delay_s=2)) as server, transport(server.url, timeout_s=0.1) as http:
+    with scripted(Raw(answer({}).data, delay_s=2)) as server, transport(timeout_s=0.1) as http:
         begun = time.monotonic()
-        with pytest.raises(FAILED) as raised:
+        with pytest.raises(httpx.HTTPError) as raised:
             http.get(server.url, KEY)
         assert time.monotonic() - begun < 1
         assert classify_exception(raised.value).reason == "connection"
@@ -146,19 +138,19 @@ def test_a_server_that_says_nothing_is_not_waited_for() -> None:
 
 def test_a_server_that_drips_is_not_waited_for() -> None:
     dripping = Raw(answer(b"x" * 1000).data, drip_s=0.03)
-    with scripted(dripping) as server, transport(server.url, timeout_s=0.05) as http:
+    with scripted(dripping) as server, transport(timeout_s=0.05) as http:
         begun = time.monotonic()
-        with pytest.raises(TimeoutError, match="longer than"):
+        with pytest.raises(httpx.ReadTimeout, match="longer than"):
             http.get(server.url, KEY)
         assert time.monotonic() - begun < 2
 
 
 def test_a_request_certainly_never_left_where_no_connection_was_made() -> None:
     port = unused_port()
-    with transport(f"http://127.0.0.1:{port}") as http, pytest.raises(FAILED) as raised:
+    with transport() as http, pytest.raises(httpx.HTTPError) as raised:
         http.get(f"http://127.0.0.1:{port}/", KEY)
     assert never_sent(raised.value)
-    with transport("https://no-such-host.invalid") as http, pytest.raises(FAILED) as raised:
+    with transport() as http, pytest.raises(httpx.HTTPError) as raised:
         http.get("https://no-such-host.invalid/", KEY)
     assert never_sent(raised.value)
 
@@ -181,23 +173,15 @@ def test_a_server_whose_certificate_nobody_vouches_for_gets_no_request(tmp_path:
         thread = threading.Thread(target=serve, daemon=True)
         thread.start()
         url = f"https://127.0.0.1:{listening.getsockname()[1]}"
-        with transport(url) as http, pytest.raises(SSLError) as raised:
+        with transport() as http, pytest.raises(httpx.ConnectError, match="CERTIFICATE_VERIFY_FAILED") as raised:
             http.get(f"{url}/", KEY)
         thread.join(timeout=5)
     assert never_sent(raised.value)
     assert not any(received)
-    assert not never_sent(SSLError("the connection broke in the middle"))
-
-
-def test_an_echo_of_the_key_does_not_get_through() -> None:
-    suspended = f"Permission denied: Consumer 'api_key:{KEY}' has been suspended.".encode()
-    with scripted(answer(suspended, 403)) as server, transport(server.url) as http:
-        assert http.get(server.url, KEY).body == b"Permission denied: Consumer 'api_key:(key)' has been suspended."
-        assert http.get(server.url, "sus").body == suspended
 
 
 def test_errors_do_not_know_the_key() -> None:
-    with scripted(HANG_UP) as server, transport(server.url) as http, pytest.raises(ProtocolError) as raised:
+    with scripted(HANG_UP) as server, transport() as http, pytest.raises(httpx.RemoteProtocolError) as raised:
         http.get(server.url, KEY)
     error: BaseException | None = raised.value
     while error:
@@ -224,7 +208,7 @@ def test_the_wait_that_a_server_asks_for_is_read(header: str, least: float, most
         header = format_datetime(datetime.now(UTC) + timedelta(hours=1), usegmt=True)
     raw = answer({}, 503)
     raw = Raw(raw.data.replace(b"\r\n\r\n", b"\r\nRetry-After: " + header.encode() + b"\r\n\r\n", 1))
-    with scripted(raw) as server, transport(server.url) as http:
+    with scripted(raw) as server, transport() as http:
         assert least <= http.get(server.url, KEY).retry_after_s <= most
 
 
@@ -233,7 +217,7 @@ def test_the_proxy_that_the_environment_names_is_asked(monkeypatch: pytest.Monke
         monkeypatch.delenv(name, raising=False)
     with scripted(answer({}, 407)) as proxy:
         monkeypatch.setenv("https_proxy", proxy.url.replace("http://", "http://me:secret%21@"))
-        with transport("https://youtube.googleapis.com") as http, pytest.raises(FAILED) as raised:
+        with transport() as http, pytest.raises(httpx.HTTPError) as raised:
             http.get("https://youtube.googleapis.com/", KEY)
     (request,) = proxy.requests
     assert request.line.startswith("CONNECT youtube.googleapis.com:443")
@@ -244,15 +228,15 @@ def test_the_proxy_that_the_environment_names_is_asked(monkeypatch: pytest.Monke
 
 def test_a_proxy_is_not_asked_for_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{unused_port()}")
-    with scripted(answer({})) as server, transport(server.url) as http:
+    with scripted(answer({})) as server, transport() as http:
         assert http.get(server.url, KEY).status == 200
 
 
 def test_a_proxy_of_another_kind_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("no_proxy", raising=False)
     monkeypatch.setenv("https_proxy", "socks5://127.0.0.1:1080")
-    with pytest.raises(CrawlError, match="socks5 proxy"):
-        Transport("https://youtube.googleapis.com", connections=1, timeout_s=1)
+    with pytest.raises(CrawlError, match="SOCKS proxy"):
+        Transport(connections=1, timeout_s=1)
 
 
 def _make_certificate(certificate: Path, private: Path) -> None:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import gzip
+import http.client
 import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import httpx
 import pytest
-import urllib3
 
 from tests.youtube_sandbox import Fault, Sandbox, SandboxSettings, Storm, random_world, serve
 from tests.youtube_sandbox.asking import (
+    CLIENT,
     PLAYLIST,
     VIDEO,
     Json,
@@ -66,15 +68,18 @@ def test_one_connection_serves_many_calls_and_compresses_only_when_asked() -> No
     world = random_world(1, videos=1, comments_per_video=100, replies=False)
     (video_id,) = world.videos
     with serve(world) as sandbox:
-        pool = urllib3.HTTPConnectionPool("127.0.0.1", int(sandbox.url.rpartition(":")[2]), retries=False)
         path = f"/youtube/v3/commentThreads?part=snippet&maxResults=100&videoId={video_id}"
-        plain, zipped, again = (
-            pool.urlopen("GET", path, headers={"X-Goog-Api-Key": "k1", **more}, decode_content=False)
-            for more in ({}, {"Accept-Encoding": "gzip, deflate"}, {})
-        )
-        assert "Content-Encoding" not in plain.headers
-        assert plain.data == gzip.decompress(zipped.data) == again.data
-        assert pool.num_connections == 1
+        connection = http.client.HTTPConnection(sandbox.url.removeprefix("http://"))
+        bodies = []
+        for encoding in ("identity", "gzip, deflate", "identity"):
+            connection.request("GET", path, headers={"X-Goog-Api-Key": "k1", "Accept-Encoding": encoding})
+            own = connection.sock
+            answer = connection.getresponse()
+            assert answer.headers.get("Content-Encoding") == ("gzip" if "gzip" in encoding else None)
+            bodies.append(answer.read())
+            assert connection.sock is own, "it hung up"
+        connection.close()
+        assert bodies[0] == gzip.decompress(bodies[1]) == bodies[2]
 
 
 def test_pages_can_be_rendered_before_they_are_asked_for() -> None:
@@ -89,7 +94,7 @@ def test_pages_can_be_rendered_before_they_are_asked_for() -> None:
 def test_a_connection_can_be_dropped(kind: Any) -> None:
     with serve(recorded_world()) as sandbox:
         sandbox.faults.add(Fault(kind, "videos"))
-        with pytest.raises((urllib3.exceptions.ProtocolError, urllib3.exceptions.IncompleteRead)):
+        with pytest.raises(httpx.RemoteProtocolError):
             ask(sandbox, "videos", {"part": "snippet", "id": VIDEO})
         assert asked(sandbox, "videos", id=VIDEO)
         assert sandbox.counts["k1"]["units"] == 2
@@ -108,8 +113,8 @@ def test_a_body_can_be_no_json(kind: Any) -> None:
 def test_every_refusal_can_be_asked_for(kind: Any) -> None:
     with serve(recorded_world()) as sandbox:
         sandbox.faults.add(Fault(kind, retry_after_s=7))
-        answer = urllib3.request("GET", f"{sandbox.url}/youtube/v3/videos", retries=False)
-        assert answer.status == (502 if kind == "http_502" else REFUSALS[kind][0])
+        answer = CLIENT.get(f"{sandbox.url}/youtube/v3/videos")
+        assert answer.status_code == (502 if kind == "http_502" else REFUSALS[kind][0])
         assert answer.headers["Retry-After"] == "7"
 
 
@@ -206,13 +211,13 @@ def test_a_sandbox_starts_and_stops_at_once_even_while_somebody_waits_for_it() -
                 time.sleep(0.001)
             start = time.perf_counter()
         assert time.perf_counter() - start < 2
-        with pytest.raises(urllib3.exceptions.ProtocolError):
+        with pytest.raises(httpx.RemoteProtocolError):
             waiting.result()
 
 
 def test_a_failure_of_the_sandbox_itself_fails_the_test_that_uses_it() -> None:
     world = recorded_world()
     world.videos[VIDEO].published_at = None  # type: ignore[assignment]
-    dropped = pytest.raises(urllib3.exceptions.ProtocolError)
+    dropped = pytest.raises(httpx.RemoteProtocolError)
     with pytest.raises(RuntimeError, match="could not answer"), serve(world) as sandbox, dropped:
         ask(sandbox, "videos", {"part": "snippet", "id": VIDEO})

@@ -14,14 +14,13 @@ from typing import Any
 
 import av
 import pytest
-import urllib3
 from yt_dlp import YoutubeDL
 from yt_dlp.utils import DownloadError
 
 from flows.settings import load_settings
 from tests.youtube_sandbox import Fault, Sandbox, SandboxVideo, World, serve, use_sandbox_extractor, world_of_folder
 from tests.youtube_sandbox.__main__ import crawl_settings
-from tests.youtube_sandbox.asking import VIDEO, all_comments, asked, ids_of, items
+from tests.youtube_sandbox.asking import CLIENT, VIDEO, all_comments, asked, ids_of, items
 from tests.youtube_sandbox.builders import TROUBLES, default_phrases
 from tests.youtube_sandbox.extractor import FOLDER
 from tests.youtube_sandbox.sample_world import handle_of, playlist_of
@@ -220,8 +219,8 @@ def test_a_range_of_a_file_can_be_asked_for(
     sandbox: Sandbox, wanted: str, status: int, length: int, range_: str | None
 ) -> None:
     headers = {"Range": wanted} if wanted else {}
-    answer = urllib3.request("GET", f"{sandbox.url}/media/{VIDEO}.mp4?height=144", headers=headers, retries=False)
-    assert (answer.status, len(answer.data), answer.headers.get("Content-Range")) == (status, length, range_)
+    answer = CLIENT.get(f"{sandbox.url}/media/{VIDEO}.mp4?height=144", headers=headers)
+    assert (answer.status_code, len(answer.content), answer.headers.get("Content-Range")) == (status, length, range_)
 
 
 def test_the_sample_world_has_an_ad_for_every_phrase_list_and_channel(sample: Path) -> None:
@@ -277,9 +276,7 @@ def test_the_command_serves_until_it_is_interrupted(sample: Path, tmp_path: Path
         said = [serving.stdout.readline() for _ in range(6)]
         url = re.search(r"http://127.0.0.1:\d+", said[0])
         assert url, said
-        answer = urllib3.request(
-            "GET", f"{url[0]}/youtube/v3/search?part=id&type=video&q=food%20commercial&key=sandbox", retries=False
-        )
+        answer = CLIENT.get(f"{url[0]}/youtube/v3/search?part=id&type=video&q=food%20commercial&key=sandbox")
         assert answer.json()["items"]
         serving.send_signal(signal.SIGINT)
         rest, errors = serving.communicate(timeout=10)

@@ -12,7 +12,7 @@ from data_catalog.schemas import TABLES
 from flows.funnel import count_funnel
 from flows.ocr.texts import TextFrame
 from flows.release.plan import Plan, plan_release
-from flows.review.human import EXCLUDED, FRAME_EXCLUDED, NOT_REVIEWED, STAGE
+from flows.stages import REVIEW, ReviewReason
 
 IDS = [f"{label}{number}" for label in ("positive", "negative") for number in range(4)]
 FRAMES = {
@@ -29,9 +29,14 @@ def catalog(tmp_path: Path) -> Catalog:
     catalog.merge("labels", pa.Table.from_pylist(labels, schema=TABLES["labels"].schema))
     ads = [{"video_id": ad} for ad in [*IDS, "odd", "unseen"]]
     catalog.merge("ads", pa.Table.from_pylist(ads, schema=TABLES["ads"].schema))
-    reasons = {"odd": EXCLUDED, "unseen": NOT_REVIEWED, "positive1:1": FRAME_EXCLUDED}
+    reasons = {
+        "odd": ReviewReason.EXCLUDED,
+        "unseen": ReviewReason.NOT_REVIEWED,
+        "positive1:1": ReviewReason.FRAME_EXCLUDED,
+    }
     catalog.replace_drops(
-        STAGE, [Drop(STAGE, key, key.partition(":")[0], "filtered", why, "said") for key, why in reasons.items()]
+        REVIEW.name,
+        [Drop(REVIEW.name, key, key.partition(":")[0], "filtered", why, "said") for key, why in reasons.items()],
     )
     return catalog
 
@@ -75,8 +80,12 @@ def test_the_funnel_has_a_step_for_people_and_loses_nobody(catalog: Catalog) -> 
         )
     }
     people = steps["ads labelled by people"]
-    assert (people.rows_in, people.rows_out, dict(people.drops)) == (10, 8, {EXCLUDED: 1, NOT_REVIEWED: 1})
+    assert (people.rows_in, people.rows_out, dict(people.drops)) == (
+        10,
+        8,
+        {ReviewReason.EXCLUDED: 1, ReviewReason.NOT_REVIEWED: 1},
+    )
     assert steps["ads labelled by their comments"].rows_out == people.rows_in
     rows = steps["balanced rows"]
     assert rows.rows_in == rows.rows_out + sum(rows.drops.values())
-    assert rows.drops[FRAME_EXCLUDED] == 1
+    assert rows.drops[ReviewReason.FRAME_EXCLUDED] == 1

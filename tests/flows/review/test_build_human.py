@@ -24,8 +24,7 @@ from data_catalog.releases import list_releases, newest_release, read_manifest
 from flows.build_dataset import build_dataset, release_reviewed
 from flows.release.flow import Release
 from flows.review.flow import CLOSED, tell_closed
-from flows.review.human import review_store
-from flows.review.waiting import Waiting
+from flows.review.human import Waiting, review_store
 from flows.settings import ReviewSettings
 from tests.flows.conftest import PATHS, ROOT, Run
 from tests.flows.review.people import close, judge

@@ -22,9 +22,9 @@ from flows.review.human import (
     review_store,
     still_open,
     store_location,
+    watching,
     withdraw_ads,
 )
-from flows.review.watch import watching
 from flows.settings import ReviewSettings, Settings
 from tests.flows.review.people import (
     add_ads,

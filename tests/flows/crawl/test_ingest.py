@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from data_catalog.catalog import Catalog
-from flows.crawl import intake
+from flows.crawl import ingest as ingesting
 from flows.crawl.folder.folder import scan_folder
-from flows.crawl.intake import author_key, take_in
+from flows.crawl.ingest import author_key, ingest
 from flows.errors import SourceError
 from flows.stages import StageCount
 
@@ -35,7 +35,7 @@ def comment(comment_id: str, text: str = "words") -> dict[str, str]:
 
 def bring_in(catalog: Catalog, folder: Path) -> StageCount:
     known = dict(zip(catalog.values("ads", "video_id"), catalog.values("ads", "files_stamp"), strict=True))
-    return take_in(catalog, scan_folder(folder, author_key=KEY, known=known))
+    return ingest(catalog, scan_folder(folder, author_key=KEY, known=known))
 
 
 def reasons(catalog: Catalog) -> list[str]:
@@ -91,9 +91,9 @@ def test_comment_drops_survive_a_run_killed_before_its_end(ads: Path, catalog: C
         raise KeyboardInterrupt
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(intake, "BATCH_ADS", 1)
+        patch.setattr(ingesting, "BATCH_ADS", 1)
         with pytest.raises(KeyboardInterrupt):
-            take_in(catalog, killed_after_one_ad())
+            ingest(catalog, killed_after_one_ad())
     assert catalog.count("ads") == 1
     bring_in(catalog, ads)
     assert reasons(catalog) == ["malformed_comment"]

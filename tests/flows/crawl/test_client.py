@@ -21,7 +21,7 @@ from googleapiclient import discovery_cache
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from flows.crawl.data_api.client import FIELDS, YouTube, YouTubeClients
+from flows.crawl.data_api.client import FIELDS, YouTube
 from flows.crawl.data_api.faults import FaultError, read_object
 from flows.crawl.data_api.quota import Budget, Ledger, key_name, next_reset
 from flows.crawl.settings import CrawlSettings
@@ -54,15 +54,11 @@ SLOW_DOWN = error(403, "rateLimitExceeded", "Rate Limit Exceeded", domain="usage
 
 @dataclass
 class Setup:
-    """Clients of one server, their ledger, and the waits that they would have made."""
+    """A client of one server, its ledger, and the waits that it would have made."""
 
-    clients: YouTubeClients
+    youtube: YouTube
     ledger: Ledger
     waits: list[float] = field(default_factory=list)
-
-    @property
-    def youtube(self) -> YouTube:
-        return self.clients.here()
 
     def spent(self, key: str = KEY) -> tuple[int, int]:
         return self.ledger.spent(key, "searches"), self.ledger.spent(key, "units")
@@ -84,11 +80,11 @@ def clients_of(
     ledger = Ledger(folder / "quota.sqlite", limits=limits, now=now)
     crawl_settings = CrawlSettings.model_validate({"endpoint": url, "api_keys": keys, "timeout_s": 5} | crawl)
     waits: list[float] = []
-    clients = YouTubeClients(crawl_settings, ledger, sleep=None if waiting else waits.append, seed=1)
+    youtube = YouTube(crawl_settings, ledger, sleep=None if waiting else waits.append, seed=1)
     try:
-        yield Setup(clients, ledger, waits)
+        yield Setup(youtube, ledger, waits)
     finally:
-        clients.close()
+        youtube.close()
         ledger.close()
 
 
@@ -197,7 +193,7 @@ def test_more_ids_than_a_call_takes_are_refused_before_anything_is_spent(tmp_pat
             setup.youtube.videos(ids, "snippet")
         with pytest.raises(ValueError, match="one of the two"):
             setup.youtube.channels()
-        assert setup.ledger.days() == []
+        assert setup.spent() == (0, 0)
     assert not server.requests
 
 
@@ -334,7 +330,7 @@ def test_a_refused_key_beside_a_spent_one_means_waiting_for_tomorrow(tmp_path: P
 
 def test_no_key_at_all_is_told_with_where_to_get_one(tmp_path: Path) -> None:
     with pytest.raises(CrawlError, match=r"console\.cloud\.google\.com.*YTB_ADS__CRAWL__API_KEY"):
-        YouTubeClients(CrawlSettings(), Ledger(tmp_path / "quota.sqlite", limits={"searches": 1, "units": 1}))
+        YouTube(CrawlSettings(), Ledger(tmp_path / "quota.sqlite", limits={"searches": 1, "units": 1}))
 
 
 @pytest.mark.parametrize("damaged", [f"{KEY}\n", f" {KEY}", f"{KEY}é", f"{KEY}\r\nX-Evil: 1", "with blank"])
@@ -477,7 +473,7 @@ def test_a_thread_that_waits_keeps_no_connection_from_the_others(tmp_path: Path)
         _until(lambda: server.requests)
         threads.submit(lambda: setup.youtube.videos(["fast"], "id")).result(timeout=5)
         assert not waiting.done()
-        setup.clients.close()
+        setup.youtube.close()
         with pytest.raises(FaultError, match="rate_limited"):
             waiting.result(timeout=5)
     assert len(server.requests) == 2
@@ -502,7 +498,7 @@ def test_whoever_finds_the_day_spent_ends_the_waits_of_the_others(tmp_path: Path
         assert time.monotonic() - begun < 5
         assert not searching.done()
         assert len(server.requests) == 5
-        setup.clients.close()
+        setup.youtube.close()
         with pytest.raises(FaultError):
             searching.result(timeout=5)
 
@@ -547,13 +543,6 @@ def test_a_key_that_is_refused_to_two_threads_at_once_is_warned_of_once(
     assert len([record for record in caplog.records if record.levelno >= logging.WARNING]) == 1
 
 
-def test_each_thread_has_a_client_of_its_own(tmp_path: Path) -> None:
-    with asking(tmp_path, FOUND) as (setup, _), ThreadPoolExecutor(1) as thread:
-        here, there = setup.clients.here(), thread.submit(setup.clients.here).result()
-        assert here is setup.clients.here()
-        assert here is not there
-
-
 def echo(status: int, shape: Callable[[str], Any]) -> Callable[[Request], Raw]:
     """An answer that repeats the key, as the API does for a suspended one."""
     return lambda request: answer(shape(request.key), status)
@@ -593,15 +582,14 @@ def test_the_key_is_in_no_text_whatever_the_server_echoes(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, echoed: Script, key: str
 ) -> None:
     caplog.set_level(logging.DEBUG)
-    caplog.set_level(logging.DEBUG, logger="urllib3")  # yt-dlp raises its level when it is loaded
     with asking(tmp_path, echoed, keys=(key, f"{key}2"), attempts=2) as (setup, _):
         with pytest.raises(CrawlError) as raised:
             setup.youtube.comment_threads("a" * 11, replies=True)
-        held = [setup.clients, setup.youtube, setup.clients._keys, setup.ledger]
+        held = [setup.youtube, setup.youtube._keys, setup.ledger]
         written = b"".join(file.read_bytes() for file in tmp_path.iterdir())
     texts = [caplog.text, *map(repr, held), *_texts_of(raised.value)]
-    assert any(record.name.startswith("urllib3") for record in caplog.records)
-    assert any(record.name.startswith("googleapiclient") for record in caplog.records)
+    for library in ("httpcore", "googleapiclient"):
+        assert any(record.name.startswith(library) for record in caplog.records)
     assert not [text for text in texts if key.lower() in text.lower()]
     assert key.encode() not in written
     assert raised.value.__cause__ is None

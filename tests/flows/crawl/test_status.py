@@ -15,11 +15,11 @@ import pytest
 from rich.console import Console
 
 from data_catalog import TABLES, Catalog
-from flows.commands.crawl import print_standing
-from flows.crawl.crawling import Crawl
+from flows.commands.crawl import print_status
 from flows.crawl.data_api.quota import next_reset
 from flows.crawl.draw import Draw
-from flows.crawl.status import CategoryStanding, Standing, read_standing, render_standing
+from flows.crawl.status import CategoryStatus, CrawlStatus, read_status, render_status
+from flows.crawl.steps import Crawl
 from flows.errors import LaneStoppedError, QuotaExhaustedError
 from flows.settings import Settings
 from tests.flows.crawl.clocked_crawl import crawl_by
@@ -61,7 +61,7 @@ class Place:
         with crawl_by(lambda: NOON, self.catalog, settings) as crawl_run:
             yield crawl_run
 
-    def run(self, *, videos: bool = False) -> Standing:
+    def run(self, *, videos: bool = False) -> CrawlStatus:
         """One round of a crawl, as far as the quota goes."""
         with self.crawling() as crawl:
             listings = [crawl.list_candidates(category, nothing) for category in self.wanted]
@@ -69,11 +69,11 @@ class Place:
             crawl.read_comments(nothing)
             if videos:
                 crawl.fetch_videos(crawl.videos_to_fetch(), nothing)
-            crawl.remove_lost()
-            return self.standing(draws, crawl)
+            crawl.remove_unusable()
+            return self.status(draws, crawl)
 
-    def standing(self, draws: list[Draw], crawl: Crawl) -> Standing:
-        return read_standing(self.catalog, self.wanted, draws, crawl.pauses, self.max_attempts)
+    def status(self, draws: list[Draw], crawl: Crawl) -> CrawlStatus:
+        return read_status(self.catalog, self.wanted, draws, crawl.pauses, self.max_attempts)
 
 
 def nothing(more: float) -> None:
@@ -91,32 +91,32 @@ def place(tmp_path: Path) -> Iterator[Place]:
         yield Place(tmp_path / "catalog", sandbox)
 
 
-def of(standing: Standing, category: str) -> CategoryStanding:
-    return next(row for row in standing.categories if row.category == category)
+def of(status: CrawlStatus, category: str) -> CategoryStatus:
+    return next(row for row in status.categories if row.category == category)
 
 
 # Numbers
 
 
 def test_a_crawl_that_has_not_begun_stands_at_nothing(tmp_path: Path) -> None:
-    standing = read_standing(Catalog(tmp_path), {FOOD: 2}, [], [], 3)
-    assert standing == Standing((CategoryStanding(FOOD, 2, 0, 0, 0, 0, ""),), n_comments=0)
+    status = read_status(Catalog(tmp_path), {FOOD: 2}, [], [], 3)
+    assert status == CrawlStatus((CategoryStatus(FOOD, 2, 0, 0, 0, 0, ""),), n_comments=0)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_every_category_has_its_own_numbers(place: Place) -> None:
     use_sandbox_extractor()
-    standing = place.run(videos=True)
-    assert of(standing, FOOD) == CategoryStanding(FOOD, 2, 4, 2, 2, 2, "")
-    assert of(standing, CARS) == CategoryStanding(CARS, 1, 2, 1, 1, 1, "")
-    assert standing.n_comments == 3 * 3
+    status = place.run(videos=True)
+    assert of(status, FOOD) == CategoryStatus(FOOD, 2, 4, 2, 2, 2, "")
+    assert of(status, CARS) == CategoryStatus(CARS, 1, 2, 1, 1, 1, "")
+    assert status.n_comments == 3 * 3
 
 
 def test_an_ad_is_with_comments_only_when_they_were_read_to_the_end(place: Place) -> None:
     begun = {"video_id": drawn_of(place, CARS), "state": "open"}
     place.catalog.merge("comment_fetches", pa.Table.from_pylist([begun], schema=TABLES["comment_fetches"].schema))
-    standing = read_standing(place.catalog, place.wanted, [], [], 3)
-    assert (of(standing, CARS).drawn, of(standing, CARS).with_comments) == (1, 0)
+    status = read_status(place.catalog, place.wanted, [], [], 3)
+    assert (of(status, CARS).drawn, of(status, CARS).with_comments) == (1, 0)
 
 
 def drawn_of(place: Place, category: str) -> str:
@@ -140,8 +140,8 @@ def test_ads_of_a_folder_and_of_categories_no_longer_wanted_are_not_counted(plac
     folder = [{"video_id": "of a folder", "source": "folder", "category": FOOD}]
     place.catalog.merge("ads", pa.Table.from_pylist(folder, schema=TABLES["ads"].schema))
     place.wanted = {FOOD: 2}
-    standing = place.run()
-    assert [(row.category, row.drawn) for row in standing.categories] == [(FOOD, 2)]
+    status = place.run()
+    assert [(row.category, row.drawn) for row in status.categories] == [(FOOD, 2)]
 
 
 # Why it falls short
@@ -178,38 +178,38 @@ def test_ads_that_were_lost_are_among_the_reasons(place: Place) -> None:
 def test_a_category_whose_candidates_are_not_all_listed_is_not_yet_short_of_any(place: Place) -> None:
     place.wanted = {FOOD: 4, CARS: 5}
     place.units = 1
-    standing = place.run()
-    assert of(standing, CARS) == CategoryStanding(CARS, 5, 0, 0, 0, 0, "")
-    assert standing.resumes_at
+    status = place.run()
+    assert of(status, CARS) == CategoryStatus(CARS, 5, 0, 0, 0, 0, "")
+    assert status.resumes_at
 
 
 # What waits
 
 
 def test_a_crawl_without_a_pause_waits_for_nothing(place: Place) -> None:
-    standing = place.run()
-    assert (standing.paused, standing.resumes_at, standing.left) == ((), None, ())
+    status = place.run()
+    assert (status.paused, status.resumes_at, status.left) == ((), None, ())
 
 
 def test_each_pause_is_told_once_with_the_first_moment_at_which_something_can_go_on(tmp_path: Path) -> None:
     spent = QuotaExhaustedError("today's units are spent", NOON + timedelta(hours=12))
     wall = LaneStoppedError("YouTube asked whether we are a robot", NOON + timedelta(hours=1))
-    standing = read_standing(Catalog(tmp_path), {}, [], [spent, wall, spent], 3)
-    assert standing.paused == (spent.reason, wall.reason)
-    assert standing.resumes_at == wall.resumes_at
+    status = read_status(Catalog(tmp_path), {}, [], [spent, wall, spent], 3)
+    assert status.paused == (spent.reason, wall.reason)
+    assert status.resumes_at == wall.resumes_at
 
 
 def test_a_spent_quota_waits_for_midnight_in_california(place: Place) -> None:
     place.units = 4
-    standing = place.run()
-    assert len(standing.paused) == 1
-    assert standing.resumes_at == next_reset(NOON)
+    status = place.run()
+    assert len(status.paused) == 1
+    assert status.resumes_at == next_reset(NOON)
 
 
 def test_faults_that_are_tried_again_are_numbered_by_reason(place: Place) -> None:
     place.sandbox.faults.add(Fault("http_503", "commentThreads", times=2))
-    standing = place.run()
-    assert standing.left == ("2 server_error",)
+    status = place.run()
+    assert status.left == ("2 server_error",)
     assert place.run().left == ()
 
 
@@ -227,23 +227,23 @@ def test_what_can_never_be_had_is_not_left_for_a_later_run(place: Place) -> None
 # What is printed
 
 
-def text_of(standing: Standing, capsys: pytest.CaptureFixture[str], *, as_json: bool = False) -> str:
-    print_standing(standing, as_json)
+def text_of(status: CrawlStatus, capsys: pytest.CaptureFixture[str], *, as_json: bool = False) -> str:
+    print_status(status, as_json)
     return capsys.readouterr().out
 
 
 def test_the_table_has_a_line_for_every_category(place: Place) -> None:
     console = Console(width=100, file=io.StringIO())
     with console.capture() as capture:
-        console.print(render_standing(place.run()))
+        console.print(render_status(place.run()))
     lines = [line.split() for line in capture.get().splitlines()]
     assert ["food", "2", "4", "2", "2", "0"] in lines
     assert ["cars", "1", "2", "1", "1", "0"] in lines
 
 
 def test_shortfalls_faults_and_pauses_are_told_below_the_table(capsys: pytest.CaptureFixture[str]) -> None:
-    row = CategoryStanding("[cars]", 1_250, 2, 1, 0, 0, "[cars]: 1,249 of 1,250 ads short")
-    text = text_of(Standing((row,), 0, ("today's units are spent",), NOON, ("3 server_error",)), capsys)
+    row = CategoryStatus("[cars]", 1_250, 2, 1, 0, 0, "[cars]: 1,249 of 1,250 ads short")
+    text = text_of(CrawlStatus((row,), 0, ("today's units are spent",), NOON, ("3 server_error",)), capsys)
     assert ["[cars]", "1,250"] in [line.split()[:2] for line in text.splitlines()]
     assert "[cars]: 1,249 of 1,250 ads short" in text
     assert "for a later run: 3 server_error" in text
@@ -254,9 +254,9 @@ def test_shortfalls_faults_and_pauses_are_told_below_the_table(capsys: pytest.Ca
 def test_as_json_it_says_the_same_to_programs(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
     place.wanted = {FOOD: 2, CARS: 5}
     place.units = 1
-    standing = place.run()
-    told = json.loads(text_of(standing, capsys, as_json=True))["crawl"]
-    assert told["categories"] == [vars(row) for row in standing.categories]
-    assert datetime.fromisoformat(told["resumes_at"]) == standing.resumes_at
-    assert told["paused"] == list(standing.paused)
+    status = place.run()
+    told = json.loads(text_of(status, capsys, as_json=True))["crawl"]
+    assert told["categories"] == [vars(row) for row in status.categories]
+    assert datetime.fromisoformat(told["resumes_at"]) == status.resumes_at
+    assert told["paused"] == list(status.paused)
     assert told["n_comments"] == 0

@@ -1,4 +1,4 @@
-"""One crawl, step by step: list candidates, draw ads, read comments, fetch videos. Plain functions, no orchestrator."""
+"""The steps of one crawl: list candidates, draw ads, read comments, fetch videos. Plain functions, no orchestrator."""
 
 from __future__ import annotations
 
@@ -10,24 +10,20 @@ from datetime import datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import pyarrow.compute as pc
 from filelock import FileLock, Timeout
 
 from data_catalog.catalog import Catalog
-from flows.crawl.candidates import CategoryListing, Lister
+from flows.crawl.candidates import CategoryListing, Lister, read_candidates
 from flows.crawl.comment_store import CommentStore
 from flows.crawl.comments import AdFailed, read_comment_pages
-from flows.crawl.data_api.client import YouTubeClients
-from flows.crawl.data_api.parsing import SOURCE
+from flows.crawl.data_api.client import YouTube
 from flows.crawl.data_api.quota import Ledger, utc_now
-from flows.crawl.draw import Draw
-from flows.crawl.intake import author_key
-from flows.crawl.lost import lost_ads, remove_lost
+from flows.crawl.draw import CategoryFiller, Draw
+from flows.crawl.ingest import author_key
 from flows.crawl.media.lane import MediaLane
 from flows.crawl.media.store import STAGE as MEDIA_STAGE
-from flows.crawl.media.store import fetch_videos, media_folder
-from flows.crawl.taking import Taker
-from flows.crawl.unfinished import CommentWork, comments_to_read, videos_to_fetch
+from flows.crawl.media.store import download_videos, media_folder
+from flows.crawl.status import CommentWork, comments_to_read, remove_unusable, unusable_ads, videos_to_fetch
 from flows.errors import CrawlPausedError, LaneStoppedError
 from flows.fingerprints import frames_fingerprint
 from flows.settings import Settings
@@ -44,20 +40,20 @@ Advance = Callable[[float], None]
 
 
 class Crawl:
-    """The tables, the clients and the settings that the steps of a crawl share."""
+    """The tables, the client and the settings that the steps of a crawl share."""
 
     def __init__(
         self,
         catalog: Catalog,
         settings: Settings,
-        clients: YouTubeClients,
+        youtube: YouTube,
         lane: MediaLane,
         *,
         now: Callable[[], datetime] = utc_now,
     ) -> None:
         self.catalog = catalog
         self.settings = settings
-        self.clients = clients
+        self.youtube = youtube
         self.lane = lane
         self.now = now
         self.pauses: list[CrawlPausedError] = []
@@ -78,7 +74,7 @@ class Crawl:
         """List the candidates of a category until they are enough; a spent quota is noted in `pauses`."""
         lister = Lister(
             self.catalog,
-            self.clients.here(),
+            self.youtube,
             self.settings.crawl,
             self.author_key,
             self.now,
@@ -87,18 +83,19 @@ class Crawl:
             advance,
             self._failed_lists,
         )
-        listing = lister.list_category(category, lost_ads(self.catalog, self.max_attempts))
+        listing = lister.list_category(category, unusable_ads(self.catalog, self.max_attempts))
         self._failed_lists.update(drop.key for drop in listing.drops if drop.kind == "failed")
         if listing.paused:
             self.pauses.append(listing.paused)
         return listing
 
     def draw_ads(self, listed: Collection[str], advance: Advance) -> list[Draw]:
-        """Draw the ads of the listed categories into `ads`."""
+        """Draw the ads of the listed categories into `ads`; a spent quota is noted in `pauses`."""
         crawl = self.settings.crawl
-        taker = Taker(self.catalog, self.clients.here(), crawl, self.author_key, self.now, self.forgotten, advance)
+        filler = CategoryFiller(self.catalog, self.youtube, crawl, self.author_key, self.now, self.forgotten, advance)
+        candidates = {category: read_candidates(self.catalog, category) for category in listed}
         try:
-            return taker.take(listed, lost_ads(self.catalog, self.max_attempts))
+            return filler.fill_all(candidates, unusable_ads(self.catalog, self.max_attempts))
         except CrawlPausedError as pause:
             self.pauses.append(pause)
             return []
@@ -122,7 +119,7 @@ class Crawl:
         try:
             for message in read_comment_pages(
                 work.ads,
-                self.clients.here,
+                self.youtube,
                 connections=crawl.connections,
                 settings=crawl.comments,
                 author_key=self.author_key,
@@ -153,7 +150,7 @@ class Crawl:
         self._tried.update(video_ids)
         count = StageCount(MEDIA_STAGE, "ads")
         try:
-            fetch_videos(self.catalog, video_ids, self.lane, lanes=lanes, advance=advance, count=count)
+            download_videos(self.catalog, video_ids, self.lane, lanes=lanes, advance=advance, count=count)
         except LaneStoppedError as pause:
             self.pauses.append(pause)
         return count
@@ -167,13 +164,9 @@ class Crawl:
         )
         return [video_id for video_id in wanted if video_id not in self._tried]
 
-    def remove_lost(self) -> list[str]:
-        """Take ads that turned out to be unusable out of the tables; their drops say why. Returns which."""
-        of_youtube = self.catalog.values("ads", "video_id", where=pc.field("source") == SOURCE)
-        lost = sorted(set(of_youtube).intersection(lost_ads(self.catalog, self.max_attempts)))
-        if lost:
-            remove_lost(self.catalog, lost)
-        return lost
+    def remove_unusable(self) -> list[str]:
+        """Remove ads that turned out to be unusable from the tables; their drops say why. Returns which."""
+        return remove_unusable(self.catalog, self.max_attempts)
 
 
 @dataclass(frozen=True)
@@ -233,9 +226,9 @@ def open_crawl(catalog: Catalog, settings: Settings) -> Iterator[Crawl]:
     """
     folder = media_folder(catalog)
     with open_ledger(catalog, settings) as ledger, _alone(folder.parent):
-        clients = YouTubeClients(settings.crawl, ledger)
+        youtube = YouTube(settings.crawl, ledger)
         try:
             lane = MediaLane(settings.media, ledger, settings.crawl.site, folder)
-            yield Crawl(catalog, settings, clients, lane)
+            yield Crawl(catalog, settings, youtube, lane)
         finally:
-            clients.close()
+            youtube.close()

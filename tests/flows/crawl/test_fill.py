@@ -18,8 +18,8 @@ from data_catalog.catalog import Drop
 from data_catalog.schemas import TABLES
 from data_catalog.tables.forgotten import digest_of_ad
 from flows.crawl.draw import rank
-from flows.crawl.lost import lost_ads
 from flows.crawl.records import pseudonym
+from flows.crawl.status import unusable_ads
 from tests.flows.crawl.listing_builders import (
     ADS,
     CHANNEL,
@@ -289,7 +289,7 @@ def test_an_ad_that_turns_out_to_be_unusable_is_replaced_and_never_drawn_again(o
     order = in_the_order_of_the_draw(some)
     drop(place, "media", order[0], "filtered", "private")
     with place.crawling() as crawl:
-        assert crawl.remove_lost() == [order[0]]
+        assert crawl.remove_unusable() == [order[0]]
     assert place.ads() == sorted(order[1:3])
     place.run()
     assert place.ads() == sorted(order[1:4])
@@ -300,9 +300,9 @@ def test_an_ad_is_lost_once_a_passing_fault_was_met_in_as_many_runs_as_allowed(o
     place = opened(videos(3), 3)
     place.run()
     drop(place, "comment_pages", "video000000", "failed", "server_error", times=2)
-    assert lost_ads(place.catalog, 3) == {}
+    assert unusable_ads(place.catalog, 3) == {}
     drop(place, "comment_pages", "video000000", "failed", "server_error")
-    assert lost_ads(place.catalog, 3) == {"video000000": "server_error"}
+    assert unusable_ads(place.catalog, 3) == {"video000000": "server_error"}
 
 
 def test_an_ad_that_is_whole_is_not_lost_by_a_fault_that_passes(opened: Open) -> None:
@@ -314,9 +314,9 @@ def test_an_ad_that_is_whole_is_not_lost_by_a_fault_that_passes(opened: Open) ->
     schema = TABLES["comment_fetches"].schema
     place.catalog.merge("comment_fetches", pa.Table.from_pylist([fetch], schema=schema))
     drop(place, "comment_pages", "video000000", "failed", "server_error", times=5)
-    assert lost_ads(place.catalog, 3) == {}
+    assert unusable_ads(place.catalog, 3) == {}
     drop(place, "comment_pages", "video000000", "filtered", "comments_disabled")
-    assert lost_ads(place.catalog, 3) == {"video000000": "comments_disabled"}
+    assert unusable_ads(place.catalog, 3) == {"video000000": "comments_disabled"}
 
 
 def test_drops_of_other_stages_lose_no_ad(opened: Open) -> None:
@@ -324,7 +324,7 @@ def test_drops_of_other_stages_lose_no_ad(opened: Open) -> None:
     place.run()
     drop(place, "frames", "video000000", "filtered", "no_picture")
     drop(place, "draw", f"{ADS}/video000000", "filtered", "too_long")
-    assert lost_ads(place.catalog, 3) == {}
+    assert unusable_ads(place.catalog, 3) == {}
 
 
 def test_a_forgotten_candidate_is_not_drawn_though_it_is_still_in_the_table(opened: Open) -> None:

@@ -1,4 +1,4 @@
-"""What a source found goes into `ads` and `comments`; what it could not use goes into `drops`."""
+"""Ingest what a source found: ads into `ads` and `comments`, what cannot be used into `drops`."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ BATCH_COMMENTS = 50_000
 """Ads and comments in memory before they are written; a killed run loses no more than this."""
 
 
-def take_in(
+def ingest(
     catalog: Catalog,
     results: Iterable[FoundAd | UnchangedAd | Drop],
     *,
@@ -96,8 +96,8 @@ def _write(catalog: Catalog, batch: list[FoundAd], unit: str) -> StageCount:
     video_ids = pa.array([found.ad.video_id for found in batch], pa.string())
     of_batch = pc.field("video_id").isin(video_ids)
     found_comments = [vars(comment) for found in batch for comment in found.comments]
-    comments, taken = own_comments(catalog, pa.Table.from_pylist(found_comments, schema=TABLES["comments"].schema))
-    drops = [*(drop for found in batch for drop in found.drops), *taken]
+    comments, of_others = own_comments(catalog, pa.Table.from_pylist(found_comments, schema=TABLES["comments"].schema))
+    drops = [*(drop for found in batch for drop in found.drops), *of_others]
     catalog.commit(
         "comments",
         comments,
