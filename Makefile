@@ -30,10 +30,10 @@ $(READY): pyproject.toml constraints.txt
 	@$(BIN)/python -m pip install -qq --disable-pip-version-check -c constraints.txt -e ".[dev]"
 	@touch $@
 
-setup-programs:  ## install what tests and measurements hold ours against: Tesseract, ffmpeg, Java, PostgreSQL (Debian, as root)
+setup-programs:  ## install what tests and measurements hold ours against: Tesseract, ffmpeg, Java, PostgreSQL, strace (Debian, as root)
 	@apt-get -qq update
 	@DEBIAN_FRONTEND=noninteractive apt-get -qq install --no-install-recommends \
-		tesseract-ocr ffmpeg default-jdk-headless postgresql >/dev/null
+		tesseract-ocr ffmpeg default-jdk-headless postgresql strace >/dev/null
 
 setup-browser:  ## install the browser in which the tests drive the annotation's page (Debian's chromium, as root)
 	@apt-get -qq update
@@ -51,9 +51,10 @@ test: $(READY)  ## run all tests, the slow ones too
 docs: $(READY)  ## build the documentation into docs/_build/html; warnings are errors
 	@$(BIN)/python -m sphinx --builder html --fail-on-warning --keep-going --quiet docs docs/_build/html
 
-lint: $(READY)  ## style, types
+lint: $(READY)  ## style, who imports whom, types
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
+	@$(BIN)/lint-imports --no-logo
 	@$(BIN)/mypy
 
 dataset: $(READY)  ## bring the dataset up to date: make dataset SOURCE=youtube|folder:DIR [CATALOG=DIR]

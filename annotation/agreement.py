@@ -1,4 +1,8 @@
-"""How far people agree: with each other, with themselves, with known answers and with what the comments say."""
+"""Agreement of people with each other, with themselves, with known answers and with what the comments say.
+
+A table of counts has a row for each entry and a column for each category, [N, V]: how many people put the entry into
+the category. Where a coefficient has no meaning there is a reason instead of a number.
+"""
 
 from __future__ import annotations
 
@@ -9,14 +13,27 @@ from datetime import datetime
 from itertools import combinations
 from statistics import median
 
+import krippendorff
 import numpy as np
+import numpy.typing as npt
 
+from annotation.desks import seconds_of
 from annotation.events import CHOICES, Choice, Event, Vote
-from annotation.protocol import Rule, fold, live_events
-from annotation.reliability import Coefficient, Counts, alpha, fleiss_kappa
-from annotation.reviewing import seconds_of
+from annotation.protocol import Rule, by_entry, fold, votes_that_count
 from annotation.rounds import Entry
 from data_catalog.schemas import Label
+
+Counts = npt.NDArray[np.int64]
+Numbers = npt.NDArray[np.float64]
+
+DRAWS = 1_000
+"""Bootstrap samples behind an interval."""
+LEVEL = 0.95
+MIN_ENTRIES = 10
+"""With fewer entries there is no interval: a bootstrap of a handful pretends to know more than it can."""
+
+NO_PAIR = "no entry has two votes yet"
+NO_VARIETY = "every vote is the same, so there is no chance agreement to compare with"
 
 UNKNOWN_CATEGORY = "unknown"
 _POINTS = 20
@@ -24,6 +41,21 @@ _POINTS = 20
 
 Votes = Mapping[str, Mapping[str, Choice]]
 """Choices by entry and person."""
+
+
+@dataclass(frozen=True)
+class Coefficient:
+    """A coefficient with what it rests on."""
+
+    value: float | None
+    """1 is perfect agreement, 0 what chance would give; None where it has no meaning."""
+    n_entries: int
+    n_votes: int
+    low: float | None = None
+    high: float | None = None
+    """95 % bootstrap interval over entries; None where there is none."""
+    reason: str = ""
+    """Why there is no value, or no interval."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +69,11 @@ class Share:
     def value(self) -> float | None:
         """Between 0 and 1; None of nothing."""
         return self.right / self.of if self.of else None
+
+    @property
+    def text(self) -> str:
+        """In words; a dash of nothing."""
+        return f"{self.right:,} of {self.of:,} ({self.right / self.of:.0%})" if self.of else "–"
 
 
 @dataclass(frozen=True)
@@ -106,10 +143,8 @@ def measure(
         categories: of the ads, by video id.
         seed: of the bootstrap.
     """
-    of_entry: dict[str, list[Event]] = {}
-    for event in events:
-        of_entry.setdefault(event.entry_id, []).append(event)
-    counting = {entry_id: _votes(log) for entry_id, log in of_entry.items() if entry_id in entries}
+    of_entry = by_entry(events)
+    counting = {entry_id: votes_that_count(log) for entry_id, log in of_entry.items() if entry_id in entries}
     votes = {entry_id: {person: _choice(vote) for person, vote in own.items()} for entry_id, own in counting.items()}
     first = {entry_id: own for entry_id, own in votes.items() if entries[entry_id].kind != "repeat"}
     people = sorted({person for own in votes.values() for person in own})
@@ -133,9 +168,78 @@ def measure(
     )
 
 
-def _votes(log: list[Event]) -> dict[str, Event]:
-    """Of each person the vote that counts."""
-    return {event.person_id: event for event in live_events(log) if event.kind == "vote"}
+def alpha(counts: Counts, *, seed: int = 0, draws: int = DRAWS) -> Coefficient:
+    """Krippendorff's alpha of nominal categories, of the entries with two votes or more.
+
+    Args:
+        counts: votes by entry and category, [N, V]; entries may have different numbers of votes.
+        seed: of the bootstrap.
+        draws: samples of the bootstrap.
+    """
+    counts = counts[counts.sum(axis=1) >= 2]
+    counts = counts[np.lexsort(counts.T)]  # sums of floats depend on their order, and alpha should not
+    n_entries, n_votes = len(counts), int(counts.sum())
+    if not n_entries:
+        return Coefficient(None, 0, 0, reason=NO_PAIR)
+    if (counts.sum(axis=0) > 0).sum() == 1:
+        return Coefficient(None, n_entries, n_votes, reason=NO_VARIETY)
+    value = float(krippendorff.alpha(value_counts=counts, level_of_measurement="nominal"))
+    if n_entries < MIN_ENTRIES:
+        return Coefficient(value, n_entries, n_votes, reason=f"no interval under {MIN_ENTRIES} entries")
+    sampled = resampled_alphas(counts, seed=seed, draws=draws)
+    if np.isnan(sampled).mean() > 1 - LEVEL:
+        return Coefficient(value, n_entries, n_votes, reason="no interval: nearly every vote is the same")
+    low, high = np.nanquantile(sampled, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    return Coefficient(value, n_entries, n_votes, float(low), float(high))
+
+
+def resampled_alphas(counts: Counts, *, seed: int, draws: int) -> Numbers:
+    """Alpha of as many entries drawn with replacement, again and again: [draws]; NaN where all votes are the same.
+
+    Entries with the same counts weigh alike, so drawing how often each kind of row comes is drawing the rows. Nominal
+    alpha is 1 - (n - 1) D / (n^2 - sum n_c^2), where n_c votes of n name category c and D adds up each entry's
+    disagreeing pairs over its number of votes less one (Krippendorff, "Computing Krippendorff's Alpha-Reliability",
+    2011, section C).
+
+    Args:
+        counts: votes by entry and category, [N, V], two votes per entry at least.
+        seed: of the generator.
+        draws: how many samples.
+    """
+    rows, times = np.unique(counts, axis=0, return_counts=True)
+    votes = rows.sum(axis=1)
+    disagreement = (votes**2 - (rows**2).sum(axis=1)) / (votes - 1)
+    weights = np.random.default_rng(seed).multinomial(len(counts), times / len(counts), size=draws)
+    by_category = weights @ rows
+    n = by_category.sum(axis=1)
+    by_chance = (n**2 - (by_category**2).sum(axis=1)).astype(float)
+    by_chance[by_chance == 0] = np.nan
+    sampled: Numbers = 1 - (n - 1) * (weights @ disagreement) / by_chance
+    return sampled
+
+
+def fleiss_kappa(counts: Counts) -> Coefficient:
+    """Fleiss' kappa (Psychological Bulletin 76, 1971, pages 378 to 382).
+
+    Args:
+        counts: votes by entry and category, [N, V]; every entry has the same number of votes, two at least.
+
+    Raises:
+        ValueError: entries have different numbers of votes, or a single one.
+    """
+    if not len(counts):
+        return Coefficient(None, 0, 0, reason="no entry has all its votes yet")
+    n = int(counts[0].sum())
+    if n < 2 or (counts.sum(axis=1) != n).any():
+        raise ValueError("kappa takes the same number of votes for every entry, and at least two")
+    n_votes = int(counts.sum())
+    # Fleiss' P-bar: the share of an entry's pairs of votes that agree, averaged; and P-bar-e, what chance would give
+    observed = float(((counts**2).sum(axis=1) - n).mean() / (n * (n - 1)))
+    shares = counts.sum(axis=0) / n_votes
+    by_chance = float((shares**2).sum())
+    if (shares > 0).sum() == 1:
+        return Coefficient(None, len(counts), n_votes, reason=NO_VARIETY)
+    return Coefficient((observed - by_chance) / (1 - by_chance), len(counts), n_votes)
 
 
 def _choice(event: Event) -> Choice:

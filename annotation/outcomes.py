@@ -1,4 +1,4 @@
-"""What a round came to: states, verdicts and reviews, for the flow, the dashboard and the export.
+"""Outcomes of a round: its status, verdicts and reviews, for the flow, the dashboard and the export.
 
 Nothing here asks who looks: whoever calls it does.
 """
@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from statistics import median
 
+from annotation.desks import seconds_of
 from annotation.events import Event, Ruling, Vote
-from annotation.protocol import Decision, EntryState, State, allowed, live_events
-from annotation.reviewing import seconds_of
+from annotation.protocol import Decision, State, allowed, live_events
 from annotation.store import Store
 from annotation.store.ledger import Book
 from annotation.store.people import Person
@@ -50,7 +50,7 @@ class Review:
 
 
 @dataclass(frozen=True)
-class Standing:
+class RoundStatus:
     """How far a round is; repeats are not counted."""
 
     n_entries: int
@@ -70,12 +70,6 @@ class PersonProgress:
     total: int
     median_s: float | None
     last_at: datetime | None
-
-
-def states(store: Store, round_id: int) -> dict[str, EntryState]:
-    """What became of every entry of a round so far, the untouched ones too."""
-    with store.ledger.reading(round_id) as book:
-        return {entry_id: book.state(entry_id) for entry_id in book.entries}
 
 
 def verdicts(store: Store, round_id: int | None = None) -> list[Verdict]:
@@ -115,12 +109,12 @@ def reviews(store: Store, round_id: int | None = None) -> list[Review]:
     return found
 
 
-def standing(store: Store, round_id: int) -> Standing:
+def round_status(store: Store, round_id: int) -> RoundStatus:
     """How far a round is."""
     with store.ledger.reading(round_id) as book:
         counted = [book.state(entry_id) for entry_id in _counted(book)]
         last_at = max((of_entry[-1].submitted_at for of_entry in book.events.values() if of_entry), default=None)
-    return Standing(
+    return RoundStatus(
         n_entries=len(counted),
         by_state=dict(Counter(state.state for state in counted)),
         complete=all(state.final for state in counted),

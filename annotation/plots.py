@@ -1,44 +1,46 @@
 """The dashboard's pictures: progress, agreement, balance, and the comments' label against people's.
 
-Names come from strangers: they are cut, made printable, and never taken for formulas.
+Names are untrusted: they are cut, made printable, and never taken for formulas.
 """
 
 from __future__ import annotations
 
 import io
-import threading
 from collections.abc import Callable, Mapping, Sequence
 
-import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 from matplotlib.figure import Figure
 
 from annotation.agreement import Agreement
+from annotation.agreement_tables import OUTCOMES
 from annotation.events import CHOICES
 from annotation.outcomes import PersonProgress
 from data_catalog.printing import printable
 from data_catalog.schemas import LABELS
 
+PICTURES = ("progress", "alpha", "alpha-over-time", "pairs", "balance", "confusion")
 COLOURS = {"positive": "#1b7837", "negative": "#b2182b", "uncertain": "#8a8f98", "excluded": "#d0d3d9"}
 OURS, FAINT = "#1f4e9c", "#d9d9d9"
 _NAME_CHARACTERS = 24
 # 0.667 and 0.8: Krippendorff, Content Analysis, on what tentative and firm conclusions need
 _BOUNDS = (0.667, 0.8)
-_OUTCOMES = (*reversed(LABELS), "excluded")
-
-_savings = threading.Lock()
 
 
-def svg(figure: Figure) -> bytes:
-    """The picture as SVG; its words stay words, which a screen reader can read."""
-    return _saved(figure, "svg")
-
-
-def png(figure: Figure) -> bytes:
-    """The picture as PNG."""
-    return _saved(figure, "png")
+def draw(name: str, agreement: Agreement, progress: Sequence[PersonProgress], names: Mapping[str, str]) -> bytes:
+    """One of `PICTURES` as PNG."""
+    figures: dict[str, Callable[[], Figure]] = {
+        "progress": lambda: progress_figure(progress),
+        "alpha": lambda: alpha_figure(agreement),
+        "alpha-over-time": lambda: alpha_over_time_figure(agreement),
+        "pairs": lambda: pairs_figure(agreement, names),
+        "balance": lambda: balance_figure(agreement, names),
+        "confusion": lambda: confusion_figure(agreement),
+    }
+    buffer = io.BytesIO()
+    figures[name]().savefig(buffer, format="png", dpi=150, metadata={"Software": None})
+    return buffer.getvalue()
 
 
 def progress_figure(progress: Sequence[PersonProgress]) -> Figure:
@@ -159,7 +161,7 @@ def confusion_figure(agreement: Agreement) -> Figure:
     if not agreement.confusion:
         return _nothing(figure, axes, "no entry has come to its end yet")
     rows = list(reversed(LABELS))
-    counts = np.array([[agreement.confusion.get((row, outcome), 0) for outcome in _OUTCOMES] for row in rows])
+    counts = np.array([[agreement.confusion.get((row, outcome), 0) for outcome in OUTCOMES] for row in rows])
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     axes.imshow(shares, cmap="Blues", vmin=0, vmax=1, aspect="auto")
     for (row, column), count in np.ndenumerate(counts):
@@ -167,7 +169,7 @@ def confusion_figure(agreement: Agreement) -> Figure:
         text = f"{count:,}\n{shares[row, column]:.0%}"
         axes.text(column, row, text, ha="center", va="center", color=ink)
     axes.set_yticks(range(len(rows)), rows)
-    axes.set_xticks(range(len(_OUTCOMES)), _OUTCOMES)
+    axes.set_xticks(range(len(OUTCOMES)), OUTCOMES)
     axes.set_ylabel("the comments say")
     axes.set_xlabel("people say")
     axes.grid(visible=False)
@@ -209,12 +211,3 @@ def _label(name: str) -> str:
     cut = text if len(text) <= _NAME_CHARACTERS else text[: _NAME_CHARACTERS - 1] + "…"
     # matplotlib sets what stands between two dollars as a formula
     return cut.replace("$", r"\$")
-
-
-def _saved(figure: Figure, kind: str) -> bytes:
-    buffer = io.BytesIO()
-    metadata = {"Date": None, "Creator": None} if kind == "svg" else {"Software": None}
-    # a style is the whole process's, and the dashboard draws in threads
-    with _savings, mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "ytb-ads"}):
-        figure.savefig(buffer, format=kind, dpi=150, metadata=metadata)
-    return buffer.getvalue()

@@ -139,12 +139,12 @@ def fold(events: Iterable[Event], rule: Rule) -> EntryState:
     return EntryState(state, votes, decisions, tuple(messages), label, _excluded_frames(votes, rule), note)
 
 
-def fold_all(events: Iterable[Event], rule: Rule) -> dict[str, EntryState]:
-    """What became of each entry that the events speak of."""
-    by_entry: dict[str, list[Event]] = {}
+def by_entry(events: Iterable[Event]) -> dict[str, list[Event]]:
+    """The events of each entry, in their order."""
+    found: dict[str, list[Event]] = {}
     for event in events:
-        by_entry.setdefault(event.entry_id, []).append(event)
-    return {entry_id: fold(of_entry, rule) for entry_id, of_entry in by_entry.items()}
+        found.setdefault(event.entry_id, []).append(event)
+    return found
 
 
 def live_events(events: Iterable[Event]) -> list[Event]:
@@ -152,6 +152,11 @@ def live_events(events: Iterable[Event]) -> list[Event]:
     events = list(events)
     undone = {event.supersedes for event in events if event.kind == "undo"}
     return [event for event in events if event.kind != "undo" and event.id not in undone]
+
+
+def votes_that_count(events: Iterable[Event]) -> dict[str, Event]:
+    """Of each person who voted on an entry the vote that counts, by its events."""
+    return {event.person_id: event for event in live_events(events) if event.kind == "vote"}
 
 
 def allowed(state: EntryState, person_id: str, role: Role, rule: Rule) -> frozenset[Kind]:

@@ -13,6 +13,8 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
+import pyarrow.dataset as ds
+
 from annotation.errors import RoundError
 from annotation.protocol import Rule
 from data_catalog.catalog import Catalog
@@ -72,6 +74,23 @@ class DrawnRound:
 
     settings: RoundSettings
     entries: tuple[Entry, ...]
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What an entry shows, as text; what was forgotten since is not in it."""
+
+    words: str = ""
+    comments: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """The label that the comments give an ad."""
+
+    label: Label
+    support: float | None = None
+    """Share of the bootstrap's draws that come to this label."""
 
 
 def draw_round(
@@ -141,6 +160,33 @@ def order_for(person_id: str, seed: int, entries: Iterable[Entry]) -> list[str]:
     return [entry.id for entry in sorted(entries, key=place)]
 
 
+def read_shown(catalog: Catalog, entries: Collection[Entry]) -> dict[str, Shown]:
+    """Words and comments by entry."""
+    frames = sorted({frame_id for entry in entries for frame_id in entry.frame_ids})
+    comments = sorted({comment_id for entry in entries for comment_id in entry.comment_ids})
+    words = _texts(catalog, "texts", "frame_id", frames)
+    written = _texts(catalog, "comments", "comment_id", comments)
+    return {
+        entry.id: Shown(
+            words="\n".join(dict.fromkeys(words[each] for each in entry.frame_ids if words.get(each))),
+            comments=tuple(written[each] for each in entry.comment_ids if each in written),
+        )
+        for entry in entries
+    }
+
+
+def read_predictions(catalog: Catalog) -> dict[str, Prediction]:
+    """The comments' label by ad, where there is one."""
+    rows = catalog.read("ad_sentiment", ["video_id", "label", "label_support"], "label IS NOT NULL").to_pylist()
+    return {row["video_id"]: Prediction(row["label"], row["label_support"]) for row in rows}
+
+
+def read_categories(catalog: Catalog) -> dict[str, str]:
+    """The category by ad, where it has one."""
+    rows = catalog.read("ads", ["video_id", "category"], "category IS NOT NULL").to_pylist()
+    return {row["video_id"]: row["category"] for row in rows}
+
+
 def _frames(catalog: Catalog, more_than_words: int) -> dict[str, tuple[str, ...]]:
     """Frames with enough words by ad, in the order of the film."""
     wordy: dict[str, list[tuple[int, str]]] = {}
@@ -169,3 +215,8 @@ def _index(frame_id: str) -> int:
 
 def _digest(*parts: object) -> str:
     return hashlib.sha256("\x1f".join(map(str, parts)).encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _texts(catalog: Catalog, table: str, key: str, wanted: list[str]) -> dict[str, str]:
+    rows = catalog.read(table, [key, "text"], ds.field(key).isin(wanted)).to_pylist()
+    return {row[key]: row["text"] or "" for row in rows}

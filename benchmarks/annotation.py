@@ -18,15 +18,14 @@ from statistics import median, quantiles
 
 from sqlalchemy import insert
 
+from annotation.desks import ReviewerDesk, VerifierDesk
 from annotation.events import Choice, Vote, dump
 from annotation.protocol import Rule
-from annotation.reviewing import ReviewerDesk
 from annotation.rounds import DrawnRound, Entry, RoundSettings, entry_id, order_for
 from annotation.store import Store, open_store, schema
 from annotation.store.database import Database
 from annotation.store.people import Person
 from annotation.store.round_store import Round
-from annotation.verifying import VerifierDesk
 
 CHOICES: tuple[Choice, ...] = ("positive", "positive", "negative")
 

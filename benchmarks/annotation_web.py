@@ -51,7 +51,7 @@ SERVER = """
 import sys
 from pathlib import Path
 from annotation.web.app import listening, serve
-from annotation.web.settings import WebSettings
+from annotation.web.state import WebSettings
 page = WebSettings(catalog=sys.argv[1], store=sys.argv[2], port=int(sys.argv[3]), secret_file=Path(sys.argv[4]))
 serve(page, listening(page))
 """

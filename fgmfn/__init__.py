@@ -16,6 +16,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from fgmfn.telemetry import turn_off_telemetry
+
 if TYPE_CHECKING:
     from fgmfn.configuration import FgmfnConfig as FgmfnConfig
     from fgmfn.data import open_release as open_release
@@ -46,6 +48,8 @@ _HOME = {
 }
 
 __all__ = [*_HOME]
+
+turn_off_telemetry()
 
 
 def __getattr__(name: str) -> Any:

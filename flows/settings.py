@@ -20,7 +20,7 @@ from flows.crawl.settings import CrawlSettings, MediaSettings
 from flows.errors import SettingsError
 from flows.section import Section
 from flows.sentiment.labelling import Aggregation, LikeWeights, ThresholdMode
-from flows.sentiment.selection import LEFT_OUT, LeftOut
+from flows.sentiment.selection import LeftOut
 
 ENV_PREFIX = "YTB_ADS__"
 DEFAULT_FILE = Path("ytb_ads.toml")
@@ -103,7 +103,7 @@ class SentimentSettings(Section):
     """Command that starts Java."""
     language: Annotated[str, Field(pattern="^([a-z]{2,3}|any)$")] = "en"
     """Code of the word lists' language: comments surely in another one are left out; `any` keeps all."""
-    leave_out: tuple[LeftOut, ...] = LEFT_OUT
+    leave_out: tuple[LeftOut, ...] = tuple(LeftOut)
     """Comments that do not count: `only_links`, `other_language`, `duplicate`, `repeat`; the paper leaves none out."""
     like_weights: LikeWeights = "none"
     """How many comments one with n likes counts as: `none` 1, `log` 1 + ln(1 + n), `linear` 1 + n."""

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 from hypothesis import settings
 
 from tests.servers import postgres_serving, prefect_serving
@@ -36,6 +38,28 @@ def shared_data() -> Path:
             pytest.fail(f"{SHARED_DATA} is missing, and CI must not skip the tests on real data")
         pytest.skip("real test data is not beside this checkout (../shared/data)")
     return SHARED_DATA
+
+
+Once = Callable[[str, Callable[[Path], object]], Path]
+
+
+@pytest.fixture(scope="session")
+def once(tmp_path_factory: pytest.TempPathFactory) -> Once:
+    """Make a folder once for all workers of this run: `once("sample", lambda folder: ...)` gives its path."""
+    base = tmp_path_factory.getbasetemp()
+    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+
+    def made(name: str, make: Callable[[Path], object]) -> Path:
+        folder, begun = shared / name, shared / f"{name}.begun"
+        with FileLock(shared / f"{name}.lock"):
+            if not folder.exists():
+                shutil.rmtree(begun, ignore_errors=True)  # of a worker that failed
+                begun.mkdir()
+                make(begun)
+                begun.rename(folder)
+        return folder
+
+    return made
 
 
 @pytest.fixture(scope="session")

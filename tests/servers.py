@@ -17,6 +17,8 @@ from pathlib import Path
 
 import pytest
 
+from flows.telemetry import SWITCHES
+
 STARTUP_S = 120
 POSTGRES_VARIABLE = "YTB_ADS_TEST_POSTGRES"
 """Names a server to test against: the URL of a database in which schemas may be made. Without it one is started."""
@@ -32,7 +34,7 @@ def prefect_serving(home: Path, **environment: str) -> Iterator[str]:
     with log.open("wb") as output:
         server = subprocess.Popen(
             [sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)],
-            env={**os.environ, "PREFECT_HOME": str(home), "PREFECT_SERVER_ANALYTICS_ENABLED": "false", **environment},
+            env={**os.environ, **SWITCHES, "PREFECT_HOME": str(home), **environment},
             stdout=output,
             stderr=output,
         )

@@ -11,29 +11,17 @@ from fastapi import FastAPI
 from fastapi.staticfiles import StaticFiles
 
 from annotation.errors import AnnotationError
-from annotation.guidelines import read_guidelines
 from annotation.store import default_location, open_store
-from annotation.web import dashboard, discussing, login, pictures, refusals, reviewing, verifying
-from annotation.web.access import Sessions
-from annotation.web.attempts import Attempts
+from annotation.web import dashboard, discussing, guard, login, reviewing, verifying
 from annotation.web.content import Contents
-from annotation.web.guard import Guard
 from annotation.web.measurements import Measurements
-from annotation.web.pages import FOLDER, environment
-from annotation.web.secret_key import default_secret_file, read_secret
-from annotation.web.settings import WebSettings
-from annotation.web.state import Web
+from annotation.web.pages import FOLDER, environment, read_guidelines
+from annotation.web.sessions import Attempts, Sessions, default_secret_file, read_secret
+from annotation.web.state import Web, WebSettings
 from data_catalog.catalog import Catalog
 from data_catalog.inspect import require_catalog
 
-ROUTERS = (
-    login.router,
-    pictures.router,
-    reviewing.router,
-    verifying.router,
-    discussing.router,
-    dashboard.router,
-)
+ROUTERS = (login.router, reviewing.router, verifying.router, discussing.router, dashboard.router)
 """Every router of the page; a new one is imported above and named here."""
 
 
@@ -68,8 +56,8 @@ def create_app(settings: WebSettings) -> FastAPI:
     # the interactive documentation would load scripts from elsewhere, and tell strangers what there is
     app = FastAPI(title="YTB-ADS annotation", lifespan=lifespan, openapi_url=None, docs_url=None, redoc_url=None)
     app.state.web = web
-    refusals.install(app)
-    app.add_middleware(Guard, allowed_hosts=settings.allowed_hosts, max_body_bytes=settings.max_body_bytes)
+    guard.install(app)
+    app.add_middleware(guard.Guard, allowed_hosts=settings.allowed_hosts, max_body_bytes=settings.max_body_bytes)
     app.mount("/static", StaticFiles(directory=FOLDER / "static"), name="static")
     for router in ROUTERS:
         app.include_router(router)

@@ -7,6 +7,7 @@ forgotten there is gone here.
 from __future__ import annotations
 
 import threading
+import time
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,9 +15,13 @@ from functools import lru_cache
 from typing import Any
 from urllib.parse import quote
 
-from annotation.web.shelf import Shelf
-from annotation.web.untrusted import isolated
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from annotation.untrusted import isolated
 from data_catalog.catalog import Catalog
+from data_catalog.errors import CatalogError, PurgedError
+from data_catalog.tables.snapshot import Snapshot
 
 _PICTURES_BYTES = 256 * 1024 * 1024
 """Pictures kept in memory: those of the ads that were asked for last."""
@@ -74,12 +79,55 @@ class Picture:
         return next((kind for magic, kind in _TYPES.items() if self.data.startswith(magic)), "application/octet-stream")
 
 
+class AdRows:
+    """One table's rows of one ad, quickly: keeps which row belongs to which ad, and reads rows when asked for.
+
+    The catalog's tables are made for stages that read them whole.
+
+    Args:
+        catalog: whose table.
+        table: its name; it has a column `video_id`.
+        refresh_s: seconds after which a look is taken whether the table has changed.
+    """
+
+    def __init__(self, catalog: Catalog, table: str, refresh_s: float) -> None:
+        self._catalog, self._table, self._refresh_s = catalog, table, refresh_s
+        self._lock = threading.Lock()
+        self._snapshot: Snapshot | None = None
+        self._ads: pa.ChunkedArray[Any] = pa.chunked_array([], pa.string())
+        self._looked_at = 0.0
+
+    def rows(self, video_id: str, columns: Sequence[str]) -> list[dict[str, Any]]:
+        """The ad's rows in storage order; none of an ad that is not there, or was forgotten."""
+        snapshot, ads = self._current()
+        try:
+            return _rows(snapshot, ads, video_id, columns)
+        except (PurgedError, CatalogError):
+            # what was forgotten meanwhile took the files away under which it stood
+            snapshot, ads = self._current(anew=True)
+            return _rows(snapshot, ads, video_id, columns)
+
+    def version(self) -> int:
+        """Changes when the table does."""
+        return _version_of(self._current()[0])
+
+    def _current(self, *, anew: bool = False) -> tuple[Snapshot, pa.ChunkedArray[Any]]:
+        with self._lock:
+            now = time.monotonic()
+            if self._snapshot is None or anew or now - self._looked_at > self._refresh_s:
+                newest = self._catalog.snapshot(self._table)
+                if self._snapshot is None or anew or _version_of(newest) != _version_of(self._snapshot):
+                    self._snapshot, self._ads = newest, newest.read(["video_id"])["video_id"]
+                self._looked_at = now
+            return self._snapshot, self._ads
+
+
 class Contents:
     """Reads entries and pictures from one catalog; threads share it."""
 
     def __init__(self, catalog: Catalog, refresh_s: float) -> None:
         tables = ("ads", "frames", "texts", "comments")
-        self._shelves = {table: Shelf(catalog, table, refresh_s) for table in tables}
+        self._tables = {table: AdRows(catalog, table, refresh_s) for table in tables}
         self._pictures: OrderedDict[tuple[str, int], dict[str, Picture]] = OrderedDict()
         self._bytes = 0
         self._lock = threading.Lock()
@@ -88,18 +136,18 @@ class Contents:
 
     def of(self, video_id: str, frame_ids: Sequence[str], comment_ids: Sequence[str]) -> Content:
         """What the entry of these ids shows, in the order of the ids."""
-        versions = tuple(shelf.version() for shelf in self._shelves.values())
+        versions = tuple(rows.version() for rows in self._tables.values())
         return self._kept(video_id, tuple(frame_ids), tuple(comment_ids), versions)
 
     def _read(
         self, video_id: str, frame_ids: tuple[str, ...], comment_ids: tuple[str, ...], _versions: tuple[int, ...]
     ) -> Content:
-        ads = self._shelves["ads"].rows(video_id, ["category"])
+        ads = self._tables["ads"].rows(video_id, ["category"])
         columns = ["frame_id", "timestamp_s", "width", "height", "image_sha256"]
-        frames = {row["frame_id"]: row for row in self._shelves["frames"].rows(video_id, columns)}
-        words = {row["frame_id"]: row["text"] for row in self._shelves["texts"].rows(video_id, ["frame_id", "text"])}
+        frames = {row["frame_id"]: row for row in self._tables["frames"].rows(video_id, columns)}
+        words = {row["frame_id"]: row["text"] for row in self._tables["texts"].rows(video_id, ["frame_id", "text"])}
         said = {
-            row["comment_id"]: row["text"] for row in self._shelves["comments"].rows(video_id, ["comment_id", "text"])
+            row["comment_id"]: row["text"] for row in self._tables["comments"].rows(video_id, ["comment_id", "text"])
         }
         kept = [frames[frame_id] for frame_id in frame_ids if frame_id in frames]
         comments = tuple(said[comment_id] or "" for comment_id in comment_ids if comment_id in said)
@@ -115,13 +163,13 @@ class Contents:
     def picture(self, frame_id: str) -> Picture | None:
         """One frame's bytes; None of a frame that is not there (any more)."""
         video_id = frame_id.rpartition(":")[0]
-        key = (video_id, self._shelves["frames"].version())
+        key = (video_id, self._tables["frames"].version())
         with self._lock:
             held = self._pictures.get(key)
             if held is not None:
                 self._pictures.move_to_end(key)
         if held is None:
-            rows = self._shelves["frames"].rows(video_id, ["frame_id", "image", "image_sha256"])
+            rows = self._tables["frames"].rows(video_id, ["frame_id", "image", "image_sha256"])
             held = {row["frame_id"]: Picture(row["image"]["bytes"] or b"", row["image_sha256"] or "") for row in rows}
             self._keep(key, held)
         return held.get(frame_id)
@@ -152,3 +200,15 @@ def _frame(row: dict[str, Any], number: int, words: str) -> FrameView:
 
 def _size(pictures: dict[str, Picture]) -> int:
     return sum(len(picture.data) for picture in pictures.values())
+
+
+def _version_of(snapshot: Snapshot) -> int:
+    return snapshot.delta.version() if snapshot.delta is not None else -1
+
+
+def _rows(snapshot: Snapshot, ads: pa.ChunkedArray[Any], video_id: str, columns: Sequence[str]) -> list[dict[str, Any]]:
+    if not len(ads):
+        return []
+    found = pc.indices_nonzero(pc.equal(ads, pa.scalar(video_id, pa.string())))
+    numbers = [number for number in found.to_pylist() if number is not None]
+    return [row for part in snapshot.rows_at(numbers, columns) for row in part.to_pylist()]

@@ -6,41 +6,40 @@ from typing import TYPE_CHECKING, Annotated
 
 from fastapi import APIRouter, Depends, HTTPException, Request, Response
 
+from annotation.protocol import FINAL
 from annotation.store.round_store import Round
-from annotation.verifying import VerifierDesk
-from annotation.web.access import Session, role
-from annotation.web.measurements import PICTURES
-from annotation.web.pages import page
-from annotation.web.panels import Part, coefficient_text, count_ads, panels
-from annotation.web.state import Web, web_of
-from annotation.web.verifying import STATES, RoundId
+from annotation.untrusted import isolated
+from annotation.web.forms import STATES, RoundId, verifier_desk
+from annotation.web.measurements import Measured
+from annotation.web.pages import duration, page
+from annotation.web.sessions import Session, role
+from annotation.web.state import Server, Web
 
 if TYPE_CHECKING:
-    from annotation.reliability import Coefficient
+    from annotation.agreement_tables import AgreementTable
 
 router = APIRouter(prefix="/dashboard")
 
 Overseer = Annotated[Session, Depends(role("verifier", "admin"))]
 """Not a reviewer: what is seen here says how the others vote."""
 
-_WEB = Depends(web_of)
 _KEPT = "private, max-age=86400, immutable"
 """A picture never changes under its version."""
 
 
 @router.get("")
-def show(request: Request, session: Overseer, round: RoundId | None = None, web: Web = _WEB) -> Response:
+def show(request: Request, session: Overseer, web: Server, round: RoundId | None = None) -> Response:
     """The page, of the round that is asked for, or of the newest."""
+    # what measures and draws takes a second to load, and a server that nobody asks for it needs none of it
+    from annotation.agreement_tables import coefficient_text, count_ads
+
     rounds = web.store.rounds.all()
     if not rounds:
         text = "No round was opened yet. Reviewing begins with one: ytb-ads build --review human."
         return page(request, "message.html", title="Nothing to show", text=text)
     shown = web.store.rounds.get(round) if round is not None else rounds[-1]
     measured = web.measurements.now(shown.id)
-    stands = measured.standing
-    final = sum(
-        count for state, count in stands.by_state.items() if state in ("agreed", "verified", "settled", "excluded")
-    )
+    by_state, alpha, kappa = measured.status.by_state, measured.agreement.alpha, measured.agreement.kappa
     return page(
         request,
         "dashboard.html",
@@ -48,20 +47,22 @@ def show(request: Request, session: Overseer, round: RoundId | None = None, web:
         rounds=rounds,
         round=shown,
         version=measured.version,
-        standing=stands,
-        final=Part(final, stands.n_entries),
-        states=[(STATES[state], stands.by_state[state]) for state in STATES if stands.by_state.get(state)],
-        alpha=measured.agreement.alpha,
-        alpha_text=coefficient_text(measured.agreement.alpha),
-        kappa=measured.agreement.kappa,
-        kappa_text=_of_which(measured.agreement.kappa),
-        panels=panels(measured),
+        round_status=measured.status,
+        n_final=sum(count for state, count in by_state.items() if state in FINAL),
+        states=[(STATES[state], by_state[state]) for state in STATES if by_state.get(state)],
+        alpha=alpha,
+        alpha_text=coefficient_text(alpha),
+        kappa=kappa,
+        kappa_text=kappa.reason if kappa.value is None else f"of {count_ads(kappa.n_entries)} with all votes",
+        panels=_panels(measured),
     )
 
 
 @router.get("/pictures/{round}/{name}.png")
-def picture(_session: Overseer, round: RoundId, name: str, v: str = "", web: Web = _WEB) -> Response:
+def picture(_session: Overseer, round: RoundId, name: str, web: Server, v: str = "") -> Response:
     """One plot."""
+    from annotation.plots import PICTURES
+
     if name not in PICTURES:
         raise HTTPException(404)
     measured = web.measurements.at(round, v)
@@ -70,8 +71,44 @@ def picture(_session: Overseer, round: RoundId, name: str, v: str = "", web: Web
     return Response(data, media_type="image/png", headers=headers)
 
 
-def _of_which(kappa: Coefficient) -> str:
-    return kappa.reason if kappa.value is None else f"of {count_ads(kappa.n_entries)} with all votes"
+def _panels(measured: Measured) -> list[AgreementTable]:
+    from annotation import agreement_tables as tables
+
+    found, names = measured.agreement, measured.names
+    return [
+        _progress(measured),
+        tables.coefficients(found),
+        tables.over_time(found),
+        tables.pairs(found, names),
+        tables.people(found, names),
+        tables.confusion(found),
+    ]
+
+
+def _progress(measured: Measured) -> AgreementTable:
+    from annotation.agreement import Share
+    from annotation.agreement_tables import AgreementTable
+
+    rows = [
+        (
+            each.person.name,
+            each.person.role,
+            Share(each.done, each.total),
+            duration(each.median_s) if each.median_s is not None else "–",
+            f"{each.last_at:%d %b, %H:%M}" if each.last_at else "–",
+        )
+        for each in measured.progress
+    ]
+    told = (f"{isolated(each.person.name)} {each.done} of {each.total}" for each in measured.progress)
+    return AgreementTable(
+        "Progress",
+        "What is done of what is theirs to do; a verifier's is what waits for them now and what they have decided.",
+        ("Who", "Role", "Done", "Median", "Last (UTC)"),
+        rows,
+        "progress",
+        f"Bars of progress: {', '.join(told) or 'none'}.",
+        nothing="Nobody was invited yet.",
+    )
 
 
 def _discussed(web: Web, session: Session, rounds: list[Round]) -> int:
@@ -79,4 +116,4 @@ def _discussed(web: Web, session: Session, rounds: list[Round]) -> int:
     current = next((each for each in rounds if each.is_open), None)
     if current is None or session.person.role != "verifier":
         return 0
-    return VerifierDesk(web.store, session.person, current.id, web.guidelines.version).count_discussions()
+    return verifier_desk(web, session, current.id).count_discussions()

@@ -1,14 +1,54 @@
-"""What every request must pass before anything else looks at it, and the headers that every answer carries."""
+"""Checks that every request passes, the headers of every answer, and how a refusal is said.
+
+A refusal is a page for whoever looks and JSON for a page's script; it never repeats what was sent.
+"""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Collection
 
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse, Response
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from annotation.errors import (
+    AccessError,
+    KeyReusedError,
+    NotPossibleError,
+    OutdatedError,
+    RoleError,
+    RoundClosedError,
+    RoundError,
+    StoreError,
+    SubmissionError,
+)
+from annotation.web.pages import page
+from annotation.web.sessions import ForgedError
+from data_catalog.errors import YtbAdsError
+
+log = logging.getLogger("ytb_ads")
+
+_STATUS: tuple[tuple[type[Exception], int, str, str], ...] = (
+    (ForgedError, 403, "forged", "That did not come from this page"),
+    (RoleError, 403, "role", "This is not yours to see"),
+    (AccessError, 401, "stranger", "You are not logged in"),
+    (KeyReusedError, 409, "key_reused", "That was something else"),
+    (SubmissionError, 422, "malformed", "That cannot be kept"),
+    (OutdatedError, 409, "outdated", "It has changed meanwhile"),
+    (RoundClosedError, 409, "round_closed", "The round is over"),
+    (NotPossibleError, 409, "not_possible", "That is not possible any more"),
+    (RoundError, 409, "round", "There is no such round"),
+    (StoreError, 503, "store", "It could not be saved just now"),
+    (YtbAdsError, 500, "catalog", "The catalog cannot be read"),
+)
+"""Kinds of refusal, the narrow before the wide: status, a word for scripts, a title for people."""
+_DIFFICULTY = "The server has a difficulty; try again in a moment."
+"""What a database, a file system or a traceback says is for the log."""
 HEADERS = {
     # nothing from elsewhere, no script or style inside a page
     "Content-Security-Policy": "default-src 'self'; base-uri 'none'; object-src 'none'; form-action 'self'; "
@@ -78,6 +118,88 @@ class Guard:
             return message
 
         return receive_counted
+
+
+def install(app: FastAPI) -> None:
+    """Make the app say its refusals so."""
+
+    async def ours(request: Request, error: Exception) -> Response:
+        status, kind, title = next(
+            (status, kind, title) for each, status, kind, title in _STATUS if isinstance(error, each)
+        )
+        if status >= 500:
+            log.error("%s: %s", _asked(request), error)
+        text = _DIFFICULTY if status >= 500 else _sentence(str(error))
+        answer = refuse(request, status, kind, title, text)
+        if status == 503:
+            answer.headers["Retry-After"] = "2"
+        return answer
+
+    async def malformed(request: Request, error: Exception) -> Response:
+        places = [each["loc"][-1] for each in getattr(error, "errors", list)()]
+        names = {place[:40] if isinstance(place, str) else "what was sent" for place in places}
+        text = f"Malformed: {', '.join(sorted(names))}."
+        return refuse(request, 422, "malformed", "That cannot be read", text)
+
+    async def plain(request: Request, error: Exception) -> Response:
+        status = getattr(error, "status_code", 500)
+        title = {404: "There is nothing here", 405: "Not this way", 413: "Too long"}.get(status, "Refused")
+        text = "The address may be old or misspelt." if status == 404 else str(getattr(error, "detail", ""))
+        return refuse(request, status, "refused", title, text)
+
+    app.add_exception_handler(YtbAdsError, ours)
+    app.add_exception_handler(RequestValidationError, malformed)
+    app.add_exception_handler(HTTPException, plain)
+    app.add_middleware(Unexpected)
+
+
+class Unexpected:
+    """Answers for an error that nobody foresaw, as for one that was; where the answer has begun, it ends there.
+
+    Not an exception handler: Starlette would answer outside of all middleware, without the headers of `Guard`.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let a request through, and see what becomes of it."""
+        begun = False
+
+        async def send_noted(message: Message) -> None:
+            nonlocal begun
+            begun = True
+            await send(message)
+
+        try:
+            await self._app(scope, receive, send_noted)
+        except Exception:
+            if begun or scope["type"] != "http":
+                raise
+            request = Request(scope)
+            log.exception("%s: unexpected", _asked(request))
+            answer = refuse(request, 500, "unexpected", "Something went wrong here", _DIFFICULTY)
+            await answer(scope, receive, send)
+
+
+def refuse(request: Request, status: int, kind: str, title: str, text: str) -> Response:
+    """A refusal for whoever asks: JSON for scripts, a page for people."""
+    accepted = request.headers.get("accept", "")
+    looking = request.method in ("GET", "HEAD")
+    if "application/json" in accepted or (not looking and "text/html" not in accepted):
+        said = {"kind": kind, "title": title, "text": text}
+        return JSONResponse(said, status_code=status)
+    return page(request, "message.html", status=status, title=title, text=text)
+
+
+def _asked(request: Request) -> str:
+    """What was asked for, by its route: an address may hold an invitation's token, which belongs in no log."""
+    return f"{request.method} {getattr(request.scope.get('route'), 'path', 'no route')}"
+
+
+def _sentence(text: str) -> str:
+    text = text.encode("utf-8", "replace").decode()[:500]
+    return text[:1].upper() + text[1:] + ("" if text.endswith((".", "!", "?")) else ".")
 
 
 def host_name(host: str) -> str:

@@ -1,21 +1,22 @@
-"""Coming in by an invitation's link, being sent to one's work, going out."""
+"""Log in by an invitation's link, log out, and the catalog's frames for whoever is logged in."""
 
 from __future__ import annotations
 
 import math
 
-from fastapi import APIRouter, Depends, Request
+from fastapi import APIRouter, HTTPException, Request
 from fastapi.responses import JSONResponse, RedirectResponse, Response
 
 from annotation.errors import AccessError
 from annotation.store.people import JOIN_PATH
-from annotation.web.access import SignedIn, refuse_other_sites
 from annotation.web.pages import HOMES, page
-from annotation.web.state import Web, web_of
+from annotation.web.sessions import SignedIn, refuse_other_sites
+from annotation.web.state import Server, Web
 
 router = APIRouter()
 
-_WEB = Depends(web_of)
+_KEPT = "private, max-age=86400, immutable"
+"""A frame never changes under its digest; a day is what one sitting needs, and what is forgotten is soon gone."""
 
 
 @router.get("/")
@@ -31,7 +32,7 @@ def invitation(request: Request, token: str) -> Response:
 
 
 @router.post(JOIN_PATH + "{token}")
-def join(request: Request, token: str, web: Web = _WEB) -> Response:
+def join(request: Request, token: str, web: Server) -> Response:
     """Log in by an invitation's token.
 
     A valid one is let in whatever else came from its address: an office, or a proxy, has one address for many people,
@@ -49,7 +50,7 @@ def join(request: Request, token: str, web: Web = _WEB) -> Response:
 
 
 @router.post("/logout")
-def log_out(session: SignedIn, web: Web = _WEB) -> Response:
+def log_out(session: SignedIn, web: Server) -> Response:
     """End the session."""
     answer = JSONResponse({"to": "/goodbye"})
     web.sessions.end(answer, session)
@@ -61,6 +62,19 @@ def goodbye(request: Request) -> Response:
     """What is seen after logging out."""
     text = "What was saved stays saved. Your invitation link lets you in again."
     return page(request, "message.html", title="You are logged out", text=text)
+
+
+@router.get("/frames/{frame_id:path}")
+def frame(request: Request, frame_id: str, _session: SignedIn, web: Server, v: str = "") -> Response:
+    """One frame's picture."""
+    picture = web.contents.picture(frame_id)
+    if picture is None or not picture.media_type.startswith("image/"):
+        raise HTTPException(404)
+    same = bool(v) and v == picture.sha256[: len(v)] and len(v) >= 16
+    headers = {"ETag": f'"{picture.sha256}"', "Cache-Control": _KEPT if same else "private, no-cache"}
+    if headers["ETag"] in request.headers.get("if-none-match", ""):
+        return Response(status_code=304, headers=headers)
+    return Response(picture.data, media_type=picture.media_type, headers=headers)
 
 
 def _not_admitted(request: Request, web: Web, text: str) -> Response:

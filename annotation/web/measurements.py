@@ -5,24 +5,18 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections import OrderedDict
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from functools import partial
 from typing import TYPE_CHECKING
 
-from annotation.outcomes import PersonProgress, Standing, progress, standing
+from annotation.outcomes import PersonProgress, RoundStatus, progress, round_status
 from annotation.store import Store
 from data_catalog.catalog import Catalog
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
     from annotation.agreement import Agreement
 
 _KEPT = 4
 """States kept, so that a page's pictures are of the same state as its tables while people go on judging."""
-
-PICTURES = ("progress", "alpha", "alpha-over-time", "pairs", "balance", "confusion")
 
 
 @dataclass(frozen=True)
@@ -31,7 +25,7 @@ class Measured:
 
     version: str
     """Names that state."""
-    standing: Standing
+    status: RoundStatus
     progress: list[PersonProgress]
     agreement: Agreement
     names: dict[str, str]
@@ -77,10 +71,12 @@ class Measurements:
         return kept if kept is not None else self.now(round_id)
 
     def picture(self, measured: Measured, name: str) -> bytes:
-        """One of `PICTURES` as PNG."""
+        """One of `plots.PICTURES` as PNG."""
+        from annotation.plots import draw
+
         with self._lock:
             if name not in measured._drawn:
-                measured._drawn[name] = _draw(measured, name)
+                measured._drawn[name] = draw(name, measured.agreement, measured.progress, measured.names)
             return measured._drawn[name]
 
     def _version(self, round_id: int) -> str:
@@ -92,30 +88,16 @@ class Measurements:
 
     def _measure(self, round_id: int, version: str) -> Measured:
         # what measures and draws takes a second to load, and a server that nobody asks for it needs none of it
-        from annotation.report import read_agreement
+        from annotation.agreement_tables import read_agreement
 
         names = {person.id: person.name for person in self._store.people.all()}
         found = read_agreement(self._store, self._catalog, round_id)
         by_name = sorted(found.balance, key=lambda person: (names[person].casefold(), person))
         return Measured(
             version=version,
-            standing=standing(self._store, round_id),
+            status=round_status(self._store, round_id),
             progress=progress(self._store, round_id),
             # plots and tables go by this order
             agreement=replace(found, balance={person: found.balance[person] for person in by_name}),
             names=names,
         )
-
-
-def _draw(measured: Measured, name: str) -> bytes:
-    from annotation import plots
-
-    figures: dict[str, Callable[[], Figure]] = {
-        "progress": partial(plots.progress_figure, measured.progress),
-        "alpha": partial(plots.alpha_figure, measured.agreement),
-        "alpha-over-time": partial(plots.alpha_over_time_figure, measured.agreement),
-        "pairs": partial(plots.pairs_figure, measured.agreement, measured.names),
-        "balance": partial(plots.balance_figure, measured.agreement, measured.names),
-        "confusion": partial(plots.confusion_figure, measured.agreement),
-    }
-    return plots.png(figures[name]())

@@ -1,8 +1,10 @@
-"""Templates: how a page is made, what every page has, and what is said when something is refused."""
+"""Pages made from templates, and the guidelines that people judge by."""
 
 from __future__ import annotations
 
+import hashlib
 import math
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -12,10 +14,11 @@ from fastapi.responses import HTMLResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from annotation.protocol import Role
-from annotation.web.access import Session
-from annotation.web.untrusted import bdi, isolated
+from annotation.untrusted import bdi, isolated
+from annotation.web.sessions import Session
 
 FOLDER = Path(__file__).parent
+GUIDELINES = FOLDER.parent / "guidelines.md"
 HOMES: dict[Role, str] = {"reviewer": "/review", "verifier": "/verify", "admin": "/dashboard"}
 """Where each role's work begins."""
 NAVIGATION: dict[Role, tuple[tuple[str, str], ...]] = {
@@ -24,6 +27,27 @@ NAVIGATION: dict[Role, tuple[tuple[str, str], ...]] = {
     "admin": (("/dashboard", "Dashboard"),),
 }
 """Addresses and titles in the head of each role's pages."""
+
+
+@dataclass(frozen=True)
+class Guidelines:
+    """A text in Markdown and the name of this very text."""
+
+    text: str
+    version: str
+    """`sha256:` and the first 16 digits of the text's digest: another word, another version."""
+
+    def html(self) -> str:
+        """The text as HTML; what is markup in it already is escaped."""
+        from markdown_it import MarkdownIt
+
+        return MarkdownIt("commonmark", {"html": False}).enable("table").render(self.text)
+
+
+def read_guidelines(path: Path = GUIDELINES) -> Guidelines:
+    """The guidelines in a file; the project's own if none is named."""
+    text = path.read_text("utf-8")
+    return Guidelines(text, f"sha256:{hashlib.sha256(text.encode()).hexdigest()[:16]}")
 
 
 def environment() -> Environment:

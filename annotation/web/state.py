@@ -1,24 +1,84 @@
-"""What all routes of one server share."""
+"""The server's settings, and the parts of it that all routes share."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import ipaddress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated
+from urllib.parse import urlsplit
 
-from fastapi import Request
+from fastapi import Depends, Request
 from jinja2 import Environment
 
-from annotation.guidelines import Guidelines
+from annotation.errors import AnnotationError
 from annotation.store import Store
-from annotation.web.access import Sessions
-from annotation.web.attempts import Attempts
 from annotation.web.content import Contents
 from annotation.web.measurements import Measurements
-from annotation.web.settings import WebSettings
+from annotation.web.pages import Guidelines
+from annotation.web.sessions import Attempts, Sessions
+
+_LOOPBACK_NAMES = ("localhost", "127.0.0.1", "[::1]")
+
+
+@dataclass(frozen=True)
+class WebSettings:
+    """Settings of one server; the defaults listen on the loopback address alone."""
+
+    catalog: str
+    """Folder or url of the catalog."""
+    store: str = ""
+    """Path of a SQLite file or a `postgresql://` url; empty: the catalog's own."""
+    host: str = "127.0.0.1"
+    port: int = 8440
+    public_url: str = ""
+    """Address under which people reach the server where a proxy stands before it, as `https://ads.example.org`."""
+    secret_file: Path | None = None
+    """Key that signs the sessions; None: beside the store."""
+    storage_options: dict[str, str] | None = field(default=None, repr=False)
+    """Credentials of an object store that holds the catalog."""
+    idle_hours: float = 12.0
+    """A session that long without a request ends."""
+    max_body_bytes: int = 64 * 1024
+    failed_logins: int = 10
+    """After so many wrong invitations from one address within `failed_logins_s`, it is told to wait."""
+    failed_logins_s: float = 300.0
+    refresh_s: float = 5.0
+    """How long what was read from the catalog may be shown without looking whether the catalog has changed."""
+
+    def __post_init__(self) -> None:
+        if self.public_url and not (self.https or self.public_url.startswith("http://")):
+            raise AnnotationError(f"public_url {self.public_url!r}; expected http://... or https://...")
+        if self.idle_hours <= 0:
+            raise AnnotationError(f"idle_hours {self.idle_hours}; a session must last longer than nothing")
+
+    @property
+    def https(self) -> bool:
+        """People reach the server by https, so that its cookies must never go over http."""
+        return self.public_url.startswith("https://")
+
+    @property
+    def url(self) -> str:
+        """Where people find the page."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return self.public_url.rstrip("/") or f"http://{host}:{self.port}"
+
+    @property
+    def allowed_hosts(self) -> frozenset[str] | None:
+        """Names that a request may ask for; None: any.
+
+        On the loopback address nobody but this machine calls. A page of somebody else that gives its own name our
+        address (DNS rebinding) would ask under that name, and is refused.
+        """
+        public = urlsplit(self.public_url).hostname
+        if not _is_loopback(self.host):
+            return frozenset([public]) if public else None
+        return frozenset([*_LOOPBACK_NAMES, self.host.lower(), *([public] if public else [])])
 
 
 @dataclass(frozen=True)
 class Web:
-    """One server's parts; a route takes it as `web: Web = Depends(web_of)`."""
+    """One server's parts; a route takes it as `web: Server`."""
 
     settings: WebSettings
     store: Store
@@ -34,3 +94,13 @@ def web_of(request: Request) -> Web:
     """The server that a request came to."""
     web: Web = request.app.state.web
     return web
+
+
+Server = Annotated[Web, Depends(web_of)]
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return host.lower() == "localhost"

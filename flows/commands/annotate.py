@@ -33,7 +33,7 @@ from flows.console import (
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from annotation.interchange.judgements import Refused
+    from annotation.interchange.votes import Refused
     from annotation.store import Store
     from annotation.store.people import Invitation, Person
     from annotation.store.round_store import Round
@@ -74,10 +74,10 @@ def serve(
     The Prefect server that PREFECT_API_URL names, if any, then starts the deployment which writes the release;
     otherwise the next `ytb-ads build --review human` writes it.
     """
-    from annotation.outcomes import standing
+    from annotation.outcomes import round_status
     from annotation.web.app import listening
     from annotation.web.app import serve as serve_page
-    from annotation.web.settings import WebSettings
+    from annotation.web.state import WebSettings
     from flows.review.human import review_store, store_location, watching
 
     tables, review = open_catalog(catalog, config)
@@ -94,7 +94,7 @@ def serve(
         current = store.rounds.current()
         say(f"the page: {page.url}   (Ctrl-C ends it)")
         say(
-            f"round {current.id} is open, with {standing(store, current.id).n_entries} entries"
+            f"round {current.id} is open, with {round_status(store, current.id).n_entries} entries"
             if current
             else f"no round is open: ytb-ads build --source SOURCE --review human --catalog {catalog} opens one"
         )
@@ -183,7 +183,7 @@ def status(
 
     with _open_store(catalog, config) as (store, _):
         found = _chosen_round(store, round_id)
-        now, persons = outcomes.standing(store, found.id), outcomes.progress(store, found.id)
+        now, persons = outcomes.round_status(store, found.id), outcomes.progress(store, found.id)
     if as_json:
         everybody = [{**asdict(each), "person": each.person.id} for each in persons]
         facts = {"id": found.id, "opened_at": found.opened_at, "closed_at": found.closed_at, **asdict(now)}
@@ -204,7 +204,7 @@ def agreement(
     catalog: CatalogDir = "./catalog", config: ConfigFile = None, round_id: RoundNumber = None, as_json: AsJson = False
 ) -> None:
     """Say how far reviewers agree with each other, with themselves, with known answers and with the comments."""
-    from annotation.report import agreement_as_json, read_agreement, render_agreement
+    from annotation.agreement_tables import agreement_as_json, read_agreement, render_agreement
 
     with _open_store(catalog, config) as (store, tables):
         found = _chosen_round(store, round_id)
@@ -245,7 +245,7 @@ def export(
 
     Beside Label Studio's FILE.json lies FILE.xml, the labelling interface that fits its tasks.
     """
-    from annotation.interchange.tables import write_table
+    from annotation.interchange.table_files import write_table
 
     if kind == "label-studio" and rows != "votes":
         raise typer.BadParameter(f"--rows {rows}: Label Studio's tasks hold votes; write the {rows} as csv or parquet")
@@ -286,9 +286,9 @@ def import_votes(
     cannot be taken are named with their reason, and the command then ends with 1; all others are taken.
     """
     from annotation.errors import RoundError
-    from annotation.interchange.importing import import_judgements
-    from annotation.interchange.label_studio_votes import read_tasks
-    from annotation.interchange.vote_files import read_votes
+    from annotation.interchange.label_studio import read_tasks
+    from annotation.interchange.table_files import read_votes
+    from annotation.interchange.votes import import_judgements
     from flows.review.human import close_if_settled
 
     people = dict(_pair(each) for each in reviewer or ())
@@ -333,7 +333,7 @@ def close_round(
         current = store.rounds.current()
         if current is None:
             raise RoundError("no round is open; `ytb-ads build --review human` opens one when there are ads to judge")
-        now = outcomes.standing(store, current.id)
+        now = outcomes.round_status(store, current.id)
         left = sum(count for state, count in now.by_state.items() if state not in FINAL)
         if not yes:
             _ask(f"round {current.id}: {left} of {now.n_entries} entries are not settled")
@@ -478,8 +478,8 @@ def _write_pictures(store: Store, tables: Catalog, found: Round, folder: Path) -
 
 
 def _table(store: Store, round_id: int, rows: Rows) -> pa.Table:
-    from annotation.interchange.judgements import judgements
-    from annotation.interchange.tables import decisions_table, verdicts_table, votes_table
+    from annotation.interchange.table_files import decisions_table, verdicts_table, votes_table
+    from annotation.interchange.votes import judgements
     from annotation.outcomes import verdicts
 
     if rows == "verdicts":

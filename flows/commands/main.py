@@ -84,13 +84,11 @@ def _refuse(reason: str) -> None:
 
 
 def _quieten_prefect() -> None:
-    """Defaults for a command line: our own lines instead of Prefect's log, nothing sent anywhere, time to start."""
+    """Defaults for a command line: our own lines instead of Prefect's log."""
     for name, value in {
         "PREFECT_LOGGING_EXTRA_LOGGERS": "ytb_ads",
         "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL",
-        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
         "PREFECT_CLI_WRAP_LINES": "false",
         "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",
-        "DO_NOT_TRACK": "1",
     }.items():
         os.environ.setdefault(name, value)

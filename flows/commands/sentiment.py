@@ -23,10 +23,10 @@ from flows.errors import SentimentError
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from flows.sentiment.comparing import Agreement, Comparison, Difference, Said
+    from flows.sentiment.compare import Agreement, Comparison, Difference, Said
     from flows.sentiment.engines import SentimentEngine
-    from flows.sentiment.lines import Answered, LineReader
     from flows.sentiment.report import SentimentReport
+    from flows.sentiment.stream import Answered, LineReader
     from flows.settings import SentimentSettings
 
 SHOWN = 160
@@ -80,8 +80,7 @@ def score(
     in their section sentiment.
     """
     from flows.sentiment.engines import make_engine
-    from flows.sentiment.lines import Answerer, LineReader
-    from flows.sentiment.processes import answer_by_processes
+    from flows.sentiment.stream import Answerer, LineReader, answer_by_processes
 
     chosen = _settings(config, lexicon=lexicon, engine=engine, emoji=emoji, jar=jar, java=java)
     scores = make_engine(chosen.engine, lexicon=chosen.lexicon, emoji=chosen.emoji, jar=chosen.jar, java=chosen.java)
@@ -124,11 +123,11 @@ def explain(
     explaining = scorer(settings.lexicon, emoji=settings.emoji)
     if ad is not None:
         from data_catalog.catalog import Catalog
-        from flows.sentiment.explaining_ads import explain_ad, render_ad
+        from flows.sentiment.explain import explain_ad, render_ad
 
         _print(explain_ad(Catalog(catalog), ad, explaining, settings, limit=limit), render_ad, as_json)
     elif text is not None:
-        from flows.sentiment.explaining import explain_text, render_explanation
+        from flows.sentiment.explain import explain_text, render_explanation
 
         _print(explain_text(explaining, _text(text)), render_explanation, as_json)
 
@@ -148,8 +147,7 @@ def report(
     """
     from data_catalog.catalog import Catalog
     from data_catalog.inspect import require_catalog
-    from flows.sentiment.distribution import draw_distribution
-    from flows.sentiment.report import read_report
+    from flows.sentiment.report import draw_distribution, read_report
     from flows.settings import load_settings
 
     opened = Catalog(catalog)
@@ -189,8 +187,8 @@ def compare(
     With --with-lexicon: with `native` over two folders of word lists. What is not given is as [sentiment] of the
     settings says. Emoji count in neither, unless only word lists are compared.
     """
-    from flows.sentiment.comparing import Comparison
-    from flows.sentiment.comparing import compare as compare_scores
+    from flows.sentiment.compare import Comparison
+    from flows.sentiment.compare import compare as compare_scores
 
     settings = _settings(config, lexicon=lexicon, jar=jar, java=java)
     comparison = Comparison()
@@ -214,7 +212,7 @@ def _settings(config: Path | None, **given: Any) -> SentimentSettings:
 
 def _write(answers: Iterable[Answered], reader: LineReader) -> int:
     """Write the answers as they come; how many of them are none."""
-    from flows.sentiment.lines import write_all
+    from flows.sentiment.stream import write_all
 
     stdout = _open(sys.stdout, "standard output", STDOUT)
     n_unscored = 0
@@ -267,7 +265,7 @@ def _print_report(report: SentimentReport) -> None:
         + (f"; {report.n_unread:,} more whose comments are not read to the end" if report.n_unread else ""),
         f"{report.n_comments:,} comments: {report.n_scored:,} count, {report.n_neutral:,} of them neutral",
         f"left out: {left_out}",
-        f"labels that hang on a few comments: {report.n_infirm:,} of {report.n_labelled:,}",
+        f"labels that hang on a few comments: {report.n_uncertain:,} of {report.n_labelled:,}",
     ):
         say(line)
     print_tables(report.yields.as_table())
@@ -284,7 +282,7 @@ def _engines(settings: SentimentSettings, with_lexicon: Path | None) -> tuple[Se
 
 
 def _texts(catalog: str, texts: Path | None) -> Iterator[Said]:
-    from flows.sentiment.comparing import Said
+    from flows.sentiment.compare import Said
 
     if texts is None:
         from data_catalog.catalog import Catalog

@@ -98,8 +98,8 @@ def _differing(ones: NDArray[np.uint64], others: NDArray[np.uint64]) -> NDArray[
     return np.min(bits, axis=0)
 
 
-def groups_of(members: Iterable[Sequence[str]]) -> list[list[str]]:
-    """Join what belongs together, directly or by way of others: groups of two and more, all sorted."""
+def groups_of(members: Iterable[Sequence[str]], *, least: int = 2) -> list[list[str]]:
+    """Join what belongs together, directly or by way of others: groups of at least so many, all sorted."""
     # takes 0.4 s, and every worker of a pool imports this module
     from scipy.cluster.hierarchy import DisjointSet
 
@@ -109,7 +109,7 @@ def groups_of(members: Iterable[Sequence[str]]) -> list[list[str]]:
         for other in others:
             joined.add(other)
             joined.merge(first, other)
-    return sorted(sorted(group) for group in joined.subsets() if len(group) > 1)
+    return sorted(sorted(group) for group in joined.subsets() if len(group) >= least)
 
 
 def record_reuploads(catalog: Catalog) -> int:

@@ -1,4 +1,4 @@
-"""README.md: the dataset card, which says what the release is, how it came to be, and what it may be used for."""
+"""README.md: the dataset card, with contents, origin, licence and limits of a release."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from data_catalog.schemas import LABELS, RELEASE_SCHEMA, SPLITS
-from flows.release.facts import COLUMN_MEANINGS, ReleaseFacts, readable, total
+from flows.release.facts import COLUMN_MEANINGS, ReleaseFacts, readable, sum_counts
 
 _TEMPLATES = Path(__file__).parent / "templates"
 _SIGNS = re.compile(r"([\\`*_{}\[\]#|~$^=!])")
@@ -28,29 +28,29 @@ def dataset_card(facts: ReleaseFacts, manifest: Mapping[str, Any]) -> str:
     """
     environment = Environment(
         loader=FileSystemLoader(_TEMPLATES),
-        autoescape=False,  # noqa: S701 - Markdown, in which every text of a stranger goes through `plain`
+        autoescape=False,  # noqa: S701 - Markdown, in which all untrusted text goes through `plain`
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
     environment.filters |= {"plain": plain, "thousands": lambda number: f"{number:,}"}
-    rows = total(facts.after).rows
+    rows = sum_counts(facts.after).rows
     return environment.get_template("card.md").render(
         facts=facts,
         manifest=manifest,
         labels=tuple(reversed(LABELS)),
         splits=SPLITS,
-        filled_splits=[split for split in SPLITS if total(facts.after, split=split).rows],
-        total=total,
+        filled_splits=[split for split in SPLITS if sum_counts(facts.after, split=split).rows],
+        total=sum_counts,
         size=next((name for limit, name in _SIZES if rows < limit), "n>1M"),
         columns=[(column.name, str(column.type), COLUMN_MEANINGS[column.name]) for column in RELEASE_SCHEMA],
-        settings=_json(facts.settings),
+        settings=_json(facts.published_settings()),
     )
 
 
 def plain(text: object, limit: int = 280) -> str:
-    """A stranger's text for Markdown: one line that is shown as it stands, without markup, HTML or live links."""
+    """Untrusted text for Markdown: one line that is shown as it stands, without markup, HTML or live links."""
     line = _LINK.sub(lambda link: f"{link[1]}: " if link[1] else f"{link[2]} .", readable(str(text), limit))
     line = line.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     return _SIGNS.sub(r"\\\1", line)
@@ -58,5 +58,5 @@ def plain(text: object, limit: int = 280) -> str:
 
 def _json(settings: Mapping[str, Any]) -> str:
     """Settings as JSON that can close neither its code block nor an HTML tag."""
-    text = json.dumps(dict(settings), indent=2, sort_keys=True, default=str)
+    text = json.dumps(settings, indent=2, sort_keys=True)
     return text.replace("<", "\\u003c").replace("`", "\\u0060")

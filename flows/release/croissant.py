@@ -4,51 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
 from data_catalog.releases.shards import split_of
 from data_catalog.schemas import RELEASE_SCHEMA, SPLITS
-from flows.release.facts import COLUMN_MEANINGS, ReleaseFacts, total
+from flows.release.facts import COLUMN_MEANINGS, ReleaseFacts, sum_counts
 
-_CONTEXT: dict[str, Any] = {
-    "@language": "en",
-    "@vocab": "https://schema.org/",
-    "citeAs": "cr:citeAs",
-    "column": "cr:column",
-    "conformsTo": "dct:conformsTo",
-    "cr": "http://mlcommons.org/croissant/",
-    "rai": "http://mlcommons.org/croissant/RAI/",
-    "data": {"@id": "cr:data", "@type": "@json"},
-    "dataType": {"@id": "cr:dataType", "@type": "@vocab"},
-    "dct": "http://purl.org/dc/terms/",
-    "examples": {"@id": "cr:examples", "@type": "@json"},
-    "extract": "cr:extract",
-    "field": "cr:field",
-    "fileProperty": "cr:fileProperty",
-    "fileObject": "cr:fileObject",
-    "fileSet": "cr:fileSet",
-    "format": "cr:format",
-    "includes": "cr:includes",
-    "isLiveDataset": "cr:isLiveDataset",
-    "jsonPath": "cr:jsonPath",
-    "key": "cr:key",
-    "md5": "cr:md5",
-    "parentField": "cr:parentField",
-    "path": "cr:path",
-    "recordSet": "cr:recordSet",
-    "references": "cr:references",
-    "regex": "cr:regex",
-    "repeated": "cr:repeated",
-    "replace": "cr:replace",
-    "sc": "https://schema.org/",
-    "separator": "cr:separator",
-    "source": "cr:source",
-    "subField": "cr:subField",
-    "transform": "cr:transform",
-}
-
+_CONTEXT = Path(__file__).parent / "templates" / "croissant_context.json"
+"""The JSON-LD context that Croissant 1.0 prescribes."""
 _DATA_TYPES = {"string": "sc:Text", "double": "sc:Float", "int32": "sc:Integer", "int64": "sc:Integer"}
 _PARQUET = "application/x-parquet"
 
@@ -63,7 +29,7 @@ def croissant_json(facts: ReleaseFacts, manifest: Mapping[str, Any]) -> str:
     data_files = {name: file for name, file in manifest["files"].items() if split_of(name)}
     filled = [split for split in SPLITS if any(split_of(name) == split for name in data_files)]
     metadata = {
-        "@context": _CONTEXT,
+        "@context": json.loads(_CONTEXT.read_text(encoding="utf-8")),
         "@type": "sc:Dataset",
         "conformsTo": "http://mlcommons.org/croissant/1.0",
         "name": "YTB-ADS",
@@ -85,7 +51,7 @@ def croissant_json(facts: ReleaseFacts, manifest: Mapping[str, Any]) -> str:
 
 
 def _description(facts: ReleaseFacts) -> str:
-    counts = total(facts.after)
+    counts = sum_counts(facts.after)
     said = (
         f"Frames of video advertisements, the words on them and the sentiment of their audience: {counts.rows} rows of "
         f"{counts.frames} frames of {counts.ads} ads."

@@ -1,18 +1,29 @@
-"""All that a release says about itself: the dataclasses that the card, the report and the terminal read."""
+"""Facts of a release: counted from its plan and the catalog, read by the card, the report and the terminal."""
 
 from __future__ import annotations
 
 import hashlib
 import unicodedata
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from statistics import fmean
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from data_catalog.catalog import Catalog
+from data_catalog.releases import next_version
 from data_catalog.schemas import LABELS, SPLITS, Label
-from flows.release.resampling import PlannedRow, Resampling
-from flows.release.splitting import RATIOS
-from flows.sentiment.labelling import Aggregation, ThresholdMode, Thresholds
+from flows.fingerprints import ocr_engine, sentiment_engine, version_of
+from flows.release.plan import Plan
+from flows.release.resampling import PlannedRow
+from flows.sentiment.labelling import Thresholds
+from flows.sentiment.rows import COUNTS, count_left_out, thresholds_in_force, total
 from flows.sentiment.yield_table import YieldTable
+from flows.settings import Settings
 
 COLUMN_MEANINGS = {
     "image": "the frame, encoded as it was sampled",
@@ -26,20 +37,20 @@ COLUMN_MEANINGS = {
     "n_words": "words in the text",
     "draw": "0 for a row's first appearance, 1, 2, ... for the times that resampling drew it again",
 }
-"""What every column of a release holds."""
+"""Meaning of each column of a release."""
 
 
 @dataclass(frozen=True)
 class FunnelStep:
-    """One stage of the way: what came in, what went on, and the reasons of what did not."""
+    """One step of the funnel: what came in, what went on, and the reasons for the rest."""
 
     name: str
     rows_in: int
     rows_out: int
     drops: Mapping[str, int] = field(default_factory=dict)
-    """How many rows left here, by reason."""
+    """Dropped rows by reason."""
     unit: str = "rows"
-    """What is counted on the way out: ads, frames, rows."""
+    """What `rows_out` counts: ads, frames, rows."""
 
     def as_json(self) -> dict[str, Any]:
         """The step as plain values."""
@@ -65,7 +76,7 @@ Table1 = Mapping[str, Mapping[Label, ClassCounts]]
 
 @dataclass(frozen=True)
 class ExampleRow:
-    """A row to look at: the picture, what it says, and what it was labelled."""
+    """A row to look at: the picture, its words and its label."""
 
     image: bytes
     text: str
@@ -85,16 +96,14 @@ class ReleaseFacts:
     synthetic: bool
     """The ads were rendered, not crawled: no result on them says anything about advertising."""
     after: Table1
-    """What the release holds."""
+    """Counts of the release."""
     before: Table1
     """The same before the training rows were resampled."""
     funnel: Sequence[FunnelStep]
-    aggregation: Aggregation
-    threshold_mode: ThresholdMode
+    settings: Settings
     thresholds: Thresholds
+    """The thresholds in force."""
     yields: YieldTable
-    resampling: Resampling
-    seed: int
     ad_means: Sequence[float]
     """Mean score of every ad that has one, labelled or not, under the aggregation in force."""
     n_comments: int
@@ -108,36 +117,133 @@ class ReleaseFacts:
     """How the labels were decided, in ads: `{"policy auto": 22}`."""
     agreement: float | None = None
     """Mean agreement of the reviewers; None where nobody reviewed."""
-    min_words: int = 5
-    """Frames with more words than this are kept."""
-    ratios: Mapping[str, float] = field(default_factory=lambda: dict(RATIOS))
-    settings: Mapping[str, Any] = field(default_factory=dict)
     engines: Mapping[str, str] = field(default_factory=dict)
     table_versions: Mapping[str, int] = field(default_factory=dict)
     parent: str | None = None
     examples: Sequence[ExampleRow] = ()
 
+    def published_settings(self) -> dict[str, Any]:
+        """Settings as a release shows them: no secrets, no paths of this machine, no answers of gold entries."""
+        return self.settings.model_dump(
+            mode="json",
+            exclude={
+                "privacy": True,
+                "runner": True,
+                "ocr": {"model_dir"},
+                "sentiment": {"lexicon", "jar", "java"},
+                "review": {"store", "page", "host", "port", "quiet_s", "gold"},
+            },
+        )
+
     def manifest(self) -> dict[str, Any]:
-        """What `write_release` asks of its caller."""
+        """The part of the manifest that `write_release` leaves to its caller."""
         return {
             "created_at": self.created_at,
             "synthetic": self.synthetic,
-            "settings": dict(self.settings),
-            "seed": self.seed,
+            "settings": self.published_settings(),
+            "seed": self.settings.release.seed,
             "engines": dict(self.engines),
             "table_versions": dict(self.table_versions),
             "parent": self.parent,
             "funnel": [step.as_json() for step in self.funnel],
             "labels": {
-                "aggregation": self.aggregation,
-                "threshold_mode": self.threshold_mode,
+                "aggregation": self.settings.sentiment.aggregation,
+                "threshold_mode": self.settings.sentiment.thresholds,
                 "thresholds": asdict(self.thresholds),
                 "decided_by": dict(self.decided_by),
                 "agreement": self.agreement,
             },
-            "resampling": self.resampling,
-            "ratios": dict(self.ratios),
+            "resampling": self.settings.release.balance,
+            "ratios": self.settings.release.ratios,
         }
+
+
+def collect_facts(
+    catalog: Catalog,
+    settings: Settings,
+    plan: Plan,
+    funnel: Sequence[FunnelStep],
+    yields: YieldTable,
+    earlier: Sequence[str],
+) -> ReleaseFacts:
+    """Describe a planned release.
+
+    Args:
+        catalog: the tables.
+        settings: all settings.
+        plan: the rows of the release.
+        funnel: its steps.
+        yields: how many ads other thresholds would label.
+        earlier: versions of the releases before, the newest last.
+    """
+    now = datetime.now(UTC)
+    included = {row.video_id: row for row in plan.labelled}
+    enough = f"mean_score IS NOT NULL AND n_scored - n_neutral >= {settings.sentiment.min_comments}"
+    means = catalog.values("ad_sentiment", "mean_score", where=enough)
+    comments = catalog.read("ad_sentiment", ["n_comments", *COUNTS.values()])
+    decided = Counter(plan.labels[ad].decided_by for ad in included)
+    agreements = [
+        row["agreement"]
+        for row in catalog.read("labels", ["video_id", "agreement"]).to_pylist()
+        if row["agreement"] is not None and row["video_id"] in included
+    ]
+    categories = Counter((plan.frames[row.frame_id].category, row.label) for row in included.values())
+    return ReleaseFacts(
+        version=next_version(now.date(), earlier),
+        created_at=now.isoformat(timespec="seconds"),
+        synthetic=not included.keys().isdisjoint(catalog.values("ads", "video_id", where="synthetic")),
+        after=count_table1(plan.balanced.rows),
+        before=count_table1(plan.labelled),
+        funnel=funnel,
+        settings=settings,
+        thresholds=thresholds_in_force(settings.sentiment, means),
+        yields=yields,
+        ad_means=means,
+        n_comments=total(comments, "n_comments"),
+        left_out=count_left_out(comments),
+        words_per_frame=[frame.n_words for frame in plan.frames.values()],
+        ads_by_category={
+            category: {label: categories[category, label] for label in LABELS}
+            for category in sorted({category for category, _ in categories})
+        },
+        decided_by={_DECIDED[how]: count for how, count in sorted(decided.items())},
+        agreement=fmean(agreements) if agreements else None,
+        engines={
+            "ocr": version_of(ocr_engine(settings.ocr)),
+            "sentiment": version_of(sentiment_engine(settings.sentiment)),
+        },
+        table_versions=catalog.versions(),
+        parent=earlier[-1] if earlier else None,
+        examples=_examples(catalog, plan, settings.release.seed),
+    )
+
+
+_DECIDED = {
+    "comments": "policy auto, reviewed by nobody",
+    "reviewers": "the reviewers",
+    "verifier": "the verifier",
+    "discussion": "the discussion",
+}
+
+
+def _examples(catalog: Catalog, plan: Plan, seed: int) -> list[ExampleRow]:
+    """A few rows of each class with their pictures."""
+    chosen = choose_examples(plan.balanced.rows, seed=seed)
+    wanted = pa.array([row.frame_id for row in chosen], pa.string())
+    images = catalog.read("frames", ["frame_id", "image"], where=pc.field("frame_id").isin(wanted)).to_pylist()
+    image_of = {row["frame_id"]: row["image"]["bytes"] for row in images}
+    return [
+        ExampleRow(
+            image=image_of[row.frame_id],
+            text=(frame := plan.frames[row.frame_id]).text,
+            label=row.label,
+            video_id=row.video_id,
+            category=frame.category,
+            mean_score=plan.labels[row.video_id].mean_score,
+            split=row.split,
+        )
+        for row in chosen
+    ]
 
 
 def count_table1(rows: Iterable[PlannedRow]) -> Table1:
@@ -156,7 +262,7 @@ def count_table1(rows: Iterable[PlannedRow]) -> Table1:
     return {split: {label: counts[split, label] for label in LABELS} for split in SPLITS}
 
 
-def total(table1: Table1, label: Label | None = None, split: str | None = None) -> ClassCounts:
+def sum_counts(table1: Table1, label: Label | None = None, split: str | None = None) -> ClassCounts:
     """The sum over all splits and classes, or over the one that is named; no ad is in two of them."""
     return sum(
         (
@@ -186,7 +292,7 @@ def choose_examples(rows: Iterable[PlannedRow], *, per_class: int = 6, seed: int
 
 
 def readable(text: str, limit: int = 280) -> str:
-    """A stranger's text on one line: no control characters, no reordering marks, not endless."""
+    """Untrusted text on one line: no control characters, no reordering marks, not endless."""
     spaced = "".join(" " if char.isspace() or unicodedata.category(char) == "Cc" else char for char in text)
     shown = "".join(char for char in spaced if unicodedata.category(char) not in ("Cf", "Co", "Cs", "Cn"))
     line = " ".join(shown.split())

@@ -1,53 +1,57 @@
-"""What the next release will hold: every labelled frame with enough words, its split, and how often it is drawn.
+"""Plan of the next release: every labelled frame with enough words, its split, and how often it is drawn.
 
-Read from the catalog's narrow columns alone; whatever does not go in is a drop with its reason.
+Read from the catalog's narrow columns alone; what does not go in is a drop with its reason.
 """
 
 from __future__ import annotations
 
-from collections import Counter
+import tempfile
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
+import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from data_catalog.catalog import Catalog, Drop
 from data_catalog.releases.shards import planned_row_set_hash
-from data_catalog.schemas import LABELS
+from data_catalog.schemas import LABELS, RELEASE_SCHEMA, Label
+from flows.frames.reuploads import groups_of
 from flows.ocr.texts import TextFrame
-from flows.release.resampling import Balanced, PlannedRow, Resampling, balance_rows
-from flows.release.splitting import FrameIdentity, LabelledAd, group_reuploads, split_ads
-from flows.sentiment.ads import STAGE as SENTIMENT_STAGE
-from flows.stages import REVIEW, ReviewReason
+from flows.release.resampling import Balanced, PlannedRow, balance_rows
+from flows.release.splitting import LabelledAd, split_ads
+from flows.settings import ReleaseSettings, Settings
+from flows.stages import RELEASE, REVIEW, SENTIMENT, ReleaseReason, ReviewReason, Stage
 
-STAGE = "release"
-OF_AD = "ad_"
-"""Begins the reason of a frame that stays behind because of its ad; the ad's own reason follows."""
-REUPLOAD = "reupload_of"
-"""Reason of a frame that stays behind because its ad was uploaded before; the detail names that ad."""
-NO_FRAME = "no_frame_with_enough_words"
-"""Reason of an ad that stays behind because of its frames."""
+ROWS_PER_BATCH = 100
+_OF_AD = ReleaseReason.OF_AD.removesuffix("*")
+_ROWS = """
+    SELECT frames.image, planned.* EXCLUDE (split)
+    FROM planned JOIN frames USING (frame_id)
+    WHERE planned.split = $split
+    -- shuffled, and always in the same way: whoever reads only the beginning meets both classes
+    ORDER BY md5(planned.frame_id || ' ' || planned.draw)
+"""
 
 
 @dataclass(frozen=True)
 class Settled:
     """An ad's settled label and the mean score behind it."""
 
-    label: str
+    label: Label
     mean_score: float | None
     decided_by: str
 
 
 @dataclass(frozen=True)
 class Plan:
-    """The rows of a release before it is written, and the drops of everything else."""
+    """Rows of a release before it is written, and the drops of everything else."""
 
     frames: dict[str, TextFrame]
     """Every current frame with its text, by frame id."""
     labels: dict[str, Settled]
-    kept: list[TextFrame]
-    """Frames with enough words."""
     labelled: list[PlannedRow]
     """Kept frames of labelled ads, each once, in their splits."""
     balanced: Balanced
@@ -76,152 +80,120 @@ class Plan:
         }
 
 
-def plan_release(
-    catalog: Catalog,
-    frames: dict[str, TextFrame],
-    *,
-    more_than_words: int,
-    resampling: Resampling,
-    ratios: dict[str, float],
-    seed: int,
-    yields: str,
-    reuploads: Literal["keep", "drop"] = "keep",
-) -> Plan:
-    """Split the labelled ads, balance the training rows, and account for everything that stays behind.
+def plan_release(catalog: Catalog, frames: dict[str, TextFrame], settings: Settings, *, yields: str = "") -> Plan:
+    """Split the labelled ads, balance the training rows, and account for everything that is left out.
 
     Args:
         catalog: gives the settled labels and why the other ads have none.
-        frames: what `read_frames` gave.
-        more_than_words: frames with more words are kept.
-        resampling: how the training rows are balanced.
-        ratios: share of the ads of each split.
-        seed: of splitting and resampling.
-        yields: what other thresholds would give, shown when a class is empty.
-        reuploads: whether all uploads of an ad go in, or the first labelled one alone.
+        frames: the result of `read_frames`.
+        settings: give the least number of words, and how to split, balance and treat re-uploads.
+        yields: how many ads other thresholds would label, shown when a class is empty.
 
     Raises:
         ReleaseError: a class has no rows; the message carries `yields`.
     """
-    labels = {row["video_id"]: Settled(**_of_label(row)) for row in catalog.read("labels").to_pylist()}
-    kept = [frame for frame in frames.values() if frame.n_words > more_than_words]
-    excluded = set(_dropped(catalog, REVIEW.name, ReviewReason.FRAME_EXCLUDED))
+    columns = ["video_id", "label", "mean_score", "decided_by"]
+    labels = {row.pop("video_id"): Settled(**row) for row in catalog.read("labels", columns).to_pylist()}
+    kept = [frame for frame in frames.values() if frame.n_words > settings.ocr.more_than_words]
+    excluded = {key for key, why in _dropped(catalog, REVIEW).items() if why == ReviewReason.FRAME_EXCLUDED}
     labelled = [frame for frame in kept if frame.video_id in labels and frame.frame_id not in excluded]
-    groups = _groups(labelled, catalog)
-    again = _again(groups, catalog) if reuploads == "drop" else {}
-    splits = _split([frame for frame in labelled if frame.video_id not in again], groups, labels, ratios, seed)
-    rows = [
-        PlannedRow(
-            split=splits[frame.video_id],
-            frame_id=frame.frame_id,
-            draw=0,
-            video_id=frame.video_id,
-            label=labels[frame.video_id].label,  # type: ignore[arg-type]  # the table holds only labels
-        )
-        for frame in labelled
-        if frame.video_id not in again
-    ]
-    balanced = balance_rows(rows, mode=resampling, seed=seed, yields=yields)
-    drops = [
-        *_unlabelled(kept, labels, catalog),
-        *_without_frame({frame.video_id for frame in frames.values()}, {frame.video_id for frame in kept}),
-        *_excluded([frame for frame in kept if frame.video_id in labels and frame.frame_id in excluded]),
-        *_reuploads(labelled, again),
-        *_removed(balanced),
-    ]
-    return Plan(frames=frames, labels=labels, kept=kept, labelled=rows, balanced=balanced, drops=drops)
-
-
-def _of_label(row: dict[str, Any]) -> dict[str, Any]:
-    return {name: row[name] for name in ("label", "mean_score", "decided_by")}
-
-
-def _groups(frames: list[TextFrame], catalog: Catalog) -> dict[str, str]:
-    """Which group of uploads of one ad every ad belongs to."""
-    files = {frame.video_id: frame.media_sha256 for frame in frames}
-    identities = [FrameIdentity(frame.video_id, frame.perceptual_hash, frame.text) for frame in frames]
     known = {row["video_id"]: row["group_id"] for row in catalog.read("reuploads").to_pylist()}
-    return group_reuploads(files, identities, known)
+    groups = group_uploads(labelled, known)
+    first = _first_uploads(catalog, groups) if settings.release.reuploads == "drop" else {ad: ad for ad in groups}
+    included = [frame for frame in labelled if first[frame.video_id] == frame.video_id]
+    rows = _split(included, labels, groups, settings.release)
+    balanced = balance_rows(rows, mode=settings.release.balance, seed=settings.release.seed, yields=yields)
 
+    def left_out() -> Iterator[Drop]:
+        why = _dropped(catalog, SENTIMENT) | _dropped(catalog, REVIEW)
+        for frame in kept:
+            if frame.video_id not in labels:
+                reason = _OF_AD + why.get(frame.video_id, "without_label")
+                detail = "the frame has enough words, its ad has no label"
+            elif frame.frame_id in excluded:
+                reason, detail = ReleaseReason.FRAME_EXCLUDED, "more than half of its reviewers excluded it"
+            elif first[frame.video_id] != frame.video_id:
+                reason, detail = ReleaseReason.REUPLOAD, f"the ad is a re-upload of {first[frame.video_id]}"
+            else:
+                continue
+            yield RELEASE.drop(frame.frame_id, frame.video_id, reason, detail)
+        for ad in sorted({frame.video_id for frame in frames.values()} - {frame.video_id for frame in kept}):
+            yield RELEASE.drop(ad, ad, ReleaseReason.NO_FRAME, "none of its frames has enough words")
+        for row in balanced.removed:
+            yield RELEASE.drop(row.frame_id, row.video_id, ReleaseReason.UNDERSAMPLED, balanced.why_removed)
 
-def _again(groups: dict[str, str], catalog: Catalog) -> dict[str, str]:
-    """Ads that were uploaded before, each with the first upload: that of the earliest date, then of the first id."""
-    dates = catalog.read("ads", ["video_id", "published_at"]).to_pylist()
-    published = {ad["video_id"]: ad["published_at"].isoformat() for ad in dates if ad["published_at"]}
-    first: dict[str, str] = {}
-    # whatever has no date comes last: any text is smaller than "~"
-    for ad in sorted(groups, key=lambda ad: (published.get(ad, "~"), ad)):
-        first.setdefault(groups[ad], ad)
-    return {ad: first[group] for ad, group in groups.items() if first[group] != ad}
+    return Plan(frames, labels, rows, balanced, list(left_out()))
 
 
 def _split(
-    frames: list[TextFrame], groups: dict[str, str], labels: dict[str, Settled], ratios: dict[str, float], seed: int
-) -> dict[str, str]:
-    n_frames = Counter(frame.video_id for frame in frames)
+    frames: list[TextFrame], labels: Mapping[str, Settled], groups: Mapping[str, str], settings: ReleaseSettings
+) -> list[PlannedRow]:
+    """A first draw of every frame, in the split of its ad."""
     categories = {frame.video_id: frame.category for frame in frames}
     ads = [
-        LabelledAd(
-            video_id=ad,
-            label=labels[ad].label,  # type: ignore[arg-type]  # the table holds only labels
-            category=categories[ad],
-            group=groups[ad],
-            n_frames=count,
-        )
-        for ad, count in n_frames.items()
+        LabelledAd(ad, labels[ad].label, categories[ad], groups[ad], n_frames)
+        for ad, n_frames in Counter(frame.video_id for frame in frames).items()
     ]
-    return split_ads(ads, ratios=ratios, seed=seed)
-
-
-def _unlabelled(kept: list[TextFrame], labels: dict[str, Settled], catalog: Catalog) -> list[Drop]:
-    why = _dropped(catalog, SENTIMENT_STAGE) | _dropped(catalog, REVIEW.name)
+    splits = split_ads(ads, ratios=settings.ratios, seed=settings.seed)
     return [
-        _drop(
-            frame.frame_id,
-            frame.video_id,
-            OF_AD + why.get(frame.video_id, "without_label"),
-            "the frame has enough words, its ad has no label",
-        )
-        for frame in kept
-        if frame.video_id not in labels
-    ]
-
-
-def _dropped(catalog: Catalog, stage: str, reason: str | None = None) -> dict[str, str]:
-    """What a stage left behind, with the reason."""
-    wanted = pc.field("stage") == stage
-    drops = catalog.read("drops", ["key", "reason"], where=wanted).to_pylist()
-    return {drop["key"]: drop["reason"] for drop in drops if reason in (None, drop["reason"])}
-
-
-def _excluded(frames: list[TextFrame]) -> list[Drop]:
-    detail = "more than half of its reviewers excluded it"
-    return [_drop(frame.frame_id, frame.video_id, ReviewReason.FRAME_EXCLUDED, detail) for frame in frames]
-
-
-def _without_frame(sampled: set[str], kept: set[str]) -> list[Drop]:
-    return [_drop(ad, ad, NO_FRAME, "none of its frames has enough words") for ad in sorted(sampled - kept)]
-
-
-def _reuploads(frames: list[TextFrame], again: dict[str, str]) -> list[Drop]:
-    return [
-        _drop(frame.frame_id, frame.video_id, REUPLOAD, f"the ad is a re-upload of {again[frame.video_id]}")
+        PlannedRow(splits[frame.video_id], frame.frame_id, 0, frame.video_id, labels[frame.video_id].label)
         for frame in frames
-        if frame.video_id in again
     ]
 
 
-def _removed(balanced: Balanced) -> list[Drop]:
-    return [
-        _drop(removed.row.frame_id, removed.row.video_id, removed.reason, removed.detail)
-        for removed in balanced.removed
-    ]
+def group_uploads(frames: Iterable[TextFrame], known: Mapping[str, str]) -> dict[str, str]:
+    """Group the ads that are one ad uploaded more than once.
+
+    Two ads belong together if their files are the same, if they are known to be re-uploads of each other, or if a
+    frame of each looks the same and says the same; and so does whatever belongs to either.
+
+    Args:
+        frames: the kept frames of those ads.
+        known: names of groups of re-uploads by video id; other ads may be among them.
+
+    Returns:
+        Every ad's group, which is named after its first video id.
+    """
+    sharing: dict[tuple[str, ...], list[str]] = defaultdict(list)
+    for frame in frames:
+        ad = frame.video_id
+        sharing["ad", ad].append(ad)
+        if frame.media_sha256:
+            sharing["file", frame.media_sha256].append(ad)
+        if ad in known:
+            sharing["group", known[ad]].append(ad)
+        if frame.perceptual_hash and (text := " ".join(frame.text.casefold().split())):
+            sharing["picture", frame.perceptual_hash, text].append(ad)
+    return {ad: group[0] for group in groups_of(sharing.values(), least=1) for ad in group}
 
 
-def _drop(key: str, video_id: str, reason: str, detail: str) -> Drop:
-    return Drop(stage=STAGE, key=key, video_id=video_id, kind="filtered", reason=reason, detail=detail)
+def _first_uploads(catalog: Catalog, groups: Mapping[str, str]) -> dict[str, str]:
+    """The first upload of every ad: that of the earliest date, then of the first id."""
+    dates = catalog.read("ads", ["video_id", "published_at"]).to_pylist()
+    published = {ad["video_id"]: ad["published_at"].isoformat() for ad in dates if ad["published_at"]}
+    first: dict[str, str] = {}
+    # ads without a date come last: any text is smaller than "~"
+    for ad in sorted(groups, key=lambda ad: (published.get(ad, "~"), ad)):
+        first.setdefault(groups[ad], ad)
+    return {ad: first[group] for ad, group in groups.items()}
 
 
-def plan_table(plan: Plan) -> pa.Table:
-    """The planned rows with their split, to be joined with the images."""
-    rows = [{"split": row.split, **plan.values(row)} for row in plan.balanced.rows]
-    return pa.Table.from_pylist(rows)
+def _dropped(catalog: Catalog, stage: Stage) -> dict[str, str]:
+    """Reasons of a stage's drops by key."""
+    drops = catalog.read("drops", ["key", "reason"], where=pc.field("stage") == stage.name).to_pylist()
+    return {drop["key"]: drop["reason"] for drop in drops}
+
+
+def release_rows(catalog: Catalog, plan: Plan, split: str) -> Iterator[pa.RecordBatch]:
+    """Rows of one split with their images, a batch at a time; memory stays flat, the order is always the same."""
+    planned = pa.Table.from_pylist([{"split": row.split, **plan.values(row)} for row in plan.balanced.rows])
+    with (
+        tempfile.TemporaryDirectory(prefix="ytb-ads-") as spill,
+        duckdb.connect(":memory:", config={"temp_directory": spill, "memory_limit": "2GB"}) as connection,
+    ):
+        connection.register("planned", planned)
+        connection.register("frames", catalog.snapshot("frames").dataset)
+        reader = connection.sql(_ROWS, params={"split": split}).to_arrow_reader(ROWS_PER_BATCH)
+        for batch in reader:
+            rows = pa.Table.from_batches([batch]).select(RELEASE_SCHEMA.names).cast(RELEASE_SCHEMA)
+            yield from rows.to_batches()

@@ -1,4 +1,4 @@
-"""report.html: a release to look at, in one file that asks nothing of the network and runs no script."""
+"""report.html: a release in tables, charts and thumbnails, one file without scripts that needs no network."""
 
 from __future__ import annotations
 
@@ -7,21 +7,46 @@ import hashlib
 import io
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
+from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from data_catalog.schemas import LABELS, SPLITS
-from flows.release.charts import Bar, Mark, bar_chart, even_edges, histogram
-from flows.release.facts import ExampleRow, FunnelStep, ReleaseFacts, readable, total
+from flows.release.facts import ExampleRow, FunnelStep, ReleaseFacts, readable, sum_counts
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 TEMPLATES = Path(__file__).parent / "templates"
 _THUMBNAIL = (320, 240)
 _LARGEST_PICTURE = 40_000_000  # pixels; a frame of 8K video has 33 million
+_COLOURS = {"one": "#3f6fb5", "positive": "#14866d", "negative": "#c8552b", "out": "#9a8f80"}
+_SOFT = "#5d6673"
+
+
+@dataclass(frozen=True)
+class Bar:
+    """One bar: its name, its length, the note behind it, and its colour."""
+
+    name: str
+    value: float
+    note: str
+    colour: str = "one"
+    faint: bool = False
+
+
+class Chart(NamedTuple):
+    """A drawn chart: its picture as a data URL, and the same in words."""
+
+    url: str
+    alt: str
 
 
 def report_html(facts: ReleaseFacts, manifest: Mapping[str, Any]) -> str:
@@ -44,14 +69,14 @@ def report_html(facts: ReleaseFacts, manifest: Mapping[str, Any]) -> str:
         facts=facts,
         manifest=manifest,
         style=Markup(style),  # noqa: S704 - our own file
-        # the style sheet is allowed by its hash, so that no text of a stranger can bring another
+        # the style sheet is allowed by its hash, so that no untrusted text can bring another
         style_sha256=base64.b64encode(hashlib.sha256(style.encode()).digest()).decode(),
         labels=tuple(reversed(LABELS)),
         splits=SPLITS,
-        total=total,
+        total=sum_counts,
         charts=_charts(facts),
         examples=[(example, thumbnail(example)) for example in facts.examples],
-        settings=json.dumps(dict(facts.settings), indent=2, sort_keys=True, default=str),
+        settings=json.dumps(facts.published_settings(), indent=2, sort_keys=True),
         drops=_drops(facts),
     )
 
@@ -71,50 +96,101 @@ def thumbnail(example: ExampleRow) -> str | None:
     return "data:image/jpeg;base64," + base64.b64encode(file.getvalue()).decode()
 
 
-def _charts(facts: ReleaseFacts) -> dict[str, Markup]:
+def _charts(facts: ReleaseFacts) -> dict[str, Chart]:
     limits = facts.thresholds
+    least_words = facts.settings.ocr.more_than_words
+    longest = max([*facts.words_per_frame, 20])
+    width = max(1, math.ceil(longest / 24))
+    # one edge lies at the limit, so that no bar mixes kept and dropped frames
+    first = (least_words + 0.5) % width - width
+    drops = [Bar(reason, count, f"{count:,} at {stage}", "out") for stage, reason, count in _drops(facts)]
     return {
-        "funnel": bar_chart([_stage(step) for step in facts.funnel], "What is left after every stage"),
-        "drops": bar_chart(
-            [Bar(reason, count, f"{count:,} at {stage}", "out") for stage, reason, count in _drops(facts)],
-            "What was dropped, by reason",
-        ),
-        "balance": bar_chart(_balance(facts), "Rows by split and class, before and after resampling"),
+        "funnel": bar_chart("Left after every stage", [_step(step) for step in facts.funnel]),
+        "drops": bar_chart("Dropped, by reason", drops),
+        "balance": bar_chart("Rows by split and class, before and after resampling", _balance(facts)),
         "scores": histogram(
-            facts.ad_means,
-            even_edges(-5, 5, 40),
             "Mean score of the ads",
-            ticks=range(-5, 6),
-            marks=[
-                Mark(limits.negative, f"negative: ≤ {limits.negative:.3g}"),
-                Mark(limits.positive, f"positive: > {limits.positive:.3g}"),
-            ],
+            facts.ad_means,
+            np.linspace(-5, 5, 41),
+            {
+                f"negative: ≤ {limits.negative:.3g}": limits.negative,
+                f"positive: > {limits.positive:.3g}": limits.positive,
+            },
         ),
-        "words": _words_histogram(facts),
+        "words": histogram(
+            "Words per frame",
+            facts.words_per_frame,
+            np.arange(first, longest + width + 0.5, width),
+            {f"kept: more than {least_words} words": least_words + 0.5},
+        ),
     }
 
 
-def _words_histogram(facts: ReleaseFacts) -> Markup:
-    longest = max(facts.words_per_frame, default=0)
-    limit = facts.min_words + 0.5
-    width = max(1, math.ceil(max(longest, 20) / 24))
-    # one edge lies at the limit, so that no bar mixes kept and dropped frames
-    first = limit % width - width
-    bins = math.ceil((max(longest, 20) + 0.5 - first) / width)
-    return histogram(
-        [float(count) for count in facts.words_per_frame],
-        [first + width * number for number in range(bins + 1)],
-        "Words per frame",
-        ticks=range(0, max(longest, 20) + 1, 5 * math.ceil(width / 2)),
-        marks=[Mark(limit, f"kept: more than {facts.min_words} words")],
-    )
+def bar_chart(title: str, bars: Sequence[Bar]) -> Chart:
+    """Horizontal bars from top to bottom, each with its name before and its note behind it."""
+    figure = _figure(0.32 * len(bars) + 0.1)
+    axes = figure.subplots()
+    drawn = axes.barh(range(len(bars)), [bar.value for bar in bars], color=[_COLOURS[bar.colour] for bar in bars])
+    for patch, bar in zip(drawn, bars, strict=True):
+        patch.set_alpha(0.4 if bar.faint else 1.0)
+    axes.bar_label(drawn, [bar.note for bar in bars], padding=6, color=_SOFT)
+    axes.set_yticks(range(len(bars)), [_short(bar.name) for bar in bars])
+    axes.set_xticks([])
+    axes.set_xlim(0, 1.6 * max([bar.value for bar in bars], default=0) or 1)
+    axes.spines["bottom"].set_visible(False)
+    axes.invert_yaxis()
+    return _chart(figure, title, [f"{bar.name}: {bar.note}" for bar in bars])
 
 
-def _stage(step: FunnelStep) -> Bar:
+def histogram(
+    title: str, values: Sequence[float], edges: NDArray[np.float64], marks: Mapping[str, float] | None = None
+) -> Chart:
+    """Counts between the edges, with a line at each finite mark; what lies outside is counted in the outer bins."""
+    # mirrored: as in the thresholds, a value on an edge belongs below it, so that -2.5 is still negative
+    mirrored, _ = np.histogram(-np.clip(values, edges[0], edges[-1]), -edges[::-1])
+    counts = mirrored[::-1]
+    figure = _figure(2.2)
+    axes = figure.subplots()
+    drawn = axes.bar(edges[:-1], counts, np.diff(edges), align="edge", color=_COLOURS["one"], edgecolor="white")
+    axes.bar_label(drawn, [f"{count}" if count else "" for count in counts], padding=2, color=_SOFT)
+    axes.set_ylim(0, 1.35 * max(1, counts.max()))
+    axes.set_yticks([])
+    for name, at in (marks or {}).items():
+        if math.isfinite(at):
+            axes.axvline(at, color=_COLOURS["negative"], linestyle="--")
+            # inwards, at the top
+            side, aside = ("right", -6) if at > edges.mean() else ("left", 6)
+            top = axes.get_xaxis_transform()
+            axes.annotate(name, (at, 1), (aside, -9), xycoords=top, textcoords="offset points", ha=side)
+    between = zip(edges, edges[1:], counts, strict=False)
+    return _chart(figure, title, [f"{low:g} to {high:g}: {count}" for low, high, count in between if count])
+
+
+def _figure(height_inches: float) -> Figure:
+    # takes half a second, and only a release that is written needs it
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=(9.6, height_inches), layout="constrained")
+
+
+def _chart(figure: Figure, title: str, said: Sequence[str]) -> Chart:
+    """The figure as a data URL, the same bytes for the same data, with all that it shows as text."""
+    import matplotlib as mpl
+
+    for axes in figure.axes:
+        axes.spines[["left", "top", "right"]].set_visible(False)
+        axes.tick_params(length=0)
+    file = io.BytesIO()
+    with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": title, "text.parse_math": False}):
+        figure.savefig(file, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
+    url = "data:image/svg+xml;base64," + base64.b64encode(file.getvalue()).decode()
+    return Chart(url, f"{title}. {'; '.join(said) or 'Nothing to show'}.")
+
+
+def _step(step: FunnelStep) -> Bar:
     dropped = sum(step.drops.values())
-    return Bar(
-        readable(step.name), step.rows_out, f"{step.rows_out:,} {step.unit}" + (f" (−{dropped:,})" if dropped else "")
-    )
+    note = f"{step.rows_out:,} {step.unit}" + (f" (−{dropped:,})" if dropped else "")
+    return Bar(readable(step.name), step.rows_out, note)
 
 
 def _drops(facts: ReleaseFacts) -> list[tuple[str, str, int]]:
@@ -133,6 +209,11 @@ def _balance(facts: ReleaseFacts) -> list[Bar]:
             before, after = facts.before[split][label], facts.after[split][label]
             note = f"{after.rows:,} rows of {after.frames:,} frames, {after.ads:,} ads"
             if before.rows != after.rows:
-                bars.append(Bar(f"{split}, {label}, before", before.rows, f"{before.rows:,} rows", f"{label} faint"))
+                note_before = f"{before.rows:,} rows"
+                bars.append(Bar(f"{split}, {label}, before", before.rows, note_before, label, faint=True))
             bars.append(Bar(f"{split}, {label}", after.rows, note, label))
     return bars
+
+
+def _short(name: str, limit: int = 34) -> str:
+    return name if len(name) <= limit else name[: limit - 1] + "…"

@@ -17,7 +17,7 @@ RESAMPLINGS: tuple[Resampling, ...] = get_args(Resampling)
 
 @dataclass(frozen=True, order=True)
 class PlannedRow:
-    """A row that the release will hold: a frame, where it goes, and the how-manieth time it is drawn."""
+    """A row of the planned release: a frame, its split, and how many times resampling has drawn it before."""
 
     split: str
     frame_id: str
@@ -27,20 +27,12 @@ class PlannedRow:
 
 
 @dataclass(frozen=True)
-class RemovedRow:
-    """A row that balancing took out, with its reason."""
-
-    row: PlannedRow
-    reason: str
-    detail: str
-
-
-@dataclass(frozen=True)
 class Balanced:
-    """The rows after balancing, sorted, and those that were taken out."""
+    """The rows after balancing, sorted, and those that undersampling removed."""
 
     rows: list[PlannedRow]
-    removed: list[RemovedRow]
+    removed: list[PlannedRow]
+    why_removed: str = ""
 
 
 def balance_rows(
@@ -79,9 +71,8 @@ def balance_rows(
         return Balanced(sorted([*ordered, *_draw_again(small, len(large) - len(small), seed)]), [])
     if mode == "undersample":
         taken = _shuffled(large, seed, turn=0)[len(small) :]
-        detail = f"{len(large)} {large[0].label} rows against {len(small)} {small[0].label}"
-        removed = [RemovedRow(row, "undersampled", detail) for row in sorted(taken)]
-        return Balanced(sorted(set(ordered) - set(taken)), removed)
+        why = f"{len(large)} {large[0].label} rows against {len(small)} {small[0].label}"
+        return Balanced(sorted(set(ordered) - set(taken)), sorted(taken), why)
     return Balanced(ordered, [])
 
 

@@ -1,4 +1,4 @@
-"""Which split an ad goes to: whole ads, whole groups of re-uploads, both classes in every split.
+"""The split of each ad: whole ads, whole groups of re-uploads, both classes in every split.
 
 Ads are split before any row is drawn twice, so that no frame is seen in training and in a test.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from data_catalog.errors import ReleaseError
@@ -16,7 +16,7 @@ from data_catalog.schemas import LABELS, SPLITS, Label
 
 RATIOS: Mapping[str, float] = {"train": 0.8, "validation": 0.1, "test": 0.1}
 FILL_ORDER = ("train", "test", "validation")
-"""Who gets a class's first, second and third group where there are few."""
+"""Splits that get a class's first, second and third group where there are few."""
 
 
 @dataclass(frozen=True)
@@ -31,61 +31,12 @@ class LabelledAd:
 
 
 @dataclass(frozen=True)
-class FrameIdentity:
-    """What tells that a frame was seen before in another ad: how it looks and what it says."""
-
-    video_id: str
-    perceptual_hash: str | None
-    text: str | None
-
-
-@dataclass(frozen=True)
 class _Group:
     name: str
     label: str
     category: str
     video_ids: tuple[str, ...]
     n_frames: int
-
-
-def group_reuploads(
-    media_sha256: Mapping[str, str | None], frames: Iterable[FrameIdentity], known: Mapping[str, str] | None = None
-) -> dict[str, str]:
-    """Find the ads that are one ad uploaded more than once.
-
-    Two ads belong together if their files are the same, if they are known to be re-uploads of each other, or if a
-    kept frame of each looks the same and says the same; and so does whatever belongs to either.
-
-    Args:
-        media_sha256: every ad's file by its video id; None where there is no file.
-        frames: the kept frames of those ads.
-        known: names of groups of re-uploads by video id; other ads may be among them.
-
-    Returns:
-        Every ad's group, which is named after its first video id.
-    """
-    parent = {video_id: video_id for video_id in media_sha256}
-
-    def root(video_id: str) -> str:
-        while parent[video_id] != video_id:
-            parent[video_id] = parent[parent[video_id]]
-            video_id = parent[video_id]
-        return video_id
-
-    files = [(sha256, ad) for ad, sha256 in media_sha256.items() if sha256]
-    pictures = [
-        ((frame.perceptual_hash, text), frame.video_id)
-        for frame in frames
-        if frame.perceptual_hash and (text := " ".join((frame.text or "").casefold().split()))
-    ]
-    first: dict[object, str] = {}
-    groups = [(("group", group), ad) for ad, group in (known or {}).items() if ad in parent]
-    for sign, ad in [*files, *groups, *pictures]:
-        if ad not in parent:
-            raise ReleaseError(f"frame of ad {ad}: this ad is not among the {len(parent)} ads to be grouped")
-        one, other = sorted((root(ad), root(first.setdefault(sign, ad))))
-        parent[other] = one
-    return {ad: root(ad) for ad in parent}
 
 
 def split_ads(ads: Sequence[LabelledAd], *, ratios: Mapping[str, float] = RATIOS, seed: int = 0) -> dict[str, str]:

@@ -1,21 +1,19 @@
-"""The release's tables for a terminal: the funnel, Table 1, and what other thresholds would give."""
+"""Tables of a release for a terminal: the funnel and Table 1."""
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 
 from rich import box
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from data_catalog.schemas import LABELS, SPLITS
-from flows.release.facts import ClassCounts, FunnelStep, Table1, readable, total
+from flows.release.facts import ClassCounts, FunnelStep, Table1, readable, sum_counts
 
 
-def render_funnel(funnel: Sequence[FunnelStep], title: str = "The way of the ads") -> Table:
-    """Stage by stage: what came in, what went on, and why the rest did not."""
+def render_funnel(funnel: Sequence[FunnelStep], title: str = "Funnel") -> Table:
+    """Steps of the funnel: what came in, what went on, and the reasons for the rest."""
     table = _table(title, ["stage"], ["in", "out"])
     table.add_column("dropped, by reason", overflow="fold")
     for step in funnel:
@@ -34,18 +32,11 @@ def render_table1(after: Table1, title: str = "Table 1") -> Table:
     table = _table(title, ["split"], [*reversed(LABELS), "all"])
     for split in SPLITS:
         table.add_row(
-            split, *(_cell(after[split][label]) for label in reversed(LABELS)), _cell(total(after, split=split))
+            split, *(_cell(after[split][label]) for label in reversed(LABELS)), _cell(sum_counts(after, split=split))
         )
     table.add_section()
-    table.add_row("all", *(_cell(total(after, label)) for label in reversed(LABELS)), _cell(total(after)))
+    table.add_row("all", *(_cell(sum_counts(after, label)) for label in reversed(LABELS)), _cell(sum_counts(after)))
     return table
-
-
-def plain_text(table: Table, width: int = 110) -> str:
-    """A rendered table without colours, for logs and files."""
-    file = io.StringIO()
-    Console(file=file, width=width, color_system=None, force_terminal=False).print(table)
-    return file.getvalue()
 
 
 def _table(title: str, names: list[str], numbers: list[str]) -> Table:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from annotation.errors import AnnotationError, RoundError
-from annotation.outcomes import Verdict, reviews, standing, verdicts
+from annotation.outcomes import Verdict, reviews, round_status, verdicts
 from annotation.protocol import FINAL, Rule
 from annotation.rounds import DrawnRound, RoundSettings, draw_round
 from annotation.store import Store, default_location, open_store
@@ -214,7 +214,7 @@ def still_open(store: Store) -> Round | None:
 
 def read_waiting(store: Store, open_round: Round, settings: ReviewSettings, *, opened: bool) -> Waiting:
     """What an open round waits for."""
-    now = standing(store, open_round.id)
+    now = round_status(store, open_round.id)
     settled = sum(count for state, count in now.by_state.items() if state in FINAL)
     return Waiting(open_round.id, now.n_entries, settled, opened, settings.address)
 
@@ -229,7 +229,7 @@ def close_if_settled(store: Store, *, quiet_s: float = 0.0) -> int | None:
     current = store.rounds.current()
     if current is None:
         return None
-    now = standing(store, current.id)
+    now = round_status(store, current.id)
     if not now.complete or (now.last_at and datetime.now(UTC) - now.last_at < timedelta(seconds=quiet_s)):
         return None
     return store.rounds.close(current.id).id

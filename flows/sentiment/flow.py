@@ -13,10 +13,9 @@ from data_catalog.catalog import Catalog
 from flows.fingerprints import language_identifier, sentiment_engine
 from flows.pool_worker import end_with_parent
 from flows.runner import run_stage
-from flows.sentiment.ads import STAGE, label_ads, sentiment_drops, unread_ads
-from flows.sentiment.scores import SCORING, score_comments
+from flows.sentiment.rows import label_ads, score_comments, sentiment_drops, unread_ads
 from flows.settings import SentimentSettings, Settings
-from flows.stages import SCORES, StageCount
+from flows.stages import SCORES, SENTIMENT, StageCount
 
 log = logging.getLogger("ytb_ads")
 
@@ -27,8 +26,8 @@ def score_batch(comments: pa.Table, *, catalog: Catalog, settings: SentimentSett
     end_with_parent()
     rows, drops = score_comments(comments, sentiment_engine(settings), language_identifier(), fingerprint=fingerprint)
     comment_ids: list[Any] = comments["comment_id"].to_pylist()
-    catalog.commit("comment_scores", rows, stage=SCORING, drops=drops, done=comment_ids, upstream="comments")
-    return StageCount.of(SCORING, "comments", rows_in=comments.num_rows, rows_out=rows.num_rows, drops=drops)
+    catalog.commit("comment_scores", rows, stage=SCORES.name, drops=drops, done=comment_ids, upstream="comments")
+    return SCORES.count(rows_in=comments.num_rows, rows_out=rows.num_rows, drops=drops)
 
 
 @flow(name="sentiment", validate_parameters=False)
@@ -42,10 +41,9 @@ def sentiment(catalog: Catalog, settings: Settings) -> StageCount:
     run_stage(SCORES, score_batch, catalog, settings, settings=settings.sentiment)
     ads = label_ads(catalog, settings.sentiment, scores_fingerprint=SCORES.fingerprint(settings))
     drops = sentiment_drops(ads, settings.sentiment, unread_ads(catalog))
-    changed = catalog.replace("ad_sentiment", ads) | catalog.replace_drops(STAGE, drops)
-    labelled = StageCount(STAGE, "ads")
+    changed = catalog.replace("ad_sentiment", ads) | catalog.replace_drops(SENTIMENT.name, drops)
+    labelled = SENTIMENT.count()
     if changed:
-        out = ads.num_rows - len(drops)
-        labelled.add(StageCount.of(STAGE, "ads", rows_in=ads.num_rows, rows_out=out, drops=drops))
+        labelled = SENTIMENT.count(rows_in=ads.num_rows, rows_out=ads.num_rows - len(drops), drops=drops)
     log.info("%s", labelled)
     return labelled

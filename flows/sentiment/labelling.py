@@ -1,15 +1,24 @@
-"""An ad's label from its comments' strengths: the mean of the dominant poles against two thresholds."""
+"""An ad's label from its comments' strengths: their mean, two thresholds, and how sure the label is.
+
+The interval is the bootstrap's (Efron and Tibshirani, *An Introduction to the Bootstrap*, 1993, chapter 13): as many
+comments as there are, drawn from them with replacement; the middle 95 % of the means of many such draws.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import math
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, NamedTuple, get_args
 
 from flows.errors import SentimentError
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from data_catalog.schemas import Label
 
 Aggregation = Literal["dominant", "dominant_with_neutral", "scale"]
@@ -17,9 +26,14 @@ AGGREGATIONS: tuple[Aggregation, ...] = get_args(Aggregation)
 ThresholdMode = Literal["fixed", "quantile"]
 LikeWeights = Literal["none", "log", "linear"]
 
+DRAWS = 1000
+LEVEL = 0.95
+MIN_COUNTING = 5
+"""Comments that an interval needs: fewer, drawn anew, are too often the same ones, and one alone would look certain."""
 
-class Alike(NamedTuple):
-    """So many comments of one ad with the same strengths and the same weight."""
+
+class ScoreGroup(NamedTuple):
+    """Comments of one ad with the same strengths and the same weight."""
 
     positive: int
     negative: int
@@ -29,7 +43,7 @@ class Alike(NamedTuple):
 
 @dataclass(frozen=True)
 class AdMeans:
-    """What an ad's comments say, by every aggregation; a mean is None where no comment counts."""
+    """Means of an ad's comments by every aggregation; None where no comment counts."""
 
     n_scored: int
     n_neutral: int
@@ -38,17 +52,14 @@ class AdMeans:
     scale: float | None
 
     @property
-    def n_telling(self) -> int:
-        """Comments that are not neutral."""
+    def n_not_neutral(self) -> int:
+        """Comments with a dominant pole."""
         return self.n_scored - self.n_neutral
 
     def by(self, aggregation: Aggregation) -> float | None:
         """The mean of that aggregation."""
-        return {
-            "dominant": self.dominant,
-            "dominant_with_neutral": self.dominant_with_neutral,
-            "scale": self.scale,
-        }[aggregation]
+        means = {"dominant": self.dominant, "dominant_with_neutral": self.dominant_with_neutral, "scale": self.scale}
+        return means[aggregation]
 
 
 @dataclass(frozen=True)
@@ -69,30 +80,29 @@ def dominant_pole(positive: int, negative: int) -> int:
     return positive if positive > -negative else negative
 
 
-def value(alike: Alike, aggregation: Aggregation) -> int | None:
-    """What comments of these strengths add to the mean of that aggregation; None where they do not count."""
+def value(group: ScoreGroup, aggregation: Aggregation) -> int | None:
+    """Value of these comments in the mean of that aggregation; None where they do not count."""
     if aggregation == "scale":
-        return alike.positive + alike.negative
-    pole = dominant_pole(alike.positive, alike.negative)
+        return group.positive + group.negative
+    pole = dominant_pole(group.positive, group.negative)
     return None if aggregation == "dominant" and not pole else pole
 
 
 def like_weight(likes: int, weights: LikeWeights) -> float:
-    """How many comments one with so many likes counts as."""
+    """Weight of a comment with so many likes."""
     if weights == "none":
         return 1.0
     return 1.0 + (math.log1p(likes) if weights == "log" else likes)
 
 
-def aggregate(comments: Iterable[Alike]) -> AdMeans:
+def aggregate(comments: Sequence[ScoreGroup]) -> AdMeans:
     """Means over an ad's comments, each counted by its weight."""
-    alikes = list(comments)
     return AdMeans(
-        n_scored=sum(alike.n_comments for alike in alikes),
-        n_neutral=sum(alike.n_comments for alike in alikes if not dominant_pole(alike.positive, alike.negative)),
-        dominant=_mean(alikes, "dominant"),
-        dominant_with_neutral=_mean(alikes, "dominant_with_neutral"),
-        scale=_mean(alikes, "scale"),
+        n_scored=sum(group.n_comments for group in comments),
+        n_neutral=sum(group.n_comments for group in comments if not dominant_pole(group.positive, group.negative)),
+        dominant=_mean(comments, "dominant"),
+        dominant_with_neutral=_mean(comments, "dominant_with_neutral"),
+        scale=_mean(comments, "scale"),
     )
 
 
@@ -122,9 +132,63 @@ def quantile_thresholds(means: Sequence[float], share: float) -> Thresholds:
     return Thresholds(positive=ordered[-count - 1], negative=ordered[count - 1])
 
 
-def _mean(comments: Sequence[Alike], aggregation: Aggregation) -> float | None:
+@dataclass(frozen=True)
+class BootstrapInterval:
+    """Interval of a mean, and the share of draws with the same label, or with none where the mean has none."""
+
+    low: float
+    high: float
+    label_support: float
+
+
+def bootstrap_interval(
+    comments: Sequence[ScoreGroup], aggregation: Aggregation, thresholds: Thresholds, *, mean: float | None, seed: str
+) -> BootstrapInterval | None:
+    """Draw an ad's comments `DRAWS` times (a draw in which none counts is left out).
+
+    None where the ad has no mean, or fewer than `MIN_COUNTING` comments that count.
+
+    Args:
+        comments: of one ad.
+        aggregation: how a comment counts.
+        thresholds: those in force, held where they are.
+        mean: the ad's.
+        seed: the same seed gives the same draws; the ad's id.
+    """
+    import numpy as np
+
+    n_counting = sum(group.n_comments for group in comments if value(group, aggregation) is not None)
+    if mean is None or n_counting < MIN_COUNTING:
+        return None
+    means = resampled_means(comments, aggregation, seed)
+    low, high = np.quantile(means, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    same = Counter(label_of(float(m), thresholds) for m in means)[label_of(mean, thresholds)]
+    return BootstrapInterval(float(low), float(high), same / means.size)
+
+
+def resampled_means(comments: Sequence[ScoreGroup], aggregation: Aggregation, seed: str) -> NDArray[np.float64]:
+    """The mean of every draw in which a comment counts, [at most DRAWS].
+
+    The counts of each kind of comments in a draw are multinomial, so that the cost is by kinds, not by comments.
+    """
+    import numpy as np
+
+    kinds: Counter[tuple[int, float]] = Counter()
+    for group in comments:
+        counted = value(group, aggregation)
+        kinds[counted or 0, 0.0 if counted is None else group.weight] += group.n_comments
+    ordered = sorted(kinds)
+    counts = np.array([kinds[kind] for kind in ordered], dtype=np.int64)
+    values, weights = np.array(ordered, dtype=np.float64).reshape(-1, 2).T
+    digest = hashlib.sha256(seed.encode("utf-8", "surrogatepass")).digest()
+    drawn = np.random.default_rng(list(digest)).multinomial(counts.sum(), counts / counts.sum(), size=DRAWS)
+    total = drawn @ weights
+    return (drawn @ (weights * values))[total > 0] / total[total > 0]
+
+
+def _mean(comments: Sequence[ScoreGroup], aggregation: Aggregation) -> float | None:
     counted = [
-        (v, alike.weight * alike.n_comments) for alike in comments if (v := value(alike, aggregation)) is not None
+        (v, group.weight * group.n_comments) for group in comments if (v := value(group, aggregation)) is not None
     ]
     total = math.fsum(weight for _, weight in counted)
     return math.fsum(v * weight for v, weight in counted) / total if total else None

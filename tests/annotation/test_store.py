@@ -15,6 +15,7 @@ from sqlalchemy.engine import Engine
 from sqlalchemy.exc import DBAPIError
 
 from annotation import outcomes
+from annotation.desks import ReviewerDesk, VerifierDesk
 from annotation.errors import (
     AccessError,
     KeyReusedError,
@@ -25,13 +26,11 @@ from annotation.errors import (
     StoreError,
     SubmissionError,
 )
-from annotation.events import Choice, Remark, Ruling, Vote
-from annotation.protocol import Rule, fold_all, live_events
-from annotation.reviewing import ReviewerDesk
+from annotation.events import Choice, Event, Remark, Ruling, Vote
+from annotation.protocol import EntryState, Rule, by_entry, fold, live_events
 from annotation.rounds import Entry, entry_id
 from annotation.store import Store, open_store, schema
 from annotation.store.database import Database
-from annotation.verifying import VerifierDesk
 from tests.annotation.store_builders import (
     GUIDELINE,
     SHOWN,
@@ -42,12 +41,17 @@ from tests.annotation.store_builders import (
     open_round,
     process_that_judges,
     reviewers,
+    states,
     verifier_desk,
     vote_all,
 )
 
 SPLIT: list[Choice] = ["positive", "positive", "uncertain", "negative", "negative"]
 FIRST = entries(1)[0].id
+
+
+def folded(log: list[Event], rule: Rule) -> dict[str, EntryState]:
+    return {entry: fold(events, rule) for entry, events in by_entry(log).items()}
 
 
 def test_an_entry_goes_all_the_way(store: Store) -> None:
@@ -60,11 +64,11 @@ def test_an_entry_goes_all_the_way(store: Store) -> None:
     assert [each.vote.choice for each in waiting.votes] == SPLIT
     judge.discuss(FIRST, Remark("irony?"), seen=waiting.revision, key=key(), shown_at=SHOWN)
     desk(store, people[0], round_).write(FIRST, "I think so", key=key(), shown_at=SHOWN)
-    discussed = judge.discussions()[0]
+    discussed = judge.entry(judge.discussions()[0].entry_id)
     assert [(said.name, said.text) for said in discussed.messages] == [("Vera", "irony?"), ("Reviewer 0", "I think so")]
-    assert not outcomes.standing(store, round_.id).complete
+    assert not outcomes.round_status(store, round_.id).complete
     judge.settle(FIRST, Ruling("negative", "irony"), seen=discussed.revision, key=key(), shown_at=SHOWN)
-    assert outcomes.standing(store, round_.id).complete
+    assert outcomes.round_status(store, round_.id).complete
     found = {verdict.video_id: verdict.decision for verdict in outcomes.verdicts(store)}
     assert {video: decision and (decision.label, decision.decided_by) for video, decision in found.items()} == {
         "v0": ("negative", "discussion"),
@@ -107,23 +111,23 @@ def test_the_same_submission_from_many_threads_is_stored_once(store: Store) -> N
 def test_of_two_tabs_the_later_vote_counts_and_both_are_kept(store: Store) -> None:
     person, round_ = reviewers(store, 1)[0], open_round(store, rule=Rule(n_reviewers=1))
     for choice in ("positive", "negative"):
-        desk(store, person, round_).vote(FIRST, Vote(choice), key=key(), shown_at=SHOWN)  # type: ignore[arg-type]
+        desk(store, person, round_).vote(FIRST, Vote(choice), key=key(), shown_at=SHOWN)
     first, second = store.events(round_.id)
     assert (first.supersedes, second.supersedes) == (None, first.id)
-    assert outcomes.states(store, round_.id)[FIRST].label == "negative"
+    assert states(store, round_.id)[FIRST].label == "negative"
 
 
 def test_an_undo_gives_back_the_state_before_and_keeps_what_was_undone(store: Store) -> None:
     people, round_ = reviewers(store), open_round(store)
     vote_all(store, round_, people[:4], ["positive"] * 4, FIRST)
-    before = outcomes.states(store, round_.id)
+    before = states(store, round_.id)
     own = desk(store, people[4], round_)
     entry = own.entry(FIRST)
     own.vote(FIRST, Vote("positive"), key=key(), shown_at=SHOWN)
-    assert outcomes.states(store, round_.id)[FIRST].state == "agreed"
+    assert states(store, round_.id)[FIRST].state == "agreed"
     assert own.last_judged() == FIRST
     own.undo(FIRST, key=key(), shown_at=SHOWN)
-    assert outcomes.states(store, round_.id) == before
+    assert states(store, round_.id) == before
     assert own.entry(FIRST) == entry
     assert [each.entry_id for each in own.upcoming()] == [FIRST], "it comes again at once"
     assert len(store.events(round_.id)) == 6
@@ -193,8 +197,8 @@ def test_six_processes_that_judge_at_once_lose_nothing(location: str) -> None:
     log = store.events(round_.id)
     assert len(acknowledged) == 6 * 25
     assert {each.key for each in log} == acknowledged
-    assert {each.state for each in outcomes.states(store, round_.id).values()} == {"agreed"}
-    assert outcomes.states(store, round_.id) == fold_all(log, round_.rule), "what is kept in memory has missed nothing"
+    assert {each.state for each in states(store, round_.id).values()} == {"agreed"}
+    assert states(store, round_.id) == folded(log, round_.rule), "what is kept in memory has missed nothing"
     store.close()
 
 
@@ -204,10 +208,10 @@ def test_a_reader_that_looks_all_the_time_misses_nothing(location: str) -> None:
     people, round_ = reviewers(store, 2), open_round(store, count=40, rule=Rule(n_reviewers=2))
     running = [process_that_judges(location, person, round_) for person in people]
     while any(process.poll() is None for process in running):
-        outcomes.states(store, round_.id)
+        states(store, round_.id)
     for process in running:
         process.communicate()
-    assert outcomes.states(store, round_.id) == fold_all(store.events(round_.id), round_.rule)
+    assert states(store, round_.id) == folded(store.events(round_.id), round_.rule)
     assert len(store.events(round_.id)) == 80
     store.close()
 
@@ -279,7 +283,7 @@ def test_hostile_notes_come_back_as_they_can_be_kept(store: Store) -> None:
     person, round_ = reviewers(store, 1)[0], open_round(store)
     note = "\u202e<script>alert('x')</script>\x00\ud800 \U0001f600 ' ; DROP TABLE events; --"
     desk(store, person, round_).vote(FIRST, Vote("uncertain", note), key=key(), shown_at=SHOWN)
-    kept = outcomes.states(store, round_.id)[FIRST].votes[person.id].note
+    kept = states(store, round_.id)[FIRST].votes[person.id].note
     assert kept == note.replace("\x00", "\ufffd").replace("\ud800", "\ufffd")
 
 
@@ -332,7 +336,7 @@ def test_repeats_and_gold_look_like_all_others_and_repeats_settle_nothing(store:
         judge.decide(again.id, Ruling("positive"), seen=0, key=key(), shown_at=SHOWN)
     for entry in judge.queue():
         judge.decide(entry.entry_id, Ruling("negative"), seen=entry.revision, key=key(), shown_at=SHOWN)
-    assert outcomes.standing(store, round_.id).complete
+    assert outcomes.round_status(store, round_.id).complete
     assert {verdict.entry_id for verdict in outcomes.verdicts(store)} == {first.id, gold.id}
     assert {review.video_id for review in outcomes.reviews(store)} == {"v0", "g"}
     assert len(outcomes.reviews(store)) == 4
@@ -355,10 +359,10 @@ def test_a_store_is_found_again_by_another_process_with_all_that_was_in_it(locat
     store = open_store(location)
     people, round_ = reviewers(store), open_round(store)
     vote_all(store, round_, people, SPLIT, FIRST)
-    before, log = outcomes.states(store, round_.id), store.events(round_.id)
+    before, log = states(store, round_.id), store.events(round_.id)
     store.close()
     again = open_store(location, must_exist=True)
-    assert (outcomes.states(again, round_.id), again.events(round_.id)) == (before, log)
+    assert (states(again, round_.id), again.events(round_.id)) == (before, log)
     assert log[0].submitted_at.tzinfo is not None
     assert [each.guideline for each in live_events(log)] == [GUIDELINE] * 5
     again.close()
@@ -445,8 +449,8 @@ def _fields_within(value: object) -> set[str]:
 
 
 def test_the_desks_offer_nothing_but_what_is_listed() -> None:
-    public = {name for name in vars(ReviewerDesk) if not name.startswith("_")}
-    seen = {"upcoming", "entry", "last_judged", "vote", "undo", "write", "progress"}
+    public = {name for name in dir(ReviewerDesk) if not name.startswith("_")}
+    seen = {"role", "upcoming", "entry", "last_judged", "vote", "undo", "write", "progress"}
     seen |= {"discussions", "count_discussions", "thread"}
     assert public == seen, "whatever is added to a reviewer's desk must be looked at for what it gives away"
     assert "queue" in vars(VerifierDesk)

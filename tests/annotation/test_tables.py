@@ -15,18 +15,17 @@ from hypothesis import strategies as st
 
 from annotation.errors import AnnotationError
 from annotation.events import CHOICES, MAX_NOTE, Remark, Ruling, Vote, clean_text
-from annotation.interchange.importing import Imported, import_judgements
-from annotation.interchange.judgements import Judgement, Refused, judgements
-from annotation.interchange.tables import (
+from annotation.interchange.table_files import (
     VOTES,
     decisions_table,
     escaped,
+    read_votes,
     unescaped,
     verdicts_table,
     votes_table,
     write_table,
 )
-from annotation.interchange.vote_files import read_votes
+from annotation.interchange.votes import Imported, Judgement, Refused, import_judgements, judgements
 from annotation.outcomes import verdicts
 from annotation.store import Store, open_store
 from tests.annotation.store_builders import (
@@ -198,8 +197,8 @@ def test_reading_is_lazy_so_that_a_huge_file_is_never_held(tmp_path: Path) -> No
 def test_a_file_that_cannot_be_finished_leaves_the_old_one(tmp_path: Path) -> None:
     path = tmp_path / "votes.csv"
     write_table(votes_table([vote_row("old")]), path)
-    broken = pa.table({"note": pa.array([b"\xff"]).cast(pa.binary())})
-    broken = pa.Table.from_arrays([pa.Array.from_buffers(pa.string(), 1, broken["note"].chunk(0).buffers())], ["note"])
+    not_utf8 = pa.Array.from_buffers(pa.string(), 1, pa.array([b"\xff"]).buffers())
+    broken = pa.Table.from_arrays([not_utf8], ["note"])
     with pytest.raises(UnicodeDecodeError):
         write_table(broken, path)
     assert "old" in path.read_text(encoding="utf-8")

@@ -9,8 +9,8 @@ from sqlalchemy import create_engine, text
 from sqlalchemy.exc import DBAPIError
 
 from annotation.errors import NotPossibleError, WithdrawnError
-from annotation.events import Vote
-from annotation.outcomes import progress, reviews, standing, verdicts
+from annotation.events import Choice, Vote
+from annotation.outcomes import progress, reviews, round_status, verdicts
 from annotation.rounds import Entry, entry_id
 from annotation.store import Store, open_store
 from tests.annotation.store_builders import (
@@ -25,7 +25,7 @@ from tests.annotation.store_builders import (
     vote_all,
 )
 
-FIVE = ("positive", "positive", "negative", "negative", "uncertain")
+FIVE: tuple[Choice, ...] = ("positive", "positive", "negative", "negative", "uncertain")
 
 
 def test_nothing_of_a_withdrawn_ad_is_read_any_more(store: Store) -> None:
@@ -42,7 +42,7 @@ def test_nothing_of_a_withdrawn_ad_is_read_any_more(store: Store) -> None:
     assert [each.entry_id for each in verifying.queue()] == [stays.id]
     assert own.upcoming() == []
     assert (own.progress().done, own.progress().total, own.last_judged()) == (1, 1, stays.id)
-    assert standing(store, round_.id).by_state == {"needs_verifier": 1}
+    assert round_status(store, round_.id).by_state == {"needs_verifier": 1}
     assert {review.video_id for review in reviews(store)} == {"v1"}
     assert {event.entry_id for event in store.events(round_.id)} == {stays.id}
     assert [each.done for each in progress(store, round_.id)] == [1] * 5 + [0]

@@ -43,7 +43,7 @@ def undo(number: int, of: Event) -> Event:
 def log(votes: Mapping[str, Mapping[str, Choice]]) -> list[Event]:
     """A vote per entry and person, in that order."""
     told = [(entry_id, person, choice) for entry_id, own in votes.items() for person, choice in own.items()]
-    return [event(number, *who, Vote(choice)) for number, (*who, choice) in enumerate(told, 1)]
+    return [event(number, entry_id, person, Vote(choice)) for number, (entry_id, person, choice) in enumerate(told, 1)]
 
 
 def ordinary(entry_ids: Sequence[str]) -> dict[str, Entry]:

@@ -46,7 +46,7 @@ def start_writer(
 
 
 def keys(catalog: Catalog) -> list[str]:
-    return sorted(catalog.read("labels")["video_id"].to_pylist())
+    return sorted(catalog.values("labels", "video_id"))
 
 
 @pytest.mark.parametrize("file_locks", [True, False], ids=["waiting for each other", "finding each other's commits"])

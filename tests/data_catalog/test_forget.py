@@ -20,14 +20,11 @@ from data_catalog import TABLES, Catalog, CatalogError, Drop
 from data_catalog.privacy.forget import forget_ad, forget_author, purge_history, remove_ads
 from data_catalog.releases import write_release
 from data_catalog.schemas import RELEASE_SCHEMA
+from tests.data_catalog.builders import rows
 
 GONE, STAYS = "zzForgetMe1", "aaStaysHere"
 AUTHOR, OTHER = "f" * 32, "0" * 32
 AT = datetime(2026, 11, 24, tzinfo=UTC)
-
-
-def rows(table: str, *values: dict[str, object]) -> pa.Table:
-    return pa.Table.from_pylist(list(values), schema=TABLES[table].schema)
 
 
 def fill(root: Path) -> Catalog:

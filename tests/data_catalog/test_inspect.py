@@ -16,10 +16,7 @@ from data_catalog import TABLES, Catalog, CatalogError
 from data_catalog.inspect import connect, json_lines, render, run_sql, show_rows
 from data_catalog.printing import printable
 from data_catalog.schemas import RELEASE_SCHEMA
-
-
-def rows(table: str, *values: dict[str, object]) -> pa.Table:
-    return pa.Table.from_pylist(list(values), schema=TABLES[table].schema)
+from tests.data_catalog.builders import rows
 
 
 def put_release(catalog: Catalog, version: str, **rows_of: int) -> None:
@@ -30,9 +27,9 @@ def put_release(catalog: Catalog, version: str, **rows_of: int) -> None:
         pq.write_table(pa.Table.from_pylist(made, schema=RELEASE_SCHEMA), data / f"{split}-00000-of-00001.parquet")
 
 
-def printed(table: pa.Table, width: int = 300, **options: int) -> str:
+def printed(table: pa.Table, width: int = 300) -> str:
     out = io.StringIO()
-    Console(file=out, width=width, force_terminal=False).print(render(table, **options))
+    Console(file=out, width=width, force_terminal=False).print(render(table))
     return out.getvalue()
 
 

@@ -6,11 +6,14 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from flows.sample import render_sample
+from tests.conftest import Once
+from tests.tracing import can_trace, traced
 from tests.youtube_sandbox.extractor import FOLDER as SANDBOX_PLUGINS
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -47,8 +50,45 @@ def deployed_server(prefect_server: str, ytb_ads: Run) -> str:
 
 
 @pytest.fixture(scope="session")
-def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def sample(once: Once) -> Path:
     """Twelve rendered ads, the damaged and the silent one among them."""
-    directory = tmp_path_factory.mktemp("sample") / "ads"
-    render_sample(directory, ads=12, seed=0)
-    return directory
+    return once("sample", lambda folder: render_sample(folder / "ads", ads=12, seed=0)) / "ads"
+
+
+@dataclass(frozen=True)
+class Built:
+    """What one `ytb-ads build` of the sample left, made once; copy the catalog before you change it."""
+
+    catalog: Path
+    stderr: str
+    home: Path
+    """The user's folder during the build, empty before."""
+    calls: Path | None
+    """The connections of the command and its children, where strace can be had."""
+
+
+@pytest.fixture(scope="session")
+def built(once: Once, sample: Path) -> Built:
+    """The sample built by the command, on a server of its own."""
+
+    def build(folder: Path) -> None:
+        (folder / "home").mkdir()
+        done = subprocess.run(
+            [
+                *(traced(folder / "calls") if can_trace() else []),
+                *(sys.executable, "-m", "flows", "build"),
+                *("--source", f"folder:{sample}", "--catalog", str(folder / "catalog")),
+            ],
+            env={**os.environ, "HOME": str(folder / "home"), "COLUMNS": "200", "PYTHONPATH": PATHS},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        (folder / "stderr").write_text(done.stderr, "utf-8")
+
+    folder = once("built", build)
+    calls = folder / "calls"
+    return Built(
+        folder / "catalog", (folder / "stderr").read_text("utf-8"), folder / "home", calls if calls.exists() else None
+    )

@@ -163,7 +163,7 @@ def test_votes_that_are_exported_can_be_imported_into_a_catalog_that_lacks_them(
 
 
 def votes(catalog: Catalog) -> set[tuple[str, str, str, tuple[str, ...]]]:
-    from annotation.outcomes import states
+    from tests.annotation.store_builders import states
 
     with review_store(catalog, TWO.review) as store:
         names = {person.id: person.name for person in store.people.all()}

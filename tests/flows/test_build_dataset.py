@@ -18,17 +18,15 @@ import pytest
 from data_catalog.catalog import Catalog
 from data_catalog.releases import list_releases, newest_release, read_manifest, verify_release
 from flows.build_dataset import build_dataset
-from tests.flows.conftest import ROOT, Run
+from tests.flows.conftest import ROOT, Built, Run
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("prefect")]
 
 
-@pytest.fixture(scope="module")
-def undisturbed(sample: Path, ytb_ads: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
+@pytest.fixture(scope="session")
+def undisturbed(built: Built) -> Path:
     """A catalog built in one go."""
-    catalog = tmp_path_factory.mktemp("undisturbed") / "catalog"
-    ytb_ads("build", "--source", f"folder:{sample}", "--catalog", catalog)
-    return catalog
+    return built.catalog
 
 
 def row_set_hash(catalog: Path) -> str:

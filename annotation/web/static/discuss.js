@@ -60,7 +60,7 @@ function take(fresh) {
     else if (had.outerHTML !== each.outerHTML) had.replaceWith(each);
   });
   while (messages.children.length > said.length) messages.lastElementChild.remove();
-  byId("thread").querySelector("[data-standing]").replaceWith(fresh.querySelector("[data-standing]"));
+  byId("thread").querySelector("[data-thread-state]").replaceWith(fresh.querySelector("[data-thread-state]"));
   for (const name of Object.keys(thread())) delete byId("thread").dataset[name];
   Object.assign(byId("thread").dataset, fresh.dataset);
   discussed(fresh.dataset.discussed);

@@ -2,7 +2,7 @@
 
 VADER's list (Hutto and Gilbert 2014, MIT licence) holds the mean of ten people's ratings from -4 to 4. `CUTS` makes
 one of SentiStrength's strengths -5..-2 or 2..5 of a rating; what falls short of the first cut is neutral and left out.
-What VADER lacks, from boosters to emoji and the words of today's comments, is in `own_words.py`.
+What VADER lacks, from boosters to emoji and the words of today's comments, is in `own_words.toml`.
 """
 
 from __future__ import annotations
@@ -11,16 +11,19 @@ import argparse
 import hashlib
 import re
 import sys
+import tomllib
 import zipfile
 from bisect import bisect_right
 from collections.abc import Iterator, Mapping
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 from flows.errors import SentimentError
-from flows.sentiment.open_lexicon import own_words
 
 FOLDER = Path(__file__).parent
+OWN: dict[str, Any] = tomllib.loads((FOLDER / "own_words.toml").read_text("utf-8"))
+"""What VADER lacks: words, boosters, negations, idioms, emoticons and emoji."""
 
 CUTS = {1: (1.4, 2.8, 3.4, 3.8), -1: (0.1, 1.8, 2.7, 3.2)}
 """By sign: the least |rating| of the strengths 2, 3, 4 and 5.
@@ -94,17 +97,17 @@ def convert(vader: bytes) -> dict[str, str]:
         SentimentError: a line is none of these, or a word that emoji stand for has no strength.
     """
     ratings = dict(_ratings(vader))
-    boosters = _by_word(own_words.BOOSTERS)
-    negations = own_words.NEGATIONS.split()
+    boosters = _entries("boosters")
+    negations = OWN["negations"].split()
     words = {token: strength(rating) for token, rating in ratings.items() if _WORD.fullmatch(token)}
-    words |= _by_word(own_words.WORDS)
+    words |= _entries("words")
     acting = {*boosters, *negations}
     return {
         "EmotionLookupTable.txt": _lines({w: s for w, s in words.items() if abs(s) > 1 and w not in acting}),
         "BoosterWordList.txt": _lines(boosters),
         "NegatingWordList.txt": "".join(f"{word}\n" for word in sorted(negations)),
         "EmoticonLookupTable.txt": _lines(_emoticons(ratings)),
-        "IdiomLookupTable.txt": _lines(_by_phrase(own_words.IDIOMS)),
+        "IdiomLookupTable.txt": _lines(_entries("idioms", "|")),
         "EmojiLookupTable.txt": _lines(_emoji(words)),
     }
 
@@ -147,25 +150,23 @@ def _ratings(vader: bytes) -> Iterator[tuple[str, float]]:
 def _emoticons(ratings: Mapping[str, float]) -> dict[str, int]:
     """VADER's emoticons, 1 or -1 each: they are added to the word before, and many are written twice."""
     rated = {e: r for e, r in ratings.items() if abs(r) >= EMOTICON_CUT and not (e[0].isalnum() or " " in e)}
-    return {emoticon: 1 if rating > 0 else -1 for emoticon, rating in rated.items()} | _by_word(own_words.EMOTICONS)
+    return {emoticon: 1 if rating > 0 else -1 for emoticon, rating in rated.items()} | _entries("emoticons")
 
 
 def _emoji(words: Mapping[str, int]) -> dict[str, int]:
     """Every emoji with what its word adds to a sentence: one less than the word's strength."""
-    unrated = [word for word in own_words.EMOJI if abs(words.get(word, 0)) < 2]
+    unrated = [word for word in OWN["emoji"] if abs(words.get(word, 0)) < 2]
     if unrated:
         raise SentimentError(f"emoji stand for {', '.join(map(repr, unrated))}, to which the list gives no strength")
-    meant = {emoji: words[word] for word, listed in own_words.EMOJI.items() for emoji in listed.split()}
-    neutral = dict.fromkeys(own_words.NEUTRAL_EMOJI.split(), 0)
+    meant = {emoji: words[word] for word, listed in OWN["emoji"].items() for emoji in listed.split()}
+    neutral = dict.fromkeys(OWN["neutral_emoji"].split(), 0)
     return {emoji: value - (1 if value > 0 else -1) for emoji, value in meant.items()} | neutral
 
 
-def _by_word(listed: Mapping[int, str]) -> dict[str, int]:
-    return {word: number for number, words in listed.items() for word in words.split()}
-
-
-def _by_phrase(listed: Mapping[int, str]) -> dict[str, int]:
-    return {phrase: number for number, phrases in listed.items() for phrase in phrases.split("|")}
+def _entries(table: str, separator: str = " ") -> dict[str, int]:
+    """The entries of a table of own words with their numbers."""
+    listed = ((" ".join(entries.split()), int(number)) for number, entries in OWN[table].items())
+    return {entry: number for entries, number in listed for entry in entries.split(separator)}
 
 
 def _lines(entries: Mapping[str, int]) -> str:

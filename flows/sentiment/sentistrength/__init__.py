@@ -8,8 +8,8 @@
 `score_all` scores a stream. The scoring is Thelwall et al.'s (2010, 2012), written from a description of it.
 """
 
-from flows.sentiment.sentistrength.explanation import Explanation, explain
 from flows.sentiment.sentistrength.lexicon import Lexicon, LexiconError, Notice
+from flows.sentiment.sentistrength.reasons import Explanation, explain
 from flows.sentiment.sentistrength.scorer import NEUTRAL, Scorer, Strength
 
 __all__ = ["NEUTRAL", "Explanation", "Lexicon", "LexiconError", "Notice", "Scorer", "Strength", "explain"]

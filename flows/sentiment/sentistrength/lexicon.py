@@ -1,4 +1,4 @@
-"""Reads any folder of SentiStrength word lists (SENTISTRENGTH.md, "Reading the lists")."""
+"""Reads any folder of SentiStrength word lists (docs/sentistrength.md, "Reading the lists")."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ class Lexicon:
 
     @classmethod
     def read(cls, folder: Path) -> Lexicon:
-        """Read the lists of a folder (SENTISTRENGTH.md, "Reading the lists").
+        """Read the lists of a folder (docs/sentistrength.md, "Reading the lists").
 
         The words, boosters, negations and emoticons must be there. Without a list of spellings the words and
         stems of the other lists are the known ones; without idioms or emoji there are none.

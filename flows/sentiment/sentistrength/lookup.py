@@ -2,7 +2,7 @@
 
 The original's binary search does not find every wildcard that fits: it looks only a few entries around the place where
 the word would stand. Which entry is met, or missed, is part of the answers, so the search is done as described and its
-result remembered (SENTISTRENGTH.md, "Look-up of a word").
+result remembered (docs/sentistrength.md, "Look-up of a word").
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ class SortedList:
         )
 
     def exact(self, word: str) -> Found | None:
-        """The entry that is the word itself (SENTISTRENGTH.md, "Look-up of a word": exact matches)."""
+        """The entry that is the word itself (docs/sentistrength.md, "Look-up of a word": exact matches)."""
         return self._found(self._exact(code_units(word), self._window(code_units(word))))
 
     def find(self, word: str) -> Found | None:

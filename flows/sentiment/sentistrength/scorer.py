@@ -1,7 +1,7 @@
 """Scores texts: one pass over the terms of a text, every term's own facts looked up once and remembered.
 
-SENTISTRENGTH.md, "Scoring a sentence" and "Text result". Sums are in double precision: the original rounds in single,
-but no sum of whole numbers, halves and one 0.6 comes near a half without being one.
+The rules are in docs/sentistrength.md, "Scoring a sentence" and "Text result". Sums are in double precision: the
+original rounds in single, but no sum of whole numbers, halves and one 0.6 comes near a half without being one.
 """
 
 from __future__ import annotations
@@ -106,7 +106,7 @@ class Scorer:
 
     @classmethod
     def of(cls, folder: Path, *, emoji: bool = False) -> Scorer:
-        """A scorer over the lists of a folder (SENTISTRENGTH.md, "Reading the lists").
+        """A scorer over the lists of a folder (docs/sentistrength.md, "Reading the lists").
 
         Raises:
             LexiconError: the folder cannot be used.
@@ -117,7 +117,7 @@ class Scorer:
         return partial(Scorer, emoji=self.emoji), (self.lexicon,)
 
     def score(self, text: str) -> Strength:
-        """A text's strengths (SENTISTRENGTH.md, "Text result"); any string has some, the empty one (1, -1)."""
+        """A text's strengths (docs/sentistrength.md, "Text result"); any string has some, the empty one (1, -1)."""
         return weigh(list(chain.from_iterable(map(self._segments.__getitem__, segments(text)))))
 
     def score_all(self, texts: Iterable[str]) -> Iterator[Strength]:
@@ -125,7 +125,7 @@ class Scorer:
         return map(self.score, texts)
 
     def terms(self, segment: str) -> tuple[Term, ...]:
-        """The terms of what stands between two spaces (SENTISTRENGTH.md, "Sentence to terms")."""
+        """The terms of what stands between two spaces (docs/sentistrength.md, "Sentence to terms")."""
         return tuple(map(self._term, self._tokenizer.tokens(segment)))
 
     def _alike(self, segment: str) -> tuple[Term, ...]:
@@ -190,7 +190,7 @@ class Scorer:
 def weigh(terms: Sequence[Term], trace: Trace | None = None) -> Strength:
     """A text's strengths from its terms; with a trace, one step for every term and what each sentence came to.
 
-    For a trace the terms must be the text's own, not those that stand for all alike. SENTISTRENGTH.md, "Scoring a
+    For a trace the terms must be the text's own, not those that stand for all alike. docs/sentistrength.md, "Scoring a
     sentence"; the numbers below are its rules'.
     """
     positive, negative = 1, -1

@@ -115,7 +115,7 @@ class Tokenizer:
     def tokens(self, segment: str) -> Iterator[Token]:
         """The terms of what stands between two spaces, an END after every sentence that ends in it.
 
-        SENTISTRENGTH.md, "Paragraph to sentences" and "Sentence to terms".
+        docs/sentistrength.md, "Paragraph to sentences" and "Sentence to terms".
         """
         for piece, ends in sentence_pieces(segment.replace('"', "'")):
             for chunk in self._chunks(piece):
@@ -124,7 +124,7 @@ class Tokenizer:
                 yield END.token
 
     def spell(self, word: str) -> tuple[str, str]:
-        """A word's spelling in lower case, and the letters taken out of it (SENTISTRENGTH.md, "A word").
+        """A word's spelling in lower case, and the letters taken out of it (docs/sentistrength.md, "A word").
 
         The description lets both letter lists hold for capitals; the answers for `DIII` and `XXXly` say they do not.
         """
@@ -171,9 +171,8 @@ def segments(text: str) -> list[str]:
 def sentence_pieces(segment: str) -> Iterator[tuple[str, bool]]:
     """The parts of a segment that belong to different sentences, and whether the sentence ends with the part.
 
-    SENTISTRENGTH.md, "Paragraph to sentences": `.`, `!` or `?` arms the end and the next letter a-z, digit, `$`, `£` or
-    `'` is the next sentence's first character; still armed at its end, the segment ends the sentence with the space
-    after it. `<br>` ends one at once.
+    docs/sentistrength.md, "Paragraph to sentences": after `.`, `!` or `?` the next letter a-z, digit, `$`, `£` or `'`
+    is the next sentence's first character, and the end of the segment ends the sentence. `<br>` ends one at once.
     """
     start = 0
     for match in _END.finditer(segment):
@@ -190,7 +189,7 @@ def sentence_pieces(segment: str) -> Iterator[tuple[str, bool]]:
 def cut_repeated_letters(word: str) -> tuple[str, str]:
     """A word with at most two of a letter in a row, one where no word doubles it, and the letters taken out.
 
-    SENTISTRENGTH.md, "A word", step 1: `loooove` gives `loove` and `oo`, `yesss` gives `yess` and `s`.
+    docs/sentistrength.md, "A word", step 1: `loooove` gives `loove` and `oo`, `yesss` gives `yess` and `s`.
     """
     if not _REPEATED.search(word):
         return word, ""
@@ -206,7 +205,7 @@ def cut_repeated_letters(word: str) -> tuple[str, str]:
 
 
 def emphasises(letters: str) -> bool:
-    """Whether letters taken out of a word stress it (SENTISTRENGTH.md, "Scoring a sentence", rule 2)."""
+    """Whether letters taken out of a word stress it (docs/sentistrength.md, "Scoring a sentence", rule 2)."""
     return len(letters) > 1 and not any(part in letters.lower() for part in _NOT_EMPHATIC)
 
 

@@ -10,10 +10,9 @@ from typing import Any
 
 from fastapi.testclient import TestClient
 
+from annotation.desks import ReviewerDesk, VerifierDesk
 from annotation.events import Choice, Remark, Ruling, Vote
-from annotation.outcomes import states
-from annotation.reviewing import ReviewerDesk
-from annotation.verifying import VerifierDesk
+from tests.annotation.store_builders import states
 from tests.annotation.web.site_builder import Site
 
 AGREED: tuple[Choice, ...] = ("positive",) * 5
@@ -33,7 +32,7 @@ def now() -> datetime:
 
 
 def entry_ids(site: Site) -> list[str]:
-    return list(states(site.store, 1))
+    return list(states(site.store))
 
 
 def reviewer(site: Site, number: int) -> ReviewerDesk:

@@ -31,7 +31,7 @@ from annotation.store import Store, open_store
 from annotation.store.people import Invitation
 from annotation.store.round_store import Round
 from annotation.web.app import create_app
-from annotation.web.settings import WebSettings
+from annotation.web.state import WebSettings
 from data_catalog.catalog import Catalog
 from data_catalog.schemas import TABLES
 

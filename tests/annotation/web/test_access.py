@@ -13,9 +13,8 @@ from itsdangerous import URLSafeTimedSerializer
 
 from annotation.errors import AnnotationError, StoreError
 from annotation.web.app import server_config
-from annotation.web.attempts import Attempts
-from annotation.web.secret_key import default_secret_file, read_secret
-from annotation.web.settings import WebSettings
+from annotation.web.sessions import Attempts, default_secret_file, read_secret
+from annotation.web.state import WebSettings
 from tests.annotation.web.site_builder import BASE, Site, log_in, make_site, with_store_path
 
 PAGES = ("/review", "/review/next?round=1", "/frames/ad0:0", "/")
@@ -116,7 +115,7 @@ def test_a_session_ends_after_hours_without_a_request(site: Site, monkeypatch: p
 
     def at(hours: float) -> int:
         monkeypatch.setattr("itsdangerous.timed.TimestampSigner.get_timestamp", lambda _: now + int(hours * 3600))
-        monkeypatch.setattr("annotation.web.access.time.time", lambda: now + hours * 3600)
+        monkeypatch.setattr("annotation.web.sessions.time.time", lambda: now + hours * 3600)
         return client.get("/review").status_code
 
     assert at(11) == 200
@@ -160,7 +159,7 @@ def test_a_post_from_elsewhere_does_nothing(site: Site, headers: dict[str, str])
     client = site.client("Reviewer 0")
     encoded = [(name.encode(), value.encode("latin-1")) for name, value in headers.items()]
     for path in POSTS:
-        assert client.post(path, json={}, headers=encoded).json()["kind"] == "forged"  # type: ignore[arg-type]
+        assert client.post(path, json={}, headers=encoded).json()["kind"] == "forged"
     assert client.get("/review").status_code == 200
 
 
@@ -243,7 +242,9 @@ def test_on_the_loopback_address_its_own_names_are_served(site: Site, host: str)
 
 def test_on_other_addresses_any_name_is_served_unless_one_is_given() -> None:
     assert WebSettings("c", host="192.0.2.1").allowed_hosts is None
-    assert WebSettings("c", host="192.0.2.1", public_url="https://ads.example.org").allowed_hosts == {"ads.example.org"}
+    assert WebSettings("c", host="192.0.2.1", public_url="https://ads.example.org").allowed_hosts == frozenset(
+        ["ads.example.org"]
+    )
     with pytest.raises(AnnotationError, match="public_url"):
         WebSettings("c", public_url="ads.example.org")
 

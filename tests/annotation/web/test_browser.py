@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from annotation.events import Vote
-from annotation.outcomes import states
+from tests.annotation.store_builders import states
 from tests.annotation.web.round_builders import discuss, entry_ids, vote
 from tests.annotation.web.site_builder import Site, make_site
 
@@ -30,7 +30,7 @@ def shown(page: Page) -> str:
 def votes(site: Site) -> dict[str, Vote]:
     """What reviewer 0 said of each entry, as the store has it."""
     person = site.invitations["Reviewer 0"].person.id
-    return {each: state.votes[person] for each, state in states(site.store, 1).items() if person in state.votes}
+    return {each: state.votes[person] for each, state in states(site.store).items() if person in state.votes}
 
 
 def saved(page: Page, text: str) -> None:

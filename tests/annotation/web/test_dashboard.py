@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from annotation.plots import PICTURES
 from annotation.rounds import RoundSettings, draw_round
-from annotation.web.measurements import PICTURES
 from annotation.web.pages import duration
 from tests.annotation.web.round_builders import AGREED, SPLIT, decide, discuss, entry_ids, vote
 from tests.annotation.web.site_builder import Site, make_site
@@ -90,7 +90,7 @@ def test_it_is_measured_once_for_a_log_and_anew_after_a_vote(judged: Site) -> No
     decide(judged, entry_ids(judged)[3])
     later = measurements.now(1)
     assert later.version != found[0].version
-    assert later.standing.by_state["verified"] == 2
+    assert later.status.by_state["verified"] == 2
     assert measurements.at(1, found[0].version) is found[0], "a page's pictures are of the state of its tables"
     judged.store.people.invite("Late", "reviewer")
     assert "Late" in judged.client("Admin").get("/dashboard").text

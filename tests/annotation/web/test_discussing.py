@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from annotation.events import Vote
-from annotation.outcomes import states
+from tests.annotation.store_builders import states
 from tests.annotation.web.round_builders import (
     AGREED,
     JSON,
@@ -167,19 +167,19 @@ def test_the_verifier_settles_and_takes_it_back(site: Site, discussed: str) -> N
     path = f"/discussion/{discussed}/thread?round=1"
     given = body(discussed, seen=revision(client, path), label="negative", note="all saw it in the end")
     assert client.post("/discussion/settle", json=given).status_code == 200
-    state = states(site.store, 1)[discussed]
+    state = states(site.store)[discussed]
     assert (state.state, state.label, state.note) == ("settled", "negative", "all saw it in the end")
     assert discussed not in client.get("/discussion").text
     assert "all saw it in the end" in client.get(path).text
     assert client.post("/discussion/undo", json=body(discussed, seen=revision(client, path))).status_code == 200
-    assert states(site.store, 1)[discussed].state == "in_discussion"
+    assert states(site.store)[discussed].state == "in_discussion"
 
 
 def test_the_verifier_excludes(site: Site, discussed: str) -> None:
     client = site.client("Verifier")
     given = body(discussed, seen=revision(client, f"/discussion/{discussed}"), text="no ad at all")
     assert client.post("/discussion/exclude", json=given).status_code == 200
-    assert states(site.store, 1)[discussed].state == "excluded"
+    assert states(site.store)[discussed].state == "excluded"
 
 
 def test_an_end_that_rests_on_an_older_discussion_is_refused(site: Site, discussed: str) -> None:
@@ -189,7 +189,7 @@ def test_an_end_that_rests_on_an_older_discussion_is_refused(site: Site, discuss
     for path, more in (("settle", {"label": "positive"}), ("exclude", {"text": "x"}), ("undo", {})):
         answer = client.post(f"/discussion/{path}", json=body(discussed, seen=seen, **more))
         assert (answer.status_code, answer.json()["kind"]) == (409, "outdated")
-    assert states(site.store, 1)[discussed].state == "in_discussion"
+    assert states(site.store)[discussed].state == "in_discussion"
 
 
 def test_after_the_end_reviewers_read_what_was_said_and_not_what_came_of_it(site: Site, discussed: str) -> None:
@@ -209,7 +209,7 @@ def test_a_reviewers_vote_is_not_changed_by_a_discussion(site: Site, discussed: 
     with pytest.raises(Exception, match="cannot vote"):
         reviewer(site, 0).vote(discussed, Vote("negative"), key=key(), shown_at=now())
     assert site.client("Reviewer 0").post("/discussion/unsay", json=body(discussed)).status_code == 409
-    assert len(states(site.store, 1)[discussed].votes) == 5
+    assert len(states(site.store)[discussed].votes) == 5
 
 
 def test_without_a_round_there_is_nothing_to_discuss(site: Site, discussed: str) -> None:

@@ -12,7 +12,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from annotation.events import Vote
-from annotation.outcomes import states
+from tests.annotation.store_builders import states
 from tests.annotation.web.round_builders import JSON, OUTSIDE_THE_CALENDAR, discuss, entry_ids
 from tests.annotation.web.round_builders import vote as vote_all
 from tests.annotation.web.site_builder import Site, make_site
@@ -221,7 +221,7 @@ def test_what_was_forgotten_is_gone_from_the_page(site: Site) -> None:
         site.catalog.delete(table, [(key,) for key in keys])
         site.catalog.purge(table)
     assert client.get("/frames/ad0:0").status_code == 404
-    shown = "".join(client.get(f"/review/entries/{entry_id}?round=1").text for entry_id in states(site.store, 1))
+    shown = "".join(client.get(f"/review/entries/{entry_id}?round=1").text for entry_id in states(site.store))
     assert "no longer in the catalog" in shown
     assert "(ad1, 0)" in shown
 

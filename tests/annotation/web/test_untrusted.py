@@ -7,7 +7,7 @@ import unicodedata
 from hypothesis import given
 from hypothesis import strategies as st
 
-from annotation.web.untrusted import MAX_SHOWN, bdi, harmless, isolated
+from annotation.untrusted import MAX_SHOWN, bdi, harmless, isolated
 
 ANY_TEXT = st.text(alphabet=st.characters(), max_size=60)
 """Lone surrogates too."""

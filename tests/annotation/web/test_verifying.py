@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from annotation.events import Vote
-from annotation.outcomes import states
+from tests.annotation.store_builders import states
 from tests.annotation.web.round_builders import (
     AGREED,
     JSON,
@@ -91,7 +91,7 @@ def test_a_decision_is_saved_once_however_often_it_is_sent(site: Site) -> None:
     given = body(first, seen=revision(client, "/verify"), label="negative", note="irony")
     answers = [client.post("/verify/decide", json=given).json()["saved_at"] for _ in range(3)]
     assert len(set(answers)) == 1
-    state = states(site.store, 1)[first]
+    state = states(site.store)[first]
     assert (state.state, state.label) == ("verified", "negative")
     assert len(site.store.events(1)) == 6
     assert "Nothing waits for you" in client.get("/verify").text
@@ -128,7 +128,7 @@ def test_undo_goes_back_to_what_was_done_last(site: Site) -> None:
     assert back.group(1) == first
     given = body(first, seen=int(back.group(2)))
     assert client.post("/verify/undo", json=given).status_code == 200
-    assert states(site.store, 1)[first].state == "needs_verifier"
+    assert states(site.store)[first].state == "needs_verifier"
     assert client.post("/verify/undo", json=body(first, seen=int(back.group(2)))).json()["kind"] == "outdated"
 
 

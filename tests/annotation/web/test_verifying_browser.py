@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from annotation.events import Vote
-from annotation.outcomes import states
+from tests.annotation.store_builders import states
 from tests.annotation.web.round_builders import decide, discuss, entry_ids, key, now, reviewer, say, vote
 from tests.annotation.web.site_builder import Site
 
@@ -43,7 +43,7 @@ def gone(page: Page, entry_id: str) -> None:
 
 
 def state(site: Site, entry_id: str) -> str:
-    return states(site.store, 1)[entry_id].state
+    return states(site.store)[entry_id].state
 
 
 def test_keys_decide_skip_discuss_and_take_back(site: Site, enter: Enter) -> None:
@@ -60,14 +60,14 @@ def test_keys_decide_skip_discuss_and_take_back(site: Site, enter: Enter) -> Non
     saved(page, "Decided: negative.")
     assert shown(page) == third, "it goes on behind the one that was decided"
     assert page.locator("#note").input_value() == ""
-    assert states(site.store, 1)[second].decisions.popitem()[1].note == "1 2 d u"  # type: ignore[attr-defined]
+    assert states(site.store)[second].decisions.popitem()[1].note == "1 2 d u"  # type: ignore[attr-defined]
     page.keyboard.press("d")
     assert state(site, third) == "needs_verifier", "an empty remark is asked for once"
     page.locator("#judge-hint").get_by_text("what the discussion is to be about").wait_for()
     page.keyboard.type("Is it irony?")
     page.keyboard.press("Control+Enter")
     saved(page, "Sent to the discussion.")
-    assert states(site.store, 1)[third].messages[0].text == "Is it irony?"
+    assert states(site.store)[third].messages[0].text == "Is it irony?"
     assert page.get_by_role("link", name="Discussion 1 open").is_visible()
     page.keyboard.press("u")
     saved(page, "Taken back")
@@ -134,7 +134,7 @@ def test_a_lost_answer_is_asked_for_again_and_a_lost_connection_waited_for(site:
     keys: list[str] = []
 
     def lose_first(route: Route) -> None:
-        keys.append(route.request.post_data_json["key"])
+        keys.append((route.request.post_data_json or {})["key"])
         if len(keys) == 1:
             route.fetch()  # it arrives, and its answer does not
             route.abort()
@@ -274,7 +274,7 @@ def test_a_message_sent_again_after_a_reload_is_there_once(site: Site, enter: En
     assert page.locator("#text").input_value() == "only once"
     page.get_by_role("button", name="Send").click()
     saved(page, "Message saved.")
-    assert [each.text for each in states(site.store, 1)[first].messages] == ["Why?", "only once"]
+    assert [each.text for each in states(site.store)[first].messages] == ["Why?", "only once"]
 
 
 def test_a_consensus_on_what_others_went_on_with_is_refused_and_kept(site: Site, enter: Enter, address: str) -> None:
@@ -295,7 +295,7 @@ def test_a_consensus_on_what_others_went_on_with_is_refused_and_kept(site: Site,
     page.get_by_role("log").get_by_text("no, I do not").wait_for()
     outcome.get_by_role("button", name="Exclude").click()
     saved(page, "Excluded.")
-    assert states(site.store, 1)[first].note == "all agree"
+    assert states(site.store)[first].note == "all agree"
     page.get_by_role("button", name="Take it back").click()
     saved(page, "Taken back.")
     assert state(site, first) == "in_discussion"
@@ -365,7 +365,7 @@ def test_d_asks_for_a_remark_where_it_can_be_typed(site: Site, enter: Enter) -> 
     saved(page, "Sent to the discussion.")
     gone(page, first)
     assert state(site, first) == "in_discussion"
-    assert [message.text for message in states(site.store, 1)[first].messages] == ["12 sud? Which is it?"]
+    assert [message.text for message in states(site.store)[first].messages] == ["12 sud? Which is it?"]
 
 
 def test_a_discussion_needs_no_remark(site: Site, enter: Enter) -> None:

@@ -13,7 +13,7 @@ import pytest
 from pydantic import SecretStr
 
 from annotation.events import CHOICES, Choice
-from annotation.outcomes import reviews, standing, states, verdicts
+from annotation.outcomes import reviews, round_status, verdicts
 from annotation.protocol import State
 from data_catalog.catalog import Catalog
 from data_catalog.releases import read_manifest
@@ -23,6 +23,7 @@ from flows.release.flow import release
 from flows.review.flow import review
 from flows.review.human import close_if_settled
 from flows.settings import ReviewSettings, Settings
+from tests.annotation.store_builders import states
 from tests.annotation.web.round_builders import entry_ids
 from tests.annotation.web.site_builder import Site, make_site
 
@@ -113,7 +114,7 @@ def test_thirty_ads_through_every_state_to_a_released_set(site: Site, enter: Ent
     passed: Counter[State] = Counter()
 
     def look() -> Counter[State]:
-        now = Counter(state.state for state in states(site.store, 1).values())
+        now = Counter(state.state for state in states(site.store).values())
         passed.update(now)
         return now
 
@@ -165,7 +166,7 @@ def test_thirty_ads_through_every_state_to_a_released_set(site: Site, enter: Ent
     for number in range(6):
         assert plots.nth(number).evaluate("image => image.decode().then(() => image.naturalWidth)") > 400
 
-    assert standing(site.store, 1).complete
+    assert round_status(site.store, 1).complete
     found = verdicts(site.store, 1)
     assert Counter(each.decision.decided_by if each.decision else "nobody" for each in found) == {
         "reviewers": 18,

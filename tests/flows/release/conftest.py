@@ -1,4 +1,4 @@
-"""A small release described in full, with texts of strangers who mean no good."""
+"""A small release described in full, with hostile texts."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from flows.release.report import report_html
 from flows.release.resampling import PlannedRow, balance_rows
 from flows.sentiment.labelling import Thresholds
 from flows.sentiment.yield_table import yield_table
+from flows.settings import ReleaseSettings, Settings, SourceSettings
 
 HOSTILE = (
     "Buy | now <script>alert(1)</script> **50% OFF** [x](javascript:alert(2)) ![y](http://evil.example/p.png)\n"
@@ -59,7 +60,7 @@ def ad_sentiment(means: list[float | None]) -> pa.Table:
     return pa.Table.from_pylist(rows, schema=TABLES["ad_sentiment"].schema)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def facts() -> ReleaseFacts:
     means = [3.2, 2.9, 2.6, 2.5, 1.4, 0.3, -0.2, -2.5, -3.1]
     before = plan()
@@ -76,19 +77,15 @@ def facts() -> ReleaseFacts:
             FunnelStep("labelled frames", 30, 17, {"between_thresholds": 13}, "frames"),
             FunnelStep("balanced rows", 17, 22, {}, "rows"),
         ],
-        aggregation="dominant",
-        threshold_mode="fixed",
+        settings=Settings(source=SourceSettings(category=HOSTILE), release=ReleaseSettings(seed=7)),
         thresholds=Thresholds(2.5, -2.5),
         yields=yield_table(ad_sentiment([*means]), frames_per_ad={"ad0": 5, "ad8": 3}, chosen=("dominant", "fixed")),
-        resampling="oversample",
-        seed=7,
         ad_means=means,
         n_comments=1_234,
         left_out={"only_links": 0, "other_language": 56},
         words_per_frame=[0, 0, 3, 5, 6, 7, 9, 12, 14, 31],
         ads_by_category={"apparel": {"positive": 4, "negative": 2}, HOSTILE: {"positive": 2}},
         decided_by={"policy auto": 8},
-        settings={"frames": {"count": 5}, "note": HOSTILE},
         engines={"ocr": "rapidocr 3.10.0", "sentiment": "open lexicon 1"},
         table_versions={"ads": 3, "frames": 4},
         examples=[
@@ -98,9 +95,9 @@ def facts() -> ReleaseFacts:
     )
 
 
-@pytest.fixture
-def release(tmp_path: Path, facts: ReleaseFacts) -> Path:
-    """The release that those facts describe, written."""
+@pytest.fixture(scope="session")
+def release(tmp_path_factory: pytest.TempPathFactory, facts: ReleaseFacts) -> Path:
+    """The release that those facts describe, written; to be read, not changed."""
     rows = balance_rows(plan(), seed=7).rows
     tables = {
         split: pa.Table.from_pylist(
@@ -125,7 +122,7 @@ def release(tmp_path: Path, facts: ReleaseFacts) -> Path:
         for split in SPLITS
     }
     return write_release(
-        tmp_path / "releases",
+        tmp_path_factory.mktemp("described") / "releases",
         facts.version,
         tables,
         facts.manifest(),
@@ -137,7 +134,7 @@ def release(tmp_path: Path, facts: ReleaseFacts) -> Path:
     )
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def real_facts(facts: ReleaseFacts) -> ReleaseFacts:
     """The same release, made from ads that were crawled."""
     return replace(facts, synthetic=False)

@@ -1,4 +1,4 @@
-"""The dataset card: complete, true, and deaf to the markup in strangers' texts."""
+"""The dataset card: complete, true, and no untrusted text becomes markup."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
-import datasets
+import datasets  # type: ignore[import-untyped]
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -16,6 +16,7 @@ from markdown_it import MarkdownIt
 from data_catalog.releases import read_manifest
 from flows.release.card import dataset_card, plain
 from flows.release.facts import ReleaseFacts, count_table1, readable
+from flows.settings import Settings, SourceSettings
 
 MANIFEST = {"row_set_hash": "abc123", "files": {}}
 
@@ -63,7 +64,7 @@ def test_agreement_is_told_where_there_were_reviewers(facts: ReleaseFacts) -> No
     assert "No reviewer" not in card
 
 
-def test_no_text_of_a_stranger_becomes_markup(facts: ReleaseFacts) -> None:
+def test_no_untrusted_text_becomes_markup(facts: ReleaseFacts) -> None:
     html = as_html(dataset_card(facts, MANIFEST).split("---\n", 2)[2])
     assert not re.search(r"<(script|a|img|h1>heading|del)\b", html)
     assert "&lt;script&gt;alert(1)&lt;/script&gt;" in html
@@ -89,10 +90,11 @@ def test_a_link_is_broken_so_that_no_viewer_makes_it_live(link: str) -> None:
 
 
 def test_settings_cannot_leave_their_block(facts: ReleaseFacts) -> None:
-    card = dataset_card(replace(facts, settings={"note": "```\n<script>"}), MANIFEST)
+    settings = Settings(source=SourceSettings(category="```\n<script>"))
+    card = dataset_card(replace(facts, settings=settings), MANIFEST)
     block = card.rsplit("```json", 1)[1]
     assert block.count("```") == 1
-    assert json.loads(block.split("```")[0]) == {"note": "```\n<script>"}
+    assert json.loads(block.split("```")[0])["source"]["category"] == "```\n<script>"
 
 
 def test_only_splits_with_rows_are_named_to_loaders(facts: ReleaseFacts) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
+import shutil
 from pathlib import Path
 
 import mlcroissant
@@ -33,7 +34,7 @@ def test_every_data_file_is_named_with_its_sha256(release: Path) -> None:
 
 
 def test_rows_can_be_read_by_it_wherever_the_folder_lies(release: Path, tmp_path: Path) -> None:
-    moved = release.rename(tmp_path / "moved")
+    moved = shutil.copytree(release, tmp_path / "moved")
     dataset = mlcroissant.Dataset(str(moved / "croissant.json"))
     (row,) = itertools.islice(dataset.records("validation"), 1)
     assert row["validation/text"] == b"six words stand on this frame"

@@ -2,16 +2,36 @@
 
 from __future__ import annotations
 
+import io
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import SecretStr
+from rich.console import Console
+from rich.table import Table
 
-from flows.release.facts import ClassCounts, FunnelStep, ReleaseFacts, choose_examples, count_table1, readable, total
+from flows.release.facts import (
+    ClassCounts,
+    FunnelStep,
+    ReleaseFacts,
+    choose_examples,
+    count_table1,
+    readable,
+    sum_counts,
+)
 from flows.release.resampling import PlannedRow
-from flows.release.terminal import plain_text, render_funnel, render_table1
+from flows.release.terminal import render_funnel, render_table1
+from flows.settings import OcrSettings, ReviewSettings, SentimentSettings, Settings
+
+
+def plain_text(table: Table) -> str:
+    file = io.StringIO()
+    Console(file=file, width=110, color_system=None, force_terminal=False).print(table)
+    return file.getvalue()
 
 
 def rows(label: str, count: int, split: str = "train", draw: int = 0) -> list[PlannedRow]:
@@ -27,10 +47,10 @@ def test_table_1_counts_rows_and_the_distinct_frames_and_ads_behind_them() -> No
 
 def test_totals_are_over_all_or_over_the_part_that_is_named() -> None:
     table1 = count_table1(rows("positive", 4) + rows("negative", 2, "test"))
-    assert total(table1).rows == 6
-    assert total(table1, "negative").rows == 2
-    assert total(table1, split="train").rows == 4
-    assert total(table1, "negative", "train").rows == 0
+    assert sum_counts(table1).rows == 6
+    assert sum_counts(table1, "negative").rows == 2
+    assert sum_counts(table1, split="train").rows == 4
+    assert sum_counts(table1, "negative", "train").rows == 0
 
 
 def test_examples_come_from_both_classes_and_from_as_many_ads_as_there_are() -> None:
@@ -99,3 +119,27 @@ def test_an_empty_release_can_be_shown(facts: ReleaseFacts) -> None:
     empty = replace(facts, after=count_table1([]), funnel=[])
     assert "0 rows" in plain_text(render_table1(empty.after))
     assert "stage" in plain_text(render_funnel(empty.funnel))
+
+
+def test_a_release_names_no_path_of_the_machine_that_made_it(facts: ReleaseFacts) -> None:
+    here = Path("/home/zoe/files")
+    settings = Settings(
+        ocr=OcrSettings(model_dir=here),
+        sentiment=SentimentSettings(lexicon=here, jar=here / "SentiStrength.jar", java=f"{here}/java"),
+    )
+    told = replace(facts, settings=settings).published_settings()
+    assert "zoe" not in json.dumps(told)
+    assert told["sentiment"]["positive"] == 2.5
+
+
+def test_a_release_names_neither_where_people_judge_nor_the_answers_of_gold_entries(facts: ReleaseFacts) -> None:
+    review = ReviewSettings(
+        store=SecretStr("postgresql://zoe:hunter2@db.zoe.example/votes"),
+        page="https://ads.zoe.example",
+        host="zoe.example",
+        gold={"zoesgoldenad": "positive"},
+    )
+    told = replace(facts, settings=Settings(review=review)).published_settings()
+    assert "zoe" not in json.dumps(told)
+    assert "hunter2" not in json.dumps(told) + repr(review)
+    assert told["review"]["reviewers"] == 5

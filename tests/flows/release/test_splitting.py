@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from data_catalog.errors import ReleaseError
 from data_catalog.schemas import LABELS, SPLITS, Label
-from flows.release.splitting import FrameIdentity, LabelledAd, group_reuploads, split_ads
+from flows.release.splitting import LabelledAd, split_ads
 
 
 def ads(count: int, label: Label, category: str = "apparel", **facts: int) -> list[LabelledAd]:
@@ -118,42 +118,3 @@ def test_an_ad_that_comes_twice_is_refused() -> None:
 def test_a_label_of_no_class_is_refused() -> None:
     with pytest.raises(ReleaseError, match="label 'mixed'"):
         split_ads([LabelledAd("ad", "mixed", None, "ad")])  # type: ignore[arg-type]
-
-
-def test_uploads_of_one_file_are_one_group() -> None:
-    assert group_reuploads({"c": "f1", "a": "f2", "b": "f1"}, []) == {"a": "a", "b": "b", "c": "b"}
-
-
-def test_a_shared_frame_with_the_same_words_joins_ads_and_chains_join_further() -> None:
-    frames = [
-        FrameIdentity("a", "ff00", "Buy  one\nget one FREE"),
-        FrameIdentity("b", "ff00", "buy one get one free"),
-        FrameIdentity("b", "1234", "only this week"),
-        FrameIdentity("c", "1234", "only this week"),
-    ]
-    groups = group_reuploads(dict.fromkeys("abcd"), frames)
-    assert groups == {"a": "a", "b": "a", "c": "a", "d": "d"}
-
-
-def test_a_look_alike_with_other_words_or_without_any_joins_nothing() -> None:
-    frames = [
-        FrameIdentity("a", "ff00", "now 49.99"),
-        FrameIdentity("b", "ff00", "now 59.99"),
-        FrameIdentity("c", "ff00", " "),
-        FrameIdentity("d", "ff00", None),
-        FrameIdentity("e", None, "now 49.99"),
-    ]
-    assert len(set(group_reuploads(dict.fromkeys("abcde"), frames).values())) == 5
-
-
-@given(st.lists(st.tuples(st.sampled_from("abcdefgh"), st.sampled_from("stuv")), max_size=20), st.randoms())
-def test_groups_do_not_depend_on_the_order_of_frames(pairs: list[tuple[str, str]], random: object) -> None:
-    frames = [FrameIdentity(ad, sign, "words") for ad, sign in pairs]
-    ordered = group_reuploads(dict.fromkeys("abcdefgh"), frames)
-    random.shuffle(frames)  # type: ignore[attr-defined]
-    assert group_reuploads(dict.fromkeys("hgfedcba"), frames) == ordered
-
-
-def test_a_frame_of_an_unknown_ad_is_refused() -> None:
-    with pytest.raises(ReleaseError, match="frame of ad z"):
-        group_reuploads({"a": None}, [FrameIdentity("z", "ff", "words")])

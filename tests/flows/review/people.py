@@ -10,12 +10,11 @@ from typing import Any
 
 import pyarrow as pa
 
+from annotation.desks import ReviewerDesk, VerifierDesk
 from annotation.events import Choice, Remark, Vote
-from annotation.outcomes import standing
-from annotation.reviewing import ReviewerDesk
+from annotation.outcomes import round_status
 from annotation.store import Store
 from annotation.store.people import Person
-from annotation.verifying import VerifierDesk
 from data_catalog.catalog import Catalog
 from data_catalog.schemas import TABLES
 
@@ -100,14 +99,15 @@ def exclude_all(store: Store) -> None:
     desk = verifier(store)
     for entry in desk.queue():
         desk.discuss(entry.entry_id, Remark("odd"), seen=entry.revision, key=key(), shown_at=now())
-    for entry in desk.discussions():
+    for discussed in desk.discussions():
+        entry = desk.entry(discussed.entry_id)
         desk.exclude(entry.entry_id, Remark("no ad"), seen=entry.revision, key=key(), shown_at=now())
 
 
 def close(store: Store) -> None:
     current = store.rounds.current()
     assert current is not None
-    assert standing(store, current.id).complete
+    assert round_status(store, current.id).complete
     store.rounds.close(current.id)
 
 

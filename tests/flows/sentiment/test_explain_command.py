@@ -21,8 +21,7 @@ from data_catalog.schemas import TABLES
 from flows.commands.main import app
 from flows.errors import SentimentError
 from flows.sentiment.engines import scorer
-from flows.sentiment.explaining import EXPLAINED_CHARACTERS, explain_text
-from flows.sentiment.explaining_ads import explain_ad, render_ad
+from flows.sentiment.explain import EXPLAINED_CHARACTERS, explain_ad, explain_text, render_ad
 from flows.sentiment.sentistrength import Scorer
 from flows.settings import SentimentSettings
 

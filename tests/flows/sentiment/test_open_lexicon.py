@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from flows.errors import SentimentError
 from flows.sample.comments import write_comments
 from flows.sentiment.labelling import dominant_pole
-from flows.sentiment.open_lexicon import build, own_words
+from flows.sentiment.open_lexicon import build
 from flows.sentiment.sentistrength import Scorer
 
 SCORER = Scorer.of(build.FOLDER, emoji=True)
@@ -148,7 +148,7 @@ def test_an_own_word_says_something_that_vader_does_not() -> None:
     pytest.importorskip("vaderSentiment")
     rows = (line.split("\t") for line in build.installed_vader().read_text("utf-8").splitlines())
     ratings = {row[0]: float(row[1]) for row in rows}
-    own = {word: number for number, words in own_words.WORDS.items() for word in words.split()}
+    own = {word: int(number) for number, words in build.OWN["words"].items() for word in words.split()}
     assert [word for word, number in own.items() if word in ratings and build.strength(ratings[word]) == number] == []
 
 

@@ -12,8 +12,7 @@ from PIL import Image
 from data_catalog.catalog import Catalog
 from data_catalog.schemas import TABLES
 from flows.errors import SentimentError
-from flows.sentiment.distribution import draw_distribution
-from flows.sentiment.report import SentimentReport, read_report
+from flows.sentiment.report import SentimentReport, draw_distribution, read_report
 from flows.settings import SentimentSettings
 
 
@@ -72,12 +71,12 @@ def test_an_empty_or_nearly_empty_class_is_warned_of(tmp_path: Path) -> None:
 def test_labels_that_hang_on_a_few_comments_are_warned_of(tmp_path: Path) -> None:
     ads = [row | {"label_support": 0.5 if n < 13 else 0.9} for n, row in enumerate(filled(12, 12))]
     report = reported(tmp_path, *ads)
-    assert report.n_infirm == 13
+    assert report.n_uncertain == 13
     assert "13 of 24 labels hang on a few comments" in report.warnings()[0]
 
 
 def test_a_label_without_an_interval_hangs_on_a_few_comments(tmp_path: Path) -> None:
-    assert reported(tmp_path, ad(0, 3.0, label_support=None), ad(1, 3.0)).n_infirm == 1
+    assert reported(tmp_path, ad(0, 3.0, label_support=None), ad(1, 3.0)).n_uncertain == 1
 
 
 def test_only_ads_that_say_enough_are_drawn(tmp_path: Path) -> None:

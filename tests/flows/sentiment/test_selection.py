@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from data_catalog.schemas import TABLES
-from flows.sentiment.selection import LEFT_OUT, LeftOut, with_reasons, wording
+from flows.sentiment.selection import LeftOut, with_reasons, wording
 
 COPIED = "install this game for free today"
 
@@ -66,7 +66,7 @@ def test_a_comment_of_a_million_characters_has_one() -> None:
 
 
 def reasons(
-    *comments: dict[str, Any], language: str = "en", leave_out: Collection[LeftOut] = LEFT_OUT
+    *comments: dict[str, Any], language: str = "en", leave_out: Collection[str] = tuple(LeftOut)
 ) -> list[str | None]:
     """Why each of these comments does not count; they came one a minute, by people of their own."""
     scores, told = [], []
@@ -122,7 +122,11 @@ def test_a_long_wording_copied_by_others_counts_once_and_a_short_one_every_time(
 
 
 def test_a_comment_in_another_language_is_left_out_and_one_in_none_is_not() -> None:
-    comments = [{"text": "muy bonito", "language": "es"}, {"text": "lol", "language": None}, {"text": "nice"}]
+    comments: list[dict[str, Any]] = [
+        {"text": "muy bonito", "language": "es"},
+        {"text": "lol", "language": None},
+        {"text": "nice"},
+    ]
     assert reasons(*comments) == ["other_language", None, None]
     assert reasons(*comments, language="es") == [None, None, "other_language"]
     assert reasons(*comments, language="any") == [None, None, None]

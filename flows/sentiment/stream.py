@@ -1,4 +1,4 @@
-r"""Texts in, strengths out: one line of answer for every line read, in order, as soon as it is there.
+r"""A stream of texts in, strengths out: one line of answer for every line read, in order, as soon as it is there.
 
 A line ends at `\n` alone, whatever else its text holds, so that no text can shift the answers of those after it.
 """
@@ -6,15 +6,25 @@ A line ends at `\n` alone, whatever else its text holds, so that no text can shi
 from __future__ import annotations
 
 import json
+import multiprocessing
 import os
-from collections.abc import Iterator
+import signal
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from queue import SimpleQueue
+from threading import Semaphore, Thread
 from typing import NamedTuple
 
 from data_catalog.printing import printable
+from flows.errors import SentimentError
+from flows.pool_worker import end_with_parent
 from flows.sentiment.engines import SentimentEngine, Strength, Unscored
 
 CHUNK_BYTES = 1 << 18
 """Read at once, at most; a pipe holds less. Some thirty milliseconds' work."""
+BATCHES_PER_PROCESS = 4
+"""Batches read ahead of the answers, for each process."""
 
 
 class LineReader:
@@ -35,10 +45,6 @@ class LineReader:
             if lines := self.read():
                 yield lines
 
-    def fileno(self) -> int:
-        """For waiting until there is something to read."""
-        return self._descriptor
-
     def read(self) -> bytes:
         """The lines that the next chunk completes, or nothing; at the end, a last line without `\\n`."""
         chunk = os.read(self._descriptor, CHUNK_BYTES)
@@ -54,7 +60,7 @@ class LineReader:
 
 
 class Answered(NamedTuple):
-    """The answers to a batch of lines, as they are written, and how many of them say why there is no strength."""
+    """The answers to a batch of lines, as they are written, and the number of those without a strength."""
 
     lines: bytes
     n_unscored: int = 0
@@ -90,6 +96,64 @@ class Answerer:
         else:
             line = json.dumps(answer._asdict()) if self._as_json else f"{answer.positive}\t{answer.negative}"
         return line.encode() + b"\n"
+
+
+def answer_by_processes(reader: LineReader, answer: Callable[[bytes], Answered], processes: int) -> Iterator[Answered]:
+    """The answers to all batches of the reader, in their order, each as soon as it and those before it are there.
+
+    Raises:
+        SentimentError: a process ended, or could not answer.
+    """
+    read_ahead = Semaphore(BATCHES_PER_PROCESS * processes)
+    asked: SimpleQueue[Future[Answered] | BaseException | None] = SimpleQueue()
+    others = set(multiprocessing.active_children())
+    pool = ProcessPoolExecutor(processes, initializer=_begin, initargs=(answer,))
+
+    def ask() -> None:
+        try:
+            for lines in reader:
+                asked.put(pool.submit(_answer, lines))
+                read_ahead.acquire()
+            asked.put(None)
+        except BaseException as error:  # noqa: BLE001 - raised where the answers are taken
+            asked.put(error)
+
+    # Ctrl-C reaches all processes of a terminal. The workers inherit this mask, also while they start, so that only
+    # this process acts on it, and ends them.
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        pool.submit(os.getpid)  # starts the workers
+        Thread(target=ask, daemon=True).start()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    try:
+        while (item := asked.get()) is not None:
+            if isinstance(item, BaseException):
+                raise item
+            yield item.result()
+            read_ahead.release()
+    except BrokenProcessPool as error:
+        raise SentimentError(
+            "a scoring process ended before its time; the lines answered so far are right, --jobs 1 needs no other one"
+        ) from error
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
+        for process in set(multiprocessing.active_children()) - others:
+            process.terminate()
+            process.join()
+
+
+_worker_answer: Callable[[bytes], Answered]
+
+
+def _begin(answer: Callable[[bytes], Answered]) -> None:
+    global _worker_answer
+    end_with_parent()
+    _worker_answer = answer
+
+
+def _answer(lines: bytes) -> Answered:
+    return _worker_answer(lines)
 
 
 def texts_of(lines: bytes) -> list[str]:

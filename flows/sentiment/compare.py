@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from flows.sentiment.engines import SentimentEngine, Strength, Unscored
-from flows.sentiment.labelling import Alike, Thresholds, aggregate, dominant_pole, label_of
+from flows.sentiment.labelling import ScoreGroup, Thresholds, aggregate, dominant_pole, label_of
 
 BATCH = 1_000
 """Texts given to both engines at a time; no more of them are held."""
@@ -132,7 +132,7 @@ def compare(
 
 
 def _dominant_mean(pairs: Counter[tuple[Strength, Strength]], which: int) -> float | None:
-    return aggregate(Alike(*pair[which], 1.0, count) for pair, count in pairs.items()).dominant
+    return aggregate([ScoreGroup(*pair[which], 1.0, count) for pair, count in pairs.items()]).dominant
 
 
 def _agreement(one: NDArray[Any], other: NDArray[Any]) -> Agreement:

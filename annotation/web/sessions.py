@@ -1,4 +1,4 @@
-"""Who is asking: sessions in signed cookies, the token that every POST must bring along, and roles.
+"""Sessions: signed cookies and the key that signs them, the token that every POST brings along, roles, failed logins.
 
 A route that takes a `Session` (or `Reviewer`, `Verifier`, ...) is closed to strangers, and to forged POSTs, by that
 alone. A session is an invitation's person and link: it ends when either is revoked, when the link is replaced, after
@@ -7,20 +7,24 @@ hours without a request, and at logging out.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import hmac
+import os
 import secrets
 import threading
 import time
+from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import urlsplit
 
 from fastapi import Depends, Request, Response
 from itsdangerous import BadSignature, URLSafeTimedSerializer
 
-from annotation.errors import AccessError
+from annotation.errors import AccessError, StoreError
 from annotation.protocol import Role
 from annotation.store.people import People, Person, require_role
 
@@ -28,6 +32,10 @@ CSRF_HEADER = "X-CSRF-Token"
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 _RENEW_S = 60
 """A cookie older than that is written anew, so that the session's idle time begins again."""
+_KEY_FILE = "session.key"
+_KEY_BYTES = 32
+_ADDRESSES = 10_000
+"""Addresses remembered at once; the one quiet for longest is forgotten first."""
 
 
 class ForgedError(AccessError):
@@ -141,7 +149,6 @@ def role(*roles: Role) -> Callable[[Session], Session]:
 SignedIn = Annotated[Session, Depends(signed_in)]
 Reviewer = Annotated[Session, Depends(role("reviewer"))]
 Verifier = Annotated[Session, Depends(role("verifier"))]
-Admin = Annotated[Session, Depends(role("admin"))]
 
 
 def refuse_other_sites(request: Request) -> None:
@@ -159,3 +166,86 @@ def refuse_other_sites(request: Request) -> None:
 
 def _sha256(data: bytes = b"") -> Any:
     return hashlib.sha256(data)
+
+
+class Attempts:
+    """Counts failures per address over a sliding time; each process counts its own.
+
+    Args:
+        limit: failures within `window_s` that are put up with; what comes from there then is refused.
+        window_s: seconds after which a failure is forgotten.
+    """
+
+    def __init__(self, limit: int, window_s: float, clock: Callable[[], float] = time.monotonic) -> None:
+        self._limit, self._window_s, self._clock = limit, window_s, clock
+        self._failures: OrderedDict[str, list[float]] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def failed(self, address: str) -> float:
+        """One more failure: seconds for which the address is refused, 0.0 while it is not.
+
+        What is refused is not counted: an address that goes on trying is not kept out for longer.
+        """
+        with self._lock:
+            recent = self._recent(address)
+            if len(recent) >= self._limit:
+                return recent[0] + self._window_s - self._clock()
+            self._failures[address] = [*recent, self._clock()]
+            self._failures.move_to_end(address)
+            while len(self._failures) > _ADDRESSES:
+                self._failures.popitem(last=False)
+            return 0.0
+
+    def _recent(self, address: str) -> list[float]:
+        since = self._clock() - self._window_s
+        return [at for at in self._failures.get(address, []) if at > since]
+
+
+def default_secret_file(store: str, catalog: str) -> Path:
+    """Beside the store's file; in the catalog's folder where the store is a server.
+
+    Raises:
+        StoreError: neither is on this machine.
+    """
+    if "://" not in store:
+        return Path(store).expanduser().absolute().parent / _KEY_FILE
+    if "://" not in catalog:
+        return Path(catalog).expanduser().absolute() / "annotation" / _KEY_FILE
+    raise StoreError(
+        f"{urlsplit(catalog).scheme} catalog and database server: name a secret_file for the sessions' key"
+    )
+
+
+def read_secret(path: Path) -> bytes:
+    """The key in that file; a new one where there is none.
+
+    Raises:
+        StoreError: the file cannot be written or read, is readable by others, or holds no key.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _make_key(path)
+        mode = path.stat().st_mode & 0o777
+        if os.name == "posix" and mode & 0o077:
+            raise StoreError(f"{path}: others may read this key (mode {mode:o}); remove it, and a new one is made")
+        key = path.read_bytes()
+    except OSError as error:
+        raise StoreError(f"{path}: the key of the sessions cannot be kept here ({error.strerror})") from error
+    if len(key) < _KEY_BYTES:
+        raise StoreError(f"{path}: {len(key)} bytes are no key; remove the file, and a new one is made")
+    return key
+
+
+def _make_key(path: Path) -> None:
+    """Write a key where there is none; of several processes one wins, and its key appears whole."""
+    if path.exists():
+        return
+    draft = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
+    descriptor = os.open(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(secrets.token_bytes(_KEY_BYTES))
+    try:
+        with contextlib.suppress(FileExistsError):
+            path.hardlink_to(draft)
+    finally:
+        draft.unlink()

@@ -1,19 +1,70 @@
-"""Votes from a file on their way into a round: checked one by one, stored by the hundred."""
+"""Votes outside the store: one row each, whatever the file's format; and their way from a file into a round."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from annotation.errors import AnnotationError
-from annotation.interchange.judgements import Judgement, Refused, judgements
+from annotation.events import Event, Vote
+from annotation.protocol import by_entry, votes_that_count
+from annotation.rounds import Entry
 from annotation.store import Store, Submission
 from annotation.store.people import Person
 
 _AT_ONCE = 100
 """Votes stored in one go: whoever judges on the page meanwhile waits for them."""
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """One reviewer's vote that counts, with where it came from."""
+
+    round_id: int | None
+    """None: the file does not say."""
+    entry_id: str
+    video_id: str
+    reviewer: str
+    """Name, or id."""
+    vote: Vote
+    shown_at: datetime
+    submitted_at: datetime
+    guideline: str
+    line: int = 0
+    """Where in the file it stood: line of a CSV, row of a Parquet file, task of a Label Studio file; 0 of the store."""
+
+
+@dataclass(frozen=True)
+class Refused:
+    """A row that was not taken, and why."""
+
+    line: int
+    reason: str
+
+
+def judgements(events: Iterable[Event], entries: Mapping[str, Entry], people: Mapping[str, str]) -> Iterator[Judgement]:
+    """The votes that count, entry by entry.
+
+    Args:
+        events: a round's log, in its order.
+        entries: the round's entries.
+        people: names by id; whoever is not there goes by the id.
+    """
+    for entry_id, log in by_entry(events).items():
+        for event in votes_that_count(log).values():
+            if isinstance(event.payload, Vote):
+                yield Judgement(
+                    round_id=event.round_id,
+                    entry_id=entry_id,
+                    video_id=entries[entry_id].video_id,
+                    reviewer=people.get(event.person_id, event.person_id),
+                    vote=event.payload,
+                    shown_at=event.shown_at,
+                    submitted_at=event.submitted_at,
+                    guideline=event.guideline,
+                )
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,8 @@
-"""An ad's row: what is counted, what is left out, the label, its interval, and the reason for having none."""
+"""Rows of comments and ads: strengths, what is counted and left out, the label, its interval, and why there is none."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,13 @@ import pytest
 
 from data_catalog.catalog import Catalog
 from data_catalog.schemas import TABLES
-from flows.sentiment.ads import label_ads, sentiment_drops, unread_ads
+from flows.sentiment.engines import Strength, Unscored
+from flows.sentiment.java import Failure
+from flows.sentiment.language import LanguageIdentifier
+from flows.sentiment.rows import label_ads, score_comments, sentiment_drops, unread_ads
 from flows.sentiment.selection import wording
 from flows.settings import SentimentSettings
+from flows.stages import ScoreReason
 
 FINGERPRINT = "scores"
 
@@ -149,3 +154,26 @@ def test_scores_under_other_settings_are_not_the_ads(catalog: Catalog) -> None:
     add(catalog, "ad", LOVED)
     ads = label_ads(catalog, SentimentSettings(), scores_fingerprint="other")
     assert ads["n_comments"].to_pylist() == [0]
+
+
+class Choosy:
+    """An engine that scores no text longer than three characters."""
+
+    name, version = "choosy", "1"
+
+    def score(self, texts: Sequence[str]) -> list[Strength | Unscored]:
+        return [Strength(2, -3) if len(text) < 4 else Unscored(Failure.SILENT, "asked alone") for text in texts]
+
+
+def test_a_comment_that_the_engine_fails_on_is_a_drop_and_the_others_have_rows() -> None:
+    columns = {"comment_id": ["a", "b"], "video_id": ["ad", "ad"], "text": ["so", "spoon"], "text_sha256": ["1", "2"]}
+    scores, dropped = score_comments(pa.table(columns), Choosy(), LanguageIdentifier(), fingerprint="f")
+    [row], [drop] = scores.to_pylist(), dropped
+    assert (row["comment_id"], row["positive"], row["negative"], row["engine"]) == ("a", 2, -3, "choosy")
+    assert (row["n_words"], row["only_links"], row["fingerprint"], row["upstream_revision"]) == (1, False, "f", "1")
+    assert (drop.stage, drop.key, drop.video_id, drop.kind) == ("scores", "b", "ad", "failed")
+    assert (drop.reason, drop.detail, drop.upstream_revision) == ("engine_silent", "asked alone", "2")
+
+
+def test_every_failure_of_an_engine_is_a_reason_of_the_stage() -> None:
+    assert {str(failure) for failure in Failure} == {str(reason) for reason in ScoreReason}

@@ -1,33 +1,57 @@
-"""Why a text has its strengths: word by word what counted, then what each sentence came to.
+"""Reasons for a text's strengths: the rules that acted on each word, then the sum of each sentence.
 
-The steps are those that the scoring itself writes down while it runs, so that a text is never explained by anything
-other than what scored it.
+The steps are those that the scoring itself records while it runs, so that a text is never explained by anything other
+than what scored it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 
 from flows.sentiment.sentistrength.scorer import Scorer, Strength, Summed, Trace, Weighed, weigh
 from flows.sentiment.sentistrength.tokens import Kind, segments
 
 
+class Rule(StrEnum):
+    """A rule that acted on a term; the value is its name in a few words."""
+
+    SPELLING = "spelling"
+    IDIOM = "idiom"
+    NAME = "name"
+    LISTED = "listed"
+    EMPHASIS = "emphasised"
+    BOOSTED = "boosted"
+    NEGATED = "negated"
+    NEIGHBOUR = "second strong word"
+    BOOSTS = "boosts"
+    NEGATES = "negates"
+    EMOTICON = "emoticon"
+    EXCLAMATION = "exclamation"
+
+
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One term of a sentence: as written, as looked up, what it scored, and why, in the order of the rules."""
+    """One term of a sentence: as written, as looked up, its score, and the rules that acted, in their order."""
 
     written: str
     kind: Kind
     spelling: str
     score: float
     """From 0: +1 is a word listed as 2. Of an emoticon, its own strength."""
-    reasons: tuple[str, ...]
+    rules: Mapping[Rule, str]
+    """Each with a phrase that says what it did."""
+
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        """The phrases of the rules."""
+        return tuple(self.rules.values())
 
 
 @dataclass(frozen=True, slots=True)
 class SentenceExplanation:
-    """The steps of one sentence, its strengths, and how its strongest words came to them."""
+    """The steps of one sentence, its strengths, and the way from its strongest words to them."""
 
     steps: tuple[Step, ...]
     strength: Strength
@@ -35,10 +59,8 @@ class SentenceExplanation:
 
     def __str__(self) -> str:
         lines = [f"  {step.written}  {step.score:+g}  {'; '.join(step.reasons)}" for step in self.steps if step.reasons]
-        return "\n".join([_headline(self.strength, " ".join(s.written for s in self.steps)), *lines, *self._summary()])
-
-    def _summary(self) -> Iterator[str]:
-        yield from (f"  = {reason}" for reason in self.reasons)
+        summary = [f"  = {reason}" for reason in self.reasons]
+        return "\n".join([_headline(self.strength, " ".join(s.written for s in self.steps)), *lines, *summary])
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +76,7 @@ class Explanation:
 
 
 def explain(scorer: Scorer, text: str) -> Explanation:
-    """Score a text and keep the reasons (SENTISTRENGTH.md, "Scoring a sentence"); same strength as `scorer.score`."""
+    """Score a text and keep the reasons; the strength is that of `scorer.score`."""
     trace: Trace = []
     terms = [term for segment in segments(text) for term in scorer.terms(segment)]
     strength = weigh(terms, trace)
@@ -78,40 +100,40 @@ def _sentences(trace: Trace) -> Iterator[SentenceExplanation]:
 
 def _step(weighed: Weighed) -> Step:
     token = weighed.term.token
-    reasons = _reasons_for_word(weighed) if token.kind is Kind.WORD else _reasons_for_mark(weighed)
-    return Step(token.written, token.kind, weighed.term.spelling, weighed.score, tuple(reasons))
+    rules = _rules_of_word(weighed) if token.kind is Kind.WORD else _rules_of_mark(weighed)
+    return Step(token.written, token.kind, weighed.term.spelling, weighed.score, dict(rules))
 
 
-def _reasons_for_word(weighed: Weighed) -> Iterator[str]:
+def _rules_of_word(weighed: Weighed) -> Iterator[tuple[Rule, str]]:
     term = weighed.term
     if term.spelling != term.token.written.lower():
-        yield f"spelt {term.spelling!r}"
+        yield Rule.SPELLING, f"spelt {term.spelling!r}"
     if weighed.source == "idiom":
-        yield f"idiom {weighed.base:+d}"
+        yield Rule.IDIOM, f"idiom {weighed.base:+d}"
     elif weighed.source == "name":
         if term.strength:
-            yield "a name, so not scored"
+            yield Rule.NAME, "a name, so not scored"
     elif term.found:
-        yield f"listed as {term.found.entry!r} {weighed.base:+d}"
+        yield Rule.LISTED, f"listed as {term.found.entry!r} {weighed.base:+d}"
     if weighed.stress:
-        yield f"emphasised by {term.letters!r} {weighed.stress:+g}"
+        yield Rule.EMPHASIS, f"emphasised by {term.letters!r} {weighed.stress:+g}"
     if weighed.boost:
-        yield f"boosted by the word before {weighed.boost:+d}"
+        yield Rule.BOOSTED, f"boosted by the word before {weighed.boost:+d}"
     if weighed.negated and (weighed.base or weighed.stress):
-        yield "negated"
+        yield Rule.NEGATED, "negated"
     if weighed.neighbour:
-        yield f"second strong word in a row {weighed.neighbour:+d}"
+        yield Rule.NEIGHBOUR, f"second strong word in a row {weighed.neighbour:+d}"
     if term.booster:
-        yield f"boosts the next word {term.booster:+d}"
+        yield Rule.BOOSTS, f"boosts the next word {term.booster:+d}"
     if term.negates:
-        yield "negates what follows"
+        yield Rule.NEGATES, "negates what follows"
 
 
-def _reasons_for_mark(weighed: Weighed) -> Iterator[str]:
+def _rules_of_mark(weighed: Weighed) -> Iterator[tuple[Rule, str]]:
     if weighed.term.token.kind is Kind.EMOTICON:
-        yield "emoticon, added to the word before" if weighed.added else "emoticon"
+        yield Rule.EMOTICON, "emoticon, added to the word before" if weighed.added else "emoticon"
     elif weighed.term.exclaims:
-        yield "exclamation" if weighed.exclaimed else "exclamation before any word, not counted"
+        yield Rule.EXCLAMATION, "exclamation" if weighed.exclaimed else "exclamation before any word, not counted"
 
 
 def _reasons_for_sentence(summed: Summed) -> Iterator[str]:

@@ -1,0 +1,260 @@
+"""A round's agreement as tables, the same for the terminal and the dashboard, and as JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from rich import box
+from rich.console import Group
+from rich.table import Table
+from rich.text import Text
+
+from annotation.agreement import Agreement, Coefficient, Share, measure
+from annotation.events import CHOICES
+from annotation.rounds import read_categories, read_predictions
+from annotation.store import Store
+from annotation.untrusted import isolated
+from data_catalog.catalog import Catalog
+from data_catalog.printing import printable
+from data_catalog.schemas import LABELS
+
+OUTCOMES = (*reversed(LABELS), "excluded")
+"""What can become of an ad."""
+
+Cell = str | Share
+
+
+@dataclass(frozen=True)
+class AgreementTable:
+    """One question to a round, and its answer. Names in the cells are as their owners wrote them."""
+
+    title: str
+    about: str
+    """What it tells, and how to read it."""
+    head: Sequence[str]
+    rows: Sequence[Sequence[Cell]]
+    picture: str | None = None
+    """The plot of the same numbers, one of `plots.PICTURES`."""
+    alt: str = ""
+    """What a screen reader says instead of the plot."""
+    nothing: str = "Nothing yet."
+    """What to say instead of a table without rows."""
+
+
+def read_agreement(store: Store, catalog: Catalog, round_id: int, *, seed: int = 0) -> Agreement:
+    """Measure a round, with labels and categories of its ads from the catalog.
+
+    Raises:
+        RoundError: there is no such round.
+    """
+    round_ = store.rounds.get(round_id)
+    return measure(
+        store.events(round_id),
+        store.rounds.entries(round_id),
+        round_.rule,
+        comments={video_id: each.label for video_id, each in read_predictions(catalog).items()},
+        categories=read_categories(catalog),
+        seed=seed,
+    )
+
+
+def render_agreement(agreement: Agreement, names: Mapping[str, str]) -> Group:
+    """Tables for the terminal; names are untrusted and are shown as plain text."""
+    makers = (
+        coefficients(agreement),
+        people(agreement, names),
+        pairs(agreement, names),
+        confusion(agreement),
+    )
+    return Group(*map(_rendered, makers))
+
+
+def agreement_as_json(agreement: Agreement, names: Mapping[str, str]) -> dict[str, Any]:
+    """The same as plain values: a number that has no meaning is null beside its reason."""
+    return {
+        "krippendorff_alpha": asdict(agreement.alpha),
+        "krippendorff_alpha_by_category": {name: asdict(each) for name, each in agreement.alpha_by_category.items()},
+        "krippendorff_alpha_over_time": [
+            {"at": moment.at.isoformat(), **asdict(moment.alpha)} for moment in agreement.alpha_over_time
+        ],
+        "fleiss_kappa": asdict(agreement.kappa),
+        "people": [
+            {
+                "id": person,
+                "name": names.get(person, person),
+                "choices": dict(choices),
+                **asdict(agreement.pace[person]),
+                "same_choice_again": _share_as_json(agreement.self_consistency[person]),
+                "gold_answers_found": _share_as_json(agreement.gold[person]),
+            }
+            for person, choices in agreement.balance.items()
+        ],
+        "pairs": [
+            {"first": pair.first, "second": pair.second, "same_choice": _share_as_json(pair.same)}
+            for pair in agreement.pairs
+        ],
+        "comments_and_people": [
+            {"comments": label, "people": outcome, "n": count}
+            for (label, outcome), count in sorted(agreement.confusion.items())
+        ],
+    }
+
+
+def coefficients(found: Agreement) -> AgreementTable:
+    """Krippendorff's alpha, of each category too, and Fleiss' kappa."""
+    rows = [
+        (name, _number(each.value), _interval(each), f"{each.n_entries:,}", f"{each.n_votes:,}", each.reason)
+        for name, each in (
+            ("Krippendorff's alpha, all ads", found.alpha),
+            ("Fleiss' kappa", found.kappa),
+            *((f"alpha: {category}", each) for category, each in found.alpha_by_category.items()),
+        )
+    ]
+    by_category = _list(f"{isolated(name)} {coefficient_text(each)}" for name, each in found.alpha_by_category.items())
+    return AgreementTable(
+        "Agreement beyond chance",
+        "1 is perfect, 0 is what chance would give. Conclusions are called firm from 0.8, tentative from 0.667.",
+        ("", "Value", "95 % interval", "Ads", "Votes", ""),
+        rows,
+        "alpha",
+        f"Krippendorff's alpha with intervals. All ads: {coefficient_text(found.alpha)}. By category: {by_category}.",
+    )
+
+
+def over_time(found: Agreement) -> AgreementTable:
+    """Krippendorff's alpha as the round goes on."""
+    moments = [each for each in found.alpha_over_time if each.alpha.value is not None]
+    rows = [
+        (f"{each.at:%d %b, %H:%M}", f"{each.alpha.n_entries:,}", _number(each.alpha.value), _interval(each.alpha))
+        for each in moments
+    ]
+    course = (
+        f"from {_number(moments[0].alpha.value)} after {count_ads(moments[0].alpha.n_entries)} to "
+        f"{_number(moments[-1].alpha.value)} after {moments[-1].alpha.n_entries}"
+        if moments
+        else "nothing to draw yet"
+    )
+    return AgreementTable(
+        "Alpha as the round goes on",
+        "Of all ads judged by then. A fall may mean harder ads, tired people, or a gap in the guidelines.",
+        ("Until (UTC)", "Ads", "Alpha", "95 % interval"),
+        rows,
+        "alpha-over-time",
+        f"Line of Krippendorff's alpha as the round goes on: {course}.",
+    )
+
+
+def pairs(found: Agreement, names: Mapping[str, str]) -> AgreementTable:
+    """How often two people made the same choice."""
+    place = {person: at for at, person in enumerate(found.balance)}
+    both = [(sorted((each.first, each.second), key=place.__getitem__), each.same) for each in found.pairs]
+    rows: list[tuple[Cell, ...]] = [
+        (*(names.get(person, person) for person in pair), same)
+        for pair, same in sorted(both, key=lambda row: [place[person] for person in row[0]])
+    ]
+    known = [each.same.value for each in found.pairs if each.same.value is not None]
+    extent = f"between {min(known):.0%} and {max(known):.0%}" if known else "no pair has judged the same ads yet"
+    return AgreementTable(
+        "Pair by pair",
+        "Ads on which two people made the same choice. One pale row: somebody reads the guidelines in another way.",
+        ("Reviewer", "and", "Same choice"),
+        rows,
+        "pairs",
+        f"Grid of pairs of reviewers, shaded by how often they made the same choice: {extent}.",
+    )
+
+
+def people(found: Agreement, names: Mapping[str, str]) -> AgreementTable:
+    """Each person's choices and pace, the choices made again, and the known answers found."""
+    rows: list[tuple[Cell, ...]] = [
+        (
+            names.get(person, person),
+            f"{found.pace[person].n_votes:,}",
+            *(f"{choices[choice]:,}" for choice in CHOICES),
+            _seconds(found.pace[person].median_s),
+            found.self_consistency[person],
+            found.gold[person],
+        )
+        for person, choices in found.balance.items()
+    ]
+    totals = {choice: sum(each[choice] for each in found.balance.values()) for choice in CHOICES}
+    return AgreementTable(
+        "Person by person",
+        "Choices, the median seconds of one, ads that were shown twice and got the same choice twice, and ads whose "
+        "answer was known and that got it.",
+        (
+            "Reviewer",
+            "Votes",
+            *(choice.capitalize() for choice in CHOICES),
+            "Median s",
+            "Same again",
+            "Known answers found",
+        ),
+        rows,
+        "balance",
+        f"Bars of choices by reviewer; in all {_list(f'{totals[choice]} {choice}' for choice in CHOICES)}.",
+    )
+
+
+def confusion(agreement: Agreement) -> AgreementTable:
+    """What became of the ads that the comments call positive and negative."""
+    found = agreement.confusion
+    counts = {label: {each: found.get((label, each), 0) for each in OUTCOMES} for label in reversed(LABELS)}
+    said = _list(
+        f"of {count_ads(sum(row.values()))} that the comments call {label}, people called "
+        + _list(f"{count} {outcome}" for outcome, count in row.items())
+        for label, row in counts.items()
+    )
+    return AgreementTable(
+        "The comments' label and people's",
+        "What became of the ads that SentiStrength's scores of the comments call positive and negative.",
+        ("Comments say", *(outcome.capitalize() for outcome in OUTCOMES)),
+        [(label, *(f"{counts[label][each]:,}" for each in OUTCOMES)) for label in counts if found],
+        "confusion",
+        f"Grid of the comments' label against people's: {said if found else 'no ad has come to its end yet'}.",
+        nothing="No ad has come to its end yet.",
+    )
+
+
+def coefficient_text(each: Coefficient) -> str:
+    """A coefficient in one line: value, interval, or why there is none."""
+    if each.value is None:
+        return each.reason
+    interval = "" if each.low is None or each.high is None else f", 95 % interval {each.low:.2f} to {each.high:.2f}"
+    return f"{each.value:.2f}{interval}"
+
+
+def count_ads(count: int) -> str:
+    """So many ads."""
+    return f"{count:,} ad{'' if count == 1 else 's'}"
+
+
+def _rendered(table: AgreementTable) -> Table:
+    made = Table(title=table.title, title_justify="left", box=box.SIMPLE_HEAD)
+    for place, name in enumerate(table.head):
+        made.add_column(name, justify="right" if place and name not in ("and", "") else "left", no_wrap=bool(name))
+    for row in table.rows:
+        made.add_row(*(Text(cell.text if isinstance(cell, Share) else printable(cell)) for cell in row))
+    return made
+
+
+def _share_as_json(share: Share) -> dict[str, Any]:
+    return {"n": share.right, "of": share.of, "share": share.value}
+
+
+def _number(value: float | None) -> str:
+    return "–" if value is None else f"{value:.3f}"
+
+
+def _seconds(value: float | None) -> str:
+    return "–" if value is None else f"{value:.1f}"
+
+
+def _interval(each: Coefficient) -> str:
+    return "–" if each.low is None or each.high is None else f"{each.low:.3f} to {each.high:.3f}"
+
+
+def _list(parts: Iterable[str]) -> str:
+    return ", ".join(parts) or "none"

@@ -1,0 +1,365 @@
+"""Desks: everything that a reviewer's or a verifier's page may ask for and do in one round.
+
+A reviewer's desk tells nothing of what the others think. No method of it gives another's vote, an entry's state, or
+which entries are repeats or gold. What others *wrote* is shown once an entry is discussed, which is what the discussion
+is for. Where there are more reviewers than the rule asks for, an entry that has its votes is asked of nobody else: that
+it has them is all that can be told. A verifier sees all votes and notes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from itertools import islice
+from statistics import median
+from typing import Any, ClassVar
+
+from annotation.errors import NotPossibleError
+from annotation.events import Event, Kind, Nothing, Payload, Remark, Ruling, Vote
+from annotation.protocol import EntryState, Message, Role, allowed, live_events, undoable
+from annotation.store import Receipt, Store, Submission
+from annotation.store.ledger import Book
+from annotation.store.people import Person, require_role
+
+_LONGEST_S = 600.0
+"""Longer on one entry is taken for a pause, and left out of the pace."""
+_RECENT = 50
+_DISCUSSED = ("in_discussion", "settled", "excluded")
+
+
+@dataclass(frozen=True)
+class Said:
+    """One message of a discussion as a page shows it."""
+
+    name: str
+    role: Role
+    text: str
+    at: datetime
+    own: bool
+    """By whoever looks."""
+
+
+@dataclass(frozen=True)
+class NamedVote:
+    """A vote with whose it is."""
+
+    name: str
+    person_id: str
+    vote: Vote
+
+
+@dataclass(frozen=True)
+class ShownEntry:
+    """The ids of what a page shows of an entry."""
+
+    entry_id: str
+    video_id: str
+    frame_ids: tuple[str, ...]
+    comment_ids: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class ReviewerEntry(ShownEntry):
+    """One entry as its reviewer sees it."""
+
+    vote: Vote | None
+    """The reviewer's own."""
+    may_vote: bool
+    may_undo: bool
+
+
+@dataclass(frozen=True)
+class VerifierEntry(ShownEntry):
+    """One entry as a verifier sees it."""
+
+    state: EntryState
+    votes: tuple[NamedVote, ...]
+    messages: tuple[Said, ...]
+    revision: int
+    """To be given back as `seen`: whoever decides has seen the entry as it is."""
+    may: frozenset[Kind]
+    may_undo: bool
+
+
+@dataclass(frozen=True)
+class Thread(ShownEntry):
+    """A discussion as whoever looks may see it."""
+
+    messages: tuple[Said, ...]
+    open: bool
+    """Messages are taken."""
+    may_undo: bool
+    """There is something of one's own to take back."""
+    vote: Vote | None = None
+    """A reviewer's own vote."""
+    entry: VerifierEntry | None = None
+    """With votes and state: for a verifier's eyes."""
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far one reviewer is, and how fast."""
+
+    done: int
+    total: int
+    """Done, and those still to come."""
+    seconds: tuple[float, ...]
+    """From shown to submitted, of the newest votes in their order, without pauses."""
+    median_s: float | None = field(init=False)
+    last_at: datetime | None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "median_s", median(self.seconds) if self.seconds else None)
+
+
+class Desk:
+    """What one person sees and does in one round.
+
+    Args:
+        store: where it is kept.
+        person: who it is; asked for anew on every request.
+        round_id: of which round.
+        guideline: version of the guidelines that the page offers.
+
+    Raises:
+        RoleError: the person has another role.
+    """
+
+    role: ClassVar[Role]
+
+    def __init__(self, store: Store, person: Person, round_id: int, guideline: str) -> None:
+        require_role(person, self.role)
+        self._store, self._person, self._round_id, self._guideline = store, person, round_id, guideline
+
+    def count_discussions(self) -> int:
+        """How many entries are being discussed."""
+        with self._store.ledger.reading(self._round_id) as book:
+            return len(book.in_state("in_discussion"))
+
+    def discussions(self) -> list[Thread]:
+        """The entries that are being discussed, in the round's order."""
+        people = self._people()
+        with self._store.ledger.reading(self._round_id) as book:
+            return [self._thread(book, each, people) for each in book.in_state("in_discussion")]
+
+    def thread(self, entry_id: str) -> Thread:
+        """One discussion; a reviewer's is without messages where the entry was never discussed."""
+        self._refuse(entry_id)
+        people = self._people()
+        with self._store.ledger.reading(self._round_id) as book:
+            return self._thread(book, entry_id, people)
+
+    def write(self, entry_id: str, text: str, *, key: str, shown_at: datetime) -> Receipt:
+        """Say something in an entry's discussion.
+
+        Raises:
+            NotPossibleError: it is not being discussed.
+        """
+        return self._submit(entry_id, "message", Remark(text), key, shown_at)
+
+    def _thread(self, book: Book, entry_id: str, people: Mapping[str, Person]) -> Thread:
+        raise NotImplementedError
+
+    def _refuse(self, entry_id: str) -> None:
+        """Raise NotPossibleError of an entry that is not for this role."""
+
+    def _people(self) -> dict[str, Person]:
+        return {person.id: person for person in self._store.people.all()}
+
+    def _shown(self, book: Book, entry_id: str) -> dict[str, Any]:
+        entry = book.entry(entry_id)
+        return {
+            "entry_id": entry.id,
+            "video_id": entry.video_id,
+            "frame_ids": entry.frame_ids,
+            "comment_ids": entry.comment_ids,
+        }
+
+    def _said(self, messages: Iterable[Message], people: Mapping[str, Person]) -> tuple[Said, ...]:
+        """Messages with names, in the order in which they were written."""
+        authors = [(people[message.person_id], message) for message in messages]
+        return tuple(Said(by.name, by.role, each.text, each.at, by.id == self._person.id) for by, each in authors)
+
+    def _submit(
+        self, entry_id: str, kind: Kind, payload: Payload, key: str, shown_at: datetime, seen: int | None = None
+    ) -> Receipt:
+        self._refuse(entry_id)
+        submission = Submission(self._round_id, entry_id, kind, payload, key, shown_at, self._guideline, seen)
+        return self._store.submit(self._person, submission)
+
+
+class ReviewerDesk(Desk):
+    """A reviewer's votes, the entries still to judge, and what is written in discussions."""
+
+    role = "reviewer"
+
+    def upcoming(self, count: int = 2) -> list[ReviewerEntry]:
+        """The next entries to judge, in the reviewer's own order: the first to be shown, the second to be loaded."""
+        with self._store.ledger.reading(self._round_id) as book:
+            due = book.due(self._person.id)
+            ids = islice((each for each in book.order(self._person.id) if each in due), count)
+            return [self._entry(book, entry_id) for entry_id in ids]
+
+    def entry(self, entry_id: str) -> ReviewerEntry:
+        """One entry, judged or not.
+
+        Raises:
+            NotPossibleError: there is no such entry.
+        """
+        with self._store.ledger.reading(self._round_id) as book:
+            return self._entry(book, entry_id)
+
+    def last_judged(self) -> str | None:
+        """The entry that the reviewer judged last: what an undo without a name means."""
+        with self._store.ledger.reading(self._round_id) as book:
+            votes = book.voted[self._person.id]
+            return max(votes, key=lambda entry_id: votes[entry_id].id, default=None)
+
+    def vote(self, entry_id: str, vote: Vote, *, key: str, shown_at: datetime) -> Receipt:
+        """Judge an entry, or judge it anew: the later vote counts, and both are kept.
+
+        Raises:
+            SubmissionError: malformed, or a frame is not the entry's.
+            NotPossibleError: a verifier has acted, enough others have voted, or the round is closed.
+        """
+        return self._submit(entry_id, "vote", vote, key, shown_at)
+
+    def undo(self, entry_id: str, *, key: str, shown_at: datetime) -> Receipt:
+        """Take back the reviewer's latest action on an entry: it is then as it was before.
+
+        Raises:
+            NotPossibleError: there is nothing to take back, or the entry has gone on since.
+        """
+        return self._submit(entry_id, "undo", Nothing(), key, shown_at)
+
+    def progress(self) -> Progress:
+        """How far the reviewer is, and how fast."""
+        with self._store.ledger.reading(self._round_id) as book:
+            votes = sorted(book.voted[self._person.id].values(), key=lambda event: event.id)
+            due = len(book.due(self._person.id))
+        seconds = tuple(seconds_of(votes[-2 * _RECENT :])[-_RECENT:])
+        return Progress(len(votes), len(votes) + due, seconds, votes[-1].submitted_at if votes else None)
+
+    def _entry(self, book: Book, entry_id: str) -> ReviewerEntry:
+        state, own = book.state(entry_id), self._person.id
+        return ReviewerEntry(
+            **self._shown(book, entry_id),
+            vote=state.votes.get(own),
+            may_vote="vote" in allowed(state, own, "reviewer", book.rule),
+            may_undo=undoable(book.events.get(entry_id, []), own, book.rule) is not None,
+        )
+
+    def _thread(self, book: Book, entry_id: str, people: Mapping[str, Person]) -> Thread:
+        shown, state = self._shown(book, entry_id), book.state(entry_id)
+        messages = self._said(state.messages if state.state in _DISCUSSED else (), people)
+        is_open = state.state == "in_discussion"
+        return Thread(
+            **shown,
+            messages=messages,
+            open=is_open,
+            may_undo=is_open and any(message.own for message in messages),
+            vote=state.votes.get(self._person.id),
+        )
+
+
+class VerifierDesk(Desk):
+    """What waits for a verifier's decision with all votes and notes, and what is being discussed.
+
+    Every act names the `revision` of the entry that it rests on; OutdatedError when the entry has changed since, by
+    a reviewer who took a vote back, a new message, or another verifier. Nothing is stored then.
+    """
+
+    role = "verifier"
+
+    def queue(self, limit: int | None = None) -> list[VerifierEntry]:
+        """The entries that wait for this verifier's decision, in the round's order."""
+        people, own = self._people(), self._person.id
+        with self._store.ledger.reading(self._round_id) as book:
+            ids = [
+                entry_id
+                for entry_id in book.in_state("needs_verifier")
+                if "decision" in allowed(book.state(entry_id), own, "verifier", book.rule)
+            ]
+            return [self._entry(book, entry_id, people) for entry_id in ids[:limit]]
+
+    def entry(self, entry_id: str) -> VerifierEntry:
+        """One entry, in whatever state.
+
+        Raises:
+            NotPossibleError: there is no such entry, or it is shown only to see whether reviewers repeat themselves.
+        """
+        self._refuse(entry_id)
+        people = self._people()
+        with self._store.ledger.reading(self._round_id) as book:
+            return self._entry(book, entry_id, people)
+
+    def last_acted(self) -> str | None:
+        """The entry that this verifier last did something to: what an undo without a name means."""
+        with self._store.ledger.reading(self._round_id) as book:
+            own = [
+                event
+                for events in book.events.values()
+                if any(event.person_id == self._person.id for event in events)
+                for event in live_events(events)
+                if event.person_id == self._person.id
+            ]
+        return max(own, key=lambda event: event.id).entry_id if own else None
+
+    def decide(self, entry_id: str, ruling: Ruling, *, seen: int, key: str, shown_at: datetime) -> Receipt:
+        """Give an entry its label.
+
+        Raises:
+            OutdatedError: the entry has changed since it was shown.
+            NotPossibleError: it does not wait for this verifier, or the round is closed.
+        """
+        return self._submit(entry_id, "decision", ruling, key, shown_at, seen)
+
+    def discuss(self, entry_id: str, remark: Remark, *, seen: int, key: str, shown_at: datetime) -> Receipt:
+        """Send an entry to the discussion; the remark begins it. Raises as `decide` does."""
+        return self._submit(entry_id, "discuss", remark, key, shown_at, seen)
+
+    def settle(self, entry_id: str, ruling: Ruling, *, seen: int, key: str, shown_at: datetime) -> Receipt:
+        """Record the consensus of a discussion. Raises as `decide` does."""
+        return self._submit(entry_id, "settle", ruling, key, shown_at, seen)
+
+    def exclude(self, entry_id: str, remark: Remark, *, seen: int, key: str, shown_at: datetime) -> Receipt:
+        """Leave a discussed entry out of the dataset, for the reason remarked. Raises as `decide` does."""
+        return self._submit(entry_id, "exclude", remark, key, shown_at, seen)
+
+    def undo(self, entry_id: str, *, seen: int, key: str, shown_at: datetime) -> Receipt:
+        """Take back the verifier's latest action on an entry: it is then as it was before. Raises as `decide` does."""
+        return self._submit(entry_id, "undo", Nothing(), key, shown_at, seen)
+
+    def _entry(self, book: Book, entry_id: str, people: Mapping[str, Person]) -> VerifierEntry:
+        shown, state, events = self._shown(book, entry_id), book.state(entry_id), book.events.get(entry_id, [])
+        votes = [NamedVote(people[person_id].name, person_id, vote) for person_id, vote in state.votes.items()]
+        return VerifierEntry(
+            **shown,
+            state=state,
+            votes=tuple(sorted(votes, key=lambda vote: (vote.name.casefold(), vote.person_id))),
+            messages=self._said(state.messages, people),
+            revision=events[-1].id if events else 0,
+            may=allowed(state, self._person.id, "verifier", book.rule),
+            may_undo=undoable(events, self._person.id, book.rule) is not None,
+        )
+
+    def _thread(self, book: Book, entry_id: str, people: Mapping[str, Person]) -> Thread:
+        entry = self._entry(book, entry_id, people)
+        return Thread(
+            **self._shown(book, entry_id),
+            messages=entry.messages,
+            open=entry.state.state == "in_discussion",
+            may_undo=entry.may_undo,
+            entry=entry,
+        )
+
+    def _refuse(self, entry_id: str) -> None:
+        if self._store.ledger.entry(self._round_id, entry_id).kind == "repeat":
+            raise NotPossibleError(f"entry {entry_id} shows another one once more; there is nothing to verify")
+
+
+def seconds_of(votes: list[Event]) -> list[float]:
+    """Seconds that each vote took from shown to submitted, without pauses and clocks that went backwards."""
+    taken = [(vote.submitted_at - vote.shown_at).total_seconds() for vote in votes]
+    return [seconds for seconds in taken if 0 <= seconds <= _LONGEST_S]

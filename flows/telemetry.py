@@ -1,0 +1,18 @@
+"""Off switches of the libraries that report their use; set by the package before the first of them is imported."""
+
+from __future__ import annotations
+
+from fgmfn.telemetry import HUB_SWITCHES, turn_off_telemetry
+
+SWITCHES = {
+    **HUB_SWITCHES,
+    # writes a device id and a database of events to the cache folder; reads this only while it is loaded
+    "ORT_DISABLE_TELEMETRY": "1",
+    # Prefect's server: a heartbeat every ten minutes.
+    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+    "RAY_USAGE_STATS_ENABLED": "0",
+    # yt-dlp starts deno
+    "DENO_NO_UPDATE_CHECK": "1",
+}
+
+__all__ = ["SWITCHES", "turn_off_telemetry"]
