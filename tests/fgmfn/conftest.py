@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +14,7 @@ from fgmfn.commands.main import main
 from fgmfn.data import Source, open_source
 from fgmfn.settings import SourceSettings
 from fgmfn.training import TrainedModel, train_models
+from tests.conftest import Once
 from tests.fgmfn.releases import LINES, small_release, tiny_config, write_set
 
 Run = Callable[..., tuple[int, str, str]]
@@ -47,9 +49,16 @@ def tweets(tmp_path_factory: pytest.TempPathFactory) -> Source:
 
 
 @pytest.fixture(scope="session")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Finished:
+def finished(once: Once, tmp_path_factory: pytest.TempPathFactory) -> Finished:
     """A folder with a release, its configuration, and FGMFN and both its halves trained on it into `runs`."""
-    folder = tmp_path_factory.mktemp("finished")
-    release = small_release(folder / "releases" / "2026.11.24")
+    folder = tmp_path_factory.mktemp("finished") / "copy"  # tests train further models beside them
+    shutil.copytree(once("finished", _train), folder)
+    return folder, _train(folder)
+
+
+def _train(folder: Path) -> list[TrainedModel]:
+    release = folder / "releases" / "2026.11.24"
+    if not release.exists():
+        small_release(release)
     names = ("fgmfn", "text_only", "image_only")
-    return folder, train_models(release, tiny_config(folder), folder / "runs", names, progress=False)
+    return train_models(release, tiny_config(folder), folder / "runs", names, progress=False)
