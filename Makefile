@@ -78,14 +78,14 @@ sandbox: $(READY)  ## serve a stand-in of YouTube on this machine, to try a whol
 	@$(BIN)/python -m tests.youtube_sandbox --dir sandbox
 
 bench: $(READY)  ## measure what the README states
-	@$(BIN)/python benchmarks/pipeline.py
+	@$(BIN)/python -m benchmarks.pipeline
 	@$(BIN)/python -m benchmarks.comments
 	@$(BIN)/python -m benchmarks.sentiment
-	@$(BIN)/python benchmarks/frames.py
+	@$(BIN)/python -m benchmarks.frames
 	@if [ -d "$(DATA)" ]; then \
-		$(BIN)/python benchmarks/ocr.py --data "$(DATA)" --set mixed --workers $$(nproc) && \
-		$(BIN)/python benchmarks/frames_and_words.py --data "$(DATA)/ads" --growth 27 54 108 && \
-		$(BIN)/python benchmarks/reuploads.py --data "$(DATA)/ads"; \
+		$(BIN)/python -m benchmarks.ocr --data "$(DATA)" --set mixed --workers $$(nproc) && \
+		$(BIN)/python -m benchmarks.frames_and_words --data "$(DATA)/ads" --growth 27 54 108 && \
+		$(BIN)/python -m benchmarks.reuploads --data "$(DATA)/ads"; \
 	else echo "left out: words and re-uploads; $(DATA) is not there, name a folder by DATA="; fi
 
 clean:  ## remove the demonstration and the caches, never a catalog

@@ -31,9 +31,9 @@ from typing import Any
 import av
 import cv2
 import numpy as np
-from processes import cpu_of_children, peak_mb, peak_of_children_mb
 from rich.table import Table
 
+from benchmarks.processes import cpu_of_children, peak_mb, peak_of_children_mb
 from flows.console import print_tables
 from flows.frames.fingerprint import perceptual_hash
 from flows.frames.isolation import call_isolated, close_idle_workers
@@ -274,7 +274,7 @@ def split(paths: Sequence[Path]) -> dict[str, dict[str, float]]:
             for picture in pictures:
                 perceptual_hash(picture)
             clock = lap(spent, "hash", clock)
-            sample_frames(path, path.stem, seek=seek)  # type: ignore[arg-type]
+            sample_frames(path, path.stem, seek=seek)
             lap(spent, "fingerprints too", clock)
         parts[seek] = {name: 1000 * seconds / len(paths) for name, seconds in spent.items()} | {"hop": hop_ms()}
     return parts
@@ -345,9 +345,9 @@ def show(
     table = Table(title="Growth, key-frame mode")
     for name in ("ads", "ms an ad", "workers' peak", "own peak"):
         table.add_column(name, justify="right")
-    for row in growth:
-        peaks = f"{row['workers_peak_mb']:.0f} MB", f"{row['own_peak_mb']:.0f} MB"
-        table.add_row(f"{row['ads']:,.0f}", f"{row['ms_per_ad']:.0f}", *peaks)
+    for grown in growth:
+        peaks = f"{grown['workers_peak_mb']:.0f} MB", f"{grown['own_peak_mb']:.0f} MB"
+        table.add_row(f"{grown['ads']:,.0f}", f"{grown['ms_per_ad']:.0f}", *peaks)
     print_tables(table)
 
 

@@ -19,11 +19,11 @@ from itertools import cycle, islice
 from pathlib import Path
 from typing import Any
 
-from processes import cpu_of_children, peak_mb, peak_of_children_mb
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
+from benchmarks.processes import cpu_of_children, peak_mb, peak_of_children_mb
 from flows.console import print_tables
 from flows.fingerprints import ocr_engine
 from flows.frames.isolation import call_isolated, close_idle_workers

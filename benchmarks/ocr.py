@@ -15,7 +15,7 @@ import json
 import os
 import time
 import unicodedata
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
@@ -23,10 +23,10 @@ from pathlib import Path
 from typing import Any
 
 import cv2
-from ocr_frames import DECISION, SETS, Shown
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.ocr_frames import DECISION, SETS, Shown
 from flows.console import print_tables
 from flows.errors import OcrError
 from flows.fingerprints import ocr_engine
@@ -72,7 +72,7 @@ def measure(engine: OcrEngine, name: str, shown: Sequence[Shown], workers: int, 
     """Read every picture once, and compare with what stands on it."""
     engine.read([shown[0].picture])  # what an engine loads when it first reads is not counted
     jpegs = [one.jpeg or _jpeg(one.picture) for one in shown]
-    clocks: Counter[str] = Counter()
+    clocks: dict[str, float] = defaultdict(float)
     rungs: Counter[int] = Counter()
     start, cpu_start = time.perf_counter(), _processor_s()
     with ThreadPoolExecutor(workers) as pool:
@@ -110,7 +110,7 @@ def _jpeg(picture: Picture) -> bytes:
     return cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])[1].tobytes()
 
 
-def _read(engine: OcrEngine, jpeg: bytes, clocks: Counter[str], rungs: Counter[int]) -> list[Word]:
+def _read(engine: OcrEngine, jpeg: bytes, clocks: dict[str, float], rungs: Counter[int]) -> list[Word]:
     """The words of a stored picture; its time goes to decoding, detecting, recognising and the rest."""
     start = time.perf_counter()
     picture = decode_jpeg(jpeg)

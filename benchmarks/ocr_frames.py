@@ -10,6 +10,7 @@ from functools import lru_cache
 from importlib.util import find_spec
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import av
 import cv2
@@ -272,7 +273,7 @@ def _ads_folder(data: Path) -> Path:
     raise SystemExit(f"no cards.json in {', '.join(map(str, candidates))}; --data names the folder of the test data")
 
 
-def _rows(path: Path) -> list[dict]:
+def _rows(path: Path) -> list[dict[str, Any]]:
     if not path.is_file():
         raise SystemExit(f"{path} is missing; --data names the folder that holds it")
     return [json.loads(line) for line in path.read_text("utf-8").splitlines()]

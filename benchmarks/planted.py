@@ -4,7 +4,7 @@ In `words` one word of the sentence decides, in `picture` its colour. In `both` 
 two agree and neutral where they do not, of which each modality alone can know half. Each problem is a folder of tables
 that `fgmfn paper table4` reads:
 
-    python benchmarks/planted.py --output planted
+    python -m benchmarks.planted --output planted
     fgmfn paper table4 --data planted/words --data planted/picture --data planted/both --images planted/pictures \\
         --config benchmarks/planted.toml --from-scratch --seeds 3
 """

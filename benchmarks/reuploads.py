@@ -59,12 +59,12 @@ def main() -> None:
     if not originals:
         raise SystemExit(f"error: {arguments.data} holds no video ({', '.join(SUFFIXES)})")
     with tempfile.TemporaryDirectory() as folder, ProcessPoolExecutor(os.cpu_count()) as pool:
-        copies = {
+        copies: dict[tuple[Path, str | None], Path] = {
             (path, name): Path(folder) / f"{path.stem}-{number}.mp4"
             for path, (number, name) in product(originals, enumerate(COPIES))
         }
         list(pool.map(encode, *zip(*((*key, target) for key, target in copies.items()), strict=True)))
-        videos: dict[tuple[Path, str | None], Path] = {(path, None): path for path in originals} | dict(copies)
+        videos: dict[tuple[Path, str | None], Path] = {(path, None): path for path in originals} | copies
         every = [(key, path, seek) for (key, path), seek in product(videos.items(), get_args(Seek))]
         found = list(pool.map(fingerprints, *zip(*((path, seek) for _, path, seek in every), strict=True)))
     told = {

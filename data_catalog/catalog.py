@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,9 +27,7 @@ from data_catalog.tables.changes import (
     Key,
     by_group,
     by_key,
-    by_value,
     key_table,
-    keys_of,
     refuse_keys_elsewhere,
     same_rows,
     stored_keys,
@@ -95,35 +93,14 @@ class Catalog:
             How many keys were written.
         """
         spec = _spec(table)
-        fresh = last_of_each_key(spec, conform(spec, rows))
+        fresh = _fresh(spec, rows)
         if fresh.num_rows:
             change = by_key(spec, fresh)
             self._store(spec).change(lambda snapshot: change)
         return fresh.num_rows
 
-    def append(self, table: str, rows: pa.Table) -> int:
-        """Write rows whose keys are new; refuse all of them if one is not.
-
-        Raises:
-            CatalogError: a key is already in the table or comes twice in `rows`.
-        """
-        spec = _spec(table)
-        fresh = conform(spec, rows)
-
-        def decide(snapshot: Snapshot) -> Change | None:
-            change = by_key(spec, fresh)
-            seen = stored_keys(spec, snapshot, change)
-            for row, key in enumerate(keys_of(spec, fresh)):
-                if key in seen:
-                    raise CatalogError(f"{spec.name}, row {row}: key {key!r} is there already; merge() updates")
-                seen.add(key)
-            return change if fresh.num_rows else None
-
-        self._store(spec).change(decide)
-        return fresh.num_rows
-
-    def replace(self, table: str, rows: pa.Table, where: Mapping[str, str] | None = None) -> bool:
-        """Make the table, or its part where columns hold these values, equal to `rows` in one commit.
+    def replace(self, table: str, rows: pa.Table) -> bool:
+        """Make the table equal to `rows` in one commit.
 
         Rows that are equal but for `at` are left as they are, and nothing is committed.
 
@@ -131,14 +108,7 @@ class Catalog:
             True if something changed.
         """
         spec = _spec(table)
-        fresh = last_of_each_key(spec, conform(spec, rows))
-        change = by_value(spec, fresh, where or {})
-
-        def decide(snapshot: Snapshot) -> Change | None:
-            stored = snapshot.read(where=change.named_rows())
-            return None if same_rows(stored, fresh) else change
-
-        return self._store(spec).change(decide)
+        return self._replace(spec, Change(_fresh(spec, rows), None))
 
     def replace_groups(self, table: str, rows: pa.Table, *, column: str, values: Iterable[str]) -> int:
         """Make what the table holds for some values of a column exactly `rows`, in one commit.
@@ -160,7 +130,7 @@ class Catalog:
             CatalogError: a row's key stands in a group that is not replaced.
         """
         spec = _spec(table)
-        fresh = last_of_each_key(spec, conform(spec, rows))
+        fresh = _fresh(spec, rows)
         change = by_group(spec, fresh, column, values)
 
         def decide(snapshot: Snapshot) -> Change | None:
@@ -227,10 +197,8 @@ class Catalog:
             How many rows were written.
         """
         spec = _spec(table)
-        strangers = [drop for drop in drops if drop.stage != stage]
-        if strangers:
-            raise CatalogError(f"stage {stage!r} cannot write a drop of stage {strangers[0].stage!r}: {strangers[0]}")
-        fresh = last_of_each_key(spec, conform(spec, rows))
+        _refuse_other_stages(stage, drops)
+        fresh = _fresh(spec, rows)
         settled = list(dict.fromkeys([*done, *(drop.key for drop in drops)]))
         origin = join_column(spec, _spec(upstream)) if upstream else None
         change = by_group(spec, fresh, origin, settled) if origin else by_key(spec, fresh)
@@ -247,7 +215,8 @@ class Catalog:
 
     def replace_drops(self, stage: str, drops: Sequence[Drop]) -> bool:
         """Make the stage's drops exactly these, in one commit; True if something changed."""
-        return self.replace("drops", drop_rows(drops), where={"stage": stage})
+        _refuse_other_stages(stage, drops)
+        return self._replace(TABLES["drops"], by_group(TABLES["drops"], drop_rows(drops), "stage", [stage]))
 
     # Reading
 
@@ -360,12 +329,28 @@ class Catalog:
         """Take the table's history away: nothing but its newest version is left; None if there is no table."""
         return purge(self._store(_spec(table)))
 
-    def _location(self, table: str) -> str:
-        return f"{self.root}/tables/{table}"
+    def _replace(self, spec: Table, change: Change) -> bool:
+        """Commit a change, unless the rows that it names are equal to its own but for `at`."""
+
+        def decide(snapshot: Snapshot) -> Change | None:
+            return None if same_rows(snapshot.read(where=change.named_rows()), change.rows) else change
+
+        return self._store(spec).change(decide)
 
     def _store(self, spec: Table) -> DeltaStore:
         lock = Path(self.root) / ".locks" / f"{spec.name}.lock" if self._file_locks else None
-        return DeltaStore(spec, self._location(spec.name), lock=lock, storage_options=self._options)
+        return DeltaStore(spec, f"{self.root}/tables/{spec.name}", lock=lock, storage_options=self._options)
+
+
+def _fresh(spec: Table, rows: pa.Table) -> pa.Table:
+    """Rows as the table holds them, each key once."""
+    return last_of_each_key(spec, conform(spec, rows))
+
+
+def _refuse_other_stages(stage: str, drops: Sequence[Drop]) -> None:
+    others = [drop for drop in drops if drop.stage != stage]
+    if others:
+        raise CatalogError(f"stage {stage!r} cannot write a drop of stage {others[0].stage!r}: {others[0]}")
 
 
 def _spec(table: str) -> Table:

@@ -1,4 +1,4 @@
-"""Every table's columns, types and key: the contract between the stages, in one file.
+"""Every table's columns with their meaning and unit, and its key: the contract between the stages, in one file.
 
 Two columns make a stage an anti-join. `fingerprint` names the settings and engine version that a row was
 made with; `upstream_revision` names the content of the upstream row it was made from. A row is current
@@ -7,9 +7,10 @@ while both still hold, and is made again when either has changed.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal, get_args
+from typing import Literal, NamedTuple, get_args
 
 import pyarrow as pa
 
@@ -20,17 +21,21 @@ LABELS: tuple[Label, ...] = get_args(Label)
 DropKind = Literal["filtered", "failed"]
 """`filtered`: did not qualify, final. `failed`: a fault that a later run may cure."""
 
+_TEXT, _REAL, _FLAG = pa.string(), pa.float64(), pa.bool_()
+_COUNT, _SMALL = pa.int64(), pa.int32()
+_TEXTS = pa.list_(pa.string())
 _TIME = pa.timestamp("us", tz="UTC")
 _IMAGE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
-_WORD = pa.struct(
-    [
-        ("text", pa.string()),
-        ("confidence", pa.float32()),
-        # x_min, y_min, x_max, y_max in pixels of the frame
-        ("box", pa.list_(pa.float32())),
-    ]
-)
-_PROVENANCE: list[tuple[str, pa.DataType]] = [("fingerprint", pa.string()), ("upstream_revision", pa.string())]
+_WORD = pa.struct([("text", pa.string()), ("confidence", pa.float32()), ("box", pa.list_(pa.float32()))])
+
+
+class Column(NamedTuple):
+    """One column: its name, its Arrow type, what it holds, and in which unit."""
+
+    name: str
+    type: pa.DataType
+    meaning: str
+    unit: str = ""
 
 
 @dataclass(frozen=True)
@@ -38,8 +43,10 @@ class Table:
     """One working table: its columns, its key, and the column that says which content a row holds."""
 
     name: str
+    meaning: str
+    """What a row is."""
     key: tuple[str, ...]
-    columns: list[tuple[str, pa.DataType]]
+    columns: tuple[Column, ...]
     revision: str | None = None
     """Column that changes when the row's content does; downstream stages compare it."""
     wide: bool = False
@@ -50,307 +57,329 @@ class Table:
     @cached_property
     def schema(self) -> pa.Schema:
         """The columns as an Arrow schema."""
-        return pa.schema(self.columns)
+        return pa.schema([(column.name, column.type) for column in self.columns])
 
+
+def described(columns: Sequence[Column]) -> pa.Schema:
+    """Columns with meaning and unit as metadata of the fields; stored tables carry none."""
+    texts = ({"meaning": column.meaning} | ({"unit": column.unit} if column.unit else {}) for column in columns)
+    return pa.schema([pa.field(c.name, c.type, metadata=text) for c, text in zip(columns, texts, strict=True)])
+
+
+_VIDEO = Column("video_id", _TEXT, "the ad: YouTube's id of the video, or the name of its file in a folder")
+_COMMENT = Column("comment_id", _TEXT, "YouTube's id of the comment; a reply's begins with its parent's")
+_FRAME = Column("frame_id", _TEXT, "`video_id:frame_index`")
+_CATEGORY = Column("category", _TEXT, "the category of ads that it was searched for or filed under")
+_FETCHED = Column("fetched_at", _TIME, "when it was last fetched")
+_LANGUAGE = Column("language", _TEXT, "language code that YouTube gives, or null")
+_FINGERPRINT = Column("fingerprint", _TEXT, "digest of the settings and engine version that made the row")
+_PROVENANCE = (
+    _FINGERPRINT,
+    Column("upstream_revision", _TEXT, "revision of the upstream row that the row was made from"),
+)
+_MEAN_SCORE = Column("mean_score", _REAL, "the mean score of the ad's comments that decides its label, -5 to 5")
 
 TABLES: dict[str, Table] = {
     table.name: table
     for table in (
         Table(
             "listings",
+            "one search, channel, playlist or list of ids that the crawl goes through",
             key=("listing_id",),
-            columns=[
-                ("listing_id", pa.string()),
-                ("category", pa.string()),
-                # search, channel, playlist or ids
-                ("kind", pa.string()),
-                # the phrase; of a channel or playlist only a keyed hash
-                ("query", pa.string()),
-                ("published_after", _TIME),
-                ("published_before", _TIME),
-                # open: more pages to come; complete; capped: stopped near 500 results, though there may be more
-                ("state", pa.string()),
-                ("next_page_token", pa.string()),
-                ("pages", pa.int32()),
-                ("n_results", pa.int32()),
-                ("fetched_at", _TIME),
-            ],
+            columns=(
+                Column("listing_id", _TEXT, "digest of the request: the same in every run"),
+                _CATEGORY,
+                Column("kind", _TEXT, "`search`, `channel`, `playlist` or `ids`"),
+                Column("query", _TEXT, "the phrase; of a channel or playlist only a keyed hash"),
+                Column("published_after", _TIME, "begin of the window of upload times that is searched"),
+                Column("published_before", _TIME, "end of that window"),
+                Column("state", _TEXT, "`open`: more pages to come; `complete`; `capped`: stopped near 500 results"),
+                Column("next_page_token", _TEXT, "where an open listing goes on"),
+                Column("pages", _SMALL, "pages fetched"),
+                Column("n_results", _SMALL, "videos named on them"),
+                _FETCHED,
+            ),
         ),
         Table(
             "candidates",
+            "one video that a listing named, with what decides whether it may be drawn",
             key=("category", "video_id"),
-            columns=[
-                ("category", pa.string()),
-                ("video_id", pa.string()),
-                ("listing_id", pa.string()),
-                ("query", pa.string()),
-                # public, gone, live, unprocessed
-                ("availability", pa.string()),
-                ("published_at", _TIME),
-                ("duration_s", pa.float64()),
-                ("language", pa.string()),
-                # null where comments are disabled
-                ("comment_count", pa.int64()),
-                ("age_restricted", pa.bool_()),
-                ("paid_product_placement", pa.bool_()),
-                ("allowed_regions", pa.list_(pa.string())),
-                ("blocked_regions", pa.list_(pa.string())),
-                ("fetched_at", _TIME),
-            ],
+            columns=(
+                _CATEGORY,
+                _VIDEO,
+                Column("listing_id", _TEXT, "the listing that named it first"),
+                Column("query", _TEXT, "that listing's query"),
+                Column("availability", _TEXT, "`public`, `gone`, `live` or `unprocessed`"),
+                Column("published_at", _TIME, "when it was uploaded"),
+                Column("duration_s", _REAL, "length", "seconds"),
+                _LANGUAGE,
+                Column("comment_count", _COUNT, "comments as YouTube counts them; null where they are disabled"),
+                Column("age_restricted", _FLAG, "whether only adults may see it"),
+                Column("paid_product_placement", _FLAG, "whether its uploader declares paid placement"),
+                Column("allowed_regions", _TEXTS, "country codes where alone it plays, or null"),
+                Column("blocked_regions", _TEXTS, "country codes where it does not play, or null"),
+                _FETCHED,
+            ),
         ),
         Table(
             "ads",
+            "one ad with its metadata as fetched and the state of its video file",
             key=("video_id",),
             revision="media_sha256",
-            columns=[
-                ("video_id", pa.string()),
-                ("title", pa.string()),
-                ("description", pa.string()),
-                ("category", pa.string()),
-                ("query", pa.string()),
-                ("source", pa.string()),
-                ("url", pa.string()),
-                ("channel_hash", pa.string()),
-                ("duration_s", pa.float64()),
-                ("width", pa.int32()),
-                ("height", pa.int32()),
-                ("language", pa.string()),
-                ("published_at", _TIME),
-                ("view_count", pa.int64()),
-                ("like_count", pa.int64()),
-                ("comment_count", pa.int64()),
-                ("synthetic", pa.bool_()),
-                ("media_path", pa.string()),
-                ("media_status", pa.string()),
-                ("media_sha256", pa.string()),
-                ("media_size_bytes", pa.int64()),
-                # what fetched the video, with its version
-                ("media_tool", pa.string()),
-                # size and modification time of the files read: unchanged means not read again
-                ("files_stamp", pa.string()),
-                ("fetched_at", _TIME),
-            ],
+            columns=(
+                _VIDEO,
+                Column("title", _TEXT, "title"),
+                Column("description", _TEXT, "description"),
+                _CATEGORY,
+                Column("query", _TEXT, "the query that found it"),
+                Column("source", _TEXT, "where it comes from: `youtube` or `folder`"),
+                Column("url", _TEXT, "address of its page"),
+                Column("channel_hash", _TEXT, "keyed hash of the uploader's channel"),
+                Column("duration_s", _REAL, "length", "seconds"),
+                Column("width", _SMALL, "width of the video", "pixels"),
+                Column("height", _SMALL, "height of the video", "pixels"),
+                _LANGUAGE,
+                Column("published_at", _TIME, "when it was uploaded"),
+                Column("view_count", _COUNT, "views"),
+                Column("like_count", _COUNT, "likes"),
+                Column("comment_count", _COUNT, "comments as YouTube counts them"),
+                Column("synthetic", _FLAG, "whether it was rendered, not crawled"),
+                Column("media_path", _TEXT, "its video file: a name below the media store, or a path of the folder"),
+                Column(
+                    "media_status",
+                    _TEXT,
+                    "`present`, `missing`: not fetched yet, or `deleted` after sampling",
+                ),
+                Column("media_sha256", _TEXT, "sha256 of the video file; null before it was fetched"),
+                Column("media_size_bytes", _COUNT, "size of the video file", "bytes"),
+                Column("media_tool", _TEXT, "the tool that fetched the video, with its version"),
+                Column("files_stamp", _TEXT, "size and modification time of the files read: equal, not read again"),
+                _FETCHED,
+            ),
         ),
         Table(
             "comments",
+            "one comment on an ad, or a reply to one",
             key=("comment_id",),
             revision="text_sha256",
-            columns=[
-                ("comment_id", pa.string()),
-                ("video_id", pa.string()),
-                ("parent_id", pa.string()),
-                ("text", pa.string()),
-                ("text_sha256", pa.string()),
-                ("like_count", pa.int64()),
-                ("published_at", _TIME),
-                ("language", pa.string()),
-                ("author_hash", pa.string()),
-                ("by_uploader", pa.bool_()),
-                ("fetched_at", _TIME),
-            ],
+            columns=(
+                _COMMENT,
+                _VIDEO,
+                Column("parent_id", _TEXT, "of a reply: the comment that it answers"),
+                Column("text", _TEXT, "the text as written"),
+                Column("text_sha256", _TEXT, "sha256 of the text"),
+                Column("like_count", _COUNT, "likes"),
+                Column("published_at", _TIME, "when it was written"),
+                _LANGUAGE,
+                Column("author_hash", _TEXT, "keyed hash of the author's channel"),
+                Column("by_uploader", _FLAG, "whether the ad's own uploader wrote it"),
+                _FETCHED,
+            ),
         ),
         Table(
             "comment_fetches",
+            "how far the comments of one ad are fetched",
             key=("video_id",),
-            columns=[
-                ("video_id", pa.string()),
-                # open: more pages to come; complete
-                ("state", pa.string()),
-                # last_page, page_cap, repeating_pages or looping_token
-                ("ended_by", pa.string()),
-                ("next_page_token", pa.string()),
-                ("pages", pa.int32()),
-                ("units", pa.int32()),
-                ("n_comments", pa.int64()),
-                ("fingerprint", pa.string()),
-                ("started_at", _TIME),
-                ("fetched_at", _TIME),
-                # when the comments were last read to the end; a reading anew leaves it until it is over
-                ("completed_at", _TIME),
-            ],
+            columns=(
+                _VIDEO,
+                Column("state", _TEXT, "`open`: more pages to come; `complete`"),
+                Column("ended_by", _TEXT, "`last_page`, `page_cap`, `repeating_pages` or `looping_token`"),
+                Column("next_page_token", _TEXT, "where an open one goes on"),
+                Column("pages", _SMALL, "pages fetched"),
+                Column("units", _SMALL, "units of the quota spent"),
+                Column("n_comments", _COUNT, "comments fetched"),
+                _FINGERPRINT,
+                Column("started_at", _TIME, "when the present pass began"),
+                _FETCHED,
+                Column(
+                    "completed_at", _TIME, "when a pass last reached the end; a new pass leaves it until it is over"
+                ),
+            ),
         ),
         Table(
             "frames",
+            "one frame sampled from an ad, with its picture",
             key=("frame_id",),
             revision="image_sha256",
             wide=True,
-            columns=[
-                ("frame_id", pa.string()),
-                ("video_id", pa.string()),
-                ("frame_index", pa.int32()),
-                # the moment that was drawn, and when the picture taken for it came up
-                ("requested_s", pa.float64()),
-                ("timestamp_s", pa.float64()),
-                ("width", pa.int32()),
-                ("height", pa.int32()),
-                ("image", _IMAGE),
-                ("image_sha256", pa.string()),
-                ("perceptual_hash", pa.string()),
-                # the ad's earlier frames that show the same picture
-                ("duplicates", pa.list_(pa.string())),
+            columns=(
+                _FRAME,
+                _VIDEO,
+                Column("frame_index", _SMALL, "its place among the ad's frames, from 0"),
+                Column("requested_s", _REAL, "the timestamp that was drawn", "seconds"),
+                Column("timestamp_s", _REAL, "the timestamp of the picture taken for it", "seconds"),
+                Column("width", _SMALL, "width of the picture", "pixels"),
+                Column("height", _SMALL, "height of the picture", "pixels"),
+                Column("image", _IMAGE, "the picture's file: its bytes and a name"),
+                Column("image_sha256", _TEXT, "sha256 of the bytes"),
+                Column("perceptual_hash", _TEXT, "hash that is near for pictures that look alike, in hexadecimal"),
+                Column("duplicates", _TEXTS, "the ad's earlier frames that show the same picture"),
                 *_PROVENANCE,
-            ],
+            ),
         ),
-        # what an ad looks like over its length, at moments that do not depend on its id
         Table(
             "looks",
+            "an ad's fingerprint over its length, at timestamps that do not depend on its id",
             key=("video_id",),
-            columns=[
-                ("video_id", pa.string()),
-                ("duration_s", pa.float64()),
-                ("times_s", pa.list_(pa.float64())),
-                ("hashes", pa.list_(pa.string())),
+            columns=(
+                _VIDEO,
+                Column("duration_s", _REAL, "length", "seconds"),
+                Column("times_s", pa.list_(pa.float64()), "the timestamps", "seconds"),
+                Column("hashes", _TEXTS, "perceptual hash of the picture at each, in hexadecimal"),
                 *_PROVENANCE,
-            ],
+            ),
         ),
-        # the ads that are one ad uploaded more than once; all others have no row
         Table(
             "reuploads",
+            "one of several ads that are one ad uploaded more than once; all others have no row",
             key=("video_id",),
             computed=True,
-            columns=[
-                ("video_id", pa.string()),
-                # names the group by its content: no ad's id
-                ("group_id", pa.string()),
-                # the other ads of the group
-                ("duplicates", pa.list_(pa.string())),
-            ],
+            columns=(
+                _VIDEO,
+                Column("group_id", _TEXT, "names the group by its content: no ad's id"),
+                Column("duplicates", _TEXTS, "the other ads of the group"),
+            ),
         ),
         Table(
             "texts",
+            "the words that were read on one frame",
             key=("frame_id",),
             computed=True,
-            columns=[
-                ("frame_id", pa.string()),
-                ("video_id", pa.string()),
-                ("text", pa.string()),
-                ("n_words", pa.int32()),
-                ("words", pa.list_(_WORD)),
-                ("mean_confidence", pa.float32()),
-                ("engine", pa.string()),
-                ("engine_version", pa.string()),
+            columns=(
+                _FRAME,
+                _VIDEO,
+                Column("text", _TEXT, "the words in reading order"),
+                Column("n_words", _SMALL, "how many words"),
+                Column(
+                    "words",
+                    pa.list_(_WORD),
+                    "each word: text, confidence 0 to 1, box x_min y_min x_max y_max in pixels",
+                ),
+                Column("mean_confidence", pa.float32(), "mean confidence of the words, 0 to 1"),
+                Column("engine", _TEXT, "the OCR engine"),
+                Column("engine_version", _TEXT, "its version"),
                 *_PROVENANCE,
-            ],
+            ),
         ),
         Table(
             "comment_scores",
+            "the sentiment of one comment",
             key=("comment_id",),
             computed=True,
-            columns=[
-                ("comment_id", pa.string()),
-                ("video_id", pa.string()),
-                ("positive", pa.int8()),
-                ("negative", pa.int8()),
-                # as identified; null where the text says too little to tell
-                ("language", pa.string()),
-                ("n_words", pa.int32()),
-                # equal for comments of the same words, however they are written
-                ("words_digest", pa.int64()),
-                ("only_links", pa.bool_()),
-                ("engine", pa.string()),
+            columns=(
+                _COMMENT,
+                _VIDEO,
+                Column("positive", pa.int8(), "positive strength, 1 to 5"),
+                Column("negative", pa.int8(), "negative strength, -5 to -1"),
+                Column("language", _TEXT, "language as identified; null where the text says too little to tell"),
+                Column("n_words", _SMALL, "how many words"),
+                Column("words_digest", _COUNT, "equal for comments of the same words, however they are written"),
+                Column("only_links", _FLAG, "whether the text is nothing but links"),
+                Column("engine", _TEXT, "the engine that scored it"),
                 *_PROVENANCE,
-            ],
+            ),
         ),
         Table(
             "ad_sentiment",
+            "the sentiment of one ad by its comments",
             key=("video_id",),
             computed=True,
-            columns=[
-                ("video_id", pa.string()),
-                # all that are scored, and of these the ones left out of the means, each for its first reason
-                ("n_comments", pa.int64()),
-                ("n_only_links", pa.int64()),
-                ("n_other_language", pa.int64()),
-                ("n_duplicates", pa.int64()),
-                ("n_repeats", pa.int64()),
-                # in the means, and of these the neutral ones
-                ("n_scored", pa.int64()),
-                ("n_neutral", pa.int64()),
-                ("mean_dominant", pa.float64()),
-                ("mean_dominant_with_neutral", pa.float64()),
-                ("mean_scale", pa.float64()),
-                ("aggregation", pa.string()),
-                ("mean_score", pa.float64()),
-                # 95 % bootstrap interval of mean_score
-                ("mean_low", pa.float64()),
-                ("mean_high", pa.float64()),
-                # share of the bootstrap's draws that come to the same label, or to none
-                ("label_support", pa.float64()),
-                ("label", pa.string()),
-                ("fingerprint", pa.string()),
-            ],
+            columns=(
+                _VIDEO,
+                Column("n_comments", _COUNT, "comments that are scored"),
+                Column("n_only_links", _COUNT, "of these left out of the means because they are links alone"),
+                Column("n_other_language", _COUNT, "left out for their language"),
+                Column("n_duplicates", _COUNT, "left out because their author said the same under this ad before"),
+                Column("n_repeats", _COUNT, "left out as copies of an earlier comment under this ad, whoever wrote it"),
+                Column("n_scored", _COUNT, "comments in the means"),
+                Column("n_neutral", _COUNT, "of these the neutral ones"),
+                Column("mean_dominant", _REAL, "mean of the stronger of both scores, neutral comments left out"),
+                Column("mean_dominant_with_neutral", _REAL, "the same with neutral comments as 0"),
+                Column("mean_scale", _REAL, "mean of positive plus negative strength"),
+                Column("aggregation", _TEXT, "which of the three means decides the label"),
+                _MEAN_SCORE,
+                Column("mean_low", _REAL, "lower end of mean_score's 95 % bootstrap interval"),
+                Column("mean_high", _REAL, "upper end of that interval"),
+                Column(
+                    "label_support", _REAL, "share of the bootstrap's draws that come to the same label, or to none"
+                ),
+                Column("label", _TEXT, "`negative`, `positive`, or null between the thresholds"),
+                _FINGERPRINT,
+            ),
         ),
         Table(
             "reviews",
+            "one person's verdict on one ad",
             key=("review_id",),
-            columns=[
-                ("review_id", pa.string()),
-                ("video_id", pa.string()),
-                ("reviewer", pa.string()),
-                ("verdict", pa.string()),
-                ("excluded_frames", pa.list_(pa.string())),
-                ("note", pa.string()),
-                ("at", _TIME),
-            ],
+            columns=(
+                Column("review_id", _TEXT, "`round:entry:person:kind`"),
+                _VIDEO,
+                Column("reviewer", _TEXT, "the person's id, which names nobody"),
+                Column("verdict", _TEXT, "a choice; of a verifier `decided:LABEL`, `settled:LABEL` or `excluded`"),
+                Column("excluded_frames", _TEXTS, "frames that the person would leave out"),
+                Column("note", _TEXT, "the person's note"),
+                Column("at", _TIME, "when it was given"),
+            ),
         ),
         Table(
             "labels",
+            "the settled label of one ad",
             key=("video_id",),
             computed=True,
-            columns=[
-                ("video_id", pa.string()),
-                ("label", pa.string()),
-                ("decided_by", pa.string()),
-                ("n_reviewers", pa.int32()),
-                ("agreement", pa.float64()),
-                ("mean_score", pa.float64()),
-                ("fingerprint", pa.string()),
-            ],
+            columns=(
+                _VIDEO,
+                Column("label", _TEXT, "`negative` or `positive`"),
+                Column("decided_by", _TEXT, "`comments`, `reviewers`, `verifier` or `discussion`"),
+                Column("n_reviewers", _SMALL, "reviewers who judged it"),
+                Column(
+                    "agreement", _REAL, "share of the reviewers who chose the label, 0 to 1; null without reviewers"
+                ),
+                _MEAN_SCORE,
+                _FINGERPRINT,
+            ),
         ),
         Table(
             "forgotten",
+            "one ad or author that was removed on request and must not come back",
             key=("digest",),
-            columns=[
-                # of an ad: sha256 of its id; of an author: the keyed hash that the comments carried
-                ("digest", pa.string()),
-                # ad or author
-                ("kind", pa.string()),
-                ("at", _TIME),
-            ],
+            columns=(
+                Column("digest", _TEXT, "of an ad: sha256 of its id; of an author: the keyed hash of the comments"),
+                Column("kind", _TEXT, "`ad` or `author`"),
+                Column("at", _TIME, "when it was removed"),
+            ),
         ),
         Table(
             "drops",
+            "one key of a stage that has no row, and the reason",
             key=("stage", "key"),
-            columns=[
-                ("stage", pa.string()),
-                ("key", pa.string()),
-                ("video_id", pa.string()),
-                ("kind", pa.string()),
-                ("reason", pa.string()),
-                ("detail", pa.string()),
-                ("attempts", pa.int32()),
+            columns=(
+                Column("stage", _TEXT, "the stage"),
+                Column("key", _TEXT, "the key of the upstream row"),
+                Column("video_id", _TEXT, "the ad that it belongs to, if it belongs to one"),
+                Column("kind", _TEXT, "`filtered`: did not qualify; `failed`: a fault that a later run may cure"),
+                Column("reason", _TEXT, "the reason's name"),
+                Column("detail", _TEXT, "what was found, in words"),
+                Column("attempts", _SMALL, "how often it was tried with these settings and this content"),
                 *_PROVENANCE,
-                ("at", _TIME),
-            ],
+                Column("at", _TIME, "when it was dropped"),
+            ),
         ),
     )
 }
 
-RELEASE_SCHEMA = pa.schema(
-    [
-        ("image", _IMAGE),
-        ("text", pa.string()),
-        ("label", pa.int64()),
-        ("video_id", pa.string()),
-        ("frame_id", pa.string()),
-        ("category", pa.string()),
-        ("timestamp_s", pa.float64()),
-        ("mean_score", pa.float64()),
-        ("n_words", pa.int32()),
-        # 0 for a row's first appearance; 1, 2, ... for the times that resampling drew it again
-        ("draw", pa.int32()),
-    ]
+RELEASE_COLUMNS = (
+    Column("image", _IMAGE, "the frame's picture: its bytes and a name"),
+    Column("text", _TEXT, "the words on the frame"),
+    Column("label", _COUNT, "index into the class names: negative 0, positive 1"),
+    _VIDEO,
+    _FRAME,
+    _CATEGORY,
+    Column("timestamp_s", _REAL, "where in the video the frame was taken", "seconds"),
+    _MEAN_SCORE,
+    Column("n_words", _SMALL, "how many words"),
+    Column("draw", _SMALL, "0 for a row's first appearance; 1, 2, ... for the times that resampling drew it again"),
 )
+RELEASE_SCHEMA = pa.schema([(column.name, column.type) for column in RELEASE_COLUMNS])
 """Columns of a release's Parquet files; `label` is an index into `LABELS`."""
 
 SPLITS: tuple[str, ...] = ("train", "validation", "test")

@@ -14,7 +14,7 @@ from fnmatch import fnmatchcase
 from importlib import import_module
 from typing import TYPE_CHECKING, Literal, Self, cast
 
-from data_catalog.schemas import TABLES, DropKind
+from data_catalog.schemas import DropKind
 from data_catalog.tables.drops import Drop
 
 if TYPE_CHECKING:
@@ -447,9 +447,3 @@ STAGES: tuple[Stage, ...] = (
     RELEASE,
 )
 """All stages in the order of the funnel: those of ads, then those of frames, then the release."""
-
-
-def tables_of_an_ad() -> list[str]:
-    """Tables with rows made from an ad, `ads` last: a removal that was killed is found by the row there and goes on."""
-    of_ads = dict.fromkeys(name for stage in STAGES if stage is not LISTINGS for name in stage.tables)
-    return [*(name for name in of_ads if name != "ads" and "video_id" in TABLES[name].schema.names), "ads"]

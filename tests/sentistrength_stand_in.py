@@ -1,25 +1,33 @@
 """Behaves as the original SentiStrength does in its stdin mode, with this project's scorer, and fails as it is told to.
 
 It takes the original's own arguments, `-D... -jar JAR stdin sentidata FOLDER/`, and runs as a program of its own
-(`command`) or, which starts at once, as a thread with the pipes of one (`InProcess`). How it fails stands in
-`faults.json` within the archive; `starts.log` beside the archive has one line, the process's number, for every start.
+(`command`) or, which starts at once, as a thread with the pipes of one (`InProcess`). `starts.log` beside the archive
+has one line, the process's number, for every start. `faults.json` within the archive says how it fails:
+
+- before it reads: `refuses` says so on standard output, `refuses_in_error` on standard error; `never_answers`; `greets`
+  so many lines; `ignores_terminate`
+- at a line that holds such a text: `dies_on`; `dies_once_on`, which the next process answers; `hangs_on`; `skips`;
+  `answers_twice`; `strays_on` says something before the answer, `late_stray_on` a moment after it; `endless_on` begins
+  a line and never ends it
+- always: `dies_every` so many lines; `in_pieces`, byte by byte; `separator` between the strengths and `columns` after;
+  `noise_bytes` on standard error with every line; `neutral_always`
 """
 
 from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
 import threading
 import zipfile
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, replace
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
 from subprocess import TimeoutExpired
 from types import ModuleType
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from flows.sentiment.sentistrength import Scorer
@@ -29,46 +37,10 @@ COMMAND = "#Change_TermWeight"
 HOUR_S = 3600.0
 
 
-@dataclass(frozen=True)
-class Faults:
-    """What goes wrong, where a line holds such a text; by default nothing does."""
-
-    refuses: str = ""
-    """It says so and ends before it reads anything."""
-    refuses_in_error: str = ""
-    never_answers: bool = False
-    greets: int = 0
-    """Lines that it says before it reads anything."""
-    dies_on: str = ""
-    dies_once_on: str = ""
-    """The first time that it meets such a line; the next process answers it."""
-    dies_every: int = 0
-    """After so many lines."""
-    hangs_on: str = ""
-    skips: str = ""
-    answers_twice: str = ""
-    strays_on: str = ""
-    """It says something before the answer."""
-    late_stray_on: str = ""
-    """It says something a moment after the answer."""
-    endless_on: str = ""
-    """It begins a line and never ends it."""
-    in_pieces: bool = False
-    """It writes byte by byte."""
-    separator: str = "\t"
-    """Stands between the strengths."""
-    columns: str = ""
-    """Stands after the strengths."""
-    noise_bytes: int = 0
-    """Written to standard error with every line."""
-    ignores_terminate: bool = False
-    neutral_always: bool = False
-
-
-def archive(path: Path, faults: Faults) -> Path:
+def archive(path: Path, **faults: Any) -> Path:
     """An archive in which `faults.json` says how the stand-in fails."""
     with zipfile.ZipFile(path, "w") as jar:
-        jar.writestr("faults.json", json.dumps(asdict(faults)))
+        jar.writestr("faults.json", json.dumps(faults))
     return path
 
 
@@ -102,7 +74,7 @@ class StandIn:
         if mode != "stdin" or "-Dfile.encoding=UTF-8" not in options or not folder.endswith("/"):
             sys.exit(f"unexpected arguments: {arguments}")
         with zipfile.ZipFile(jar) as opened:
-            self.faults = Faults(**json.loads(opened.read("faults.json")))
+            self.faults: dict[str, Any] = json.loads(opened.read("faults.json"))
         self.out, self.err, self.killed = out, err, killed
         self.beside = Path(jar).parent
         self.scorer = scorer(Path(folder))
@@ -112,18 +84,16 @@ class StandIn:
 
     def run(self, given: Iterable[bytes]) -> None:
         r"""Answer lines, split as BufferedReader.readLine does: at `\n`, `\r` and `\r\n`, and at nothing else."""
-        faults = self.faults
-        if faults.ignores_terminate:
-            import signal
-
+        if self.faults.get("ignores_terminate"):
             signal.signal(signal.SIGTERM, signal.SIG_IGN)
-        if faults.refuses:
-            self.say(faults.refuses)
-        if faults.refuses or faults.refuses_in_error:
-            sys.exit(faults.refuses_in_error or 1)
-        if faults.never_answers:
+        if refusal := self.faults.get("refuses"):
+            self.say(refusal)
+            sys.exit(1)
+        if refusal := self.faults.get("refuses_in_error"):
+            sys.exit(refusal)
+        if self.faults.get("never_answers"):
             self.killed.wait(HOUR_S)
-        for _ in range(faults.greets):
+        for _ in range(self.faults.get("greets", 0)):
             self.say("SentiStrength, reading from stdin")
         for ended in given:
             for line in ended.removesuffix(b"\n").removesuffix(b"\r").split(b"\r"):
@@ -133,63 +103,42 @@ class StandIn:
 
     def read(self, line: str) -> None:
         """Answer a line."""
-        faults = self.faults
         self.n_read += 1
-        self.err.write(b"warning\n" * (faults.noise_bytes // 8))
-        if holds(line, faults.dies_on) or self.dies_now(line):
+        self.err.write(b"warning\n" * (self.faults.get("noise_bytes", 0) // 8))
+        met = self.beside / f"met-{sha256(line.encode()).hexdigest()[:16]}"
+        dies_once = self.meets("dies_once_on", line) and not met.exists()
+        if dies_once:
+            met.touch()
+        if dies_once or self.meets("dies_on", line) or self.n_read > self.faults.get("dies_every", self.n_read):
             sys.exit(f"Exception in thread main: cannot score {line[:50]!r}")
-        if holds(line, faults.hangs_on):
+        if self.meets("hangs_on", line):
             self.killed.wait(HOUR_S)
-        while holds(line, faults.endless_on):
+        while self.meets("endless_on", line):
             self.say("la" * 10_000, end="")
-        if holds(line, faults.strays_on):
+        if self.meets("strays_on", line):
             self.say("a line that nobody asked for")
-        answer = self.obey(line) if COMMAND in line else self.score(line)
-        for _ in range(0 if holds(line, faults.skips) else 2 if holds(line, faults.answers_twice) else 1):
-            self.say(answer)
-        if holds(line, faults.late_stray_on):
+        if COMMAND in line:
+            sys.exit("a text has commanded it")  # worse: the original obeys
+        for _ in range(0 if self.meets("skips", line) else 2 if self.meets("answers_twice", line) else 1):
+            self.say(self.score(line))
+        if self.meets("late_stray_on", line):
             threading.Timer(0.05, self.say, ["a line that nobody asked for"]).start()
+
+    def meets(self, fault: str, line: str) -> bool:
+        """Whether there is such a fault and the line brings it about."""
+        return fault in self.faults and self.faults[fault] in line
 
     def say(self, line: str, end: str = "\n") -> None:
         """Print at once, as Java's println does."""
         said = (line + end).encode()
-        for piece in [said[at : at + 1] for at in range(len(said))] if self.faults.in_pieces else [said]:
-            self.out.write(piece)
+        step = 1 if self.faults.get("in_pieces") else len(said)
+        for at in range(0, len(said), step):
+            self.out.write(said[at : at + step])
 
     def score(self, line: str) -> str:
         """The strengths of a line as they are printed."""
-        positive, negative = (1, -1) if self.faults.neutral_always else self.scorer.score(line)
-        return f"{positive}{self.faults.separator}{negative}\t{self.faults.columns}"
-
-    def obey(self, line: str) -> str:
-        """Change the strength of a listed word for the rest of the process; without tabs, die of it."""
-        from flows.sentiment.sentistrength import Scorer
-
-        if line.count("\t") < 2:
-            sys.exit("Exception in thread main: ArrayIndexOutOfBounds")
-        _, word, strength, *_ = line.split("\t")
-        lexicon = self.scorer.lexicon
-        if word not in lexicon.sentiment.words:
-            return "0"
-        strengths = list(lexicon.sentiment.strengths)
-        strengths[lexicon.sentiment.words.index(word)] = int(strength)
-        self.scorer = Scorer(replace(lexicon, sentiment=replace(lexicon.sentiment, strengths=tuple(strengths))))
-        return "1"
-
-    def dies_now(self, line: str) -> bool:
-        """Whether this line is the last for this process, though not for the next."""
-        if self.faults.dies_every and self.n_read > self.faults.dies_every:
-            return True
-        met = self.beside / f"met-{sha256(line.encode()).hexdigest()[:16]}"
-        if not holds(line, self.faults.dies_once_on) or met.exists():
-            return False
-        met.touch()
-        return True
-
-
-def holds(line: str, part: str) -> bool:
-    """Whether there is such a fault and the line brings it about."""
-    return part != "" and part in line
+        positive, negative = (1, -1) if self.faults.get("neutral_always") else self.scorer.score(line)
+        return f"{positive}{self.faults.get('separator', chr(9))}{negative}\t{self.faults.get('columns', '')}"
 
 
 class InProcess:
@@ -212,8 +161,8 @@ class InProcess:
                 code = 1
                 log.write(f"{end.code}\n".encode() if isinstance(end.code, str) else b"")
             except BrokenPipeError:
-                code = -13
-            self.returncode = -15 if self._killed.is_set() else code
+                code = -signal.SIGPIPE
+            self.returncode = -signal.SIGTERM if self._killed.is_set() else code
 
     def terminate(self) -> None:
         """End: what waits is woken, and there is no more to read."""

@@ -21,6 +21,7 @@ import pyarrow.parquet as pq
 
 from data_catalog.errors import ReleaseError
 from data_catalog.schemas import LABELS, RELEASE_SCHEMA, SPLITS
+from data_catalog.tables.pending import rebatched
 
 RowBatches = pa.Table | Iterable[pa.RecordBatch]
 
@@ -248,25 +249,14 @@ def _row_digest(split: str, row: Mapping[str, Any], picture_sha256: str) -> byte
 
 def _row_groups(split: str, rows: RowBatches, size: int) -> Iterator[pa.RecordBatch]:
     """Cut and join batches of any size into batches of `size` rows."""
-    waiting: list[pa.RecordBatch] = []
-    n_waiting = 0
-    for batch in rows.to_batches(max_chunksize=size) if isinstance(rows, pa.Table) else rows:
-        _check_schema(f"split {split!r}", batch.schema)
-        start = 0
-        while start < batch.num_rows:
-            piece = batch.slice(start, size - n_waiting)
-            waiting.append(piece)
-            n_waiting += piece.num_rows
-            start += piece.num_rows
-            if n_waiting == size:
-                yield _join(waiting)
-                waiting, n_waiting = [], 0
-    if waiting:
-        yield _join(waiting)
 
+    def checked() -> Iterator[pa.Table]:
+        for batch in rows.to_batches(max_chunksize=size) if isinstance(rows, pa.Table) else rows:
+            _check_schema(f"split {split!r}", batch.schema)
+            yield pa.Table.from_batches([batch])
 
-def _join(batches: list[pa.RecordBatch]) -> pa.RecordBatch:
-    return pa.Table.from_batches(batches).combine_chunks().to_batches()[0]
+    for group in rebatched(checked(), size):
+        yield group.combine_chunks().to_batches()[0]
 
 
 def _open_writer(path: Path) -> pq.ParquetWriter:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any, cast
 
 import duckdb
@@ -41,19 +41,6 @@ def stored_keys(spec: Table, snapshot: Snapshot, change: Change) -> set[tuple[An
     """The keys that the change names and the table holds."""
     asked = set(keys_of(spec, change.instead_of or change.rows))
     return asked & set(keys_of(spec, snapshot.read(list(spec.key), change.named_rows())))
-
-
-def by_value(spec: Table, rows: pa.Table, where: Mapping[str, str]) -> Change:
-    """The rows take the place of those where columns hold these values, and must hold them too."""
-    for column, value in where.items():
-        if column not in spec.schema.names:
-            raise CatalogError(f"{spec.name} has no column {column!r}; it has {', '.join(spec.schema.names)}")
-        others = [held for held in rows.column(column).to_pylist() if held != value]
-        if others:
-            raise CatalogError(
-                f"{spec.name}: a row with {column} {others[0]!r} cannot replace those with {column} {value!r}"
-            )
-    return Change(rows, pa.table({column: [value] for column, value in where.items()}) if where else None)
 
 
 def by_group(spec: Table, rows: pa.Table, column: str, values: Iterable[str]) -> Change:

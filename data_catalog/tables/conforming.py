@@ -11,6 +11,13 @@ import pyarrow.types as pat
 from data_catalog.errors import CatalogError
 from data_catalog.schemas import Table
 
+_SAME_VALUES = (
+    (pat.is_string, pat.is_large_string, pat.is_string_view),
+    (pat.is_binary, pat.is_large_binary, pat.is_binary_view),
+    (pat.is_integer,),
+)
+"""Kinds of types that hold the same values."""
+
 
 def conform(table: Table, rows: pa.Table) -> pa.Table:
     """Return `rows` with exactly the table's columns and types, or say what does not fit.
@@ -72,12 +79,9 @@ def _same_kind(given: pa.DataType, wanted: pa.DataType) -> bool:
         return listed and _same_kind(given.field(0).type, wanted.field(0).type)
     if pat.is_struct(wanted):
         return pat.is_struct(given) and [f.name for f in given] == [f.name for f in wanted]
-    if pat.is_string(wanted):
-        return pat.is_string(given) or pat.is_large_string(given) or pat.is_string_view(given)
-    if pat.is_binary(wanted):
-        return pat.is_binary(given) or pat.is_large_binary(given) or pat.is_binary_view(given)
-    if pat.is_integer(wanted):
-        return pat.is_integer(given)
+    for kinds in _SAME_VALUES:
+        if any(is_kind(wanted) for is_kind in kinds):
+            return any(is_kind(given) for is_kind in kinds)
     return given.equals(wanted)
 
 

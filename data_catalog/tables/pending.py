@@ -45,7 +45,7 @@ class Pending(Iterator[pa.Table]):
     def __init__(self, upstream: Snapshot, numbers: list[int], *, size: int, columns: Sequence[str] | None):
         self.rows = len(numbers)
         """How many rows the whole pass yields."""
-        self._batches = _rebatched(upstream.rows_at(numbers, columns), size)
+        self._batches = rebatched(upstream.rows_at(numbers, columns), size)
 
     def __next__(self) -> pa.Table:
         return next(self._batches)
@@ -110,7 +110,7 @@ def _row_numbers(location: str, query: str, narrow: dict[str, pa.Table], asked: 
     return list(numbers.to_pylist())
 
 
-def _rebatched(parts: Iterator[pa.Table], size: int) -> Iterator[pa.Table]:
+def rebatched(parts: Iterator[pa.Table], size: int) -> Iterator[pa.Table]:
     """Cut and join tables so that each has `size` rows."""
     held: list[pa.Table] = []
     n_held = 0

@@ -35,14 +35,11 @@ from flows.crawl.data_api.parsing import (
     read_videos,
 )
 from flows.crawl.draw import Candidate, judge
-from flows.crawl.records import pseudonym
+from flows.crawl.records import LISTING_STAGE, pseudonym
 from flows.crawl.settings import CategorySettings, CrawlSettings, FilterSettings
 from flows.errors import CrawlError, CrawlPausedError
 
 log = logging.getLogger("ytb_ads")
-
-STAGE = "listings"
-"""Stage of the drops of lists that could not be read."""
 
 MAX_PAGES = {"search": 20, "playlist": 400, "channel": 400, "ids": 1}
 _BARREN_PAGES = 2
@@ -328,7 +325,7 @@ class Lister:
             fault = error.fault
             if fault.reason == PAGE_TOKEN and resumed:
                 return self._list(request, None, known, done, failures, listing.pages)
-            drop = fault.drop(STAGE, listing.listing_id, None, about=f"{listing.kind} {listing.query}")
+            drop = fault.drop(LISTING_STAGE, listing.listing_id, None, about=f"{listing.kind} {listing.query}")
             done.drops.append(drop)
             is_terminal = fault.kind == "terminal"
             listing = replace(listing, state="refused" if is_terminal else "open", fetched_at=self.now())
@@ -426,14 +423,16 @@ class Lister:
         return {row["listing_id"]: Listing(**row) for row in rows}
 
     def _attempts(self) -> dict[str, int]:
-        of_lists = pc.field("stage") == STAGE
+        of_lists = pc.field("stage") == LISTING_STAGE
         rows = self.catalog.read("drops", ["key", "kind", "attempts"], where=of_lists).to_pylist()
         return {row["key"]: row["attempts"] for row in rows if row["kind"] == "failed"}
 
     def _keep(self, listing: Listing, *drops: Drop, settled: bool = False) -> None:
         """Write how far a list is; `settled`: what it failed of before counts no more."""
         rows = pa.Table.from_pylist([asdict(listing)], schema=TABLES["listings"].schema)
-        self.catalog.commit("listings", rows, stage=STAGE, drops=drops, done=[listing.listing_id] if settled else [])
+        self.catalog.commit(
+            "listings", rows, stage=LISTING_STAGE, drops=drops, done=[listing.listing_id] if settled else []
+        )
 
 
 def is_done(request: Request, listing: Listing | None, now: datetime, relist_days: int) -> bool:

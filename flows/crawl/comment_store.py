@@ -10,7 +10,6 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
-from typing import Literal
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -18,10 +17,10 @@ import pyarrow.compute as pc
 from data_catalog.catalog import Catalog
 from data_catalog.schemas import TABLES
 from data_catalog.tables.drops import Drop
-from flows.crawl.comments import AdFailed, AdToRead, PageRead
 from flows.crawl.data_api.faults import Fault
+from flows.crawl.data_api.parsing import CommentPage
 from flows.crawl.ingest import own_comments
-from flows.crawl.records import COMMENT_STAGE, Comment
+from flows.crawl.records import COMMENT_STAGE, AdToRead, Comment, Fetch
 from flows.stages import StageCount
 
 STAGE = "comment_pages"
@@ -35,31 +34,13 @@ _FETCHES = TABLES["comment_fetches"].schema
 _LONG_AGO = datetime.min.replace(tzinfo=UTC)
 
 
-@dataclass(frozen=True)
-class Fetch:
-    """How far the comments of an ad were read; the fields are columns of `comment_fetches`."""
-
-    video_id: str
-    state: Literal["open", "complete"]
-    ended_by: str | None
-    next_page_token: str | None
-    pages: int
-    units: int
-    n_comments: int
-    fingerprint: str
-    started_at: datetime
-    fetched_at: datetime
-    completed_at: datetime | None = None
-    """When they were last read to the end; a reading anew leaves it until it is over."""
-
-
 @dataclass
 class _Buffer:
     """What has come of one ad and is not written yet."""
 
     pages: list[pa.RecordBatch] = field(default_factory=list)
     drops: dict[str, Drop] = field(default_factory=dict)
-    last: PageRead | None = None
+    last: CommentPage | None = None
     units: int = 0
     fault: Fault | None = None
 
@@ -109,25 +90,22 @@ class CommentStore:
         self._buffered = 0
         self._dropped_now: set[str] = set()
 
-    def take(self, message: PageRead | AdFailed) -> bool:
-        """Take in a page or a failure; True if that ad is over."""
-        buffer = self._buffers.setdefault(message.video_id, _Buffer())
-        if isinstance(message, AdFailed):
-            buffer.fault = message.fault
-        else:
-            rows = [vars(comment) for comment in message.comments if not self._is_passed_over(comment)]
+    def take(self, page: CommentPage) -> None:
+        """Take in a page."""
+        buffer = self._buffers.setdefault(page.video_id, _Buffer())
+        buffer.fault = page.fault
+        if not page.fault:
+            rows = [vars(comment) for comment in page.comments.values() if not self._is_passed_over(comment)]
             # as columns they take a tenth of the memory
             buffer.pages.append(pa.RecordBatch.from_pylist(rows, schema=_COMMENTS))
-            buffer.drops.update((drop.key, drop) for drop in message.drops)
-            buffer.last, buffer.units = message, buffer.units + message.units
+            buffer.drops.update((drop.key, drop) for drop in page.drops)
+            buffer.last, buffer.units = page, buffer.units + page.units
             self._buffered += len(rows)
-        is_over = buffer.is_over
         if self._buffered >= self._batch_comments:
             over = {video_id for video_id, found in self._buffers.items() if found.is_over}
             # one ad alone may have more comments than a batch: then what there is of it is written
             enough = sum(self._buffers[video_id].n_comments for video_id in over) >= self._batch_comments // 2
             self._write(over if enough else set(self._buffers))
-        return is_over
 
     def close(self) -> None:
         """Write everything that is left, of ads in the middle too."""
@@ -178,7 +156,7 @@ class CommentStore:
         counts = whole.group_by("video_id").aggregate([([], "count_all")]).to_pylist()
         return Counter({row["video_id"]: row["count_all"] for row in counts})
 
-    def _that_stay(self, last: dict[str, PageRead], fresh: pa.Table) -> pa.Table:
+    def _that_stay(self, last: dict[str, CommentPage], fresh: pa.Table) -> pa.Table:
         """Rows of ads read before: all that did not come again, but once an ad was read to its end only younger ones.
 
         What did not come again in a whole reading is gone there.
@@ -203,7 +181,7 @@ class CommentStore:
         self._dropped_now.update(drop.key for drop in drops)
         self.catalog.commit("comments", _COMMENTS.empty_table(), stage=COMMENT_STAGE, drops=drops, done=held)
 
-    def _fetch(self, video_id: str, buffer: _Buffer, page: PageRead, n_comments: int) -> Fetch:
+    def _fetch(self, video_id: str, buffer: _Buffer, page: CommentPage, n_comments: int) -> Fetch:
         earlier = self._earlier.get(video_id)
         continued = earlier if video_id in self._continued else None
         return Fetch(

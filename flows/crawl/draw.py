@@ -20,16 +20,10 @@ from data_catalog.tables.forgotten import Forgotten
 from flows.crawl.data_api.faults import FaultError
 from flows.crawl.data_api.parsing import SOURCE, VIDEO_PARTS, VideoFacts, read_ad, read_video, read_videos
 from flows.crawl.settings import CrawlSettings, FilterSettings
+from flows.stages import DRAW, VIDEOS
 
 log = logging.getLogger("ytb_ads")
 
-STAGE = "draw"
-"""Stage of the drops of candidates that did not become ads."""
-
-VIDEO_STAGE = "videos"
-"""Stage of the drops of drawn videos that are no longer available."""
-
-NOT_DRAWN = "not_drawn"
 _IDS_PER_CALL = 50
 
 
@@ -123,7 +117,7 @@ def draw(
     vacant = max(0, wanted - drawn.n_held)
     drawn.chosen = qualified[:vacant]
     for candidate in qualified[vacant:]:
-        _reject(drawn, candidate, NOT_DRAWN, f"{wanted} are wanted")
+        _reject(drawn, candidate, "not_drawn", f"{wanted} are wanted")
     return drawn
 
 
@@ -134,7 +128,7 @@ def judge(facts: VideoFacts, filters: FilterSettings) -> tuple[str, str] | None:
 
 def _reject(drawn: Draw, candidate: Candidate, reason: str, detail: str) -> None:
     drawn.rejected[reason] += 1
-    drawn.drops.append(Drop(STAGE, candidate.key, candidate.facts.video_id, "filtered", reason, detail))
+    drawn.drops.append(DRAW.drop(candidate.key, candidate.facts.video_id, reason, detail))
 
 
 def _usable(facts: VideoFacts, filters: FilterSettings) -> tuple[str, str] | None:
@@ -236,7 +230,7 @@ class CategoryFiller:
             except FaultError as error:
                 log.warning("%s: not all of its ads could be described, a later run goes on: %s", category, error)
         # candidates of a category that still waits have no drop: nothing is decided on them
-        self.catalog.replace_drops(STAGE, [drop for drawn in draws for drop in drawn.drops])
+        self.catalog.replace_drops(DRAW.name, [drop for drawn in draws for drop in drawn.drops])
         return draws
 
     def _fill(self, category: str, candidates: Sequence[Candidate], unusable: dict[str, str]) -> Draw:
@@ -279,9 +273,9 @@ class CategoryFiller:
                 synthetic=self.settings.is_stand_in,
             )
             ads.append(replace(ad, channel_hash=None) if self.forgotten.has_author(ad.channel_hash) else ad)
-        drops = [Drop(VIDEO_STAGE, id_, id_, "filtered", reason, "when it was drawn") for id_, reason in gone.items()]
+        drops = [VIDEOS.drop(id_, id_, reason, "when it was drawn") for id_, reason in gone.items()]
         rows = pa.Table.from_pylist([asdict(ad) for ad in ads], schema=TABLES["ads"].schema)
-        self.catalog.commit("ads", rows, stage=VIDEO_STAGE, drops=drops, done=ids)
+        self.catalog.commit("ads", rows, stage=VIDEOS.name, drops=drops, done=ids)
         self.advance(len(ads))
         return gone
 

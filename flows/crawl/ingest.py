@@ -8,16 +8,15 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from data_catalog.catalog import Catalog, Drop
 from data_catalog.schemas import TABLES
-from flows.crawl.records import COMMENT_STAGE, STAGE, Ad, FoundAd, UnchangedAd
+from flows.crawl.records import Ad, FoundAd, UnchangedAd
 from flows.errors import SourceError
-from flows.stages import StageCount
+from flows.stages import COMMENTS, SOURCE, StageCount
 
 KEY_FILE = "author.key"
 BATCH_ADS = 200
@@ -32,7 +31,7 @@ def ingest(
     advance: Callable[[float], None] = lambda ads: None,
 ) -> StageCount:
     """Write a source's results as they come, a batch of ads at a time; counts the new and changed ads."""
-    count = StageCount(STAGE, "new or changed ads")
+    count = StageCount(SOURCE.name, "new or changed ads")
     file_drops: list[Drop] = []
     batch: list[FoundAd] = []
     n_comments = 0
@@ -52,8 +51,8 @@ def ingest(
             count.add(_write(catalog, batch, count.unit))
             batch, n_comments = [], 0
     count.add(_write(catalog, batch, count.unit))
-    if catalog.replace_drops(STAGE, file_drops):
-        count.add(StageCount.of(STAGE, count.unit, rows_in=0, rows_out=0, drops=file_drops))
+    if catalog.replace_drops(SOURCE.name, file_drops):
+        count.add(StageCount.of(SOURCE.name, count.unit, rows_in=0, rows_out=0, drops=file_drops))
     return count
 
 
@@ -92,7 +91,7 @@ def _draw_key(path: Path) -> None:
 def _write(catalog: Catalog, batch: list[FoundAd], unit: str) -> StageCount:
     """Comments and their drops first: an ad's row says that its files are done, so it comes last."""
     if not batch:
-        return StageCount(STAGE, unit)
+        return StageCount(SOURCE.name, unit)
     video_ids = pa.array([found.ad.video_id for found in batch], pa.string())
     of_batch = pc.field("video_id").isin(video_ids)
     found_comments = [vars(comment) for found in batch for comment in found.comments]
@@ -101,17 +100,15 @@ def _write(catalog: Catalog, batch: list[FoundAd], unit: str) -> StageCount:
     catalog.commit(
         "comments",
         comments,
-        stage=COMMENT_STAGE,
+        stage=COMMENTS.name,
         drops=drops,
-        done=catalog.values("drops", "key", where=(pc.field("stage") == COMMENT_STAGE) & of_batch),
+        done=catalog.values("drops", "key", where=(pc.field("stage") == COMMENTS.name) & of_batch),
     )
     held = catalog.values("comments", "comment_id", where=of_batch)
     catalog.delete("comments", set(held).difference(comments["comment_id"].to_pylist()))
-    ads = [
-        _with_known_video(found.ad, known) for found, known in zip(batch, _known_videos(catalog, batch), strict=True)
-    ]
+    ads = _with_known_videos(catalog, [found.ad for found in batch])
     catalog.merge("ads", pa.Table.from_pylist([asdict(ad) for ad in ads], schema=TABLES["ads"].schema))
-    return StageCount.of(STAGE, unit, rows_in=len(batch), rows_out=len(batch), drops=drops)
+    return StageCount.of(SOURCE.name, unit, rows_in=len(batch), rows_out=len(batch), drops=drops)
 
 
 def own_comments(catalog: Catalog, comments: pa.Table) -> tuple[pa.Table, list[Drop]]:
@@ -130,31 +127,15 @@ def own_comments(catalog: Catalog, comments: pa.Table) -> tuple[pa.Table, list[D
         if owner == video_id:
             last[comment_id] = row
             continue
-        drops.append(
-            Drop(
-                stage=COMMENT_STAGE,
-                key=f"{video_id}:comments:{comment_id}",
-                video_id=video_id,
-                kind="filtered",
-                reason="comment_of_another_ad",
-                detail=f"comment {comment_id} is already one of {owner}",
-            )
-        )
+        detail = f"comment {comment_id} is already one of {owner}"
+        key = f"{video_id}:comments:{comment_id}"
+        drops.append(COMMENTS.drop(key, video_id, "comment_of_another_ad", detail))
     return comments.take(pa.array(sorted(last.values()), pa.int64())), drops
 
 
-def _known_videos(catalog: Catalog, batch: list[FoundAd]) -> list[dict[str, Any]]:
-    """What the catalog knows of each ad's video; empty where it knows nothing."""
-    ids = pa.array([found.ad.video_id for found in batch], pa.string())
-    columns = ["video_id", "media_sha256", "media_size_bytes"]
-    known = {
-        row["video_id"]: row for row in catalog.read("ads", columns, where=pc.field("video_id").isin(ids)).to_pylist()
-    }
-    return [known.get(found.ad.video_id, {}) for found in batch]
-
-
-def _with_known_video(ad: Ad, known: dict[str, Any]) -> Ad:
+def _with_known_videos(catalog: Catalog, ads: list[Ad]) -> list[Ad]:
     """A video that was deleted after sampling is still the one that the stored frames are of."""
-    if ad.media_status == "present":
-        return ad
-    return replace(ad, media_sha256=known.get("media_sha256"), media_size_bytes=known.get("media_size_bytes"))
+    of_ads = pc.field("video_id").isin(pa.array([ad.video_id for ad in ads], pa.string()))
+    rows = catalog.read("ads", ["video_id", "media_sha256", "media_size_bytes"], where=of_ads).to_pylist()
+    known = {row.pop("video_id"): row for row in rows}
+    return [ad if ad.media_status == "present" else replace(ad, **known.get(ad.video_id, {})) for ad in ads]

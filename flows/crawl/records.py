@@ -1,9 +1,10 @@
-"""An ad and its comments as every source hands them over: the columns of `ads` and `comments`."""
+"""Containers that the steps of a crawl hand on: rows of `ads`, `comments` and `comment_fetches`, and what is left."""
 
 from __future__ import annotations
 
 import hmac
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
 
@@ -17,6 +18,9 @@ STAGE = "source"
 
 COMMENT_STAGE = "comments"
 """Stage of the drops of single comments; an unchanged ad keeps those that it had."""
+
+LISTING_STAGE = "listings"
+"""Stage of the drops of lists that could not be read."""
 
 
 @dataclass(frozen=True)
@@ -66,6 +70,40 @@ class Comment:
     author_hash: str | None
     by_uploader: bool
     fetched_at: datetime
+
+
+@dataclass(frozen=True)
+class Fetch:
+    """How far the comments of an ad were read; the fields are columns of `comment_fetches`."""
+
+    video_id: str
+    state: Literal["open", "complete"]
+    ended_by: str | None
+    next_page_token: str | None
+    pages: int
+    units: int
+    n_comments: int
+    fingerprint: str
+    started_at: datetime
+    fetched_at: datetime
+    completed_at: datetime | None = None
+    """When they were last read to the end; a reading anew leaves it until it is over."""
+
+
+@dataclass(frozen=True)
+class AdToRead:
+    """An ad whose comments are wanted, and how far an earlier run came."""
+
+    video_id: str
+    channel_hash: str | None
+    comment_count: int | None = None
+    """As the video's metadata say."""
+    is_begun: bool = False
+    """Whether this goes on with a reading that an earlier run began, be it in the middle of the first page."""
+    next_page_token: str | None = None
+    pages: int = 0
+    held_replies: Mapping[str, int] = field(default_factory=dict)
+    """Replies that are held already, by thread; of use where a run was stopped inside a page."""
 
 
 @dataclass(frozen=True)

@@ -15,19 +15,17 @@ from rich.table import Table
 
 from data_catalog.catalog import Catalog
 from data_catalog.privacy.forget import remove_ads
-from flows.crawl.candidates import STAGE as LISTING_STAGE
-from flows.crawl.comment_store import STAGE as COMMENT_STAGE
-from flows.crawl.comment_store import Fetch
-from flows.crawl.comments import AdToRead
 from flows.crawl.data_api.parsing import SOURCE
-from flows.crawl.draw import STAGE as DRAW_STAGE
-from flows.crawl.draw import VIDEO_STAGE, Draw
-from flows.crawl.media.store import STAGE as MEDIA_STAGE
+from flows.crawl.draw import Draw
+from flows.crawl.records import AdToRead, Fetch
 from flows.errors import CrawlPausedError
+from flows.settings import Settings
+from flows.stages import COMMENT_PAGES, DRAW, LISTINGS, MEDIA, STAGES
 
-LOSING_STAGES = (VIDEO_STAGE, COMMENT_STAGE, MEDIA_STAGE)
-"""Stages whose drops may mean that an ad is unusable."""
-
+_ASKING = [stage.name for stage in STAGES if stage.asks_youtube and stage is not LISTINGS]
+"""Stages that ask YouTube for an ad, so that a drop of theirs may mean that it is unusable."""
+_READER = "1"
+"""Part of the comments' fingerprint: raise it when other comments are read under the same settings."""
 _OF_YOUTUBE = pc.field("source") == SOURCE
 _READ = pc.is_valid(pc.field("completed_at"))
 
@@ -99,7 +97,7 @@ def read_status(
     with_video = Counter(ad["category"] for ad in ads if ad["media_sha256"] is not None)
     candidates = Counter(catalog.values("candidates", "category"))
     shortfalls = {draw.category: draw.shortfall() for draw in draws}
-    stages = pc.field("stage").isin([LISTING_STAGE, COMMENT_STAGE, MEDIA_STAGE])
+    stages = pc.field("stage").isin([LISTINGS.name, *_ASKING])
     tried_again = stages & (pc.field("kind") == "failed") & (pc.field("attempts") < max_attempts)
     left = Counter(catalog.values("drops", "reason", where=tried_again))
     return CrawlStatus(
@@ -134,6 +132,11 @@ def render_status(status: CrawlStatus) -> Table:
     return table
 
 
+def comments_fingerprint(settings: Settings) -> str:
+    """What the reading of an ad's comments depends on besides the ad."""
+    return settings.crawl.comments.fingerprint(_READER)
+
+
 def comments_to_read(
     catalog: Catalog,
     fingerprint: str,
@@ -152,7 +155,7 @@ def comments_to_read(
     """
     earlier = {row["video_id"]: Fetch(**row) for row in catalog.read("comment_fetches").to_pylist()}
     complete = {video_id for video_id, fetch in earlier.items() if fetch.completed_at is not None}
-    given_up = _given_up(catalog, [COMMENT_STAGE], max_attempts, complete).keys() | set(leave)
+    given_up = _given_up(catalog, [COMMENT_PAGES.name], max_attempts, complete).keys() | set(leave)
     names = ["video_id", "channel_hash", "comment_count"]
     ads = [
         ad
@@ -167,7 +170,7 @@ def comments_to_read(
 def videos_to_fetch(catalog: Catalog, *, frames_fingerprint: str, max_attempts: int) -> list[str]:
     """Ads whose comments are read and whose video is wanted: not there, and no frames of it under these settings."""
     read = set(catalog.values("comment_fetches", "video_id", where=_READ))
-    given_up = _given_up(catalog, [MEDIA_STAGE], max_attempts)
+    given_up = _given_up(catalog, [MEDIA.name], max_attempts)
     frames = catalog.current("frames", upstream="ads", fingerprint=frames_fingerprint, columns=["video_id"])
     sampled = set(frames["video_id"].to_pylist())
     wanted = catalog.values("ads", "video_id", where=_OF_YOUTUBE & (pc.field("media_status") != "present"))
@@ -182,7 +185,7 @@ def unusable_ads(catalog: Catalog, max_attempts: int) -> dict[str, str]:
     complete = set(catalog.values("comment_fetches", "video_id", where=_READ)).intersection(
         catalog.values("ads", "video_id", where=_OF_YOUTUBE & pc.is_valid(pc.field("media_sha256")))
     )
-    return _given_up(catalog, LOSING_STAGES, max_attempts, complete)
+    return _given_up(catalog, _ASKING, max_attempts, complete)
 
 
 def remove_unusable(catalog: Catalog, max_attempts: int) -> list[str]:
@@ -190,7 +193,7 @@ def remove_unusable(catalog: Catalog, max_attempts: int) -> list[str]:
     of_youtube = catalog.values("ads", "video_id", where=_OF_YOUTUBE)
     found = sorted(set(of_youtube).intersection(unusable_ads(catalog, max_attempts)))
     # a candidate stays, so that it is not listed as a new one
-    remove_ads(catalog, found, keep_tables=["candidates"], keep_drops=[DRAW_STAGE, *LOSING_STAGES])
+    remove_ads(catalog, found, keep_tables=["candidates"], keep_drops=[DRAW.name, *_ASKING])
     return found
 
 
@@ -210,11 +213,9 @@ def _to_read(catalog: Catalog, ad: dict[str, Any], fetch: Fetch | None, fingerpr
     return replace(fresh, is_begun=True, next_page_token=fetch.next_page_token, pages=fetch.pages, held_replies=held)
 
 
-def _given_up(
-    catalog: Catalog, stages: Sequence[str], max_attempts: int, complete: Collection[str] = ()
-) -> dict[str, str]:
+def _given_up(catalog: Catalog, stages: list[str], max_attempts: int, complete: Collection[str] = ()) -> dict[str, str]:
     """Reason by id of ads that are not asked for again; transient faults never end the attempts on `complete` ones."""
-    where = pc.field("stage").isin(list(stages))
+    where = pc.field("stage").isin(stages)
     drops = catalog.read("drops", ["video_id", "kind", "reason", "attempts"], where=where).to_pylist()
     return {
         drop["video_id"]: drop["reason"]

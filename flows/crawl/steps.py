@@ -15,26 +15,30 @@ from filelock import FileLock, Timeout
 from data_catalog.catalog import Catalog
 from flows.crawl.candidates import CategoryListing, Lister, read_candidates
 from flows.crawl.comment_store import CommentStore
-from flows.crawl.comments import AdFailed, read_comment_pages
+from flows.crawl.comments import read_comment_pages
 from flows.crawl.data_api.client import YouTube
 from flows.crawl.data_api.quota import Ledger, utc_now
 from flows.crawl.draw import CategoryFiller, Draw
 from flows.crawl.ingest import author_key
 from flows.crawl.media.lane import MediaLane
-from flows.crawl.media.store import STAGE as MEDIA_STAGE
 from flows.crawl.media.store import download_videos, media_folder
-from flows.crawl.status import CommentWork, comments_to_read, remove_unusable, unusable_ads, videos_to_fetch
+from flows.crawl.status import (
+    CommentWork,
+    comments_fingerprint,
+    comments_to_read,
+    remove_unusable,
+    unusable_ads,
+    videos_to_fetch,
+)
 from flows.errors import CrawlPausedError, LaneStoppedError
 from flows.fingerprints import frames_fingerprint
 from flows.settings import Settings
-from flows.stages import StageCount
+from flows.stages import MEDIA, StageCount
 
 log = logging.getLogger("ytb_ads")
 
 LEDGER_FILE = "quota.sqlite"
 LOCK_FILE = ".locks/crawl"
-_READER = "1"
-"""Part of the comments' fingerprint: raise it when other comments are read under the same settings."""
 
 Advance = Callable[[float], None]
 
@@ -117,7 +121,7 @@ class Crawl:
             passed_over=self.forgotten.has_author,
         )
         try:
-            for message in read_comment_pages(
+            for page in read_comment_pages(
                 work.ads,
                 self.youtube,
                 connections=crawl.connections,
@@ -125,11 +129,10 @@ class Crawl:
                 author_key=self.author_key,
                 now=self.now,
             ):
-                store.take(message)
-                if isinstance(message, AdFailed):
-                    self._tried.add(message.video_id)
-                else:
-                    advance(len(message.comments))
+                store.take(page)
+                if page.fault:
+                    self._tried.add(page.video_id)
+                advance(len(page.comments))
         except CrawlPausedError as pause:
             self.pauses.append(pause)
         finally:
@@ -148,7 +151,7 @@ class Crawl:
         """Fetch the videos of ads; a lane that was stopped is noted in `pauses`."""
         lanes = self.settings.media.lanes
         self._tried.update(video_ids)
-        count = StageCount(MEDIA_STAGE, "ads")
+        count = MEDIA.count()
         try:
             download_videos(self.catalog, video_ids, self.lane, lanes=lanes, advance=advance, count=count)
         except LaneStoppedError as pause:
@@ -175,11 +178,6 @@ class CommentCount:
 
     ads: StageCount
     comments: int
-
-
-def comments_fingerprint(settings: Settings) -> str:
-    """What the reading of an ad's comments depends on besides the ad."""
-    return settings.crawl.comments.fingerprint(_READER)
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""What scores a comment: a positive strength 1..5 and a negative strength -1..-5, behind one protocol."""
+"""Engines that score a text, with a positive strength 1..5 and a negative strength -1..-5, behind one protocol."""
 
 from __future__ import annotations
 

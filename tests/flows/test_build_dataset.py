@@ -11,6 +11,7 @@ import sys
 import time
 import urllib.request
 from pathlib import Path
+from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
@@ -167,7 +168,7 @@ def test_every_ad_and_every_frame_is_in_the_release_or_in_the_drops(undisturbed:
 
 
 def test_no_ad_is_in_two_splits(undisturbed: Path) -> None:
-    home: dict[str, str] = {}
+    home: dict[Any, str] = {}
     for path in (newest_release(undisturbed / "releases") / "data").glob("*.parquet"):
         split = path.name.split("-")[0]
         for video_id in pq.read_table(path, columns=["video_id"])["video_id"].to_pylist():

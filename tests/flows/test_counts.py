@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import pyarrow as pa
@@ -14,7 +15,7 @@ from flows.runner import check_nothing_lost
 from flows.stages import SCORES, StageCount
 
 
-def rows(table: str, *values: dict[str, object]) -> pa.Table:
+def rows(table: str, *values: Mapping[str, object]) -> pa.Table:
     return pa.Table.from_pylist(list(values), schema=TABLES[table].schema)
 
 

@@ -100,7 +100,7 @@ class Fault:
     kind: Kind
     path: str = ""
     """Part of the path. By default any API path; for the faults of watch pages and of media, those."""
-    when: Parameters | Callable[[Parameters], bool] | None = None
+    when: Mapping[str, str | None] | Callable[[Parameters], bool] | None = None
     """Parameters that the request must have, None for one that it must not have; or a function that decides."""
     times: int | None = 1
     """Requests that get it; None: every one."""

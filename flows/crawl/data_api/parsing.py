@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
 from data_catalog.tables.drops import Drop
+from flows.crawl.data_api.faults import Fault
 from flows.crawl.fields import (
     count,
     identifier,
@@ -24,6 +25,7 @@ SOURCE = "youtube"
 VIDEO_PARTS = "snippet,contentDetails,statistics,status,paidProductPlacementDetails"
 """Parts of `videos.list` that `read_video` and `read_ad` read; all of them cost one unit together."""
 
+EndedBy = Literal["last_page", "page_cap", "repeating_pages", "looping_token"]
 Availability = Literal["public", "gone", "live", "unprocessed"]
 
 
@@ -53,17 +55,30 @@ class VideoFacts:
     blocked_regions: tuple[str, ...] | None = None
 
 
-@dataclass(frozen=True)
+@dataclass
 class CommentPage:
-    """A page of comment threads or of replies."""
+    """A page of comment threads or of replies, on its way from the API's answer to the tables."""
 
-    comments: tuple[Comment, ...]
-    drops: tuple[Drop, ...]
-    next_page_token: str | None
-    n_items: int
+    video_id: str
+    fetched_at: datetime
+    comments: dict[str, Comment] = field(default_factory=dict)
+    """By id; those of a page of threads grow by the replies that did not come along."""
+    drops: list[Drop] = field(default_factory=list)
+    next_page_token: str | None = None
+    n_items: int = 0
     """Entries on the page, usable or not."""
     unfinished: tuple[tuple[str, int], ...] = ()
     """Threads with more replies than came along, and how many replies each has."""
+    token: str | None = None
+    """Token that it was asked for with."""
+    units: int = 0
+    """Calls that it took, those for its replies among them."""
+    ended_by: EndedBy | None = None
+    """Why no page comes after it."""
+    pages: int = 0
+    """Pages of this ad read so far, earlier runs included."""
+    fault: Fault | None = None
+    """Why the ad could not be read on."""
 
 
 def read_listed(answer: Mapping[str, Any]) -> Listed:
@@ -177,11 +192,28 @@ class CommentReader:
             n_replies = count(snippet.get("totalReplyCount")) or 0
             if thread_id and n_replies > len(replies):
                 unfinished.append((thread_id, n_replies))
-        return _page(answer, read, tuple(unfinished))
+        return self._page(answer, read, fetched_at, tuple(unfinished))
 
     def replies(self, answer: Mapping[str, Any], parent_id: str, fetched_at: datetime) -> CommentPage:
         """Read a page of `comments.list` of one thread."""
-        return _page(answer, self._replies(_listed(answer), parent_id, fetched_at))
+        return self._page(answer, self._replies(_listed(answer), parent_id, fetched_at), fetched_at)
+
+    def _page(
+        self,
+        answer: Mapping[str, Any],
+        read: list[Comment | Drop],
+        fetched_at: datetime,
+        unfinished: tuple[tuple[str, int], ...] = (),
+    ) -> CommentPage:
+        return CommentPage(
+            video_id=self.video_id,
+            fetched_at=fetched_at,
+            comments={entry.comment_id: entry for entry in read if isinstance(entry, Comment)},
+            drops=[entry for entry in read if isinstance(entry, Drop)],
+            next_page_token=text_of(answer.get("nextPageToken")),
+            n_items=len(read),
+            unfinished=unfinished,
+        )
 
     def _replies(self, entries: list[Any], parent_id: str | None, fetched_at: datetime) -> list[Comment | Drop]:
         return [self._comment(entry, parent_id, fetched_at) for entry in entries]
@@ -232,18 +264,6 @@ def _availability(item: Mapping[str, Any]) -> Availability:
     if status.get("uploadStatus") not in (None, "processed"):
         return "unprocessed"
     return "public"
-
-
-def _page(
-    answer: Mapping[str, Any], read: list[Comment | Drop], unfinished: tuple[tuple[str, int], ...] = ()
-) -> CommentPage:
-    return CommentPage(
-        comments=tuple(entry for entry in read if isinstance(entry, Comment)),
-        drops=tuple(entry for entry in read if isinstance(entry, Drop)),
-        next_page_token=text_of(answer.get("nextPageToken")),
-        n_items=len(read),
-        unfinished=unfinished,
-    )
 
 
 def _listed(answer: Mapping[str, Any]) -> list[Any]:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import queue
 import random
 import threading
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 
 from flows.crawl.data_api.faults import Fault, FaultError, plain_text
-from flows.crawl.data_api.quota import Ledger, utc_now
+from flows.crawl.data_api.quota import Ledger
 from flows.crawl.fields import VIDEO_ID
 from flows.crawl.media.downloader import download, tool
 from flows.crawl.media.faults import classify, lane_stopped
@@ -25,62 +25,6 @@ LANE = "media"
 STREAK = 10
 """Videos in a row that fail in the same curable way, after which the fault is not the videos'."""
 RATE_LIMIT = timedelta(hours=1)
-
-
-def stored_video(video_id: str, folder: Path, stop: threading.Event | None = None) -> Video | None:
-    """The video that an earlier run left whole; what else it left of this id and is no video is removed.
-
-    Raises:
-        FaultError: the id is none.
-        CrawlError: the store cannot be read or written.
-    """
-    _refuse_unsafe(video_id)
-    with alone(video_id, folder, stop), storing(folder):
-        return take(video_id, folder)[0]
-
-
-def fetch_video(
-    video_id: str,
-    folder: Path,
-    settings: MediaSettings,
-    *,
-    site: str,
-    wait: Callable[[float], object] = time.sleep,
-    stop: threading.Event | None = None,
-    now: Callable[[], datetime] = utc_now,
-) -> Video:
-    """Fetch one video, or take the one that is there.
-
-    Args:
-        video_id: the video.
-        folder: the media store.
-        settings: of the media.
-        site: address of the site whose watch page is read.
-        wait: waits some seconds before a request is repeated.
-        stop: set from another thread, it ends waits and the transfer.
-        now: the clock.
-
-    Raises:
-        FaultError: this video cannot be had, now or ever.
-        LaneStoppedError: YouTube wants no more requests for a while.
-        CrawlError: the store or the cookies cannot be used.
-    """
-    _refuse_unsafe(video_id)
-    with alone(video_id, folder, stop), storing(folder):
-        if video := take(video_id, folder)[0]:  # left whole by a killed run, or fetched by another while we waited
-            return video
-        fault = download(video_id, folder / UNFINISHED, settings, site=site, wait=wait, stop=stop)
-        problem = ""
-        if fault is None:
-            video, problem = take(video_id, folder)
-            if video:
-                return replace(video, tool=tool())
-            fault = classify(None)
-        if problem:
-            fault = Fault("transient", "not_a_video", f"what came is no video and was removed: {problem}")
-        if fault.kind == "terminal":  # nothing will ever go on with its parts
-            sweep(video_id, folder)
-        raise _error_of(fault, video_id, folder, settings, now())
 
 
 class MediaLane:
@@ -123,21 +67,26 @@ class MediaLane:
         self._streak = _Streak()
 
     def fetch(self, video_id: str) -> Video:
-        """Fetch one video as `fetch_video` does, at a lane's pace and only while the lanes do not rest.
+        """Fetch one video, or take the one that is there, at a lane's pace and only while the lanes are not paused.
 
         Raises:
-            FaultError: this video cannot be had, now or ever.
+            FaultError: this video cannot be fetched, now or ever.
             LaneStoppedError: YouTube wants no more requests for a while, or `stop` was called.
             CrawlError: the store or the cookies cannot be used.
         """
-        if video := stored_video(video_id, self._folder, self._stop):
-            return video
+        if not VIDEO_ID.fullmatch(video_id):
+            raise FaultError(
+                Fault("terminal", "unusable_id", f"{plain_text(repr(video_id))} is no video id"), "a video"
+            )
+        with self._alone(video_id):
+            if video := take(video_id, self._folder)[0]:
+                return video
         has_asked = self._lanes.get()
         try:
-            self._refuse_while_resting()
+            self._refuse_while_paused()
             if has_asked:
                 self._sleep(self._draw.uniform(*self._settings.pause_s))
-                self._refuse_while_resting()  # another lane may have met the wall meanwhile
+                self._refuse_while_paused()  # another lane may have met the wall meanwhile
             has_asked = True
             return self._ask(video_id)
         finally:
@@ -147,37 +96,61 @@ class MediaLane:
         """End pauses and transfers, from whatever thread; what has come of a video is kept."""
         self._stop.set()
 
+    @contextmanager
+    def _alone(self, video_id: str) -> Iterator[None]:
+        with alone(video_id, self._folder, self._stop), storing(self._folder):
+            yield
+
     def _ask(self, video_id: str) -> Video:
-        now = self._ledger.now
         try:
-            video = fetch_video(
-                video_id,
-                self._folder,
-                self._settings,
-                site=self._site,
-                wait=self._sleep,
-                stop=self._stop,
-                now=now,
-            )
+            video = self._download(video_id)
         except LaneStoppedError as error:
-            self._rest(error)
+            self._pause(error)
             raise
         except FaultError as error:
             if self._streak.has_ended(error.fault):
-                stopped = lane_stopped(error.fault, video_id, now() + RATE_LIMIT)
-                self._rest(stopped)
+                stopped = lane_stopped(error.fault, video_id, self._ledger.now() + RATE_LIMIT)
+                self._pause(stopped)
                 raise stopped from None
             raise
         self._streak.has_ended(None)
         return video
 
-    def _refuse_while_resting(self) -> None:
+    def _download(self, video_id: str) -> Video:
+        with self._alone(video_id):
+            # left whole by a killed run, or fetched by another while this one waited
+            if video := take(video_id, self._folder)[0]:
+                return video
+            place = self._folder / UNFINISHED
+            fault = download(video_id, place, self._settings, site=self._site, wait=self._sleep, stop=self._stop)
+            problem = ""
+            if fault is None:
+                video, problem = take(video_id, self._folder)
+                if video:
+                    return replace(video, tool=tool())
+                fault = classify(None)
+            if problem:
+                fault = Fault("transient", "not_a_video", f"what came is no video and was removed: {problem}")
+            if fault.kind == "terminal":  # nothing will ever go on with its parts
+                sweep(video_id, self._folder)
+            raise self._error_of(fault, video_id)
+
+    def _error_of(self, fault: Fault, video_id: str) -> CrawlError:
+        if fault.kind == "pause":
+            is_wall = fault.reason == "bot_wall"
+            rest = timedelta(hours=self._settings.wall_pause_h) if is_wall else RATE_LIMIT
+            return lane_stopped(fault, video_id, self._ledger.now() + rest)
+        if fault.kind == "abort":
+            return store_error(self._folder, fault.detail)
+        return FaultError(fault, f"video {video_id}")
+
+    def _refuse_while_paused(self) -> None:
         if self._stop.is_set():
             raise LaneStoppedError("fetching videos was stopped", self._ledger.now())
         if pause := self._ledger.paused(LANE):
             raise LaneStoppedError(pause.reason, pause.until)
 
-    def _rest(self, error: LaneStoppedError) -> None:
+    def _pause(self, error: LaneStoppedError) -> None:
         if error.resumes_at > self._ledger.now():
             self._ledger.pause(LANE, error.resumes_at, str(error))
 
@@ -203,18 +176,3 @@ class _Streak:
                 return False
             self._reason, self._length = "", 0
             return True
-
-
-def _error_of(fault: Fault, video_id: str, folder: Path, settings: MediaSettings, now: datetime) -> CrawlError:
-    if fault.kind == "pause":
-        rest = timedelta(hours=settings.wall_pause_h) if fault.reason == "bot_wall" else RATE_LIMIT
-        return lane_stopped(fault, video_id, now + rest)
-    if fault.kind == "abort":
-        return store_error(folder, fault.detail)
-    return FaultError(fault, f"video {video_id}")
-
-
-def _refuse_unsafe(video_id: str) -> None:
-    if not VIDEO_ID.fullmatch(video_id):
-        fault = Fault("terminal", "unusable_id", f"{plain_text(repr(video_id))} is no video id")
-        raise FaultError(fault, "a video")

@@ -33,12 +33,9 @@ from flows.crawl.data_api.quota import utc_now
 from flows.errors import CrawlError, FrameError, LaneStoppedError, SourceError
 from flows.frames.isolation import call_isolated
 from flows.frames.video import size_shown
-from flows.stages import StageCount
+from flows.stages import MEDIA, StageCount
 
 log = logging.getLogger("ytb_ads")
-
-STAGE = "media"
-"""Stage of the drops of ads whose video could not be fetched."""
 
 UNFINISHED = ".unfinished"
 """Folder of the store for what is not yet known to be a video."""
@@ -195,16 +192,16 @@ def download_videos(
     Raises:
         LaneStoppedError: YouTube wants no more requests for a while; what was fetched is kept.
     """
-    count = count or StageCount(STAGE, "ads")
+    count = count or MEDIA.count()
     for video_id, video in _fetched(iter(video_ids), lane, lanes):
         drops: list[Drop] = []
         rows = TABLES["ads"].schema.empty_table()
         if isinstance(video, FaultError):
-            drops = [video.fault.drop(STAGE, video_id, video_id)]
+            drops = [video.fault.drop(MEDIA.name, video_id, video_id)]
         else:
             rows = _with_video(catalog, video_id, video)
-        catalog.commit("ads", rows, stage=STAGE, drops=drops, done=[video_id])
-        count.add(StageCount.of(STAGE, "ads", rows_in=1, rows_out=rows.num_rows, drops=drops))
+        catalog.commit("ads", rows, stage=MEDIA.name, drops=drops, done=[video_id])
+        count.add(MEDIA.count(rows_in=1, rows_out=rows.num_rows, drops=drops))
         advance(1)
     return count
 

@@ -25,16 +25,14 @@ from flows.crawl.candidates import (
     read_candidates,
     requests_of,
 )
-from flows.crawl.candidates import STAGE as LISTING_STAGE
-from flows.crawl.comment_store import Fetch
-from flows.crawl.comments import AdToRead
 from flows.crawl.data_api.parsing import SOURCE
 from flows.crawl.draw import Candidate, judge, rank
 from flows.crawl.media.store import USUAL_BYTES
-from flows.crawl.status import comments_to_read, unusable_ads, videos_to_fetch
-from flows.crawl.steps import comments_fingerprint
+from flows.crawl.records import AdToRead, Fetch
+from flows.crawl.status import comments_fingerprint, comments_to_read, unusable_ads, videos_to_fetch
 from flows.fingerprints import frames_fingerprint
 from flows.settings import Settings
+from flows.stages import LISTINGS
 
 Basis = Literal["known", "measured", "assumed"]
 """`known`: the tables have it; `measured`: on what was crawled so far; `assumed`: nothing to measure yet."""
@@ -296,7 +294,7 @@ class Planner:
             self._held[row["category"]].found_by[row["listing_id"]] += 1
         for row in catalog.read("listings").to_pylist():
             self._held[row["category"]].listings[row["listing_id"]] = Listing(**row)
-        failed = (pc.field("stage") == LISTING_STAGE) & (pc.field("kind") == "failed")
+        failed = (pc.field("stage") == LISTINGS.name) & (pc.field("kind") == "failed")
         drops = catalog.read("drops", ["key", "attempts"], where=failed).to_pylist()
         self._given_up = {drop["key"] for drop in drops if drop["attempts"] >= max_attempts}
         work = comments_to_read(catalog, comments_fingerprint(settings), max_attempts)

@@ -3,13 +3,13 @@
     >>> scorer = Scorer.of(Path("lists"))
     >>> scorer.score("I loooove this ad!")
     Strength(positive=5, negative=-1)
-    >>> print(explain(scorer, "not very good"))
+    >>> explain(scorer, "not very good").sentences
 
 `score_all` scores a stream. The scoring is Thelwall et al.'s (2010, 2012), written from a description of it.
 """
 
-from flows.sentiment.sentistrength.lexicon import Lexicon, LexiconError, Notice
+from flows.sentiment.sentistrength.lexicon import Lexicon, LexiconError
 from flows.sentiment.sentistrength.reasons import Explanation, explain
 from flows.sentiment.sentistrength.scorer import NEUTRAL, Scorer, Strength
 
-__all__ = ["NEUTRAL", "Explanation", "Lexicon", "LexiconError", "Notice", "Scorer", "Strength", "explain"]
+__all__ = ["NEUTRAL", "Explanation", "Lexicon", "LexiconError", "Scorer", "Strength", "explain"]

@@ -1,4 +1,4 @@
-"""Reads any folder of SentiStrength word lists (docs/sentistrength.md, "Reading the lists")."""
+"""Folders of SentiStrength word lists (docs/sentistrength.md, "Reading the lists")."""
 
 from __future__ import annotations
 
@@ -40,18 +40,6 @@ class LexiconError(SentimentError):
 
 
 @dataclass(frozen=True)
-class Notice:
-    """Something in a list that is read all the same, and that its author may want to know."""
-
-    path: Path
-    line: int
-    what: str
-
-    def __str__(self) -> str:
-        return f"{self.path}, line {self.line}: {self.what}"
-
-
-@dataclass(frozen=True)
 class Entry:
     """One line of a list: the word or phrase, and its number as listed."""
 
@@ -76,9 +64,8 @@ class Lexicon:
     idioms: tuple[tuple[tuple[str, ...], int], ...]
     digest: str
     """Changes whenever a byte of a list does."""
-    encodings: dict[str, str]
-    """How each file that was read is encoded."""
-    notices: tuple[Notice, ...]
+    notices: tuple[str, ...]
+    """Lines that are read all the same, with file, line and what is odd about them, for the author of the lists."""
 
     @classmethod
     def read(cls, folder: Path) -> Lexicon:
@@ -109,7 +96,6 @@ class Lexicon:
             spellings=frozenset(e.word.strip("*") for e in known),
             idioms=tuple((tuple(e.word.split(" ")), _stored(e.number)) for e in idioms),
             digest=shelf.digest(),
-            encodings=shelf.encodings,
             notices=tuple(shelf.notices),
         )
 
@@ -119,12 +105,11 @@ class Lexicon:
 
 
 class _Shelf:
-    """The files of a folder as they are read, with what is to be told about them."""
+    """The files of a folder as they are read, with notices about odd lines."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.encodings: dict[str, str] = {}
-        self.notices: list[Notice] = []
+        self.notices: list[str] = []
         self._digest = hashlib.sha256()
 
     def digest(self) -> str:
@@ -141,7 +126,7 @@ class _Shelf:
             raw = path.read_bytes()
         except OSError as error:
             raise LexiconError(path, f"cannot be read: {error.strerror}") from error
-        text, self.encodings[path.name] = decode(raw, words=names not in (EMOTICONS, EMOJI))
+        text = decode(raw, words=names not in (EMOTICONS, EMOJI))
         self._digest.update(b"%s\0%d\0%s" % (path.name.encode(), len(raw), raw))
         lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
         found = [self._entry(path, number, line, numbered=numbered) for number, line in enumerate(lines, 1)]
@@ -170,7 +155,7 @@ class _Shelf:
             return Entry(word, 0, number)
         listed = columns[0] if columns else ""
         if not _NUMBER.fullmatch(listed):
-            self.notices.append(Notice(path, number, f"{word!r} has no whole number after it and counts as 0"))
+            self.notices.append(f"{path}, line {number}: {word!r} has no whole number after it and counts as 0")
             return Entry(word, 0, number)
         if len(listed) > 9 or abs(int(listed)) > STRONGEST:
             raise LexiconError(path, f"strength {listed[:20]} of {word!r}; expected -5 to 5", number)
@@ -182,11 +167,11 @@ class _Shelf:
             before = first.setdefault(entry.word, entry)
             if before.number != entry.number:
                 what = f"{entry.word!r} is {entry.number} here and {before.number} in line {before.line}"
-                self.notices.append(Notice(path, entry.line, what))
+                self.notices.append(f"{path}, line {entry.line}: {what}")
 
 
-def decode(raw: bytes, *, words: bool) -> tuple[str, str]:
-    r"""The text of a list and the name of its encoding ("encodings vary").
+def decode(raw: bytes, *, words: bool) -> str:
+    r"""The text of a list, whose encoding has to be found.
 
     UTF-8, or UTF-16 with its mark. A list of words that is neither is taken for cp1252, or for latin-1 where cp1252
     has no such byte. Emoticons, and a list that is UTF-8 in the main, keep what the original makes of stray bytes,
@@ -194,18 +179,15 @@ def decode(raw: bytes, *, words: bool) -> tuple[str, str]:
     """
     for encoding, mark in _BOMS:
         if raw.startswith(mark):
-            return raw.decode(encoding, "replace"), encoding
-    try:
-        return raw.decode("utf-8"), "utf-8"
-    except UnicodeDecodeError:
-        damaged = raw.decode("utf-8", "surrogateescape")
-    if words and not any("\x7f" < c < "\udc80" or c > "\udcff" for c in damaged):
+            return raw.decode(encoding, "replace")
+    marked = raw.decode("utf-8", "surrogateescape")
+    is_stray = ["\udc80" <= c <= "\udcff" for c in marked if c > "\x7f"]
+    if words and is_stray and all(is_stray):
         try:
-            return raw.decode("cp1252"), "cp1252"
+            return raw.decode("cp1252")
         except UnicodeDecodeError:
-            return raw.decode("latin-1"), "latin-1"
-    stray = sum("\udc80" <= c <= "\udcff" for c in damaged)
-    return raw.decode("utf-8", "replace"), f"utf-8 with {stray} damaged byte{'s' * (stray > 1)}"
+            return raw.decode("latin-1")
+    return raw.decode("utf-8", "replace")
 
 
 def _stored(number: int) -> int:

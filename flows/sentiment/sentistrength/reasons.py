@@ -57,11 +57,6 @@ class SentenceExplanation:
     strength: Strength
     reasons: tuple[str, ...]
 
-    def __str__(self) -> str:
-        lines = [f"  {step.written}  {step.score:+g}  {'; '.join(step.reasons)}" for step in self.steps if step.reasons]
-        summary = [f"  = {reason}" for reason in self.reasons]
-        return "\n".join([_headline(self.strength, " ".join(s.written for s in self.steps)), *lines, *summary])
-
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
@@ -71,9 +66,6 @@ class Explanation:
     strength: Strength
     sentences: tuple[SentenceExplanation, ...]
 
-    def __str__(self) -> str:
-        return "\n".join([_headline(self.strength, self.text), *map(str, self.sentences)])
-
 
 def explain(scorer: Scorer, text: str) -> Explanation:
     """Score a text and keep the reasons; the strength is that of `scorer.score`."""
@@ -81,10 +73,6 @@ def explain(scorer: Scorer, text: str) -> Explanation:
     terms = [term for segment in segments(text) for term in scorer.terms(segment)]
     strength = weigh(terms, trace)
     return Explanation(text, strength, tuple(_sentences(trace)))
-
-
-def _headline(strength: Strength, text: str) -> str:
-    return f"{strength.positive} {strength.negative}  {text}"
 
 
 def _sentences(trace: Trace) -> Iterator[SentenceExplanation]:
@@ -137,7 +125,7 @@ def _rules_of_mark(weighed: Weighed) -> Iterator[tuple[Rule, str]]:
 
 
 def _reasons_for_sentence(summed: Summed) -> Iterator[str]:
-    """How the strongest scores became the sentence's strengths ("Sentence result")."""
+    """The way from the strongest scores to the sentence's strengths ("Sentence result")."""
     positive, negative = summed.rounded
     yield f"strongest {summed.highest:+g} and {summed.lowest:+g}, one further from 0 and rounded: {positive} {negative}"
     if summed.missed and positive == 1:

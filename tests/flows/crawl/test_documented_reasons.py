@@ -1,4 +1,4 @@
-"""Every reason that a drop of the crawl may carry is explained in docs/crawl.md."""
+"""Every reason that a fault of the crawl may carry is declared with its stage, of the same kind."""
 
 from __future__ import annotations
 
@@ -8,28 +8,35 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[3]
-DOCUMENT = ROOT / "docs" / "crawl.md"
-RAISED_AS = {"Fault", "Verdict", "MediaFault"}
-"""What is made with a kind and a reason, in this order."""
+from flows.stages import COMMENT_PAGES, MEDIA, Stage
+
+CRAWL = Path(__file__).parents[3] / "flows" / "crawl"
+KINDS = {"terminal": "filtered", "transient": "failed"}
 
 
-def reasons_in(module: Path) -> Iterator[str]:
-    """Reasons that stand as such in a module: behind a kind in a call or a row of a table."""
+def faults_in(module: Path) -> Iterator[tuple[str, str]]:
+    """Kind and reason of every fault that stands as such in a module: in a call or a row of a table."""
     for node in ast.walk(ast.parse(module.read_text("utf-8"))):
         parts: list[ast.expr] = []
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in RAISED_AS:
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "Fault":
             parts = node.args
         elif isinstance(node, ast.Tuple) and len(node.elts) == 3:
             parts = node.elts
-        values = [part.value for part in parts[:2] if isinstance(part, ast.Constant)]
-        if len(values) == 2 and values[0] in ("final", "failed", "lane", "transient", "slow_down", "bad_token"):
-            yield str(values[1])
+        match [part.value for part in parts[:2] if isinstance(part, ast.Constant)]:
+            case [kind, reason] if kind in KINDS:
+                yield str(kind), str(reason)
 
 
-@pytest.mark.parametrize("module", ["faults.py", "media_faults.py", "media.py", "downloader.py"])
-def test_every_reason_is_explained(module: str) -> None:
-    found = set(reasons_in(ROOT / "flows" / "crawl" / module))
+@pytest.mark.parametrize(
+    ("module", "stage"),
+    [
+        ("data_api/faults.py", COMMENT_PAGES),
+        ("media/faults.py", MEDIA),
+        ("media/downloader.py", MEDIA),
+        ("media/lane.py", MEDIA),
+    ],
+)
+def test_every_reason_is_declared(module: str, stage: Stage) -> None:
+    found = set(faults_in(CRAWL / module))
     assert found
-    text = DOCUMENT.read_text("utf-8")
-    assert not [reason for reason in sorted(found) if f"`{reason}`" not in text and f"*{reason}*" not in text]
+    assert not [(kind, reason) for kind, reason in sorted(found) if stage.reason(reason).kind != KINDS[kind]]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -43,7 +43,7 @@ STORYBOARD = {"format_id": "sb0", "vcodec": "none", "acodec": "none", "ext": "mh
 WHOLE = video("18", 640, 360, acodec="mp4a.40.2")
 
 
-def chosen(*formats: dict[str, object], height: int = 360) -> dict[str, Any]:
+def chosen(*formats: Mapping[str, object], height: int = 360) -> dict[str, Any]:
     """What yt-dlp itself chooses of these formats."""
     info = {
         "id": ID,

@@ -1,4 +1,4 @@
-"""Candidates become ads: drawn, described afresh, replaced where they are gone; and every other one has its reason."""
+"""Categories are filled: ads drawn, described afresh, replaced where they are gone; every other one has its reason."""
 
 from __future__ import annotations
 
@@ -151,22 +151,6 @@ def test_a_candidate_that_was_gone_at_the_draw_is_not_asked_for_again(opened: Op
     assert drawn.shortfall() == "ads: 1 of 4 ads short (of 4 candidates: 1 gone)"
 
 
-def test_a_category_that_falls_short_says_by_how_much_and_why(opened: Open) -> None:
-    some = [
-        *videos(3),
-        video(10, duration_s=4000),
-        video(11, duration_s=4000),
-        video(12, language="fr"),
-        video(13, comments_disabled=True),
-        video(14, gone=True),
-    ]
-    [drawn] = opened(some, 10).run()
-    assert drawn.short_by == 7
-    assert drawn.shortfall() == (
-        "ads: 7 of 10 ads short (of 8 candidates: 2 too_long, 1 other_language, 1 comments_disabled, 1 gone)"
-    )
-
-
 def test_ads_are_described_by_fifty(opened: Open) -> None:
     place = opened(videos(120), 120)
     place.list()
@@ -193,28 +177,6 @@ def test_more_ads_wanted_are_added_and_no_longer_called_not_drawn(opened: Open) 
     order = in_the_order_of_the_draw(some)
     assert place.ads() == sorted(order[:8])
     assert place.drops("draw").keys() == {f"{ADS}/{video_id}" for video_id in order[8:]}
-
-
-def test_fewer_ads_wanted_take_none_away(opened: Open) -> None:
-    place = opened(videos(20), 5)
-    place.run()
-    before = place.ads()
-    place.categories[ADS]["count"] = 2
-    place.run()
-    assert place.ads() == before
-
-
-def test_another_seed_draws_other_ads_and_the_same_one_the_same(tmp_path: Path) -> None:
-    taken = []
-    for number, seed in enumerate((1, 2, 1)):
-        with ExitStack() as stack:
-            some = videos(30) if number < 2 else videos(30)[::-1]
-            folder = tmp_path / str(number)
-            folder.mkdir()
-            place = place_of(folder, stack, some, {ADS: {"count": 10, "playlists": [PLAYLIST]}}, {"seed": seed})
-            place.run()
-            taken.append(place.ads())
-    assert taken[0] == taken[2] != taken[1]
 
 
 def test_a_category_that_still_lists_has_no_ads_and_nothing_is_decided_on_its_candidates(tmp_path: Path) -> None:
@@ -363,17 +325,17 @@ def test_a_new_ad_of_somebody_who_was_forgotten_does_not_say_whose_it_is(opened:
 
 
 @settings(
-    max_examples=8,
+    max_examples=5,
     deadline=None,
     phases=[Phase.explicit, Phase.reuse, Phase.generate],
     suppress_health_check=[HealthCheck.too_slow],
 )
 @given(
-    count=st.integers(1, 40),
+    count=st.integers(1, 20),
     seed=st.integers(0, 1000),
-    wanted=st.tuples(st.integers(1, 30), st.integers(1, 30)),
-    troubles=st.dictionaries(st.integers(0, 39), st.sampled_from(sorted(TROUBLES))),
-    gone_meanwhile=st.sets(st.integers(0, 39), max_size=8),
+    wanted=st.tuples(st.integers(1, 15), st.integers(1, 15)),
+    troubles=st.dictionaries(st.integers(0, 19), st.sampled_from(sorted(TROUBLES))),
+    gone_meanwhile=st.sets(st.integers(0, 19), max_size=4),
     filters=st.fixed_dictionaries(
         {},
         optional={

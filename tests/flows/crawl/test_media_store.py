@@ -1,12 +1,13 @@
-"""Videos of ads come into the store by several lanes, are deleted once sampled, and are lost after so many faults."""
+"""Videos of ads come into the store by several lanes, are deleted once sampled, and are given up after many faults."""
 
 from __future__ import annotations
 
 import hashlib
+import shutil
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -51,6 +52,16 @@ class Place:
     max_attempts: int = 3
     now: datetime = NOON
     more: dict[str, object] = field(default_factory=dict)
+    seeds: Path = Path()
+
+    def begin(self, seed: str) -> list[str]:
+        """Begin with a copy of a seed; returns the ids of its ads."""
+        shutil.copytree(self.seeds / seed, self.root)
+        return self.ids
+
+    @property
+    def ids(self) -> list[str]:
+        return self.catalog.values("ads", "video_id")
 
     @property
     def catalog(self) -> Catalog:
@@ -130,21 +141,35 @@ def nothing(more: float) -> None:
     pass
 
 
+def sandbox() -> AbstractContextManager[Sandbox]:
+    comments = {id_: [SandboxComment(f"Ugx-{id_}", "words", NOON)] for id_ in IDS}
+    return serve(World([SandboxVideo(id_, threads=comments[id_], media_bytes=100_000) for id_ in IDS]))
+
+
+@pytest.fixture(scope="module")
+def seeds(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Catalogs of four ads to begin with: `drawn` with their comments, `fetched` with videos, `sampled` with frames."""
+    folder = tmp_path_factory.mktemp("seeds")
+    with sandbox() as running:
+        place = Place(folder / "drawn", running)
+        place.draw()
+        for before, after, step in (("drawn", "fetched", Place.run), ("fetched", "sampled", Place.sample)):
+            shutil.copytree(folder / before, folder / after)
+            step(Place(folder / after, running))
+    return folder
+
+
 @pytest.fixture
-def place(tmp_path: Path) -> Iterator[Place]:
-    videos = [
-        SandboxVideo(id_, threads=[SandboxComment(f"Ugx-{id_}", "words", NOON)], media_bytes=100_000) for id_ in IDS
-    ]
-    with serve(World(videos)) as sandbox:
-        yield Place(tmp_path / "catalog", sandbox)
+def place(tmp_path: Path, seeds: Path) -> Iterator[Place]:
+    with sandbox() as running:
+        yield Place(tmp_path / "catalog", running, seeds=seeds)
 
 
 # Fetched
 
 
 def test_a_videos_row_says_where_it_lies_what_it_is_and_what_fetched_it(place: Place) -> None:
-    place.run()
-    for video_id in place.catalog.values("ads", "video_id"):
+    for video_id in place.begin("fetched"):
         ad, file = place.ad(video_id), place.media / f"{video_id}.mp4"
         assert (ad["media_status"], ad["media_path"]) == ("present", file.name)
         assert ad["media_sha256"] == hashlib.sha256(file.read_bytes()).hexdigest()
@@ -153,8 +178,9 @@ def test_a_videos_row_says_where_it_lies_what_it_is_and_what_fetched_it(place: P
 
 
 def test_every_ad_is_asked_for_once_and_a_second_run_asks_for_none(place: Place) -> None:
+    ids = place.begin("drawn")
     place.run()
-    assert sorted(place.asked()) == sorted(place.catalog.values("ads", "video_id"))
+    assert sorted(place.asked()) == sorted(ids)
     place.run()
     assert len(place.asked()) == place.wanted
 
@@ -169,19 +195,17 @@ def test_the_video_of_an_ad_is_not_fetched_before_its_comments_are_read(place: P
 
 
 def test_a_video_that_a_killed_run_left_whole_is_taken_without_a_request(place: Place) -> None:
-    place.run()
-    video_id = place.catalog.values("ads", "video_id")[0]
+    [video_id, *_] = place.begin("fetched")
     row = place.ad(video_id)
     killed = {**row, "media_status": "missing", "media_path": None, "media_sha256": None, "media_size_bytes": None}
     place.catalog.merge("ads", pa.Table.from_pylist([killed], schema=TABLES["ads"].schema))
-    before = len(place.sandbox.media_requests)
     place.run()
-    assert len(place.sandbox.media_requests) == before
+    assert place.sandbox.media_requests == []
     assert place.ad(video_id)["media_sha256"] == row["media_sha256"]
 
 
 def test_an_ad_that_was_removed_while_its_video_came_does_not_come_back(place: Place) -> None:
-    [first, *_] = place.draw()
+    [first, *_] = place.begin("drawn")
     remove = place.catalog.delete_groups
 
     def remove_it(parameters: object) -> bool:
@@ -211,7 +235,7 @@ def test_several_lanes_fetch_every_video_once(place: Place) -> None:
 
 
 def test_as_many_videos_are_in_hand_as_there_are_lanes_and_never_more(place: Place) -> None:
-    ids = place.draw()
+    ids = place.begin("drawn")
     lane = Counting(place)
     download_videos(place.catalog, ids, lane, lanes=2)
     assert lane.most == 2
@@ -250,7 +274,7 @@ def test_a_lane_that_is_stopped_lets_the_others_end_theirs_and_takes_no_more(pla
 
 
 def test_nothing_is_begun_after_a_lane_was_stopped(place: Place) -> None:
-    first, second, *rest = place.draw()
+    first, second, *rest = place.begin("drawn")
     lane = Stopping(first)
     with pytest.raises(LaneStoppedError):
         download_videos(place.catalog, [first, second, *rest], lane, lanes=2)
@@ -273,13 +297,8 @@ class Stopping:
         raise FaultError(RequestFault("transient", "connection", "to be seen in its drop"), "a video")
 
 
-def test_the_wall_is_no_fault_of_the_ad_that_met_it(place: Place) -> None:
-    place.sandbox.faults.add(Fault("bot_wall"))
-    place.run()
-    assert place.catalog.values("drops", "key", where="stage = 'media'") == []
-
-
-def test_after_the_wall_nothing_is_asked_for_until_the_rest_is_over(place: Place) -> None:
+def test_after_the_wall_nothing_is_asked_for_until_the_pause_is_over_and_no_ad_is_blamed(place: Place) -> None:
+    place.begin("drawn")
     place.sandbox.faults.add(Fault("bot_wall"))
     first = place.run()
     assert first.pauses[0].resumes_at == place.now + timedelta(hours=24)
@@ -287,12 +306,14 @@ def test_after_the_wall_nothing_is_asked_for_until_the_rest_is_over(place: Place
     again = place.run()
     assert len(place.asked()) == 1
     assert again.pauses[0].resumes_at == first.pauses[0].resumes_at
+    assert place.catalog.values("drops", "key", where="stage = 'media'") == []
     place.now += timedelta(hours=2)
     assert place.run().pauses == []
     assert set(place.catalog.values("ads", "media_status")) == {"present"}
 
 
 def test_a_pause_that_is_taken_back_ends_at_once(place: Place) -> None:
+    place.begin("drawn")
     place.sandbox.faults.add(Fault("bot_wall"))
     place.run()
     ledger = Ledger(place.root / "quota.sqlite", limits={}, now=lambda: place.now)
@@ -302,7 +323,7 @@ def test_a_pause_that_is_taken_back_ends_at_once(place: Place) -> None:
 
 
 def test_what_came_before_the_wall_is_counted_and_kept(place: Place) -> None:
-    ids = place.draw()
+    ids = place.begin("drawn")
     place.sandbox.faults.add(Fault("bot_wall", after=2, times=None))
     told: list[float] = []
     with place.crawling() as crawl:
@@ -312,7 +333,7 @@ def test_what_came_before_the_wall_is_counted_and_kept(place: Place) -> None:
 
 
 def test_a_store_that_cannot_be_written_ends_the_run_and_blames_no_ad(place: Place) -> None:
-    ids = place.draw()
+    ids = place.begin("drawn")
     place.media.write_text("a file where the folder should be")
     with place.crawling() as crawl, pytest.raises(CrawlError, match="media store"):
         crawl.fetch_videos(ids, nothing)
@@ -322,78 +343,64 @@ def test_a_store_that_cannot_be_written_ends_the_run_and_blames_no_ad(place: Pla
 # Deleted once sampled
 
 
-def test_a_sampled_video_is_deleted_and_its_frames_and_hash_stay(place: Place) -> None:
-    place.run()
-    place.sample()
-    before = {id_: place.ad(id_) for id_ in place.catalog.values("ads", "video_id")}
+def test_a_sampled_video_is_deleted_its_frames_and_hash_stay_and_it_is_not_fetched_again(place: Place) -> None:
+    before = {id_: place.ad(id_) for id_ in place.begin("sampled")}
     n_frames = place.catalog.count("frames")
     assert delete_sampled(place.catalog, place.fingerprint) == place.wanted
     assert list(place.media.glob("*.mp4")) == []
     assert place.catalog.count("frames") == n_frames > 0
     for id_, was in before.items():
         assert place.ad(id_) == {**was, "media_status": "deleted", "media_path": None}
-
-
-def test_a_video_that_was_deleted_after_sampling_is_not_fetched_again(place: Place) -> None:
     place.run()
-    place.sample()
-    delete_sampled(place.catalog, place.fingerprint)
-    place.run()
-    assert len(place.asked()) == place.wanted
+    assert place.asked() == []
 
 
 def test_a_deleted_video_is_fetched_again_when_other_frames_are_wanted_of_it(place: Place) -> None:
-    place.run()
-    place.sample()
+    ids = place.begin("sampled")
     delete_sampled(place.catalog, place.fingerprint)
     place.more = {"frames": {"count": 7}}
     place.run()
-    assert len(place.asked()) == 2 * place.wanted
+    assert sorted(place.asked()) == sorted(ids)
     assert set(place.catalog.values("ads", "media_status")) == {"present"}
 
 
 def test_an_ad_whose_video_is_wanted_anew_in_vain_stays_and_is_given_up(place: Place) -> None:
-    place.run()
-    place.sample()
+    ids = place.begin("sampled")
     delete_sampled(place.catalog, place.fingerprint)
     place.more, place.max_attempts = {"frames": {"count": 7}}, 1
     place.sandbox.faults.add(Fault("no_formats", times=None))
     for _ in range(2):
         place.run()
-        assert len(place.asked()) == 2 * place.wanted
-    assert place.catalog.count("ads") == place.wanted
+        assert sorted(place.asked()) == sorted(ids)
+    assert place.ids == ids
 
 
-def test_a_video_without_frames_stays(place: Place) -> None:
-    place.run()
-    place.sample()
-    bare = place.catalog.values("ads", "video_id")[0]
-    place.catalog.delete_groups("frames", column="video_id", values=[bare])
-    delete_sampled(place.catalog, place.fingerprint)
-    assert [path.stem for path in place.media.glob("*.mp4")] == [bare]
-    assert place.ad(bare)["media_status"] == "present"
+def without_frames(place: Place, video_id: str) -> None:
+    place.catalog.delete_groups("frames", column="video_id", values=[video_id])
 
 
-def test_frames_of_other_settings_do_not_let_a_video_be_deleted(place: Place) -> None:
-    place.run()
-    place.sample()
+def under_other_settings(place: Place, video_id: str) -> None:
     place.more = {"frames": {"count": 7}}
-    assert delete_sampled(place.catalog, place.fingerprint) == 0
-    assert len(list(place.media.glob("*.mp4"))) == place.wanted
 
 
-def test_videos_of_a_folder_of_somebodys_are_never_deleted(place: Place) -> None:
-    place.run()
-    place.sample()
+def of_a_folder(place: Place, video_id: str) -> None:
     ads = [{**ad, "source": "folder"} for ad in place.catalog.read("ads").to_pylist()]
     place.catalog.merge("ads", pa.Table.from_pylist(ads, schema=TABLES["ads"].schema))
-    assert delete_sampled(place.catalog, place.fingerprint) == 0
-    assert len(list(place.media.glob("*.mp4"))) == place.wanted
+
+
+@pytest.mark.parametrize(("change", "n_stay"), [(without_frames, 1), (under_other_settings, 4), (of_a_folder, 4)])
+def test_videos_without_current_frames_and_those_of_a_folder_are_not_deleted(
+    place: Place, change: Callable[[Place, str], None], n_stay: int
+) -> None:
+    [first, *_] = place.begin("sampled")
+    change(place, first)
+    assert delete_sampled(place.catalog, place.fingerprint) == place.wanted - n_stay
+    assert len(list(place.media.glob("*.mp4"))) == n_stay
+    assert place.ad(first)["media_status"] == "present"
 
 
 def test_a_deletion_that_was_killed_before_it_was_written_down_is_finished_by_the_next(place: Place) -> None:
-    place.run()
-    place.sample()
+    place.begin("sampled")
     next(place.media.glob("*.mp4")).unlink()
     assert delete_sampled(place.catalog, place.fingerprint) == place.wanted
     assert delete_sampled(place.catalog, place.fingerprint) == 0
@@ -403,60 +410,39 @@ def test_a_deletion_that_was_killed_before_it_was_written_down_is_finished_by_th
 
 
 @pytest.mark.parametrize("trouble", ["private", "members_only", "live"])
-def test_a_video_that_can_never_be_had_is_filtered_at_once_and_asked_for_once(place: Place, trouble: str) -> None:
-    [bad, *_] = place.draw()
+def test_an_ad_whose_video_can_never_be_had_is_replaced_in_the_same_run_and_asked_for_once(
+    place: Place, trouble: str
+) -> None:
+    [bad, *_] = place.begin("drawn")
     place.sandbox.faults.add(Fault(trouble, when={"v": bad}, times=None))  # type: ignore[arg-type]
     place.run()
     assert place.drop(bad) == ("filtered", trouble, 1)
+    assert bad not in place.ids
+    assert place.catalog.values("ads", "media_status") == ["present"] * place.wanted
     place.run()
     assert place.asked().count(bad) == 1
 
 
-def test_the_place_of_an_ad_that_is_lost_is_drawn_again_in_the_same_run(place: Place) -> None:
-    [bad, *_] = place.draw()
-    place.sandbox.faults.add(Fault("private", when={"v": bad}, times=None))
-    place.run()
-    ads = place.catalog.values("ads", "video_id")
-    assert bad not in ads
-    assert len(ads) == place.wanted
-    assert set(place.catalog.values("ads", "media_status")) == {"present"}
-
-
-def test_a_fault_that_may_pass_is_counted_once_a_run(place: Place) -> None:
-    [bad, *_] = place.draw()
-    place.sandbox.faults.add(Fault("no_formats", when={"v": bad}, times=None))
-    for attempts in (1, 2):
-        place.run()
-        assert place.drop(bad) == ("failed", "no_format", attempts)
-        assert bad in place.catalog.values("ads", "video_id")
-
-
-def test_after_the_last_attempt_an_ad_is_lost_with_its_comments_and_another_is_drawn(place: Place) -> None:
-    [bad, *_] = place.draw()
+def test_a_transient_fault_is_counted_once_a_run_and_after_the_last_attempt_the_ad_is_replaced(place: Place) -> None:
+    [bad, *_] = place.begin("drawn")
     place.max_attempts = 2
     place.sandbox.faults.add(Fault("no_formats", when={"v": bad}, times=None))
     place.run()
+    assert place.drop(bad) == ("failed", "no_format", 1)
+    assert bad in place.ids
     place.run()
     assert place.drop(bad) == ("failed", "no_format", 2)
-    ads = place.catalog.values("ads", "video_id")
-    assert (len(ads), bad in ads) == (place.wanted, False)
+    assert (len(place.ids), bad in place.ids) == (place.wanted, False)
     for table in ("comments", "comment_fetches"):
-        assert set(place.catalog.values(table, "video_id")) == set(ads), table
-
-
-def test_a_lost_ad_is_neither_asked_for_nor_drawn_again(place: Place) -> None:
-    [bad, *_] = place.draw()
-    place.max_attempts = 1
-    place.sandbox.faults.add(Fault("no_formats", when={"v": bad}, times=None))
-    place.run()
+        assert set(place.catalog.values(table, "video_id")) == set(place.ids), table
     asked = len(place.asked())
     place.run()
-    assert len(place.asked()) == asked
-    assert unusable_ads(place.catalog, 1) == {bad: "no_format"}
+    assert len(place.asked()) == asked, "it is neither asked for nor drawn again"
+    assert unusable_ads(place.catalog, 2) == {bad: "no_format"}
 
 
 def test_a_fault_that_passed_leaves_no_drop(place: Place) -> None:
-    [bad, *_] = place.draw()
+    [bad, *_] = place.begin("drawn")
     place.sandbox.faults.add(Fault("no_formats", when={"v": bad}))
     place.run()
     assert place.drop(bad)[0] == "failed"
@@ -465,23 +451,16 @@ def test_a_fault_that_passed_leaves_no_drop(place: Place) -> None:
     assert place.ad(bad)["media_status"] == "present"
 
 
-def test_what_had_come_of_the_video_of_a_lost_ad_is_deleted(place: Place) -> None:
-    [bad, *_] = place.draw()
+def test_what_had_come_of_the_video_of_an_unusable_ad_is_deleted(place: Place) -> None:
+    [bad, *_] = place.begin("drawn")
     place.max_attempts = 1
     place.sandbox.faults.add(Fault("cut_off", f"/media/{bad}", times=None, at_byte=50_000))
     place.run()
-    assert bad not in place.catalog.values("ads", "video_id")
+    assert bad not in place.ids
     assert [path for path in place.media.rglob("*") if bad in path.name] == []
 
 
-def test_a_candidate_too_few_leaves_the_place_of_a_lost_ad_empty(place: Place) -> None:
-    place.wanted = len(IDS)
-    place.sandbox.faults.add(Fault("private", when={"v": IDS[2]}, times=None))
-    place.run()
-    assert sorted(place.catalog.values("ads", "video_id")) == sorted(set(IDS) - {IDS[2]})
-
-
-def test_every_ad_that_goes_in_comes_out_or_has_a_drop(place: Place) -> None:
+def test_every_ad_that_goes_in_comes_out_or_has_a_drop_and_no_candidate_is_left_to_replace_it(place: Place) -> None:
     place.wanted = len(IDS)
     ids = place.draw()
     place.sandbox.faults.add(
@@ -491,3 +470,5 @@ def test_every_ad_that_goes_in_comes_out_or_has_a_drop(place: Place) -> None:
         count = crawl.fetch_videos(ids, nothing)
     assert count.rows_in == count.rows_out + sum(count.dropped.values()) == len(IDS)
     assert count.dropped == {"private": 1, "no_format": 1}
+    place.run()
+    assert sorted(place.ids) == sorted(set(ids) - {ids[0]})

@@ -175,11 +175,11 @@ def test_a_server_that_is_not_there_fails_and_books_nothing(place: Place) -> Non
 
 
 def test_a_server_that_never_answers_is_not_waited_for_longer_than_the_settings_say(place: Place) -> None:
-    place.sandbox.faults.add(Fault("slow", times=None, delay_s=3))
+    place.sandbox.faults.add(Fault("slow", times=None, delay_s=10))
     place.crawl = {"timeout_s": 0.3}
     begun = time.monotonic()
     assert place.check_key().ok is False
-    assert time.monotonic() - begun < 2.5
+    assert time.monotonic() - begun < 9
 
 
 def test_a_key_that_has_a_blank_in_it_is_told_without_being_shown(place: Place) -> None:

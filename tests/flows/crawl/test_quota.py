@@ -354,10 +354,10 @@ def test_a_booking_costs_less_than_a_fifth_of_a_millisecond(path: Path) -> None:
     ledger = Ledger(path, limits={"searches": 0, "units": 10**6})
     rounds = []
     for _ in range(5):
-        begun = time.perf_counter()
+        begun = time.process_time()
         for _ in range(200):
             ledger.spend(KEY, "units")
-        rounds.append((time.perf_counter() - begun) / 200)
+        rounds.append((time.process_time() - begun) / 200)
     # The best of five: what other work on the machine takes is no cost of ours.
     assert min(rounds) < 0.0002
 

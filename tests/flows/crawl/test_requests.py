@@ -6,6 +6,7 @@ from contextlib import suppress
 from datetime import UTC, date, datetime, time, timedelta
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import example, given
@@ -24,7 +25,7 @@ lengths = st.integers(1, 4000)
 instants = st.datetimes(datetime(2015, 1, 1), datetime(2040, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001 (UTC is put on)
 
 
-def settings_of(slice_days: int = 365, seed: int = 0, **filters: object) -> CrawlSettings:
+def settings_of(slice_days: int = 365, seed: int = 0, **filters: Any) -> CrawlSettings:
     return CrawlSettings(slice_days=slice_days, seed=seed, filters=FilterSettings.model_validate(filters))
 
 
@@ -149,7 +150,7 @@ def test_a_request_is_known_again_by_its_id_in_a_later_run() -> None:
 
 
 @pytest.mark.parametrize("other", [{"region": "DE"}, {"language": "fr"}, {"max_duration_s": 200}])
-def test_a_search_under_other_filters_is_another_list(other: dict[str, object]) -> None:
+def test_a_search_under_other_filters_is_another_list(other: dict[str, Any]) -> None:
     before, after = searches(settings_of()), searches(settings_of(**other))
     assert not {request.listing_id for request in before} & {request.listing_id for request in after}
 
@@ -179,7 +180,7 @@ def test_categories_have_lists_of_their_own() -> None:
         ({"language": None, "paid_product_placement": False}, {}),
     ],
 )
-def test_a_search_asks_for_what_youtube_can_filter(filters: dict[str, object], asked: dict[str, str]) -> None:
+def test_a_search_asks_for_what_youtube_can_filter(filters: dict[str, Any], asked: dict[str, str]) -> None:
     found = searches(settings_of(**filters))[0].search_parameters
     of_the_request = {"q", "publishedAfter", "publishedBefore"}
     assert {name: value for name, value in found.items() if name not in of_the_request} == asked
@@ -191,7 +192,7 @@ def test_a_search_asks_for_what_youtube_can_filter(filters: dict[str, object], a
 @example(300, 901)
 @example(1200, 500)
 def test_no_video_that_is_wanted_is_outside_the_duration_that_is_asked_for(least: int, more: int) -> None:
-    filters = {"min_duration_s": least, "max_duration_s": least + more}
+    filters: dict[str, Any] = {"min_duration_s": least, "max_duration_s": least + more}
     asked = searches(settings_of(**filters))[0].search_parameters.get("videoDuration")
     # below four minutes, from four to twenty, above twenty
     reach = {"short": (0, 239), "medium": (240, 1200), "long": (1201, 10**6), None: (0, 10**6)}[asked]
@@ -209,7 +210,7 @@ def test_a_duration_of_one_class_is_asked_for_as_such() -> None:
 
 
 def test_the_tables_see_people_only_as_a_keyed_hash() -> None:
-    shown = [Request("ads", kind, CHANNEL).shown_query(b"key") for kind in ("channel", "playlist")]  # type: ignore[arg-type]
+    shown = [Request("ads", kind, CHANNEL).shown_query(b"key") for kind in ("channel", "playlist")]
     assert not [query for query in shown if CHANNEL in query]
     assert Request("ads", "channel", CHANNEL).shown_query(b"another key") not in shown
     assert Request("ads", "search", "a phrase").shown_query(b"key") == "a phrase"

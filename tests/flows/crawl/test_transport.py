@@ -127,11 +127,11 @@ def test_an_answer_without_end_is_not_taken_in(compressed: bool, monkeypatch: py
 
 
 def test_a_server_that_says_nothing_is_not_waited_for() -> None:
-    with scripted(Raw(answer({}).data, delay_s=2)) as server, transport(timeout_s=0.1) as http:
+    with scripted(Raw(answer({}).data, delay_s=10)) as server, transport(timeout_s=0.1) as http:
         begun = time.monotonic()
         with pytest.raises(httpx.HTTPError) as raised:
             http.get(server.url, KEY)
-        assert time.monotonic() - begun < 1
+        assert time.monotonic() - begun < 9
         assert classify_exception(raised.value).reason == "connection"
         assert not never_sent(raised.value)
 
@@ -142,7 +142,7 @@ def test_a_server_that_drips_is_not_waited_for() -> None:
         begun = time.monotonic()
         with pytest.raises(httpx.ReadTimeout, match="longer than"):
             http.get(server.url, KEY)
-        assert time.monotonic() - begun < 2
+        assert time.monotonic() - begun < 20
 
 
 def test_a_request_certainly_never_left_where_no_connection_was_made() -> None:

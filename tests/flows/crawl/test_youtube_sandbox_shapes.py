@@ -17,7 +17,7 @@ from tests.youtube_sandbox.errors import REFUSALS
 JSON_TYPES = {"string": str, "integer": int, "boolean": bool, "array": list}
 
 # what was asked when a file was recorded
-RECORDED = {
+RECORDED: dict[str, tuple[str, dict[str, Any]]] = {
     "comment_threads_by_video_paged_1": ("commentThreads", {"part": "snippet", "videoId": VIDEO, "maxResults": 5}),
     "comment_threads_by_video_paged_2": (
         "commentThreads",
@@ -110,7 +110,7 @@ def test_every_answer_fits_googles_own_description() -> None:
     video_id = ids[list(TROUBLES).index("removed_comments")]
     thread = next(thread for thread in world.videos[video_id].threads if thread.replies)
     parts = "snippet,contentDetails,statistics,status"
-    asks = [
+    asks: list[tuple[str, dict[str, Any]]] = [
         ("search", {"part": "snippet"}),
         ("videos", {"part": f"{parts},player,paidProductPlacementDetails", "id": ",".join(ids)}),
         ("channels", {"part": "snippet,contentDetails,statistics,brandingSettings", "id": next(iter(world.channels))}),

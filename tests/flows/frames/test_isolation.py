@@ -84,7 +84,7 @@ def test_a_decoder_that_hangs_is_stopped_and_the_next_call_works(tmp_path: Path,
     with pytest.raises(DecoderLostError) as lost:
         call_isolated(0.5, sample_frames, tmp_path / "hangs.mp4", "a")
 
-    assert (lost.value.reason, time.monotonic() - start < 5) == ("decoder_timeout", True)
+    assert (lost.value.reason, time.monotonic() - start < 25) == ("decoder_timeout", True)
     assert "0.5 s" in str(lost.value)
     assert children() <= others
     assert call_isolated(30, abs, -1) == 1

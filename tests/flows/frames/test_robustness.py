@@ -32,7 +32,7 @@ def write_deep(path: Path, picture: Any, *, transfer: int, matrix: int = 9) -> P
     """Encode a picture [h, w, 3] of 16-bit red, green, blue in ten bits."""
     with av.open(str(path), "w") as container:
         track: Any = container.add_stream("libx265", rate=RATE, options={"x265-params": "log-level=none:crf=4"})
-        track.height, track.width, track.pix_fmt = *picture.shape[:2], "yuv420p10le"
+        (track.height, track.width), track.pix_fmt = picture.shape[:2], "yuv420p10le"
         context = track.codec_context
         context.color_trc, context.colorspace, context.color_primaries, context.color_range = transfer, matrix, 9, 1
         for number in range(3):
@@ -132,11 +132,11 @@ def test_ten_hours_are_not_read_from_the_start(tmp_path: Path, seek: Any) -> Non
     # a key frame every twenty minutes, each followed by two pictures
     times = [start + step / RATE for start in range(0, 36_000, 1200) for step in range(3)]
     path = write_video(tmp_path / "long.mp4", times, key_every=3)
-    start = time.perf_counter()
+    start = time.process_time()
 
     sampled = sample_frames(path, "a", seek=seek)
 
-    assert time.perf_counter() - start < 2
+    assert time.process_time() - start < 2
     assert sampled.duration_s > 34_800
     assert len(sampled.frames) == 5
     shown = [times[number_on(decode_jpeg(frame.jpeg))] for frame in sampled.frames]
@@ -224,7 +224,7 @@ def test_a_stream_without_an_index_gives_exact_frames_in_both_modes(tmp_path: Pa
     path = write_video(tmp_path / "a.ts", steady(60), key_every=15)
 
     for seek in ("exact", "keyframe"):
-        sampled = sample_frames(path, "a", seek=seek)  # type: ignore[arg-type]
+        sampled = sample_frames(path, "a", seek=seek)
 
         assert [number_on(decode_jpeg(frame.jpeg)) for frame in sampled.frames] == [
             math.floor(frame.requested_s * RATE + 1e-6) for frame in sampled.frames
@@ -263,7 +263,7 @@ def test_black_frames_are_no_duplicates_and_have_no_fingerprint(tmp_path: Path) 
 
 
 def test_other_words_on_the_same_scene_are_another_picture(tmp_path: Path) -> None:
-    hashes = []
+    hashes: list[int] = []
     for words in ("NOW 25% OFF", "ONLY TODAY"):
         picture = np.full((360, 640, 3), 90, np.uint8)
         cv2.circle(picture, (480, 200), 120, (40, 160, 220), -1)

@@ -7,7 +7,7 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
-import datasets  # type: ignore[import-untyped]
+import datasets
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from flows.errors import SentimentError
 from flows.sentiment.engines import OPEN_LEXICON, NativeEngine, SentimentEngine, Strength, make_engine, scorer
+from tests.sentistrength_stand_in import archive
 
 ENGINE = NativeEngine()
 
@@ -101,6 +102,7 @@ def test_an_unknown_engine_is_refused() -> None:
 
 
 def test_java_is_refused_without_its_archive_and_with_emoji(tmp_path: Path) -> None:
+    assert make_engine("java", jar=archive(tmp_path / "a.jar"), java="sh").name == "java"
     with pytest.raises(SentimentError, match=r"`sentiment\.jar` names"):
         make_engine("java")
     with pytest.raises(SentimentError, match="counts no emoji"):

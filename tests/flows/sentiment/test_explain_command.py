@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import time
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +20,7 @@ from data_catalog.schemas import TABLES
 from flows.commands.main import app
 from flows.errors import SentimentError
 from flows.sentiment.engines import scorer
-from flows.sentiment.explain import EXPLAINED_CHARACTERS, explain_ad, explain_text, render_ad
+from flows.sentiment.explain import COMMENT_CHARACTERS, EXPLAINED_CHARACTERS, explain_ad, explain_text, render_ad
 from flows.sentiment.sentistrength import Scorer
 from flows.settings import SentimentSettings
 
@@ -108,12 +107,11 @@ def test_nothing_of_a_text_acts_on_the_terminal(form: tuple[str, ...]) -> None:
     assert "love" in shown
 
 
-@pytest.mark.parametrize("text", ["x" * 1_000_000, "I love it. " * 100_000, "love " * 200_000])
-def test_a_text_of_a_million_characters_is_cut_short_and_says_so(text: str) -> None:
-    start = time.monotonic()
+@pytest.mark.parametrize("word", ["x", "I love it. ", "love "])
+def test_a_very_long_text_is_cut_short_and_says_so(word: str) -> None:
+    text = word * (2 * EXPLAINED_CHARACTERS // len(word))
     shown = explained("-", given=text.encode() + b" I hate it")
-    assert time.monotonic() - start < 20  # on a busy machine; three seconds alone
-    assert len(shown) < 100_000
+    assert len(shown) < EXPLAINED_CHARACTERS
     assert f"of {len(text) + 10:,} characters" in shown
     assert "(further on than is explained)" in shown
 
@@ -286,10 +284,7 @@ def test_a_misspelt_catalog_does_not_pass_for_an_empty_one(tmp_path: Path) -> No
     assert isinstance(refused.exception, CatalogError)
 
 
-def test_an_ad_whose_comments_are_a_million_characters_long_is_explained(catalog: Catalog) -> None:
-    long = "I love it. " * 90_000
+def test_of_very_long_comments_a_part_is_explained(catalog: Catalog) -> None:
+    long = "I love it. " * (2 * COMMENT_CHARACTERS // 11)
     write(catalog, "comments", [{"comment_id": c, "video_id": "ad", "text": long, "text_sha256": c} for c in COMMENTS])
-    start = time.monotonic()
-    shown = explained("--ad", "ad", "--catalog", str(catalog.root))
-    assert time.monotonic() - start < 20
-    assert len(shown) < 10_000
+    assert len(explained("--ad", "ad", "--catalog", str(catalog.root))) < COMMENT_CHARACTERS

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import gc
-import io
 import multiprocessing
 import os
 import pickle
@@ -27,10 +25,10 @@ from hypothesis import strategies as st
 
 from flows.errors import SentimentError
 from flows.sentiment import java
-from flows.sentiment.engines import OPEN_LEXICON, make_engine
+from flows.sentiment.engines import OPEN_LEXICON
 from flows.sentiment.java import JavaEngine, Unscored
 from flows.sentiment.sentistrength import Scorer, Strength
-from tests.sentistrength_stand_in import COMMAND, ROOT, Faults, InProcess, StandIn, archive, command
+from tests.sentistrength_stand_in import COMMAND, ROOT, InProcess, archive, command
 
 Make = Callable[..., JavaEngine]
 
@@ -53,7 +51,7 @@ def make_process(tmp_path: Path, java_command: str) -> Iterator[Make]:
     made: list[JavaEngine] = []
 
     def engine(*, timeout_s: float = 10.0, **faults: Any) -> JavaEngine:
-        jar = archive(tmp_path / "SentiStrength.jar", Faults(**faults))
+        jar = archive(tmp_path / "SentiStrength.jar", **faults)
         made.append(JavaEngine(OPEN_LEXICON, jar=jar, java=java_command, timeout_s=timeout_s))
         return made[-1]
 
@@ -95,7 +93,7 @@ WORDS = st.sampled_from(["love", "hate", "not", "very", ":)", "good!", COMMAND, 
 TEXTS = st.lists(st.lists(WORDS | st.text(HOSTILE, max_size=6), max_size=6).map(" ".join), max_size=30)
 
 
-@settings(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_any_texts_have_our_scorers_answers_in_order_though_the_program_dies_now_and_then(
     make: Make, data: st.DataObject
@@ -136,16 +134,6 @@ def test_what_is_more_than_text_to_the_program_is_text(make: Make, tmp_path: Pat
     assert len(starts(tmp_path)) == 1
 
 
-def test_the_stand_in_obeys_a_command_as_the_original_does(tmp_path: Path) -> None:
-    """Otherwise the test above would prove nothing."""
-    arguments = java._command(OPEN_LEXICON, archive(tmp_path / "a.jar", Faults()), "sh")[1:]
-    lines = f"hate\n{COMMAND}\thate\t3\n{COMMAND}\tnoword\t3\nhate\n{COMMAND}\n"
-    out = io.BytesIO()
-    with pytest.raises(SystemExit):
-        StandIn(arguments, out, out, threading.Event()).run(io.BytesIO(lines.encode()))
-    assert out.getvalue() == b"1\t-4\t\n1\n0\n4\t-1\t\n"
-
-
 @pytest.mark.parametrize(
     "oddity",
     [{"columns": "0\t[explained]"}, {"separator": " "}, {"in_pieces": True}, {"greets": 9}, {"noise_bytes": 1 << 18}],
@@ -180,30 +168,21 @@ def test_only_the_text_that_the_program_fails_on_has_no_strength(make: Make, fau
     assert engine.score(GOOD) == ours(GOOD)
 
 
-def test_a_text_that_has_no_strength_says_what_the_program_said_last(make: Make) -> None:
-    [unscored] = make(dies_on="poison").score(["\x1b[31mpoison"])
-    assert isinstance(unscored, Unscored)
-    assert "exit code 1" in unscored.detail
-    assert "Exception in thread main" in unscored.detail
-    assert "\x1b" not in unscored.detail
-
-
-def test_a_text_is_given_up_after_it_ended_two_programs(make: Make, tmp_path: Path) -> None:
+def test_a_text_is_given_up_after_it_ended_two_programs_with_what_these_said_last(make: Make, tmp_path: Path) -> None:
     engine = make(dies_on="poison")
-    engine.score(["poison"])
+    [unscored] = engine.score(["\x1b[31mpoison"])
+    assert isinstance(unscored, Unscored)
+    assert re.search(r"exit code 1; at last it said:\nException in thread main.*x1b", unscored.detail)
+    assert "\x1b" not in unscored.detail
     assert len(starts(tmp_path)) == 2
     engine.score([*GOOD, "poison", *GOOD])
     assert len(starts(tmp_path)) == 5  # in the batch, alone, and the one that answers the rest
+    assert all(isinstance(answer, Unscored) for answer in engine.score(["poison"] * 20))
 
 
 def test_a_program_that_ends_again_and_again_loses_no_text(make: Make, tmp_path: Path) -> None:
     assert make(dies_every=40).score(GOOD * 3) == ours(GOOD * 3)
     assert len(starts(tmp_path)) >= 2
-
-
-def test_a_batch_in_which_every_text_is_to_blame_ends(make: Make) -> None:
-    answers = make(dies_on="poison").score(["poison"] * 20)
-    assert all(isinstance(answer, Unscored) for answer in answers)
 
 
 def test_what_is_said_late_belongs_to_no_text(make: Make, tmp_path: Path) -> None:
@@ -238,7 +217,7 @@ def test_a_program_that_does_not_start_is_refused_at_once(
 
 
 def test_what_cannot_be_started_is_refused_with_its_setting(tmp_path: Path, java_command: str) -> None:
-    jar = archive(tmp_path / "a.jar", Faults())
+    jar = archive(tmp_path / "a.jar")
     (tmp_path / "text.jar").write_text("<html>not found</html>", "utf-8")
     (tmp_path / "empty").mkdir()
     no_program = tmp_path / "broken"
@@ -319,19 +298,11 @@ def test_a_program_that_will_not_end_is_killed(
     assert all(map(is_gone, starts(tmp_path)))
 
 
-def test_an_engine_that_is_forgotten_leaves_no_program(tmp_path: Path, java_command: str) -> None:
-    engine = JavaEngine(OPEN_LEXICON, jar=archive(tmp_path / "a.jar", Faults()), java=java_command)
-    engine.score(["love"])
-    del engine
-    gc.collect()
-    assert is_gone(starts(tmp_path)[0])
-
-
-@pytest.mark.parametrize("end", ["sys.exit(3)", "os.kill(os.getpid(), signal.SIGKILL)"])
-def test_an_interpreter_that_ends_leaves_no_program(tmp_path: Path, java_command: str, end: str) -> None:
-    jar = archive(tmp_path / "a.jar", Faults())
+@pytest.mark.parametrize("end", ["del engine; gc.collect()", "sys.exit(3)", "os.kill(os.getpid(), signal.SIGKILL)"])
+def test_an_engine_or_interpreter_that_ends_leaves_no_program(tmp_path: Path, java_command: str, end: str) -> None:
+    jar = archive(tmp_path / "a.jar")
     script = f"""
-import os, signal, sys
+import gc, os, signal, sys
 from pathlib import Path
 from tests.sentistrength_stand_in import without_tables
 without_tables()
@@ -339,11 +310,15 @@ from flows.sentiment.java import JavaEngine
 engine = JavaEngine(Path({str(OPEN_LEXICON)!r}), jar=Path({str(jar)!r}), java={java_command!r})
 engine.score(["love"])
 {end}
+print(flush=True)
+sys.stdin.read()
 """
-    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, check=False)
-    assert done.returncode in (3, -signal.SIGKILL), done.stderr
-    [pid] = starts(tmp_path)
-    assert is_gone(pid)
+    pipe = subprocess.PIPE
+    with subprocess.Popen([sys.executable, "-c", script], cwd=ROOT, stdin=pipe, stdout=pipe) as process:
+        assert process.stdout is not None
+        process.stdout.readline()  # it has forgotten its engine, or ended
+        [pid] = starts(tmp_path)
+        assert is_gone(pid)
 
 
 def _score_in_child(engine: JavaEngine, answers: multiprocessing.SimpleQueue[object]) -> None:
@@ -394,21 +369,14 @@ def test_the_version_changes_with_the_archive_and_with_any_list(tmp_path: Path, 
     def version(name: str) -> str:
         return JavaEngine(lists, jar=tmp_path / name, java=java_command).version
 
-    archive(tmp_path / "a.jar", Faults())
+    archive(tmp_path / "a.jar")
     shutil.copy(tmp_path / "a.jar", tmp_path / "b.jar")
-    archive(tmp_path / "c.jar", Faults(columns="x"))
+    archive(tmp_path / "c.jar", columns="x")
     first = version("a.jar")
     assert version("b.jar") == first
     other_jar = version("c.jar")
     (lists / "QuestionWords.txt").write_text("why\n", "utf-8")  # not read by our scorer, but by the original
     assert len({first, other_jar, version("a.jar")}) == 3
-
-
-def test_the_engine_is_chosen_by_its_name(make: Make, tmp_path: Path, java_command: str) -> None:
-    engine = make_engine("java", jar=archive(tmp_path / "a.jar", Faults()), java=java_command)
-    assert isinstance(engine, JavaEngine)
-    with closing(engine):
-        assert engine.score(GOOD) == ours(GOOD)
 
 
 LINES_JAVA = r"""

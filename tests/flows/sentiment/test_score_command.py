@@ -35,7 +35,7 @@ from flows.sentiment.stream import (
     texts_of,
     write_all,
 )
-from tests.sentistrength_stand_in import Faults, InProcess, archive
+from tests.sentistrength_stand_in import InProcess, archive
 
 SCORE = [sys.executable, "-m", "flows", "sentiment", "score"]
 DEADLINE_S = 60
@@ -331,7 +331,7 @@ def test_a_text_that_the_original_fails_on_keeps_its_line_and_the_command_refuse
     run: Run, tmp_path: Path, lists: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(java, "_start", InProcess)
-    jar = archive(tmp_path / "SentiStrength.jar", Faults(dies_on="crash"))
+    jar = archive(tmp_path / "SentiStrength.jar", dies_on="crash")
     options = ("--engine", "java", "--jar", jar, "--java", "sh", "--lexicon", lists("5"), "--json")
     done = run(*options, given=b"a spoon\ncrash\na fork\n")
     assert done.stdout.splitlines() == [

@@ -45,18 +45,3 @@ def test_a_sentence_tells_how_it_came_to_its_strengths(small: Scorer) -> None:
 def test_an_exclamation_before_any_word_does_not_count(small: Scorer) -> None:
     assert reasons(small, "!!! good")["!!!"] == ("exclamation before any word, not counted",)
     assert small.score("!!! good") == small.score("good")
-
-
-def test_it_reads_line_by_line(small: Scorer) -> None:
-    assert str(explain(small, "not good. bad!")).splitlines() == [
-        "1 -3  not good. bad!",
-        "1 -1  not good .",
-        "  not  +0  negates what follows",
-        "  good  -0.5  listed as 'good' +1; negated",
-        "  = strongest +0 and -0.5, one further from 0 and rounded: 1 -1",
-        "1 -3  bad !",
-        "  bad  -1  listed as 'bad' -1",
-        "  !  +0  exclamation",
-        "  = strongest +0 and -1, one further from 0 and rounded: 1 -2",
-        "  = the exclamation mark makes the negative strength one stronger",
-    ]

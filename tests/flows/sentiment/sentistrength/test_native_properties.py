@@ -58,7 +58,6 @@ def test_an_explanation_comes_to_the_score(small: Scorer, small_with_emoji: Scor
         assert explanation.strength == scorer.score(text)
         strengths = [NEUTRAL, *(sentence.strength for sentence in explanation.sentences)]
         assert explanation.strength == (max(s.positive for s in strengths), min(s.negative for s in strengths))
-        assert str(explanation)
 
 
 @given(TEXTS)

@@ -5,102 +5,19 @@ from __future__ import annotations
 import copy
 import time
 from itertools import count, islice
+from pathlib import Path
 
 import pytest
 
 from flows.sentiment.sentistrength import NEUTRAL, Scorer, explain
+from flows.sentiment.sentistrength import scorer as scorer_module
+
+RULES = [line.split("\t") for line in Path(__file__).with_name("rules.tsv").read_text("utf-8").splitlines()[1:]]
 
 
-@pytest.mark.parametrize(
-    ("text", "positive", "negative"),
-    [
-        ("", 1, -1),
-        ("the day", 1, -1),
-        ("good day", 2, -1),
-        ("a wonderful day so awful", 4, -3),
-        ("fine", 1, -1),
-        ("loving it", 1, -1),
-        ("loves it", 3, -1),
-        ("watergate", 1, -3),
-        ("superscammer", 1, -4),
-    ],
-)
-def test_the_strongest_word_of_either_sign_counts(small: Scorer, text: str, positive: int, negative: int) -> None:
-    assert small.score(text) == (positive, negative)
-
-
-@pytest.mark.parametrize(
-    ("text", "positive", "negative"),
-    [
-        ("very good", 3, -1),
-        ("extremely good", 4, -1),
-        ("slightly hate it", 1, -3),
-        ("very day good", 2, -1),
-        ("not good", 1, -1),
-        ("not very good", 1, -2),
-        ("not hate", 1, -1),
-        ("not so good", 2, -1),
-        ("never wonderful", 1, -2),
-    ],
-)
-def test_a_booster_strengthens_and_a_negation_turns_the_next_word(
-    small: Scorer, text: str, positive: int, negative: int
-) -> None:
-    assert small.score(text) == (positive, negative)
-
-
-@pytest.mark.parametrize(
-    ("text", "positive", "negative"),
-    [
-        ("love wonderful day", 5, -1),
-        ("love day wonderful", 4, -1),
-        ("awful hate", 1, -5),
-        ("looooove", 4, -1),
-        ("soooooo", 2, -1),
-        ("yessss", 2, -1),
-        ("good!", 3, -1),
-        ("hate! good", 2, -5),
-        ("! good", 2, -1),
-        ("good :)", 3, -1),
-        ("bad :(", 1, -3),
-        (":)", 2, -1),
-        ("I miss you", 2, -2),
-    ],
-)
-def test_neighbours_letters_marks_and_emoticons_add_to_a_word(
-    small: Scorer, text: str, positive: int, negative: int
-) -> None:
-    assert small.score(text) == (positive, negative)
-
-
-@pytest.mark.parametrize(
-    ("text", "positive", "negative"),
-    [
-        ("Good day", 2, -1),
-        ("the Good day", 1, -1),
-        ("the GOOD day", 2, -1),
-        (": Good", 2, -1),
-        ("@someone Good", 2, -1),
-        ("the day. Good", 2, -1),
-    ],
-)
-def test_a_word_that_looks_like_a_name_does_not_count(small: Scorer, text: str, positive: int, negative: int) -> None:
-    assert small.score(text) == (positive, negative)
-
-
-@pytest.mark.parametrize(
-    ("text", "positive", "negative"),
-    [
-        ("what's up", 2, -1),
-        ("what's. up", 1, -1),
-        ("so shock horror", 1, -3),
-        ("shock horrror", 1, -3),
-        ("broken dreams", 1, -4),
-        ("broken", 1, -1),
-    ],
-)
-def test_an_idiom_takes_the_place_of_its_words(small: Scorer, text: str, positive: int, negative: int) -> None:
-    assert small.score(text) == (positive, negative)
+@pytest.mark.parametrize(("rule", "text", "positive", "negative"), RULES)
+def test_a_rule_of_the_scoring(small: Scorer, rule: str, text: str, positive: str, negative: str) -> None:
+    assert small.score(text) == (int(positive), int(negative)), rule
 
 
 @pytest.mark.parametrize(
@@ -157,14 +74,14 @@ def test_odd_characters_give_a_score(small: Scorer, small_with_emoji: Scorer, te
 @pytest.mark.parametrize(
     "unit", ["a", "aab", "haha", "x.", ".", "!", "'a", ". ", "<br>", "good ", "😀", "what's ", "\n"]
 )
-def test_a_comment_of_a_million_characters_takes_linear_time(small_with_emoji: Scorer, unit: str) -> None:
+def test_a_comment_takes_time_in_proportion_to_its_length(small_with_emoji: Scorer, unit: str) -> None:
     def seconds(size: int) -> float:
         text = unit * (size // len(unit))
         start = time.process_time()
         small_with_emoji.score(text)
         return time.process_time() - start
 
-    assert seconds(1_000_000) < 20 * seconds(100_000) + 1
+    assert seconds(200_000) < 20 * seconds(20_000) + 1
 
 
 def test_a_stream_is_scored_as_it_comes(small: Scorer) -> None:
@@ -172,13 +89,15 @@ def test_a_stream_is_scored_as_it_comes(small: Scorer) -> None:
     assert list(islice(small.score_all(endless), 3)) == [NEUTRAL] * 3
 
 
-def test_memory_stays_bounded_over_ever_new_words(small: Scorer) -> None:
+def test_memory_stays_bounded_over_ever_new_words(small: Scorer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scorer_module, "_SEGMENTS", 64)
+    monkeypatch.setattr(scorer_module, "_WORDS", 32)
     scorer = Scorer(small.lexicon)
-    for _ in scorer.score_all(f"word{number} {number}" for number in range(150_000)):
+    for _ in scorer.score_all(f"word{number} {number}" for number in range(1000)):
         pass
     kept = [len(cache) + len(cache._old) for cache in (scorer._segments, scorer._words)]
-    assert kept[0] <= 2 << 16
-    assert kept[1] <= 2 << 15
+    assert kept[0] <= 2 * 64
+    assert kept[1] <= 2 * 32
     assert scorer.score("very good") == (3, -1)
 
 

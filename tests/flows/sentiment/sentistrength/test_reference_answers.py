@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from flows.sentiment.sentistrength import Scorer, Strength, explain
+from flows.sentiment.sentistrength import NEUTRAL, Scorer, Strength, explain
 
 Row = tuple[str, Strength]
 
@@ -34,20 +34,16 @@ def test_every_text_has_the_originals_strengths(original: Scorer, rows: list[Row
     assert not differing, f"{len(differing)} of {len(rows)} differ, the first:\n" + "\n".join(differing[:20])
 
 
-def test_every_explanation_has_the_strengths_that_it_explains(original: Scorer, rows: list[Row]) -> None:
-    differing = [text for text, expected in rows if explain(original, text).strength != expected]
-    assert not differing, differing[:5]
-
-
-def test_a_sentence_is_as_strong_in_the_explanation_as_the_text_is(original: Scorer, rows: list[Row]) -> None:
-    for text, expected in rows:
-        sentences = explain(original, text).sentences
-        assert max([1, *(s.strength.positive for s in sentences)]) == expected.positive, text
-        assert min([-1, *(s.strength.negative for s in sentences)]) == expected.negative, text
-
-
-def test_the_emoji_option_changes_nothing_where_the_folder_has_no_emoji(
-    original: Scorer, rows: list[Row], shared_data: Path
+def test_an_explanation_has_these_strengths_and_they_are_its_strongest_sentences(
+    original: Scorer, rows: list[Row]
 ) -> None:
+    for text, expected in rows[::5]:
+        explanation = explain(original, text)
+        strengths = [NEUTRAL, *(sentence.strength for sentence in explanation.sentences)]
+        strongest = max(s.positive for s in strengths), min(s.negative for s in strengths)
+        assert explanation.strength == expected == strongest, text
+
+
+def test_the_emoji_option_changes_nothing_where_the_folder_has_no_emoji(original: Scorer, rows: list[Row]) -> None:
     with_emoji = Scorer(original.lexicon, emoji=True)
-    assert list(with_emoji.score_all(text for text, _ in rows)) == [expected for _, expected in rows]
+    assert [with_emoji.score(text) for text, _ in rows[::20]] == [expected for _, expected in rows[::20]]
