@@ -1,4 +1,4 @@
-"""What the crawl collects and how gently: categories, filters, quota, comments, media."""
+"""Settings of the crawl: categories, filters, quota, comments, media."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _PLAYLIST = re.compile(r"[A-Za-z0-9_-]{10,64}")
 
 
 class CategorySettings(Section):
-    """One category of ads: how many, and where its candidates are listed."""
+    """One category of ads: their number, and the lists of its candidates."""
 
     count: PositiveInt = 1250
     """Ads wanted."""
@@ -57,7 +57,7 @@ class CategorySettings(Section):
     @model_validator(mode="after")
     def _listed_somewhere(self) -> CategorySettings:
         if not (self.search or self.channels or self.playlists or self.ids):
-            raise ValueError("says nowhere where its ads are; give search, channels, playlists or ids")
+            raise ValueError("names no lists of candidates; give search, channels, playlists or ids")
         return self
 
 
@@ -73,7 +73,7 @@ def _papers_categories() -> dict[str, CategorySettings]:
 
 
 class FilterSettings(Section):
-    """What makes a candidate an ad that is wanted."""
+    """Filters that a candidate must pass to become an ad."""
 
     min_duration_s: NonNegativeFloat = 5
     max_duration_s: PositiveFloat = 300
@@ -113,7 +113,7 @@ class FilterSettings(Section):
 
 
 class QuotaSettings(Section):
-    """What a key may spend in a day of Pacific time."""
+    """Limits of a key for a day of Pacific time."""
 
     searches_per_day: Annotated[int, Field(ge=0)] = 100
     """Calls of `search.list`; each page is a call."""
@@ -125,7 +125,7 @@ class QuotaSettings(Section):
 
 
 class CommentPageSettings(Section):
-    """How comments are fetched."""
+    """Extent of the comments that are fetched."""
 
     replies: Literal["all", "embedded", "none"] = "all"
     """`embedded`: only the replies, about five, that come with their thread at no extra cost."""
@@ -134,7 +134,7 @@ class CommentPageSettings(Section):
 
 
 class CrawlSettings(Section):
-    """Which ads are collected from YouTube, with whose key, and how politely."""
+    """Ads to collect from YouTube, the keys to use, and the pace."""
 
     api_key: SecretStr | None = None
     """Key of the YouTube Data API v3; better given as YTB_ADS__CRAWL__API_KEY than written into a file."""
@@ -198,7 +198,7 @@ class CrawlSettings(Section):
 
 
 class MediaSettings(Section):
-    """How videos are fetched and how long they stay."""
+    """Size, pace and retention of the videos."""
 
     height: Annotated[int, Field(ge=144, le=4320)] = 360
     """Height of the picture wanted in pixels; the nearest one offered that is not taller, else the smallest."""
