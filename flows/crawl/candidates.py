@@ -14,7 +14,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 from urllib.parse import parse_qs, urlsplit
 
 import pyarrow as pa
@@ -23,6 +23,7 @@ import pyarrow.compute as pc
 from data_catalog.catalog import Catalog
 from data_catalog.schemas import TABLES
 from data_catalog.tables.drops import Drop
+from flows.crawl.data_api.client import YouTube
 from flows.crawl.data_api.faults import PAGE_TOKEN, Fault, FaultError
 from flows.crawl.data_api.parsing import (
     SOURCE,
@@ -209,15 +210,6 @@ def _stamp(at: datetime) -> str:
 State = Literal["open", "complete", "capped", "refused"]
 
 
-class Lists(Protocol):
-    """The calls that listing needs of a client of the Data API."""
-
-    def search(self, **parameters: Any) -> dict[str, Any]: ...
-    def videos(self, ids: list[str], parts: str) -> dict[str, Any]: ...
-    def channels(self, *, handle: str) -> dict[str, Any]: ...
-    def playlist_items(self, playlist_id: str, page_token: str | None = None) -> dict[str, Any]: ...
-
-
 @dataclass(frozen=True)
 class Listing:
     """How far a request has come; the fields are columns of `listings`."""
@@ -252,7 +244,7 @@ class Lister:
     """Lists the candidates of categories into `listings` and `candidates`."""
 
     catalog: Catalog
-    youtube: Lists
+    youtube: YouTube
     settings: CrawlSettings
     author_key: bytes
     now: Callable[[], datetime]

@@ -77,12 +77,12 @@ class Estimate:
     value: float
     basis: Basis
     sample: int = 0
-    """How many rows it was counted or measured on."""
+    """Rows that it was counted or measured on."""
 
 
 @dataclass(frozen=True)
 class Done(Sums):
-    """What is in the tables already."""
+    """Work that is done already, as the tables have it."""
 
     listings: int = 0
     """Lists read to their end."""
@@ -98,7 +98,7 @@ class Done(Sums):
 
 @dataclass(frozen=True)
 class Steps(Sums):
-    """What is left to do, step by step."""
+    """Work that is left, step by step."""
 
     searches: Cost = Cost()
     """Calls of `search.list`."""
