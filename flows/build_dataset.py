@@ -76,8 +76,8 @@ def build_dataset(
     log.debug("releases go to %s", tables.releases_dir)
     runner = make_task_runner(settings.runner)
 
-    standing = _take_in(tables, folder, settings)
-    waits = standing is not None and standing.resumes_at is not None
+    status = _take_in(tables, folder, settings)
+    waits = status is not None and status.resumes_at is not None
     if not waits or tables.values("ads", "video_id", where="media_sha256 IS NOT NULL"):
         roots = {"folder": folder} if folder else {YOUTUBE_ADS: media_folder(tables)}
         frames.with_options(task_runner=runner)(tables, roots, settings)
@@ -86,9 +86,9 @@ def build_dataset(
                 "media: deleted %d videos, their frames stay", delete_sampled(tables, frames_fingerprint(settings))
             )
         ocr.with_options(task_runner=runner)(tables, settings)
-    if standing and standing.resumes_at:
-        go_on_later(standing.resumes_at)
-        return paused(standing)
+    if status and status.resumes_at:
+        go_on_later(status.resumes_at)
+        return paused(status)
     sentiment.with_options(task_runner=runner)(tables, settings)
     if settings.review.policy == "human":
         return _release_or_wait(tables, settings)
@@ -169,8 +169,8 @@ def _with_policy(settings: Settings, policy: Literal["auto", "human"]) -> Settin
 def _take_in(tables: Catalog, folder: Path | None, settings: Settings) -> CrawlStatus | None:
     """Bring `ads` and `comments` up to date; returns how a crawl of YouTube stands."""
     if folder is None:
-        standing = crawl_youtube(tables, settings)
-        assert isinstance(standing, CrawlStatus)  # noqa: S101 - a state is what Prefect sees, never what a call returns
-        return standing
+        status = crawl_youtube(tables, settings)
+        assert isinstance(status, CrawlStatus)  # noqa: S101 - a state is what Prefect sees, never what a call returns
+        return status
     crawl_folder(tables, folder, settings)
     return None
