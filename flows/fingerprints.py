@@ -23,17 +23,17 @@ _SCORING = frozenset({"engine"})
 
 
 def frames_fingerprint(settings: Settings) -> str:
-    """What the rows of `frames` depend on besides the video."""
+    """Fingerprint of what rows of `frames` depend on besides the video."""
     return settings.frames.fingerprint(SAMPLER_VERSION, only=_SAMPLING)
 
 
 def texts_fingerprint(settings: Settings) -> str:
-    """What the rows of `texts` depend on besides the picture."""
+    """Fingerprint of what rows of `texts` depend on besides the picture."""
     return settings.ocr.fingerprint(version_of(ocr_engine(settings.ocr)), only=_READING)
 
 
 def scores_fingerprint(settings: Settings) -> str:
-    """What the rows of `comment_scores` depend on besides the comment."""
+    """Fingerprint of what rows of `comment_scores` depend on besides the comment."""
     versions = version_of(sentiment_engine(settings.sentiment)), version_of(language_identifier()), SELECTION_VERSION
     return settings.sentiment.fingerprint(*versions, only=_SCORING)
 
@@ -69,7 +69,7 @@ def sentiment_engine(settings: SentimentSettings) -> SentimentEngine:
 
 @lru_cache(maxsize=1)
 def language_identifier() -> LanguageIdentifier:
-    """What tells the language of a comment, made once a process."""
+    """The language identifier, made once a process."""
     return LanguageIdentifier()
 
 

@@ -76,14 +76,19 @@ class FilterSettings(Section):
     """Filters that a candidate must pass to become an ad."""
 
     min_duration_s: NonNegativeFloat = 5
+    """Shortest ad."""
     max_duration_s: PositiveFloat = 300
+    """Longest ad."""
     min_comments: Annotated[int, Field(ge=0)] = 1
+    """Ads with fewer comments are left out."""
     language: str | None = "en"
     """Language of the video where it states one (`en` takes `en-GB` too); a video that states none is kept."""
     region: str | None = None
     """Country, as `US`, in which the video must be available; also the country that searches are made for."""
     published_after: date = date(2010, 1, 1)
+    """First day of publication."""
     published_before: date | None = None
+    """Day before which ads were published; none: no limit."""
     paid_product_placement: bool | None = None
     """True: only videos that declare paid product placement; False: only those that do not."""
 
@@ -141,6 +146,7 @@ class CrawlSettings(Section):
     api_keys: tuple[SecretStr, ...] = ()
     """More keys: the next one is used when a key's day is spent."""
     seed: int = 0
+    """Another seed draws other ads."""
     categories: dict[str, CategorySettings] = Field(default_factory=_papers_categories)
     candidates_per_ad: Annotated[float, Field(ge=1)] = 2.0
     """Candidates that pass the filters, for each ad wanted, before the random draw."""
@@ -159,6 +165,7 @@ class CrawlSettings(Section):
     backoff_s: NonNegativeFloat = 1.0
     """Longest wait before the second attempt; it doubles with each one, up to a minute."""
     timeout_s: PositiveFloat = 30.0
+    """Time after which a call of the Data API counts as failed."""
     refresh_days: PositiveInt = 30
     """Age at which `ytb-ads crawl --refresh` fetches a row again."""
     endpoint: str | None = None
@@ -211,7 +218,9 @@ class MediaSettings(Section):
     lanes: Annotated[int, Field(ge=1, le=8)] = 1
     """Videos fetched at once."""
     max_size_mb: PositiveInt = 500
+    """Larger videos are not fetched."""
     timeout_s: PositiveFloat = 60.0
+    """Time without data after which a transfer counts as failed."""
     wall_pause_h: PositiveFloat = 24.0
     """Hours without a request after YouTube has asked whether we are a robot."""
     cookies: Path | None = None
