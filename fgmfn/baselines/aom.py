@@ -34,6 +34,7 @@ class AomConfig(PiecesConfig, PictureConfig):
     """Settings of AoM."""
 
     model_type = "fgmfn_aom"
+    counts: ClassVar[tuple[str, ...]] = ("graph_layers",)
     text_defaults: ClassVar[dict[str, Any]] = BART_BASE
 
     text_encoder: str = "facebook/bart-base"
@@ -77,7 +78,6 @@ class AomConfig(PiecesConfig, PictureConfig):
     def check(self) -> None:
         """Refuse values out of their range."""
         super().check()
-        require(self.graph_layers >= 1, "graph_layers", self.graph_layers, "1 or more")
         kind = self.text_config["model_type"]
         require(kind == "bart", "text_encoder", self.text_encoder, f"a BART, not {kind}")
         for word, value in self.word_values.items():

@@ -1,6 +1,6 @@
-"""Candidates of a category: its requests, page by page, each page described and written down before the next.
+"""List the candidates of a category: requests page by page, each page described and stored before the next.
 
-A listing that is stopped in the middle, by the quota or a kill, goes on at the page after the last one kept.
+A listing that is stopped, by the quota or a kill, continues at the page after the last one stored.
 """
 
 from __future__ import annotations
@@ -212,7 +212,7 @@ State = Literal["open", "complete", "capped", "refused"]
 
 @dataclass(frozen=True)
 class Listing:
-    """How far a request has come; the fields are columns of `listings`."""
+    """Progress of a request; the fields are columns of `listings`."""
 
     listing_id: str
     category: str
@@ -229,7 +229,7 @@ class Listing:
 
 @dataclass
 class CategoryListing:
-    """What listing one category came to."""
+    """Result of listing one category."""
 
     category: str
     complete: bool = False

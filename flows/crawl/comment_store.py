@@ -1,6 +1,6 @@
-"""Comments as they come go into the catalog: whole ads at a time, and an ad's own row last.
+"""Write comments to the catalog: whole ads at a time, and an ad's own row last.
 
-A row of `comment_fetches` says how far the comments of an ad were read. It is written after the comments, so
+A row of `comment_fetches` records the progress of an ad. It is written after the comments, so
 that a killed run at worst reads some pages again.
 """
 
@@ -36,7 +36,7 @@ _LONG_AGO = datetime.min.replace(tzinfo=UTC)
 
 @dataclass
 class _Buffer:
-    """What has come of one ad and is not written yet."""
+    """Pages of one ad that are not written yet."""
 
     pages: list[pa.RecordBatch] = field(default_factory=list)
     drops: dict[str, Drop] = field(default_factory=dict)

@@ -21,17 +21,11 @@ from fgmfn.data.pictures import decode
 from fgmfn.errors import DataError, InputError
 from fgmfn.inference import METRICS, Checkpoint, Prediction, load_checkpoint, predict, predict_split
 from fgmfn.processing import FgmfnProcessor, image_processor, train_tokenizer, train_words
-from tests.fgmfn.baselines.data import ADS, TARGETS, TWEETS, ad_split, tweet_split
-from tests.fgmfn.baselines.tiny import TINY
+from tests.fgmfn.models import ADS, TARGETS, TINY, TWEETS, ad_split, tweet_split
 
 KINDS: dict[str, Callable[[], Rows]] = {"ads": ad_split, "tweets": tweet_split}
 READERS = [name for name, row in MODELS.items() if "text" in row.modalities]
 CATEGORY_READERS = ("res_target", "roberta", "mimn", "esafn", "tombert", "arfn", "aom", "mtvaf", "late_fusion")
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _one_thread() -> None:
-    torch.set_num_threads(1)
 
 
 def checkpoint(name: str, rows: Rows, has_targets: bool | None = None) -> Checkpoint:
