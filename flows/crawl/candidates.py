@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import logging
 import re
 from collections import deque
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -39,8 +38,6 @@ from flows.crawl.draw import Candidate, judge
 from flows.crawl.records import LISTING_STAGE, pseudonym
 from flows.crawl.settings import CategorySettings, CrawlSettings, FilterSettings
 from flows.errors import CrawlError, CrawlPausedError
-
-log = logging.getLogger("ytb_ads")
 
 MAX_PAGES = {"search": 20, "playlist": 400, "channel": 400, "ids": 1}
 _BARREN_PAGES = 2

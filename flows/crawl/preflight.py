@@ -28,7 +28,7 @@ from data_catalog.errors import CatalogError
 from flows.crawl.data_api.client import ENDPOINT, YouTube
 from flows.crawl.data_api.faults import FaultError
 from flows.crawl.data_api.parsing import SOURCE
-from flows.crawl.data_api.quota import Ledger, key_name, next_reset
+from flows.crawl.data_api.quota import GET_A_KEY, Ledger, key_name, next_reset
 from flows.crawl.media.downloader import js_runtimes, read_cookies
 from flows.crawl.media.lane import LANE
 from flows.crawl.media.store import USUAL_BYTES, media_folder
@@ -247,11 +247,7 @@ def _check_catalog(settings: Settings, catalog: Catalog) -> Iterator[Check]:
 
 def _check_ledger(settings: CrawlSettings, ledger: Ledger) -> Iterator[Check]:
     if not settings.given_keys:
-        todo = (
-            "make one in Google's console (https://console.cloud.google.com: enable the YouTube Data API v3, then "
-            "Credentials, API key) and set it as YTB_ADS__CRAWL__API_KEY"
-        )
-        yield Check("key", False, "none is set", todo)
+        yield Check("key", False, "none is set", GET_A_KEY)
     for key in settings.given_keys:
         yield check_key(key, settings, ledger)
         yield check_quota(key.get_secret_value(), ledger)

@@ -33,6 +33,10 @@ log = logging.getLogger("ytb_ads")
 
 Budget = Literal["searches", "units"]
 
+GET_A_KEY = (
+    "make one in Google's console (https://console.cloud.google.com: enable the YouTube Data API v3, then "
+    "Credentials, API key) and set it as YTB_ADS__CRAWL__API_KEY"
+)
 _KEY = re.compile(r"[\x21-\x7e]+")
 
 BUSY_S = 30.0
@@ -350,10 +354,7 @@ class Keys:
 def _checked(keys: Sequence[SecretStr]) -> list[str]:
     plain = [key.get_secret_value() for key in keys]
     if not plain:
-        raise CrawlError(
-            "no key of the YouTube Data API is set; make one in Google's console (https://console.cloud.google.com: "
-            "enable the YouTube Data API v3, then Credentials, API key) and set it as YTB_ADS__CRAWL__API_KEY"
-        )
+        raise CrawlError(f"no key of the YouTube Data API is set; {GET_A_KEY}")
     for number, key in enumerate(plain, 1):
         if not _KEY.fullmatch(key):
             # Sent all the same, it would stand in the text of the error about the header.
