@@ -280,7 +280,7 @@ class FunnelStep:
     drops: Mapping[str, int] = field(default_factory=dict)
     """Dropped rows by reason."""
     unit: str = "rows"
-    """What `rows_out` counts: ads, frames, rows."""
+    """Unit of `rows_out`: ads, frames, rows."""
 
     def as_json(self) -> dict[str, Any]:
         """The step as plain values."""

@@ -59,7 +59,7 @@ class Frame:
     requested_s: float
     """The moment that was drawn."""
     timestamp_s: float
-    """When the picture came up on the screen: at or shortly before the moment, unless key frames were asked for."""
+    """Time at which the picture came up: at or shortly before the moment, unless key frames were asked for."""
     width: int
     height: int
     jpeg: bytes
@@ -92,7 +92,7 @@ class Frame:
 
 @dataclass(frozen=True)
 class SampledFrames:
-    """What one ad gave: frames, a drop for each that it could not give, and what it looks like over its length."""
+    """Frames of one ad, a drop for each that it could not give, and its visual fingerprints."""
 
     video_id: str
     duration_s: float
@@ -123,7 +123,7 @@ class _Stored:
 
 @dataclass(frozen=True)
 class AdRows:
-    """What one ad came to, as rows."""
+    """Rows made from one ad."""
 
     frames: tuple[dict[str, Any], ...] = ()
     fingerprints: tuple[dict[str, Any], ...] = ()
@@ -254,7 +254,7 @@ class _Sampler:
         self._stored: dict[float, _Stored] = {}
         """Pictures by the time at which they come up."""
         self._time_at: dict[float, float] = {}
-        """Which of them belongs to a moment."""
+        """Time of the picture for a moment."""
 
     def read(self, moments_s: Sequence[float]) -> None:
         """Take the pictures on the screen at the moments, in one pass."""
@@ -307,7 +307,7 @@ class _Sampler:
         return frames, drops
 
     def fingerprints(self, duration_s: float) -> tuple[Fingerprint, ...]:
-        """What was seen on the way, and some key frames from where nothing was."""
+        """Fingerprints of decoded frames, with some key frames where those are few."""
         self._fingerprints.fill(self._video, duration_s)
         return self._fingerprints.all()
 

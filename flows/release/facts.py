@@ -99,7 +99,7 @@ class ReleaseFacts:
     """Words that OCR read on every frame, kept or not."""
     ads_by_category: Mapping[str, Mapping[Label, int]]
     decided_by: Mapping[str, int]
-    """How the labels were decided, in ads: `{"policy auto": 22}`."""
+    """Number of ads by the way in which their labels were decided: `{"policy auto": 22}`."""
     agreement: float | None = None
     """Mean agreement of the reviewers; None where nobody reviewed."""
     engines: Mapping[str, str] = field(default_factory=dict)

@@ -94,7 +94,7 @@ def _write(catalog: Catalog, settings: Settings, plan: Plan, facts: ReleaseFacts
 
 
 def _holds(folder: Path, plan: Plan, facts: ReleaseFacts) -> bool:
-    """Whether a release holds the planned rows, decided by the same, and still holds them as they were written."""
+    """Tell whether a release has the planned rows, with labels decided in the same way, and is undamaged."""
     manifest = read_manifest(folder)
     if manifest["row_set_hash"] != plan.row_set_hash or manifest["labels"]["decided_by"] != dict(facts.decided_by):
         return False

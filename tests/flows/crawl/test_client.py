@@ -570,7 +570,7 @@ def _texts_of(error: BaseException) -> Iterator[str]:
         behind = behind.__cause__ or behind.__context__
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     seed=st.integers(0, 10**6),
     probability=st.floats(0, 0.5),
