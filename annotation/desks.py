@@ -65,7 +65,6 @@ class ReviewerEntry(ShownEntry):
 
     vote: Vote | None
     """The reviewer's own."""
-    may_vote: bool
     may_undo: bool
 
 
@@ -246,7 +245,6 @@ class ReviewerDesk(Desk):
         return ReviewerEntry(
             **self._shown(book, entry_id),
             vote=state.votes.get(own),
-            may_vote="vote" in allowed(state, own, "reviewer", book.rule),
             may_undo=undoable(book.events.get(entry_id, []), own, book.rule) is not None,
         )
 
