@@ -21,7 +21,7 @@ STRIDE = 32
 
 @strict
 class SentimentConfig(PreTrainedConfig):
-    """What every model of the comparison can be told; `num_labels` and the classes' names come from the data.
+    """Settings of every model of the comparison; `num_labels` and the classes' names come from the data.
 
     Raises:
         ConfigError: A value is out of its range or two values contradict each other.
@@ -102,7 +102,7 @@ class PiecesConfig(SentimentConfig):
     """Attention heads of the text encoder and of layers behind it."""
 
     text_defaults: ClassVar[dict[str, Any]] = {"model_type": "bert"}
-    """What distinguishes the text encoder's type, beside its width."""
+    """Settings of the text encoder's type, beside its width."""
 
     def complete(self) -> None:
         """Give the text encoder this model's width."""

@@ -33,7 +33,7 @@ from fgmfn.settings import TrainingSettings
 LOSS_PARTS = ("task_loss", "itc_loss", "mi_loss")
 OPTIMIZERS = {"adamw": torch.optim.AdamW, "adam": torch.optim.Adam}
 RESUMED_FROM = (SAFE_WEIGHTS_NAME, OPTIMIZER_NAME, SCHEDULER_NAME, "rng_state*.pth")
-"""What a checkpoint must hold, beside its state, for a resumed training to end as an undisturbed one."""
+"""Files that a checkpoint needs, beside its state, for a resumed training to end as an undisturbed one."""
 
 
 class SentimentTrainer(Trainer):

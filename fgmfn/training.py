@@ -52,11 +52,11 @@ class TrainedModel:
     test: Metrics | None
     already_trained: bool
     seconds: float
-    """How long its training took, whenever that was; a resumed run's earlier epochs included."""
+    """Duration of its training, a resumed run's earlier epochs included."""
     notes: tuple[str, ...] = ()
-    """What a reader of the scores must know."""
+    """Notes for a reader of the scores."""
     checksums: Mapping[str, str] = field(default_factory=dict)
-    """Which rows each split was made of."""
+    """Checksum of each split's rows."""
 
     def as_json(self) -> dict[str, Any]:
         """Return plain values."""
@@ -263,7 +263,7 @@ def _notes(run: Run, model: SentimentModel | FittedModel) -> list[str]:
     splits, names = run.source.splits, run.source.class_names
     notes = [*run.source.notes, *model.departures()]
     if run.source.synthetic:
-        notes.append("trained and scored on synthetic data: the scores say that the way works, and nothing else")
+        notes.append("trained and scored on synthetic data: the scores say nothing about real ads")
     if not run.has_dev:
         notes.append("the data have no validation rows: the last epoch's weights were kept, unchosen")
     if not len(splits["test"]):

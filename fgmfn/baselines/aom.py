@@ -42,7 +42,7 @@ class AomConfig(PiecesConfig, PictureConfig):
     dropout: float | int = 0.1
     graph_layers: int = 2
     graph_weight: float | int = 0.5
-    """What the graph found is added to the tokens with this weight."""
+    """Weight of the graph's output, which is added to the tokens."""
     parser: str = "en_core_web_sm"
     """Installed spaCy pipeline, or the folder of one, for nouns and dependencies; empty: do without."""
     sentiment_words: str | None = None
@@ -188,7 +188,7 @@ class AomForSentiment(Baseline):
         self.inputs = replace(type(self).inputs, extras=annotation.extras)  # type: ignore[misc]
 
     def departures(self) -> tuple[str, ...]:
-        """What of the paper's model is missing: a parser and the sentiment of words, if they are not given."""
+        """Return what is missing: a parser and the sentiment of words, if they are not given."""
         missing = list(self.notes)
         if not self.config.parser:
             missing.append("no parser: neighbouring words are linked, and the target is the only noun")

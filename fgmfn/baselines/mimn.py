@@ -26,7 +26,7 @@ class MimnConfig(WordsConfig, PictureConfig):
     hidden_size: int = 100
     """Width of one direction of the three BiLSTMs; a query is twice as wide."""
     hops: int = 3
-    """How often both memories are read."""
+    """Number of times that both memories are read."""
 
 
 class Memory(nn.Module):

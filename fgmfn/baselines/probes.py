@@ -35,7 +35,7 @@ SMALLEST_SPREAD = 1e-12
 
 @strict
 class ProbeConfig(SentimentConfig):
-    """What a probe can be told."""
+    """Settings of a probe."""
 
     counts: ClassVar[tuple[str, ...]] = ("vocabulary", "batch_size")
     family: ClassVar[str] = ""

@@ -1,4 +1,4 @@
-"""Where a row's picture lies: in a row group of a Parquet file, or in a file of its own. Read when needed."""
+"""Pictures of rows, in a row group of a Parquet file or in a file of their own, read when needed."""
 
 from __future__ import annotations
 

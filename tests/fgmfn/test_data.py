@@ -85,15 +85,13 @@ def test_an_ad_in_two_splits_is_refused(tmp_path: Path) -> None:
         open_release(path)
 
 
-def test_a_single_class_cannot_be_trained_on(tmp_path: Path) -> None:
-    rows = [row for row in ad_rows(8) if row.label == 1]
-    with pytest.raises(ReleaseDataError, match=r"4 rows of 1 class \(positive\)"):
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [([row for row in ad_rows(8) if row.label == 1], r"4 rows of 1 class \(positive\)"), ([], "0 rows of 0 class")],
+)
+def test_rows_of_fewer_than_two_classes_cannot_be_trained_on(tmp_path: Path, rows: list[Row], message: str) -> None:
+    with pytest.raises(ReleaseDataError, match=message):
         open_release(_one_split(tmp_path / "r", rows))
-
-
-def test_an_empty_training_split_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ReleaseDataError, match="0 rows of 0 class"):
-        open_release(_one_split(tmp_path / "r", []))
 
 
 @pytest.mark.parametrize(
