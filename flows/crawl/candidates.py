@@ -1,13 +1,12 @@
-"""Candidates of a category: its requests, page by page, each page described and written down before the next.
+"""List the candidates of a category: requests page by page, each page described and stored before the next.
 
-A listing that is stopped in the middle, by the quota or a kill, goes on at the page after the last one kept.
+A listing that is stopped, by the quota or a kill, continues at the page after the last one stored.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import logging
 import re
 from collections import deque
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -37,10 +36,8 @@ from flows.crawl.data_api.parsing import (
 )
 from flows.crawl.draw import Candidate, judge
 from flows.crawl.records import LISTING_STAGE, pseudonym
-from flows.crawl.settings import CategorySettings, CrawlSettings, FilterSettings
 from flows.errors import CrawlError, CrawlPausedError
-
-log = logging.getLogger("ytb_ads")
+from flows.settings.crawl import CategorySettings, CrawlSettings, FilterSettings
 
 MAX_PAGES = {"search": 20, "playlist": 400, "channel": 400, "ids": 1}
 _BARREN_PAGES = 2
@@ -212,7 +209,7 @@ State = Literal["open", "complete", "capped", "refused"]
 
 @dataclass(frozen=True)
 class Listing:
-    """How far a request has come; the fields are columns of `listings`."""
+    """Progress of a request; the fields are columns of `listings`."""
 
     listing_id: str
     category: str
@@ -229,7 +226,7 @@ class Listing:
 
 @dataclass
 class CategoryListing:
-    """What listing one category came to."""
+    """Result of listing one category."""
 
     category: str
     complete: bool = False

@@ -20,12 +20,12 @@ from flows.crawl.data_api.client import YouTube
 from flows.crawl.data_api.faults import PAGE_TOKEN, FaultError
 from flows.crawl.data_api.parsing import CommentPage, CommentReader
 from flows.crawl.records import AdToRead
-from flows.crawl.settings import CommentPageSettings
 from flows.errors import CrawlPausedError
+from flows.settings.crawl import CommentPageSettings
 
 _QUEUED_PAGES = 128
 _REPEATS = 2
-"""How often a page that brings nothing new is asked for again before that is believed."""
+"""Repeated requests for a page that brings nothing new, before that is believed."""
 _BARREN_PAGES = 3
 """Pages in a row that bring nothing new, after which the rest is not asked for."""
 
@@ -76,7 +76,7 @@ def read_comment_pages(
 
 @dataclass
 class _Reading:
-    """What the threads share, and the work that each of them does."""
+    """State that the threads share, and the work of each."""
 
     ads: Iterator[AdToRead]
     youtube: YouTube

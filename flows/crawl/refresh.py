@@ -1,4 +1,4 @@
-"""Rows of the API that have grown old are fetched again, and what is gone there is removed here.
+"""Fetch old rows of the API again, and remove here what is gone there.
 
 The terms of the Data API ask for it: its data are refreshed or deleted after thirty days. Only ads that are
 answered for keep their rows; the history of the tables, which would keep the old ones, is cleared at the end.
@@ -35,7 +35,7 @@ _REFRESHED = (
 
 @dataclass
 class Refreshed:
-    """What a refresh came to."""
+    """Result of a refresh."""
 
     ads: int = 0
     """Ads whose metadata were fetched again."""

@@ -33,7 +33,7 @@ class FrameSummary:
     engine: str = ""
 
     def sampling_tile(self) -> Tile:
-        """How the frame was sampled, and whether a release would keep it."""
+        """The frame with its times, and whether a release would keep it."""
         kept = False if self.drops else self.kept
         first, *rest = [*self.drops, self.decision] if self.kept is not False else [self.decision, *self.drops]
         said = (f"{self.index}: {first}", *rest, *self.sampled, self._said())

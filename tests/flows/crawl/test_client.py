@@ -24,8 +24,8 @@ from hypothesis import strategies as st
 from flows.crawl.data_api.client import FIELDS, YouTube
 from flows.crawl.data_api.faults import FaultError, read_object
 from flows.crawl.data_api.quota import Budget, Ledger, key_name, next_reset
-from flows.crawl.settings import CrawlSettings
 from flows.errors import ApiUnreachableError, CrawlError, KeyRefusedError, QuotaExhaustedError
+from flows.settings.crawl import CrawlSettings
 from tests.flows.crawl.scripted_server import (
     HANG_UP,
     Raw,
@@ -570,7 +570,7 @@ def _texts_of(error: BaseException) -> Iterator[str]:
         behind = behind.__cause__ or behind.__context__
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     seed=st.integers(0, 10**6),
     probability=st.floats(0, 0.5),

@@ -253,7 +253,7 @@ class CountedByHand(RuleBasedStateMachine):
         self.folder.cleanup()
 
 
-CountedByHand.TestCase.settings = settings(max_examples=25, stateful_step_count=25, deadline=None)
+CountedByHand.TestCase.settings = settings(max_examples=15, stateful_step_count=25, deadline=None)
 test_the_ledger_counts_as_one_would_by_hand = CountedByHand.TestCase
 
 
