@@ -12,7 +12,6 @@ from data_catalog.catalog import Catalog
 from data_catalog.inspect import require_catalog
 from data_catalog.releases import list_releases, read_manifest
 from flows.ocr.texts import TextFrame, read_frames
-from flows.release.facts import FunnelStep
 from flows.settings import load_settings
 from flows.stages import (
     COMMENTS,
@@ -25,6 +24,7 @@ from flows.stages import (
     SOURCE,
     STAGES,
     WORDS,
+    FunnelStep,
     ReleaseReason,
     ReviewReason,
     Stage,

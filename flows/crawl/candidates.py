@@ -36,8 +36,8 @@ from flows.crawl.data_api.parsing import (
 )
 from flows.crawl.draw import Candidate, judge
 from flows.crawl.records import LISTING_STAGE, pseudonym
-from flows.crawl.settings import CategorySettings, CrawlSettings, FilterSettings
 from flows.errors import CrawlError, CrawlPausedError
+from flows.settings.crawl import CategorySettings, CrawlSettings, FilterSettings
 
 MAX_PAGES = {"search": 20, "playlist": 400, "channel": 400, "ids": 1}
 _BARREN_PAGES = 2

@@ -20,8 +20,8 @@ from flows.crawl.data_api.client import YouTube
 from flows.crawl.data_api.faults import PAGE_TOKEN, FaultError
 from flows.crawl.data_api.parsing import CommentPage, CommentReader
 from flows.crawl.records import AdToRead
-from flows.crawl.settings import CommentPageSettings
 from flows.errors import CrawlPausedError
+from flows.settings.crawl import CommentPageSettings
 
 _QUEUED_PAGES = 128
 _REPEATS = 2

@@ -19,7 +19,7 @@ from data_catalog.tables.drops import Drop
 from data_catalog.tables.forgotten import Forgotten
 from flows.crawl.data_api.faults import FaultError
 from flows.crawl.data_api.parsing import SOURCE, VIDEO_PARTS, VideoFacts, read_ad, read_video, read_videos
-from flows.crawl.settings import CrawlSettings, FilterSettings
+from flows.settings.crawl import CrawlSettings, FilterSettings
 from flows.stages import DRAW, VIDEOS
 
 log = logging.getLogger("ytb_ads")

@@ -32,10 +32,10 @@ from flows.crawl.data_api.quota import GET_A_KEY, Ledger, key_name, next_reset
 from flows.crawl.media.downloader import js_runtimes, read_cookies
 from flows.crawl.media.lane import LANE
 from flows.crawl.media.store import USUAL_BYTES, media_folder
-from flows.crawl.settings import CrawlSettings, MediaSettings
 from flows.crawl.steps import open_ledger
 from flows.errors import ApiUnreachableError, CrawlError, QuotaExhaustedError, SourceError
 from flows.settings import Settings
+from flows.settings.crawl import CrawlSettings, MediaSettings
 
 UPDATE = "pip install -U 'yt-dlp[default,deno]'"
 OLD = 60

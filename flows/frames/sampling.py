@@ -32,13 +32,22 @@ from flows.frames.video import Video
 from flows.stages import FRAMES, FrameReason
 
 if TYPE_CHECKING:  # the processes that decode need no settings
-    from flows.settings import FrameSettings
+    from flows.settings import FrameSettings, Settings
 
 Seek = Literal["exact", "keyframe"]
 # decoder and encoder of another generation may give other pixels; raise the first number when the choice of
 # moments or pictures changes
 _AV, _OPENCV = (library.__version__.split(".")[0] for library in (av, cv2))
 SAMPLER_VERSION = f"2 av {_AV} opencv {_OPENCV} looks {FINGERPRINT_VERSION}"
+
+# how long decoding may take decides whether there are rows, not what they hold
+_NOT_IN_THE_ROWS = {"timeout_s"}
+
+
+def frames_fingerprint(settings: Settings) -> str:
+    """Fingerprint of what rows of `frames` depend on besides the video."""
+    only = frozenset(type(settings.frames).model_fields) - _NOT_IN_THE_ROWS
+    return settings.frames.fingerprint(SAMPLER_VERSION, only=only)
 
 
 @dataclass(frozen=True)

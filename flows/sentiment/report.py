@@ -22,10 +22,10 @@ from matplotlib.ticker import MaxNLocator
 
 from data_catalog.catalog import Catalog
 from flows.errors import SentimentError
-from flows.sentiment.labelling import AGGREGATIONS, MIN_COUNTING, Aggregation, ThresholdMode, Thresholds
+from flows.sentiment.labelling import AGGREGATIONS, MIN_COUNTING, Thresholds
 from flows.sentiment.rows import count_left_out, unread_ads
 from flows.sentiment.yield_table import Yield, YieldTable, yield_table
-from flows.settings import SentimentSettings
+from flows.settings import Aggregation, SentimentSettings, ThresholdMode
 
 FEW_ADS = 10
 """A class of fewer ads is nearly empty: split by ad, dev and test would hold one or none of them."""

@@ -28,8 +28,8 @@ from flows.sentiment.labelling import (
     quantile_thresholds,
 )
 from flows.sentiment.language import LanguageIdentifier
-from flows.sentiment.selection import COMMENT_COLUMNS, SCORE_COLUMNS, LeftOut, with_reasons, wording
-from flows.settings import SentimentSettings
+from flows.sentiment.selection import COMMENT_COLUMNS, SCORE_COLUMNS, with_reasons, wording
+from flows.settings import LeftOut, SentimentSettings
 from flows.stages import SCORES, SENTIMENT, LabelReason
 
 COUNTS = {

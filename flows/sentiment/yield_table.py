@@ -17,12 +17,11 @@ from rich.text import Text
 
 from flows.sentiment.labelling import (
     AGGREGATIONS,
-    Aggregation,
-    ThresholdMode,
     Thresholds,
     label_of,
     quantile_thresholds,
 )
+from flows.settings import Aggregation, ThresholdMode
 
 PAPER = Thresholds(positive=2.5, negative=-2.5)
 

@@ -29,7 +29,7 @@ from flows.crawl.draw import Candidate, judge, rank
 from flows.crawl.media.store import USUAL_BYTES
 from flows.crawl.records import AdToRead, Fetch
 from flows.crawl.status import comments_fingerprint, comments_to_read, unusable_ads, videos_to_fetch
-from flows.fingerprints import frames_fingerprint
+from flows.frames.sampling import frames_fingerprint
 from flows.settings import Settings
 from flows.stages import LISTINGS
 

@@ -18,7 +18,8 @@ from annotation.protocol import State
 from data_catalog.catalog import Catalog
 from data_catalog.releases import read_manifest
 from data_catalog.schemas import LABELS, TABLES
-from flows.fingerprints import frames_fingerprint, texts_fingerprint
+from flows.frames.sampling import frames_fingerprint
+from flows.ocr.registry import texts_fingerprint
 from flows.release.flow import release
 from flows.review.flow import review
 from flows.review.human import close_if_settled

@@ -24,8 +24,8 @@ from hypothesis import strategies as st
 from flows.crawl.data_api.client import FIELDS, YouTube
 from flows.crawl.data_api.faults import FaultError, read_object
 from flows.crawl.data_api.quota import Budget, Ledger, key_name, next_reset
-from flows.crawl.settings import CrawlSettings
 from flows.errors import ApiUnreachableError, CrawlError, KeyRefusedError, QuotaExhaustedError
+from flows.settings.crawl import CrawlSettings
 from tests.flows.crawl.scripted_server import (
     HANG_UP,
     Raw,

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, SecretStr, field_validator, model_validator
 
-from flows.section import Section
+from flows.settings.section import Section
 
 _CHANNEL = re.compile(r"UC[A-Za-z0-9_-]{22}|@[\w.·-]{3,30}")
 _PLAYLIST = re.compile(r"[A-Za-z0-9_-]{10,64}")

@@ -9,6 +9,7 @@ import difflib
 import os
 import tomllib
 from collections.abc import Iterator
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_origin
 
@@ -16,17 +17,31 @@ from pydantic import BaseModel, Field, FiniteFloat, SecretStr, ValidationError, 
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 from pydantic_settings import SettingsError as PydanticSettingsError
 
-from flows.crawl.settings import CrawlSettings, MediaSettings
 from flows.errors import SettingsError
-from flows.section import Section
-from flows.sentiment.labelling import Aggregation, LikeWeights, ThresholdMode
-from flows.sentiment.selection import LeftOut
+from flows.settings.crawl import CrawlSettings, MediaSettings
+from flows.settings.section import Section
 
 ENV_PREFIX = "YTB_ADS__"
 DEFAULT_FILE = Path("ytb_ads.toml")
 
+Aggregation = Literal["dominant", "dominant_with_neutral", "scale"]
+ThresholdMode = Literal["fixed", "quantile"]
+LikeWeights = Literal["none", "log", "linear"]
 Share = Annotated[float, Field(ge=0, le=1)]
 Seconds = Annotated[FiniteFloat, Field(ge=0)]
+
+
+class LeftOut(StrEnum):
+    """Why a comment does not count; one has the first of these reasons that holds."""
+
+    ONLY_LINKS = "only_links"
+    """It says nothing beside links."""
+    OTHER_LANGUAGE = "other_language"
+    """It is surely in another language than the word lists."""
+    DUPLICATE = "duplicate"
+    """Its author said the same under this ad before."""
+    REPEAT = "repeat"
+    """Its words are copied from an earlier comment under this ad, whoever wrote it."""
 
 
 class SourceSettings(Section):
