@@ -11,12 +11,11 @@ PICTOGRAPHS = (
 )
 """The inside of a regex class of emoji by Unicode's blocks for them, those that are still to come included."""
 
-_APOSTROPHES = "\u2018\u2019\u201b\u02b9\u02bb\u02bc\u02bd\u2032\u2035\ua78b\ua78c\uff07\x91\x92"
-_STRAIGHT = str.maketrans(dict.fromkeys(_APOSTROPHES, "'"))
+_APOSTROPHE = re.compile("[\u2018\u2019\u201b\u02b9\u02bb-\u02bd\u2032\u2035\ua78b\ua78c\uff07\x91\x92]")
 _ACCENT = re.compile(r"(?<=[^\W\d_])[`´\uff40](?=[^\W\d_])")
 """Typed for an apostrophe between two letters; elsewhere they draw faces."""
 
-_MAY_BE_ADDRESS = re.compile(r"\w[.\u3002]\w|://|mailto:", re.IGNORECASE)
+_INNER_DOT = re.compile(r"\.\w")
 _LABEL = r"[^\W_](?:[\w-]{0,61}[^\W_])?"
 _TOP = r"(?:xn--[a-z0-9-]{1,59}|[^\W\d_]{2,24})"
 _NAME = rf"(?:{_LABEL}\.){{1,6}}{_TOP}"
@@ -36,7 +35,14 @@ ADDRESS = re.compile(
 
 def without_addresses(text: str) -> str:
     """The text with a space in the place of every web and e-mail address."""
-    return ADDRESS.sub(" ", text) if _MAY_BE_ADDRESS.search(text) else text
+    if not _may_hold_address(text):
+        return text
+    parts = text.split(" ")  # no address holds a space, and few parts may be one
+    return " ".join(ADDRESS.sub(" ", part) if _may_hold_address(part) else part for part in parts)
+
+
+def _may_hold_address(text: str) -> bool:
+    return _INNER_DOT.search(text) is not None or "://" in text
 
 
 @dataclass(frozen=True)
@@ -60,7 +66,7 @@ class Reading:
         if self.ignore_addresses:
             text = without_addresses(text)
         if self.straighten_apostrophes and ("`" in text or not text.isascii()):
-            text = _ACCENT.sub("'", text.translate(_STRAIGHT))
+            text = _ACCENT.sub("'", _APOSTROPHE.sub("'", text))
         return text
 
 
