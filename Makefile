@@ -49,6 +49,7 @@ test: $(READY)  ## run all tests, the slow ones too
 	@$(BIN)/python -m pytest -n 2 --dist loadgroup
 
 docs: $(READY)  ## build the documentation into docs/_build/html; warnings are errors
+	@$(BIN)/python docs/generate.py
 	@$(BIN)/python -m sphinx --builder html --fail-on-warning --keep-going --quiet docs docs/_build/html
 
 lint: $(READY)  ## style, who imports whom, types

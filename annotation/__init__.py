@@ -1,4 +1,4 @@
-"""How a label is settled: by the comments alone, or by people."""
+"""Labels settled by the comments alone, or by people: five reviewers, one verifier, one discussion."""
 
 from annotation.protocol import DecidedBy, Decision, accept_comments
 

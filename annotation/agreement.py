@@ -133,7 +133,7 @@ def measure(
     categories: Mapping[str, str] | None = None,
     seed: int = 0,
 ) -> Agreement:
-    """What a round's log says about its reviewers.
+    """Measure what a round's log says about its reviewers.
 
     Args:
         events: the whole log, in its order.

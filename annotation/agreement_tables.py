@@ -21,7 +21,7 @@ from data_catalog.printing import printable
 from data_catalog.schemas import LABELS
 
 OUTCOMES = (*reversed(LABELS), "excluded")
-"""What can become of an ad."""
+"""Outcomes of an ad."""
 
 Cell = str | Share
 
@@ -147,7 +147,7 @@ def over_time(found: Agreement) -> AgreementTable:
 
 
 def pairs(found: Agreement, names: Mapping[str, str]) -> AgreementTable:
-    """How often two people made the same choice."""
+    """Agreement pair by pair."""
     place = {person: at for at, person in enumerate(found.balance)}
     both = [(sorted((each.first, each.second), key=place.__getitem__), each.same) for each in found.pairs]
     rows: list[tuple[Cell, ...]] = [
@@ -199,7 +199,7 @@ def people(found: Agreement, names: Mapping[str, str]) -> AgreementTable:
 
 
 def confusion(agreement: Agreement) -> AgreementTable:
-    """What became of the ads that the comments call positive and negative."""
+    """The comments' labels against what became of the ads."""
     found = agreement.confusion
     counts = {label: {each: found.get((label, each), 0) for each in OUTCOMES} for label in reversed(LABELS)}
     said = _list(

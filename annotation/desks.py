@@ -65,8 +65,6 @@ class ReviewerEntry(ShownEntry):
 
     vote: Vote | None
     """The reviewer's own."""
-    may_vote: bool
-    may_undo: bool
 
 
 @dataclass(frozen=True)
@@ -99,7 +97,7 @@ class Thread(ShownEntry):
 
 @dataclass(frozen=True)
 class Progress:
-    """How far one reviewer is, and how fast."""
+    """A reviewer's progress and pace."""
 
     done: int
     total: int
@@ -114,7 +112,7 @@ class Progress:
 
 
 class Desk:
-    """What one person sees and does in one round.
+    """One person's view of one round, and what they can do in it.
 
     Args:
         store: where it is kept.
@@ -133,7 +131,7 @@ class Desk:
         self._store, self._person, self._round_id, self._guideline = store, person, round_id, guideline
 
     def count_discussions(self) -> int:
-        """How many entries are being discussed."""
+        """The number of entries being discussed."""
         with self._store.ledger.reading(self._round_id) as book:
             return len(book.in_state("in_discussion"))
 
@@ -234,7 +232,7 @@ class ReviewerDesk(Desk):
         return self._submit(entry_id, "undo", Nothing(), key, shown_at)
 
     def progress(self) -> Progress:
-        """How far the reviewer is, and how fast."""
+        """The reviewer's progress and pace."""
         with self._store.ledger.reading(self._round_id) as book:
             votes = sorted(book.voted[self._person.id].values(), key=lambda event: event.id)
             due = len(book.due(self._person.id))
@@ -242,13 +240,7 @@ class ReviewerDesk(Desk):
         return Progress(len(votes), len(votes) + due, seconds, votes[-1].submitted_at if votes else None)
 
     def _entry(self, book: Book, entry_id: str) -> ReviewerEntry:
-        state, own = book.state(entry_id), self._person.id
-        return ReviewerEntry(
-            **self._shown(book, entry_id),
-            vote=state.votes.get(own),
-            may_vote="vote" in allowed(state, own, "reviewer", book.rule),
-            may_undo=undoable(book.events.get(entry_id, []), own, book.rule) is not None,
-        )
+        return ReviewerEntry(**self._shown(book, entry_id), vote=book.state(entry_id).votes.get(self._person.id))
 
     def _thread(self, book: Book, entry_id: str, people: Mapping[str, Person]) -> Thread:
         shown, state = self._shown(book, entry_id), book.state(entry_id)
@@ -264,7 +256,7 @@ class ReviewerDesk(Desk):
 
 
 class VerifierDesk(Desk):
-    """What waits for a verifier's decision with all votes and notes, and what is being discussed.
+    """Entries that wait for a verifier's decision, with all votes and notes, and the discussions.
 
     Every act names the `revision` of the entry that it rests on; OutdatedError when the entry has changed since, by
     a reviewer who took a vote back, a new message, or another verifier. Nothing is stored then.

@@ -1,4 +1,4 @@
-"""What can go wrong when people judge ads: each refusal says what was refused and what to do."""
+"""Errors of the annotation; each message says what was refused and what to do."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class RoundError(AnnotationError):
 
 
 class AccessError(AnnotationError):
-    """Whoever asks is nobody that the store knows, or no longer; says the same to every stranger."""
+    """The store does not know the person, or no longer; the message does not say which."""
 
 
 class RoleError(AccessError):
@@ -26,7 +26,7 @@ class RoleError(AccessError):
 
 
 class SubmissionError(AnnotationError):
-    """What was submitted is malformed: nothing was stored."""
+    """The submission is malformed: nothing was stored."""
 
 
 class KeyReusedError(SubmissionError):

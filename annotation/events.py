@@ -1,4 +1,4 @@
-"""What people did, one event each: never changed, never taken away; what was undone is undone by another event."""
+"""Events, one for each action of a person: never changed or removed; an undo is another event."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from annotation.errors import SubmissionError
 from data_catalog.schemas import LABELS, Label
 
 Choice = Literal["positive", "negative", "uncertain"]
-"""What a reviewer can say of an entry."""
+"""A reviewer's possible judgements of an entry."""
 CHOICES: tuple[Choice, ...] = get_args(Choice)
 
 Kind = Literal["vote", "decision", "discuss", "message", "settle", "exclude", "undo"]
@@ -57,7 +57,7 @@ class Ruling:
 
 @dataclass(frozen=True)
 class Remark:
-    """What is said in a discussion, or the reason for sending an entry there or excluding it."""
+    """A message in a discussion, or the reason for sending an entry there or excluding it."""
 
     text: str = ""
 

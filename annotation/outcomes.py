@@ -21,7 +21,7 @@ from annotation.store.people import Person
 
 @dataclass(frozen=True)
 class Verdict:
-    """What became of one ad."""
+    """The outcome of one ad."""
 
     video_id: str
     entry_id: str
@@ -51,7 +51,7 @@ class Review:
 
 @dataclass(frozen=True)
 class RoundStatus:
-    """How far a round is; repeats are not counted."""
+    """The progress of a round; repeats are not counted."""
 
     n_entries: int
     by_state: Mapping[State, int]
@@ -63,7 +63,7 @@ class RoundStatus:
 
 @dataclass(frozen=True)
 class PersonProgress:
-    """How far one person is: a reviewer's votes, or what a verifier decided, settled and excluded."""
+    """One person's progress: a reviewer's votes, or what a verifier decided, settled and excluded."""
 
     person: Person
     done: int
@@ -110,7 +110,7 @@ def reviews(store: Store, round_id: int | None = None) -> list[Review]:
 
 
 def round_status(store: Store, round_id: int) -> RoundStatus:
-    """How far a round is."""
+    """Count a round's entries by state."""
     with store.ledger.reading(round_id) as book:
         counted = [book.state(entry_id) for entry_id in _counted(book)]
         last_at = max((of_entry[-1].submitted_at for of_entry in book.events.values() if of_entry), default=None)
@@ -123,7 +123,7 @@ def round_status(store: Store, round_id: int) -> RoundStatus:
 
 
 def progress(store: Store, round_id: int) -> list[PersonProgress]:
-    """How far everybody is who may judge, or has judged."""
+    """The progress of everybody who may judge, or has judged."""
     with store.ledger.reading(round_id) as book:
         log = [event for events in book.events.values() for event in live_events(events)]
         found = []

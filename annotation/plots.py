@@ -134,7 +134,7 @@ def pairs_figure(agreement: Agreement, names: Mapping[str, str]) -> Figure:
 
 
 def balance_figure(agreement: Agreement, names: Mapping[str, str]) -> Figure:
-    """How often each person made each choice."""
+    """Each person's choices as bars."""
     people = list(agreement.balance)
     figure, axes = _panel("Choices, person by person", max(len(people), 1))
     if not people:
@@ -156,7 +156,7 @@ def balance_figure(agreement: Agreement, names: Mapping[str, str]) -> Figure:
 
 
 def confusion_figure(agreement: Agreement) -> Figure:
-    """What people made of the ads that the comments call positive and negative."""
+    """The comments' labels against people's, as a grid."""
     figure, axes = _panel("The comments' label and people's", 5)
     if not agreement.confusion:
         return _nothing(figure, axes, "no entry has come to its end yet")

@@ -1,4 +1,4 @@
-"""Five reviewers, one verifier, one discussion: from what people did to what became of an entry. Pure, no I/O.
+"""Five reviewers, one verifier, one discussion: from events to an entry's state. Pure, no I/O.
 
 An entry's state is a fold over its events. What was undone counts as never done, of a person's votes the last one
 counts, and the votes of different people may come in any order. `open` and `voted` wait for votes; when all are in,
@@ -43,7 +43,7 @@ class Decision:
 
 @dataclass(frozen=True)
 class Rule:
-    """How many people it takes, and when reviewers agree; the defaults are the paper's.
+    """The numbers of people, and when reviewers agree; the defaults are the paper's.
 
     Under both rules a single `uncertain` goes to the verifier. `majority`: more votes for one label than for the
     other; a tie goes to the verifier. `unanimity`: all votes for one label.
@@ -63,7 +63,7 @@ class Rule:
 
 @dataclass(frozen=True)
 class Message:
-    """What somebody wrote in the discussion, or why the entry was sent there."""
+    """A message in the discussion, or the reason for sending the entry there."""
 
     person_id: str
     text: str
@@ -72,7 +72,7 @@ class Message:
 
 @dataclass(frozen=True)
 class EntryState:
-    """What became of an entry so far; equal states are equal whatever the order of the votes."""
+    """The state of an entry; equal states are equal whatever the order of the votes."""
 
     state: State
     votes: Mapping[str, Vote]
@@ -113,7 +113,7 @@ def accept_comments(label: Label) -> Decision:
 
 
 def fold(events: Iterable[Event], rule: Rule) -> EntryState:
-    """What became of one entry by its events, in the order of the log."""
+    """Fold one entry's events, in the order of the log, into its state."""
     live = live_events(events)
     votes = {event.person_id: event.payload for event in live if isinstance(event.payload, Vote)}
     decisions: dict[str, Ruling] = {}
@@ -160,7 +160,7 @@ def votes_that_count(events: Iterable[Event]) -> dict[str, Event]:
 
 
 def allowed(state: EntryState, person_id: str, role: Role, rule: Rule) -> frozenset[Kind]:
-    """What a person may do to an entry next; for `undo` ask `undoable`, which needs the events."""
+    """The kinds of events that a person may add to an entry next; for `undo` ask `undoable`, which needs the events."""
     kinds: set[Kind] = set()
     if role == "reviewer":
         # a verifier's decision ends the voting; until then a vote may be changed, and one too many is not taken

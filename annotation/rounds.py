@@ -30,7 +30,7 @@ PAPERS_RULE = Rule()
 
 @dataclass(frozen=True)
 class RoundSettings:
-    """What goes into a round; shares are of the ads in it."""
+    """Settings of a round; shares are of the ads in it."""
 
     rule: Rule = PAPERS_RULE
     seed: int = 0
@@ -78,7 +78,7 @@ class DrawnRound:
 
 @dataclass(frozen=True)
 class Shown:
-    """What an entry shows, as text; what was forgotten since is not in it."""
+    """The texts of an entry; what was forgotten since is not in it."""
 
     words: str = ""
     comments: tuple[str, ...] = ()

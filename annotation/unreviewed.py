@@ -46,7 +46,7 @@ def unreviewed(catalog: Catalog, judged: Collection[str]) -> list[Entry]:
 
     Args:
         catalog: where the ads are.
-        judged: ads on which people's word is final.
+        judged: ads that people have judged to the end.
 
     Raises:
         CatalogError: there is no catalog.
@@ -79,7 +79,7 @@ def unreviewed(catalog: Catalog, judged: Collection[str]) -> list[Entry]:
 
 
 def render_queue(entries: list[Entry]) -> Table:
-    """The queue as a table; titles and words come from strangers and are shown as plain text."""
+    """The queue as a table; titles and words are untrusted and are shown as plain text."""
     note = " (synthetic ads: rendered, not crawled)" if any(entry.synthetic for entry in entries) else ""
     labels = "1 label" if len(entries) == 1 else f"{len(entries)} labels"
     table = Table(

@@ -1,4 +1,4 @@
-"""Texts of strangers, made harmless to look at; that they hold no markup is the templates' escaping.
+"""Untrusted texts made harmless to display; that they hold no markup is the templates' escaping.
 
 A comment, a word on a frame or a name may hold characters that turn the reading direction round, move what
 stands after it, or are not to be seen at all. What is left of each text is set apart from what is around it.

@@ -25,10 +25,10 @@ from rich.table import Table
 
 from benchmarks.processes import cpu_of_children, peak_mb, peak_of_children_mb
 from flows.console import print_tables
-from flows.fingerprints import ocr_engine
 from flows.frames.isolation import call_isolated, close_idle_workers
 from flows.frames.sampling import decode_jpeg, sample_frames
 from flows.ocr.rapid.engine import RapidOcrEngine
+from flows.ocr.registry import ocr_engine
 from flows.ocr.words import read_words
 from flows.settings import OcrSettings
 

@@ -1,8 +1,8 @@
-"""How well and how fast the language of a comment is told: on samples of many languages, and on real comments.
+"""Quality and speed of language identification: on samples of many languages, and on real comments.
 
 `language_samples.tsv` holds comments written for this, a language and a text per line; its English ones are short and
 full of names, so as to look foreign. Nobody has said of the real comments in which language they are: `--show` prints
-those that are called foreign, for reading. Then what every rung of the ladder answers and costs.
+those that are called foreign, for reading. Then the answers and the cost of every test.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def main() -> None:
     measure_samples(console, identifier)
     comments = read_comments(arguments.data)
     measure_comments(console, identifier, comments, show=arguments.show)
-    measure_rungs(console, identifier, comments)
+    measure_tests(console, identifier, comments)
 
 
 def read_samples() -> list[tuple[str, str]]:
@@ -53,7 +53,7 @@ def read_samples() -> list[tuple[str, str]]:
 
 
 def is_foreign(answer: str | None) -> bool:
-    """Whether a comment with this answer is left out of an ad in English."""
+    """True if a comment with this answer is left out of an ad in English."""
     return answer not in ("en", None)
 
 
@@ -76,7 +76,7 @@ def measure_samples(console: Console, identifier: LanguageIdentifier) -> None:
 def measure_comments(
     console: Console, identifier: LanguageIdentifier, comments: Sequence[str], *, show: bool = False
 ) -> None:
-    """What the real comments are called."""
+    """Languages of the real comments."""
     answers = identifier.languages(comments)
     table = Table(title=f"{len(comments):,} real comments")
     for name in ("language", "comments", "share"):
@@ -90,30 +90,30 @@ def measure_comments(
                 console.print(f"{answer}\t{escape(printable(text))}", soft_wrap=True, highlight=False)
 
 
-def measure_rungs(console: Console, identifier: LanguageIdentifier, comments: Sequence[str]) -> None:
-    """How many comments every rung answers, and the time of one comment on it."""
+def measure_tests(console: Console, identifier: LanguageIdentifier, comments: Sequence[str]) -> None:
+    """Number of comments that every test answers, and its time for one."""
     rates = [len(comments) / seconds(identifier.languages, comments) for _ in range(5)]
     texts = [text[:LOOKED_AT] for text in comments]
     clean = [language._without_noise(text) for text in texts]
-    rungs: list[tuple[str, Sequence[object], int, float]] = [
+    tests: list[tuple[str, Sequence[object], int, float]] = [
         ("taking noise out", texts, 0, each_us(language._without_noise, texts))
     ]
     left = [text for text in clean if not language._is_plainly_english(text)]
-    rungs.append(("English words", clean, len(clean) - len(left), each_us(language._is_plainly_english, clean)))
+    tests.append(("English words", clean, len(clean) - len(left), each_us(language._is_plainly_english, clean)))
     normal = [language._normal(text) for text in left]
-    rungs.append(("ordinary letters", left, 0, each_us(language._normal, left)))
+    tests.append(("ordinary letters", left, 0, each_us(language._normal, left)))
     scripts = [text for text in normal if not text.isascii()]
     latin = [text for text in normal if text.isascii() or language._script(text) == "en"]
-    rungs.append(("script", scripts, len(left) - len(latin), each_us(language._script, scripts)))
+    tests.append(("script", scripts, len(left) - len(latin), each_us(language._script, scripts)))
     words = [language._words(text) for text in latin]
     asked = [one for one in words if len(one) >= language._FEWEST_WORDS]
-    rungs.append(("too few words", latin, len(latin) - len(asked), each_us(language._words, latin)))
-    rungs.append(("model", asked, len(asked), each_us(language._language_in_latin, asked)))
+    tests.append(("too few words", latin, len(latin) - len(asked), each_us(language._words, latin)))
+    tests.append(("model", asked, len(asked), each_us(language._language_in_latin, asked)))
     table = Table(title=f"{max(rates):,.0f} comments/s")
-    for name in ("rung", "comments", "answers", "each", "of all time"):
-        table.add_column(name, justify="left" if name == "rung" else "right")
-    total = sum(len(seen) * each for _, seen, _, each in rungs)
-    for name, seen, answered, each in rungs:
+    for name in ("test", "comments", "answers", "each", "of all time"):
+        table.add_column(name, justify="left" if name == "test" else "right")
+    total = sum(len(seen) * each for _, seen, _, each in tests)
+    for name, seen, answered, each in tests:
         share = len(seen) * each / total
         table.add_row(name, f"{len(seen):,}", f"{answered:,}", f"{each:.1f} µs", f"{share:.0%}")
     console.print(table)

@@ -29,12 +29,11 @@ from rich.table import Table
 from benchmarks.ocr_frames import DECISION, SETS, Shown
 from flows.console import print_tables
 from flows.errors import OcrError
-from flows.fingerprints import ocr_engine
 from flows.frames.picture import Picture
 from flows.frames.sampling import decode_jpeg
 from flows.ocr.engine import OcrEngine
 from flows.ocr.rapid.engine import RapidOcrEngine
-from flows.ocr.registry import ENGINES
+from flows.ocr.registry import ENGINES, ocr_engine
 from flows.ocr.words import Word, read_words
 from flows.settings import OcrSettings
 

@@ -24,9 +24,10 @@ from rich.table import Table
 from flows.crawl.folder.folder import scan_folder
 from flows.crawl.records import FoundAd
 from flows.errors import FrameError
-from flows.fingerprints import ocr_engine, sentiment_engine
 from flows.frames.sampling import decode_jpeg, sample_frames
+from flows.ocr.registry import ocr_engine
 from flows.sample import render_sample
+from flows.sentiment.engines import sentiment_engine
 from flows.settings import Settings
 
 LIMIT = 2.0

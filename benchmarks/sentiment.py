@@ -1,4 +1,4 @@
-"""What scoring comments costs: comments per second beside the original's and VADER's, with two processes, and memory.
+"""Cost of scoring comments: comments per second beside the original's and VADER's, with two processes, and memory.
 
 The same file of comments, each spliced from two real ones so that few are equal, goes through every program in a
 process of its own, its start included: `ytb-ads sentiment score` with one process and with two, the original Java
@@ -171,7 +171,7 @@ def run_stream(command: list[str], path: Path, times: int) -> Run:
 
 
 def finish(process: subprocess.Popen[bytes], start: float, count: int) -> Run:
-    """What the program took, with the peak memory of the largest of its processes that it waited for."""
+    """Time of the program, with the peak memory of the largest of its processes that it waited for."""
     _, status, usage = os.wait4(process.pid, 0)
     seconds = time.perf_counter() - start
     process.returncode = os.waitstatus_to_exitcode(status)

@@ -1,4 +1,4 @@
-"""Tables and releases on disk or on an object store: what the stages share, and what leaves the house.
+"""Tables and releases on disk or on an object store: the stages' shared data, and the published datasets.
 
 Working tables are Delta Lake tables that `Catalog` writes; their columns and keys stand in `schemas`.
 Releases are immutable folders of plain Parquet, made and checked by `releases`. What is named below is

@@ -178,7 +178,7 @@ class Catalog:
         done: Iterable[str] = (),
         upstream: str | None = None,
     ) -> int:
-        """Write what one batch of a stage came to: its rows, its drops, and the end of its earlier drops.
+        """Write one batch of a stage: its rows, its drops, and the removal of earlier drops.
 
         The drops go first. A process killed between the two commits leaves keys without row or drop, which
         the next run finds pending.
@@ -246,7 +246,7 @@ class Catalog:
         return found
 
     def count(self, table: str) -> int:
-        """How many rows the table holds, from its log alone."""
+        """Count the table's rows, from its log alone."""
         return self.snapshot(table).count()
 
     def pending(
@@ -305,7 +305,7 @@ class Catalog:
         return self._store(_spec(table)).snapshot()
 
     def forgotten(self) -> Forgotten:
-        """Who asked to be forgotten: ads and authors that no crawl may bring back."""
+        """Ads and authors that were removed on request and that no crawl may bring back."""
         held = self.read("forgotten", ["digest", "kind"]).to_pylist()
         digests = {kind: frozenset(row["digest"] for row in held if row["kind"] == kind) for kind in ("ad", "author")}
         return Forgotten(ads=digests["ad"], authors=digests["author"])

@@ -1,4 +1,4 @@
-"""What can go wrong with tables and releases, each said with its place and its remedy."""
+"""Errors of tables and releases; each message names the place and the remedy."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Values made safe to print, and plain enough for JSON.
 
-Texts in the tables were written by strangers. What could move a cursor, hide or reorder text, or pass for
+Texts in the tables are untrusted. What could move a cursor, hide or reorder text, or pass for
 markup is printed as its escape, never sent to the terminal.
 """
 

@@ -7,7 +7,6 @@ while both still hold, and is made again when either has changed.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal, NamedTuple, get_args
@@ -58,12 +57,6 @@ class Table:
     def schema(self) -> pa.Schema:
         """The columns as an Arrow schema."""
         return pa.schema([(column.name, column.type) for column in self.columns])
-
-
-def described(columns: Sequence[Column]) -> pa.Schema:
-    """Columns with meaning and unit as metadata of the fields; stored tables carry none."""
-    texts = ({"meaning": column.meaning} | ({"unit": column.unit} if column.unit else {}) for column in columns)
-    return pa.schema([pa.field(c.name, c.type, metadata=text) for c, text in zip(columns, texts, strict=True)])
 
 
 _VIDEO = Column("video_id", _TEXT, "the ad: YouTube's id of the video, or the name of its file in a folder")

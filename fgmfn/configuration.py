@@ -21,7 +21,7 @@ STRIDE = 32
 
 @strict
 class SentimentConfig(PreTrainedConfig):
-    """What every model of the comparison can be told; `num_labels` and the classes' names come from the data.
+    """Settings of every model of the comparison; `num_labels` and the classes' names come from the data.
 
     Raises:
         ConfigError: A value is out of its range or two values contradict each other.
@@ -29,6 +29,11 @@ class SentimentConfig(PreTrainedConfig):
 
     model_type = "fgmfn_baseline"
     keys_to_ignore_at_inference: ClassVar[list[str]] = ["task_loss", "itc_loss", "mi_loss"]
+
+    counts: ClassVar[tuple[str, ...]] = ()
+    """A class's own settings that must be 1 or more."""
+    shares: ClassVar[tuple[str, ...]] = ("dropout",)
+    """A class's own settings that must lie in [0, 1)."""
 
     dropout: float | int = 0.5
 
@@ -43,7 +48,11 @@ class SentimentConfig(PreTrainedConfig):
 
     def check(self) -> None:
         """Refuse values out of their range, this class's and those of its bases."""
-        require(0 <= self.dropout < 1, "dropout", self.dropout, "in [0, 1)")
+        kinds = [vars(kind) for kind in reversed(type(self).__mro__)]
+        for name in (name for own in kinds for name in own.get("counts", ())):
+            require(getattr(self, name) >= 1, name, getattr(self, name), "1 or more")
+        for name in (name for own in kinds for name in own.get("shares", ())):
+            require(0 <= getattr(self, name) < 1, name, getattr(self, name), "in [0, 1)")
         require(self.num_labels >= 2, "num_labels", self.num_labels, "2 or more classes")
 
     def _check_types(self) -> None:
@@ -63,6 +72,8 @@ class SentimentConfig(PreTrainedConfig):
 class WordsConfig(SentimentConfig):
     """A model that reads words of the training split."""
 
+    counts: ClassVar[tuple[str, ...]] = ("vocab_size", "word_size")
+
     vocab_size: int = 10_000
     """Words, known ones and the special ones; set to the training split's when a training starts."""
     word_size: int = 300
@@ -72,16 +83,12 @@ class WordsConfig(SentimentConfig):
     word_seed: int = 0
     """Of the vectors that are drawn: all, or those of words that the file lacks."""
 
-    def check(self) -> None:
-        """Refuse sizes below 1."""
-        super().check()
-        for name in ("vocab_size", "word_size"):
-            require(getattr(self, name) >= 1, name, getattr(self, name), "1 or more")
-
 
 @strict
 class PiecesConfig(SentimentConfig):
     """A model with a pretrained text encoder that reads word pieces."""
+
+    counts: ClassVar[tuple[str, ...]] = ("hidden_size", "heads")
 
     text_encoder: str = "bert-base-uncased"
     """Name on the Hugging Face Hub or local folder of the text encoder and its tokenizer."""
@@ -95,7 +102,7 @@ class PiecesConfig(SentimentConfig):
     """Attention heads of the text encoder and of layers behind it."""
 
     text_defaults: ClassVar[dict[str, Any]] = {"model_type": "bert"}
-    """What distinguishes the text encoder's type, beside its width."""
+    """Settings of the text encoder's type, beside its width."""
 
     def complete(self) -> None:
         """Give the text encoder this model's width."""
@@ -110,8 +117,6 @@ class PiecesConfig(SentimentConfig):
     def check(self) -> None:
         """Refuse widths that do not go together."""
         super().check()
-        for name in ("hidden_size", "heads"):
-            require(getattr(self, name) >= 1, name, getattr(self, name), "1 or more")
         require(
             self.hidden_size % self.heads == 0, "hidden_size", self.hidden_size, f"a multiple of heads={self.heads}"
         )
@@ -177,7 +182,6 @@ def require(holds: bool, name: str, value: object, expected: str) -> None:
 
 HEADS = ("mlp", "paper")
 MI_DIRECTIONS = ("paper", "reverse", "symmetric")
-__all__ = ["STRIDE", "FgmfnConfig", "SentimentConfig", "text_settings"]
 
 
 @strict
@@ -189,6 +193,8 @@ class FgmfnConfig(PiecesConfig, PictureConfig):
     """
 
     model_type = "fgmfn"
+    counts: ClassVar[tuple[str, ...]] = ("cross_attention_layers", "transformer_layers", "itc_projection")
+    shares: ClassVar[tuple[str, ...]] = ("cross_attention_dropout",)
 
     # --- the two encoders -------------------------------------------------------------------------
     backbone: str = "resnet18"
@@ -241,10 +247,6 @@ class FgmfnConfig(PiecesConfig, PictureConfig):
         require(
             self.mi_direction in MI_DIRECTIONS, "mi_direction", self.mi_direction, f"one of {', '.join(MI_DIRECTIONS)}"
         )
-        for name in ("cross_attention_layers", "transformer_layers", "itc_projection"):
-            require(getattr(self, name) >= 1, name, getattr(self, name), "1 or more")
-        rate = self.cross_attention_dropout
-        require(0 <= rate < 1, "cross_attention_dropout", rate, "in [0, 1)")
         for name in ("itc_alpha", "mi_beta", "mi_lambda"):
             require(getattr(self, name) >= 0, name, getattr(self, name), "0 or more")
         require(

@@ -1,4 +1,4 @@
-"""What the model, its training and its commands refuse, each with the place and the remedy."""
+"""Errors of the model, its training and its commands; each message names the place and the remedy."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How good a model is: accuracy, macro-F1 and the confusion matrix, and the table that sets models side by side."""
+"""Scores of models: accuracy, macro-F1 and the confusion matrix, and the table that compares models."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 METRICS = "metrics.json"
-"""What a finished training says of itself, beside its weights."""
+"""The record of a finished training, beside its weights."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ class Checkpoint:
 
 @dataclass(frozen=True)
 class Prediction:
-    """What a model says about one ad."""
+    """A model's prediction for one ad."""
 
     label: str
     probabilities: dict[str, float]

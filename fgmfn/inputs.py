@@ -1,4 +1,4 @@
-"""What a model reads: it declares its fields here, and a batch holds those and no others.
+"""Inputs of a model: it declares its fields, and a batch holds those and no others.
 
 | field | shape | what it is |
 |---|---|---|
@@ -69,7 +69,7 @@ class Extra:
 
 @dataclass(frozen=True)
 class Inputs:
-    """What one model wants of a batch.
+    """The fields of one model's batches.
 
     Args:
         fields: names out of `FIELDS`.

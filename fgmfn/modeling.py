@@ -24,7 +24,7 @@ from fgmfn.multiscale import DeepestGrid, MultiscaleFeatures
 
 @dataclass
 class SentimentOutput(ModelOutput):
-    """What a model of the comparison returns; a loss it does not have, or cannot know without labels, is None."""
+    """Output of a model of the comparison; a loss it does not have, or cannot know without labels, is None."""
 
     loss: Tensor | None = None
     logits: Tensor | None = None
@@ -46,13 +46,13 @@ class SentimentModel(PreTrainedModel):
     base_model_prefix = ""
     main_input_name = "input_ids"
     modalities: ClassVar[tuple[str, ...]] = ()
-    """Which of `text` and `image` the model looks at."""
+    """`text`, `image` or both: the model's inputs."""
     inputs: ClassVar[Inputs]
-    """What a batch holds: `forward` takes exactly that, and labels."""
+    """The fields of a batch: `forward` takes exactly those, and labels."""
     recipe: ClassVar[dict[str, Any]] = {}
     """Training settings of the model's own paper; what a user sets goes before them."""
     notes: ClassVar[tuple[str, ...]] = ()
-    """What of the paper's model is always missing or other here."""
+    """Parts of the paper's model that are always missing or different here."""
 
     def add_encoders(self) -> None:
         """Build the encoders of this model's modalities with random weights."""
@@ -82,7 +82,7 @@ class SentimentModel(PreTrainedModel):
         return self.text_encoder(input_ids=input_ids, attention_mask=attention_mask, **types).last_hidden_state
 
     def departures(self) -> tuple[str, ...]:
-        """What of the paper's model is missing or other under its settings, for its card and the tables."""
+        """Return what is missing or different under its settings, for its card and the tables."""
         return self.notes
 
     def after_step(self) -> None:

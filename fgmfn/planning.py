@@ -1,4 +1,4 @@
-"""What one run will train: a model, its settings, its rows and the folder that its key names."""
+"""Plan of one run: a model, its settings, its rows and the folder that its key names."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ CONFIGS = Path(__file__).parent / "configs"
 
 
 class SourceSettings(BaseModel):
-    """Where data lies and what its columns are called; a release needs none of it."""
+    """Folders and column names of data; a release needs none of them."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -49,7 +49,7 @@ class SourceSettings(BaseModel):
 
 
 class DataSettings(BaseModel):
-    """How rows of a release become batches."""
+    """Settings of batches: lengths, vocabulary, crops."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -68,7 +68,7 @@ class DataSettings(BaseModel):
 
 
 class TrainingSettings(BaseModel):
-    """How the weights are found: epochs, batch size and learning rate are Table 3's YTB-ADS column.
+    """Settings of training: epochs, batch size and learning rate are Table 3's YTB-ADS column.
 
     The schedule, its warm-up and the clipping of gradients are ours: the paper says nothing about them.
     """

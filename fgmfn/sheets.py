@@ -1,4 +1,4 @@
-"""What every table and figure leaves behind: Markdown to read, Parquet to compute with, a picture to look at."""
+"""Files of tables and figures: Markdown to read, Parquet to compute with, a picture to look at."""
 
 from __future__ import annotations
 

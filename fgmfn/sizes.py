@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from typing import Any
 
 import psutil
@@ -42,6 +43,7 @@ def size_of(kind: Any, config: Any) -> tuple[int, int] | None:
     return parameter_counts(on_meta_device(kind, config))
 
 
+@cache
 def full_size(name: str) -> tuple[int, int] | None:
     """Count a registered model's parameters at its paper's full size, as `size_of` does."""
     kind = model_class(name)

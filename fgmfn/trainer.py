@@ -33,7 +33,7 @@ from fgmfn.settings import TrainingSettings
 LOSS_PARTS = ("task_loss", "itc_loss", "mi_loss")
 OPTIMIZERS = {"adamw": torch.optim.AdamW, "adam": torch.optim.Adam}
 RESUMED_FROM = (SAFE_WEIGHTS_NAME, OPTIMIZER_NAME, SCHEDULER_NAME, "rng_state*.pth")
-"""What a checkpoint must hold, beside its state, for a resumed training to end as an undisturbed one."""
+"""Files that a checkpoint needs, beside its state, for a resumed training to end as an undisturbed one."""
 
 
 class SentimentTrainer(Trainer):
@@ -81,39 +81,34 @@ class SentimentTrainer(Trainer):
         return [name for name in super().get_decay_parameter_names(model) if name not in vectors]
 
 
-class FreshCrops(TrainerCallback):
-    """Tells the training rows which epoch it is; accelerate tells them only when it trains in one process."""
+AfterEpoch = Callable[[int, float], None]
+"""Called with an epoch's number and its macro-F1 on the development rows; may raise to end the training there."""
 
-    def __init__(self, rows: SplitDataset) -> None:
-        self._rows = rows
+
+class Hooks(TrainerCallback):
+    """Fresh crops in every epoch, weights within their bounds after every step, and a caller's own function.
+
+    Args:
+        model: may put its weights back within bounds.
+        rows: are told which epoch it is; accelerate tells them only when it trains in one process.
+        after_epoch: called after each epoch.
+    """
+
+    def __init__(self, model: SentimentModel, rows: SplitDataset, after_epoch: AfterEpoch | None) -> None:
+        self._model, self._rows, self._after_epoch = model, rows, after_epoch
 
     def on_epoch_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         """Draw this epoch's crops."""
         self._rows.set_epoch(round(state.epoch or 0))
 
-
-class Bounds(TrainerCallback):
-    """Lets a model put its weights back within bounds after each step."""
-
-    def __init__(self, model: SentimentModel) -> None:
-        self._model = model
-
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
-        """Ask the model."""
+        """Put weights back within their bounds."""
         self._model.after_step()
 
-
-class EachEpoch(TrainerCallback):
-    """Tells a function each epoch's number and its macro-F1 on the development rows; it may end the training."""
-
-    def __init__(self, told: Callable[[int, float], None]) -> None:
-        self._told = told
-
-    def on_evaluate(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, metrics: Any = None, **_: Any
-    ) -> None:
-        """Tell it."""
-        self._told(round(state.epoch or 0), float(metrics["eval_macro_f1"]))
+    def on_evaluate(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **given: Any) -> None:
+        """Call the caller's function."""
+        if self._after_epoch is not None:
+            self._after_epoch(round(state.epoch or 0), float(given["metrics"]["eval_macro_f1"]))
 
 
 class ProgressBar(TrainerCallback):
@@ -157,6 +152,7 @@ def make_trainer(
     checkpoints: Path,
     title: str,
     progress: bool,
+    after_epoch: AfterEpoch | None = None,
 ) -> SentimentTrainer:
     """Set up training: a checkpoint per epoch, the best by the development split's macro-F1.
 
@@ -174,8 +170,7 @@ def make_trainer(
     # Both of them write to standard output, which belongs to results.
     trainer.remove_callback(PrinterCallback)
     trainer.remove_callback(ProgressCallback)
-    trainer.add_callback(FreshCrops(train))
-    trainer.add_callback(Bounds(model))
+    trainer.add_callback(Hooks(model, train, after_epoch))
     if progress:
         trainer.add_callback(ProgressBar(title))
     return trainer

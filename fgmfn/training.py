@@ -12,7 +12,7 @@ import os
 import shutil
 import time
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -35,13 +35,11 @@ from fgmfn.planning import Run, code_version, plan_run
 from fgmfn.processing import Augmentation, FgmfnProcessor
 from fgmfn.settings import load_settings
 from fgmfn.sizes import parameter_counts
-from fgmfn.trainer import EachEpoch, SentimentTrainer, last_whole_checkpoint, make_trainer
+from fgmfn.trainer import AfterEpoch, last_whole_checkpoint, make_trainer
 
 log = logging.getLogger(__name__)
 
 CHECKPOINTS = "checkpoints"
-AfterEpoch = Callable[[int, float], None]
-"""Told an epoch's number and its macro-F1 on the development rows; may raise to end the training there."""
 
 
 @dataclass(frozen=True)
@@ -54,11 +52,11 @@ class TrainedModel:
     test: Metrics | None
     already_trained: bool
     seconds: float
-    """How long its training took, whenever that was; a resumed run's earlier epochs included."""
+    """Duration of its training, a resumed run's earlier epochs included."""
     notes: tuple[str, ...] = ()
-    """What a reader of the scores must know."""
+    """Notes for a reader of the scores."""
     checksums: Mapping[str, str] = field(default_factory=dict)
-    """Which rows each split was made of."""
+    """Checksum of each split's rows."""
 
     def as_json(self) -> dict[str, Any]:
         """Return plain values."""
@@ -186,9 +184,19 @@ def _fit(run: Run, kind: type[FittedModel], progress: bool) -> None:
 
 def _train_in_steps(run: Run, kind: type[SentimentModel], progress: bool, after_epoch: AfterEpoch | None) -> None:
     model, processor = build_model(kind, run.settings, run.source.splits["train"], run.source.class_names)
-    trainer = _make_trainer(run, model, processor, progress)
-    if after_epoch is not None:
-        trainer.add_callback(EachEpoch(after_epoch))
+    data, training, splits = run.settings.data, run.settings.training, run.source.splits
+    augmentation = Augmentation(processor.image_size, data.min_crop, data.mirror, training.seed)
+    trainer = make_trainer(
+        model,
+        processor,
+        SplitDataset(splits["train"], processor, model.inputs, augmentation=augmentation),
+        SplitDataset(splits["validation"], processor, model.inputs) if run.has_dev else None,
+        settings=training,
+        checkpoints=run.folder / CHECKPOINTS,
+        title=MODELS[run.name].title,
+        progress=progress,
+        after_epoch=after_epoch,
+    )
     resumed_from = last_whole_checkpoint(run.folder / CHECKPOINTS)
     if resumed_from:
         log.info("%s: goes on from %s, where an earlier run was stopped", run.name, resumed_from.name)
@@ -204,22 +212,6 @@ def _train_in_steps(run: Run, kind: type[SentimentModel], progress: bool, after_
         best: SentimentModel = trainer.accelerator.unwrap_model(trainer.model).eval()
         _finish(run, best, processor, trainer.seconds(), history, progress)
     trainer.accelerator.wait_for_everyone()
-
-
-def _make_trainer(run: Run, model: SentimentModel, processor: FgmfnProcessor, progress: bool) -> SentimentTrainer:
-    data, training = run.settings.data, run.settings.training
-    augmentation = Augmentation(processor.image_size, data.min_crop, data.mirror, training.seed)
-    splits = run.source.splits
-    return make_trainer(
-        model,
-        processor,
-        SplitDataset(splits["train"], processor, model.inputs, augmentation=augmentation),
-        SplitDataset(splits["validation"], processor, model.inputs) if run.has_dev else None,
-        settings=training,
-        checkpoints=run.folder / CHECKPOINTS,
-        title=MODELS[run.name].title,
-        progress=progress,
-    )
 
 
 def _finish(
@@ -271,7 +263,7 @@ def _notes(run: Run, model: SentimentModel | FittedModel) -> list[str]:
     splits, names = run.source.splits, run.source.class_names
     notes = [*run.source.notes, *model.departures()]
     if run.source.synthetic:
-        notes.append("trained and scored on synthetic data: the scores say that the way works, and nothing else")
+        notes.append("trained and scored on synthetic data: the scores say nothing about real ads")
     if not run.has_dev:
         notes.append("the data have no validation rows: the last epoch's weights were kept, unchosen")
     if not len(splits["test"]):

@@ -1,7 +1,7 @@
-"""The whole way as one flow: from a source of ads to a release. Read this file first.
+"""The whole pipeline as one flow, from a source of ads to a release. Read this file first.
 
-Each stage does what its tables lack and nothing else, so a killed run, a weekly rebuild and a changed setting
-are the same case: run it again.
+Each stage processes only inputs that have no output for the current settings, so a killed run, a weekly rebuild and
+a changed setting are handled in the same way: run it again.
 """
 
 from __future__ import annotations
@@ -21,7 +21,6 @@ from flows.crawl.data_api.parsing import SOURCE as YOUTUBE_ADS
 from flows.crawl.flow import crawl_folder, crawl_youtube, go_on_later, paused, source_folder
 from flows.crawl.media.store import delete_sampled, media_folder
 from flows.crawl.status import CrawlStatus
-from flows.fingerprints import frames_fingerprint
 from flows.frames.flow import frames
 from flows.ocr.flow import ocr
 from flows.release.flow import Release, release
@@ -30,6 +29,7 @@ from flows.review.human import Waiting, draw_unjudged, read_judged, read_waiting
 from flows.runner import make_task_runner
 from flows.sentiment.flow import sentiment
 from flows.settings import Settings, load_settings
+from flows.stages import FRAMES
 
 log = logging.getLogger("ytb_ads")
 
@@ -44,9 +44,9 @@ def build_dataset(
 ) -> Release | CrawlStatus | Waiting | State[CrawlStatus] | State[Waiting]:
     """Bring a catalog up to date with its source and write a release if anything has changed.
 
-    A crawl that has to wait, for tomorrow's quota say, ends the run as *paused*: frames and words of the ads
-    that are there are made meanwhile, labels and a release wait for the rest. A deployment's run has itself
-    scheduled again for the time at which it can go on.
+    A crawl that has to wait, for tomorrow's quota for example, ends the run as *paused*: meanwhile frames and text are
+    processed; labels and the release wait. A run of a deployment schedules another one for the time at which it can
+    continue.
 
     Where people settle the labels, a run that finds ads which nobody has judged opens a round over them and ends as
     *waiting*. Meanwhile the release is of what was judged in the rounds before.
@@ -60,7 +60,7 @@ def build_dataset(
         policy: who settles the labels, instead of what the settings say.
 
     Returns:
-        The release; or how the crawl stands, or which round is open, if it has to wait.
+        The release; or the status of the crawl or of the open round, if the build has to wait.
 
     Raises:
         YtbAdsError: a stage cannot do its work; what the stages before it did is kept.
@@ -76,19 +76,18 @@ def build_dataset(
     log.debug("releases go to %s", tables.releases_dir)
     runner = make_task_runner(settings.runner)
 
-    standing = _take_in(tables, folder, settings)
-    waits = standing is not None and standing.resumes_at is not None
-    if not waits or tables.values("ads", "video_id", where="media_sha256 IS NOT NULL"):
+    crawled = _ingest(tables, folder, settings)
+    resumes_at = crawled.resumes_at if crawled else None
+    if not resumes_at or tables.values("ads", "video_id", where="media_sha256 IS NOT NULL"):
         roots = {"folder": folder} if folder else {YOUTUBE_ADS: media_folder(tables)}
         frames.with_options(task_runner=runner)(tables, roots, settings)
         if not folder and not settings.media.keep:
-            log.info(
-                "media: deleted %d videos, their frames stay", delete_sampled(tables, frames_fingerprint(settings))
-            )
+            deleted = delete_sampled(tables, FRAMES.fingerprint(settings))
+            log.info("media: deleted %d videos, their frames stay", deleted)
         ocr.with_options(task_runner=runner)(tables, settings)
-    if standing and standing.resumes_at:
-        go_on_later(standing.resumes_at)
-        return paused(standing)
+    if crawled and resumes_at:
+        go_on_later(resumes_at)
+        return paused(crawled)
     sentiment.with_options(task_runner=runner)(tables, settings)
     if settings.review.policy == "human":
         return _release_or_wait(tables, settings)
@@ -120,7 +119,7 @@ def release_reviewed(catalog: str = "catalog", config: str | None = None) -> Rel
 
 
 def _release_or_wait(tables: Catalog, settings: Settings) -> Release | State[Waiting]:
-    """Release what people have judged, and open a round over what nobody has."""
+    """Release what people have judged, and open a round for the ads that nobody has judged."""
     with review_store(tables, settings.review) as store:
         current = still_open(store)
         review(tables, settings)
@@ -166,11 +165,11 @@ def _with_policy(settings: Settings, policy: Literal["auto", "human"]) -> Settin
     return settings.model_copy(update={"review": settings.review.model_copy(update={"policy": policy})})
 
 
-def _take_in(tables: Catalog, folder: Path | None, settings: Settings) -> CrawlStatus | None:
-    """Bring `ads` and `comments` up to date; returns how a crawl of YouTube stands."""
+def _ingest(tables: Catalog, folder: Path | None, settings: Settings) -> CrawlStatus | None:
+    """Bring `ads` and `comments` up to date; returns the status of a crawl of YouTube."""
     if folder is None:
-        standing = crawl_youtube(tables, settings)
-        assert isinstance(standing, CrawlStatus)  # noqa: S101 - a state is what Prefect sees, never what a call returns
-        return standing
+        status = crawl_youtube(tables, settings)
+        assert isinstance(status, CrawlStatus)  # noqa: S101 - a state is what Prefect sees, never what a call returns
+        return status
     crawl_folder(tables, folder, settings)
     return None

@@ -1,4 +1,4 @@
-"""Prefect's own server for the length of one command. It ends with the command, also when that is killed.
+"""A Prefect server for the duration of one command. It ends with the command, also when that is killed.
 
 The server that Prefect starts by itself outlives a command that was killed or terminated.
 """

@@ -1,4 +1,4 @@
-"""What can go wrong on the way from YouTube to a release: one type per place, one base for all."""
+"""Errors of the pipeline: one type per part, one base for all."""
 
 from __future__ import annotations
 

@@ -12,7 +12,6 @@ from data_catalog.catalog import Catalog
 from data_catalog.inspect import require_catalog
 from data_catalog.releases import list_releases, read_manifest
 from flows.ocr.texts import TextFrame, read_frames
-from flows.release.facts import FunnelStep
 from flows.settings import load_settings
 from flows.stages import (
     COMMENTS,
@@ -25,6 +24,7 @@ from flows.stages import (
     SOURCE,
     STAGES,
     WORDS,
+    FunnelStep,
     ReleaseReason,
     ReviewReason,
     Stage,
@@ -138,7 +138,7 @@ def _counted(
 
 
 def _candidates(catalog: Catalog) -> FunnelStep:
-    """What became of every candidate that a crawl listed: an ad, a drop of the draw, or one of a later step."""
+    """Count every candidate that a crawl listed as an ad, a drop of the draw, or a drop of a later stage."""
     ads = catalog.read("ads", ["video_id", "category"], where="source = 'youtube'").to_pylist()
     category_of = {ad["video_id"]: ad["category"] for ad in ads}
     drops = catalog.read("drops", ["stage", "key", "reason"]).to_pylist()

@@ -7,12 +7,12 @@ repeats them. docs/adding-a-stage.md shows how to add one. Importing this loads 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from fnmatch import fnmatchcase
 from importlib import import_module
-from typing import TYPE_CHECKING, Literal, Self, cast
+from typing import TYPE_CHECKING, Any, Literal, Self, cast
 
 from data_catalog.schemas import DropKind
 from data_catalog.tables.drops import Drop
@@ -270,6 +270,24 @@ class Stage:
         return StageCount.of(self.name, self.unit, rows_in=rows_in, rows_out=rows_out, drops=drops)
 
 
+@dataclass(frozen=True)
+class FunnelStep:
+    """One step of the funnel: what came in, what went on, and the reasons for the rest."""
+
+    name: str
+    rows_in: int
+    rows_out: int
+    drops: Mapping[str, int] = field(default_factory=dict)
+    """Dropped rows by reason."""
+    unit: str = "rows"
+    """Unit of `rows_out`: ads, frames, rows."""
+
+    def as_json(self) -> dict[str, Any]:
+        """The step as plain values."""
+        # not asdict: it takes a Counter's items for things to count
+        return {**vars(self), "drops": dict(sorted(self.drops.items()))}
+
+
 @dataclass
 class StageCount:
     """Rows that went into a stage's batches, rows that came out, and the reasons of the rest."""
@@ -368,7 +386,7 @@ SCORES = Stage(
     upstream="comments",
     columns=("comment_id", "video_id", "text", "text_sha256"),
     batch="batch_comments",
-    fingerprint_of="flows.fingerprints:scores_fingerprint",
+    fingerprint_of="flows.sentiment.engines:scores_fingerprint",
     reasons=ScoreReason,
 )
 SENTIMENT = Stage(
@@ -395,7 +413,7 @@ FRAMES = Stage(
     upstream="ads",
     columns=("video_id", "source", "media_path", "media_status", "media_sha256"),
     batch="batch_ads",
-    fingerprint_of="flows.fingerprints:frames_fingerprint",
+    fingerprint_of="flows.frames.sampling:frames_fingerprint",
     reasons=FrameReason,
     step="frames sampled",
     step_unit="frames",
@@ -408,7 +426,7 @@ OCR = Stage(
     upstream="frames",
     columns=("frame_id", "video_id", "image", "image_sha256"),
     batch="batch_frames",
-    fingerprint_of="flows.fingerprints:texts_fingerprint",
+    fingerprint_of="flows.ocr.registry:texts_fingerprint",
     reasons=OcrReason,
     step="frames with more than {more_than_words} words",
     step_unit="frames",

@@ -1,4 +1,4 @@
-"""The hand-off: the newest release of a catalog goes to FGMFN and its text-only row, on whatever this host has."""
+"""Training as one flow: the newest release of a catalog trains FGMFN and its text-only row, on CPU or GPU."""
 
 from __future__ import annotations
 

@@ -22,7 +22,6 @@ import sys
 import threading
 import zipfile
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
@@ -118,9 +117,10 @@ class StandIn:
             self.say("la" * 10_000, end="")
         if self.meets("strays_on", line):
             self.say("a line that nobody asked for")
-        answer = self.obey(line) if COMMAND in line else self.score(line)
+        if COMMAND in line:
+            sys.exit("a text has commanded it")  # worse: the original obeys
         for _ in range(0 if self.meets("skips", line) else 2 if self.meets("answers_twice", line) else 1):
-            self.say(answer)
+            self.say(self.score(line))
         if self.meets("late_stray_on", line):
             threading.Timer(0.05, self.say, ["a line that nobody asked for"]).start()
 
@@ -139,20 +139,6 @@ class StandIn:
         """The strengths of a line as they are printed."""
         positive, negative = (1, -1) if self.faults.get("neutral_always") else self.scorer.score(line)
         return f"{positive}{self.faults.get('separator', chr(9))}{negative}\t{self.faults.get('columns', '')}"
-
-    def obey(self, line: str) -> str:
-        """Change the strength of a listed word for the rest of the process; without tabs, die of it."""
-        if line.count("\t") < 2:
-            sys.exit("Exception in thread main: ArrayIndexOutOfBounds")
-        _, word, strength, *_ = line.split("\t")
-        lexicon = self.scorer.lexicon
-        if word not in lexicon.sentiment.words:
-            return "0"
-        strengths = list(lexicon.sentiment.strengths)
-        strengths[lexicon.sentiment.words.index(word)] = int(strength)
-        changed = replace(lexicon.sentiment, strengths=tuple(strengths))
-        self.scorer = type(self.scorer)(replace(lexicon, sentiment=changed))
-        return "1"
 
 
 class InProcess:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pwd
 import secrets
@@ -14,6 +15,7 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -22,6 +24,17 @@ from flows.telemetry import SWITCHES
 STARTUP_S = 120
 POSTGRES_VARIABLE = "YTB_ADS_TEST_POSTGRES"
 """Names a server to test against: the URL of a database in which schemas may be made. Without it one is started."""
+
+
+def ask(server: str, path: str, body: dict[str, Any] | None = None) -> Any:
+    """What a Prefect server's API answers, parsed; with a body the request is a POST."""
+    request = urllib.request.Request(
+        f"{server}/{path}",
+        data=None if body is None else json.dumps(body).encode(),
+        headers={"Content-Type": "application/json"},
+    )
+    with urllib.request.urlopen(request, timeout=30) as answer:
+        return json.load(answer)
 
 
 @contextmanager

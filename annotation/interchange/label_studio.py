@@ -315,7 +315,7 @@ def _moment(name: str, told: Mapping[str, Any]) -> datetime:
 
 
 def _values(annotation: Mapping[str, Any], name: str) -> list[str]:
-    """What one control of the interface holds; a single text may stand without its list."""
+    """The values of one control of the interface; a single text may stand without its list."""
     found: list[str] = []
     results = annotation.get("result")
     for result in results if isinstance(results, list) else []:

@@ -54,66 +54,29 @@ _NEEDED = ("entry_id", "reviewer", "choice", "shown_at", "submitted_at")
 
 def votes_table(rows: Iterable[Judgement]) -> pa.Table:
     """Votes that count, one row each."""
-    return pa.Table.from_pylist(
-        [
-            {
-                "round_id": row.round_id,
-                "entry_id": row.entry_id,
-                "video_id": row.video_id,
-                "reviewer": row.reviewer,
-                "choice": row.vote.choice,
-                "note": row.vote.note,
-                "excluded_frames": list(row.vote.excluded_frames),
-                "shown_at": row.shown_at,
-                "submitted_at": row.submitted_at,
-                "guideline": row.guideline,
-            }
-            for row in rows
-        ],
-        schema=VOTES,
-    )
+    return pa.Table.from_pylist([vars(row) | vars(row.vote) for row in rows], schema=VOTES)
 
 
 def decisions_table(events: Iterable[Event], entries: Mapping[str, Entry], people: Mapping[str, str]) -> pa.Table:
-    """What verifiers decided, sent to the discussion, settled and excluded, and did not take back."""
-    return pa.Table.from_pylist(
-        [
-            {
-                "round_id": event.round_id,
-                "entry_id": event.entry_id,
-                "video_id": entries[event.entry_id].video_id,
-                "verifier": people.get(event.person_id, event.person_id),
-                "kind": event.kind,
-                "label": event.payload.label if isinstance(event.payload, Ruling) else None,
-                "note": event.payload.note if isinstance(event.payload, Ruling) else event.payload.text,
-                "shown_at": event.shown_at,
-                "submitted_at": event.submitted_at,
-                "guideline": event.guideline,
-            }
-            for event in live_events(events)
-            if event.kind in ("decision", "discuss", "settle", "exclude") and isinstance(event.payload, Ruling | Remark)
-        ],
-        schema=DECISIONS,
-    )
+    """The verifiers' actions that were not taken back."""
+    rows = [
+        vars(event)
+        | {
+            "video_id": entries[event.entry_id].video_id,
+            "verifier": people.get(event.person_id, event.person_id),
+            "label": event.payload.label if isinstance(event.payload, Ruling) else None,
+            "note": event.payload.note if isinstance(event.payload, Ruling) else event.payload.text,
+        }
+        for event in live_events(events)
+        if event.kind in ("decision", "discuss", "settle", "exclude") and isinstance(event.payload, Ruling | Remark)
+    ]
+    return pa.Table.from_pylist(rows, schema=DECISIONS)
 
 
 def verdicts_table(verdicts: Iterable[Verdict]) -> pa.Table:
-    """What became of the ads, one row each; an excluded one has no label."""
-    return pa.Table.from_pylist(
-        [
-            {
-                "round_id": verdict.round_id,
-                "entry_id": verdict.entry_id,
-                "video_id": verdict.video_id,
-                "state": verdict.state,
-                **(vars(verdict.decision) if verdict.decision else {}),
-                "excluded_frames": list(verdict.excluded_frames),
-                "at": verdict.at,
-            }
-            for verdict in verdicts
-        ],
-        schema=VERDICTS,
-    )
+    """The outcomes of the ads, one row each; an excluded one has no label."""
+    rows = [vars(verdict) | (vars(verdict.decision) if verdict.decision else {}) for verdict in verdicts]
+    return pa.Table.from_pylist(rows, schema=VERDICTS)
 
 
 def write_table(table: pa.Table, path: Path) -> None:

@@ -69,7 +69,7 @@ def judgements(events: Iterable[Event], entries: Mapping[str, Entry], people: Ma
 
 @dataclass(frozen=True)
 class Imported:
-    """What became of a file."""
+    """Counts of an import, and the rows that it refused."""
 
     taken: int
     """Votes that were stored."""
@@ -117,7 +117,7 @@ class _Import:
         self._entries = store.rounds.entries(round_id)
         self._people = {key: person for person in store.people.all() for key in (person.name.casefold(), person.id)}
         log = store.events(round_id)
-        self._standing = {(row.entry_id, row.reviewer): row.vote for row in judgements(log, self._entries, {})}
+        self._current = {(row.entry_id, row.reviewer): row.vote for row in judgements(log, self._entries, {})}
         self._last_word: dict[tuple[str, str], datetime] = {}
         for event in log:
             self._heard((event.entry_id, event.person_id), event.submitted_at)
@@ -140,7 +140,7 @@ class _Import:
             self._waiting[key] = (row, person)
             if len(self._waiting) == _AT_ONCE:
                 self.store_waiting()
-        elif self._standing.get(key) == row.vote:
+        elif self._current.get(key) == row.vote:
             self.known += 1
         else:
             self.refused.append(Refused(row.line, self._too_late(row, person, key)))
@@ -156,7 +156,7 @@ class _Import:
                 self.refused.append(Refused(row.line, str(answer)))
             else:
                 self.taken += 1
-                self._standing[key] = row.vote
+                self._current[key] = row.vote
                 self._heard(key, row.submitted_at)
 
     def _heard(self, key: tuple[str, str], at: datetime) -> None:
@@ -185,7 +185,7 @@ class _Import:
         return None
 
     def _too_late(self, row: Judgement, person: Person, key: tuple[str, str]) -> str:
-        said = "said something else" if key in self._standing else "took their vote back"
+        said = "said something else" if key in self._current else "took their vote back"
         last = self._last_word[key].astimezone(UTC)
         return f"submitted at {row.submitted_at}, and {person.name} {said} here at {last}: the last word stands"
 

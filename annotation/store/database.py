@@ -175,6 +175,6 @@ def _begin_sqlite(connection: Connection) -> None:
 
 
 def _reason(error: Exception) -> str:
-    """What the database itself says, on one line; never the statement's values, nor a password."""
+    """The database's own message, on one line; never the statement's values, nor a password."""
     origin = error.orig if isinstance(error, DBAPIError) else error
     return " ".join(str(origin).split())[:300]

@@ -1,4 +1,4 @@
-"""What people did, kept: a log of events that is only ever added to, checked against itself before every addition."""
+"""The log of events: only ever added to, and checked against itself before every addition."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _EVENTS = schema.events.c
 
 @dataclass(frozen=True)
 class Submission:
-    """What a page sends: one thing that a person did to an entry."""
+    """One action of a person on an entry, as a page sends it."""
 
     round_id: int
     entry_id: str
@@ -165,7 +165,7 @@ def _add(connection: Connection, person: Person, submission: Submission, entry: 
 
 
 def _superseded(person: Person, submission: Submission, entry: Entry, rule: Rule, events: list[Event]) -> int | None:
-    """What the new event supersedes; refuses what the entry's state does not allow."""
+    """The event that the new one supersedes; refuses what the entry's state does not allow."""
     last = events[-1].id if events else 0
     if submission.seen is not None and submission.seen != last:
         raise OutdatedError(f"entry {entry.id} has changed since it was shown; look at it again")
@@ -176,8 +176,8 @@ def _superseded(person: Person, submission: Submission, entry: Entry, rule: Rule
         return target.id
     state = fold(events, rule)
     if submission.kind not in allowed(state, person.id, person.role, rule):
-        standing = state.state.replace("_", " ")
-        raise NotPossibleError(f"entry {entry.id} is at '{standing}', where {person.role}s cannot {submission.kind}")
+        current = state.state.replace("_", " ")
+        raise NotPossibleError(f"entry {entry.id} is at '{current}', where {person.role}s cannot {submission.kind}")
     if not isinstance(submission.payload, Vote):
         return None
     strange = set(submission.payload.excluded_frames) - set(entry.frame_ids)

@@ -55,7 +55,7 @@ class Book:
         """Entries that take the vote of somebody who has not voted on them yet."""
 
     def state(self, entry_id: str) -> EntryState:
-        """What became of an entry so far."""
+        """The state of an entry."""
         return self.states.get(entry_id, self.untouched)
 
     def in_state(self, wanted: State) -> list[str]:
@@ -174,12 +174,12 @@ def is_withdrawn(connection: Connection, round_id: int, entry_id: str) -> bool:
 
 
 def withdrawn() -> WithdrawnError:
-    """What is said of an entry that is withdrawn."""
+    """The refusal of an entry that is withdrawn."""
     return WithdrawnError(
         "this ad was taken out of the catalog, and what was said of it with it; go on to the next one"
     )
 
 
 def unknown(round_id: int, entry_id: str) -> NotPossibleError:
-    """What is said of an entry that never was."""
+    """The refusal of an entry that never was."""
     return NotPossibleError(f"round {round_id} has no entry {entry_id[:40]!r}")

@@ -1,4 +1,4 @@
-"""Who may judge: invitations by a link that holds a random token, of which the store keeps only the digest."""
+"""People who may judge, invited by a link that holds a random token, of which the store keeps only the digest."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ MAX_NAME = 60
 ROLES: tuple[Role, ...] = get_args(Role)
 
 _VALID_FOR = timedelta(days=90)
-_STRANGER = "this invitation is not valid (any more); ask whoever invited you for a new link"
+_NOT_VALID = "this invitation is not valid (any more); ask whoever invited you for a new link"
 _JOINER = re.compile("(?<=[^\\x00-\\x7f\\u200c\\u200d])[\\u200c\\u200d](?=[^\\x00-\\x7f\\u200c\\u200d])")
 _PEOPLE = schema.people.c
 
@@ -137,7 +137,7 @@ class People:
             row = connection.execute(select(schema.people).where(_PEOPLE.token_sha256 == _digest(token))).first()
         person = None if row is None else _person(row)
         if person is None or not person.may_enter(now or datetime.now(UTC)):
-            raise AccessError(_STRANGER)
+            raise AccessError(_NOT_VALID)
         return person
 
     def get(self, person_id: str, *, now: datetime | None = None) -> Person:
@@ -168,7 +168,7 @@ def still_there(connection: Connection, person_id: str, now: datetime) -> Person
     """
     person = _require(connection, person_id)
     if not person.may_enter(now):
-        raise AccessError(_STRANGER)
+        raise AccessError(_NOT_VALID)
     return person
 
 
@@ -215,7 +215,7 @@ def _require(connection: Connection, person_id: str) -> Person:
     known = person_id.isascii() and person_id.isprintable()
     row = connection.execute(select(schema.people).where(_PEOPLE.id == person_id)).first() if known else None
     if row is None:
-        raise AccessError(_STRANGER)
+        raise AccessError(_NOT_VALID)
     return _person(row)
 
 

@@ -59,9 +59,9 @@ class Rounds:
             "opened_at": now or datetime.now(UTC),
         }
         with self._database.write() as connection:
-            standing = connection.scalar(select(_ROUNDS.id).where(_ROUNDS.closed_at.is_(None)))
-            if standing is not None:
-                raise RoundError(f"round {standing} is open; close it first: ytb-ads annotate close-round")
+            still_open = connection.scalar(select(_ROUNDS.id).where(_ROUNDS.closed_at.is_(None)))
+            if still_open is not None:
+                raise RoundError(f"round {still_open} is open; close it first: ytb-ads annotate close-round")
             round_id = connection.execute(insert(schema.rounds).values(row).returning(_ROUNDS.id)).scalar_one()
             connection.execute(
                 insert(schema.entries),
@@ -107,7 +107,7 @@ class Rounds:
         return gone
 
     def count_entries_of(self, video_id: str) -> int:
-        """How many entries show an ad, in all rounds."""
+        """Count the entries that show an ad, in all rounds."""
         query = select(func.count()).where(_ENTRIES.video_id == video_id)
         with self._database.read() as connection:
             return connection.scalar(query) or 0

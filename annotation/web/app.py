@@ -53,7 +53,7 @@ def create_app(settings: WebSettings) -> FastAPI:
         yield
         store.close()
 
-    # the interactive documentation would load scripts from elsewhere, and tell strangers what there is
+    # the interactive documentation would load scripts from elsewhere, and tell everybody what there is
     app = FastAPI(title="YTB-ADS annotation", lifespan=lifespan, openapi_url=None, docs_url=None, redoc_url=None)
     app.state.web = web
     guard.install(app)
@@ -81,7 +81,7 @@ def listening(settings: WebSettings) -> socket.socket:
 
 
 def server_config(settings: WebSettings) -> uvicorn.Config:
-    """How uvicorn serves the page; requests under way are answered before it ends."""
+    """Settings of uvicorn; requests under way are answered before it ends."""
     return uvicorn.Config(
         create_app(settings),
         log_level="warning",

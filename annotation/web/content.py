@@ -1,4 +1,4 @@
-"""What an entry shows: the ad's kept frames, their words, and the comments that were drawn.
+"""The content of an entry: the ad's kept frames, their words, and the comments that were drawn.
 
 A round keeps ids alone. What stands behind them is read from the catalog when it is shown, so that what was
 forgotten there is gone here.
@@ -57,7 +57,7 @@ class FrameView:
 
 @dataclass(frozen=True)
 class Content:
-    """What stands behind an entry's ids now."""
+    """The content behind an entry's ids, as the catalog has it now."""
 
     category: str
     frames: tuple[FrameView, ...]
@@ -135,7 +135,7 @@ class Contents:
         self._kept = lru_cache(maxsize=_ENTRIES)(self._read)
 
     def of(self, video_id: str, frame_ids: Sequence[str], comment_ids: Sequence[str]) -> Content:
-        """What the entry of these ids shows, in the order of the ids."""
+        """The content of these ids, in their order."""
         versions = tuple(rows.version() for rows in self._tables.values())
         return self._kept(video_id, tuple(frame_ids), tuple(comment_ids), versions)
 

@@ -112,7 +112,7 @@ def _progress(measured: Measured) -> AgreementTable:
 
 
 def _discussed(web: Web, session: Session, rounds: list[Round]) -> int:
-    """How many ads are being discussed, for a verifier: an admin takes no part in it."""
+    """The number of ads being discussed, for a verifier: an admin takes no part in it."""
     current = next((each for each in rounds if each.is_open), None)
     if current is None or session.person.role != "verifier":
         return 0

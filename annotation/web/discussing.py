@@ -82,7 +82,7 @@ def one(request: Request, entry_id: str, session: Discussing, web: Server) -> Re
 
 @router.get("/{entry_id}/thread")
 def thread(request: Request, entry_id: str, round: RoundId, session: Discussing, web: Server) -> Response:
-    """What was said, and how it stands: a page asks again and again, and what is being typed stays."""
+    """The messages and the state: a page asks again and again, and what is being typed stays."""
     desk = own_desk(web, session, round)
     return page(request, "thread.html", **_thread_values(desk, _discussed(desk, entry_id)))
 

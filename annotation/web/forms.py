@@ -42,7 +42,7 @@ def _in_utc(at: datetime) -> datetime:
 
 
 class Submitted(BaseModel):
-    """What every submission of a page says."""
+    """The fields of every submission."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -91,7 +91,7 @@ class SubmittedRuling(Seen):
 
 
 class SubmittedRemark(Seen):
-    """Why an entry goes into the discussion, or out of the dataset."""
+    """The reason why an entry goes into the discussion, or out of the dataset."""
 
     text: str = ""
 
@@ -162,7 +162,7 @@ def require_open(web: Web, round_id: int) -> None:
 
 
 def in_round(web: Web, round_id: int, entry_id: str) -> bool:
-    """Whether the round has an entry of that id."""
+    """Tell whether the round has an entry of that id."""
     try:
         web.store.ledger.entry(round_id, entry_id)
     except NotPossibleError:

@@ -36,7 +36,7 @@ log = logging.getLogger("ytb_ads")
 _STATUS: tuple[tuple[type[Exception], int, str, str], ...] = (
     (ForgedError, 403, "forged", "That did not come from this page"),
     (RoleError, 403, "role", "This is not yours to see"),
-    (AccessError, 401, "stranger", "You are not logged in"),
+    (AccessError, 401, "logged_out", "You are not logged in"),
     (KeyReusedError, 409, "key_reused", "That was something else"),
     (SubmissionError, 422, "malformed", "That cannot be kept"),
     (OutdatedError, 409, "outdated", "It has changed meanwhile"),
@@ -193,7 +193,7 @@ def refuse(request: Request, status: int, kind: str, title: str, text: str) -> R
 
 
 def _asked(request: Request) -> str:
-    """What was asked for, by its route: an address may hold an invitation's token, which belongs in no log."""
+    """The route that was asked for: an address may hold an invitation's token, which belongs in no log."""
     return f"{request.method} {getattr(request.scope.get('route'), 'path', 'no route')}"
 
 

@@ -36,8 +36,8 @@ def join(request: Request, token: str, web: Server) -> Response:
     """Log in by an invitation's token.
 
     A valid one is let in whatever else came from its address: an office, or a proxy, has one address for many people,
-    and a stranger among them must not keep them out. That gives nothing away: a token is 32 random bytes, which nobody
-    finds by trying. What the limit guards is the server's work, not the guess.
+    and one with a wrong link must not keep the others out. That gives nothing away: nobody finds a token of 32 random
+    bytes by trying. The limit saves the server's work.
     """
     refuse_other_sites(request)
     try:
@@ -59,7 +59,7 @@ def log_out(session: SignedIn, web: Server) -> Response:
 
 @router.get("/goodbye")
 def goodbye(request: Request) -> Response:
-    """What is seen after logging out."""
+    """The page after logging out."""
     text = "What was saved stays saved. Your invitation link lets you in again."
     return page(request, "message.html", title="You are logged out", text=text)
 

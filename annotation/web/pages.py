@@ -59,7 +59,7 @@ def environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.filters.update(stranger=bdi, stranger_attribute=isolated, duration=duration)
+    made.filters.update(untrusted=bdi, untrusted_attribute=isolated, duration=duration)
     return made
 
 
@@ -83,7 +83,7 @@ def page(request: Request, template: str, *, status: int = 200, n_discussed: int
         **values,
     }
     text: str = request.app.state.web.templates.get_template(template).render(values)
-    # texts of strangers were made harmless; a lone surrogate from elsewhere must not break the page
+    # untrusted texts were made harmless; a lone surrogate from elsewhere must not break the page
     return HTMLResponse(text.encode("utf-8", "replace"), status_code=status)
 
 

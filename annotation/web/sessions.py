@@ -1,8 +1,8 @@
 """Sessions: signed cookies and the key that signs them, the token that every POST brings along, roles, failed logins.
 
-A route that takes a `Session` (or `Reviewer`, `Verifier`, ...) is closed to strangers, and to forged POSTs, by that
-alone. A session is an invitation's person and link: it ends when either is revoked, when the link is replaced, after
-hours without a request, and at logging out.
+A route that takes a `Session` (or `Reviewer`, `Verifier`, ...) is closed to everybody who is not logged in, and to
+forged POSTs, by that alone. A session is an invitation's person and link: it ends when either is revoked, when the link
+is replaced, after hours without a request, and at logging out.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ class Sessions:
         self._write(request, response, person, secrets.token_urlsafe(12))
 
     def read(self, request: Request) -> tuple[Session, float] | None:
-        """The session of a request and the age of its cookie in seconds; None for a stranger."""
+        """The session of a request and the age of its cookie in seconds; None without a valid one."""
         cookie = request.cookies.get(self.cookie, "")
         try:
             value, signed_at = self._serializer.loads(cookie, max_age=int(self._idle_s), return_timestamp=True)
@@ -118,7 +118,7 @@ def signed_in(request: Request) -> Session:
     """The session of this request.
 
     Raises:
-        AccessError: a stranger asks, or the session is over.
+        AccessError: nobody is logged in, or the session is over.
         ForgedError: a POST without the session's token.
     """
     sessions: Sessions = request.app.state.web.sessions

@@ -41,7 +41,7 @@ _ROUNDS = 3
 
 @dataclass(frozen=True)
 class Removal:
-    """What was taken out: rows by table, and media files by their path below the catalog."""
+    """Removed rows by table, and media files by their path below the catalog."""
 
     rows: Mapping[str, int] = field(default_factory=dict)
     media: tuple[str, ...] = ()
@@ -55,7 +55,7 @@ class Removal:
 
 @dataclass(frozen=True)
 class Forgetting:
-    """What forgetting one ad or one author came to."""
+    """Result of forgetting one ad or one author."""
 
     kind: Literal["ad", "author"]
     digest: str
@@ -134,7 +134,7 @@ def remove_ads(
 
 
 def ad_held(catalog: Catalog, video_id: str) -> Removal:
-    """What `forget_ad` would remove."""
+    """The rows and files that `forget_ad` would remove."""
     of_ad = pc.field("video_id") == video_id
     rows = {"drops": len(drops_of_ads(catalog, [video_id]))}
     rows |= {name: catalog.snapshot(name).count(of_ad) for name in _tables_of_ads()}

@@ -1,4 +1,4 @@
-"""Where an ad or an author stands outside rows of its own: drops that name it, media, texts of others, releases."""
+"""References to an ad or author outside rows of its own: drops, media, texts of others, releases."""
 
 from __future__ import annotations
 

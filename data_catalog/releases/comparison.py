@@ -1,4 +1,4 @@
-"""What changed from one release to the next."""
+"""Differences between two releases."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from data_catalog.schemas import LABELS, SPLITS
 
 @dataclass(frozen=True)
 class ReleaseDiff:
-    """What one release has and another has not: frames by id, ads by id, counts by split."""
+    """Differences between two releases: frames by id, ads by id, counts by split."""
 
     older: str
     newer: str

@@ -1,4 +1,4 @@
-"""A split's rows as Parquet files that any tool reads, and the count of what those rows are.
+"""A split's rows as Parquet files that any tool reads, and the census of those rows.
 
 Image bytes are stored as they are, in row groups small enough that one picture is cheap to reach. What
 the rows *are* is independent of how they lie: `row_set_hash` is the same for any order, file layout,
@@ -52,7 +52,7 @@ STORED_SCHEMA = RELEASE_SCHEMA.with_metadata({"huggingface": json.dumps({"info":
 
 @dataclass
 class Census:
-    """What the rows of one split are: counts, identities, a digest per row, and what is wrong with them."""
+    """Count of one split's rows: totals, identities, a digest per row, and what is wrong with them."""
 
     split: str
     rows: int = 0
@@ -111,7 +111,7 @@ class Census:
         self.digests.append(_row_digest(self.split, row, hashlib.sha256(picture).hexdigest()))
 
     def problems(self) -> list[str]:
-        """What no split may hold, each with its first cases."""
+        """Rule violations, each with its first cases."""
         problems = []
         if self.invalid:
             problems.append(f"{self.split}: rows that are incomplete or out of range: {_some(self.invalid)}")

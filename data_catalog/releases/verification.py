@@ -1,4 +1,4 @@
-"""Can a release be trusted: its manifest, and every byte and row compared with what the manifest says."""
+"""Verify a release: every byte and row compared with its manifest."""
 
 from __future__ import annotations
 

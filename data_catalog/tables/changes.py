@@ -1,4 +1,4 @@
-"""What a write takes the place of: rows named by key or by a column's value, and whether anything differs."""
+"""Rows that a write replaces, named by key or by a column's value, and whether anything differs."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def refuse_keys_elsewhere(spec: Table, snapshot: Snapshot, change: Change, colum
 
 
 def same_rows(one: pa.Table, other: pa.Table) -> bool:
-    """Whether two tables hold equal rows in any order, whatever their `at` says."""
+    """Tell whether two tables hold equal rows in any order, whatever their `at` says."""
     if one.num_rows != other.num_rows:
         return False
     names = ", ".join(f'"{name}"' for name in one.column_names if name != "at")

@@ -178,7 +178,7 @@ class DeltaStore:
         self._compact(delta, properties)
 
     def _only_adds(self, snapshot: Snapshot, change: Change) -> bool:
-        """Whether the change may be appended: it names many values, no stored row, and nobody else can write now."""
+        """Tell whether the change may be appended: many values, no stored row among them, and no other writer."""
         named = change.instead_of
         if named is None or named.num_rows <= _VALUES_WORTH_A_LOOK or not self.locks:
             return False

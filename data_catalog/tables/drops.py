@@ -1,4 +1,4 @@
-"""What left the pipeline and why: the rows of `drops`, and how often a fault has been met."""
+"""Drops: items that left the pipeline with the reason, and how often a fault was met."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def settle(snapshot: Snapshot, stage: str, drops: Sequence[Drop], done: Sequence
 
 
 def _times_met(earlier: dict[str, object] | None, drop: Drop) -> int:
-    """How often this very content was tried with these very settings before."""
+    """The number of earlier attempts with the same content and settings."""
     if earlier is None:
         return 0
     same = earlier["fingerprint"] == drop.fingerprint and (earlier["upstream_revision"] or "") == (

@@ -1,4 +1,4 @@
-"""Who must not come back: the digests under which forgotten ads and authors are remembered."""
+"""Digests of removed ads and authors, by which the crawl leaves them out."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ class Forgotten:
     """Keyed hashes, as the column `author_hash` holds them."""
 
     def has_ad(self, video_id: str) -> bool:
-        """Whether this ad was forgotten."""
+        """Tell whether this ad was forgotten."""
         return bool(self.ads) and digest_of_ad(video_id) in self.ads
 
     def has_author(self, author_hash: str | None) -> bool:
-        """Whether the author with this keyed hash was forgotten."""
+        """Tell whether the author with this keyed hash was forgotten."""
         return author_hash in self.authors
 
 
 def digest_of_ad(video_id: str) -> str:
-    """What is kept of a forgotten ad: enough to know it again, not enough to find it."""
+    """The digest that is kept of a forgotten ad: enough to recognise it, not enough to find it."""
     return hashlib.sha256(video_id.encode()).hexdigest()

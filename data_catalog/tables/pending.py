@@ -1,4 +1,4 @@
-"""What is left to do: upstream rows that have neither a current row of mine nor a drop that is final.
+"""Pending rows: upstream rows without a current row in the stage's table and without a final drop.
 
 The question is answered on narrow columns alone, as row numbers of the upstream table; its files are then
 read once, one row group at a time, so memory does not grow with the table even where rows hold pictures.

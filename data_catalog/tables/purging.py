@@ -1,4 +1,4 @@
-"""A table's past taken out of its files: what only older versions held goes from data and log alike.
+"""Purge a table's history: what only older versions held is removed from data and log.
 
 Delta keeps the data of older versions, and a log whose entries name the rows that a commit took away and the
 smallest and largest key of every file. Its own cleaning spares what is younger than some weeks, and what no version
@@ -32,7 +32,7 @@ _LONGEST_WRITE = timedelta(hours=1)
 
 @dataclass(frozen=True)
 class Purged:
-    """What a purge took from one table's folder."""
+    """Files that a purge removed from one table's folder."""
 
     table: str
     version: int
@@ -70,7 +70,7 @@ def purge(store: DeltaStore) -> Purged | None:
 
 
 def _is_purged(delta: DeltaTable, files: pafs.FileSystem) -> bool:
-    """Whether nothing was committed since the last purge, and its checkpoint was written."""
+    """Tell whether nothing was committed since the last purge, and its checkpoint was written."""
     newest = delta.history(1)
     checkpoint = f"{_LOG}{delta.version():020d}.checkpoint.parquet"
     return PURGE in (newest[0] if newest else {}) and files.get_file_info(checkpoint).type == pafs.FileType.File
@@ -103,6 +103,6 @@ def _remove_the_past(store: DeltaStore, delta: DeltaTable, files: pafs.FileSyste
 
 
 def _is_of_now(path: str, version: int) -> bool:
-    """Whether a file belongs to the log from this version on."""
+    """Tell whether a file belongs to the log from this version on."""
     entry = _ENTRY.fullmatch(path)
     return path == _POINTER or (entry is not None and int(entry.group(1)) >= version)

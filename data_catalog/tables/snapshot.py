@@ -57,7 +57,7 @@ class Snapshot:
         return self.delta is not None
 
     def count(self, where: ds.Expression | None = None) -> int:
-        """How many rows there are, or meet a condition: read from its columns alone, a row group at a time."""
+        """Count the rows, or those that meet a condition, from its columns alone, a row group at a time."""
         if self.delta is None or where is None:
             return self.delta.count() if self.delta else 0
         with self._reading():
@@ -125,7 +125,7 @@ class Snapshot:
             raise
 
     def was_purged(self) -> bool:
-        """Whether this version can no longer be read because a purge came after it."""
+        """Tell whether this version can no longer be read because a purge came after it."""
         if self.delta is None:
             return False
         try:
@@ -146,7 +146,7 @@ def reading(location: str) -> Iterator[None]:
 
 
 def damaged(location: str, error: BaseException) -> CatalogError:
-    """What to say of a table that cannot be read."""
+    """The error of a table that cannot be read."""
     return CatalogError(
         f"{location}: cannot be read ({brief(error)}). Restore this folder from a copy, or move it away and "
         "run the build again: what it held is then made anew"

@@ -34,6 +34,7 @@ class AomConfig(PiecesConfig, PictureConfig):
     """Settings of AoM."""
 
     model_type = "fgmfn_aom"
+    counts: ClassVar[tuple[str, ...]] = ("graph_layers",)
     text_defaults: ClassVar[dict[str, Any]] = BART_BASE
 
     text_encoder: str = "facebook/bart-base"
@@ -41,7 +42,7 @@ class AomConfig(PiecesConfig, PictureConfig):
     dropout: float | int = 0.1
     graph_layers: int = 2
     graph_weight: float | int = 0.5
-    """What the graph found is added to the tokens with this weight."""
+    """Weight of the graph's output, which is added to the tokens."""
     parser: str = "en_core_web_sm"
     """Installed spaCy pipeline, or the folder of one, for nouns and dependencies; empty: do without."""
     sentiment_words: str | None = None
@@ -77,7 +78,6 @@ class AomConfig(PiecesConfig, PictureConfig):
     def check(self) -> None:
         """Refuse values out of their range."""
         super().check()
-        require(self.graph_layers >= 1, "graph_layers", self.graph_layers, "1 or more")
         kind = self.text_config["model_type"]
         require(kind == "bart", "text_encoder", self.text_encoder, f"a BART, not {kind}")
         for word, value in self.word_values.items():
@@ -188,7 +188,7 @@ class AomForSentiment(Baseline):
         self.inputs = replace(type(self).inputs, extras=annotation.extras)  # type: ignore[misc]
 
     def departures(self) -> tuple[str, ...]:
-        """What of the paper's model is missing: a parser and the sentiment of words, if they are not given."""
+        """Return what is missing: a parser and the sentiment of words, if they are not given."""
         missing = list(self.notes)
         if not self.config.parser:
             missing.append("no parser: neighbouring words are linked, and the target is the only noun")

@@ -28,6 +28,7 @@ class ArfnConfig(PiecesConfig, PictureConfig):
     """Settings of ARFN."""
 
     model_type = "fgmfn_arfn"
+    counts: ClassVar[tuple[str, ...]] = ("cell_size",)
 
     dropout: float | int = 0.1
     cell_size: int = 4096
@@ -36,7 +37,6 @@ class ArfnConfig(PiecesConfig, PictureConfig):
     def check(self) -> None:
         """Refuse values out of their range."""
         super().check()
-        require(self.cell_size >= 1, "cell_size", self.cell_size, "1 or more")
         require(self.hidden_size % 2 == 0, "hidden_size", self.hidden_size, "an even width, half for each direction")
 
 

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from fgmfn.baselines.parts.layers import MaskedLSTM, masked_softmax
 from fgmfn.baselines.parts.words import WordVectors
-from fgmfn.configuration import WordsConfig, require
+from fgmfn.configuration import WordsConfig
 from fgmfn.inputs import SENTENCE, Inputs
 from fgmfn.modeling import Baseline, SentimentOutput
 
@@ -19,17 +19,13 @@ class BiLstmConfig(WordsConfig):
     """Settings of the BiLSTM."""
 
     model_type = "fgmfn_bilstm"
+    counts: ClassVar[tuple[str, ...]] = ("hidden_size",)
+    shares: ClassVar[tuple[str, ...]] = ("word_dropout",)
 
     hidden_size: int = 300
     """Width of one direction's states, and of their sum."""
     word_dropout: float | int = 0.3
     """Of the word vectors, and of the LSTM's states."""
-
-    def check(self) -> None:
-        """Refuse values out of their range."""
-        super().check()
-        require(self.hidden_size >= 1, "hidden_size", self.hidden_size, "1 or more")
-        require(0 <= self.word_dropout < 1, "word_dropout", self.word_dropout, "in [0, 1)")
 
 
 class BiLstmForSentiment(Baseline):

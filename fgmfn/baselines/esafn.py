@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from fgmfn.baselines.parts.layers import AdditiveAttention, BilinearAttention, MaskedLSTM, left_and_right, masked_mean
 from fgmfn.baselines.parts.words import WordVectors
-from fgmfn.configuration import PictureConfig, WordsConfig, require
+from fgmfn.configuration import PictureConfig, WordsConfig
 from fgmfn.encoders import ImageEncoder
 from fgmfn.inputs import SENTENCE, TARGET, Inputs
 from fgmfn.modeling import Baseline, SentimentOutput
@@ -21,15 +21,11 @@ class EsafnConfig(WordsConfig, PictureConfig):
     """Settings of ESAFN."""
 
     model_type = "fgmfn_esafn"
+    counts: ClassVar[tuple[str, ...]] = ("hidden_size",)
 
     word_size: int = 100
     hidden_size: int = 100
     """d: width of the LSTMs, of the picture's vector and of every interaction."""
-
-    def check(self) -> None:
-        """Refuse values out of their range."""
-        super().check()
-        require(self.hidden_size >= 1, "hidden_size", self.hidden_size, "1 or more")
 
 
 class LowRankInteraction(nn.Module):

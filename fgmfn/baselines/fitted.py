@@ -24,7 +24,7 @@ Features: TypeAlias = "np.ndarray | csr_matrix"
 
 @dataclass(frozen=True)
 class Regression:
-    """What was fitted, as plain arrays."""
+    """A fitted regression as plain arrays."""
 
     weights: np.ndarray
     """[C, features]"""
@@ -138,7 +138,7 @@ class FittedModel(ABC):
         """Return its parameters in total and those that are learned; None where the data decides."""
 
     def departures(self) -> tuple[str, ...]:
-        """What of the model as it was published is missing or other here: nothing."""
+        """Return what is missing or different from the published model: nothing."""
         return ()
 
     def save_pretrained(self, folder: Path) -> None:

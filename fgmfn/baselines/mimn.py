@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from fgmfn.baselines.parts.layers import AdditiveAttention, MaskedLSTM, masked_mean
 from fgmfn.baselines.parts.words import WordVectors
-from fgmfn.configuration import PictureConfig, WordsConfig, require
+from fgmfn.configuration import PictureConfig, WordsConfig
 from fgmfn.encoders import ImageEncoder
 from fgmfn.inputs import SENTENCE, TARGET, Inputs
 from fgmfn.modeling import Baseline, SentimentOutput
@@ -21,17 +21,12 @@ class MimnConfig(WordsConfig, PictureConfig):
     """Settings of MIMN."""
 
     model_type = "fgmfn_mimn"
+    counts: ClassVar[tuple[str, ...]] = ("hidden_size", "hops")
 
     hidden_size: int = 100
     """Width of one direction of the three BiLSTMs; a query is twice as wide."""
     hops: int = 3
-    """How often both memories are read."""
-
-    def check(self) -> None:
-        """Refuse values out of their range."""
-        super().check()
-        for name in ("hidden_size", "hops"):
-            require(getattr(self, name) >= 1, name, getattr(self, name), "1 or more")
+    """Number of times that both memories are read."""
 
 
 class Memory(nn.Module):

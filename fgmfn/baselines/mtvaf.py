@@ -36,6 +36,7 @@ class MtvafConfig(PiecesConfig, PictureConfig):
     """Settings of MTVAF."""
 
     model_type = "fgmfn_mtvaf"
+    counts: ClassVar[tuple[str, ...]] = ("prefix_width",)
 
     backbone: str = "resnet50"
     """Name of a timm model with five feature levels, of which the last four are read."""
@@ -50,7 +51,6 @@ class MtvafConfig(PiecesConfig, PictureConfig):
     def check(self) -> None:
         """Refuse values out of their range."""
         super().check()
-        require(self.prefix_width >= 1, "prefix_width", self.prefix_width, "1 or more")
         require(0 <= self.crops < CROPS, "crops", self.crops, f"0 to {CROPS - 1}")
         require(self.alignment_weight >= 0, "alignment_weight", self.alignment_weight, "0 or more")
         kind = self.text_config["model_type"]

@@ -19,7 +19,7 @@ from tqdm import tqdm
 from transformers import AutoConfig, AutoModel, CLIPImageProcessor
 
 from fgmfn.baselines.fitted import FittedModel, Regression, choose_regression
-from fgmfn.configuration import SentimentConfig, require
+from fgmfn.configuration import SentimentConfig
 from fgmfn.data import Collator, Rows, SplitDataset
 from fgmfn.data.rows import NOWHERE
 from fgmfn.errors import ConfigError, WeightsError
@@ -35,8 +35,9 @@ SMALLEST_SPREAD = 1e-12
 
 @strict
 class ProbeConfig(SentimentConfig):
-    """What a probe can be told."""
+    """Settings of a probe."""
 
+    counts: ClassVar[tuple[str, ...]] = ("vocabulary", "batch_size")
     family: ClassVar[str] = ""
     """Kind of the pair, as transformers calls it."""
     text_defaults: ClassVar[dict[str, Any]] = {}
@@ -53,12 +54,6 @@ class ProbeConfig(SentimentConfig):
     """Word pieces to learn from the training texts when nothing is pretrained."""
     batch_size: int = 64
     """Rows that are encoded at once."""
-
-    def check(self) -> None:
-        """Refuse counts below 1."""
-        super().check()
-        for name in ("vocabulary", "batch_size"):
-            require(getattr(self, name) >= 1, name, getattr(self, name), "1 or more")
 
 
 class Probe(FittedModel):

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from fgmfn.baselines.parts.layers import AdditiveAttention, MaskedLSTM, masked_mean
 from fgmfn.baselines.parts.words import WordVectors
-from fgmfn.configuration import PictureConfig, WordsConfig, require
+from fgmfn.configuration import PictureConfig, WordsConfig
 from fgmfn.encoders import ImageEncoder
 from fgmfn.inputs import TARGET, Inputs
 from fgmfn.modeling import Baseline, SentimentOutput
@@ -21,15 +21,11 @@ class ResTargetConfig(WordsConfig, PictureConfig):
     """Settings of Res-Target."""
 
     model_type = "fgmfn_res_target"
+    counts: ClassVar[tuple[str, ...]] = ("hidden_size",)
 
     word_size: int = 100
     hidden_size: int = 100
     """Width of the target's and of the picture's vector."""
-
-    def check(self) -> None:
-        """Refuse values out of their range."""
-        super().check()
-        require(self.hidden_size >= 1, "hidden_size", self.hidden_size, "1 or more")
 
 
 class ResTargetForSentiment(Baseline):

@@ -26,11 +26,9 @@ class TextOnlyForSentiment(SentimentModel):
         input_ids: Tensor,
         attention_mask: Tensor,
         token_type_ids: Tensor | None = None,
-        pixel_values: Tensor | None = None,
-        groups: Tensor | None = None,
         labels: Tensor | None = None,
     ) -> SentimentOutput:
-        """Take FGMFN's batch and leave the pictures unseen: ids [B, n] -> logits [B, C]."""
+        """Classify word pieces [B, n]."""
         text = self.encode_text(input_ids, attention_mask, token_type_ids)
         return self.task_output(self.head(text[:, 0]), labels)
 
@@ -48,15 +46,7 @@ class ImageOnlyForSentiment(SentimentModel):
         self.head = SentimentHead(config, self.image_encoder.channels[-1])
         self.post_init()
 
-    def forward(
-        self,
-        pixel_values: Tensor,
-        input_ids: Tensor | None = None,
-        attention_mask: Tensor | None = None,
-        token_type_ids: Tensor | None = None,
-        groups: Tensor | None = None,
-        labels: Tensor | None = None,
-    ) -> SentimentOutput:
-        """Take FGMFN's batch and leave the words unread: pictures [B, 3, H, W] -> logits [B, C]."""
+    def forward(self, pixel_values: Tensor, labels: Tensor | None = None) -> SentimentOutput:
+        """Classify pictures [B, 3, H, W]."""
         deepest = self.image_encoder(pixel_values)[-1]
         return self.task_output(self.head(deepest.mean(dim=(2, 3))), labels)

@@ -22,6 +22,7 @@ class TextCnnConfig(WordsConfig):
     """Settings of TextCNN."""
 
     model_type = "fgmfn_text_cnn"
+    counts: ClassVar[tuple[str, ...]] = ("filters",)
 
     filters: int = 100
     """Filters of each width."""
@@ -31,7 +32,6 @@ class TextCnnConfig(WordsConfig):
     def check(self) -> None:
         """Refuse values out of their range."""
         super().check()
-        require(self.filters >= 1, "filters", self.filters, "1 or more")
         require(self.max_norm > 0, "max_norm", self.max_norm, "above 0")
 
 

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from huggingface_hub.dataclasses import strict
@@ -14,7 +12,7 @@ from scipy.sparse import csr_matrix
 from sklearn.feature_extraction.text import TfidfVectorizer
 
 from fgmfn.baselines.fitted import FittedModel, Regression, choose_regression
-from fgmfn.configuration import SentimentConfig, require
+from fgmfn.configuration import SentimentConfig
 from fgmfn.data import Rows
 from fgmfn.data.rows import NOWHERE
 from fgmfn.data.twitter import MARK
@@ -30,6 +28,7 @@ class TfidfConfig(SentimentConfig):
     """Settings of the TF-IDF floor."""
 
     model_type = "fgmfn_tfidf"
+    counts: ClassVar[tuple[str, ...]] = ("longest_ngram", "min_count")
 
     longest_ngram: int = 2
     """Words and runs of words up to this length are counted."""
@@ -37,12 +36,6 @@ class TfidfConfig(SentimentConfig):
     """Texts that a word must stand in."""
     balanced: bool = False
     """Weigh classes by their rarity: a better macro-F1 for a worse accuracy."""
-
-    def check(self) -> None:
-        """Refuse counts below 1."""
-        super().check()
-        for name in ("longest_ngram", "min_count"):
-            require(getattr(self, name) >= 1, name, getattr(self, name), "1 or more")
 
 
 class TfidfForSentiment(FittedModel):
@@ -59,7 +52,7 @@ class TfidfForSentiment(FittedModel):
         Raises:
             DataError: The training rows are all of one class.
         """
-        counter = TfidfVectorizer(min_df=self.config.min_count, analyzer=self._analyzer())
+        counter = self._counter(min_df=self.config.min_count)
         features = counter.fit_transform(_texts(train))
         self._numbers: dict[str, int] = {term: int(number) for term, number in counter.vocabulary_.items()}
         self._rarity = counter.idf_
@@ -73,19 +66,14 @@ class TfidfForSentiment(FittedModel):
         )
         return chosen
 
-    def _analyzer(self) -> Callable[[str], list[str]]:
-        return TfidfVectorizer(ngram_range=(1, self.config.longest_ngram), token_pattern=ANYTHING).build_analyzer()
+    def _counter(self, **settings: Any) -> TfidfVectorizer:
+        return TfidfVectorizer(ngram_range=(1, self.config.longest_ngram), token_pattern=ANYTHING, **settings)
 
     def _features(self, rows: Rows) -> csr_matrix:
         """TF-IDF of each row, of length 1: [rows, terms]."""
-        analyze, starts, columns, values = self._analyzer(), [0], [], []
-        for text in _texts(rows):
-            counts = Counter(self._numbers[term] for term in analyze(text) if term in self._numbers)
-            weighed = np.array([count * self._rarity[number] for number, count in counts.items()])
-            columns += list(counts)
-            values += list(weighed / np.linalg.norm(weighed)) if counts else []
-            starts.append(len(columns))
-        return csr_matrix((values, columns, starts), shape=(len(rows), len(self._numbers)))
+        counter = self._counter(vocabulary=self._numbers)
+        counter.idf_ = self._rarity
+        return counter.transform(_texts(rows))
 
     def probabilities(self, rows: Rows, *, progress: bool = True) -> np.ndarray:
         """Return class probabilities, [rows, C]."""

@@ -22,6 +22,7 @@ class Vgg16Config(PictureConfig):
     """Settings of the VGG16 row."""
 
     model_type = "fgmfn_vgg16"
+    counts: ClassVar[tuple[str, ...]] = ("fc6_width",)
 
     backbone: str = "vgg16"
     """Name of a VGG of timm."""
@@ -34,7 +35,6 @@ class Vgg16Config(PictureConfig):
         """Refuse what is no VGG."""
         super().check()
         require(not self.freeze_backbone, "freeze_backbone", self.freeze_backbone, "false")
-        require(self.fc6_width >= 1, "fc6_width", self.fc6_width, "1 or more")
         is_vgg = self.backbone.startswith("vgg") and timm.is_model(self.backbone)
         require(is_vgg, "backbone", self.backbone, VGG)
 

@@ -26,6 +26,8 @@ class VilbertConfig(PiecesConfig, PictureConfig):
     """Settings of ViLBERT."""
 
     model_type = "fgmfn_vilbert"
+    counts: ClassVar[tuple[str, ...]] = ("visual_size", "visual_heads", "visual_feed_forward", "visual_layers")
+    shares: ClassVar[tuple[str, ...]] = ("layer_dropout",)
 
     visual_size: int = 1024
     """Width of the visual stream, of every exchange inside, and of both pooled vectors."""
@@ -40,12 +42,9 @@ class VilbertConfig(PiecesConfig, PictureConfig):
     def check(self) -> None:
         """Refuse streams that do not fit each other."""
         super().check()
-        for name in ("visual_size", "visual_heads", "visual_feed_forward", "visual_layers"):
-            require(getattr(self, name) >= 1, name, getattr(self, name), "1 or more")
         heads, depth = self.visual_heads, self.text_config.get("num_hidden_layers", 12)
         require(self.visual_size % heads == 0, "visual_size", self.visual_size, f"a multiple of visual_heads={heads}")
         require(self.visual_layers <= depth, "visual_layers", self.visual_layers, f"the text encoder's {depth} or less")
-        require(0 <= self.layer_dropout < 1, "layer_dropout", self.layer_dropout, "in [0, 1)")
         kind = self.text_config["model_type"]
         require(kind == "bert", "text_config.model_type", kind, "bert, whose layers are run one by one")
 

@@ -132,7 +132,7 @@ def _print_trials(outcome: Outcome) -> None:
         if one.state in ("failed", "running", "stopped"):
             said = {"running": "another process trains it", "stopped": "it was stopped"}.get(one.state, one.reason)
             print_line(f"trial {one.number}: {said}")
-    results.print("Chosen by the development rows; test scores are not shown, lest anyone choose by them.")
+    results.print("Chosen by the development rows; test scores are not shown, so that nothing is chosen by them.")
 
 
 def _as_json(outcome: Outcome, rows: list[dict[str, Any]], paths: tuple[Path, ...]) -> dict[str, Any]:

@@ -1,9 +1,10 @@
-"""Where a row's picture lies: in a row group of a Parquet file, or in a file of its own. Read when needed."""
+"""Pictures of rows, in a row group of a Parquet file or in a file of their own, read when needed."""
 
 from __future__ import annotations
 
 import hashlib
 import io
+import json
 import os
 from collections import OrderedDict
 from collections.abc import Sequence
@@ -180,6 +181,17 @@ def open_parquet(file: Path) -> pq.ParquetFile:
         return pq.ParquetFile(file, memory_map=True, pre_buffer=False)
     except (OSError, pa.ArrowException) as error:
         raise DataError(f"{file}: cannot be read as Parquet: {error}") from error
+
+
+def declared_classes(parquet: pq.ParquetFile) -> tuple[str, ...]:
+    """Return the class names in a file's `huggingface` schema metadata, as `datasets` writes them; empty if none.
+
+    Raises:
+        ValueError: The metadata is not JSON.
+    """
+    metadata = parquet.schema_arrow.metadata or {}
+    features = json.loads(metadata.get(b"huggingface", b"{}")).get("info", {}).get("features", {})
+    return tuple(features.get("label", {}).get("names", ()))
 
 
 def row_places(parquet: pq.ParquetFile, number: int) -> list[tuple[int, int, int]]:

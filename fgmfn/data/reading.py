@@ -6,6 +6,7 @@ import csv
 import json
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
@@ -14,7 +15,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from fgmfn.data.pictures import ParquetPictures, open_parquet, row_places
+from fgmfn.data.pictures import ParquetPictures, declared_classes, open_parquet, row_places
 from fgmfn.errors import DataError
 
 TABLE_ENDINGS = (".csv", ".tsv", ".jsonl", ".parquet")
@@ -121,7 +122,8 @@ def _read_parquet(files: list[Path], image: str) -> Table:
             identities = [*(identities or []), *found]
         places += row_places(parquet, number)
         row_files += [file] * parquet.metadata.num_rows
-        class_names = class_names or _declared_classes(parquet)
+        with suppress(ValueError):  # another program's metadata: the labels that occur are the classes
+            class_names = class_names or declared_classes(parquet)
     row_names = [f"{file}:{place[1]}:{place[2]}" for file, place in zip(row_files, places, strict=True)]
     pictures = ParquetPictures(files, places, row_names, image) if embedded else None
     return Table(columns, row_files, row_names, identities, pictures, class_names)
@@ -147,13 +149,3 @@ def _identities(parquet: Any, image: str) -> tuple[list[str] | None, bool]:
 
 def _name(value: bytes | str | None) -> str:
     return blake2b(value, digest_size=16).hexdigest() if isinstance(value, bytes) else value or ""
-
-
-def _declared_classes(parquet: Any) -> tuple[str, ...]:
-    """Class names from the `huggingface` schema metadata, as `datasets` writes them."""
-    metadata = parquet.schema_arrow.metadata or {}
-    try:
-        features = json.loads(metadata.get(b"huggingface", b"{}")).get("info", {}).get("features", {})
-    except ValueError:
-        return ()  # another program's metadata: the labels that occur are the classes
-    return tuple(features.get("label", {}).get("names", ()))

@@ -15,7 +15,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from fgmfn.data.pictures import ParquetPictures, open_parquet, row_places
+from fgmfn.data.pictures import ParquetPictures, declared_classes, open_parquet, row_places
 from fgmfn.data.rows import NOWHERE, SPLITS, Rows, Source
 from fgmfn.errors import ReleaseDataError
 
@@ -98,12 +98,10 @@ def _read_manifest(path: Path) -> dict[str, Any]:
 
 def _class_names(path: Path, manifest: dict[str, Any], file: Path) -> tuple[str, ...]:
     """Class names from the `huggingface` schema metadata or from the manifest; both must agree."""
-    metadata = open_parquet(file).schema_arrow.metadata or {}
     try:
-        features = json.loads(metadata.get(b"huggingface", b"{}")).get("info", {}).get("features", {})
+        in_schema = declared_classes(open_parquet(file))
     except ValueError as error:
         raise ReleaseDataError(f"{file}: its huggingface schema metadata is not JSON: {error}") from error
-    in_schema = tuple(features.get("label", {}).get("names", ()))
     in_manifest = tuple(manifest.get("class_names", ()))
     if in_schema and in_manifest and in_schema != in_manifest:
         raise ReleaseDataError(f"{file}: classes {list(in_schema)}, but manifest.json says {list(in_manifest)}")

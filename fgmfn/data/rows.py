@@ -24,7 +24,7 @@ class Rows:
     """One split: a value per row, and how to open its pictures."""
 
     name: list[str]
-    """What errors and predictions call the row."""
+    """Name of the row in errors and predictions."""
     group: list[str]
     """Rows of one group belong together, such as the frames of an ad; no group stands in two splits."""
     text: list[str]
@@ -78,7 +78,7 @@ class Source:
     """Data that can be trained on, wherever it comes from."""
 
     name: str
-    """What reports call it: a release's version, `twitter2015`, a folder's name."""
+    """Name in reports: a release's version, `twitter2015`, a folder's name."""
     path: Path
     row_set_hash: str
     """Names all rows of all splits; part of a run's key."""
@@ -88,9 +88,9 @@ class Source:
     row_names: tuple[str, str] = ("row", "group")
     """Columns of a predictions file for a row's name and its group."""
     dataset: str | None = None
-    """Which set these rows are that figures have been printed for: twitter2015, twitter2017, ytb_ads; None: none."""
+    """Published set that these rows are: twitter2015, twitter2017, ytb_ads; None: none."""
     notes: tuple[str, ...] = ()
-    """What a reader of any score on these rows must know."""
+    """Notes for a reader of any score on these rows."""
 
     @property
     def checksums(self) -> dict[str, str]:

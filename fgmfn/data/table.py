@@ -105,7 +105,7 @@ def _picture_folder(path: Path, settings: SourceSettings, files: list[str]) -> P
 
 
 def _span(text: str, target: str) -> tuple[int, int]:
-    """Where the target first stands in the text, whatever its case."""
+    """Return the characters of the target's first occurrence in the text, whatever its case."""
     start = text.lower().find(target.lower()) if target and len(text.lower()) == len(text) else -1
     return NOWHERE if start < 0 else (start, start + len(target))
 

@@ -35,7 +35,7 @@ class Entry:
     """One row of a table: a model, and how it departs from its own settings."""
 
     key: str
-    """What Parquet files call it."""
+    """Its name in Parquet files."""
     title: str
     model: str
     changes: Mapping[str, Any] = field(default_factory=dict)
@@ -59,7 +59,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Recipe:
-    """How a table's runs are trained."""
+    """Seeds, settings and folder of a table's runs."""
 
     seeds: tuple[int, ...]
     runs: Path

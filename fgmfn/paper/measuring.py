@@ -1,4 +1,4 @@
-"""How large and how fast models are at full size: each measured once, in a process of its own, and found again.
+"""Size and speed of models at full size: each measured once, in a process of its own, and found again.
 
 One row goes through a model in evaluation, in float32; a batch of the recipe's size is trained on, in bfloat16 where
 a GPU has it, as a training does. Inputs lie on the device already: reading, cutting and resizing are not in any
@@ -43,7 +43,7 @@ INFERENCE, TRAINING = Repeats(warm_up=10, runs=50, most_s=3), Repeats(warm_up=3,
 
 @dataclass(frozen=True)
 class MeasureOptions:
-    """What is measured, and on what."""
+    """The models' inputs, settings and device."""
 
     text_length: int = 64
     """Tokens per sentence, all of them real."""
@@ -61,12 +61,12 @@ class MeasureOptions:
 
 @dataclass(frozen=True)
 class Place:
-    """Where figures were measured."""
+    """The machine on which figures were measured."""
 
     device: str
     """`cpu` or `cuda`."""
     name: str
-    """What the processor or the GPU is called."""
+    """Name of the processor or the GPU."""
     threads: int
     torch: str
     """PyTorch's version."""

@@ -86,7 +86,7 @@ FEWEST = 3
 
 @dataclass(frozen=True)
 class Repeats:
-    """How often something is run; both counts end early where the time is up."""
+    """Numbers of runs; both end early when the time is up."""
 
     warm_up: int
     """Runs beforehand, which are not timed."""

@@ -15,12 +15,12 @@ from fgmfn.errors import FgmfnError
 Job = TypeVar("Job")
 Found = TypeVar("Found")
 KILLED = -9
-"""How a process ends that the system kills; nearly always because memory has run out."""
+"""Exit code of a process that the system kills, nearly always because memory has run out."""
 
 
 @dataclass(frozen=True)
 class Outcome(Generic[Found]):
-    """What a process told last, and whether it was killed after that."""
+    """The last value that a process sent, and whether it was killed after that."""
 
     last: Found | None
     killed: bool

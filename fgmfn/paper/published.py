@@ -79,7 +79,7 @@ ORIGINAL: dict[str, dict[str, Printed]] = {
     },
     "ytb_ads": {},
 }
-"""What was published for a model itself."""
+"""Figures published for a model itself."""
 
 BEST_SEEN: dict[str, Printed] = {
     "twitter2015": Printed(81.4, 76.7, "TCMT"),

@@ -116,7 +116,7 @@ def about(source: Source) -> list[str]:
         lines.append(f"Always saying “{source.class_names[label]}” gives an accuracy of {share:.1%}.")
     lines += [f"{note[0].upper()}{note[1:]}." for note in source.notes]
     if source.synthetic:
-        lines.append("**These rows are synthetic: the figures say that the way works, and nothing else.**")
+        lines.append("**These rows are synthetic: the figures say nothing about real ads.**")
     return [" ".join(lines), *_comparable(source)]
 
 

@@ -1,4 +1,4 @@
-"""What is measured: a model at its full size with random weights, and batches of made-up rows for it.
+"""Models to measure, at full size with random weights, and batches of made-up rows for them.
 
 The rows are tweets of syllables with a target in each and a picture of noise. A tokenizer learned from them, the
 processor and the collator make batches of them as of any others; every sentence is cut to the same length, so that no

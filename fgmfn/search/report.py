@@ -1,4 +1,4 @@
-"""What a search leaves behind: its trials as Markdown, Parquet and a picture, and the best one as a configuration."""
+"""Files of a search: its trials as Markdown, Parquet and a picture, and the best one as a configuration."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def as_markdown(outcome: Outcome) -> str:
     ]
     lines += [f"\nTrial {one.number} failed: {one.reason}" for one in outcome.trials if one.reason]
     if search.source.synthetic:
-        lines.append("\nThe data are synthetic: the scores say that the way works, and nothing else.")
+        lines.append("\nThe data are synthetic: the scores say nothing about real ads.")
     return "\n".join(lines) + "\n"
 
 

@@ -31,7 +31,7 @@ from fgmfn.training import train_run
 
 @dataclass(frozen=True)
 class Search:
-    """What is searched: a model on its data, within ranges."""
+    """A search: a model on its data, within ranges."""
 
     model: str
     source: Source
@@ -40,7 +40,7 @@ class Search:
     runs: Path
     """Where each trial's run has its folder, the one that `fgmfn train` writes to."""
     trials: int = 30
-    """How many the study is to have in all, those of earlier calls included."""
+    """Trials of the study in all, those of earlier calls included."""
     config: Path | str | None = None
     seed: int | None = None
     """Of the training and of the proposals; None is the configuration's."""

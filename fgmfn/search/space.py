@@ -1,4 +1,4 @@
-"""What a model can be searched for, and within which ranges."""
+"""The parameters that a model can be searched for, and their ranges."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ Sampler = Literal["tpe", "random"]
 ENOUGH_TRIALS = 10
 """Finished trials from which on it is said what a parameter mattered; fewer say nothing."""
 NUMBER, CONTINUES, SECONDS, REASON = "number", "continues", "seconds", "reason"
-"""What a trial's record holds beside its values and scores. A failed one without a reason was stopped."""
+"""Fields of a trial's record beside its values and scores. A failed one without a reason was stopped."""
 
 STATES = {
     TrialState.COMPLETE: "complete",
@@ -57,7 +57,7 @@ class Trial:
 
     @property
     def epochs(self) -> int:
-        """How many epochs it was trained."""
+        """Number of epochs it was trained."""
         return max(self.scores, default=0)
 
 
@@ -70,7 +70,7 @@ class Claim:
     trial: optuna.Trial
     lock: FileLock
     seconds_before: float
-    """What it took before it was stopped."""
+    """Seconds before it was stopped."""
     reported: set[int]
     """Epochs whose score is recorded; one that is trained again after a stop is recorded once."""
     started: float = field(default_factory=time.monotonic)

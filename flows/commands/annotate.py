@@ -356,7 +356,7 @@ def queue(catalog: CatalogDir = "./catalog", config: ConfigFile = None, as_json:
 
 
 def print_waiting(waiting: Waiting, catalog: str, as_json: bool) -> None:
-    """How many entries wait for people, and where they judge them."""
+    """Print the number of entries that wait for people, and the address of the page."""
     if as_json:
         print_json({"review": waiting.as_json()})
         return

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from flows.console import AsJson, CatalogDir, ConfigFile, out, print_json, say, say_error, show_progress
+from flows.console import AsJson, CatalogDir, ConfigFile, print_json, print_tables, say, say_error, show_progress
 
 if TYPE_CHECKING:
     from flows.crawl.status import CrawlStatus
@@ -62,7 +62,7 @@ def print_status(status: CrawlStatus, as_json: bool) -> None:
     if as_json:
         print_json({"crawl": status.as_json()})
         return
-    out.print(render_status(status))
+    print_tables(render_status(status))
     for row in status.categories:
         if row.shortfall:
             say(row.shortfall)
@@ -105,7 +105,7 @@ def _refresh(catalog: str, config: Path | None, as_json: bool) -> None:
     if as_json:
         print_json({"refresh": refreshed.as_json()})
         return
-    out.print(render_refresh(refreshed))
+    print_tables(render_refresh(refreshed))
     for release in refreshed.releases:
         say(f"release {release} still holds ads that are gone")
     _print_pause(refreshed.paused, refreshed.resumes_at)
@@ -134,7 +134,7 @@ def _check(catalog: str, config: Path | None, as_json: bool) -> None:
     if as_json:
         print_json([vars(found) for found in checks])
     else:
-        out.print(render_checks(checks))
+        print_tables(render_checks(checks))
     if failed := [found.name for found in checks if found.ok is False]:
         say_error(f"not ready to crawl: {', '.join(failed)}")
         raise typer.Exit(1)
@@ -154,4 +154,4 @@ def _print(found: Any, render: Any, as_json: bool) -> None:
     if as_json:
         print_json(found.as_json())
     else:
-        out.print(render(found))
+        print_tables(render(found))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Sequence
 from importlib import import_module
 
 import typer
@@ -19,7 +20,7 @@ COMMANDS = {
     "build": "pipeline",
     "status": "pipeline",
     "train": "pipeline",
-    "deploy": "pipeline",
+    "deploy": "deploy",
     "catalog": "catalog",
     "frames": "show",
     "ocr": "show",
@@ -62,16 +63,24 @@ def _group() -> None:
     """Make this a group although no command is registered with it."""
 
 
-def main() -> None:
-    """Run a command; a refusal is printed in red on standard error and ends with 1."""
-    _quieten_prefect()
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run a command; a refusal is printed in red on standard error and ends with 1.
+
+    Args:
+        arguments: words of the command line after `ytb-ads`; by default those of this process.
+
+    Raises:
+        SystemExit: always, with the command's exit code.
+    """
+    quieten_prefect()
+    words = sys.argv[1:] if arguments is None else list(arguments)
     try:
-        app()
+        app(words, prog_name="ytb-ads")
     except (YtbAdsError, FgmfnError) as error:
         _refuse(str(error))
     except SystemExit as end:
         if end.code == _INTERRUPTED:
-            resumable = not _RESUMABLE.isdisjoint(sys.argv[1:2])
+            resumable = not _RESUMABLE.isdisjoint(words[:1])
             warn("stopped" + ("; finished work is kept: run the same command again to continue" if resumable else ""))
         raise
     except OSError as error:  # a full disk, a file where a folder should be, a missing permission
@@ -83,7 +92,7 @@ def _refuse(reason: str) -> None:
     sys.exit(1)
 
 
-def _quieten_prefect() -> None:
+def quieten_prefect() -> None:
     """Defaults for a command line: our own lines instead of Prefect's log."""
     for name, value in {
         "PREFECT_LOGGING_EXTRA_LOGGERS": "ytb_ads",

@@ -1,4 +1,4 @@
-"""`ytb-ads sample`, `build`, `status`, `train` and `deploy`: from synthetic or real ads to a trained model."""
+"""`ytb-ads sample`, `build`, `status` and `train`: from synthetic or real ads to a trained model."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from flows.console import AsJson, CatalogDir, ConfigFile, out, print_json, say, show_progress
+from flows.console import AsJson, CatalogDir, ConfigFile, print_json, print_tables, say, show_progress
 
 if TYPE_CHECKING:
     from flows.release.flow import Release
@@ -96,7 +96,7 @@ def status(catalog: CatalogDir = "./catalog", config: ConfigFile = None, as_json
     if as_json:
         print_json(now.as_json())
         return
-    out.print(render_funnel(now.funnel, title=f"Funnel{_synthetic(now.synthetic)}"))
+    print_tables(render_funnel(now.funnel, title=f"Funnel{_synthetic(now.synthetic)}"))
     say(f"newest release: {now.release or 'none yet'}")
 
 
@@ -135,15 +135,6 @@ def train(
     print_comparison(trained)
 
 
-@app.command(epilog="Example: PREFECT_API_URL=http://127.0.0.1:4200/api ytb-ads deploy")
-def deploy() -> None:
-    """Register rebuild, refresh, release and training with a running Prefect server, and make their work pools."""
-    from flows.deployment import register
-
-    for line in register():
-        say(line)
-
-
 def _synthetic(synthetic: bool) -> str:
     return " (synthetic ads: rendered, not crawled)" if synthetic else ""
 
@@ -164,8 +155,8 @@ def _print_release(written: Release) -> None:
     from flows.release.terminal import render_funnel, render_table1
 
     note = _synthetic(written.synthetic)
-    out.print(render_funnel(written.funnel, title=f"Funnel{note}"))
-    out.print(render_table1(written.table1, title=f"Table 1 of release {written.folder.name}{note}"))
-    out.print(written.yields.as_table())
+    print_tables(render_funnel(written.funnel, title=f"Funnel{note}"))
+    print_tables(render_table1(written.table1, title=f"Table 1 of release {written.folder.name}{note}"))
+    print_tables(written.yields.as_table())
     say(f"{'release' if written.new else 'release (unchanged)'}: {written.folder}")
     say(f"report: {written.folder / 'report.html'}")

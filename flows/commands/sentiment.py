@@ -265,7 +265,7 @@ def _print_report(report: SentimentReport) -> None:
         + (f"; {report.n_unread:,} more whose comments are not read to the end" if report.n_unread else ""),
         f"{report.n_comments:,} comments: {report.n_scored:,} count, {report.n_neutral:,} of them neutral",
         f"left out: {left_out}",
-        f"labels that hang on a few comments: {report.n_uncertain:,} of {report.n_labelled:,}",
+        f"labels with low support: {report.n_uncertain:,} of {report.n_labelled:,}",
     ):
         say(line)
     print_tables(report.yields.as_table())

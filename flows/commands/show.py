@@ -58,15 +58,15 @@ def _show(
     catalog: str, video_id: str, config: Path | None, path: Path | None, what: Literal["frames", "words"]
 ) -> None:
     from data_catalog.catalog import Catalog
-    from flows.look.ad import tell_ad
-    from flows.look.sheet import contact_sheet, save_sheet, summary
+    from flows.look.ad import summarize_ad
+    from flows.look.sheet import contact_sheet, count_tiles, save_sheet
     from flows.settings import load_settings
 
     settings = load_settings(config)
-    ad = tell_ad(Catalog(catalog), video_id, more_than_words=settings.ocr.more_than_words)
+    ad = summarize_ad(Catalog(catalog), video_id, more_than_words=settings.ocr.more_than_words)
     tiles = [frame.sampling_tile() if what == "frames" else frame.reading_tile() for frame in ad.frames]
     # an id may hold whatever a file's name may
     named = "".join(sign if sign.isalnum() or sign in "_-" else "_" for sign in video_id)
     path = path or Path(f"{named}-{what}.png")
     save_sheet(contact_sheet(ad.head, tiles), path)
-    say(f"{path}: {summary(tiles)}")
+    say(f"{path}: {count_tiles(tiles)}")

@@ -1,20 +1,19 @@
-"""Candidates of a category: its requests, page by page, each page described and written down before the next.
+"""List the candidates of a category: requests page by page, each page described and stored before the next.
 
-A listing that is stopped in the middle, by the quota or a kill, goes on at the page after the last one kept.
+A listing that is stopped, by the quota or a kill, continues at the page after the last one stored.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import logging
 import re
 from collections import deque
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 from urllib.parse import parse_qs, urlsplit
 
 import pyarrow as pa
@@ -23,6 +22,7 @@ import pyarrow.compute as pc
 from data_catalog.catalog import Catalog
 from data_catalog.schemas import TABLES
 from data_catalog.tables.drops import Drop
+from flows.crawl.data_api.client import YouTube
 from flows.crawl.data_api.faults import PAGE_TOKEN, Fault, FaultError
 from flows.crawl.data_api.parsing import (
     SOURCE,
@@ -36,10 +36,8 @@ from flows.crawl.data_api.parsing import (
 )
 from flows.crawl.draw import Candidate, judge
 from flows.crawl.records import LISTING_STAGE, pseudonym
-from flows.crawl.settings import CategorySettings, CrawlSettings, FilterSettings
 from flows.errors import CrawlError, CrawlPausedError
-
-log = logging.getLogger("ytb_ads")
+from flows.settings.crawl import CategorySettings, CrawlSettings, FilterSettings
 
 MAX_PAGES = {"search": 20, "playlist": 400, "channel": 400, "ids": 1}
 _BARREN_PAGES = 2
@@ -209,18 +207,9 @@ def _stamp(at: datetime) -> str:
 State = Literal["open", "complete", "capped", "refused"]
 
 
-class Lists(Protocol):
-    """The calls that listing needs of a client of the Data API."""
-
-    def search(self, **parameters: Any) -> dict[str, Any]: ...
-    def videos(self, ids: list[str], parts: str) -> dict[str, Any]: ...
-    def channels(self, *, handle: str) -> dict[str, Any]: ...
-    def playlist_items(self, playlist_id: str, page_token: str | None = None) -> dict[str, Any]: ...
-
-
 @dataclass(frozen=True)
 class Listing:
-    """How far a request has come; the fields are columns of `listings`."""
+    """Progress of a request; the fields are columns of `listings`."""
 
     listing_id: str
     category: str
@@ -237,7 +226,7 @@ class Listing:
 
 @dataclass
 class CategoryListing:
-    """What listing one category came to."""
+    """Result of listing one category."""
 
     category: str
     complete: bool = False
@@ -252,7 +241,7 @@ class Lister:
     """Lists the candidates of categories into `listings` and `candidates`."""
 
     catalog: Catalog
-    youtube: Lists
+    youtube: YouTube
     settings: CrawlSettings
     author_key: bytes
     now: Callable[[], datetime]

@@ -1,6 +1,6 @@
-"""Comments as they come go into the catalog: whole ads at a time, and an ad's own row last.
+"""Write comments to the catalog: whole ads at a time, and an ad's own row last.
 
-A row of `comment_fetches` says how far the comments of an ad were read. It is written after the comments, so
+A row of `comment_fetches` records the progress of an ad. It is written after the comments, so
 that a killed run at worst reads some pages again.
 """
 
@@ -20,7 +20,7 @@ from data_catalog.tables.drops import Drop
 from flows.crawl.data_api.faults import Fault
 from flows.crawl.data_api.parsing import CommentPage
 from flows.crawl.ingest import own_comments
-from flows.crawl.records import COMMENT_STAGE, AdToRead, Comment, Fetch
+from flows.crawl.records import COMMENT_STAGE, AdToRead, Fetch
 from flows.stages import StageCount
 
 STAGE = "comment_pages"
@@ -36,7 +36,7 @@ _LONG_AGO = datetime.min.replace(tzinfo=UTC)
 
 @dataclass
 class _Buffer:
-    """What has come of one ad and is not written yet."""
+    """Pages of one ad that are not written yet."""
 
     pages: list[pa.RecordBatch] = field(default_factory=list)
     drops: dict[str, Drop] = field(default_factory=dict)
@@ -95,7 +95,8 @@ class CommentStore:
         buffer = self._buffers.setdefault(page.video_id, _Buffer())
         buffer.fault = page.fault
         if not page.fault:
-            rows = [vars(comment) for comment in page.comments.values() if not self._is_passed_over(comment)]
+            kept = (c for c in page.comments.values() if not (c.author_hash and self._passed_over(c.author_hash)))
+            rows = [vars(comment) for comment in kept]
             # as columns they take a tenth of the memory
             buffer.pages.append(pa.RecordBatch.from_pylist(rows, schema=_COMMENTS))
             buffer.drops.update((drop.key, drop) for drop in page.drops)
@@ -110,9 +111,6 @@ class CommentStore:
     def close(self) -> None:
         """Write everything that is left, of ads in the middle too."""
         self._write(set(self._buffers))
-
-    def _is_passed_over(self, comment: Comment) -> bool:
-        return comment.author_hash is not None and self._passed_over(comment.author_hash)
 
     def _write(self, video_ids: set[str]) -> None:
         if not video_ids:

@@ -15,31 +15,24 @@ from contextlib import suppress
 from contextvars import copy_context
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import Any, Protocol
 
+from flows.crawl.data_api.client import YouTube
 from flows.crawl.data_api.faults import PAGE_TOKEN, FaultError
 from flows.crawl.data_api.parsing import CommentPage, CommentReader
 from flows.crawl.records import AdToRead
-from flows.crawl.settings import CommentPageSettings
 from flows.errors import CrawlPausedError
+from flows.settings.crawl import CommentPageSettings
 
 _QUEUED_PAGES = 128
 _REPEATS = 2
-"""How often a page that brings nothing new is asked for again before that is believed."""
+"""Repeated requests for a page that brings nothing new, before that is believed."""
 _BARREN_PAGES = 3
 """Pages in a row that bring nothing new, after which the rest is not asked for."""
 
 
-class CommentLists(Protocol):
-    """The calls that reading comments needs of a client of the Data API."""
-
-    def comment_threads(self, video_id: str, page_token: str | None = None, *, replies: bool) -> dict[str, Any]: ...
-    def replies(self, parent_id: str, page_token: str | None = None) -> dict[str, Any]: ...
-
-
 def read_comment_pages(
     ads: Iterable[AdToRead],
-    youtube: CommentLists,
+    youtube: YouTube,
     *,
     connections: int,
     settings: CommentPageSettings,
@@ -83,10 +76,10 @@ def read_comment_pages(
 
 @dataclass
 class _Reading:
-    """What the threads share, and the work that each of them does."""
+    """State that the threads share, and the work of each."""
 
     ads: Iterator[AdToRead]
-    youtube: CommentLists
+    youtube: YouTube
     settings: CommentPageSettings
     author_key: bytes
     now: Callable[[], datetime]

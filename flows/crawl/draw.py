@@ -19,7 +19,7 @@ from data_catalog.tables.drops import Drop
 from data_catalog.tables.forgotten import Forgotten
 from flows.crawl.data_api.faults import FaultError
 from flows.crawl.data_api.parsing import SOURCE, VIDEO_PARTS, VideoFacts, read_ad, read_video, read_videos
-from flows.crawl.settings import CrawlSettings, FilterSettings
+from flows.settings.crawl import CrawlSettings, FilterSettings
 from flows.stages import DRAW, VIDEOS
 
 log = logging.getLogger("ytb_ads")
@@ -43,7 +43,7 @@ class Candidate:
 
 @dataclass
 class Draw:
-    """What the draw of one category came to."""
+    """Result of the draw of one category."""
 
     category: str
     wanted: int
@@ -63,7 +63,7 @@ class Draw:
         return max(0, self.wanted - self.n_held - len(self.chosen))
 
     def shortfall(self) -> str:
-        """Why the category falls short, in a sentence; empty when it does not."""
+        """The reasons for missing ads, in a sentence; empty when none is missing."""
         if not self.short_by:
             return ""
         reasons = self.rejected + self.lost
@@ -122,7 +122,7 @@ def draw(
 
 
 def judge(facts: VideoFacts, filters: FilterSettings) -> tuple[str, str] | None:
-    """Say why a video is no ad that is wanted, as reason and detail; None if it is one."""
+    """The reason for which a video does not qualify, with a detail; None if it does."""
     return next(filter(None, (check(facts, filters) for check in _CHECKS)), None)
 
 

@@ -112,6 +112,6 @@ def day(value: object) -> datetime | None:
 
 
 def json_type(value: object) -> str:
-    """What a JSON value is, in words."""
+    """Type of a JSON value in words."""
     names = {dict: "an object", list: "a list", str: "a string", bool: "a boolean", type(None): "nothing"}
     return names.get(type(value), "a number")

@@ -1,4 +1,4 @@
-"""Whether a crawl can work, looked at before it begins: keys, quota, tools, disk, write access, the media lanes."""
+"""Checks before a crawl: keys, quota, tools, disk, write access, the media lanes."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ from data_catalog.errors import CatalogError
 from flows.crawl.data_api.client import ENDPOINT, YouTube
 from flows.crawl.data_api.faults import FaultError
 from flows.crawl.data_api.parsing import SOURCE
-from flows.crawl.data_api.quota import Ledger, key_name, next_reset
+from flows.crawl.data_api.quota import GET_A_KEY, Ledger, key_name, next_reset
 from flows.crawl.media.downloader import js_runtimes, read_cookies
 from flows.crawl.media.lane import LANE
 from flows.crawl.media.store import USUAL_BYTES, media_folder
-from flows.crawl.settings import CrawlSettings, MediaSettings
 from flows.crawl.steps import open_ledger
 from flows.errors import ApiUnreachableError, CrawlError, QuotaExhaustedError, SourceError
 from flows.settings import Settings
+from flows.settings.crawl import CrawlSettings, MediaSettings
 
 UPDATE = "pip install -U 'yt-dlp[default,deno]'"
 OLD = 60
@@ -49,7 +49,7 @@ _STATES = {True: ("ok", "green"), None: ("warning", "yellow"), False: ("failed",
 
 @dataclass(frozen=True)
 class Check:
-    """One thing looked at; `ok` is None where the crawl works, but not for long or not as well as it could."""
+    """One check; `ok` is None for a warning: the crawl works, but not for long or not as well as it could."""
 
     name: str
     ok: bool | None
@@ -58,7 +58,7 @@ class Check:
 
 
 def check(settings: Settings, catalog: Catalog) -> list[Check]:
-    """Look at everything that a crawl needs; costs one unit of quota for each key."""
+    """Check everything that a crawl needs; costs one unit of quota for each key."""
     crawl = settings.crawl
     return [
         *_check_catalog(settings, catalog),
@@ -84,7 +84,7 @@ def render_checks(checks: Sequence[Check]) -> Table:
 
 
 def check_key(key: SecretStr, settings: CrawlSettings, ledger: Ledger) -> Check:
-    """Whether the Data API accepts a key; one unit."""
+    """Check that the Data API accepts a key; costs one unit."""
     plain = key.get_secret_value()
     name = f"key {key_name(plain)}"
     alone = settings.model_copy(update={"api_key": key, "api_keys": (), "attempts": 1})
@@ -106,7 +106,7 @@ def check_key(key: SecretStr, settings: CrawlSettings, ledger: Ledger) -> Check:
 
 
 def check_quota(key: str, ledger: Ledger) -> Check:
-    """What a key has spent and may still spend today."""
+    """Check the quota that a key has left today."""
     left = {"searches": ledger.left(key, "searches"), "units": ledger.left(key, "units")}
     said = "; ".join(
         f"{budget}: {ledger.spent(key, budget):,} spent today, {left[budget]:,} left of {ledger.limits[budget]:,}"
@@ -120,7 +120,7 @@ def check_quota(key: str, ledger: Ledger) -> Check:
 
 
 def check_lanes(ledger: Ledger) -> Check:
-    """Whether videos may be asked for, or YouTube wanted a pause."""
+    """Check that the media lanes are not paused."""
     pause = ledger.paused(LANE)
     if pause is None:
         return Check("media lanes", True, "open")
@@ -129,7 +129,7 @@ def check_lanes(ledger: Ledger) -> Check:
 
 
 def check_js_runtime(runtimes: Mapping[str, Mapping[str, str]]) -> Check:
-    """Whether one of these programs can run the site's JavaScript for yt-dlp."""
+    """Check that one of these programs can run the site's JavaScript for yt-dlp."""
     found = {name: _version_of(settings.get("path", name)) for name, settings in runtimes.items()}
     good = {name: number for name, number in found.items() if number and number >= _OLDEST[name]}
     said = ", ".join(f"{name} {_dotted(number)}" if number else f"no {name}" for name, number in found.items())
@@ -144,7 +144,7 @@ def check_js_runtime(runtimes: Mapping[str, Mapping[str, str]]) -> Check:
 
 
 def check_yt_dlp(number: str, today: date) -> Check:
-    """How old yt-dlp is; its version is the day it was made."""
+    """Check the age of yt-dlp; its version is a date."""
     try:
         year, month, day = map(int, number.split(".")[:3])
         age = (today - date(year, month, day)).days
@@ -155,7 +155,7 @@ def check_yt_dlp(number: str, today: date) -> Check:
 
 
 def check_cookies(path: Path) -> Check:
-    """Whether the file of cookies holds any for the site."""
+    """Check that the file of cookies holds any for the site."""
     try:
         cookies = read_cookies(path)
     except CrawlError as error:
@@ -167,7 +167,7 @@ def check_cookies(path: Path) -> Check:
 
 
 def check_connection(name: str, address: str, timeout_s: float) -> Check:
-    """Whether a host answers, with a certificate that this machine trusts; nothing is asked of it."""
+    """Check that a host answers, with a trusted certificate; no request is sent."""
     parts = urlsplit(address)
     host, port = parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
     if parts.scheme in getproxies() and not proxy_bypass(host):
@@ -186,7 +186,7 @@ def check_connection(name: str, address: str, timeout_s: float) -> Check:
 
 
 def check_writable(name: str, folder: Path) -> Check:
-    """Whether files can be made in a folder, or in the one that it will be made in."""
+    """Check that files can be created in a folder, or in the one that it will be created in."""
     place = _nearest(folder)
     try:
         with tempfile.TemporaryFile(dir=place):
@@ -197,7 +197,7 @@ def check_writable(name: str, folder: Path) -> Check:
 
 
 def check_disk(folder: Path, ads: int, each_bytes: float, settings: MediaSettings) -> Check:
-    """Whether the videos that are still to be fetched find room."""
+    """Check that there is room for the videos still to be fetched."""
     free = shutil.disk_usage(_nearest(folder)).free
     need = ads * each_bytes
     said = f"{_size(free)} free; about {_size(need)} for {ads:,} videos of {_size(each_bytes)} still to be fetched"
@@ -208,7 +208,7 @@ def check_disk(folder: Path, ads: int, each_bytes: float, settings: MediaSetting
 
 
 def videos_to_come(ads: Sequence[Mapping[str, Any]], settings: Settings) -> tuple[int, float]:
-    """How many videos will lie in the store besides those that do, and how large one is.
+    """Count the videos still to be stored, and estimate the size of one.
 
     Args:
         ads: rows of `ads` from YouTube, with `media_status` and `media_size_bytes`.
@@ -222,7 +222,7 @@ def videos_to_come(ads: Sequence[Mapping[str, Any]], settings: Settings) -> tupl
 
 
 def _check_catalog(settings: Settings, catalog: Catalog) -> Iterator[Check]:
-    """What needs the catalog's folder; the ledger is in it, too."""
+    """Check the catalog's folder, and the ledger in it."""
     try:
         folder = media_folder(catalog)
     except SourceError as error:
@@ -247,11 +247,7 @@ def _check_catalog(settings: Settings, catalog: Catalog) -> Iterator[Check]:
 
 def _check_ledger(settings: CrawlSettings, ledger: Ledger) -> Iterator[Check]:
     if not settings.given_keys:
-        todo = (
-            "make one in Google's console (https://console.cloud.google.com: enable the YouTube Data API v3, then "
-            "Credentials, API key) and set it as YTB_ADS__CRAWL__API_KEY"
-        )
-        yield Check("key", False, "none is set", todo)
+        yield Check("key", False, "none is set", GET_A_KEY)
     for key in settings.given_keys:
         yield check_key(key, settings, ledger)
         yield check_quota(key.get_secret_value(), ledger)
@@ -259,7 +255,7 @@ def _check_ledger(settings: CrawlSettings, ledger: Ledger) -> Iterator[Check]:
 
 
 def _version_of(program: str) -> tuple[int, ...] | None:
-    """What `PROGRAM --version` says; None if it is not there or says nothing."""
+    """Version that `PROGRAM --version` prints; None if there is no such program or it prints none."""
     try:
         done = subprocess.run(
             [program, "--version"], capture_output=True, text=True, errors="replace", timeout=20, check=False

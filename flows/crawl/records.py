@@ -50,7 +50,7 @@ class Ad:
     media_sha256: str | None
     media_size_bytes: int | None
     media_tool: str | None
-    """What fetched the video, with its version; None when that is not known."""
+    """Tool that fetched the video, with its version; None when that is not known."""
     files_stamp: str
     fetched_at: datetime
 
@@ -74,7 +74,7 @@ class Comment:
 
 @dataclass(frozen=True)
 class Fetch:
-    """How far the comments of an ad were read; the fields are columns of `comment_fetches`."""
+    """Progress of reading an ad's comments; the fields are columns of `comment_fetches`."""
 
     video_id: str
     state: Literal["open", "complete"]

@@ -1,4 +1,4 @@
-"""Rows of the API that have grown old are fetched again, and what is gone there is removed here.
+"""Fetch old rows of the API again, and remove here what is gone there.
 
 The terms of the Data API ask for it: its data are refreshed or deleted after thirty days. Only ads that are
 answered for keep their rows; the history of the tables, which would keep the old ones, is cleared at the end.
@@ -6,10 +6,9 @@ answered for keep their rows; the history of the tables, which would keep the ol
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timedelta
-from itertools import islice
 from typing import Any
 
 import pyarrow as pa
@@ -36,7 +35,7 @@ _REFRESHED = (
 
 @dataclass
 class Refreshed:
-    """What a refresh came to."""
+    """Result of a refresh."""
 
     ads: int = 0
     """Ads whose metadata were fetched again."""
@@ -70,8 +69,7 @@ def refresh_videos(crawl: Crawl, refreshed: Refreshed, advance: Advance) -> None
     ids = list(dict.fromkeys(row["video_id"] for row in (*ads, *candidates)))
     gone: list[str] = []
     try:
-        for some in _by_fifty(ids):
-            items = read_videos(crawl.youtube.videos(some, VIDEO_PARTS), some)
+        for some, items in _described(crawl, ids):
             at = crawl.now()
             present = {id_: item for id_, item in items.items() if read_video(id_, item).availability != "gone"}
             gone += [id_ for id_ in some if id_ not in present]
@@ -153,11 +151,12 @@ def _update_candidates(crawl: Crawl, candidates: list[dict[str, Any]], items: di
 
 def _still_gone(crawl: Crawl, ids: Sequence[str]) -> list[str]:
     """Ask once more: the API has been seen to leave out videos that are there."""
-    gone: list[str] = []
-    for some in _by_fifty(ids):
-        items = read_videos(crawl.youtube.videos(some, VIDEO_PARTS), some)
-        gone += [id_ for id_ in some if read_video(id_, items.get(id_)).availability == "gone"]
-    return gone
+    return [
+        id_
+        for some, items in _described(crawl, ids)
+        for id_ in some
+        if read_video(id_, items.get(id_)).availability == "gone"
+    ]
 
 
 def _clear_up_after(catalog: Catalog, before: pa.Array[pa.StringScalar]) -> int:
@@ -199,7 +198,8 @@ def _refuse_if_many(crawl: Crawl, gone: Sequence[str], asked: Sequence[str]) -> 
         )
 
 
-def _by_fifty(ids: Iterable[str]) -> Iterator[list[str]]:
-    rest = iter(ids)
-    while some := list(islice(rest, _IDS_PER_CALL)):
-        yield some
+def _described(crawl: Crawl, ids: Sequence[str]) -> Iterator[tuple[Sequence[str], dict[str, Mapping[str, Any]]]]:
+    """Ids fifty at a time, with the API's items of those that are there."""
+    for start in range(0, len(ids), _IDS_PER_CALL):
+        some = ids[start : start + _IDS_PER_CALL]
+        yield some, read_videos(crawl.youtube.videos(some, VIDEO_PARTS), some)

@@ -44,7 +44,7 @@ class CategoryStatus:
     with_video: int
     """Ads whose video was fetched, though it may have been deleted since."""
     shortfall: str
-    """Why there are fewer ads than wanted, once all candidates are known; empty when there are not."""
+    """Reasons for missing ads, once all candidates are known; empty when none is missing."""
 
 
 @dataclass(frozen=True)
@@ -133,7 +133,7 @@ def render_status(status: CrawlStatus) -> Table:
 
 
 def comments_fingerprint(settings: Settings) -> str:
-    """What the reading of an ad's comments depends on besides the ad."""
+    """Fingerprint of the settings that the reading of an ad's comments depends on."""
     return settings.crawl.comments.fingerprint(_READER)
 
 

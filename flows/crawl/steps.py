@@ -31,7 +31,7 @@ from flows.crawl.status import (
     videos_to_fetch,
 )
 from flows.errors import CrawlPausedError, LaneStoppedError
-from flows.fingerprints import frames_fingerprint
+from flows.frames.sampling import frames_fingerprint
 from flows.settings import Settings
 from flows.stages import MEDIA, StageCount
 

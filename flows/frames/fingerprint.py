@@ -1,4 +1,4 @@
-"""What a picture looks like in a few bits, and what an ad looks like over its length: its visual fingerprints.
+"""Visual fingerprints: hashes of a picture in a few bits, and of an ad at moments over its length.
 
 Near pictures have near hashes, whatever their size and quality. The frames of two uploads of one ad are drawn at
 different moments, so they cannot be compared. What can be: every picture that had to be decoded on the way to the
@@ -77,7 +77,7 @@ class FingerprintCollector:
                 self.add(frame, video.time_of(frame))
 
     def all(self) -> tuple[Fingerprint, ...]:
-        """What was collected, in the order of time."""
+        """The fingerprints in the order of time."""
         return tuple(sorted(filter(None, self._by_slot.values()), key=lambda one: one.time_s))
 
 
@@ -93,7 +93,7 @@ def perceptual_hash(picture: NDArray[np.uint8]) -> str:
 
 
 def is_blank(picture: NDArray[np.uint8]) -> bool:
-    """Whether a picture shows one colour all over, as between scenes: that it resembles another says nothing."""
+    """Tell whether a picture shows one colour all over, as between scenes: its hash says nothing."""
     _, deviation = cv2.meanStdDev(reduced(picture, REDUCED_SIDE))
     return float(deviation.max()) < _BLANK_DEVIATION
 

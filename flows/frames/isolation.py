@@ -1,8 +1,8 @@
-"""Decoding in a process of its own: what a decoder does to it, the run survives.
+"""Decoding in a separate process: a decoder that hangs or crashes costs one call.
 
-A worker is started when one is needed, does one call after another, and waits in between for the next, whoever makes
-it. Before each call it has the kernel set an alarm, which ends it even inside a decoder that never returns and even
-when nobody is left who waits for it.
+A worker is started when one is needed and kept for the next call. Before each call it has the kernel set an alarm,
+which ends it even inside a decoder that never returns and after its parent was killed. A pool of `multiprocessing`
+ends it only while the parent lives, and cannot be used by daemonic processes, such as a Dask cluster's workers.
 """
 
 from __future__ import annotations
@@ -93,7 +93,7 @@ class _Worker:
         return self._process.poll() is None
 
     def call(self, timeout_s: float, function: Callable[..., Any], args: Any, kwargs: Any) -> tuple[bool, Any]:
-        """Whether the function returned, and what it returned or raised."""
+        """Call the function; True and its result, or False and its exception."""
         try:
             self._requests.write(pickle.dumps((timeout_s, function, args, kwargs)))
             self._requests.flush()

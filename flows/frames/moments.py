@@ -1,4 +1,4 @@
-"""Which moments of an ad become frames: drawn by its id, away from the ends and from each other as settings ask."""
+"""Timestamps of an ad to sample: drawn by its id, away from the ends and from each other as the settings ask."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Spacing:
-    """Where moments may lie, in seconds; by default anywhere, as in the paper."""
+    """Margins and distances of moments, in seconds; none by default, as in the paper."""
 
     margin_start_s: float = 0.0
     margin_end_s: float = 0.0
@@ -50,7 +50,7 @@ def choose_timestamps(
 
 
 def between(duration_s: float, spacing: Spacing) -> tuple[float, float]:
-    """Where moments may lie: from and to, without the margins."""
+    """Start and end of the part that moments are drawn from, without the margins."""
     margins_s = spacing.margin_start_s + spacing.margin_end_s
     shrunk = min(1.0, duration_s / 2 / margins_s) if margins_s else 1.0
     return spacing.margin_start_s * shrunk, duration_s - spacing.margin_end_s * shrunk

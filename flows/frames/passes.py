@@ -67,7 +67,7 @@ class _Reading:
         self._shown: list[float | None] = [None] * len(moments_s)
         """Of every moment, the latest time up to it that a packet read so far has."""
         self._settled = 0
-        """How many moments lie before all that is still to be read."""
+        """Number of moments that lie before all that is still to be read."""
         self._end_s = 0.0
 
     def frames(self) -> Iterator[tuple[Any, list[float]]]:

@@ -33,7 +33,7 @@ _HD_HEIGHT = 720
 _MOST_STRETCHED = 4
 _WHITE_NITS = 203.0
 _PEAK_NITS = 1000.0
-"""What most content is graded for; brighter light becomes white."""
+"""Light that most content is graded for; brighter light becomes white."""
 _KNEE = 0.75
 """Share of the screen's light up to which nothing is changed."""
 _LEVELS = 65_536
@@ -44,7 +44,7 @@ _TO_BT709 = np.array(
 
 
 class Transfer(enum.IntEnum):
-    """How code values stand for light; the numbers are those of ITU-T H.273."""
+    """Transfer functions from code values to light; the numbers are those of ITU-T H.273."""
 
     PQ = 16
     HLG = 18

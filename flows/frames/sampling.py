@@ -32,13 +32,22 @@ from flows.frames.video import Video
 from flows.stages import FRAMES, FrameReason
 
 if TYPE_CHECKING:  # the processes that decode need no settings
-    from flows.settings import FrameSettings
+    from flows.settings import FrameSettings, Settings
 
 Seek = Literal["exact", "keyframe"]
 # decoder and encoder of another generation may give other pixels; raise the first number when the choice of
 # moments or pictures changes
 _AV, _OPENCV = (library.__version__.split(".")[0] for library in (av, cv2))
 SAMPLER_VERSION = f"2 av {_AV} opencv {_OPENCV} looks {FINGERPRINT_VERSION}"
+
+# how long decoding may take decides whether there are rows, not what they hold
+_NOT_IN_THE_ROWS = {"timeout_s"}
+
+
+def frames_fingerprint(settings: Settings) -> str:
+    """Fingerprint of what rows of `frames` depend on besides the video."""
+    only = frozenset(type(settings.frames).model_fields) - _NOT_IN_THE_ROWS
+    return settings.frames.fingerprint(SAMPLER_VERSION, only=only)
 
 
 @dataclass(frozen=True)
@@ -50,7 +59,7 @@ class Frame:
     requested_s: float
     """The moment that was drawn."""
     timestamp_s: float
-    """When the picture came up on the screen: at or shortly before the moment, unless key frames were asked for."""
+    """Time at which the picture came up: at or shortly before the moment, unless key frames were asked for."""
     width: int
     height: int
     jpeg: bytes
@@ -83,7 +92,7 @@ class Frame:
 
 @dataclass(frozen=True)
 class SampledFrames:
-    """What one ad gave: frames, a drop for each that it could not give, and what it looks like over its length."""
+    """Frames of one ad, a drop for each that it could not give, and its visual fingerprints."""
 
     video_id: str
     duration_s: float
@@ -114,7 +123,7 @@ class _Stored:
 
 @dataclass(frozen=True)
 class AdRows:
-    """What one ad came to, as rows."""
+    """Rows made from one ad."""
 
     frames: tuple[dict[str, Any], ...] = ()
     fingerprints: tuple[dict[str, Any], ...] = ()
@@ -245,7 +254,7 @@ class _Sampler:
         self._stored: dict[float, _Stored] = {}
         """Pictures by the time at which they come up."""
         self._time_at: dict[float, float] = {}
-        """Which of them belongs to a moment."""
+        """Time of the picture for a moment."""
 
     def read(self, moments_s: Sequence[float]) -> None:
         """Take the pictures on the screen at the moments, in one pass."""
@@ -298,7 +307,7 @@ class _Sampler:
         return frames, drops
 
     def fingerprints(self, duration_s: float) -> tuple[Fingerprint, ...]:
-        """What was seen on the way, and some key frames from where nothing was."""
+        """Fingerprints of decoded frames, with some key frames where those are few."""
         self._fingerprints.fill(self._video, duration_s)
         return self._fingerprints.all()
 

@@ -74,7 +74,7 @@ class Video:
         base: Fraction = self._track.time_base
         self._base = (base.numerator, base.denominator)
         self._end_s: float | None = None
-        """Where the data was found to end, once it has been read up to there."""
+        """End of the data, once it has been read up to there."""
 
     def __enter__(self) -> Self:
         return self
@@ -112,7 +112,7 @@ class Video:
 
     @cached_property
     def key_times_s(self) -> list[float]:
-        """When the key frames come, sorted, as the index of the file has it; empty where it has none."""
+        """Times of the key frames, sorted, by the file's index; empty where it has none."""
         try:
             # of some containers the index is read when it is first needed
             self._container.seek(0)
@@ -152,19 +152,19 @@ class Video:
         return [frame for frame in frames if not frame.is_corrupt and self.time_s(frame) is not None]
 
     def time_s(self, timed: Any) -> float | None:
-        """When a frame or a packet's frame comes up on the screen; None if nothing tells."""
+        """Time at which a frame or a packet's frame comes up on the screen; None if the file does not tell."""
         # some containers tell the order of decoding alone, and then it is that of showing too
         ticks = timed.dts if timed.pts is None else timed.pts
         return None if ticks is None else self.seconds(ticks)
 
     def time_of(self, frame: Any) -> float:
-        """When one of the frames that this video gave comes up on the screen."""
+        """Time at which a frame of this video comes up on the screen."""
         time_s = self.time_s(frame)
         assert time_s is not None  # noqa: S101 - `frames_of` lets no other frame through
         return time_s
 
     def shown_for_s(self, timed: Any) -> float:
-        """How long a frame or a packet's frame stays on the screen."""
+        """Seconds for which a frame or a packet's frame stays on the screen."""
         if timed.duration:
             numerator, denominator = self._base
             return float(timed.duration * numerator / denominator)
@@ -249,7 +249,7 @@ class Video:
 
 
 def _options(path: Path) -> dict[str, str]:
-    """How a file is opened: nothing but the file itself is, whatever playlist or address stands in it.
+    """Options for opening a file: the file alone is read, whatever playlist or address stands in it.
 
     FFmpeg decodes a first picture, since some containers do not tell what that tells: a quarter of the time of five
     key frames. MP4 tells everything.

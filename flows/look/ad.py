@@ -1,4 +1,4 @@
-"""What became of one ad's frames, from the tables: sampled, read, kept, released, or why not."""
+"""Summary of one ad and its frames, from the tables: sampled, read, kept, released, or dropped with a reason."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from flows.stages import FRAMES, WordReason
 
 
 @dataclass(frozen=True)
-class FrameStory:
-    """One frame of an ad, or a moment that gave none. What it says may hold whatever strangers wrote."""
+class FrameSummary:
+    """One frame of an ad, or a moment that gave none; its texts are untrusted."""
 
     index: int
     jpeg: bytes | None
@@ -33,14 +33,14 @@ class FrameStory:
     engine: str = ""
 
     def sampling_tile(self) -> Tile:
-        """How the frame was taken, and what became of it in the end."""
+        """The frame with its times, and whether a release would keep it."""
         kept = False if self.drops else self.kept
         first, *rest = [*self.drops, self.decision] if self.kept is not False else [self.decision, *self.drops]
         said = (f"{self.index}: {first}", *rest, *self.sampled, self._said())
         return Tile(self.jpeg, tuple(filter(None, said)), kept)
 
     def reading_tile(self) -> Tile:
-        """What was read on the frame, and what followed from it."""
+        """The words of the frame, and whether there are enough."""
         at = "" if self.at_s is None else f" ({self.at_s:.2f} s)"
         lines = (f"{self.index}{at}: {self.decision}", self._said(), *self.drops)
         return Tile(self.jpeg, tuple(filter(None, lines)), self.kept, self.boxes)
@@ -50,16 +50,16 @@ class FrameStory:
 
 
 @dataclass(frozen=True)
-class AdStory:
+class AdSummary:
     """One ad and its frames, in the order of their indices."""
 
     video_id: str
     head: tuple[str, ...]
-    frames: tuple[FrameStory, ...]
+    frames: tuple[FrameSummary, ...]
 
 
-def tell_ad(catalog: Catalog, video_id: str, *, more_than_words: int) -> AdStory:
-    """Collect what the tables say of an ad.
+def summarize_ad(catalog: Catalog, video_id: str, *, more_than_words: int) -> AdSummary:
+    """Summarize an ad from the tables.
 
     Args:
         catalog: the tables.
@@ -79,21 +79,21 @@ def tell_ad(catalog: Catalog, video_id: str, *, more_than_words: int) -> AdStory
         )
     drops = catalog.read("drops", where=of_ad).to_pylist()
     texts = {row["frame_id"]: row for row in catalog.read("texts", where=of_ad).to_pylist()}
-    told = [
-        _tell_frame(frame, texts.get(frame["frame_id"]), drops, more_than_words)
+    found = [
+        _summarize_frame(frame, texts.get(frame["frame_id"]), drops, more_than_words)
         for frame in catalog.read("frames", where=of_ad).to_pylist()
     ]
     lost = [
-        FrameStory(int(drop["key"].rpartition(":")[2]), None, None, None, "no picture", (_said(drop),))
+        FrameSummary(int(drop["key"].rpartition(":")[2]), None, None, None, "no picture", (_said(drop),))
         for drop in drops
         if drop["stage"] == FRAMES.name and drop["key"] != video_id
     ]
-    frames = tuple(sorted([*told, *lost], key=lambda frame: frame.index))
-    return AdStory(video_id, _tell_head(catalog, ads[0], _of(drops, video_id), frames), frames)
+    frames = tuple(sorted([*found, *lost], key=lambda frame: frame.index))
+    return AdSummary(video_id, _heading(catalog, ads[0], _of(drops, video_id), frames), frames)
 
 
-def _tell_head(
-    catalog: Catalog, ad: dict[str, Any], drops: list[str], frames: tuple[FrameStory, ...]
+def _heading(
+    catalog: Catalog, ad: dict[str, Any], drops: list[str], frames: tuple[FrameSummary, ...]
 ) -> tuple[str, ...]:
     of_ad = pc.field("video_id") == ad["video_id"]
     labels = catalog.values("labels", "label", where=of_ad)
@@ -114,24 +114,24 @@ def _tell_head(
     )
 
 
-def _tell_frame(
+def _summarize_frame(
     frame: dict[str, Any], text: dict[str, Any] | None, drops: list[dict[str, Any]], more_than_words: int
-) -> FrameStory:
+) -> FrameSummary:
     kept, decision = _decide(frame, text, more_than_words)
     # the decision says that already
-    told = [drop for drop in drops if kept is not False or drop["reason"] != WordReason.TOO_FEW_WORDS]
+    others = [drop for drop in drops if kept is not False or drop["reason"] != WordReason.TOO_FEW_WORDS]
     same = [name.rpartition(":")[2] for name in frame["duplicates"] or ()]
     taken = (
         f"asked {frame['requested_s']:.3f} s, shown since {frame['timestamp_s']:.3f} s, "
         f"{frame['width']}x{frame['height']}"
     )
-    return FrameStory(
+    return FrameSummary(
         index=frame["frame_index"],
         jpeg=frame["image"]["bytes"],
         at_s=frame["timestamp_s"],
         kept=kept,
         decision=decision,
-        drops=tuple(_of(told, frame["frame_id"])),
+        drops=tuple(_of(others, frame["frame_id"])),
         sampled=(taken, *([f"the same picture as {', '.join(same)}"] if same else [])),
         words=tuple(word["text"] for word in text["words"] or ()) if text else (),
         boxes=tuple(tuple(word["box"]) for word in text["words"] or ()) if text else (),

@@ -1,4 +1,4 @@
-"""One picture of all an ad's frames, with what is to be said of each below it."""
+"""A contact sheet: one picture of all an ad's frames, each with lines of text below it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 from PIL import Image, ImageDraw
 
 from flows.errors import SheetError
-from flows.look.lettering import LINE, Colour, wrapped, write
+from flows.look.text import LINE, Colour, wrapped, write
 
 _SHEET = 1520
 """Most pixels from the left to the right: three frames of a wide ad, four of an upright one."""
@@ -31,11 +31,11 @@ Box = tuple[float, float, float, float]
 
 @dataclass(frozen=True)
 class Tile:
-    """A frame, or the place of one that could not be had."""
+    """A frame, or the place of one that could not be decoded."""
 
     jpeg: bytes | None
     lines: tuple[str, ...]
-    """What is to be said; may hold whatever strangers wrote. The first one is written in the verdict's colour."""
+    """Untrusted text. The first one is written in the verdict's colour."""
     kept: bool | None = None
     """Framed in green or red; None where nothing is decided yet."""
     boxes: Sequence[Box] = ()
@@ -64,8 +64,8 @@ def contact_sheet(head: Sequence[str], tiles: Sequence[Tile]) -> Image.Image:
     return sheet
 
 
-def summary(tiles: Sequence[Tile]) -> str:
-    """How many frames a sheet shows, and how many in which colour."""
+def count_tiles(tiles: Sequence[Tile]) -> str:
+    """Number of frames on a sheet, in all and by verdict."""
     found = Counter(tile.kept for tile in tiles if tile.jpeg is not None)
     names = {True: "kept", False: "not kept", None: "not read yet"}
     counts = ", ".join(f"{found[kept]} {name}" for kept, name in names.items() if found[kept])

@@ -1,1 +1,1 @@
-"""What a frame says: engines that read pictures, and the one place that defines a word."""
+"""Text of frames: the OCR engines, and the rules that define a word."""

@@ -42,7 +42,7 @@ class OcrEngine(Protocol):
 
 @dataclass(frozen=True)
 class OcrOptions:
-    """What an engine can be told; each leaves alone what it has no use for."""
+    """Options of an engine; each ignores those that it has no use for."""
 
     min_confidence: float = 0.5
     """Words read with less are left out."""

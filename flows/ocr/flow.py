@@ -10,7 +10,7 @@ from prefect.cache_policies import NO_CACHE
 
 from data_catalog.catalog import Catalog
 from data_catalog.schemas import TABLES
-from flows.fingerprints import ocr_engine
+from flows.ocr.registry import ocr_engine
 from flows.ocr.texts import read_frames, read_texts, words_drops
 from flows.pool_worker import end_with_parent
 from flows.runner import run_stage

@@ -1,4 +1,4 @@
-"""What counts as a word on a frame, and in which order the words are read.
+"""Rules for the words of a frame: what counts as one, and their reading order.
 
 The rule of the dataset is "more than five words", so this file decides what the dataset contains:
 
@@ -82,7 +82,7 @@ class Line:
     confidences: tuple[float, ...]
     """One for each character."""
     centres: tuple[float, ...]
-    """Where each character stands between the line's left end (0) and its right end (1)."""
+    """Place of each character between the line's left end (0) and its right end (1)."""
     quad: NDArray[np.float64]
     """Corners [4, 2] in pixels, as the text is read: top left, top right, bottom right, bottom left."""
 
@@ -132,7 +132,7 @@ def _words_of(line: Line) -> Iterator[Word]:
 
 
 def _spans(line: Line, step: float) -> list[tuple[int, int]]:
-    """Where the pieces of a line begin and end."""
+    """Start and end of each piece of a line."""
     text = line.text
     across, down = line.extent
     wide = max(_WIDE_GAP_STEPS * step, _WIDE_GAP_HEIGHTS * down / across)

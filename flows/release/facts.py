@@ -17,13 +17,16 @@ import pyarrow.compute as pc
 from data_catalog.catalog import Catalog
 from data_catalog.releases import next_version
 from data_catalog.schemas import LABELS, SPLITS, Label
-from flows.fingerprints import ocr_engine, sentiment_engine, version_of
+from flows.ocr.registry import ocr_engine
 from flows.release.plan import Plan
 from flows.release.resampling import PlannedRow
+from flows.sentiment.engines import sentiment_engine
 from flows.sentiment.labelling import Thresholds
 from flows.sentiment.rows import COUNTS, count_left_out, thresholds_in_force, total
 from flows.sentiment.yield_table import YieldTable
 from flows.settings import Settings
+from flows.settings.section import version_of
+from flows.stages import FunnelStep
 
 COLUMN_MEANINGS = {
     "image": "the frame, encoded as it was sampled",
@@ -38,24 +41,6 @@ COLUMN_MEANINGS = {
     "draw": "0 for a row's first appearance, 1, 2, ... for the times that resampling drew it again",
 }
 """Meaning of each column of a release."""
-
-
-@dataclass(frozen=True)
-class FunnelStep:
-    """One step of the funnel: what came in, what went on, and the reasons for the rest."""
-
-    name: str
-    rows_in: int
-    rows_out: int
-    drops: Mapping[str, int] = field(default_factory=dict)
-    """Dropped rows by reason."""
-    unit: str = "rows"
-    """What `rows_out` counts: ads, frames, rows."""
-
-    def as_json(self) -> dict[str, Any]:
-        """The step as plain values."""
-        # not asdict: it takes a Counter's items for things to count
-        return {**vars(self), "drops": dict(sorted(self.drops.items()))}
 
 
 @dataclass(frozen=True)
@@ -114,7 +99,7 @@ class ReleaseFacts:
     """Words that OCR read on every frame, kept or not."""
     ads_by_category: Mapping[str, Mapping[Label, int]]
     decided_by: Mapping[str, int]
-    """How the labels were decided, in ads: `{"policy auto": 22}`."""
+    """Number of ads by the way in which their labels were decided: `{"policy auto": 22}`."""
     agreement: float | None = None
     """Mean agreement of the reviewers; None where nobody reviewed."""
     engines: Mapping[str, str] = field(default_factory=dict)

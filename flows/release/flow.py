@@ -18,13 +18,13 @@ from flows.funnel import count_funnel
 from flows.ocr.texts import read_frames
 from flows.release.card import dataset_card
 from flows.release.croissant import croissant_json
-from flows.release.facts import FunnelStep, ReleaseFacts, Table1, collect_facts
+from flows.release.facts import ReleaseFacts, Table1, collect_facts
 from flows.release.plan import Plan, plan_release, release_rows
 from flows.release.report import report_html
 from flows.sentiment.labelling import Thresholds
 from flows.sentiment.yield_table import YieldTable, yield_table
 from flows.settings import Settings
-from flows.stages import RELEASE
+from flows.stages import RELEASE, FunnelStep
 
 log = logging.getLogger("ytb_ads")
 
@@ -94,7 +94,7 @@ def _write(catalog: Catalog, settings: Settings, plan: Plan, facts: ReleaseFacts
 
 
 def _holds(folder: Path, plan: Plan, facts: ReleaseFacts) -> bool:
-    """Whether a release holds the planned rows, decided by the same, and still holds them as they were written."""
+    """Tell whether a release has the planned rows, with labels decided in the same way, and is undamaged."""
     manifest = read_manifest(folder)
     if manifest["row_set_hash"] != plan.row_set_hash or manifest["labels"]["decided_by"] != dict(facts.decided_by):
         return False

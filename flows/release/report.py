@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from data_catalog.schemas import LABELS, SPLITS
-from flows.release.facts import ExampleRow, FunnelStep, ReleaseFacts, readable, sum_counts
+from flows.release.facts import ExampleRow, ReleaseFacts, readable, sum_counts
+from flows.stages import FunnelStep
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

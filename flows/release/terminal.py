@@ -9,7 +9,8 @@ from rich.table import Table
 from rich.text import Text
 
 from data_catalog.schemas import LABELS, SPLITS
-from flows.release.facts import ClassCounts, FunnelStep, Table1, readable, sum_counts
+from flows.release.facts import ClassCounts, Table1, readable, sum_counts
+from flows.stages import FunnelStep
 
 
 def render_funnel(funnel: Sequence[FunnelStep], title: str = "Funnel") -> Table:

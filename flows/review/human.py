@@ -1,4 +1,4 @@
-"""Policy `human`: what people have judged becomes labels, and what nobody has judged becomes a round."""
+"""Policy `human`: judged ads get labels, and a new round is opened for the others."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ WATCH_EVERY_S = 2.0
 
 @dataclass(frozen=True)
 class Judged:
-    """What people said in the rounds that are over; an open round can still change its mind."""
+    """Verdicts and reviews of the closed rounds; those of an open round can still change."""
 
     verdicts: Mapping[str, Verdict]
     """By ad; a later round's word goes first."""
@@ -49,7 +49,7 @@ class Waiting:
     opened: bool
     """This run has opened the round; otherwise it was open, and nothing was added to it."""
     page: str
-    """Where people judge."""
+    """Address of the page on which people judge."""
     release: Path | None = None
     """The release of what was judged before, brought up to date before the round was opened."""
 
@@ -64,7 +64,7 @@ class Waiting:
 
 
 def store_location(catalog: Catalog, settings: ReviewSettings) -> str:
-    """Where the annotation's store is: what the settings name, or the catalog's own file.
+    """Location of the annotation's store: as the settings name it, or the catalog's own file.
 
     Raises:
         SettingsError: the catalog is on an object store, which cannot hold the file.
@@ -88,7 +88,7 @@ def has_store(catalog: Catalog, settings: ReviewSettings) -> bool:
 
 
 def count_entries_of(catalog: Catalog, settings: ReviewSettings, video_id: str) -> int:
-    """How many entries of people's rounds show an ad.
+    """Number of entries of all rounds that show an ad.
 
     Raises:
         StoreError: what people said cannot be read.
@@ -100,7 +100,7 @@ def count_entries_of(catalog: Catalog, settings: ReviewSettings, video_id: str) 
 
 
 def withdraw_ads(catalog: Catalog, settings: ReviewSettings, video_ids: Iterable[str]) -> int:
-    """Take ads that the catalog is to hold no longer out of all rounds; returns how many entries that were.
+    """Remove ads from all rounds, before they leave the catalog; returns the number of entries removed.
 
     Raises:
         StoreError: what people said cannot be removed.
@@ -139,7 +139,7 @@ def already_judged(catalog: Catalog, settings: ReviewSettings) -> frozenset[str]
 
 
 def read_judged(store: Store, held: frozenset[str]) -> Judged:
-    """What the closed rounds came to.
+    """Read verdicts and reviews of the closed rounds.
 
     Args:
         store: where people's words are.
@@ -193,7 +193,7 @@ def draw_unjudged(catalog: Catalog, settings: Settings, judged: Judged) -> Drawn
 
 
 def round_settings(settings: Settings) -> RoundSettings:
-    """What the settings say of a round."""
+    """The settings of a new round."""
     review = settings.review
     return RoundSettings(
         rule=Rule(review.reviewers, review.verifiers, review.agreement),
@@ -213,7 +213,7 @@ def still_open(store: Store) -> Round | None:
 
 
 def read_waiting(store: Store, open_round: Round, settings: ReviewSettings, *, opened: bool) -> Waiting:
-    """What an open round waits for."""
+    """State of an open round."""
     now = round_status(store, open_round.id)
     settled = sum(count for state, count in now.by_state.items() if state in FINAL)
     return Waiting(open_round.id, now.n_entries, settled, opened, settings.address)

@@ -14,9 +14,8 @@ import av
 from av.video.reformatter import Interpolation
 
 from flows.errors import SampleError
-from flows.sample.comments import write_comments
 from flows.sample.drawing import FRAMES_PER_SECOND, HEIGHT, WIDTH, draw_frames
-from flows.sample.storyboard import Storyboard, write_storyboards
+from flows.sample.storyboard import Storyboard, write_comments, write_storyboards
 
 README = "README.txt"
 _HEADING = "Synthetic ads"
@@ -32,7 +31,7 @@ _X264 = {"preset": "veryfast", "crf": "23", "threads": "1", "g": "24"}
 
 @dataclass(frozen=True)
 class SampleSummary:
-    """What a sample holds and how much of it was made now."""
+    """Contents of a sample, and how many ads this run rendered."""
 
     directory: Path
     ads: int

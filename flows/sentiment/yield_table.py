@@ -1,7 +1,7 @@
-"""What every aggregation and threshold would make of these ads: how many positive, negative, dropped.
+"""Table of the positive, negative and dropped ads under every aggregation and threshold.
 
 At the paper's thresholds the negative class of real comments is one ad in a hundred or less. Whoever trains
-on a release must see this first, and how few distinct ads and frames may stand behind a balanced class.
+on a release must see this first, and how few distinct ads and frames a balanced class may hold.
 """
 
 from __future__ import annotations
@@ -17,19 +17,18 @@ from rich.text import Text
 
 from flows.sentiment.labelling import (
     AGGREGATIONS,
-    Aggregation,
-    ThresholdMode,
     Thresholds,
     label_of,
     quantile_thresholds,
 )
+from flows.settings import Aggregation, ThresholdMode
 
 PAPER = Thresholds(positive=2.5, negative=-2.5)
 
 
 @dataclass(frozen=True)
 class ClassYield:
-    """The distinct ads and frames that a class would stand on; frames are unknown before OCR."""
+    """The distinct ads and frames of a class; frames are unknown before OCR."""
 
     ads: int
     frames: int | None
@@ -37,7 +36,7 @@ class ClassYield:
 
 @dataclass(frozen=True)
 class Yield:
-    """What one aggregation with one pair of thresholds gives."""
+    """Classes under one aggregation and one pair of thresholds."""
 
     aggregation: Aggregation
     mode: ThresholdMode
@@ -113,31 +112,28 @@ def yield_table(
         chosen: the aggregation and the thresholds in force.
         min_comments: ads with fewer comments that say anything get no label.
     """
-    ads = [str(ad) for ad in ad_sentiment.column("video_id").to_pylist()]
-    enough = [ad["n_scored"] - ad["n_neutral"] >= min_comments for ad in ad_sentiment.to_pylist()]
+    ads = ad_sentiment.to_pylist()
+    enough = [ad for ad in ads if ad["n_scored"] - ad["n_neutral"] >= min_comments]
     rows: list[Yield] = []
     for aggregation in AGGREGATIONS:
-        means: list[float | None] = ad_sentiment.column(f"mean_{aggregation}").to_pylist()
-        known = [mean for mean, said in zip(means, enough, strict=True) if said and mean is not None]
-        modes: dict[ThresholdMode, Thresholds] = {
-            "fixed": fixed,
-            "quantile": quantile_thresholds(known, quantile),
-        }
+        means = {ad["video_id"]: mean for ad in enough if (mean := ad[f"mean_{aggregation}"]) is not None}
+        known = list(means.values())
+        modes: dict[ThresholdMode, Thresholds] = {"fixed": fixed, "quantile": quantile_thresholds(known, quantile)}
         for mode, thresholds in modes.items():
-            labels = [label_of(mean, thresholds) if said else None for mean, said in zip(means, enough, strict=True)]
-            found = {
-                wanted: [ad for ad, label in zip(ads, labels, strict=True) if label == wanted]
-                for wanted in ("positive", "negative")
-            }
+            labels = {ad: label_of(mean, thresholds) for ad, mean in means.items()}
+            positive, negative = (
+                _class_yield([ad for ad in labels if labels[ad] == label], frames_per_ad)
+                for label in ("positive", "negative")
+            )
             rows.append(
                 Yield(
                     aggregation=aggregation,
                     mode=mode,
                     thresholds=thresholds,
                     mean=sum(known) / len(known) if known else None,
-                    positive=_class_yield(found["positive"], frames_per_ad),
-                    negative=_class_yield(found["negative"], frames_per_ad),
-                    dropped=labels.count(None),
+                    positive=positive,
+                    negative=negative,
+                    dropped=len(ads) - positive.ads - negative.ads,
                     chosen=(aggregation, mode) == chosen,
                 )
             )

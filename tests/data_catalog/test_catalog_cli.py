@@ -171,8 +171,3 @@ def test_wrong_usage_ends_with_two(root: Path) -> None:
 
 def test_the_option_names_the_catalog_before_the_environment(root: Path, tmp_path: Path) -> None:
     assert "no catalog here" in run(root, "tables", "--catalog", str(tmp_path / "empty"), code=1).output
-
-
-def test_every_command_teaches_with_an_example(root: Path) -> None:
-    for command in ("tables", "show", "sql", "history", "releases", "verify", "diff"):
-        assert f"Example: ytb-ads catalog {command}" in run(root, command, "--help").stdout

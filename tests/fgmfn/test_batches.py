@@ -12,7 +12,7 @@ from fgmfn.data import Collator, Rows, SplitDataset
 from fgmfn.errors import DataError
 from fgmfn.inputs import PAIR, SENTENCE, TARGET, Extra, Inputs, Sentence
 from fgmfn.processing import FgmfnProcessor, image_processor, train_tokenizer, train_words
-from tests.fgmfn.baselines.data import ADS, TARGETS, TWEETS, ad_split, tweet_split
+from tests.fgmfn.models import ADS, TARGETS, TWEETS, ad_split, tweet_split
 
 
 def processor(inputs: Inputs, **settings: Any) -> FgmfnProcessor:

@@ -6,86 +6,74 @@ import json
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
-import torch
 
 import fgmfn
-from tests.fgmfn.conftest import Run
-from tests.fgmfn.release_builder import picture, small_release, tiny_config
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A release, a configuration and trained fgmfn and text_only models."""
-    torch.set_num_threads(1)
-    place = tmp_path_factory.mktemp("cli")
-    small_release(place / "releases" / "2026.11.24")
-    tiny_config(place, epochs=1)
-    (place / "frame.jpg").write_bytes(picture((200, 40, 40)))
-    return place
+from tests.fgmfn.conftest import Finished, Run
+from tests.fgmfn.releases import picture, small_release
 
 
 @pytest.fixture
-def train(folder: Path, run: Run) -> Callable[..., tuple[int, str, str]]:
+def folder(finished: Finished) -> Path:
+    """A release, a configuration, trained models and a picture."""
+    (finished[0] / "frame.jpg").write_bytes(picture((200, 40, 40)))
+    return finished[0]
+
+
+@pytest.fixture
+def train(folder: Path, run: Run) -> Run:
     """Run `fgmfn train` on the folder's release."""
     options = ("--release", folder / "releases", "--config", folder / "config.toml", "--output", folder / "runs")
     return lambda *more: run("train", *options, *more)
 
 
 @pytest.fixture
-def checkpoint(train: Callable[..., tuple[int, str, str]]) -> str:
-    """Where the trained FGMFN lies."""
-    return json.loads(train("--json")[1])[0]["checkpoint"]
+def checkpoint(finished: Finished) -> Path:
+    """The folder of the trained FGMFN."""
+    return finished[1][0].checkpoint
 
 
-def test_training_prints_fgmfn_beside_text_only(train: Callable[..., tuple[int, str, str]], folder: Path) -> None:
+def test_training_prints_fgmfn_beside_text_only_and_says_what_was_trained_before(train: Run, folder: Path) -> None:
     code, out, err = train()
     assert code == 0
     assert "FGMFN" in out
     assert "text only" in out
     assert str(folder / "runs" / "fgmfn-") in out
     assert "synthetic" in err
-
-
-def test_a_second_training_says_that_nothing_was_left_to_do(train: Callable[..., tuple[int, str, str]]) -> None:
-    first = train()
-    code, out, err = train()
-    assert code == 0
-    assert out == first[1]
     assert "fgmfn: already trained" in err
     assert "text_only: already trained" in err
 
 
-def test_fgmfn_alone_is_told_that_it_proves_nothing(train: Callable[..., tuple[int, str, str]]) -> None:
+def test_fgmfn_alone_is_told_that_it_proves_nothing(train: Run) -> None:
     assert "add --model text_only" in train("--model", "fgmfn")[2]
     assert "add --model text_only" not in train("--model", "fgmfn", "--model", "text_only")[2]
 
 
-def test_json_is_all_there_is_on_standard_output(train: Callable[..., tuple[int, str, str]]) -> None:
+def test_json_is_all_there_is_on_standard_output(train: Run) -> None:
     rows = json.loads(train("--json")[1])
     assert [row["model"] for row in rows] == ["fgmfn", "text_only"]
     assert 0 <= rows[0]["test"]["macro_f1"] <= 1
     assert Path(rows[0]["checkpoint"]).is_dir()
 
 
-def test_evaluate_repeats_the_trainings_test_scores(
-    train: Callable[..., tuple[int, str, str]], run: Run, folder: Path
-) -> None:
-    trained = json.loads(train("--json")[1])[0]
+def test_evaluate_repeats_the_trainings_test_scores(finished: Finished, run: Run) -> None:
+    folder, (trained, *_) = finished
     release = ("--release", folder / "releases")
-    found = json.loads(run("evaluate", trained["checkpoint"], *release, "--json")[1])
-    assert {name: found[name] for name in trained["test"]} == trained["test"]
-    code, out, _ = run("evaluate", trained["checkpoint"], *release, "--split", "validation")
+    found = json.loads(run("evaluate", trained.checkpoint, *release, "--json")[1])
+    assert trained.test is not None
+    assert {name: found[name] for name in ("accuracy", "macro_f1", "rows")} == {
+        name: getattr(trained.test, name) for name in ("accuracy", "macro_f1", "rows")
+    }
+    code, out, _ = run("evaluate", trained.checkpoint, *release, "--split", "validation")
     assert code == 0
     assert "8 rows" in out
     assert "negative" in out
 
 
-def test_rows_that_may_have_been_trained_on_are_said(checkpoint: str, run: Run, folder: Path, tmp_path: Path) -> None:
+def test_rows_that_may_have_been_trained_on_are_said(checkpoint: Path, run: Run, folder: Path, tmp_path: Path) -> None:
     other = small_release(tmp_path / "2026.12.01", train=32)
     said = "rows of this test split may have been trained on"
     code, out, err = run("evaluate", checkpoint, "--release", other, "--json")
@@ -98,7 +86,7 @@ def test_rows_that_may_have_been_trained_on_are_said(checkpoint: str, run: Run, 
 
 
 def test_a_checkpoint_that_does_not_say_its_rows_is_not_trusted(
-    checkpoint: str, run: Run, folder: Path, tmp_path: Path
+    checkpoint: Path, run: Run, folder: Path, tmp_path: Path
 ) -> None:
     shutil.copytree(checkpoint, tmp_path / "bare")
     (tmp_path / "bare" / "metrics.json").unlink()
@@ -107,7 +95,7 @@ def test_a_checkpoint_that_does_not_say_its_rows_is_not_trusted(
     assert "no metrics.json names them" in err
 
 
-def test_a_picture_with_its_words_is_predicted(checkpoint: str, run: Run, folder: Path) -> None:
+def test_a_picture_with_its_words_is_predicted(checkpoint: Path, run: Run, folder: Path) -> None:
     code, out, _ = run("predict", checkpoint, "--image", folder / "frame.jpg", "--text", "wonderful [b]shoes")
     assert code == 0
     assert out.startswith(str(folder / "frame.jpg"))
@@ -116,7 +104,7 @@ def test_a_picture_with_its_words_is_predicted(checkpoint: str, run: Run, folder
     assert row["label"] == max(row["probabilities"], key=row["probabilities"].get)
 
 
-def test_a_split_is_predicted_into_a_parquet_file(checkpoint: str, run: Run, folder: Path, tmp_path: Path) -> None:
+def test_a_split_is_predicted_into_a_parquet_file(checkpoint: Path, run: Run, folder: Path, tmp_path: Path) -> None:
     output = tmp_path / "new" / "predictions.parquet"
     code, out, _ = run("predict", checkpoint, "--release", folder / "releases", "--output", output)
     table = pq.read_table(output)
@@ -155,14 +143,14 @@ def test_a_refusal_is_one_line_and_exit_code_1(run: Run, arguments: tuple[str, .
     assert err.strip().count("\n") == 0
 
 
-def test_an_empty_split_cannot_be_evaluated(checkpoint: str, run: Run, folder: Path) -> None:
+def test_an_empty_split_cannot_be_evaluated(checkpoint: Path, run: Run, folder: Path) -> None:
     code, _, err = run("evaluate", checkpoint, "--release", folder / "releases", "--split", "tset")
     assert code == 1
     assert "split 'tset' has no rows; with rows: train, validation, test" in err
 
 
-def test_a_damaged_checkpoint_is_refused(checkpoint: str, run: Run, folder: Path, tmp_path: Path) -> None:
-    config = json.loads((Path(checkpoint) / "config.json").read_text())
+def test_a_damaged_checkpoint_is_refused(checkpoint: Path, run: Run, folder: Path, tmp_path: Path) -> None:
+    config = json.loads((checkpoint / "config.json").read_text())
     (tmp_path / "config.json").write_text(json.dumps(config))
     code, _, err = run("evaluate", tmp_path, "--release", folder / "releases")
     assert code == 1

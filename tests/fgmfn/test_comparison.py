@@ -6,15 +6,13 @@ import json
 from pathlib import Path
 
 import pytest
-import torch
 
 from fgmfn.baselines import model_class
-from fgmfn.data import Source, open_source
+from fgmfn.data import Source
 from fgmfn.errors import ConfigError, DataError
 from fgmfn.inference import evaluate_split, load_checkpoint, predict
-from fgmfn.settings import SourceSettings, load_settings, model_settings_for
+from fgmfn.settings import load_settings, model_settings_for
 from fgmfn.training import train_models
-from tests.fgmfn.test_twitter import LINES, write_set
 
 SMALL = """
 [models.bilstm]
@@ -23,13 +21,6 @@ hidden_size = 6
 [models.bilstm.training]
 epochs = 1
 """
-
-
-@pytest.fixture
-def tweets(tmp_path: Path) -> Source:
-    """A Twitter set of three tweets per split, without pictures."""
-    torch.set_num_threads(1)
-    return open_source("twitter2015", SourceSettings(data_dir=write_set(tmp_path / "twitter", LINES)))
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ import json
 import pickle
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,15 +16,15 @@ from fgmfn.data.pictures import CACHED_ROW_GROUPS
 from fgmfn.errors import DataError, ReleaseDataError
 from fgmfn.modeling import FgmfnForSentiment
 from fgmfn.processing import Augmentation, FgmfnProcessor, image_processor, train_tokenizer
-from tests.fgmfn.model_builder import small_config
-from tests.fgmfn.release_builder import Row, ad_rows, picture, small_release, write_release
+from tests.fgmfn.models import small_config
+from tests.fgmfn.releases import Row, ad_rows, picture, small_release, write_release
 
 
 def _processor(texts: list[str]) -> FgmfnProcessor:
     return FgmfnProcessor(image_processor(small_config()), train_tokenizer(texts, 200), max_tokens=12)
 
 
-def _one_split(path: Path, rows: list[Row], **settings: object) -> Path:
+def _one_split(path: Path, rows: list[Row], **settings: Any) -> Path:
     return write_release(path, {"train": rows, "validation": [], "test": []}, **settings)
 
 
@@ -37,6 +38,7 @@ def test_a_release_is_read_without_its_pictures(tmp_path: Path) -> None:
 def test_every_row_finds_its_own_picture_across_row_groups(tmp_path: Path) -> None:
     rows = ad_rows(10 * CACHED_ROW_GROUPS, frames=2)
     pictures = open_release(_one_split(tmp_path / "r", rows, row_group=7)).splits["train"].pictures
+    assert pictures is not None
     backwards = range(len(rows) - 1, -1, -1)
     assert [pictures.read(row) for row in backwards] == [rows[row].image for row in backwards]
 
@@ -44,6 +46,7 @@ def test_every_row_finds_its_own_picture_across_row_groups(tmp_path: Path) -> No
 def test_pictures_can_be_read_in_another_process(tmp_path: Path) -> None:
     rows = ad_rows(4)
     pictures = open_release(_one_split(tmp_path / "r", rows)).splits["train"].pictures
+    assert pictures is not None
     pictures.read(0)
     assert pickle.loads(pickle.dumps(pictures)).read(3) == rows[3].image  # noqa: S301  our own bytes
 
@@ -82,15 +85,13 @@ def test_an_ad_in_two_splits_is_refused(tmp_path: Path) -> None:
         open_release(path)
 
 
-def test_a_single_class_cannot_be_trained_on(tmp_path: Path) -> None:
-    rows = [row for row in ad_rows(8) if row.label == 1]
-    with pytest.raises(ReleaseDataError, match=r"4 rows of 1 class \(positive\)"):
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [([row for row in ad_rows(8) if row.label == 1], r"4 rows of 1 class \(positive\)"), ([], "0 rows of 0 class")],
+)
+def test_rows_of_fewer_than_two_classes_cannot_be_trained_on(tmp_path: Path, rows: list[Row], message: str) -> None:
+    with pytest.raises(ReleaseDataError, match=message):
         open_release(_one_split(tmp_path / "r", rows))
-
-
-def test_an_empty_training_split_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ReleaseDataError, match="0 rows of 0 class"):
-        open_release(_one_split(tmp_path / "r", []))
 
 
 @pytest.mark.parametrize(

@@ -11,42 +11,28 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 
-from fgmfn.baselines import MODELS, model_class
+from fgmfn.baselines import MODELS
 from fgmfn.baselines.fitted import FittedModel
 from fgmfn.data import Rows, Source
 from fgmfn.data.pictures import decode
 from fgmfn.errors import DataError, InputError
 from fgmfn.inference import METRICS, Checkpoint, Prediction, load_checkpoint, predict, predict_split
-from fgmfn.processing import FgmfnProcessor, image_processor, train_tokenizer, train_words
-from tests.fgmfn.baselines.data import ADS, TARGETS, TWEETS, ad_split, tweet_split
-from tests.fgmfn.baselines.tiny import TINY
+from tests.fgmfn.models import TARGETS, ad_split, build, processor_for, tweet_split
 
 KINDS: dict[str, Callable[[], Rows]] = {"ads": ad_split, "tweets": tweet_split}
 READERS = [name for name, row in MODELS.items() if "text" in row.modalities]
 CATEGORY_READERS = ("res_target", "roberta", "mimn", "esafn", "tombert", "arfn", "aom", "mtvaf", "late_fusion")
 
 
-@pytest.fixture(autouse=True, scope="module")
-def _one_thread() -> None:
-    torch.set_num_threads(1)
-
-
 def checkpoint(name: str, rows: Rows, has_targets: bool | None = None) -> Checkpoint:
     """A small model that was trained on rows such as these, or made for them; None: as the rows say."""
-    torch.manual_seed(0)
-    kind: Any = model_class(name)
-    model = kind(kind.config_class(**TINY[name].settings, num_labels=3))
-    processor = None
+    model, processor = build(name), None
     if isinstance(model, FittedModel):
         model.fit(rows, rows, seed=0)
     else:
-        texts = [*ADS, *TWEETS, *TARGETS]
-        tokenizer = train_words(texts, 1) if model.inputs.tokens == "words" else train_tokenizer(texts, 60)
-        processor = FgmfnProcessor(image_processor(model.config), tokenizer, max_tokens=32, max_target_tokens=8)
-        model.eval()
+        processor = processor_for(model.eval())
     return Checkpoint(Path("runs") / name, name, model, processor, "rows", has_targets)
 
 

@@ -11,7 +11,7 @@ import timm
 import torch
 from transformers import BertConfig, BertModel
 
-from fgmfn.baselines import MODELS, check_models, model_class
+from fgmfn.baselines import check_models, model_class
 from fgmfn.configuration import FgmfnConfig
 from fgmfn.encoders import ImageEncoder, build_text_encoder, load_text_encoder, pretrained_text_config
 from fgmfn.errors import ConfigError, WeightsError
@@ -19,26 +19,26 @@ from fgmfn.fusion import CrossAttentionLayer
 from fgmfn.modeling import FgmfnForSentiment, SentimentOutput
 from fgmfn.multiscale import MultiscaleFeatures, concatenate_levels
 from fgmfn.sizes import on_meta_device, parameter_counts
-from tests.fgmfn.model_builder import batch, small_config
+from tests.fgmfn.models import batch, small_config
 
 FAMILY = ("fgmfn", "text_only", "image_only")
 """The rows that share FGMFN's configuration."""
 
 
 @pytest.fixture(scope="module")
-def full_size() -> FgmfnForSentiment:
+def full_size() -> Any:
     """The paper's model without memory for its weights: shapes and counts are all there."""
     return on_meta_device(FgmfnForSentiment, FgmfnConfig())
 
 
-def test_the_full_model_has_the_papers_size(full_size: FgmfnForSentiment) -> None:
+def test_the_full_model_has_the_papers_size(full_size: Any) -> None:
     parts = {name: parameter_counts(part)[0] for name, part in full_size.named_children()}
     assert parts["image_encoder"] == 11_176_512  # ResNet-18 without its classifier
     assert parts["text_encoder"] == 108_891_648  # BERT-base without its pooler
     assert parameter_counts(full_size) == (132_868_941, 132_868_941)
 
 
-def test_the_feature_levels_have_the_papers_grids(full_size: FgmfnForSentiment) -> None:
+def test_the_feature_levels_have_the_papers_grids(full_size: Any) -> None:
     levels = full_size.image_encoder(torch.empty(2, 3, 224, 224, device="meta"))
     assert [tuple(level.shape[1:]) for level in levels] == [
         (64, 112, 112), (64, 56, 56), (128, 28, 28), (256, 14, 14), (512, 7, 7)
@@ -52,7 +52,7 @@ def test_the_feature_levels_have_the_papers_grids(full_size: FgmfnForSentiment) 
     assert full_size.visual_tokens(levels).shape == (2, 50, 768)
 
 
-def test_both_modalities_keep_their_tokens_through_the_fusion(full_size: FgmfnForSentiment) -> None:
+def test_both_modalities_keep_their_tokens_through_the_fusion(full_size: Any) -> None:
     text, image = torch.empty(2, 11, 768, device="meta"), torch.empty(2, 50, 768, device="meta")
     fused = full_size.fusion(text, image, torch.ones(2, 11, dtype=torch.bool, device="meta"))
     assert [states.shape for states in fused] == [(2, 11, 768), (2, 50, 768)]
@@ -61,8 +61,9 @@ def test_both_modalities_keep_their_tokens_through_the_fusion(full_size: FgmfnFo
 def test_the_mean_of_the_high_level_is_added_to_every_channel() -> None:
     config = small_config()
     module = MultiscaleFeatures(config, [4, 4, 8, 16, 32])
-    torch.nn.init.zeros_(module.low.weight), torch.nn.init.zeros_(module.low.bias)
-    torch.nn.init.zeros_(module.high.weight), torch.nn.init.zeros_(module.high.bias)
+    with torch.no_grad():
+        for weight in (*module.low.parameters(), *module.high.parameters()):
+            weight.zero_()
     high = torch.randn(2, 48, 4, 4)
     joint = module.joint_map(torch.randn(2, 16, 16, 16), high)
     assert torch.allclose(joint, high.mean(dim=1, keepdim=True).expand(-1, 32, -1, -1))
@@ -78,7 +79,7 @@ def test_a_closed_gate_leaves_nothing_of_the_global_feature() -> None:
 
 
 def test_the_gate_is_the_product_of_its_two_maps() -> None:
-    module = MultiscaleFeatures(small_config(), [4, 4, 8, 16, 32])
+    module: Any = MultiscaleFeatures(small_config(), [4, 4, 8, 16, 32])
     with torch.no_grad():
         for weights in module.parameters():
             weights.zero_()
@@ -99,20 +100,7 @@ def test_both_directions_attend_to_the_layer_before() -> None:
     assert torch.allclose(new_image, layer.image_from_text(image, text, mask))
 
 
-@pytest.mark.parametrize("name", ["fgmfn", "text_only"])
-def test_padding_changes_no_output(name: str) -> None:
-    torch.manual_seed(0)
-    model = model_class(name)(small_config()).eval()
-    inputs = batch(labels=False)
-    padded = inputs | {
-        "input_ids": torch.nn.functional.pad(inputs["input_ids"], (0, 6), value=3),
-        "attention_mask": torch.nn.functional.pad(inputs["attention_mask"], (0, 6)),
-    }
-    with torch.no_grad():
-        assert torch.allclose(model(**inputs).logits, model(**padded).logits, atol=1e-6)
-
-
-def test_padding_changes_no_output_without_cross_attention_either() -> None:
+def test_padding_changes_no_output_without_cross_attention() -> None:
     model = FgmfnForSentiment(small_config(cross_attention_enabled=False, transformer_layers=2)).eval()
     inputs = batch(labels=False)
     padded = inputs | {
@@ -136,7 +124,8 @@ def test_the_task_loss_is_the_mean_negative_log_likelihood(name: str) -> None:
     last = model.head.layers[-1]
     torch.nn.init.zeros_(last.weight)
     last.bias.data = torch.tensor([0.0, log(3.0)])  # probabilities 1/4 and 3/4, whatever is seen
-    loss = model(**batch()).task_loss  # labels 0, 1, 0
+    read = set(model.inputs.fields) | {"labels"}
+    loss = model(**{field: values for field, values in batch().items() if field in read}).task_loss  # labels 0, 1, 0
     assert loss.item() == pytest.approx(-(2 * log(1 / 4) + log(3 / 4)) / 3)
 
 
@@ -164,6 +153,7 @@ def test_mixed_precision_gives_finite_losses_and_gradients() -> None:
 def test_without_labels_there_are_logits_and_no_loss() -> None:
     output = FgmfnForSentiment(small_config()).eval()(**batch(labels=False))
     assert isinstance(output, SentimentOutput)
+    assert output.logits is not None
     assert output.logits.shape == (3, 2)
     assert output.loss is None
 
@@ -187,14 +177,14 @@ def test_an_ablation_removes_its_part_and_the_rest_still_learns(switch: dict[str
     assert without_gradient == []
 
 
-def test_without_multiscale_features_there_are_as_many_visual_tokens(full_size: FgmfnForSentiment) -> None:
-    model = on_meta_device(FgmfnForSentiment, FgmfnConfig(msvf_enabled=False))
+def test_without_multiscale_features_there_are_as_many_visual_tokens(full_size: Any) -> None:
+    model: Any = on_meta_device(FgmfnForSentiment, FgmfnConfig(msvf_enabled=False))
     levels = model.image_encoder(torch.empty(1, 3, 224, 224, device="meta"))
     assert model.visual_tokens(levels).shape == (1, 50, 768)
 
 
 def test_without_cross_attention_six_transformer_layers_take_its_place() -> None:
-    model = on_meta_device(FgmfnForSentiment, FgmfnConfig(cross_attention_enabled=False))
+    model: Any = on_meta_device(FgmfnForSentiment, FgmfnConfig(cross_attention_enabled=False))
     assert len(model.fusion.encoder.layers) == 6
 
 
@@ -210,25 +200,6 @@ def test_the_papers_literal_head_bounds_every_logit() -> None:
     model = FgmfnForSentiment(small_config(head="paper")).eval()
     torch.nn.init.constant_(model.head.layers[1].bias, 50.0)
     assert model(**batch(labels=False)).logits.max().item() <= 1.0
-
-
-@pytest.mark.parametrize("name", FAMILY)
-def test_a_saved_model_predicts_the_same_after_loading(tmp_path: Path, name: str) -> None:
-    model = model_class(name)(small_config(id2label={0: "sad", 1: "so", 2: "glad"})).eval()
-    model.save_pretrained(tmp_path)
-    loaded = model_class(name).from_pretrained(tmp_path)
-    assert loaded.config.id2label == {0: "sad", 1: "so", 2: "glad"}
-    inputs = batch(labels=False)
-    with torch.no_grad():
-        assert torch.equal(model(**inputs).logits, loaded(**inputs).logits)
-
-
-def test_every_row_of_the_comparison_takes_the_same_batch() -> None:
-    for name in FAMILY:
-        output = model_class(name)(small_config())(**batch(), groups=torch.arange(9).reshape(3, 3))
-        assert output.logits.shape == (3, 2)
-        assert output.loss.ndim == 0
-        assert model_class(name).modalities == MODELS[name].modalities
 
 
 def test_a_model_that_does_not_exist_is_refused_with_the_nearest() -> None:
@@ -251,7 +222,7 @@ def test_pretrained_encoders_are_taken_from_local_paths(tmp_path: Path) -> None:
     )
     BertModel(BertConfig(**config.text_config)).save_pretrained(tmp_path / "bert")
     torch.save(timm.create_model("test_resnet").state_dict(), tmp_path / "resnet.pth")
-    model = FgmfnForSentiment(config)
+    model: Any = FgmfnForSentiment(config)
     model.load_pretrained(None)
     stored = BertModel.from_pretrained(tmp_path / "bert")
     assert torch.equal(model.text_encoder.embeddings.word_embeddings.weight, stored.embeddings.word_embeddings.weight)
@@ -279,19 +250,7 @@ def test_missing_pretrained_weights_say_which_and_what_to_do(tmp_path: Path) -> 
 
 def test_random_encoders_keep_their_own_initialisation() -> None:
     torch.manual_seed(3)
-    spread = (
-        ImageEncoder(
-            small_config(
-                pretrained=True,
-            )
-        )
-        .backbone.state_dict()["layer4.0.conv1.weight"]
-        .std()
-    )
+    spread = ImageEncoder(small_config()).backbone.state_dict()["layer4.0.conv1.weight"].std()
     torch.manual_seed(3)
-    model = FgmfnForSentiment(
-        small_config(
-            pretrained=True,
-        )
-    )
+    model = FgmfnForSentiment(small_config())
     assert torch.isclose(model.image_encoder.backbone.state_dict()["layer4.0.conv1.weight"].std(), spread)

@@ -12,7 +12,7 @@ from PIL import Image
 
 from fgmfn.errors import WeightsError
 from fgmfn.processing import Augmentation, FgmfnProcessor, image_processor, pretrained_tokenizer, train_tokenizer
-from tests.fgmfn.model_builder import small_config
+from tests.fgmfn.models import small_config
 
 TEXTS = ["Golden hour, half the price", "THIS APP WILL RUIN YOUR LIFE", "25% OFF the RGB timelight today"]
 

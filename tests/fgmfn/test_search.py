@@ -7,15 +7,12 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import optuna
 import pyarrow.parquet as pq
 import pytest
-import torch
 from typer.testing import CliRunner
 
 from fgmfn.commands.search import app
@@ -26,7 +23,8 @@ from fgmfn.search.running import Outcome, Search, run_search
 from fgmfn.search.space import Range, parse_range
 from fgmfn.search.study import Claim, SearchStudy, Trial, quiet_optuna
 from fgmfn.training import train_models
-from tests.fgmfn.release_builder import small_release, tiny_config
+from tests.fgmfn.processes import wait_for
+from tests.fgmfn.releases import small_release, tiny_config
 
 SPACE = {"learning_rate": Range(1e-5, 1e-3, log=True), "dropout": Range(0.0, 0.6)}
 EPOCHS = 4
@@ -42,7 +40,6 @@ batch_size = 8
 
 @pytest.fixture(autouse=True)
 def _one_quiet_thread() -> None:
-    torch.set_num_threads(1)
     optuna.logging.set_verbosity(optuna.logging.WARNING)
 
 
@@ -232,7 +229,7 @@ def test_the_report_holds_every_trial_and_no_test_score(finished: Outcome) -> No
     ]
     assert table["trial"].to_pylist() == [1, 2]
     assert table["epochs"].to_pylist() == [2, 2]
-    assert all(1e-5 <= rate <= 1e-3 for rate in table["learning_rate"].to_pylist())
+    assert all(rate and 1e-5 <= rate <= 1e-3 for rate in table["learning_rate"].to_pylist())
     markdown = as_markdown(finished)
     assert "No test score stands here" in markdown
     assert all(checksum[:12] in markdown for checksum in finished.search.source.checksums.values())
@@ -385,8 +382,8 @@ def test_a_killed_search_goes_on_from_its_checkpoints_and_ends_as_an_undisturbed
     )
     killed = subprocess.Popen([sys.executable, "-c", program, str(tmp_path / "killed"), str(release)])
     runs = tmp_path / "killed" / "runs"
-    _wait_for(lambda: len(list(runs.iterdir() if runs.exists() else [])) == 2, killed)
-    _wait_for(lambda: bool(list(runs.glob("*/checkpoints/*/trainer_state.json"))), killed)
+    wait_for(lambda: len(list(runs.iterdir() if runs.exists() else [])) == 2, killed)
+    wait_for(lambda: bool(list(runs.glob("*/checkpoints/*/trainer_state.json"))), killed)
     killed.send_signal(signal.SIGKILL)
     killed.wait()
     with caplog.at_level("INFO", logger="fgmfn"):
@@ -394,14 +391,6 @@ def test_a_killed_search_goes_on_from_its_checkpoints_and_ends_as_an_undisturbed
     assert caplog.text.count("goes on from checkpoint-") == 1
     assert _told(resumed) == _told(undisturbed)
     assert len(list(runs.iterdir())) == 3
-
-
-def _wait_for(happened: Callable[[], bool], process: subprocess.Popen[bytes]) -> None:
-    deadline = time.monotonic() + 120
-    while not happened():
-        assert process.poll() is None, "the search ended before it could be killed"
-        assert time.monotonic() < deadline, "no checkpoint within two minutes"
-        time.sleep(0.02)
 
 
 def test_optuna_is_as_talkative_after_a_search_as_before() -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import csv
 import json
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -16,7 +18,7 @@ from fgmfn.data import Source, open_source
 from fgmfn.data.table import _draw
 from fgmfn.errors import DataError
 from fgmfn.settings import SourceSettings
-from tests.fgmfn.release_builder import picture
+from tests.fgmfn.releases import picture
 
 ROWS = [(f"{number % 5}.jpg", f'text {number}, he said "no"', ("bad", "good")[number % 2]) for number in range(40)]
 
@@ -29,7 +31,7 @@ def write_pictures(folder: Path) -> None:
         (folder / f"{number}.jpg").write_bytes(picture((40 * number, 9, 9), seed=number))
 
 
-def write_table(file: Path, rows: list[tuple[str, ...]] = ROWS, names: tuple[str, ...] = NAMES) -> Path:
+def write_table(file: Path, rows: Sequence[tuple[str, ...]] = ROWS, names: tuple[str, ...] = NAMES) -> Path:
     """The rows in the format that the file's name says."""
     records = [dict(zip(names, row, strict=True)) for row in rows]
     if file.suffix == ".jsonl":
@@ -107,7 +109,9 @@ def test_a_column_may_name_the_split_and_all_columns_may_be_named_otherwise(tmp_
         ({"test": 0.0, "validation": 0.0}, [("0.jpg", "x", "good")], "rows of 1 class"),
     ],
 )
-def test_what_is_wrong_is_named(tmp_path: Path, settings: dict, rows: list, message: str) -> None:
+def test_what_is_wrong_is_named(
+    tmp_path: Path, settings: dict[str, Any], rows: list[tuple[str, ...]], message: str
+) -> None:
     write_pictures(tmp_path)
     with pytest.raises(DataError, match=message):
         open_source(write_table(tmp_path / "t.csv", rows), SourceSettings(**settings))

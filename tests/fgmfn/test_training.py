@@ -8,13 +8,15 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import timm
 import torch
+from filelock import FileLock
 from safetensors.torch import load_file
 from transformers import BertConfig, BertModel
 
@@ -23,49 +25,41 @@ from fgmfn.errors import ConfigError, DataError, FgmfnError, RunInProgressError,
 from fgmfn.evaluation import score
 from fgmfn.inference import evaluate_split, load_checkpoint, predict_split
 from fgmfn.modeling import FgmfnForSentiment
+from fgmfn.planning import plan_run
 from fgmfn.processing import FgmfnProcessor, image_processor, train_tokenizer
 from fgmfn.settings import TrainingSettings
 from fgmfn.trainer import SentimentTrainer, last_whole_checkpoint, make_trainer
-from fgmfn.training import TrainedModel, train_models
-from tests.fgmfn.model_builder import small_config
-from tests.fgmfn.release_builder import ad_rows, picture, small_release, tiny_config, write_release
+from fgmfn.training import TrainedModel, train_models, train_run
+from tests.fgmfn.conftest import Finished
+from tests.fgmfn.models import small_config
+from tests.fgmfn.processes import wait_for
+from tests.fgmfn.releases import ad_rows, picture, small_release, tiny_config, write_release
+
+RELEASE = Path("releases/2026.11.24")
 
 
-@pytest.fixture(autouse=True, scope="module")
-def _one_thread() -> None:
-    # Small models are faster so, and sums are added up in one order.
-    torch.set_num_threads(1)
-
-
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[TrainedModel]]:
-    """A folder with a release, its configuration and all three models trained on it."""
-    folder = tmp_path_factory.mktemp("finished")
-    release = small_release(folder / "release")
-    names = ("fgmfn", "text_only", "image_only")
-    return folder, train_models(release, tiny_config(folder), folder / "runs", names, progress=False)
-
-
-def _record(trained: TrainedModel) -> dict:
+def _record(trained: TrainedModel) -> dict[str, Any]:
     return json.loads((trained.checkpoint / "metrics.json").read_text())
 
 
-def test_every_model_of_the_comparison_is_trained_scored_and_saved(finished: tuple[Path, list[TrainedModel]]) -> None:
+def test_every_model_of_the_comparison_is_trained_scored_and_saved(finished: Finished) -> None:
     _, trained = finished
     assert [one.model for one in trained] == ["fgmfn", "text_only", "image_only"]
     for one in trained:
-        assert (one.dev.rows, one.test.rows, one.already_trained) == (8, 8, False)
-        assert sum(map(sum, one.test.confusion)) == 8
+        assert one.dev
+        assert one.test
+        assert (one.dev.rows, one.test.rows) == (8, 8)
+        assert sum(count for row in one.test.confusion for count in row) == 8
         assert {"config.json", "model.safetensors", "processor_config.json", "README.md"} <= {
             path.name for path in one.checkpoint.iterdir()
         }
         assert not (one.checkpoint / "checkpoints").exists()
 
 
-def test_the_record_says_what_was_trained_on_what(finished: tuple[Path, list[TrainedModel]]) -> None:
+def test_the_record_says_what_was_trained_on_what(finished: Finished) -> None:
     folder, trained = finished
     record = _record(trained[0])
-    assert record["row_set_hash"] == json.loads((folder / "release" / "manifest.json").read_text())["row_set_hash"]
+    assert record["row_set_hash"] == json.loads((folder / RELEASE / "manifest.json").read_text())["row_set_hash"]
     assert (record["synthetic"], record["seed"], record["class_names"]) == (True, 42, ["negative", "positive"])
     assert record["settings"]["training"]["epochs"] == 2
     assert record["config"]["backbone"] == "test_resnet"
@@ -74,36 +68,37 @@ def test_the_record_says_what_was_trained_on_what(finished: tuple[Path, list[Tra
     assert len(losses) == 2
 
 
-def test_synthetic_data_is_said_on_the_model_card(finished: tuple[Path, list[TrainedModel]]) -> None:
+def test_synthetic_data_is_said_on_the_model_card(finished: Finished) -> None:
     _, trained = finished
     assert "Synthetic data" in (trained[0].checkpoint / "README.md").read_text()
     assert any("synthetic" in note for note in trained[0].notes)
 
 
-def test_a_second_call_reads_what_the_first_one_found(finished: tuple[Path, list[TrainedModel]]) -> None:
+def test_a_second_call_reads_what_the_first_one_found(finished: Finished) -> None:
     folder, trained = finished
     stamps = {path: path.stat().st_mtime_ns for path in (folder / "runs").rglob("*.safetensors")}
-    again = train_models(folder / "release", folder / "config.toml", folder / "runs", ("fgmfn", "text_only"))
-    assert again == [replace(one, already_trained=True) for one in trained[:2]]
+    again = train_models(folder / RELEASE, folder / "config.toml", folder / "runs", ("fgmfn", "text_only"))
+    assert again == trained[:2]
+    assert all(one.already_trained for one in again)
     assert stamps == {path: path.stat().st_mtime_ns for path in (folder / "runs").rglob("*.safetensors")}
 
 
-def test_what_a_killed_ending_left_behind_is_removed(finished: tuple[Path, list[TrainedModel]]) -> None:
+def test_what_a_killed_ending_left_behind_is_removed(finished: Finished) -> None:
     folder, trained = finished
     leftover = trained[1].checkpoint / "checkpoints" / "checkpoint-3"
     leftover.mkdir(parents=True)
-    train_models(folder / "release", folder / "config.toml", folder / "runs", ("text_only",))
+    train_models(folder / RELEASE, folder / "config.toml", folder / "runs", ("text_only",))
     assert not leftover.parent.exists()
 
 
-def test_other_code_trains_anew(finished: tuple[Path, list[TrainedModel]], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_other_code_trains_anew(finished: Finished, monkeypatch: pytest.MonkeyPatch) -> None:
     folder, trained = finished
     monkeypatch.setattr("fgmfn.planning.code_version", lambda name: "other")
-    (other,) = train_models(folder / "release", folder / "config.toml", folder / "runs", ("text_only",), progress=False)
+    (other,) = train_models(folder / RELEASE, folder / "config.toml", folder / "runs", ("text_only",), progress=False)
     assert other.checkpoint != trained[1].checkpoint
 
 
-def _trainer(folder: Path, **training: object) -> SentimentTrainer:
+def _trainer(folder: Path, **training: Any) -> SentimentTrainer:
     """A trainer of a small FGMFN that has not started."""
     rows = open_release(small_release(folder / "release")).splits["train"]
     config = small_config()
@@ -133,8 +128,8 @@ def test_only_weight_matrices_decay(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("name", "kind"), [("adamw", torch.optim.AdamW), ("adam", torch.optim.Adam)])
-def test_the_optimizer_is_the_one_that_was_set(tmp_path: Path, name: str, kind: type) -> None:
-    optimizer = _trainer(tmp_path, optimizer=name, learning_rate=3e-4).create_optimizer()
+def test_the_optimizer_is_the_one_that_was_set(tmp_path: Path, name: str, kind: type[Any]) -> None:
+    optimizer: Any = _trainer(tmp_path, optimizer=name, learning_rate=3e-4).create_optimizer()
     assert type(optimizer) is kind
     assert {group["lr"] for group in optimizer.param_groups} == {3e-4}
 
@@ -165,35 +160,33 @@ def test_a_checkpoint_that_lacks_a_file_is_not_gone_on_from(tmp_path: Path, miss
     assert last_whole_checkpoint(tmp_path) == tmp_path / "checkpoint-3"
 
 
-def test_a_checkpoint_scores_the_same_when_it_is_loaded(finished: tuple[Path, list[TrainedModel]]) -> None:
+def test_a_checkpoint_scores_the_same_when_it_is_loaded(finished: Finished) -> None:
     folder, trained = finished
-    release = open_release(folder / "release")
+    release = open_release(folder / RELEASE)
     for one in trained:
         assert evaluate_split(load_checkpoint(one.checkpoint), release, "test", progress=False) == one.test
 
 
-def test_probabilities_do_not_depend_on_the_batch(finished: tuple[Path, list[TrainedModel]]) -> None:
+def test_probabilities_do_not_depend_on_the_batch(finished: Finished) -> None:
     folder, trained = finished
-    checkpoint, release = load_checkpoint(trained[0].checkpoint), open_release(folder / "release")
+    checkpoint, release = load_checkpoint(trained[0].checkpoint), open_release(folder / RELEASE)
     one, many = (predict_split(checkpoint, release, "test", batch_size=size, progress=False) for size in (1, 8))
     assert one == pytest.approx(many, abs=1e-5)
     assert many.sum(axis=1) == pytest.approx(1.0)
 
 
-def test_other_settings_rows_or_seeds_train_beside_and_not_over(
-    finished: tuple[Path, list[TrainedModel]], tmp_path: Path
-) -> None:
+def test_other_settings_rows_or_seeds_train_beside_and_not_over(finished: Finished, tmp_path: Path) -> None:
     folder, trained = finished
     other = train_models(
-        folder / "release", folder / "config.toml", folder / "runs", ("text_only",), seed=1, progress=False
+        folder / RELEASE, folder / "config.toml", folder / "runs", ("text_only",), seed=1, progress=False
     )
     assert not other[0].already_trained
     assert other[0].checkpoint != trained[1].checkpoint
 
 
-def test_the_same_seed_gives_the_same_weights(finished: tuple[Path, list[TrainedModel]], tmp_path: Path) -> None:
+def test_the_same_seed_gives_the_same_weights(finished: Finished, tmp_path: Path) -> None:
     folder, trained = finished
-    again = train_models(folder / "release", folder / "config.toml", tmp_path, ("fgmfn",), progress=False)
+    again = train_models(folder / RELEASE, folder / "config.toml", tmp_path, ("fgmfn",), progress=False)
     _assert_same_weights(again[0], trained[0])
 
 
@@ -212,6 +205,7 @@ def test_the_epoch_with_the_best_development_score_is_kept(tmp_path: Path) -> No
     config = tiny_config(tmp_path, epochs=10, learning_rate=5e-3)
     (trained,) = train_models(release, config, tmp_path / "runs", ("text_only",), progress=False)
     scores = [entry["eval_macro_f1"] for entry in _record(trained)["history"] if "eval_macro_f1" in entry]
+    assert trained.dev
     assert scores[-1] == 0
     assert trained.dev.macro_f1 == pytest.approx(max(scores))
     assert max(scores) > 0
@@ -245,21 +239,18 @@ def test_an_unreadable_picture_stops_training_with_its_frame(tmp_path: Path) -> 
         train_models(release, tiny_config(tmp_path), tmp_path / "runs", ("image_only",), progress=False)
 
 
-def test_two_trainings_of_one_run_do_not_write_over_each_other(tmp_path: Path) -> None:
-    from filelock import FileLock
-
-    release, config = small_release(tmp_path / "r"), tiny_config(tmp_path, epochs=1)
-    (trained,) = train_models(release, config, tmp_path / "runs", ("text_only",), progress=False)
-    with FileLock(trained.checkpoint / ".lock"), pytest.raises(RunInProgressError, match="another process"):
-        train_models(release, config, tmp_path / "runs", ("text_only",), progress=False)
+def test_two_trainings_of_one_run_do_not_write_over_each_other(finished: Finished) -> None:
+    folder, trained = finished
+    with FileLock(trained[1].checkpoint / ".lock"), pytest.raises(RunInProgressError, match="another process"):
+        train_models(folder / RELEASE, folder / "config.toml", folder / "runs", ("text_only",), progress=False)
 
 
-def test_a_damaged_record_is_refused_and_not_trained_over(tmp_path: Path) -> None:
-    release, config = small_release(tmp_path / "r"), tiny_config(tmp_path, epochs=1)
-    (trained,) = train_models(release, config, tmp_path / "runs", ("text_only",), progress=False)
-    (trained.checkpoint / "metrics.json").write_text('{"model": "text_only"}')
+def test_a_damaged_record_is_refused_and_not_trained_over(finished: Finished, tmp_path: Path) -> None:
+    folder, trained = finished
+    copied = shutil.copytree(trained[1].checkpoint, tmp_path / trained[1].checkpoint.name)
+    (copied / "metrics.json").write_text('{"model": "text_only"}')
     with pytest.raises(FgmfnError, match=r"metrics\.json: damaged"):
-        train_models(release, config, tmp_path / "runs", ("text_only",), progress=False)
+        train_models(folder / RELEASE, folder / "config.toml", tmp_path, ("text_only",), progress=False)
 
 
 @pytest.mark.parametrize(
@@ -326,22 +317,30 @@ def test_macro_f1_counts_a_class_nobody_has() -> None:
 
 @pytest.mark.slow
 def test_the_model_overfits_32_rows(tmp_path: Path) -> None:
-    # Labels follow nothing: only memory can get them right.
+    # Labels follow nothing: only memory can get them right. The same rows are scored after each epoch.
     rows = [
         replace(row, label=int((number * 7919) % 5 < 2), image=picture((90, 90, 90), seed=number))
         for number, row in enumerate(ad_rows(32, seed=4))
     ]
-    release = write_release(tmp_path / "r", {"train": rows, "validation": [], "test": []})
+    again = [replace(row, video_id=f"again {row.video_id}") for row in rows]
+    release = open_release(write_release(tmp_path / "r", {"train": rows, "validation": again, "test": []}))
     config = tiny_config(tmp_path, epochs=60, learning_rate=2e-3)
     config.write_text(config.read_text().replace("[data]", "[data]\nmin_crop = 1.0"))
-    (trained,) = train_models(release, config, tmp_path / "runs", ("fgmfn",), progress=False)
-    metrics = evaluate_split(load_checkpoint(trained.checkpoint), open_release(release), "train", progress=False)
-    assert metrics.accuracy == 1.0
+    scores: list[float] = []
+
+    def end_early(epoch: int, macro_f1: float) -> None:
+        scores.append(macro_f1)
+        if macro_f1 == 1.0:
+            raise KeyboardInterrupt
+
+    with suppress(KeyboardInterrupt):
+        train_run(plan_run("fgmfn", release, config, tmp_path / "runs"), progress=False, after_epoch=end_early)
+    assert scores[-1] == 1.0
 
 
 @pytest.mark.slow
 def test_a_killed_training_ends_as_an_undisturbed_one(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    release, config = small_release(tmp_path / "r", train=48), tiny_config(tmp_path, epochs=8)
+    release, config = small_release(tmp_path / "r", dev=4, test=4), tiny_config(tmp_path, epochs=5)
     (undisturbed,) = train_models(release, config, tmp_path / "undisturbed", ("fgmfn",), progress=False)
     program = (
         "import sys, torch; torch.set_num_threads(1)\n"
@@ -351,7 +350,7 @@ def test_a_killed_training_ends_as_an_undisturbed_one(tmp_path: Path, caplog: py
         "train_models(release, config, output, ('fgmfn',), progress=False)\n"
     )
     killed = subprocess.Popen([sys.executable, "-c", program, str(release), str(config), str(tmp_path / "killed")])
-    _wait_for(lambda: len(list((tmp_path / "killed").glob("*/checkpoints/*/trainer_state.json"))) > 0, killed)
+    wait_for(lambda: len(list((tmp_path / "killed").glob("*/checkpoints/*/trainer_state.json"))) > 0, killed)
     killed.send_signal(signal.SIGKILL)
     killed.wait()
     for state in (tmp_path / "killed").glob("*/checkpoints/*/trainer_state.json"):
@@ -363,11 +362,3 @@ def test_a_killed_training_ends_as_an_undisturbed_one(tmp_path: Path, caplog: py
     assert resumed.seconds > 5000  # the killed part's epochs count
     assert (resumed.dev, resumed.test) == (undisturbed.dev, undisturbed.test)
     _assert_same_weights(resumed, undisturbed)
-
-
-def _wait_for(happened, process: subprocess.Popen) -> None:
-    deadline = time.monotonic() + 60
-    while not happened():
-        assert process.poll() is None, "the training ended before it could be killed"
-        assert time.monotonic() < deadline, "no checkpoint within a minute"
-        time.sleep(0.05)

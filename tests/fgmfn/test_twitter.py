@@ -10,21 +10,12 @@ import pytest
 from fgmfn.data import open_source
 from fgmfn.errors import DataError
 from fgmfn.settings import SourceSettings
-from tests.fgmfn.release_builder import picture
+from tests.fgmfn.releases import LINES, picture, write_set
 
 COUNTS = {
     "twitter2015": {"train": (368, 1883, 928), "validation": (149, 670, 303), "test": (113, 607, 317)},
     "twitter2017": {"train": (416, 1638, 1508), "validation": (144, 517, 515), "test": (168, 573, 493)},
 }
-LINES = ['1\t2\ta.jpg\t"So good , $T$ !\tAnn', "2\t0\tb.jpg\tno $T$ again\tBob Lee", "3\t1\ta.jpg\t$T$\tC"]
-
-
-def write_set(folder: Path, lines: list[str] = LINES) -> Path:
-    """A Twitter set of the same lines in every split."""
-    (folder / "2015").mkdir(parents=True)
-    for split in ("train", "dev", "test"):
-        (folder / "2015" / f"{split}.tsv").write_text("\n".join(["index\t#1 Label", *lines, ""]), encoding="utf-8")
-    return folder
 
 
 @pytest.mark.parametrize("name", COUNTS)

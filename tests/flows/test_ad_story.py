@@ -16,7 +16,7 @@ from data_catalog.schemas import TABLES
 from flows.commands.main import app
 from flows.errors import SheetError
 from flows.frames.sampling import sample_frames
-from flows.look.ad import FrameStory, tell_ad
+from flows.look.ad import FrameSummary, summarize_ad
 from tests.flows.frames.clips import steady, write_video
 
 HOSTILE = "\x1b[31mBuy\x00 \u202enow\n\U0001f600 " + "W" * 5000
@@ -65,12 +65,12 @@ def catalog(tmp_path: Path) -> Catalog:
     return catalog
 
 
-def told(frame: FrameStory) -> str:
+def told(frame: FrameSummary) -> str:
     return "\n".join(frame.sampling_tile().lines)
 
 
 def test_every_moment_has_its_times_and_what_became_of_it(catalog: Catalog) -> None:
-    ad = tell_ad(catalog, "a", more_than_words=5)
+    ad = summarize_ad(catalog, "a", more_than_words=5)
 
     assert [frame.index for frame in ad.frames] == list(range(5))
     lines = {frame.index: told(frame) for frame in ad.frames}
@@ -87,14 +87,14 @@ def test_every_moment_has_its_times_and_what_became_of_it(catalog: Catalog) -> N
 
 
 def test_a_frame_that_a_later_stage_dropped_is_red_in_the_end_and_green_by_its_words(catalog: Catalog) -> None:
-    first = next(frame for frame in tell_ad(catalog, "a", more_than_words=5).frames if frame.drops and frame.jpeg)
+    first = next(frame for frame in summarize_ad(catalog, "a", more_than_words=5).frames if frame.drops and frame.jpeg)
 
     assert (first.sampling_tile().kept, first.reading_tile().kept) == (False, True)
     assert len(first.reading_tile().boxes) == len(first.words) == 6
 
 
 def test_fewer_words_may_be_enough(catalog: Catalog) -> None:
-    kept = [frame.kept for frame in tell_ad(catalog, "a", more_than_words=0).frames if frame.jpeg]
+    kept = [frame.kept for frame in summarize_ad(catalog, "a", more_than_words=0).frames if frame.jpeg]
 
     assert kept == [True, True, None]
 
@@ -104,7 +104,7 @@ def test_an_ad_that_gave_nothing_says_why(tmp_path: Path) -> None:
     put(catalog, "ads", {"video_id": "x"})
     catalog.replace_drops("frames", [Drop("frames", "x", "x", "failed", "decoder_timeout", "x.mp4: stopped")])
 
-    ad = tell_ad(catalog, "x", more_than_words=5)
+    ad = summarize_ad(catalog, "x", more_than_words=5)
 
     assert "dropped by frames: decoder_timeout x.mp4: stopped" in ad.head
     assert ad.frames == ()
@@ -112,9 +112,9 @@ def test_an_ad_that_gave_nothing_says_why(tmp_path: Path) -> None:
 
 def test_an_unknown_ad_and_a_folder_without_a_catalog_are_refused(catalog: Catalog, tmp_path: Path) -> None:
     with pytest.raises(CatalogError, match=r"has no ad no\\x1bbody; `ytb-ads catalog show ads"):
-        tell_ad(catalog, "no\x1bbody", more_than_words=5)
+        summarize_ad(catalog, "no\x1bbody", more_than_words=5)
     with pytest.raises(CatalogError, match="no catalog here"):
-        tell_ad(Catalog(tmp_path / "elsewhere"), "a", more_than_words=5)
+        summarize_ad(Catalog(tmp_path / "elsewhere"), "a", more_than_words=5)
 
 
 # a frame that the release dropped is red on the one sheet and green, by its words, on the other

@@ -21,12 +21,11 @@ from annotation.store.people import JOIN_PATH
 from data_catalog.catalog import Catalog
 from data_catalog.errors import CatalogError
 from flows.commands.main import app
-from flows.review.human import draw_unjudged, read_judged, review_store
+from flows.review.human import review_store
 from flows.settings import ReviewSettings, Settings
 from tests.flows.conftest import ROOT
-from tests.flows.review.people import judge, small_catalog
+from tests.flows.review.people import judge, open_round, small_catalog
 
-COMMANDS = ("serve", "invite", "people", "revoke", "status", "agreement", "export", "import", "close-round", "queue")
 TWO = Settings(review=ReviewSettings(policy="human", reviewers=2))
 
 
@@ -42,9 +41,7 @@ def catalog(tmp_path: Path) -> Catalog:
     """Four ads, and a round of two reviewers over them."""
     catalog = small_catalog(tmp_path / "catalog")
     with review_store(catalog, TWO.review) as store:
-        drawn = draw_unjudged(catalog, TWO, read_judged(store, frozenset()))
-        assert drawn is not None
-        store.rounds.open(drawn)
+        assert open_round(catalog, store, TWO)
     return catalog
 
 
@@ -66,13 +63,6 @@ def refused(catalog: Catalog | Path, *arguments: str | Path) -> BaseException:
     assert result.exit_code == 1
     assert result.exception is not None
     return result.exception
-
-
-@pytest.mark.parametrize("command", COMMANDS)
-def test_every_command_has_help_with_an_example(command: str) -> None:
-    shown = CliRunner().invoke(app, ["annotate", command, "--help"])
-    assert shown.exit_code == 0
-    assert f"Example: ytb-ads annotate {command}" in " ".join(shown.output.split())
 
 
 def test_an_invitation_is_one_link_on_standard_output_and_lets_its_person_in(catalog: Catalog) -> None:
@@ -151,9 +141,7 @@ def test_votes_that_are_exported_can_be_imported_into_a_catalog_that_lacks_them(
     store_file = Path(catalog.root) / "annotation"
     store_file.rename(tmp_path / "kept")
     with review_store(catalog, TWO.review) as store:
-        drawn = draw_unjudged(catalog, TWO, read_judged(store, frozenset()))
-        assert drawn is not None
-        store.rounds.open(drawn)
+        assert open_round(catalog, store, TWO)
         for n in range(2):
             store.people.invite(f"Reviewer {n}", "reviewer")
     assert "4 taken, 0 there already, 0 refused" in done(catalog, "import", file)

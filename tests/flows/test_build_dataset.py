@@ -1,4 +1,4 @@
-"""The whole way: the same release every time, whatever happens in between, and nothing lost."""
+"""The whole build: the same release every time, whatever happens in between, and nothing lost."""
 
 from __future__ import annotations
 
@@ -9,9 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-import urllib.request
 from pathlib import Path
-from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
@@ -19,15 +17,12 @@ import pytest
 from data_catalog.catalog import Catalog
 from data_catalog.releases import list_releases, newest_release, read_manifest, verify_release
 from flows.build_dataset import build_dataset
-from tests.flows.conftest import ROOT, Built, Run
+from flows.release.flow import Release
+from tests.flows.ads import add_copy
+from tests.flows.conftest import ROOT, Run
+from tests.servers import ask
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("prefect")]
-
-
-@pytest.fixture(scope="session")
-def undisturbed(built: Built) -> Path:
-    """A catalog built in one go."""
-    return built.catalog
 
 
 def row_set_hash(catalog: Path) -> str:
@@ -39,66 +34,89 @@ def drop_keys(catalog: Path) -> set[tuple[str, str, str]]:
     return {(drop["stage"], drop["key"], drop["reason"]) for drop in drops}
 
 
-def test_the_release_is_sound_and_has_both_classes(undisturbed: Path) -> None:
-    folder = newest_release(undisturbed / "releases")
+def released(catalog: Path, *columns: str) -> list[tuple[str, dict[str, str]]]:
+    """Rows of the newest release, each with its split."""
+    files = sorted((newest_release(catalog / "releases") / "data").glob("*.parquet"))
+    return [
+        (path.name.split("-")[0], row)
+        for path in files
+        for row in pq.read_table(path, columns=list(columns)).to_pylist()
+    ]
+
+
+def test_the_release_is_sound_and_has_both_classes(seeded: Path) -> None:
+    folder = newest_release(seeded / "releases")
     assert verify_release(folder) == []
     manifest = read_manifest(folder)
     assert manifest["synthetic"] is True
     for split, counts in manifest["splits"].items():
         assert all(counts["by_label"].values()), f"{split} lacks a class"
-    assert {path.name for path in folder.iterdir()} == {
-        "README.md",
-        "croissant.json",
-        "data",
-        "manifest.json",
-        "report.html",
-    }
+    documents = {"README.md", "croissant.json", "manifest.json", "report.html"}
+    assert {path.name for path in folder.iterdir()} == {"data", *documents}
     for document in ("README.md", "report.html"):
         assert "synthetic" in (folder / document).read_text("utf-8").lower()
 
 
-def test_a_second_run_does_nothing_and_says_so(undisturbed: Path, sample: Path, ytb_ads: Run) -> None:
-    versions = Catalog(undisturbed).versions()
-    again = ytb_ads("build", "--source", f"folder:{sample}", "--catalog", undisturbed)
+def test_every_ad_and_every_frame_is_in_the_release_or_in_the_drops(seeded: Path, sample: Path) -> None:
+    catalog = Catalog(seeded)
+    drops = catalog.read("drops").to_pylist()
+    assert all(drop["reason"] and drop["detail"] for drop in drops)
+    dropped = {drop["key"] for drop in drops} | {drop["video_id"] for drop in drops if drop["stage"] == "source"}
+    kept = {value for _, row in released(seeded, "video_id", "frame_id") for value in row.values()}
+    ids = {json.loads(path.read_text("utf-8"))["id"] for path in sample.rglob("*.info.json")}
+    assert len(ids) == 12
+    assert ids <= kept | dropped
+    assert set(catalog.values("frames", "frame_id")) <= kept | dropped
+    assert {"unreadable_video", "too_few_words", "no_comments"} <= {drop["reason"] for drop in drops}
+
+
+def test_no_ad_is_in_two_splits(seeded: Path) -> None:
+    home: dict[str, str] = {}
+    for split, row in released(seeded, "video_id"):
+        assert home.setdefault(row["video_id"], split) == split
+
+
+def test_a_second_run_does_nothing_and_says_so(copied: Path, sample: Path, quick: Path, ytb_ads: Run) -> None:
+    versions = Catalog(copied).versions()
+    again = ytb_ads("build", "--source", f"folder:{sample}", "--catalog", copied, "--config", quick)
     for stage in ("source", "frames", "ocr", "scores", "review"):
         assert f"{stage}: nothing left to do" in again.stderr
     assert "holds these rows already, nothing to write" in again.stderr
-    assert Catalog(undisturbed).versions() == versions
-    assert len(list_releases(undisturbed / "releases")) == 1
+    assert Catalog(copied).versions() == versions
+    assert len(list_releases(copied / "releases")) == 1
 
 
-def test_a_fresh_catalog_gives_the_same_rows(undisturbed: Path, sample: Path, tmp_path: Path, prefect_api: str) -> None:
+def test_a_fresh_catalog_gives_the_same_rows(
+    seeded: Path, sample: Path, quick: Path, tmp_path: Path, prefect_api: str
+) -> None:
     moved = tmp_path / "elsewhere" / "ads"
     shutil.copytree(sample, moved)
-    written = build_dataset(source=f"folder:{moved}", catalog=str(tmp_path / "catalog"))
+    written = build_dataset(source=f"folder:{moved}", catalog=str(tmp_path / "catalog"), config=str(quick))
+    assert isinstance(written, Release)
     assert written.new
-    assert row_set_hash(tmp_path / "catalog") == row_set_hash(undisturbed)
+    assert row_set_hash(tmp_path / "catalog") == row_set_hash(seeded)
     newest = {"artifacts": {"key": {"any_": ["funnel"]}}, "sort": "CREATED_DESC", "limit": 1}
-    request = urllib.request.Request(
-        f"{prefect_api}/artifacts/filter", json.dumps(newest).encode(), {"Content-Type": "application/json"}
-    )
-    with urllib.request.urlopen(request) as answer:
-        [funnel] = json.load(answer)
+    [funnel] = ask(prefect_api, "artifacts/filter", newest)
     assert [row["stage"] for row in json.loads(funnel["data"])] == [step.name for step in written.funnel]
     assert "Synthetic" in funnel["description"]
 
 
 def test_a_run_killed_in_every_stage_and_started_again_gives_the_same_release(
-    undisturbed: Path, sample: Path, tmp_path: Path, ytb_ads: Run, prefect_server: str
+    seeded: Path, sample: Path, quick: Path, tmp_path: Path, ytb_ads: Run, prefect_server: str
 ) -> None:
     catalog = tmp_path / "catalog"
-    arguments = ["build", "--source", f"folder:{sample}", "--catalog", str(catalog)]
+    arguments = ["build", "--source", f"folder:{sample}", "--catalog", str(catalog), "--config", str(quick)]
     for table in ("ads", "frames", "texts", "comment_scores"):
         kill_when_it_comes_to(catalog / "tables" / table / "_delta_log", arguments, prefect_server)
         assert not list_releases(catalog / "releases")
     ytb_ads(*arguments)
     assert verify_release(newest_release(catalog / "releases")) == []
-    assert row_set_hash(catalog) == row_set_hash(undisturbed)
-    assert drop_keys(catalog) == drop_keys(undisturbed)
+    assert row_set_hash(catalog) == row_set_hash(seeded)
+    assert drop_keys(catalog) == drop_keys(seeded)
 
 
 def kill_when_it_comes_to(log: Path, arguments: list[str], server: str) -> None:
-    """Let a run go on until it has written to a table for the first time."""
+    """Let a run continue until it has written to a table for the first time."""
     assert not list(log.glob("*.json")), "an earlier run was not killed in time"
     killed = subprocess.Popen(
         [sys.executable, "-m", "flows", *arguments],
@@ -123,73 +141,72 @@ def kill_when_it_comes_to(log: Path, arguments: list[str], server: str) -> None:
     killed.wait()
 
 
-def test_a_damaged_release_is_not_taken_for_done(undisturbed: Path, sample: Path, tmp_path: Path, ytb_ads: Run) -> None:
-    catalog = tmp_path / "catalog"
-    shutil.copytree(undisturbed, catalog)
-    [lost] = (newest_release(catalog / "releases") / "data").glob("test-*")
+def test_a_damaged_release_is_not_taken_for_done(
+    seeded: Path, copied: Path, sample: Path, quick: Path, tmp_path: Path, ytb_ads: Run
+) -> None:
+    [lost] = (newest_release(copied / "releases") / "data").glob("test-*")
     lost.unlink()
-    arguments = ("--source", f"folder:{sample}", "--catalog", catalog)
-    refused = ytb_ads("build", *arguments, check=False)
+    arguments = ("build", "--source", f"folder:{sample}", "--catalog", copied, "--config", quick)
+    refused = ytb_ads(*arguments, check=False)
     assert refused.returncode == 1
     assert "is damaged" in refused.stderr
     assert lost.name in refused.stderr
     shutil.move(lost.parent.parent, tmp_path / "away")
-    ytb_ads("build", *arguments)
-    assert row_set_hash(catalog) == row_set_hash(undisturbed)
+    ytb_ads(*arguments)
+    assert row_set_hash(copied) == row_set_hash(seeded)
 
 
 def test_other_settings_than_the_builds_show_what_awaits_the_next_one(
-    undisturbed: Path, ytb_ads: Run, tmp_path: Path
+    seeded: Path, ytb_ads: Run, tmp_path: Path
 ) -> None:
-    (tmp_path / "three.toml").write_text("[frames]\ncount = 3\n")
-    status = json.loads(
-        ytb_ads("status", "--catalog", undisturbed, "--config", tmp_path / "three.toml", "--json").stdout
-    )
+    (tmp_path / "two.toml").write_text("[frames]\ncount = 2\n")
+    status = json.loads(ytb_ads("status", "--catalog", seeded, "--config", tmp_path / "two.toml", "--json").stdout)
     [words] = [step for step in status["funnel"] if "more than" in step["name"]]
     assert words["rows_in"] == words["rows_out"] + sum(words["drops"].values())
     assert words["drops"]["awaits_the_next_build"] == words["rows_in"]
 
 
-def test_every_ad_and_every_frame_is_in_the_release_or_in_the_drops(undisturbed: Path, sample: Path) -> None:
-    catalog = Catalog(undisturbed)
-    drops = catalog.read("drops").to_pylist()
-    assert all(drop["reason"] and drop["detail"] for drop in drops)
-    dropped = {drop["key"] for drop in drops} | {drop["video_id"] for drop in drops if drop["stage"] == "source"}
-    released = set()
-    for path in (newest_release(catalog.releases_dir) / "data").glob("*.parquet"):
-        rows = pq.read_table(path, columns=["video_id", "frame_id"])
-        released |= set(rows["video_id"].to_pylist()) | set(rows["frame_id"].to_pylist())
-    ids = {json.loads(path.read_text("utf-8"))["id"] for path in sample.rglob("*.info.json")}
-    assert len(ids) == 12
-    assert ids <= released | dropped
-    frames = set(catalog.read("frames", ["frame_id"])["frame_id"].to_pylist())
-    assert frames <= released | dropped
-    assert {"unreadable_video", "too_few_words", "no_comments"} <= {drop["reason"] for drop in drops}
-
-
-def test_no_ad_is_in_two_splits(undisturbed: Path) -> None:
-    home: dict[Any, str] = {}
-    for path in (newest_release(undisturbed / "releases") / "data").glob("*.parquet"):
-        split = path.name.split("-")[0]
-        for video_id in pq.read_table(path, columns=["video_id"])["video_id"].to_pylist():
-            assert home.setdefault(video_id, split) == split
-
-
-def test_more_ads_are_added_without_touching_the_rows_of_the_others(
-    undisturbed: Path, sample: Path, tmp_path: Path, ytb_ads: Run
+def test_files_that_cannot_be_used_are_named_and_new_ads_leave_the_rows_of_the_others(
+    seeded: Path, copied: Path, sample: Path, quick: Path, tmp_path: Path, ytb_ads: Run
 ) -> None:
-    catalog, ads = tmp_path / "catalog", tmp_path / "ads"
-    shutil.copytree(undisturbed, catalog)
+    ads = tmp_path / "ads"
     shutil.copytree(sample, ads)
-    info = next(path for path in sorted(ads.rglob("*.info.json")) if json.loads(path.read_text("utf-8"))["comments"])
-    video = next(path for path in info.parent.glob(info.name.removesuffix(".info.json") + ".*") if path != info)
-    values = json.loads(info.read_text("utf-8")) | {"id": "newcomer001"}
-    values["comments"] = [comment | {"id": f"new{n}"} for n, comment in enumerate(values["comments"])]
-    (ads / "late").mkdir()
-    (ads / "late" / "newcomer001.info.json").write_text(json.dumps(values), "utf-8")
-    shutil.copy(video, ads / "late" / f"newcomer001{video.suffix}")
-    done = ytb_ads("build", "--source", f"folder:{ads}", "--catalog", catalog)
+    [labelled, *_] = sorted(Catalog(seeded).values("labels", "video_id"))
+    twin = add_copy(ads, of=labelled, as_id="newcomer001", folder="late")
+    shutil.copy(twin, twin.with_suffix(".webm"))
+    (ads / "notjson00001.info.json").write_text("{ this is not JSON", "utf-8")
+    done = ytb_ads("build", "--source", f"folder:{ads}", "--catalog", copied, "--config", quick)
     assert "source: 1 new or changed ads in" in done.stderr
     assert "frames: 1 ads in" in done.stderr
-    [row] = Catalog(catalog).read("ads", ["category"], where="video_id = 'newcomer001'").to_pylist()
+    assert "info_not_json" in done.stderr
+    assert "info_not_json" in done.stdout
+
+    tables = Catalog(copied)
+    assert tables.count("ads") == 13, "every other ad is read"
+    [row] = tables.read("ads", ["category"], where="video_id = 'newcomer001'").to_pylist()
     assert row["category"] == "late"
+    before, after = (dict.fromkeys(map(str, released(path, "frame_id"))) for path in (seeded, copied))
+    assert before.keys() <= after.keys(), "no row of another ad is touched"
+    drops = {drop["key"]: drop for drop in tables.read("drops", where="stage = 'source'").to_pylist()}
+    assert drops["notjson00001.info.json"]["video_id"] == "notjson00001"
+    [repeated] = [drop for drop in drops.values() if drop["reason"] == "repeated_id"]
+    assert repeated["key"].endswith(".webm")
+    assert twin.name in repeated["detail"]
+
+    status = json.loads(ytb_ads("status", "--catalog", copied, "--config", quick, "--json").stdout)
+    assert status["funnel"][0]["drops"] == {drop["reason"]: 1 for drop in drops.values()}
+    queue = json.loads(ytb_ads("annotate", "queue", "--catalog", copied, "--json").stdout)
+    assert {entry["video_id"] for entry in queue} == set(tables.values("labels", "video_id"))
+
+
+def test_a_class_that_nobody_is_in_stops_the_release_with_what_other_thresholds_would_give(
+    copied: Path, sample: Path, tmp_path: Path, quick: Path, ytb_ads: Run
+) -> None:
+    shutil.rmtree(copied / "releases")
+    (tmp_path / "strict.toml").write_text(quick.read_text() + "[sentiment]\nnegative = -5\n")
+    arguments = ("build", "--source", f"folder:{sample}", "--catalog", copied, "--config", tmp_path / "strict.toml")
+    refused = ytb_ads(*arguments, check=False)
+    assert refused.returncode == 1
+    for said in ("dominant", "dominant_with_neutral", "scale", "quantile"):
+        assert said in refused.stderr
+    assert not list((copied / "releases").glob("2*"))

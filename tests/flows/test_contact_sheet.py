@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageFont
 
-from flows.look.lettering import draws, length, wrapped
 from flows.look.sheet import Tile, contact_sheet
+from flows.look.text import draws, length, wrapped
 from tests.flows.ocr.pictures import drawn
 
 GREEN, RED, PINK, GREY = (0, 112, 56), (184, 28, 28), (255, 0, 200), (222, 222, 218)

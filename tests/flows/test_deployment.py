@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import json
 import time
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from flows.deployment import register
-from tests.servers import STARTUP_S, prefect_serving
+from flows.commands.deploy import register
+from tests.servers import STARTUP_S, ask, prefect_serving
 
 pytestmark = pytest.mark.xdist_group("prefect")
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)])
-def server(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+def server(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     """The address of a server's API with which the deployments are registered, on each database that it can have."""
     if request.param == "sqlite":
         yield request.getfixturevalue("deployed_server")
@@ -30,8 +27,7 @@ def server(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.M
         connection.execute("CREATE DATABASE prefect")
     database = postgres.replace("postgresql://", "postgresql+asyncpg://").replace("/postgres?", "/prefect?")
     with prefect_serving(tmp_path, PREFECT_API_DATABASE_CONNECTION_URL=database) as url:
-        monkeypatch.setenv("PREFECT_API_URL", url)
-        assert any("weekly-rebuild" in line for line in register())
+        assert any("weekly-rebuild" in line for line in register(url))
         yield url
 
 
@@ -49,13 +45,3 @@ def scheduled_deployments(server: str) -> set[str]:
     of_state = {"flow_runs": {"state": {"name": {"any_": ["Scheduled"]}}}}
     runs = [run for run in ask(server, "flow_runs/filter", of_state) if run["auto_scheduled"]]
     return {ask(server, f"deployments/{deployment}")["name"] for deployment in {run["deployment_id"] for run in runs}}
-
-
-def ask(server: str, path: str, body: dict[str, Any] | None = None) -> Any:
-    request = urllib.request.Request(
-        f"{server}/{path}",
-        data=None if body is None else json.dumps(body).encode(),
-        headers={"Content-Type": "application/json"},
-    )
-    with urllib.request.urlopen(request, timeout=30) as answer:
-        return json.load(answer)

@@ -10,10 +10,10 @@ from typer.testing import CliRunner
 
 from data_catalog.catalog import Catalog
 from flows.commands.main import app
-from flows.review.human import draw_unjudged, read_judged, review_store
+from flows.review.human import review_store
 from flows.settings import ReviewSettings, Settings
 from tests.data_catalog.test_forget import AUTHOR, GONE, fill
-from tests.flows.review.people import judge, small_catalog
+from tests.flows.review.people import judge, open_round, small_catalog
 
 HUMAN = Settings(review=ReviewSettings(policy="human", reviewers=2))
 
@@ -70,9 +70,8 @@ def test_forgetting_in_a_folder_that_is_no_catalog_is_refused(tmp_path: Path) ->
 def test_what_people_said_of_the_ad_goes_with_it(tmp_path: Path) -> None:
     catalog = small_catalog(tmp_path / "judged")
     with review_store(catalog, HUMAN.review) as store:
-        drawn = draw_unjudged(catalog, HUMAN, read_judged(store, frozenset()))
-        assert drawn is not None
-        round_ = store.rounds.open(drawn)
+        drawn = open_round(catalog, store, HUMAN)
+        assert drawn
         judge(store, lambda ad, n: "positive", excluded=[frame for each in drawn.entries for frame in each.frame_ids])
     gone = drawn.entries[0]
 
@@ -83,8 +82,8 @@ def test_what_people_said_of_the_ad_goes_with_it(tmp_path: Path) -> None:
     assert code == 0
     assert "withdrawn from 1 entry" in said
     with review_store(catalog, HUMAN.review) as store:
-        assert set(store.rounds.entries(round_.id)) == {entry.id for entry in drawn.entries[1:]}
-        assert {event.entry_id for event in store.events(round_.id)} == {entry.id for entry in drawn.entries[1:]}
+        assert set(store.rounds.entries(1)) == {entry.id for entry in drawn.entries[1:]}
+        assert {event.entry_id for event in store.events(1)} == {entry.id for entry in drawn.entries[1:]}
     for file in Path(catalog.root, "annotation").iterdir():
         assert gone.frame_ids[0].encode() not in file.read_bytes(), f"{file.name} still names it"
     code, said = run(gone.video_id, "--yes", "--json", "--catalog", catalog.root)

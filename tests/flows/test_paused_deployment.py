@@ -6,7 +6,6 @@ import json
 import os
 import subprocess
 import sys
-import urllib.request
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -17,6 +16,7 @@ import pytest
 from data_catalog.catalog import Catalog
 from flows.crawl.data_api.quota import next_reset
 from tests.flows.conftest import PATHS, ROOT
+from tests.servers import ask
 from tests.youtube_sandbox import Sandbox, SandboxSettings, random_world, serve
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("prefect")]
@@ -109,13 +109,3 @@ def work(server: str) -> None:
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert KEY not in done.stdout + done.stderr
-
-
-def ask(server: str, path: str, body: dict[str, Any] | None = None) -> Any:
-    request = urllib.request.Request(
-        f"{server}/{path}",
-        data=None if body is None else json.dumps(body).encode(),
-        headers={"Content-Type": "application/json"},
-    )
-    with urllib.request.urlopen(request, timeout=30) as answer:
-        return json.load(answer)

@@ -53,7 +53,7 @@ class Call:
 
 
 def answer(world: World, call: Call) -> dict[str, Any]:
-    """What the API says to a call that was checked.
+    """Answer a call that was checked.
 
     Raises:
         RefusedError: it says no.

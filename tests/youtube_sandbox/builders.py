@@ -7,7 +7,7 @@ import random
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 
-from flows.crawl.settings import CrawlSettings
+from flows.settings.crawl import CrawlSettings
 from tests.youtube_sandbox.world import SandboxChannel, SandboxComment, SandboxPlaylist, SandboxVideo, World
 
 _TEXTS = (

@@ -1,4 +1,4 @@
-"""How the sandbox answers a request: counted, delayed, spoiled if a fault is due, else by the API, a page or a file."""
+"""Request handler of the sandbox: counts, delays, applies a fault if one is due, else answers by API, page or file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the sandbox has received, and what each key has left of its day."""
+"""Requests that the sandbox received, and the quota that each key has left."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the site says of a video: the player's data that a watch page carries, or why it may not be seen."""
+"""Watch pages of the site: the player's data of a video, or the reason that it cannot be seen."""
 
 from __future__ import annotations
 

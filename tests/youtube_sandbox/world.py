@@ -1,4 +1,4 @@
-"""What the sandbox has to offer: channels, playlists, videos and their comments; it may change while it is served.
+"""The sandbox's content: channels, playlists, videos and comments; it may change while it is served.
 
 Everything is a plain dataclass. Build them by hand, or take a whole world from `builders.py`. While a sandbox serves a
 world, change comments through the methods of `World`; the other fields of a video may be set directly.

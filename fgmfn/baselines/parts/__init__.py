@@ -1,1 +1,1 @@
-"""What several baselines are built of, one idea per file; every mask is True, or 1, where a position is real."""
+"""Parts that several baselines share; every mask is True, or 1, where a position is real."""

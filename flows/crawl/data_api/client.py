@@ -27,8 +27,8 @@ from flows.crawl.data_api.faults import (
 )
 from flows.crawl.data_api.quota import Booking, Budget, Keys, Ledger
 from flows.crawl.data_api.transport import Reply, Transport, never_sent
-from flows.crawl.settings import CrawlSettings
 from flows.errors import ApiUnreachableError, KeyRefusedError, QuotaExhaustedError
+from flows.settings.crawl import CrawlSettings
 
 log = logging.getLogger("ytb_ads")
 

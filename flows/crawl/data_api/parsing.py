@@ -1,4 +1,4 @@
-"""What the Data API answered, as candidates, ads and comments; every field is checked, as it comes from outside."""
+"""Answers of the Data API parsed into candidates, ads and comments; every field is checked."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Listed:
 
 @dataclass(frozen=True)
 class VideoFacts:
-    """What the filters ask of a video; the fields are columns of `candidates`."""
+    """Facts of a video that the filters check; the fields are columns of `candidates`."""
 
     video_id: str
     availability: Availability
@@ -74,11 +74,11 @@ class CommentPage:
     units: int = 0
     """Calls that it took, those for its replies among them."""
     ended_by: EndedBy | None = None
-    """Why no page comes after it."""
+    """Reason that no page comes after it."""
     pages: int = 0
     """Pages of this ad read so far, earlier runs included."""
     fault: Fault | None = None
-    """Why the ad could not be read on."""
+    """Reason that the ad could not be read on."""
 
 
 def read_listed(answer: Mapping[str, Any]) -> Listed:
@@ -106,7 +106,7 @@ def read_videos(answer: Mapping[str, Any], asked: Sequence[str]) -> dict[str, Ma
 
 
 def read_video(video_id: str, item: Mapping[str, Any] | None) -> VideoFacts:
-    """What the filters ask of a video; `item` is None when the answer does not have it."""
+    """Parse the facts of a video that the filters check; `item` is None when the answer does not have it."""
     if item is None:
         return VideoFacts(video_id, "gone")
     snippet, content = _part(item, "snippet"), _part(item, "contentDetails")

@@ -19,22 +19,28 @@ from datetime import UTC, date, datetime, timedelta
 from datetime import time as time_of_day
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import SecretStr
-
-from flows.crawl.data_api.faults import Fault
 from flows.errors import CrawlError, KeyRefusedError, QuotaExhaustedError
+
+if TYPE_CHECKING:
+    from pydantic import SecretStr
+
+    from flows.crawl.data_api.faults import Fault
 
 log = logging.getLogger("ytb_ads")
 
 Budget = Literal["searches", "units"]
 
+GET_A_KEY = (
+    "make one in Google's console (https://console.cloud.google.com: enable the YouTube Data API v3, then "
+    "Credentials, API key) and set it as YTB_ADS__CRAWL__API_KEY"
+)
 _KEY = re.compile(r"[\x21-\x7e]+")
 
 BUSY_S = 30.0
-"""How long a process waits for another one that is writing; a booking takes a fraction of a millisecond."""
+"""Longest wait for another process that is writing; a booking takes a fraction of a millisecond."""
 
 _TABLES = (
     """CREATE TABLE IF NOT EXISTS spending (
@@ -63,14 +69,14 @@ _SPEND = """
 
 @dataclass(frozen=True)
 class Pause:
-    """Something that has to rest, and why."""
+    """A pause until a moment, and its reason."""
 
     until: datetime
     reason: str
 
 
 def utc_now() -> datetime:
-    """This moment, in UTC."""
+    """The current time, in UTC."""
     return datetime.now(UTC)
 
 
@@ -105,7 +111,7 @@ def key_name(key: str) -> str:
 
 
 class Ledger:
-    """Spending by Pacific day, key and budget, and what has to rest until when."""
+    """Spending by Pacific day, key and budget, and pauses."""
 
     def __init__(self, path: Path, *, limits: Mapping[Budget, int], now: Callable[[], datetime] = utc_now) -> None:
         """Open the ledger, or begin it.
@@ -173,16 +179,16 @@ class Ledger:
         )
 
     def left(self, key: str, budget: Budget) -> int:
-        """What may still be spent today."""
+        """Quota left today."""
         spent, exhausted = self._today(key, budget)
         return 0 if exhausted else max(0, self.limits[budget] - spent)
 
     def spent(self, key: str, budget: Budget) -> int:
-        """What was spent today."""
+        """Quota spent today."""
         return self._today(key, budget)[0]
 
     def pause(self, name: str, until: datetime, reason: str) -> None:
-        """Let `name` rest until a moment; of two pauses the longer one stands."""
+        """Pause `name` until a moment; of two pauses the longer one stands."""
         until = until.astimezone(UTC)
         self._write(
             "INSERT INTO pauses (name, until, reason) VALUES (:name, :until, :reason)"
@@ -192,7 +198,7 @@ class Ledger:
         )
 
     def paused(self, name: str) -> Pause | None:
-        """How long `name` still has to rest; None when it may go on."""
+        """The pause of `name`; None when there is none."""
         rows = self._read("SELECT until, reason FROM pauses WHERE name = :name", {"name": name})
         pauses = [Pause(datetime.fromisoformat(until), reason) for until, reason in rows]
         return next((pause for pause in pauses if pause.until > self.now()), None)
@@ -348,10 +354,7 @@ class Keys:
 def _checked(keys: Sequence[SecretStr]) -> list[str]:
     plain = [key.get_secret_value() for key in keys]
     if not plain:
-        raise CrawlError(
-            "no key of the YouTube Data API is set; make one in Google's console (https://console.cloud.google.com: "
-            "enable the YouTube Data API v3, then Credentials, API key) and set it as YTB_ADS__CRAWL__API_KEY"
-        )
+        raise CrawlError(f"no key of the YouTube Data API is set; {GET_A_KEY}")
     for number, key in enumerate(plain, 1):
         if not _KEY.fullmatch(key):
             # Sent all the same, it would stand in the text of the error about the header.

@@ -19,8 +19,8 @@ from yt_dlp.extractor import get_info_extractor
 from flows.crawl.data_api.faults import Fault, FaultError, plain_text
 from flows.crawl.data_api.quota import utc_now
 from flows.crawl.media.faults import classify, pause_in, redact
-from flows.crawl.settings import MediaSettings
 from flows.errors import CrawlError, LaneStoppedError
+from flows.settings.crawl import MediaSettings
 
 log = logging.getLogger("ytb_ads")
 

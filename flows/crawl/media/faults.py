@@ -129,7 +129,7 @@ def lane_stopped(fault: Fault, video_id: str, until: datetime) -> LaneStoppedErr
 
 
 def tidy(text: str) -> str:
-    """What yt-dlp said, for a person: no addresses, nothing about its own command line, at most 300 characters."""
+    """A message of yt-dlp, for a person: no addresses, nothing about its own command line, at most 300 characters."""
     return plain_text(redact(_FOR_THE_COMMAND_LINE.split(_PREFIX.sub("", text, count=1), maxsplit=1)[0]))
 
 

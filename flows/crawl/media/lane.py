@@ -17,8 +17,8 @@ from flows.crawl.fields import VIDEO_ID
 from flows.crawl.media.downloader import download, tool
 from flows.crawl.media.faults import classify, lane_stopped
 from flows.crawl.media.store import UNFINISHED, Video, alone, store_error, storing, sweep, take
-from flows.crawl.settings import MediaSettings
 from flows.errors import CrawlError, LaneStoppedError
+from flows.settings.crawl import MediaSettings
 
 LANE = "media"
 """Name under which the ledger keeps the lanes' pause: all of them rest together, in every process."""

@@ -58,11 +58,11 @@ class Video:
     width: int
     height: int
     tool: str | None
-    """What fetched it, with its version; None for a file that was there already."""
+    """Name and version of the downloader; None for a file that was there already."""
 
 
 def take(video_id: str, folder: Path) -> tuple[Video | None, str]:
-    """Bring the first whole file that is a video to its place, and tell what was wrong with those that are none."""
+    """Move the first complete file that is a video to its place; also returns the problem of files that are none."""
     problem = ""
     for path in _whole_files(video_id, folder):
         with path.open("rb") as file:
@@ -131,7 +131,7 @@ def alone(video_id: str, folder: Path, stop: threading.Event | None = None) -> I
 
 @contextmanager
 def storing(folder: Path) -> Iterator[None]:
-    """Say what the file system refuses in a sentence about the store; it is no fault of a video."""
+    """Turn a refusal of the file system into an error about the store; it is no fault of a video."""
     try:
         yield
     except OSError as error:
@@ -160,7 +160,7 @@ class Lane(Protocol):
 
 
 def media_folder(catalog: Catalog) -> Path:
-    """Where the videos of a catalog lie.
+    """The folder of a catalog's videos.
 
     Raises:
         SourceError: the catalog is not a local folder.
@@ -207,7 +207,7 @@ def download_videos(
 
 
 def _fetched(video_ids: Iterator[str], lane: Lane, lanes: int) -> Iterator[tuple[str, Video | FaultError]]:
-    """Videos as they come, from `lanes` lanes at once; a lane that is stopped lets the others end theirs."""
+    """Videos in the order in which they arrive, from `lanes` lanes; when one is stopped, the others finish theirs."""
     stopped: LaneStoppedError | None = None
     with ThreadPoolExecutor(lanes) as pool:
         in_flight = {_submitted(pool, lane, video_id): video_id for video_id in islice(video_ids, lanes)}

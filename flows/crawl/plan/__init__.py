@@ -1,1 +1,1 @@
-"""What a crawl still costs, and on which day it will be done."""
+"""Plan of a crawl: its remaining cost, and the day on which it will be done."""

@@ -10,7 +10,6 @@ from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from functools import partial
 from typing import Any, Literal, Self
 
 import pyarrow.compute as pc
@@ -30,7 +29,7 @@ from flows.crawl.draw import Candidate, judge, rank
 from flows.crawl.media.store import USUAL_BYTES
 from flows.crawl.records import AdToRead, Fetch
 from flows.crawl.status import comments_fingerprint, comments_to_read, unusable_ads, videos_to_fetch
-from flows.fingerprints import frames_fingerprint
+from flows.frames.sampling import frames_fingerprint
 from flows.settings import Settings
 from flows.stages import LISTINGS
 
@@ -77,12 +76,12 @@ class Estimate:
     value: float
     basis: Basis
     sample: int = 0
-    """How many rows it was counted or measured on."""
+    """Rows that it was counted or measured on."""
 
 
 @dataclass(frozen=True)
 class Done(Sums):
-    """What is in the tables already."""
+    """Work that is done already, as the tables have it."""
 
     listings: int = 0
     """Lists read to their end."""
@@ -98,7 +97,7 @@ class Done(Sums):
 
 @dataclass(frozen=True)
 class Steps(Sums):
-    """What is left to do, step by step."""
+    """Work that is left, step by step."""
 
     searches: Cost = Cost()
     """Calls of `search.list`."""
@@ -158,11 +157,20 @@ class CategoryInventory:
         """Comments of the qualified candidates."""
         return [candidate.facts.comment_count or 0 for candidate in self.qualified]
 
-    def read_listings(self, *, search: bool, ended: bool) -> list[Listing]:
-        """Listings of searches, or of playlists and channels, of which a page or all were read."""
-        states = ("complete", "capped") if ended else ("complete", "capped", "open")
-        kinds = ("search",) if search else ("playlist", "channel")
-        return [one for one in self.listings.values() if one.kind in kinds and one.state in states and one.pages]
+    def pages_of_lists(self, *, search: bool) -> tuple[float, int]:
+        """Pages of searches, or of playlists and channels, that were read to their end, and the number of these."""
+        read = [one for one in self.listings.values() if _is_of(one, search) and one.state in ("complete", "capped")]
+        return sum(one.pages for one in read), len(read)
+
+    def new_on_pages(self, *, search: bool) -> tuple[float, int]:
+        """Candidates that nothing else had found before, and the pages that were read."""
+        read = [one for one in self.listings.values() if _is_of(one, search) and one.state != "refused"]
+        return sum(self.found_by[one.listing_id] for one in read), sum(one.pages for one in read)
+
+
+def _is_of(listing: Listing, search: bool) -> bool:
+    kinds = ("search",) if search else ("playlist", "channel")
+    return listing.kind in kinds and listing.pages > 0
 
 
 @dataclass(frozen=True)
@@ -183,28 +191,18 @@ class Quantity:
         return Estimate(self.name, self.assumed, "assumed")
 
 
-def _pages_of_lists(held: CategoryInventory, *, search: bool) -> tuple[float, int]:
-    read = held.read_listings(search=search, ended=True)
-    return sum(one.pages for one in read), len(read)
-
-
-def _new_on_pages(held: CategoryInventory, *, search: bool) -> tuple[float, int]:
-    read = held.read_listings(search=search, ended=False)
-    return sum(held.found_by[one.listing_id] for one in read), sum(one.pages for one in read)
-
-
 # What is assumed as long as there is nothing to measure; every plan says so. Brands' adverts differ a thousandfold
 # in their comments, so that number deserves the least trust.
 _PASS_SHARE = Quantity("pass_share", 0.3, 50, lambda held: (len(held.qualified), len(held.candidates)))
 _COMMENTS_PER_AD = Quantity("comments_per_ad", 500, 10, lambda held: (sum(held.comment_counts), len(held.qualified)))
 # those of searches, and those of playlists and channels
 _PAGES = {
-    True: Quantity("pages_per_search", 10, 3, partial(_pages_of_lists, search=True)),
-    False: Quantity("pages_per_list", 4, 3, partial(_pages_of_lists, search=False)),
+    True: Quantity("pages_per_search", 10, 3, lambda held: held.pages_of_lists(search=True)),
+    False: Quantity("pages_per_list", 4, 3, lambda held: held.pages_of_lists(search=False)),
 }
 _NEW_PER_PAGE = {
-    True: Quantity("new_per_search_page", 40, 3, partial(_new_on_pages, search=True)),
-    False: Quantity("new_per_list_page", 50, 3, partial(_new_on_pages, search=False)),
+    True: Quantity("new_per_search_page", 40, 3, lambda held: held.new_on_pages(search=True)),
+    False: Quantity("new_per_list_page", 50, 3, lambda held: held.new_on_pages(search=False)),
 }
 _LEAST_VIDEOS = _LEAST_READINGS = 10
 _ASSUMED_REPLY_UNITS = 0.02
@@ -259,14 +257,12 @@ class _ListingPlan:
 
     def _pages_left(self, listing: Listing | None, search: bool) -> tuple[float, float]:
         """Pages that a request still takes, and the new candidates on them."""
-        pages, new = self.pages[search].value, self.new_per_page[search].value
-        if listing is None or (listing.state == "open" and listing.next_page_token is None):
-            return pages, pages * new
-        if listing.state == "open":
-            left = max(1.0, pages - listing.pages)
-            return left, left * new
-        # listed again, as it may have grown: what is on its pages is known, and what is new cannot be told
-        return max(1, listing.pages), 0.0
+        if listing is not None and listing.state != "open":
+            # listed again, as it may have grown: what is on its pages is known, and what is new cannot be told
+            return max(1, listing.pages), 0.0
+        read = listing.pages if listing is not None and listing.next_page_token is not None else 0
+        pages = max(1.0, self.pages[search].value - read) if read else self.pages[search].value
+        return pages, pages * self.new_per_page[search].value
 
 
 class Planner:
@@ -335,7 +331,9 @@ class Planner:
         vacant = max(0, wanted - len(held.ads))
         listing = self._plan_listing(name)
         if not listing.describing.at_most:  # the crawl would list nothing more
-            drawn = self._next_drawn(name)[:vacant]
+            free = [one.facts for one in held.qualified if one.facts.video_id not in self._category_of]
+            free.sort(key=lambda facts: rank(crawl.seed, name, facts.video_id))
+            drawn = [facts.comment_count or 0 for facts in free[:vacant]]
             to_take, comments = Cost(len(drawn), len(drawn)), Cost(sum(drawn), sum(drawn))
             new_units = sum(map(self._comment_cost, drawn), Cost())
             estimates = [Estimate("comments_per_ad", sum(drawn) / len(drawn), "known", len(drawn))] if drawn else []
@@ -452,9 +450,3 @@ class Planner:
             return estimate, [round(estimate.value)]
         some = [held] if len(held.qualified) >= _COMMENTS_PER_AD.least else self._held.values()
         return estimate, [count for one in some for count in one.comment_counts]
-
-    def _next_drawn(self, name: str) -> list[int]:
-        """Comments of the qualified candidates that are no ads yet, in the order in which they would be drawn."""
-        found = [one for one in self._held[name].qualified if one.facts.video_id not in self._category_of]
-        found.sort(key=lambda one: rank(self.settings.crawl.seed, name, one.facts.video_id))
-        return [one.facts.comment_count or 0 for one in found]

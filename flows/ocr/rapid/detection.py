@@ -1,4 +1,4 @@
-"""Where text stands on a picture: the detector's map of probabilities, and the boxes around what it marks."""
+"""Text detection: the network's map of probabilities, and the boxes around the regions that it marks."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Detector:
         self._session = open_session(model, threads)
 
     def probabilities(self, picture: Picture, side: int) -> NDArray[np.float32]:
-        """How probable text is at each point of the scaled picture, [rows, columns].
+        """Probability of text at each point of the scaled picture, [rows, columns].
 
         Args:
             picture: [height, width, 3], blue first.
@@ -62,12 +62,12 @@ class Detector:
 
 @dataclass(frozen=True)
 class Regions:
-    """What a map says: where lines of text stand, and whether there may be more that it cannot show."""
+    """Regions of a map: boxes of the lines of text, and a sign of text too small for it."""
 
     quads: list[Quad]
     """Boxes of the lines in pixels of the picture, from top to bottom."""
     heights: list[float]
-    """How high each is in points of the map."""
+    """Height of each in points of the map."""
     unboxed: float
     """Highest probability outside the boxes: text that the detector suspects and cannot make out."""
 
@@ -115,7 +115,7 @@ def _box_of(probabilities: NDArray[np.float32], contour: Any) -> NDArray[np.floa
 
 
 def _share_covered(quad: Quad, by: Sequence[Quad]) -> float:
-    """How much of a box lies under others, 0 to 1."""
+    """Share of a box that lies under others, 0 to 1."""
     x, y, w, h = cv2.boundingRect(quad.astype(np.float32))
     own, under = np.zeros((h, w), np.uint8), np.zeros((h, w), np.uint8)
     cv2.fillPoly(own, [np.rint(quad - (x, y)).astype(np.int32)], (1,))

@@ -76,7 +76,7 @@ class RapidOcrEngine:
         return add_uncovered(high, low), rung
 
     def recognise(self, image: Picture, quads: Iterable[Quad]) -> list[Line]:
-        """What stands in the boxes; those that say nothing are left out."""
+        """The lines in the boxes; boxes without text are left out."""
         return [line for quad in quads if (line := self._recogniser.read(image, quad)) is not None]
 
     def _sides_for(self, longer: int) -> list[int]:

@@ -1,4 +1,4 @@
-"""What a line of text says: each character with its confidence and its place on the line."""
+"""Text recognition: the characters of a line, each with its confidence and its place."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ def open_session(model: Path, threads: int = 1) -> Any:
 
 
 def run(session: Any, blob: NDArray[np.float32]) -> list[NDArray[np.float32]]:
-    """What a network with one input answers.
+    """Run a network with one input.
 
     Raises:
         OcrError: the network cannot work on this input.

@@ -23,7 +23,7 @@ from flows.errors import SentimentError
 
 FOLDER = Path(__file__).parent
 OWN: dict[str, Any] = tomllib.loads((FOLDER / "own_words.toml").read_text("utf-8"))
-"""What VADER lacks: words, boosters, negations, idioms, emoticons and emoji."""
+"""Entries that VADER lacks: words, boosters, negations, idioms, emoticons and emoji."""
 
 CUTS = {1: (1.4, 2.8, 3.4, 3.8), -1: (0.1, 1.8, 2.7, 3.2)}
 """By sign: the least |rating| of the strengths 2, 3, 4 and 5.

@@ -105,7 +105,7 @@ class Lexicon:
 
 
 class _Shelf:
-    """The files of a folder as they are read, with what is to be told about them."""
+    """The files of a folder as they are read, with notices about odd lines."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder

@@ -121,7 +121,7 @@ class SortedList:
 
 
 class Cache(dict[str, V]):
-    """What was computed for the strings met lately: at most two generations of `size` strings.
+    """Values computed for the strings met lately: at most two generations of `size` strings.
 
     A full generation becomes the old one and a new one begins; what is asked for again moves over. So memory is
     bounded and frequent words stay. Long strings are computed each time: they hardly ever come back.

@@ -125,7 +125,7 @@ def _rules_of_mark(weighed: Weighed) -> Iterator[tuple[Rule, str]]:
 
 
 def _reasons_for_sentence(summed: Summed) -> Iterator[str]:
-    """How the strongest scores became the sentence's strengths ("Sentence result")."""
+    """The way from the strongest scores to the sentence's strengths ("Sentence result")."""
     positive, negative = summed.rounded
     yield f"strongest {summed.highest:+g} and {summed.lowest:+g}, one further from 0 and rounded: {positive} {negative}"
     if summed.missed and positive == 1:

@@ -51,7 +51,7 @@ _STRENGTHS = [[Strength(positive, -size) for size in range(_STRONGEST + 1)] for 
 
 @dataclass(frozen=True, slots=True)
 class Weighed:
-    """What the scoring made of one term: the numbers that it went through, for the explanation."""
+    """Scoring of one term: the numbers that it went through, for the explanation."""
 
     term: Term
     score: float
@@ -68,7 +68,7 @@ class Weighed:
 
 @dataclass(frozen=True, slots=True)
 class Summed:
-    """What the scoring made of one sentence: its strongest scores, and what became of them."""
+    """Result of one sentence: its strongest scores, and the strengths that they gave."""
 
     highest: float
     lowest: float
@@ -102,7 +102,7 @@ class Scorer:
         self._words: Cache[Term] = Cache(self._word, _WORDS)
         self._marks: Cache[Term] = Cache(self._mark, _MARKS)
         self._emoticons: Cache[Term] = Cache(self._emoticon, _MARKS)
-        self._segments: Cache[tuple[Term, ...]] = Cache(self._alike, _SEGMENTS)
+        self._segments: Cache[tuple[Term, ...]] = Cache(self._canonical, _SEGMENTS)
 
     @classmethod
     def of(cls, folder: Path, *, emoji: bool = False) -> Scorer:
@@ -128,8 +128,8 @@ class Scorer:
         """The terms of what stands between two spaces (docs/sentistrength.md, "Sentence to terms")."""
         return tuple(map(self._term, self._tokenizer.tokens(segment)))
 
-    def _alike(self, segment: str) -> tuple[Term, ...]:
-        terms = tuple(self._term(token).alike for token in self._tokenizer.tokens(segment))
+    def _canonical(self, segment: str) -> tuple[Term, ...]:
+        terms = tuple(self._term(token).canonical for token in self._tokenizer.tokens(segment))
         return self._shared.setdefault(terms, terms) if SHARED.issuperset(terms) and len(terms) < 5 else terms
 
     def _term(self, token: Token) -> Term:
@@ -190,8 +190,8 @@ class Scorer:
 def weigh(terms: Sequence[Term], trace: Trace | None = None) -> Strength:
     """A text's strengths from its terms; with a trace, one step for every term and what each sentence came to.
 
-    For a trace the terms must be the text's own, not those that stand for all alike. docs/sentistrength.md, "Scoring a
-    sentence"; the numbers below are its rules'.
+    For a trace the terms must be the text's own, not those that stand for all equal ones. The numbers below are the
+    rules' in docs/sentistrength.md, "Scoring a sentence".
     """
     positive, negative = 1, -1
     highest = lowest = last = 0.0  # over the counted words before the last one, and the last one's score

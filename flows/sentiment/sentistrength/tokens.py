@@ -44,7 +44,7 @@ _MODIFIERS = "\ufe0e\ufe0f\U0001f3fb-\U0001f3ff"
 
 
 class Kind(Enum):
-    """What a term is; END closes a sentence and has no text."""
+    """Kind of a term; END closes a sentence and has no text."""
 
     WORD = "word"
     EMOTICON = "emoticon"
@@ -65,9 +65,9 @@ class Term:
 
     token: Token
     spelling: str = ""
-    """What is looked up: lower case, of a word mended, of an emoji without its modifiers."""
+    """The looked-up form: lower case, of a word mended, of an emoji without its modifiers."""
     letters: str = ""
-    """What was taken out of a word for it."""
+    """Letters taken out of a word for it."""
     is_word: bool = False
     found: Found | None = None
     strength: int = 0
@@ -86,7 +86,7 @@ class Term:
     """It fits a word of some idiom, not only the first."""
 
     @property
-    def alike(self) -> Term:
+    def canonical(self) -> Term:
         """The term that stands for all that count the same: one object for most words, marks and sentence ends."""
         if self.strength or self.frees_proper or self.in_idioms:
             return self
@@ -162,7 +162,7 @@ class Tokenizer:
 
 
 def segments(text: str) -> list[str]:
-    """What stands between a text's spaces; a line break is one, for the original is given a text as one line."""
+    """The parts of a text between its spaces; a line break is one, for the original is given a text as one line."""
     if "\n" in text or "\r" in text:
         text = _LINE_BREAK.sub(" ", text)
     return text.split(" ")
@@ -205,7 +205,7 @@ def cut_repeated_letters(word: str) -> tuple[str, str]:
 
 
 def emphasises(letters: str) -> bool:
-    """Whether letters taken out of a word stress it (docs/sentistrength.md, "Scoring a sentence", rule 2)."""
+    """True if letters taken out of a word stress it (docs/sentistrength.md, "Scoring a sentence", rule 2)."""
     return len(letters) > 1 and not any(part in letters.lower() for part in _NOT_EMPHATIC)
 
 

@@ -17,7 +17,6 @@ from tests.annotation.web.site_builder import Site
 
 AGREED: tuple[Choice, ...] = ("positive",) * 5
 SPLIT: tuple[Choice, ...] = ("positive", "positive", "negative", "negative", "uncertain")
-PAGES_OF_VERIFIERS = ("/verify", "/verify/desk?round=1")
 JSON = {"Accept": "application/json"}
 OUTSIDE_THE_CALENDAR = ("0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00")
 """Moments that are no moments in UTC."""

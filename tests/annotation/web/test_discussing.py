@@ -12,7 +12,6 @@ from tests.annotation.store_builders import states
 from tests.annotation.web.round_builders import (
     AGREED,
     JSON,
-    OUTSIDE_THE_CALENDAR,
     body,
     discuss,
     entry_ids,
@@ -38,27 +37,6 @@ def discussed(site: Site) -> str:
 def without_guidelines(page: str) -> str:
     """The guidelines name every choice."""
     return page.partition("<dialog")[0]
-
-
-def test_strangers_and_admins_are_refused(site: Site, discussed: str) -> None:
-    for path in ("/discussion", f"/discussion/{discussed}", f"/discussion/{discussed}/thread?round=1"):
-        assert site.client().get(path).status_code == 401
-        assert site.client("Admin").get(path).status_code == 403
-        assert site.client("Reviewer 0").get(path).status_code == 200
-        assert site.client("Verifier").get(path).status_code == 200
-
-
-@pytest.mark.parametrize("path", ["message", "settle", "exclude", "undo", "unsay"])
-def test_a_post_needs_a_session_its_token_and_the_role(site: Site, discussed: str, path: str) -> None:
-    given = body(discussed)
-    address = f"/discussion/{path}"
-    assert site.client().post(address, json=given).status_code == 401
-    assert site.client("Admin").post(address, json=given).status_code == 403
-    if path in ("settle", "exclude", "undo"):
-        assert site.client("Reviewer 0").post(address, json=given).status_code == 403
-    client = site.client("Verifier")
-    client.headers["X-CSRF-Token"] = "0" * 64
-    assert client.post(address, json=given).json()["kind"] == "forged"
 
 
 def test_a_reviewer_sees_what_is_written_and_their_own_vote_alone(site: Site, discussed: str) -> None:
@@ -117,21 +95,6 @@ def test_an_empty_or_endless_message_is_refused(site: Site, discussed: str, text
     answer = site.client("Reviewer 0").post("/discussion/message", json=body(discussed, text=text))
     assert answer.status_code == 422
     assert len(site.store.events(1)) == before
-
-
-@pytest.mark.parametrize("shown_at", OUTSIDE_THE_CALENDAR)
-@pytest.mark.parametrize("path", ["message", "settle", "exclude", "undo", "unsay"])
-def test_what_was_shown_outside_the_calendar_is_malformed(site: Site, discussed: str, path: str, shown_at: str) -> None:
-    more: dict[str, dict[str, Any]] = {
-        "message": {"text": "hm"},
-        "settle": {"label": "positive", "seen": 0},
-        "exclude": {"text": "hm", "seen": 0},
-        "undo": {"seen": 0},
-        "unsay": {},
-    }
-    client = site.client("Reviewer 0" if path == "unsay" else "Verifier")
-    answer = client.post(f"/discussion/{path}", json=body(discussed, **more[path]) | {"shown_at": shown_at})
-    assert (answer.status_code, answer.json()["text"]) == (422, "Malformed: shown_at.")
 
 
 def test_the_thread_tells_how_many_ads_are_being_discussed(site: Site, discussed: str) -> None:

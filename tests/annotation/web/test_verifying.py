@@ -4,17 +4,12 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any
-
-import pytest
 
 from annotation.events import Vote
 from tests.annotation.store_builders import states
 from tests.annotation.web.round_builders import (
     AGREED,
     JSON,
-    OUTSIDE_THE_CALENDAR,
-    PAGES_OF_VERIFIERS,
     SPLIT,
     body,
     decide,
@@ -28,26 +23,6 @@ from tests.annotation.web.round_builders import (
     vote,
 )
 from tests.annotation.web.site_builder import Site, make_site
-
-POSTS = ("/verify/decide", "/verify/discuss", "/verify/undo")
-
-
-@pytest.mark.parametrize("path", PAGES_OF_VERIFIERS)
-def test_strangers_and_others_are_refused(site: Site, path: str) -> None:
-    assert site.client().get(path).status_code == 401
-    assert site.client("Reviewer 0").get(path).status_code == 403
-    assert site.client("Admin").get(path).status_code == 403
-    assert site.client("Verifier").get(path).status_code == 200
-
-
-@pytest.mark.parametrize("path", POSTS)
-def test_nobody_else_can_post(site: Site, path: str) -> None:
-    given = body(entry_ids(site)[0], seen=0)
-    assert site.client().post(path, json=given).status_code == 401
-    assert site.client("Reviewer 0").post(path, json=given).status_code == 403
-    client = site.client("Verifier")
-    del client.headers["X-CSRF-Token"]
-    assert client.post(path, json=given).json()["kind"] == "forged"
 
 
 def test_the_queue_is_what_the_reviewers_did_not_settle(site: Site) -> None:
@@ -140,39 +115,6 @@ def test_a_discussion_that_goes_on_is_not_taken_back_from_here(site: Site) -> No
     assert f'data-back="{first}"' in client.get("/verify").text
     say(site, first, 2, "because of the irony")
     assert "data-back=" not in client.get("/verify").text
-
-
-@pytest.mark.parametrize(
-    "wrong",
-    [
-        {"label": "uncertain"},
-        {"label": None},
-        {"seen": None},
-        {"seen": -1},
-        {"seen": 10**30},
-        {"note": "n" * 2_001},
-        {"key": "short"},
-        {"shown_at": "2026-01-01T00:00:00"},
-        {"round": 0},
-        {"unknown": 1},
-    ],
-)
-def test_a_malformed_decision_stores_nothing(site: Site, wrong: dict[str, Any]) -> None:
-    first = entry_ids(site)[0]
-    vote(site, first)
-    client = site.client("Verifier")
-    given = body(first, seen=revision(client, "/verify"), label="positive")
-    assert client.post("/verify/decide", json={**given, **wrong}).status_code == 422
-    assert len(site.store.events(1)) == 5
-
-
-@pytest.mark.parametrize("shown_at", OUTSIDE_THE_CALENDAR)
-@pytest.mark.parametrize("path", POSTS)
-def test_what_was_shown_outside_the_calendar_is_malformed(site: Site, path: str, shown_at: str) -> None:
-    more = {"/verify/decide": {"label": "positive"}, "/verify/discuss": {"text": "x"}}.get(path, {})
-    given = body(entry_ids(site)[0], seen=0, **more) | {"shown_at": shown_at}
-    answer = site.client("Verifier").post(path, json=given)
-    assert (answer.status_code, answer.json()["text"]) == (422, "Malformed: shown_at.")
 
 
 def test_the_kept_address_of_an_ad_of_another_round_leads_on(site: Site) -> None:

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from playwright.sync_api import BrowserContext, Page, Route
 
 Enter = Callable[..., "BrowserContext"]
+SCREENS = ((820, 1180), (390, 800), (280, 653))
+"""A tablet, a phone, a folded one: width and height in pixels."""
 
 pytestmark = [pytest.mark.xdist_group("browser"), pytest.mark.slow]
 
@@ -316,23 +318,22 @@ def test_a_discussion_that_ends_while_one_types_takes_nothing_away(site: Site, e
     assert page.get_by_role("button", name="Send").is_disabled()
 
 
-@pytest.mark.parametrize("size", [(820, 1180), (390, 800), (280, 653)], ids=["tablet", "phone", "folded"])
-def test_nothing_sticks_out_and_a_finger_decides(site: Site, enter: Enter, address: str, size: tuple[int, int]) -> None:
-    width, height = size
-    page = enter("Verifier", viewport={"width": width, "height": height}, has_touch=True, is_mobile=True).pages[0]
+def test_nothing_sticks_out_and_a_finger_decides(site: Site, enter: Enter, address: str) -> None:
     first, second, _ = entry_ids(site)
     decide(site, first)
     discuss(site, second)
-    page.reload()
+    page = enter("Verifier", has_touch=True, is_mobile=True).pages[0]
     for path in ("/dashboard", "/discussion", f"/discussion/{second}", "/verify"):
         page.goto(address + path)
-        page.wait_for_load_state("networkidle")
-        assert page.evaluate("document.documentElement.scrollWidth") <= width, path
-        small = page.evaluate(
-            "[...document.querySelectorAll('button, textarea, nav a, .button')].filter(each => each.checkVisibility()"
-            " && each.getBoundingClientRect().height < 44).map(each => each.outerHTML)"
-        )
-        assert small == [], path
+        for width, height in SCREENS:
+            page.set_viewport_size({"width": width, "height": height})
+            assert page.evaluate("document.documentElement.scrollWidth") <= width, (path, width)
+            small = page.evaluate(
+                "[...document.querySelectorAll('button, textarea, nav a, .button')]"
+                ".filter(each => each.checkVisibility() && each.getBoundingClientRect().height < 44)"
+                ".map(each => each.outerHTML)"
+            )
+            assert small == [], (path, width)
     page.get_by_role("button", name="Negative").tap()
     saved(page, "Decided: negative.")
 

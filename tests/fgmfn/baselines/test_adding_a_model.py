@@ -14,9 +14,9 @@ from fgmfn.data import open_source
 from fgmfn.inference import evaluate_split, load_checkpoint
 from fgmfn.sizes import full_size
 from fgmfn.training import train_models
-from tests.fgmfn.baselines import tiny
+from tests.fgmfn import models
 from tests.fgmfn.baselines.test_learning import config_of
-from tests.fgmfn.release_builder import small_release
+from tests.fgmfn.releases import small_release
 
 GUIDE = Path(__file__).parents[3] / "docs" / "adding-a-model.md"
 
@@ -27,10 +27,10 @@ def test_the_guides_model_is_trained_scored_and_counted(tmp_path: Path, monkeypa
     monkeypatch.setattr("fgmfn.baselines.__path__", [str(Path(registry).parent), str(tmp_path)])
     monkeypatch.delitem(sys.modules, "fgmfn.baselines.bag_of_words", raising=False)
     names = vars(sys.modules["fgmfn.baselines"])
-    for table, row, known in ((MODELS, line, names), (tiny.TINY, settings, vars(tiny))):
+    for table, row, known in ((MODELS, line, names), (models.TINY, settings, vars(models))):
         for name, value in eval(f"{{{row}}}", dict(known)).items():  # noqa: S307  our own guide
             monkeypatch.setitem(table, name, value)
-    assert full_size("bag_of_words") == tiny.TINY["bag_of_words"].full_size
+    assert full_size("bag_of_words") == models.TINY["bag_of_words"].full_size
     release = small_release(tmp_path / "r")
     config = config_of("bag_of_words", tmp_path, epochs=1)
     (one,) = train_models(release, config, tmp_path / "runs", ("bag_of_words",), from_scratch=True, progress=False)

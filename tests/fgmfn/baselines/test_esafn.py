@@ -8,10 +8,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from fgmfn.baselines.esafn import EsafnConfig, EsafnForSentiment, GatedPicture, LowRankInteraction
+from fgmfn.baselines.esafn import EsafnForSentiment, GatedPicture, LowRankInteraction
 from fgmfn.baselines.parts.layers import left_and_right
-from fgmfn.sizes import on_meta_device, parameter_counts
-from tests.fgmfn.baselines.tiny import TINY
+from tests.fgmfn.models import build
 
 IDS = torch.tensor([[5, 6, 7, 8, 9, 0], [5, 6, 7, 0, 0, 0], [5, 6, 0, 0, 0, 0]])
 MASK = (IDS > 0).long()
@@ -49,12 +48,6 @@ def test_words_and_regions_together_close_the_gate_of_the_picture() -> None:
     assert [picture(regions, target, torch.tensor([[text]])).item() for text in (0.0, 1.0)] == pytest.approx(expected)
 
 
-def tiny() -> EsafnForSentiment:
-    """A small model with the same weights every time."""
-    torch.manual_seed(0)
-    return EsafnForSentiment(EsafnConfig(**TINY["esafn"].settings)).eval()
-
-
 def said(model: EsafnForSentiment, ids: Tensor) -> Tensor:
     """Logits for one picture with each of the sentences."""
     pictures = torch.linspace(-1, 1, 3 * 64 * 64).view(1, 3, 64, 64).expand(len(ids), -1, -1, -1)
@@ -64,7 +57,7 @@ def said(model: EsafnForSentiment, ids: Tensor) -> Tensor:
 
 
 def test_the_contexts_do_not_hold_the_target() -> None:
-    model, other = tiny(), IDS.clone()
+    model, other = build("esafn").eval(), IDS.clone()
     other[0, 1:3] = 11
     assert torch.equal(said(model, other), said(model, IDS))
     other[0, 0] = 11
@@ -72,33 +65,10 @@ def test_the_contexts_do_not_hold_the_target() -> None:
 
 
 def test_without_a_target_in_the_sentence_nothing_stands_left_of_it() -> None:
-    model = tiny()
+    model = build("esafn").eval()
     before = said(model, IDS)
     for weight in model.left.lstm.parameters():
         nn.init.constant_(weight, 0.3)
     after = said(model, IDS)
     assert not torch.allclose(before[0], after[0])
     assert torch.equal(before[1:], after[1:])
-
-
-def test_the_parts_have_the_papers_size() -> None:
-    model = on_meta_device(EsafnForSentiment, EsafnConfig(num_labels=3))
-    lstm, square = 4 * 100 * (100 + 100) + 8 * 100, 100 * 100
-    side = lstm + square + 2 * (square + 100)
-    expected = {
-        "words": 10_000 * 100,
-        "target_lstm": lstm,
-        "left": side,
-        "right": side,
-        "gated_picture.attention": 2048 * 100 + 100 + square + 100,
-        "gated_picture.picture": 2048 * 100 + 100,
-        "gated_picture.gate": (400 + 2048) * 100 + 100,
-        "fusion": 400 * 100 + 100 + square + 100,
-        "classifier": 600 * 3 + 3,
-    }
-    assert {name: parameter_counts(model.get_submodule(name))[1] for name in expected} == expected
-    assert TINY["esafn"].full_size == (sum(expected.values()) + RESNET_152, sum(expected.values()))
-
-
-RESNET_152 = 58_143_808
-"""Frozen, without its classifier."""

@@ -8,52 +8,17 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from torch import Tensor
 
 from fgmfn.baselines import MODELS, model_class
 from fgmfn.baselines.fitted import FittedModel
 from fgmfn.configuration import model_settings
-from fgmfn.data import Collator, Rows, SplitDataset
 from fgmfn.modeling import SentimentModel
-from fgmfn.processing import FgmfnProcessor, image_processor, train_tokenizer, train_words
-from fgmfn.sizes import full_size
-from tests.fgmfn.baselines.data import ADS, TARGETS, TWEETS, ad_split, tweet_split
-from tests.fgmfn.baselines.tiny import TINY
+from fgmfn.sizes import full_size, on_meta_device, parameter_counts
+from tests.fgmfn.models import TINY, ad_split, batch_of, build, logits, tweet_split
 
 STEPPED = [name for name in MODELS if not issubclass(model_class(name), FittedModel)]
 FITTED = [name for name in MODELS if name not in STEPPED]
 KINDS = {"ads": ad_split, "tweets": tweet_split}
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _one_thread() -> None:
-    torch.set_num_threads(1)
-
-
-def build(name: str, *, classes: int = 3) -> SentimentModel:
-    """A small model with the same weights every time."""
-    torch.manual_seed(0)
-    kind = model_class(name)
-    return kind(kind.config_class(**TINY[name].settings, num_labels=classes))
-
-
-def batch_of(model: SentimentModel, rows: Rows, numbers: list[int], extra: int = 0) -> dict[str, Tensor]:
-    """A batch of some rows, as the trainer makes it; `extra` more padding behind every sentence and target."""
-    texts = [*ADS, *TWEETS, *TARGETS]
-    tokenizer = train_words(texts, 1) if model.inputs.tokens == "words" else train_tokenizer(texts, 60)
-    assert len(tokenizer) <= 60, "the test data's words outgrow the tiny models' vocabulary"
-    processor = FgmfnProcessor(image_processor(model.config), tokenizer, max_tokens=32, max_target_tokens=8)
-    dataset = SplitDataset(rows, processor, model.inputs)
-    batch = Collator(processor, model.inputs)([dataset[number] for number in numbers])
-    own = {field.name: field.axes for field in model.inputs.extras}
-    axes = {"input_ids": "n", "attention_mask": "n", "token_type_ids": "n", "target_ids": "m", "target_mask": "m"}
-    for field, values in batch.items():
-        for axis, letter in enumerate(own.get(field, axes.get(field, ())), 1):
-            fill = tokenizer.pad_token_id if field in ("input_ids", "target_ids") else 0
-            shape = [extra if at == axis and letter in "nm" else size for at, size in enumerate(values.shape)]
-            values = torch.cat([values, values.new_full(shape, fill)], dim=axis)
-        batch[field] = values
-    return batch
 
 
 def settings_of(model: SentimentModel) -> dict[str, Any]:
@@ -68,14 +33,6 @@ def awake(model: SentimentModel) -> SentimentModel:
             if not weight.any():
                 weight.normal_(std=0.1)
     return model
-
-
-def logits(model: SentimentModel, batch: dict[str, Tensor]) -> Tensor:
-    """What a model says in evaluation."""
-    with torch.no_grad():
-        return model.eval()(
-            **{name: values for name, values in batch.items() if name not in ("labels", "groups")}
-        ).logits
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -113,8 +70,8 @@ def test_the_order_and_company_of_rows_do_not_change_their_output(name: str) -> 
 
 @pytest.mark.parametrize("name", STEPPED)
 def test_an_evaluated_model_says_the_same_twice(name: str) -> None:
-    model, rows = build(name), tweet_split()
-    batch = batch_of(model, rows, [0, 1, 2, 3])
+    model = build(name)
+    batch = batch_of(model, tweet_split(), [0, 1, 2, 3])
     assert torch.equal(logits(model, batch), logits(model, batch))
 
 
@@ -153,6 +110,91 @@ def test_empty_and_hostile_texts_give_finite_outputs(name: str) -> None:
 @pytest.mark.parametrize("name", MODELS)
 def test_the_full_size_is_the_one_written_down(name: str) -> None:
     assert full_size(name) == TINY[name].full_size
+
+
+BERT_LAYER = 4 * (768 * 768 + 768) + 2 * 768 * 3072 + 3072 + 768 + 4 * 768
+BERT_BASE = (30_522 + 512 + 2) * 768 + 2 * 768 + 12 * BERT_LAYER
+"""Without its pooler."""
+RESNETS = {"resnet50": 23_508_032, "resnet152": 58_143_808}
+"""Frozen, without their classifiers."""
+POOLER = SQUARE = 768 * 768 + 768
+CLASSIFIER = 768 * 3 + 3
+LSTM = 4 * 100 * (100 + 100) + 8 * 100
+SIDE = LSTM + 100 * 100 + 2 * (100 * 100 + 100)
+BILSTM = 2 * (4 * 100 * (300 + 100) + 8 * 100)
+MEMORY = 2 * (2 * 200 * 200 + 200 + 200) + 3 * 200 * (200 + 200) + 6 * 200
+PARTS: dict[str, dict[str, int]] = {
+    "arfn": {
+        "text_encoder": BERT_BASE,
+        "target_encoder": BERT_BASE,
+        "cells": 4 * 2048 * 4096 + 4096 + 4096 * 768 + 768,
+        "sentence_lstm": 2 * (4 * 384 * (768 + 384) + 8 * 384),
+        "from_image": BERT_LAYER + SQUARE,
+        "from_sentence": BERT_LAYER + SQUARE,
+        "pooler": POOLER,
+        "fusion": 2304 * 1152 + 1152 + 1152 * 768 + 768,
+        "classifier": CLASSIFIER,
+    },
+    "esafn": {
+        "words": 10_000 * 100,
+        "target_lstm": LSTM,
+        "left": SIDE,
+        "right": SIDE,
+        "gated_picture.attention": 2048 * 100 + 100 + 100 * 100 + 100,
+        "gated_picture.picture": 2048 * 100 + 100,
+        "gated_picture.gate": (400 + 2048) * 100 + 100,
+        "fusion": 400 * 100 + 100 + 100 * 100 + 100,
+        "classifier": 600 * 3 + 3,
+    },
+    "mimn": {
+        "words": 10_000 * 300,
+        "context_lstm": BILSTM,
+        "target_lstm": BILSTM,
+        "region_lstm": 2 * (4 * 100 * (2048 + 100) + 8 * 100),
+        "text_memory": MEMORY,
+        "image_memory": MEMORY,
+        "classifier": 400 * 3 + 3,
+    },
+    "tombert": {
+        "text_encoder": BERT_BASE,
+        "target_encoder": BERT_BASE,
+        "regions": 2048 * 768 + 768,
+        "target_to_image": BERT_LAYER,
+        "image_pooler": POOLER,
+        "joined": BERT_LAYER,
+        "pooler": POOLER,
+        "classifier": CLASSIFIER,
+    },
+    "aom": {
+        "text_encoder": 50265 * 768 + 1026 * 768 + 2 * 768 + 6 * BERT_LAYER,
+        "region": 2048 * 768 + 768,
+        "attention": 2 * SQUARE + 2 * 768 + 2 * 768 + 1,
+        "word_value": 2 * 768,
+        "graph": 2 * SQUARE,
+        "classifier": CLASSIFIER,
+    },
+    "mtvaf": {
+        "text_encoder": BERT_BASE,
+        "prefix": 3840 * 800 + 800 + 800 * 6144 + 6144 + 12 * (1536 * 4 + 4),
+        "classifier": CLASSIFIER,
+    },
+}
+"""Trained parameters of models of several parts, worked out by hand from their papers."""
+
+
+@pytest.mark.parametrize("name", PARTS)
+def test_the_parts_have_the_papers_size(name: str) -> None:
+    config = model_class(name).config_class(num_labels=3)
+    model = on_meta_device(model_class(name), config)
+    parts = PARTS[name]
+    assert {part: parameter_counts(model.get_submodule(part))[1] for part in parts} == parts
+    trained = sum(parts.values())
+    assert TINY[name].full_size == (trained + RESNETS[config.backbone], trained)
+
+
+@pytest.mark.parametrize("name", ["arfn", "lxmert_mmsa", "vilbert", "mtvaf"])
+def test_the_card_of_a_model_that_needs_a_detector_says_that_there_is_none(name: str) -> None:
+    assert any("no detector" in note for note in model_class(name).notes)
 
 
 @pytest.mark.parametrize("name", MODELS)

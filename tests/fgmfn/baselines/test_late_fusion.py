@@ -7,16 +7,16 @@ from pathlib import Path
 import pytest
 import torch
 
-from fgmfn.baselines.late_fusion import LateFusionConfig, LateFusionForSentiment
+from fgmfn.baselines.late_fusion import LateFusionConfig
 from fgmfn.errors import ConfigError, WeightsError
 from fgmfn.processing import image_processor
-from tests.fgmfn.baselines.tiny import TINY
+from tests.fgmfn.models import TINY, build
 
 SETTINGS = TINY["late_fusion"].settings
 
 
 def test_the_head_reads_the_first_words_state_and_then_the_pictures_vector() -> None:
-    model = LateFusionForSentiment(LateFusionConfig(**SETTINGS, num_labels=3)).eval()
+    model = build("late_fusion").eval()
     pixels, ids = torch.randn(2, 3, 64, 64), torch.randint(5, 50, (2, 6))
     mask = torch.ones_like(ids)
     words = model.encode_text(ids, mask, None)[:, 0]
@@ -31,7 +31,7 @@ def test_clip_gets_pictures_in_its_own_normalisation() -> None:
 
 
 def test_a_frozen_picture_encoder_does_not_train() -> None:
-    model = LateFusionForSentiment(LateFusionConfig(**SETTINGS | {"freeze_backbone": True}, num_labels=3)).train()
+    model = build("late_fusion", freeze_backbone=True).train()
     assert not any(weight.requires_grad for weight in model.picture_encoder.parameters())
     assert not any(module.training for module in model.picture_encoder.modules())
     assert model.text_encoder.training
@@ -39,12 +39,12 @@ def test_a_frozen_picture_encoder_does_not_train() -> None:
 
 def test_what_is_no_vision_transformer_is_refused() -> None:
     with pytest.raises(ConfigError, match="vision transformer"):
-        LateFusionForSentiment(LateFusionConfig(**SETTINGS | {"backbone": "test_resnet"}))
+        build("late_fusion", backbone="test_resnet")
 
 
 def test_a_missing_weight_file_is_named(tmp_path: Path) -> None:
     missing = str(tmp_path / "clip.safetensors")
-    model = LateFusionForSentiment(LateFusionConfig(**SETTINGS | {"backbone_weights": missing}))
+    model = build("late_fusion", backbone_weights=missing)
     model.config.pretrained = True
     with pytest.raises(WeightsError, match=r"clip\.safetensors"):
         model.picture_encoder.load_pretrained(model.config)

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from torch import Tensor
 
-from fgmfn.baselines.lxmert_mmsa import LxmertMmsaConfig, LxmertMmsaForSentiment
+from fgmfn.baselines.lxmert_mmsa import LxmertMmsaConfig
 from fgmfn.errors import ConfigError
-from tests.fgmfn.baselines.tiny import TINY
+from tests.fgmfn.models import TINY, build
 
 SETTINGS = TINY["lxmert_mmsa"].settings
 
 
 @pytest.fixture
-def model() -> LxmertMmsaForSentiment:
-    torch.manual_seed(0)
-    return LxmertMmsaForSentiment(LxmertMmsaConfig(**SETTINGS, num_labels=3)).eval()
+def model() -> Any:
+    return build("lxmert_mmsa").eval()
 
 
 @pytest.fixture
@@ -30,9 +31,7 @@ def batch() -> dict[str, Tensor]:
     }
 
 
-def test_objects_are_the_grids_cells_with_their_corners(
-    model: LxmertMmsaForSentiment, batch: dict[str, Tensor]
-) -> None:
+def test_objects_are_the_grids_cells_with_their_corners(model: Any, batch: dict[str, Tensor]) -> None:
     given: dict[str, Tensor] = {}
     model.lxmert.register_forward_pre_hook(lambda _, args, kwargs: given.update(kwargs), with_kwargs=True)
     model(**batch)
@@ -46,7 +45,7 @@ def test_objects_are_the_grids_cells_with_their_corners(
     ]
 
 
-def test_both_ways_share_one_cross_attention(model: LxmertMmsaForSentiment, batch: dict[str, Tensor]) -> None:
+def test_both_ways_share_one_cross_attention(model: Any, batch: dict[str, Tensor]) -> None:
     calls: list[tuple[int, int]] = []
     first = model.lxmert.encoder.x_layers[0].visual_attention
     first.register_forward_hook(lambda _, args, output: calls.append((args[0].shape[1], args[1].shape[1])))
@@ -54,9 +53,7 @@ def test_both_ways_share_one_cross_attention(model: LxmertMmsaForSentiment, batc
     assert calls == [(6, 4), (4, 6)]
 
 
-def test_only_the_last_exchanges_effect_on_objects_is_idle(
-    model: LxmertMmsaForSentiment, batch: dict[str, Tensor]
-) -> None:
+def test_only_the_last_exchanges_effect_on_objects_is_idle(model: Any, batch: dict[str, Tensor]) -> None:
     output = model(**batch)
     output.logits.square().sum().backward()
     idle = {name for name, weight in model.named_parameters() if weight.requires_grad and weight.grad is None}
@@ -65,7 +62,7 @@ def test_only_the_last_exchanges_effect_on_objects_is_idle(
 
 
 def test_a_backbone_of_another_width_is_refused_before_anything_is_fetched() -> None:
-    model = LxmertMmsaForSentiment(LxmertMmsaConfig(**SETTINGS, num_labels=3))
+    model = build("lxmert_mmsa")
     model.config.pretrained = True
     with pytest.raises(ConfigError, match=r"test_resnet.*2048"):
         model.load_pretrained(None)
@@ -74,7 +71,3 @@ def test_a_backbone_of_another_width_is_refused_before_anything_is_fetched() -> 
 def test_another_kind_of_encoder_is_refused() -> None:
     with pytest.raises(ConfigError, match="lxmert"):
         LxmertMmsaConfig(**SETTINGS | {"text_config": {"model_type": "bert"}})
-
-
-def test_its_card_says_that_there_is_no_detector() -> None:
-    assert any("no detector" in note for note in LxmertMmsaForSentiment.notes)

@@ -8,10 +8,10 @@ import pytest
 import torch
 from torch import nn
 
-from fgmfn.baselines.mimn import Memory, MimnConfig, MimnForSentiment
+from fgmfn.baselines.mimn import Memory, MimnConfig
 from fgmfn.errors import ConfigError
-from fgmfn.sizes import on_meta_device, parameter_counts
-from tests.fgmfn.baselines.tiny import TINY
+from fgmfn.sizes import parameter_counts
+from tests.fgmfn.models import build
 
 STATES = torch.tensor([[[1.0, 0.0], [0.0, 1.0], [9.0, 9.0]]])
 MASK = torch.tensor([[1, 1, 0]])
@@ -55,16 +55,10 @@ def test_each_attention_listens_to_its_own_query() -> None:
     assert not torch.allclose(memory.by_own(STATES, OWN), memory.by_own(STATES, -OWN))
 
 
-def tiny(hops: int) -> MimnForSentiment:
-    """A small model with the same weights every time."""
-    torch.manual_seed(0)
-    return MimnForSentiment(MimnConfig(**TINY["mimn"].settings, hops=hops)).eval()
-
-
 def test_both_queries_start_at_the_target_and_a_hop_reads_with_those_of_the_hop_before() -> None:
     context, regions, target = torch.randn(2, 4, 20), torch.randn(2, 3, 20), torch.randn(2, 20)
     mask = torch.tensor([[1, 1, 1, 0], [1, 1, 1, 1]])
-    one, two = tiny(1), tiny(2)
+    one, two = build("mimn", hops=1).eval(), build("mimn", hops=2).eval()
     text, image = one.read(context, mask, regions, target)
     assert torch.equal(text, one.text_memory(context, mask, target, target))
     assert torch.equal(image, one.image_memory(regions, None, target, target))
@@ -74,27 +68,6 @@ def test_both_queries_start_at_the_target_and_a_hop_reads_with_those_of_the_hop_
 
 
 def test_more_hops_need_no_more_weights() -> None:
-    assert parameter_counts(tiny(1)) == parameter_counts(tiny(5))
+    assert parameter_counts(build("mimn", hops=1).eval()) == parameter_counts(build("mimn", hops=5).eval())
     with pytest.raises(ConfigError, match="hops = 0"):
         MimnConfig(hops=0)
-
-
-def test_the_parts_have_the_papers_size() -> None:
-    model = on_meta_device(MimnForSentiment, MimnConfig(num_labels=3))
-    lstm = 2 * (4 * 100 * (300 + 100) + 8 * 100)
-    attention, cell = 2 * 200 * 200 + 200 + 200, 3 * 200 * (200 + 200) + 6 * 200
-    expected = {
-        "words": 10_000 * 300,
-        "context_lstm": lstm,
-        "target_lstm": lstm,
-        "region_lstm": 2 * (4 * 100 * (2048 + 100) + 8 * 100),
-        "text_memory": 2 * attention + cell,
-        "image_memory": 2 * attention + cell,
-        "classifier": 400 * 3 + 3,
-    }
-    assert {name: parameter_counts(model.get_submodule(name))[1] for name in expected} == expected
-    assert TINY["mimn"].full_size == (sum(expected.values()) + RESNET_152, sum(expected.values()))
-
-
-RESNET_152 = 58_143_808
-"""Frozen, without its classifier."""

@@ -15,7 +15,6 @@ from fgmfn.baselines.mtvaf import (
     CHUNKS,
     MOST_FURTHER,
     MtvafConfig,
-    MtvafForSentiment,
     VisualPrefix,
     further_ids,
     further_mask,
@@ -23,8 +22,7 @@ from fgmfn.baselines.mtvaf import (
 from fgmfn.errors import ConfigError
 from fgmfn.inputs import Sentence
 from fgmfn.processing import train_tokenizer
-from tests.fgmfn.baselines.data import TWEETS, tweet_split
-from tests.fgmfn.baselines.test_every_model import batch_of, build, logits
+from tests.fgmfn.models import TWEETS, batch_of, build, logits, tweet_split
 
 CAPTIONS = ["a good dog [SEP] sad [SEP] NOW", "", "new shoes", ""]
 
@@ -40,7 +38,7 @@ def sentence(auxiliary: str) -> Sentence:
 
 def test_the_paper_s_prefix_has_sixteen_positions_in_each_of_twelve_layers() -> None:
     assert MtvafConfig().crops == 3
-    prefix = VisualPrefix(channels=3840, width=2, d=4, layers=12)
+    prefix: Any = VisualPrefix(channels=3840, width=2, d=4, layers=12)
     stages = [torch.randn(2, 4, size, side, side) for size, side in ((256, 8), (512, 4), (1024, 2), (2048, 2))]
     layers = prefix(stages)
     assert len(layers) == 12
@@ -48,7 +46,7 @@ def test_the_paper_s_prefix_has_sixteen_positions_in_each_of_twelve_layers() -> 
 
 
 def test_a_gate_mixes_the_chunks_of_its_own_layer() -> None:
-    prefix = VisualPrefix(channels=2, width=3, d=1, layers=2)
+    prefix: Any = VisualPrefix(channels=2, width=3, d=1, layers=2)
     stages = [torch.randn(1, 2, 2, 4, 4)]
     with torch.no_grad():
         for gate in prefix.gates:
@@ -64,7 +62,7 @@ def test_a_gate_mixes_the_chunks_of_its_own_layer() -> None:
 
 
 def test_a_gate_looks_at_its_own_picture_alone() -> None:
-    prefix = VisualPrefix(channels=2, width=3, d=1, layers=1)
+    prefix: Any = VisualPrefix(channels=2, width=3, d=1, layers=1)
     with torch.no_grad():
         prefix.gates[0].weight.mul_(5.0)
         stages = [5 * torch.randn(3, 2, 2, 4, 4)]
@@ -167,12 +165,3 @@ def test_another_kind_of_text_encoder_is_refused() -> None:
         MtvafConfig(text_config={"model_type": "roberta"})
     with pytest.raises(ConfigError, match="crops"):
         MtvafConfig(crops=5)
-
-
-def test_the_full_size_is_bert_a_frozen_resnet_50_and_the_prefix() -> None:
-    assert MtvafForSentiment.config_class is MtvafConfig
-    bert, resnet = 109_482_240 - 768 * 769, 23_508_032
-    prefix = 3840 * 800 + 800 + 800 * 6144 + 6144 + 12 * (1536 * 4 + 4)
-    model = build("mtvaf")
-    assert not any(weight.requires_grad for weight in model.image_encoder.parameters())
-    assert (bert + resnet + prefix + 768 * 3 + 3, bert + prefix + 768 * 3 + 3) == (140_469_907, 116_961_875)

@@ -10,22 +10,15 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 
 from fgmfn.baselines import model_class
 from fgmfn.baselines.fitted import Regression, choose_regression, fit_regression
 from fgmfn.baselines.probes import ENCODERS, Probe
 from fgmfn.errors import ConfigError, DataError, WeightsError
 from fgmfn.evaluation import score
-from tests.fgmfn.baselines.data import ad_split, tweet_split
-from tests.fgmfn.baselines.tiny import TINY
+from tests.fgmfn.models import TINY, ad_split, tweet_split
 
 PROBES = ("clip_probe", "siglip_probe")
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _one_thread() -> None:
-    torch.set_num_threads(1)
 
 
 def build(name: str, **settings: Any) -> Probe:
@@ -81,7 +74,7 @@ def test_the_same_seed_draws_the_same_encoders() -> None:
         drawn = build("clip_probe")
         drawn.fit(tweet_split(), tweet_split(), seed=3)
         said.append(drawn.probabilities(tweet_split()))
-    assert np.array_equal(*said)
+    assert np.array_equal(said[0], said[1])
 
 
 def test_without_pictures_nothing_is_fitted() -> None:
@@ -127,9 +120,10 @@ class Terminal(io.StringIO):
 
 def test_a_bar_is_shown_where_progress_is_wanted(probe: Probe, monkeypatch: pytest.MonkeyPatch) -> None:
     for progress in (False, True):
-        monkeypatch.setattr(sys, "stderr", Terminal())
+        terminal = Terminal()
+        monkeypatch.setattr(sys, "stderr", terminal)
         probe.probabilities(tweet_split(), progress=progress)
-        assert ("encodes" in sys.stderr.getvalue()) == progress  # type: ignore[attr-defined]
+        assert ("encodes" in terminal.getvalue()) == progress
 
 
 def test_a_regression_says_of_raw_features_what_it_learned_of_scaled_ones() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import timm
 import torch
@@ -10,14 +11,7 @@ from torch import Tensor, nn
 from transformers import AutoConfig, AutoModel
 
 from fgmfn.baselines.tombert import TomBertConfig, TomBertForSentiment
-from fgmfn.sizes import on_meta_device, parameter_counts
-from tests.fgmfn.baselines.tiny import TINY
-
-
-def tiny() -> TomBertForSentiment:
-    """A small model with the same weights every time."""
-    torch.manual_seed(0)
-    return TomBertForSentiment(TomBertConfig(**TINY["tombert"].settings)).eval()
+from tests.fgmfn.models import TINY, build
 
 
 def same_weights(one: nn.Module, other: nn.Module) -> bool:
@@ -27,7 +21,7 @@ def same_weights(one: nn.Module, other: nn.Module) -> bool:
 
 
 def test_the_targets_encoder_starts_as_a_copy_and_shares_no_weight() -> None:
-    model = tiny()
+    model = build("tombert").eval()
     assert same_weights(model.text_encoder, model.target_encoder)
     shared = {id(weight) for weight in model.text_encoder.parameters()} & {
         id(weight) for weight in model.target_encoder.parameters()
@@ -47,7 +41,7 @@ def test_both_encoders_start_from_the_pretrained_weights(tmp_path: Path) -> None
     torch.save(timm.create_model(config.backbone).state_dict(), backbone)
     config.pretrained, config.text_encoder, config.backbone_weights = True, str(tmp_path / "bert"), str(backbone)
     torch.manual_seed(2)
-    model = TomBertForSentiment(config)
+    model: Any = TomBertForSentiment(config)
     assert not same_weights(model.text_encoder.encoder, pretrained.encoder)
     model.load_pretrained(None)
     assert same_weights(model.text_encoder.encoder, pretrained.encoder)
@@ -55,7 +49,7 @@ def test_both_encoders_start_from_the_pretrained_weights(tmp_path: Path) -> None
 
 
 def test_the_picture_that_the_target_saw_stands_in_front_of_the_sentence() -> None:
-    model = tiny()
+    model = build("tombert").eval()
     seen: dict[str, tuple[Tensor, ...]] = {}
     model.image_pooler.register_forward_hook(lambda _, __, output: seen.update(image=(output,)))
     model.joined.register_forward_hook(lambda _, inputs, __: seen.update(joined=inputs))
@@ -72,7 +66,7 @@ def test_the_picture_that_the_target_saw_stands_in_front_of_the_sentence() -> No
 
 
 def test_another_target_sees_another_picture() -> None:
-    model = tiny()
+    model = build("tombert").eval()
     pixels = torch.randn(1, 3, 64, 64).expand(2, -1, -1, -1)
     ids = torch.tensor([[2, 5, 6, 3]]).expand(2, -1)
     targets = torch.tensor([[2, 7, 3], [2, 8, 3]])
@@ -81,26 +75,3 @@ def test_another_target_sees_another_picture() -> None:
             pixels, ids, torch.ones_like(ids), torch.zeros_like(ids), targets, torch.ones_like(targets)
         ).logits
     assert not torch.allclose(one, other)
-
-
-def test_the_parts_have_the_papers_size() -> None:
-    model = on_meta_device(TomBertForSentiment, TomBertConfig(num_labels=3))
-    expected = {
-        "text_encoder": BERT_BASE,
-        "target_encoder": BERT_BASE,
-        "regions": 2048 * 768 + 768,
-        "target_to_image": BERT_LAYER,
-        "image_pooler": 768 * 768 + 768,
-        "joined": BERT_LAYER,
-        "pooler": 768 * 768 + 768,
-        "classifier": 768 * 3 + 3,
-    }
-    assert {name: parameter_counts(model.get_submodule(name))[1] for name in expected} == expected
-    assert TINY["tombert"].full_size == (sum(expected.values()) + RESNET_152, sum(expected.values()))
-
-
-BERT_LAYER = 4 * (768 * 768 + 768) + 2 * 768 * 3072 + 3072 + 768 + 4 * 768
-BERT_BASE = (30_522 + 512 + 2) * 768 + 2 * 768 + 12 * BERT_LAYER
-"""Without its pooler."""
-RESNET_152 = 58_143_808
-"""Frozen, without its classifier."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 
-from fgmfn.baselines.vilbert import Exchange, Reading, RegionEmbedding, VilbertConfig, VilbertForSentiment
+from fgmfn.baselines.vilbert import Exchange, Reading, RegionEmbedding, VilbertConfig
 from fgmfn.errors import ConfigError
-from tests.fgmfn.baselines.tiny import TINY
+from tests.fgmfn.models import TINY, build
 
 
 @pytest.fixture
@@ -48,8 +48,8 @@ def test_the_first_region_is_the_mean_of_all_and_lies_everywhere(config: Vilbert
     assert torch.allclose(states[:, 4], embedding.norm(last), atol=1e-6)
 
 
-def test_words_are_read_alone_first_and_an_exchange_comes_before_its_two_layers(config: VilbertConfig) -> None:
-    model = VilbertForSentiment(config).eval()
+def test_words_are_read_alone_first_and_an_exchange_comes_before_its_two_layers() -> None:
+    model = build("vilbert").eval()
     pixels, ids, mask = torch.randn(2, 3, 64, 64), torch.randint(5, 50, (2, 6)), torch.ones(2, 6, dtype=torch.long)
     types = torch.zeros_like(ids)
     text = model.text_encoder.embeddings(input_ids=ids, token_type_ids=types)
@@ -63,8 +63,8 @@ def test_words_are_read_alone_first_and_an_exchange_comes_before_its_two_layers(
     assert torch.allclose(seen_image, image, atol=1e-5)
 
 
-def test_the_heads_weights_are_a_direction_and_a_length_of_their_own(config: VilbertConfig) -> None:
-    layer = VilbertForSentiment(config).head[0]
+def test_the_heads_weights_are_a_direction_and_a_length_of_their_own() -> None:
+    layer = build("vilbert").head[0]
     lengths = layer.parametrizations.weight.original0
     assert torch.allclose(layer.weight.norm(dim=1, keepdim=True), lengths, atol=1e-5)
     with torch.no_grad():
@@ -85,7 +85,3 @@ def test_the_heads_weights_are_a_direction_and_a_length_of_their_own(config: Vil
 def test_streams_that_do_not_fit_are_refused(name: str, value: object) -> None:
     with pytest.raises(ConfigError):
         VilbertConfig(**TINY["vilbert"].settings | {name: value})
-
-
-def test_its_card_says_what_it_lacks() -> None:
-    assert any("no detector" in note for note in VilbertForSentiment.notes)

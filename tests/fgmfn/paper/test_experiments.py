@@ -16,22 +16,14 @@ from fgmfn.errors import ConfigError, WeightsError
 from fgmfn.paper import experiments
 from fgmfn.paper.experiments import Cell, Entry, Recipe, entries_of, run_experiments
 from fgmfn.planning import plan_run
-from fgmfn.settings import SourceSettings
-from tests.fgmfn.release_builder import small_release, tiny_config
-from tests.fgmfn.test_twitter import LINES, write_set
+from tests.fgmfn.conftest import Finished
+from tests.fgmfn.releases import tiny_config
 
 
 @pytest.fixture
-def tweets(tmp_path: Path) -> Source:
-    """A Twitter set of three tweets per split, without pictures."""
-    return open_source("twitter2015", SourceSettings(data_dir=write_set(tmp_path / "twitter", LINES)))
-
-
-@pytest.fixture
-def release(tmp_path: Path) -> Source:
+def release(finished: Finished) -> Source:
     """A release of forty small ads."""
-    torch.set_num_threads(1)
-    return open_source(small_release(tmp_path / "release"))
+    return open_source(finished[0] / "releases")
 
 
 @pytest.fixture
@@ -45,22 +37,12 @@ def run(entries: Sequence[Entry], source: Source, recipe: Recipe) -> list[Cell]:
 
 
 def test_every_seed_is_trained_once_and_found_again(release: Source, recipe: Recipe) -> None:
+    (first,) = run(entries_of(["text_only"]), release, replace(recipe, seeds=(1,)))
     (cell,) = run(entries_of(["text_only"]), release, recipe)
-    assert list(cell.trained) == [1, 2]
-    assert cell.missing is None
-    assert not any(one.already_trained for one in cell.trained.values())
-    assert cell.trained[1].checkpoint != cell.trained[2].checkpoint
-    (again,) = run(entries_of(["text_only"]), release, recipe)
-    assert all(one.already_trained for one in again.trained.values())
-    assert {seed: one.test for seed, one in again.trained.items()} == {
-        seed: one.test for seed, one in cell.trained.items()
-    }
-
-
-def test_another_seed_count_trains_only_what_is_new(release: Source, recipe: Recipe) -> None:
-    run(entries_of(["text_only"]), release, replace(recipe, seeds=(1,)))
-    (cell,) = run(entries_of(["text_only"]), release, recipe)
+    assert (list(cell.trained), cell.missing) == ([1, 2], None)
     assert [one.already_trained for one in cell.trained.values()] == [True, False]
+    assert cell.trained[1].checkpoint == first.trained[1].checkpoint != cell.trained[2].checkpoint
+    assert cell.trained[1].test == first.trained[1].test
 
 
 def test_an_entrys_changes_make_a_run_of_its_own(release: Source, recipe: Recipe) -> None:
@@ -133,12 +115,13 @@ def test_a_wrong_setting_ends_it_before_anything_is_trained(release: Source, rec
     assert not recipe.runs.exists()
 
 
-def test_only_finished_runs_are_read_where_nothing_shall_be_trained(release: Source, recipe: Recipe) -> None:
-    run(entries_of(["text_only"]), release, replace(recipe, seeds=(1,)))
-    seen, unseen = run(entries_of(["text_only", "image_only"]), release, replace(recipe, only_finished=True))
+def test_only_finished_runs_are_read_where_nothing_shall_be_trained(tweets: Source, recipe: Recipe) -> None:
+    read = replace(recipe, config=None, only_finished=True)
+    run(entries_of(["tfidf"]), tweets, replace(recipe, config=None, seeds=(1,)))
+    seen, unseen = run(entries_of(["tfidf", "text_cnn"]), tweets, read)
     assert (list(seen.trained), seen.missing) == ([1], "not every seed has been trained yet")
     assert (list(unseen.trained), unseen.missing) == ([], "not every seed has been trained yet")
-    assert not list(recipe.runs.glob("image_only-*"))
+    assert not list(recipe.runs.glob("text_cnn-*"))
 
 
 def test_a_run_that_another_process_trains_is_taken_last_and_waited_for(
@@ -150,7 +133,7 @@ def test_a_run_that_another_process_trains_is_taken_last_and_waited_for(
     held.folder.mkdir(parents=True)
     lock = FileLock(held.folder / ".lock", thread_local=False)
     lock.acquire()
-    release_lock = threading.Timer(1.0, lock.release)
+    release_lock = threading.Timer(0.5, lock.release)
     release_lock.start()
     order: list[str] = []
 

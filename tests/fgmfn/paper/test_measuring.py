@@ -7,26 +7,38 @@ import signal
 from collections.abc import Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
-from fgmfn.baselines import MODELS
+from fgmfn.baselines import MODELS, model_class
+from fgmfn.baselines.fitted import FittedModel
 from fgmfn.errors import ConfigError, FgmfnError
 from fgmfn.paper.measuring import Measured, MeasureOptions, _place, _plan, measure, measure_models
 from fgmfn.paper.meters import Repeats, time_runs
 from fgmfn.paper.processes import run_apart, start_method
 from fgmfn.paper.specimens import TARGET_TOKENS, build_specimen
 from fgmfn.sizes import full_size
-from tests.fgmfn.baselines.tiny import TINY
-from tests.fgmfn.paper.small import OPTIONS, TEXT_LENGTH, with_changes
+from tests.fgmfn.models import TINY
 
 CPU = torch.device("cpu")
+TEXT_LENGTH = 24
+FEW = Repeats(warm_up=1, runs=3, most_s=1)
 
 
-@pytest.fixture(autouse=True, scope="module")
-def _one_thread() -> None:
-    torch.set_num_threads(1)
+def changes_of(name: str) -> dict[str, Any]:
+    """A model's small settings; the vocabulary is the full one's."""
+    settings = dict(TINY[name].settings)
+    return settings if issubclass(model_class(name), FittedModel) else settings | {"training": {"batch_size": 4}}
+
+
+OPTIONS = MeasureOptions(TEXT_LENGTH, None, "cpu", None, {name: changes_of(name) for name in MODELS}, FEW, FEW)
+
+
+def with_changes(name: str, **changes: Any) -> MeasureOptions:
+    """Let one model's settings differ."""
+    return replace(OPTIONS, changes={**OPTIONS.changes, name: changes_of(name) | changes})
 
 
 def figures(name: str, options: MeasureOptions = OPTIONS) -> Measured:

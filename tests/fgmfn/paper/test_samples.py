@@ -8,7 +8,7 @@ import pytest
 
 from fgmfn.errors import InputError
 from fgmfn.paper.table7 import draw_samples, find_samples
-from tests.fgmfn.baselines.data import ad_split, tweet_split
+from tests.fgmfn.models import ad_split, tweet_split
 
 
 def test_rows_of_one_picture_and_text_are_one_sample() -> None:

@@ -10,24 +10,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fgmfn.data import Source, open_source
+from fgmfn.data import Source
 from fgmfn.evaluation import Metrics, score
 from fgmfn.paper import figure3, figure4, score_tables
 from fgmfn.paper.experiments import Cell, Entry, Recipe, entries_of
 from fgmfn.paper.published import ORIGINAL, TABLE_4, TABLE_6
 from fgmfn.paper.scores import mean_and_sd, shown
-from fgmfn.settings import SourceSettings
 from fgmfn.sheets import plain, write_sheet
 from fgmfn.training import TrainedModel
-from tests.fgmfn.test_twitter import LINES, write_set
 
 RECIPE = Recipe(seeds=(42, 43), runs=Path("runs"))
-
-
-@pytest.fixture
-def tweets(tmp_path: Path) -> Source:
-    """A Twitter set of three tweets per split, without pictures."""
-    return open_source("twitter2015", SourceSettings(data_dir=write_set(tmp_path / "twitter", LINES)))
 
 
 @pytest.fixture

@@ -16,8 +16,8 @@ from yt_dlp import YoutubeDL
 
 from flows.crawl.data_api.faults import Fault, FaultError
 from flows.crawl.media.downloader import FORMAT, Attempt, download, format_order, js_runtimes, read_cookies
-from flows.crawl.settings import MediaSettings
 from flows.errors import CrawlError
+from flows.settings.crawl import MediaSettings
 from tests.youtube_sandbox import Fault as SandboxFault
 from tests.youtube_sandbox import SandboxVideo, World, serve, use_sandbox_extractor
 from tests.youtube_sandbox.watch import watch_page

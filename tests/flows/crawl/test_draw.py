@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from flows.crawl.data_api.parsing import VideoFacts
 from flows.crawl.draw import Candidate, Draw, draw, judge, rank
-from flows.crawl.settings import FilterSettings
+from flows.settings.crawl import FilterSettings
 
 ADS, OTHER = "ads", "other ads"
 NEW_YEAR = datetime(2020, 1, 1, tzinfo=UTC)

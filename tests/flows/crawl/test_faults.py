@@ -10,7 +10,7 @@ from typing import Any
 
 import httpx
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flows.crawl.data_api.faults import (
@@ -228,6 +228,7 @@ anything = st.recursive(
 )
 
 
+@settings(max_examples=50)
 @given(
     status=st.integers(100, 599),
     error=st.fixed_dictionaries(

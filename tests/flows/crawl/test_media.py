@@ -23,8 +23,8 @@ from flows.crawl.data_api.faults import FaultError
 from flows.crawl.data_api.quota import Ledger
 from flows.crawl.media.lane import LANE, STREAK, MediaLane
 from flows.crawl.media.store import Video
-from flows.crawl.settings import MediaSettings
 from flows.errors import CrawlError, LaneStoppedError
+from flows.settings.crawl import MediaSettings
 from tests.youtube_sandbox import Fault, Sandbox, SandboxVideo, World, serve, use_sandbox_extractor
 from tests.youtube_sandbox.media import media_of
 
@@ -283,7 +283,7 @@ import sys
 from pathlib import Path
 from flows.crawl.data_api.quota import Ledger
 from flows.crawl.media.lane import MediaLane
-from flows.crawl.settings import MediaSettings
+from flows.settings.crawl import MediaSettings
 from tests.youtube_sandbox import use_sandbox_extractor
 use_sandbox_extractor()
 store = Path(sys.argv[2])

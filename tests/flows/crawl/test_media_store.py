@@ -25,8 +25,7 @@ from flows.crawl.media.store import Video, delete_sampled, download_videos, medi
 from flows.crawl.status import unusable_ads
 from flows.crawl.steps import Crawl
 from flows.errors import CrawlError, LaneStoppedError, SourceError
-from flows.fingerprints import frames_fingerprint
-from flows.frames.sampling import sample_ad
+from flows.frames.sampling import frames_fingerprint, sample_ad
 from flows.settings import Settings
 from tests.flows.crawl.clocked_crawl import crawl_by
 from tests.youtube_sandbox import Fault, Sandbox, SandboxComment, SandboxVideo, World, serve, use_sandbox_extractor

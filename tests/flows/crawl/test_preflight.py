@@ -11,6 +11,7 @@ from collections import namedtuple
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,7 @@ from typer.testing import CliRunner
 
 from data_catalog import Catalog
 from flows.commands.main import app
+from flows.crawl import preflight
 from flows.crawl.data_api.quota import key_name
 from flows.crawl.media.lane import LANE
 from flows.crawl.media.store import USUAL_BYTES
@@ -69,6 +71,14 @@ class Place:
 
     def check_key(self, key: str = KEY) -> Check:
         return self.check()[f"key {key_name(key)}"]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def versions_asked_once() -> Iterator[None]:
+    """Ask each program for its version once, not in every test."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(preflight, "_version_of", cache(preflight._version_of))
+        yield
 
 
 @pytest.fixture
@@ -203,26 +213,27 @@ def test_no_key_is_ever_shown_even_by_a_server_that_repeats_it(place: Place) -> 
 # Folders, disk and ledger
 
 
-def test_a_file_where_the_catalogs_folder_should_be_fails_and_the_rest_is_looked_at_all_the_same(place: Place) -> None:
-    place.root.write_text("not a folder")
+@pytest.mark.parametrize(
+    ("path", "content", "fails"),
+    [
+        ("", "not a folder", ["catalog", "media store", "ledger"]),
+        ("media", "not a folder", ["media store"]),
+        (f"tables/ads/_delta_log/{0:020d}.json", "no JSON", ["tables"]),
+        ("file", "where the ledger's folder should be", ["ledger"]),
+    ],
+    ids=["catalog", "media", "table", "ledger"],
+)
+def test_a_file_that_is_in_the_way_or_damaged_fails_and_the_rest_is_looked_at_all_the_same(
+    place: Place, path: str, content: str, fails: list[str]
+) -> None:
+    (place.root / path).parent.mkdir(parents=True, exist_ok=True)
+    (place.root / path).write_text(content)
+    if path == "file":
+        place.crawl = {"quota": {"ledger": place.root / "file" / "quota.sqlite"}}
     found = place.check()
-    assert failed(found) == ["catalog", "media store", "ledger"]
+    assert failed(found) == fails
     assert found["Data API"].ok
     assert found["yt-dlp"]
-
-
-def test_a_file_where_the_media_store_should_be_fails(place: Place) -> None:
-    place.root.mkdir()
-    (place.root / "media").write_text("not a folder")
-    assert failed(place.check()) == ["media store"]
-
-
-def test_a_damaged_table_fails_and_the_rest_is_looked_at_all_the_same(place: Place) -> None:
-    log = place.root / "tables" / "ads" / "_delta_log"
-    log.mkdir(parents=True)
-    (log / f"{0:020d}.json").write_text("no JSON")
-    assert failed(place.check()) == ["tables"]
-    assert place.check_key().ok
 
 
 def test_a_catalog_on_an_object_store_fails_as_videos_need_a_local_folder(place: Place) -> None:
@@ -238,13 +249,6 @@ def test_a_broken_ledger_fails_and_says_how_to_name_another(place: Place) -> Non
     assert failed(found) == ["ledger"]
     assert "crawl.quota.ledger" in found["ledger"].todo
     assert place.sandbox.requests == [], "what cannot be booked is not sent"
-
-
-def test_a_ledger_in_a_place_that_cannot_be_made_fails(place: Place) -> None:
-    place.root.mkdir()
-    (place.root / "file").write_text("")
-    place.crawl = {"quota": {"ledger": place.root / "file" / "quota.sqlite"}}
-    assert failed(place.check()) == ["ledger"]
 
 
 @pytest.mark.parametrize(("free_gb", "ok"), [(0.4, False), (50, None), (100, True)])

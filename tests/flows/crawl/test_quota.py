@@ -20,7 +20,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from flows.crawl.data_api.quota import Budget, Ledger, Pause, key_name, next_reset, pacific_day, utc_now
+from flows.crawl.data_api.quota import Budget, Ledger, Pause, key_name, next_reset, pacific_day
 from flows.errors import CrawlError
 
 KEY = "AIzaSyD-0123456789abcdefghijklmnopqrstu"
@@ -120,23 +120,6 @@ def test_a_call_is_counted_for_its_key_its_budget_and_its_day(ledger: Ledger, cl
     assert (ledger.spent(KEY, "units"), ledger.left(KEY, "units")) == (0, 10_000)
 
 
-def test_a_call_that_the_day_does_not_hold_is_refused_and_not_written_down(ledger: Ledger) -> None:
-    assert ledger.spend(KEY, "searches", 97)
-    assert not ledger.spend(KEY, "searches", 4)
-    assert ledger.left(KEY, "searches") == 3
-    assert ledger.spend(KEY, "searches", 3)
-    assert not ledger.spend(KEY, "searches")
-    assert (ledger.spent(KEY, "searches"), ledger.left(KEY, "searches")) == (100, 0)
-    assert not ledger.spend("another", "searches", 101)
-    assert ledger.spent("another", "searches") == 0
-
-
-def test_a_limit_of_nothing_allows_nothing(path: Path) -> None:
-    ledger = Ledger(path, limits={"searches": 0, "units": 1})
-    assert not ledger.spend(KEY, "searches")
-    assert ledger.spend(KEY, "units")
-
-
 def test_a_lower_limit_never_leaves_less_than_nothing(ledger: Ledger, path: Path, clock: Clock) -> None:
     ledger.spend(KEY, "units", 50)
     lower = Ledger(path, limits={"searches": 1, "units": 10}, now=clock)
@@ -147,21 +130,6 @@ def test_a_lower_limit_never_leaves_less_than_nothing(ledger: Ledger, path: Path
 def test_calls_cost_something(ledger: Ledger) -> None:
     with pytest.raises(ValueError, match="at least 1"):
         ledger.spend(KEY, "units", 0)
-
-
-def test_the_servers_word_that_a_day_is_spent_stands_until_the_next_day(ledger: Ledger, clock: Clock) -> None:
-    ledger.spend(KEY, "units", 3)
-    ledger.exhaust(KEY, "units")
-    ledger.exhaust("new", "searches")
-    assert ledger.left(KEY, "units") == 0
-    assert not ledger.spend(KEY, "units")
-    assert ledger.spent(KEY, "units") == 3
-    assert ledger.left("new", "searches") == 0
-    assert not ledger.spend("new", "searches")
-    assert ledger.left(KEY, "searches") == 100
-    clock.now = next_reset(clock.now)
-    assert ledger.left(KEY, "units") == 10_000
-    assert ledger.spend(KEY, "units")
 
 
 def test_an_answer_after_midnight_ends_the_day_of_its_call(ledger: Ledger, clock: Clock) -> None:
@@ -189,11 +157,6 @@ def test_the_key_is_nowhere_in_the_files(ledger: Ledger, path: Path) -> None:
     assert key_name(KEY).encode() in written
     assert KEY.encode() not in written
     assert not any(KEY[start : start + 8].encode() in written for start in range(len(KEY) - 8))
-
-
-def test_names_of_keys_are_short_and_tell_them_apart() -> None:
-    assert len(key_name(KEY)) == 10
-    assert key_name(KEY) == key_name(KEY) != key_name(KEY + "x")
 
 
 def test_a_pause_is_over_in_time_and_can_be_ended(ledger: Ledger, clock: Clock) -> None:
@@ -290,7 +253,7 @@ class CountedByHand(RuleBasedStateMachine):
         self.folder.cleanup()
 
 
-CountedByHand.TestCase.settings = settings(max_examples=25, stateful_step_count=25, deadline=None)
+CountedByHand.TestCase.settings = settings(max_examples=15, stateful_step_count=25, deadline=None)
 test_the_ledger_counts_as_one_would_by_hand = CountedByHand.TestCase
 
 
@@ -388,7 +351,3 @@ def test_a_locked_ledger_is_waited_for(ledger: Ledger, path: Path) -> None:
         assert not booked.done()
         other.execute("COMMIT")
         assert booked.result(timeout=10)
-
-
-def test_the_clock_is_the_machines_by_default() -> None:
-    assert abs(utc_now() - datetime.now(UTC)) < timedelta(seconds=5)

@@ -13,8 +13,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from flows.crawl.candidates import Request, read_ids, requests_of
-from flows.crawl.settings import CategorySettings, CrawlSettings, FilterSettings
 from flows.errors import CrawlError
+from flows.settings.crawl import CategorySettings, CrawlSettings, FilterSettings
 
 NOW = datetime(2026, 11, 24, 20, tzinfo=UTC)
 CHANNEL, OTHER_CHANNEL = "UC" + "a" * 22, "@somestudio"

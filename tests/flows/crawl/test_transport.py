@@ -22,7 +22,7 @@ import pytest
 from flows.crawl.data_api.faults import classify_exception
 from flows.crawl.data_api.transport import AnswerTooLargeError, Transport, never_sent
 from flows.errors import CrawlError
-from tests.flows.crawl.scripted_server import HANG_UP, Raw, answer, scripted
+from tests.flows.crawl.scripted_server import Raw, answer, scripted
 
 KEY = "AIzaSyD-0123456789abcdefghijklmnopqrstu"
 _OPENSSL = shutil.which("openssl")
@@ -136,9 +136,10 @@ def test_a_server_that_says_nothing_is_not_waited_for() -> None:
         assert not never_sent(raised.value)
 
 
-def test_a_server_that_drips_is_not_waited_for() -> None:
-    dripping = Raw(answer(b"x" * 1000).data, drip_s=0.03)
-    with scripted(dripping) as server, transport(timeout_s=0.05) as http:
+def test_a_server_that_drips_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("flows.crawl.data_api.transport.SLOWEST", 1)
+    dripping = Raw(answer(b"x" * 1000).data, drip_s=0.02)
+    with scripted(dripping) as server, transport(timeout_s=0.5) as http:
         begun = time.monotonic()
         with pytest.raises(httpx.ReadTimeout, match="longer than"):
             http.get(server.url, KEY)
@@ -178,15 +179,6 @@ def test_a_server_whose_certificate_nobody_vouches_for_gets_no_request(tmp_path:
         thread.join(timeout=5)
     assert never_sent(raised.value)
     assert not any(received)
-
-
-def test_errors_do_not_know_the_key() -> None:
-    with scripted(HANG_UP) as server, transport() as http, pytest.raises(httpx.RemoteProtocolError) as raised:
-        http.get(server.url, KEY)
-    error: BaseException | None = raised.value
-    while error:
-        assert KEY not in f"{error} {error!r} {error.args!r}"
-        error = error.__cause__ or error.__context__
 
 
 @pytest.mark.parametrize(

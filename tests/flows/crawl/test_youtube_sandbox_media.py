@@ -126,31 +126,21 @@ def test_a_partial_file_is_resumed(sandbox: Sandbox, tmp_path: Path) -> None:
         ("http_403", r"Failed to extract any player response"),
         ("http_429", r"Failed to extract any player response"),
         ("http_503", r"Failed to extract any player response"),
+        ("/media/ http_403", r"unable to download video data: HTTP Error 403"),
+        ("/media/ http_429", r"unable to download video data: HTTP Error 429"),
+        ("/media/ empty_body", r"Did not get any data blocks"),
     ],
 )
-def test_a_watch_page_in_trouble_gives_yt_dlps_own_message(
+def test_a_watch_page_or_a_file_in_trouble_gives_yt_dlps_own_message(
     sandbox: Sandbox, tmp_path: Path, kind: Any, message: str
 ) -> None:
     said = Said()
-    sandbox.faults.add(Fault(kind, "/watch", {"v": VIDEO}))
+    path, _, kind = f"/watch {kind}".rpartition(" ")
+    path = path.split()[-1]
+    sandbox.faults.add(Fault(kind, path))
     assert re.search(message, failure(sandbox, tmp_path, said=said))
-    if kind.startswith("http_"):
+    if kind.startswith("http_") and path == "/watch":
         assert f"HTTP Error {kind[5:]}" in " ".join(said.warnings)
-    assert fetch(sandbox, tmp_path)["id"] == VIDEO
-
-
-@pytest.mark.parametrize(
-    ("kind", "message"),
-    [
-        ("http_403", r"unable to download video data: HTTP Error 403"),
-        ("http_429", r"unable to download video data: HTTP Error 429"),
-        ("empty_body", r"Did not get any data blocks"),
-    ],
-)
-def test_a_file_in_trouble_gives_yt_dlps_own_message(sandbox: Sandbox, tmp_path: Path, kind: Any, message: str) -> None:
-    sandbox.faults.add(Fault(kind, "/media/"))
-    assert re.search(message, failure(sandbox, tmp_path))
-    assert fetch(sandbox, tmp_path)["id"] == VIDEO
 
 
 def test_a_live_stream_says_so_and_what_is_no_video_does_not(sandbox: Sandbox, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -70,15 +71,25 @@ def write_ad(
     """Encode moving shapes drawn from a seed, with words over them: the same ad at any size and quality."""
     draw = np.random.default_rng(seed)
     fields = [cv2.resize(draw.integers(0, 256, (9, 16, 3)).astype(np.uint8), (480, 270)) for _ in range(seconds // 2)]
-    with av.open(str(path), "w") as container:
-        track: Any = container.add_stream("libx264", rate=RATE, options={"preset": "veryfast", **encoding})
-        track.width, track.height, track.pix_fmt = (*size, "yuv420p")
+
+    def scenes() -> Iterator[Picture]:
         for number in range(seconds * RATE):
             at = number % (2 * RATE)
             scene = fields[number // (2 * RATE)][2 * at : 2 * at + 180, 4 * at : 4 * at + 320].copy()
             for line, text in enumerate(words.split("\n")):
                 cv2.putText(scene, text, (10, 60 + 50 * line), cv2.FONT_HERSHEY_SIMPLEX, 1.2, (255, 255, 255), 4)
-            picture = cv2.resize(scene, size, interpolation=cv2.INTER_AREA)
+            yield cv2.resize(scene, size, interpolation=cv2.INTER_AREA).astype(np.uint8)
+
+    return write_pictures(path, scenes(), preset="veryfast", **encoding)
+
+
+def write_pictures(path: Path, pictures: Iterable[Picture], **options: str) -> Path:
+    """Encode pictures of one size as H.264, a tenth of a second each."""
+    with av.open(str(path), "w") as container:
+        track: Any = container.add_stream("libx264", rate=RATE, options=options)
+        for number, picture in enumerate(pictures):
+            if number == 0:
+                track.height, track.width, track.pix_fmt = *picture.shape[:2], "yuv420p"
             container.mux(track.encode(av.VideoFrame.from_ndarray(picture, format="bgr24")))
         container.mux(track.encode())
     return path

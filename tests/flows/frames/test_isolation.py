@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -149,6 +150,20 @@ def test_workers_serve_processes_of_a_pool_too(tmp_path: Path) -> None:
 
     with ProcessPoolExecutor(2) as pool:
         assert list(pool.map(_sample_in_child, [path] * 4)) == [5] * 4
+
+
+def _call_and_send(connection: Any) -> None:
+    connection.send(call_isolated(30, abs, -1))
+
+
+def test_a_daemonic_process_has_workers_as_those_of_a_dask_cluster_are() -> None:
+    near, far = multiprocessing.Pipe()
+    process = multiprocessing.Process(target=_call_and_send, args=(far,), daemon=True)
+    process.start()
+
+    assert near.poll(60)
+    assert near.recv() == 1
+    process.join()
 
 
 def test_a_worker_ends_with_the_process_that_started_it(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ from flows.frames.isolation import close_idle_workers
 from flows.frames.reuploads import AdFingerprints, groups_of, record_reuploads, same_ads
 from flows.frames.sampling import sample_ad, sample_frames
 from flows.settings import FrameSettings
-from tests.flows.frames.clips import write_ad
+from tests.flows.frames.clips import write_ad, write_pictures
 
 WORDS = "NOW 25% OFF\nONLY TODAY"
 
@@ -33,17 +33,12 @@ def fingerprints(path: Path, video_id: str, **asked: Any) -> AdFingerprints:
 
 def cropped(path: Path, source: Path, rim: float) -> Path:
     """A copy without its rim, at the same size."""
-    with av.open(str(source)) as container, av.open(str(path), "w") as written:
-        track: Any = written.add_stream("libx264", rate=10, options={"crf": "30"})
-        track.width, track.height, track.pix_fmt = 320, 180, "yuv420p"
-        for frame in container.decode(video=0):
-            picture = frame.to_ndarray(format="bgr24")
-            height, width = picture.shape[:2]
-            y, x = round(height * rim), round(width * rim)
-            inner = cv2.resize(picture[y : height - y, x : width - x], (320, 180))
-            written.mux(track.encode(av.VideoFrame.from_ndarray(inner, format="bgr24")))
-        written.mux(track.encode())
-    return path
+    with av.open(str(source)) as container:
+        pictures = [frame.to_ndarray(format="bgr24") for frame in container.decode(video=0)]
+    height, width = pictures[0].shape[:2]
+    y, x = round(height * rim), round(width * rim)
+    inner = (cv2.resize(picture[y : height - y, x : width - x], (320, 180)) for picture in pictures)
+    return write_pictures(path, (picture.astype(np.uint8) for picture in inner), crf="30")
 
 
 @pytest.fixture(scope="module")

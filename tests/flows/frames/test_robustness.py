@@ -18,7 +18,7 @@ from flows.frames.passes import decoded_frames
 from flows.frames.picture import Picture, Transfer, tone_mapped
 from flows.frames.sampling import decode_jpeg, sample_frames
 from flows.frames.video import Video
-from tests.flows.frames.clips import HEIGHT, RATE, WIDTH, number_on, steady, write_ad, write_video
+from tests.flows.frames.clips import HEIGHT, RATE, WIDTH, number_on, steady, write_ad, write_pictures, write_video
 
 
 def first_picture(path: Path) -> Picture:
@@ -232,31 +232,17 @@ def test_a_stream_without_an_index_gives_exact_frames_in_both_modes(tmp_path: Pa
 
 
 def test_frames_that_show_the_same_picture_name_the_earlier_ones(tmp_path: Path) -> None:
-    path = write_ad(tmp_path / "a.mp4", 1, seconds=2)
-    with av.open(str(path)) as container:
-        still = next(container.decode(video=0)).to_ndarray(format="bgr24")
-    with av.open(str(tmp_path / "still.mp4"), "w") as container:
-        track: Any = container.add_stream("libx264", rate=RATE)
-        track.width, track.height, track.pix_fmt = 320, 180, "yuv420p"
-        for _ in range(40):
-            container.mux(track.encode(av.VideoFrame.from_ndarray(still, format="bgr24")))
-        container.mux(track.encode())
+    with av.open(str(write_ad(tmp_path / "a.mp4", 1, seconds=2))) as container:
+        still = next(container.decode(video=0)).to_ndarray(format="bgr24").astype(np.uint8)
 
-    sampled = sample_frames(tmp_path / "still.mp4", "s")
+    sampled = sample_frames(write_pictures(tmp_path / "still.mp4", [still] * 40), "s")
 
     assert [frame.duplicates for frame in sampled.frames] == [tuple(range(index)) for index in range(5)]
     assert sampled.frames[2].row()["duplicates"] == ["s:0", "s:1"]
 
 
 def test_black_frames_are_no_duplicates_and_have_no_fingerprint(tmp_path: Path) -> None:
-    with av.open(str(tmp_path / "black.mp4"), "w") as container:
-        track: Any = container.add_stream("libx264", rate=RATE)
-        track.width, track.height, track.pix_fmt = 320, 180, "yuv420p"
-        for _ in range(40):
-            container.mux(track.encode(av.VideoFrame.from_ndarray(np.zeros((180, 320, 3), np.uint8), format="bgr24")))
-        container.mux(track.encode())
-
-    sampled = sample_frames(tmp_path / "black.mp4", "b")
+    sampled = sample_frames(write_pictures(tmp_path / "a.mp4", [np.zeros((180, 320, 3), np.uint8)] * 40), "b")
 
     assert [frame.duplicates for frame in sampled.frames] == [()] * 5
     assert sampled.fingerprints == ()
@@ -268,12 +254,7 @@ def test_other_words_on_the_same_scene_are_another_picture(tmp_path: Path) -> No
         picture = np.full((360, 640, 3), 90, np.uint8)
         cv2.circle(picture, (480, 200), 120, (40, 160, 220), -1)
         cv2.putText(picture, words, (20, 180), cv2.FONT_HERSHEY_SIMPLEX, 1.5, (255, 255, 255), 4)
-        with av.open(str(tmp_path / f"{len(hashes)}.mp4"), "w") as container:
-            track: Any = container.add_stream("libx264", rate=RATE)
-            track.width, track.height, track.pix_fmt = 640, 360, "yuv420p"
-            for _ in range(5):
-                container.mux(track.encode(av.VideoFrame.from_ndarray(picture, format="bgr24")))
-            container.mux(track.encode())
-        hashes.append(int(sample_frames(tmp_path / f"{len(hashes)}.mp4", "a", count=1).frames[0].perceptual_hash, 16))
+        path = write_pictures(tmp_path / f"{len(hashes)}.mp4", [picture] * 5)
+        hashes.append(int(sample_frames(path, "a", count=1).frames[0].perceptual_hash, 16))
 
     assert (hashes[0] ^ hashes[1]).bit_count() > 4

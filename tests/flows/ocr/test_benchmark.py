@@ -3,31 +3,33 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[3]
+from benchmarks.ocr import main
+
+Measure = Callable[..., list[dict[str, Any]]]
 
 
-def measured(*arguments: str) -> list[dict[str, Any]]:
-    done = subprocess.run(
-        [sys.executable, ROOT / "benchmarks" / "ocr.py", *arguments, "--json"],
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    return [json.loads(line) for line in done.stdout.splitlines()]
+@pytest.fixture
+def measured(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Measure:
+    """Run the benchmark with these arguments; one dictionary for each engine."""
+
+    def run(*arguments: str | Path) -> list[dict[str, Any]]:
+        monkeypatch.setattr(sys, "argv", ["ocr.py", *map(str, arguments), "--json"])
+        main()
+        return [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+
+    return run
 
 
 @pytest.mark.parametrize("folder", ["ocr", "."])
-def test_cards_are_measured_from_either_folder(shared_data: Path, folder: str) -> None:
-    (row,) = measured("--data", str(shared_data / folder), "--set", "cards", "--engine", "rapidocr", "--number", "3")
+def test_cards_are_measured_from_either_folder(shared_data: Path, measured: Measure, folder: str) -> None:
+    (row,) = measured("--data", shared_data / folder, "--set", "cards", "--engine", "rapidocr", "--number", 3)
 
     assert (row["engine"], row["pictures"]) == ("rapidocr", 3)
     assert (row["decision_accuracy"], row["word_recall"], row["word_precision"]) == (1, 1, 1)
@@ -35,8 +37,10 @@ def test_cards_are_measured_from_either_folder(shared_data: Path, folder: str) -
     assert {"decode_ms", "recognise_ms", "rest_ms", "count_error", "false_words_per_textless_frame"} <= set(row)
 
 
-def test_without_a_name_all_engines_that_are_there_are_measured_on_the_same_pictures(shared_data: Path) -> None:
-    rows = measured("--data", str(shared_data / "ocr"), "--set", "rendered", "--number", "2")
+def test_without_a_name_all_engines_that_are_there_are_measured_on_the_same_pictures(
+    shared_data: Path, measured: Measure
+) -> None:
+    rows = measured("--data", shared_data / "ocr", "--set", "rendered", "--number", 2)
 
     assert rows[0]["engine"] == "rapidocr"
     assert {row["pictures"] for row in rows} == {2}

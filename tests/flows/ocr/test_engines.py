@@ -13,9 +13,8 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from flows.errors import OcrError
-from flows.fingerprints import texts_fingerprint
 from flows.ocr.engine import OcrOptions
-from flows.ocr.registry import ENGINES, make_engine
+from flows.ocr.registry import ENGINES, make_engine, texts_fingerprint
 from flows.settings import OcrSettings, Settings
 
 BLANK = np.zeros((100, 300, 3), np.uint8)

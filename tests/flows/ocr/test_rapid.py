@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 
 from flows.errors import OcrError
-from flows.frames.sampling import decode_jpeg, sample_frames
 from flows.ocr.engine import OcrOptions
 from flows.ocr.rapid.engine import RapidOcrEngine
 from flows.ocr.registry import make_engine
@@ -138,21 +137,3 @@ def test_at_least_66_of_79_streets_are_decided_right(engine: RapidOcrEngine, sha
 
     assert len(decided) == 79
     assert right >= 66
-
-
-@pytest.mark.slow
-def test_words_on_sampled_frames_are_those_laid_on_at_their_time(engine: RapidOcrEngine, shared_data: Path) -> None:
-    cards = {ad["id"]: ad["cards"] for ad in json.loads((shared_data / "ads" / "cards.json").read_text("utf-8"))}
-    paths = sorted((shared_data / "ads" / "apparel").glob("*.[mw][pe][4b]*"))
-    assert len(paths) == 4
-    for path in paths:
-        for frame in sample_frames(path, path.stem).frames:
-            (words,) = engine.read([decode_jpeg(frame.jpeg)])
-            shown = [
-                word
-                for card in cards[path.stem]
-                if card["from_s"] <= frame.timestamp_s < card["to_s"]
-                for word in card["text"].split()
-            ]
-            assert not plain(shown) - plain(texts(words)), (path.name, frame.timestamp_s)
-            assert (len(words) > 5) == (plain(shown).total() > 5), (path.name, frame.timestamp_s)

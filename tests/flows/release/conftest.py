@@ -14,12 +14,13 @@ from data_catalog.releases import write_release
 from data_catalog.schemas import RELEASE_SCHEMA, SPLITS, TABLES
 from flows.release.card import dataset_card
 from flows.release.croissant import croissant_json
-from flows.release.facts import ExampleRow, FunnelStep, ReleaseFacts, count_table1
+from flows.release.facts import ExampleRow, ReleaseFacts, count_table1
 from flows.release.report import report_html
 from flows.release.resampling import PlannedRow, balance_rows
 from flows.sentiment.labelling import Thresholds
 from flows.sentiment.yield_table import yield_table
 from flows.settings import ReleaseSettings, Settings, SourceSettings
+from flows.stages import FunnelStep
 
 HOSTILE = (
     "Buy | now <script>alert(1)</script> **50% OFF** [x](javascript:alert(2)) ![y](http://evil.example/p.png)\n"

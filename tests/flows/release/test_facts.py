@@ -16,7 +16,6 @@ from rich.table import Table
 
 from flows.release.facts import (
     ClassCounts,
-    FunnelStep,
     ReleaseFacts,
     choose_examples,
     count_table1,
@@ -26,6 +25,7 @@ from flows.release.facts import (
 from flows.release.resampling import PlannedRow
 from flows.release.terminal import render_funnel, render_table1
 from flows.settings import OcrSettings, ReviewSettings, SentimentSettings, Settings
+from flows.stages import FunnelStep
 
 
 def plain_text(table: Table) -> str:

@@ -13,10 +13,13 @@ import pyarrow as pa
 from annotation.desks import ReviewerDesk, VerifierDesk
 from annotation.events import Choice, Remark, Vote
 from annotation.outcomes import round_status
+from annotation.rounds import DrawnRound
 from annotation.store import Store
 from annotation.store.people import Person
 from data_catalog.catalog import Catalog
 from data_catalog.schemas import TABLES
+from flows.review.human import draw_unjudged, read_judged
+from flows.settings import Settings
 
 GUIDELINE = "sha256:test"
 
@@ -54,6 +57,14 @@ def small_catalog(folder: Path) -> Catalog:
     catalog = Catalog(folder)
     add_ads(catalog, {"a": "positive", "b": "negative", "c": "positive", "d": "negative", "between": None})
     return catalog
+
+
+def open_round(catalog: Catalog, store: Store, settings: Settings) -> DrawnRound | None:
+    """Open a round over the ads that nobody has judged; None where there are none."""
+    drawn = draw_unjudged(catalog, settings, read_judged(store, frozenset(catalog.values("ads", "video_id"))))
+    if drawn is not None:
+        store.rounds.open(drawn)
+    return drawn
 
 
 def invite(store: Store, reviewers: int) -> list[Person]:

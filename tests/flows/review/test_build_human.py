@@ -8,7 +8,6 @@ import shutil
 import subprocess
 import sys
 import time
-import urllib.request
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
@@ -26,8 +25,10 @@ from flows.release.flow import Release
 from flows.review.flow import CLOSED, tell_closed
 from flows.review.human import Waiting, review_store
 from flows.settings import ReviewSettings
-from tests.flows.conftest import PATHS, ROOT, Run
+from tests.flows.ads import add_copy
+from tests.flows.conftest import PATHS, QUICK_ENVIRONMENT, ROOT, Run
 from tests.flows.review.people import close, judge
+from tests.servers import ask
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("prefect")]
 
@@ -35,27 +36,31 @@ TWO = "[review]\nreviewers = 2\n"
 
 
 @pytest.fixture(scope="module")
-def waiting(sample: Path, ytb_ads: Run, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
-    """A catalog whose build waits for people, and what it said."""
-    folder = tmp_path_factory.mktemp("waiting")
-    (folder / "two.toml").write_text(TWO)
-    done = ytb_ads(*build(sample, folder / "catalog", folder / "two.toml"))
-    return folder / "catalog", done.stdout
+def config(quick: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Settings of the built catalog, with two reviewers."""
+    file = tmp_path_factory.mktemp("two") / "two.toml"
+    file.write_text(quick.read_text() + TWO)
+    return file
+
+
+@pytest.fixture(scope="module")
+def waiting(
+    seeded: Path, sample: Path, config: Path, ytb_ads: Run, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, str]:
+    """A catalog without labels or releases whose build waits for people, and what that printed."""
+    catalog = tmp_path_factory.mktemp("waiting") / "catalog"
+    shutil.copytree(seeded, catalog, ignore=shutil.ignore_patterns("releases", "labels"))
+    return catalog, ytb_ads(*build(sample, catalog, config)).stdout
 
 
 @pytest.fixture
 def catalog(waiting: tuple[Path, str], tmp_path: Path) -> Path:
     """A copy of it to judge."""
-    (tmp_path / "two.toml").write_text(TWO)
-    shutil.copytree(waiting[0], tmp_path / "catalog")
-    return tmp_path / "catalog"
+    return Path(shutil.copytree(waiting[0], tmp_path / "catalog"))
 
 
-def build(source: Path, catalog: Path, config: Path) -> list[str]:
-    return [
-        *("build", "--source", f"folder:{source}", "--catalog", str(catalog)),
-        *("--config", str(config), "--review", "human"),
-    ]
+def build(source: Path, catalog: Path, config: Path) -> list[str | Path]:
+    return ["build", "--source", f"folder:{source}", "--catalog", catalog, "--config", config, "--review", "human"]
 
 
 def with_store(catalog: Path, act: Callable[[Store], Any]) -> Any:
@@ -89,35 +94,38 @@ def test_a_build_with_people_says_how_many_entries_wait_and_where_and_writes_no_
     assert Catalog(catalog).count("labels") == 0
 
 
-def test_a_second_build_adds_nothing_to_an_open_round_and_says_so(catalog: Path, sample: Path, ytb_ads: Run) -> None:
-    again = ytb_ads(*build(sample, catalog, catalog.parent / "two.toml"), "--json")
+def test_a_second_build_adds_nothing_to_an_open_round_and_says_so(
+    catalog: Path, sample: Path, config: Path, ytb_ads: Run
+) -> None:
+    again = ytb_ads(*build(sample, catalog, config), "--json")
     told = json.loads(again.stdout)["review"]
     assert (told["round_id"], told["opened"], told["n_settled"]) == (1, False, 0)
     assert len(with_store(catalog, lambda store: store.rounds.all())) == 1
     assert list_releases(catalog / "releases") == []
 
 
-def test_a_run_that_waits_is_named_for_it_on_the_server(catalog: Path, sample: Path, prefect_api: str) -> None:
-    config = str(catalog.parent / "two.toml")
-    found = build_dataset(f"folder:{sample}", str(catalog), config, policy="human")
+def test_a_run_that_waits_is_named_for_it_on_the_server(
+    catalog: Path, sample: Path, config: Path, prefect_api: str
+) -> None:
+    found = build_dataset(f"folder:{sample}", str(catalog), str(config), policy="human")
     assert isinstance(found, Waiting)
     runs = ask(
         prefect_api, "flow_runs/filter", {"flows": {"name": {"any_": ["build-dataset"]}}, "sort": "END_TIME_DESC"}
     )
     assert (runs[0]["state"]["type"], runs[0]["state"]["name"]) == ("COMPLETED", "Waiting")
     assert "entries wait for people at http://127.0.0.1:8440" in runs[0]["state"]["message"]
-    assert isinstance(release_reviewed(str(catalog), config), Waiting), "no release while a round is open"
+    assert isinstance(release_reviewed(str(catalog), str(config)), Waiting), "no release while a round is open"
     assert list_releases(catalog / "releases") == []
 
 
 def test_what_people_said_is_released_and_a_new_ad_opens_a_round_of_its_own(
-    catalog: Path, sample: Path, tmp_path: Path, prefect_api: str
+    catalog: Path, sample: Path, config: Path, tmp_path: Path, prefect_api: str
 ) -> None:
-    ads, config = tmp_path / "ads", str(catalog.parent / "two.toml")
+    ads = tmp_path / "ads"
     shutil.copytree(sample, ads)
     judge_all(catalog)
     with_store(catalog, close)
-    written = build_dataset(f"folder:{ads}", str(catalog), config, policy="human")
+    written = build_dataset(f"folder:{ads}", str(catalog), str(config), policy="human")
     assert isinstance(written, Release)
     assert written.new
     labels = Catalog(catalog).read("labels").to_pylist()
@@ -127,36 +135,35 @@ def test_what_people_said_is_released_and_a_new_ad_opens_a_round_of_its_own(
     assert manifest["labels"]["agreement"] == 1.0
 
     versions = Catalog(catalog).versions()
-    again = build_dataset(f"folder:{ads}", str(catalog), config, policy="human")
+    again = build_dataset(f"folder:{ads}", str(catalog), str(config), policy="human")
     assert isinstance(again, Release)
     assert not again.new
     assert Catalog(catalog).versions() == versions
 
     add_copy(ads, of=labels[0]["video_id"], as_id="newcomer001")
-    further = build_dataset(f"folder:{ads}", str(catalog), config, policy="human")
+    further = build_dataset(f"folder:{ads}", str(catalog), str(config), policy="human")
     assert isinstance(further, Waiting)
     assert (further.round_id, further.n_entries, further.opened) == (2, 1, True)
     assert further.release == written.folder
     assert "newcomer001" not in Catalog(catalog).values("labels", "video_id")
 
-    by_comments = build_dataset(f"folder:{ads}", str(catalog), config, policy="auto")
+    by_comments = build_dataset(f"folder:{ads}", str(catalog), str(config), policy="auto")
     assert isinstance(by_comments, Release)
     assert newest_release(catalog / "releases") == by_comments.folder
-    back = build_dataset(f"folder:{ads}", str(catalog), config, policy="human")
+    back = build_dataset(f"folder:{ads}", str(catalog), str(config), policy="human")
     assert isinstance(back, Waiting)
     assert back.release == newest_release(catalog / "releases") != by_comments.folder
     assert read_manifest(back.release)["labels"]["decided_by"].keys() == {"the reviewers"}
 
 
 def test_people_who_confirm_every_label_are_named_in_a_release_of_the_same_rows(
-    catalog: Path, sample: Path, prefect_api: str
+    catalog: Path, sample: Path, config: Path, prefect_api: str
 ) -> None:
-    config = str(catalog.parent / "two.toml")
-    by_comments = build_dataset(f"folder:{sample}", str(catalog), config)
+    by_comments = build_dataset(f"folder:{sample}", str(catalog), str(config))
     assert isinstance(by_comments, Release)
     judge_all(catalog)
     with_store(catalog, close)
-    by_people = release_reviewed(str(catalog), config)
+    by_people = release_reviewed(str(catalog), str(config))
     assert isinstance(by_people, Release)
     assert by_people.new
     first, second = read_manifest(by_comments.folder), read_manifest(by_people.folder)
@@ -168,9 +175,8 @@ def test_people_who_confirm_every_label_are_named_in_a_release_of_the_same_rows(
 
 
 def test_closing_a_round_by_hand_starts_the_deployment_that_writes_the_release(
-    catalog: Path, ytb_ads: Run, prefect_server: str
+    catalog: Path, ytb_ads: Run, deployed_server: str
 ) -> None:
-    ytb_ads("deploy")
     [left, *_] = sorted(Catalog(catalog).values("ad_sentiment", "video_id", where="label IS NOT NULL"))
     choose = as_labelled(catalog)
     judged = {entry for entry in with_store(catalog, videos) if entry != left}
@@ -182,9 +188,9 @@ def test_closing_a_round_by_hand_starts_the_deployment_that_writes_the_release(
     done = ytb_ads("annotate", "close-round", "--yes", "--catalog", catalog)
     assert "the Prefect server was told" in done.stdout
 
-    run = started(prefect_server, "release-reviewed/after-review", {"catalog": str(catalog)})
-    work(prefect_server)
-    ended = ask(prefect_server, f"flow_runs/{run['id']}")
+    run = started(deployed_server, "release-reviewed/after-review", {"catalog": str(catalog)})
+    work(deployed_server)
+    ended = ask(deployed_server, f"flow_runs/{run['id']}")
     assert ended["state"]["name"] == "Completed", ended["state"]
     assert newest_release(catalog / "releases").is_dir()
     assert set(Catalog(catalog).values("labels", "video_id")) == judged
@@ -229,6 +235,7 @@ def work(server: str) -> None:
         [sys.executable, "-m", "prefect", "worker", "start", "--pool", "cpu", "--run-once"],
         env={
             **os.environ,
+            **QUICK_ENVIRONMENT,
             "PREFECT_API_URL": server,
             "PYTHONPATH": os.pathsep.join([PATHS, os.environ.get("PYTHONPATH", "")]),
         },
@@ -239,23 +246,3 @@ def work(server: str) -> None:
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-
-
-def add_copy(ads: Path, *, of: str, as_id: str) -> None:
-    """One more ad, with the film of another one and comments that say the same."""
-    info = next(path for path in ads.rglob("*.info.json") if json.loads(path.read_text("utf-8"))["id"] == of)
-    video = next(path for path in info.parent.glob(info.name.removesuffix(".info.json") + ".*") if path != info)
-    values = json.loads(info.read_text("utf-8")) | {"id": as_id}
-    values["comments"] = [comment | {"id": f"new{n}"} for n, comment in enumerate(values["comments"])]
-    (info.parent / f"{as_id}.info.json").write_text(json.dumps(values), "utf-8")
-    shutil.copy(video, info.parent / f"{as_id}{video.suffix}")
-
-
-def ask(server: str, path: str, body: dict[str, Any] | None = None) -> Any:
-    request = urllib.request.Request(
-        f"{server}/{path}",
-        data=None if body is None else json.dumps(body).encode(),
-        headers={"Content-Type": "application/json"},
-    )
-    with urllib.request.urlopen(request, timeout=30) as answer:
-        return json.load(answer)

@@ -26,6 +26,7 @@ from flows.review.human import (
     withdraw_ads,
 )
 from flows.settings import ReviewSettings, Settings
+from tests.flows.review import people
 from tests.flows.review.people import (
     add_ads,
     close,
@@ -55,11 +56,8 @@ def store(catalog: Catalog) -> Iterator[Store]:
 
 def open_round(catalog: Catalog, store: Store) -> set[str]:
     """Open the next round; the ads in it."""
-    drawn = draw_unjudged(catalog, HUMAN, read_judged(store, frozenset(catalog.values("ads", "video_id"))))
-    if drawn is None:
-        return set()
-    store.rounds.open(drawn)
-    return {entry.video_id for entry in drawn.entries}
+    drawn = people.open_round(catalog, store, HUMAN)
+    return {entry.video_id for entry in drawn.entries} if drawn else set()
 
 
 def settle(catalog: Catalog, settings: Settings = HUMAN) -> dict[str, dict[str, Any]]:

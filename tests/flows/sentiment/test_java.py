@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import multiprocessing
 import os
 import pickle
@@ -29,7 +28,7 @@ from flows.sentiment import java
 from flows.sentiment.engines import OPEN_LEXICON
 from flows.sentiment.java import JavaEngine, Unscored
 from flows.sentiment.sentistrength import Scorer, Strength
-from tests.sentistrength_stand_in import COMMAND, ROOT, InProcess, StandIn, archive, command
+from tests.sentistrength_stand_in import COMMAND, ROOT, InProcess, archive, command
 
 Make = Callable[..., JavaEngine]
 
@@ -133,16 +132,6 @@ def test_many_batches_and_a_million_characters_are_answered(make: Make) -> None:
 def test_what_is_more_than_text_to_the_program_is_text(make: Make, tmp_path: Path, texts: list[str]) -> None:
     assert make().score(texts) == ours(texts)
     assert len(starts(tmp_path)) == 1
-
-
-def test_the_stand_in_obeys_a_command_as_the_original_does(tmp_path: Path) -> None:
-    """Otherwise the test above would prove nothing."""
-    arguments = java._command(OPEN_LEXICON, archive(tmp_path / "a.jar"), "sh")[1:]
-    lines = f"hate\n{COMMAND}\thate\t3\n{COMMAND}\tnoword\t3\nhate\n{COMMAND}\n"
-    out = io.BytesIO()
-    with pytest.raises(SystemExit):
-        StandIn(arguments, out, out, threading.Event()).run(io.BytesIO(lines.encode()))
-    assert out.getvalue() == b"1\t-4\t\n1\n0\n4\t-1\t\n"
 
 
 @pytest.mark.parametrize(

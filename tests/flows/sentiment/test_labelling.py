@@ -13,7 +13,6 @@ from flows.errors import SentimentError
 from flows.sentiment.labelling import (
     AGGREGATIONS,
     DRAWS,
-    Aggregation,
     ScoreGroup,
     Thresholds,
     aggregate,
@@ -24,6 +23,7 @@ from flows.sentiment.labelling import (
     quantile_thresholds,
     resampled_means,
 )
+from flows.settings import Aggregation
 
 PAPER = Thresholds(positive=2.5, negative=-2.5)
 

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flows.errors import SentimentError
-from flows.sample.comments import write_comments
+from flows.sample.storyboard import write_comments
 from flows.sentiment.labelling import dominant_pole
 from flows.sentiment.open_lexicon import build
 from flows.sentiment.sentistrength import Scorer

@@ -72,7 +72,7 @@ def test_labels_that_hang_on_a_few_comments_are_warned_of(tmp_path: Path) -> Non
     ads = [row | {"label_support": 0.5 if n < 13 else 0.9} for n, row in enumerate(filled(12, 12))]
     report = reported(tmp_path, *ads)
     assert report.n_uncertain == 13
-    assert "13 of 24 labels hang on a few comments" in report.warnings()[0]
+    assert "13 of 24 labels have low support" in report.warnings()[0]
 
 
 def test_a_label_without_an_interval_hangs_on_a_few_comments(tmp_path: Path) -> None:

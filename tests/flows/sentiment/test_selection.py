@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from data_catalog.schemas import TABLES
-from flows.sentiment.selection import LeftOut, with_reasons, wording
+from flows.sentiment.selection import with_reasons, wording
+from flows.settings import LeftOut
 
 COPIED = "install this game for free today"
 

@@ -1,4 +1,4 @@
-"""The yield table: what every aggregation and threshold would make of the same ads."""
+"""The yield table: classes of the same ads under every aggregation and threshold."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the crawl collects and how gently: categories, filters, quota, comments, media."""
+"""Settings of the crawl: categories, filters, quota, comments, media."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, SecretStr, field_validator, model_validator
 
-from flows.section import Section
+from flows.settings.section import Section
 
 _CHANNEL = re.compile(r"UC[A-Za-z0-9_-]{22}|@[\w.·-]{3,30}")
 _PLAYLIST = re.compile(r"[A-Za-z0-9_-]{10,64}")
 
 
 class CategorySettings(Section):
-    """One category of ads: how many, and where its candidates are listed."""
+    """One category of ads: their number, and the lists of its candidates."""
 
     count: PositiveInt = 1250
     """Ads wanted."""
@@ -57,7 +57,7 @@ class CategorySettings(Section):
     @model_validator(mode="after")
     def _listed_somewhere(self) -> CategorySettings:
         if not (self.search or self.channels or self.playlists or self.ids):
-            raise ValueError("says nowhere where its ads are; give search, channels, playlists or ids")
+            raise ValueError("names no lists of candidates; give search, channels, playlists or ids")
         return self
 
 
@@ -73,17 +73,22 @@ def _papers_categories() -> dict[str, CategorySettings]:
 
 
 class FilterSettings(Section):
-    """What makes a candidate an ad that is wanted."""
+    """Filters that a candidate must pass to become an ad."""
 
     min_duration_s: NonNegativeFloat = 5
+    """Shortest ad."""
     max_duration_s: PositiveFloat = 300
+    """Longest ad."""
     min_comments: Annotated[int, Field(ge=0)] = 1
+    """Ads with fewer comments are left out."""
     language: str | None = "en"
     """Language of the video where it states one (`en` takes `en-GB` too); a video that states none is kept."""
     region: str | None = None
     """Country, as `US`, in which the video must be available; also the country that searches are made for."""
     published_after: date = date(2010, 1, 1)
+    """First day of publication."""
     published_before: date | None = None
+    """Day before which ads were published; none: no limit."""
     paid_product_placement: bool | None = None
     """True: only videos that declare paid product placement; False: only those that do not."""
 
@@ -113,7 +118,7 @@ class FilterSettings(Section):
 
 
 class QuotaSettings(Section):
-    """What a key may spend in a day of Pacific time."""
+    """Limits of a key for a day of Pacific time."""
 
     searches_per_day: Annotated[int, Field(ge=0)] = 100
     """Calls of `search.list`; each page is a call."""
@@ -125,7 +130,7 @@ class QuotaSettings(Section):
 
 
 class CommentPageSettings(Section):
-    """How comments are fetched."""
+    """Extent of the comments that are fetched."""
 
     replies: Literal["all", "embedded", "none"] = "all"
     """`embedded`: only the replies, about five, that come with their thread at no extra cost."""
@@ -134,13 +139,14 @@ class CommentPageSettings(Section):
 
 
 class CrawlSettings(Section):
-    """Which ads are collected from YouTube, with whose key, and how politely."""
+    """Ads to collect from YouTube, the keys to use, and the pace."""
 
     api_key: SecretStr | None = None
     """Key of the YouTube Data API v3; better given as YTB_ADS__CRAWL__API_KEY than written into a file."""
     api_keys: tuple[SecretStr, ...] = ()
     """More keys: the next one is used when a key's day is spent."""
     seed: int = 0
+    """Another seed draws other ads."""
     categories: dict[str, CategorySettings] = Field(default_factory=_papers_categories)
     candidates_per_ad: Annotated[float, Field(ge=1)] = 2.0
     """Candidates that pass the filters, for each ad wanted, before the random draw."""
@@ -159,6 +165,7 @@ class CrawlSettings(Section):
     backoff_s: NonNegativeFloat = 1.0
     """Longest wait before the second attempt; it doubles with each one, up to a minute."""
     timeout_s: PositiveFloat = 30.0
+    """Time after which a call of the Data API counts as failed."""
     refresh_days: PositiveInt = 30
     """Age at which `ytb-ads crawl --refresh` fetches a row again."""
     endpoint: str | None = None
@@ -198,7 +205,7 @@ class CrawlSettings(Section):
 
 
 class MediaSettings(Section):
-    """How videos are fetched and how long they stay."""
+    """Size, pace and retention of the videos."""
 
     height: Annotated[int, Field(ge=144, le=4320)] = 360
     """Height of the picture wanted in pixels; the nearest one offered that is not taller, else the smallest."""
@@ -211,7 +218,9 @@ class MediaSettings(Section):
     lanes: Annotated[int, Field(ge=1, le=8)] = 1
     """Videos fetched at once."""
     max_size_mb: PositiveInt = 500
+    """Larger videos are not fetched."""
     timeout_s: PositiveFloat = 60.0
+    """Time without data after which a transfer counts as failed."""
     wall_pause_h: PositiveFloat = 24.0
     """Hours without a request after YouTube has asked whether we are a robot."""
     cookies: Path | None = None

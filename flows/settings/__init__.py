@@ -1,4 +1,4 @@
-"""Every knob of the pipeline, typed, from one TOML file and the environment; the defaults are the paper's.
+"""Every setting of the pipeline, typed, from one TOML file and the environment; the defaults are the paper's.
 
 `YTB_ADS__FRAMES__COUNT=7` overrides `count` in `[frames]` of `ytb_ads.toml`.
 """
@@ -9,6 +9,7 @@ import difflib
 import os
 import tomllib
 from collections.abc import Iterator
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_origin
 
@@ -16,21 +17,35 @@ from pydantic import BaseModel, Field, FiniteFloat, SecretStr, ValidationError, 
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 from pydantic_settings import SettingsError as PydanticSettingsError
 
-from flows.crawl.settings import CrawlSettings, MediaSettings
 from flows.errors import SettingsError
-from flows.section import Section
-from flows.sentiment.labelling import Aggregation, LikeWeights, ThresholdMode
-from flows.sentiment.selection import LeftOut
+from flows.settings.crawl import CrawlSettings, MediaSettings
+from flows.settings.section import Section
 
 ENV_PREFIX = "YTB_ADS__"
 DEFAULT_FILE = Path("ytb_ads.toml")
 
+Aggregation = Literal["dominant", "dominant_with_neutral", "scale"]
+ThresholdMode = Literal["fixed", "quantile"]
+LikeWeights = Literal["none", "log", "linear"]
 Share = Annotated[float, Field(ge=0, le=1)]
 Seconds = Annotated[FiniteFloat, Field(ge=0)]
 
 
+class LeftOut(StrEnum):
+    """Why a comment does not count; one has the first of these reasons that holds."""
+
+    ONLY_LINKS = "only_links"
+    """It says nothing beside links."""
+    OTHER_LANGUAGE = "other_language"
+    """It is surely in another language than the word lists."""
+    DUPLICATE = "duplicate"
+    """Its author said the same under this ad before."""
+    REPEAT = "repeat"
+    """Its words are copied from an earlier comment under this ad, whoever wrote it."""
+
+
 class SourceSettings(Section):
-    """Where ads come from."""
+    """Categories of ads that a source leaves without one."""
 
     category: str | None = None
     """Category of ads that neither the mapping nor a sub-folder gives one."""
@@ -39,25 +54,27 @@ class SourceSettings(Section):
 
 
 class PrivacySettings(Section):
-    """What is kept of the people who wrote the comments."""
+    """Keyed hashes in place of the comments' authors."""
 
     author_key: SecretStr | None = None
     """Key of the authors' hashes; by default one is drawn once and kept beside the tables."""
 
 
 class FrameSettings(Section):
-    """Which moments of an ad become pictures (section IV-A: five random frames)."""
+    """Timestamps and pictures sampled from an ad (section IV-A: five random frames)."""
 
     count: Annotated[int, Field(ge=1, le=1000)] = 5
+    """Frames sampled from an ad."""
     seed: int = 0
+    """Another seed samples other timestamps."""
     margin_start_s: Seconds = 0.0
-    """No moment lies in the first seconds, where ads show a black picture or a logo."""
+    """No frame is sampled from the first seconds, where ads show a black picture or a logo."""
     margin_end_s: Seconds = 0.0
-    """No moment lies in the last seconds. In an ad too short for both margins they shrink until half of it is left."""
+    """No frame is sampled from the last seconds. In a short ad both margins shrink until half of the ad is left."""
     min_distance_s: Seconds = 0.0
-    """Moments lie at least so far apart, or evenly closer in an ad too short for that."""
+    """Smallest distance of two timestamps; smaller in an ad that is too short for it."""
     seek: Literal["exact", "keyframe"] = "exact"
-    """`exact`: the pictures on the screen at the moments; `keyframe`: the key frames nearest to them, far sooner."""
+    """`exact`: the pictures shown at the timestamps; `keyframe`: the nearest key frames, which is much faster."""
     quality: Annotated[int, Field(ge=1, le=100)] = 90
     """JPEG quality."""
     max_side: Annotated[int, Field(ge=32)] = 1280
@@ -67,13 +84,15 @@ class FrameSettings(Section):
 
 
 class OcrSettings(Section):
-    """How a frame's words are read, and how many it takes to keep it."""
+    """Reading the text of frames, and the number of words that keeps a frame."""
 
     engine: Literal["rapidocr", "easyocr", "tesseract"] = "rapidocr"
+    """OCR engine; `easyocr` is an extra of the package, `tesseract` a program."""
     sides: Annotated[tuple[Annotated[int, Field(ge=32)], ...], Field(min_length=1)] = (640, 960, 1280)
     """Longer sides, in pixels, of the picture that the detector of `rapidocr` sees: it climbs to the next only where
     it sees small text."""
     min_confidence: Share = 0.5
+    """Words that the engine is less sure of are left out."""
     languages: tuple[str, ...] = ()
     """Languages of `easyocr` (`en`, `de` ...) or `tesseract` (`eng`, `deu` ...); none is English."""
     model_dir: Path | None = None
@@ -89,7 +108,7 @@ class OcrSettings(Section):
 
 
 class SentimentSettings(Section):
-    """How comments are scored and what makes an ad positive or negative (section IV-A)."""
+    """Scoring of comments, and thresholds for an ad's label (section IV-A)."""
 
     engine: Literal["native", "java"] = "native"
     """`native`: SentiStrength's scoring in Python; `java`: the original program, which `jar` names."""
@@ -106,9 +125,11 @@ class SentimentSettings(Section):
     leave_out: tuple[LeftOut, ...] = tuple(LeftOut)
     """Comments that do not count: `only_links`, `other_language`, `duplicate`, `repeat`; the paper leaves none out."""
     like_weights: LikeWeights = "none"
-    """How many comments one with n likes counts as: `none` 1, `log` 1 + ln(1 + n), `linear` 1 + n."""
+    """Weight of a comment with n likes: `none` 1, `log` 1 + ln(1 + n), `linear` 1 + n."""
     aggregation: Aggregation = "dominant"
+    """Mean that labels an ad: of each comment's stronger pole, without or with neutral comments, or of both poles."""
     thresholds: ThresholdMode = "fixed"
+    """`fixed`: `positive` and `negative`; `quantile`: the share `quantile` of the ads at each end."""
     positive: FiniteFloat = 2.5
     """An ad is positive above this mean."""
     negative: FiniteFloat = -2.5
@@ -126,15 +147,17 @@ class SentimentSettings(Section):
 
 
 class ReviewSettings(Section):
-    """Who settles the labels, and how people do it (section IV-A: five reviewers, a verifier, a discussion)."""
+    """Settling of labels, by comments or by people (section IV-A: five reviewers, a verifier, a discussion)."""
 
     policy: Literal["auto", "human"] = "auto"
     """`auto`: the label of the comments stands, recorded as reviewed by nobody; `human`: people judge every ad that the
     comments label, and what they have not judged stays out of the release."""
     reviewers: Annotated[int, Field(ge=1)] = 5
+    """Reviewers who judge each ad."""
     verifiers: Annotated[int, Field(ge=1)] = 1
+    """Verifiers who decide where reviewers do not agree."""
     agreement: Literal["majority", "unanimity"] = "majority"
-    """How far reviewers must agree; a tie and any "uncertain" go to the verifier."""
+    """Agreement that settles a label; a tie and any "uncertain" go to the verifier."""
     seed: int = 0
     """Of the sample of comments, of what comes twice, and of everybody's order."""
     comments: Annotated[int, Field(ge=0)] = 20
@@ -155,6 +178,7 @@ class ReviewSettings(Section):
     host: str = "127.0.0.1"
     """Address that the page is served on; the default is reached from this machine alone."""
     port: Annotated[int, Field(ge=1, le=65_535)] = 8440
+    """Port that the page is served on."""
 
     @model_validator(mode="after")
     def _known(self) -> ReviewSettings:
@@ -164,22 +188,28 @@ class ReviewSettings(Section):
 
     @property
     def address(self) -> str:
-        """Where people find the page."""
+        """Address of the page."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return self.page.rstrip("/") or f"http://{host}:{self.port}"
 
 
 class ReleaseSettings(Section):
-    """How labelled frames become a release."""
+    """Splits, resampling and files of a release."""
 
     balance: Literal["oversample", "undersample", "none"] = "oversample"
+    """Method that makes the classes of the training rows equally frequent."""
     reuploads: Literal["keep", "drop"] = "keep"
     """`keep`: all uploads of one ad go in, in one split; `drop`: only the one that was published first."""
     train: Annotated[float, Field(gt=0, le=1)] = 0.8
+    """Share of the ads in the training split."""
     validation: Share = 0.1
+    """Share of the ads in the validation split."""
     test: Share = 0.1
+    """Share of the ads in the test split."""
     seed: int = 0
+    """Another seed gives other splits and other resampled rows."""
     shard_mb: Annotated[int, Field(ge=1)] = 500
+    """Size of a Parquet file in MB, at most."""
 
     @model_validator(mode="after")
     def _whole(self) -> ReleaseSettings:
@@ -195,26 +225,33 @@ class ReleaseSettings(Section):
 
 
 class RunnerSettings(Section):
-    """Where tasks run and how much each is given."""
+    """Task runner, and the size of its batches."""
 
     kind: Literal["threads", "processes", "ray", "dask"] = "threads"
+    """Runs tasks in threads of this process, in processes of this machine, or on a cluster."""
     workers: Annotated[int, Field(ge=1)] = Field(default_factory=lambda: os.cpu_count() or 1)
+    """Tasks that run at a time."""
     address: str | None = None
     """Address of a Ray or Dask cluster; without it a local one is started."""
     batch_ads: Annotated[int, Field(ge=1)] = 8
+    """Ads per task that samples frames."""
     batch_frames: Annotated[int, Field(ge=1)] = 32
+    """Frames per task that reads their text."""
     batch_comments: Annotated[int, Field(ge=1)] = 5_000
+    """Comments per task that scores them."""
     max_attempts: Annotated[int, Field(ge=1)] = 3
     """Runs that try a failed row before it is left alone."""
 
 
 class TrainingSettings(Section):
-    """What the hand-off to training starts."""
+    """Models that `ytb-ads train` and its deployment train."""
 
     config: str = "ytb_ads"
     """Name of a configuration shipped in `fgmfn/configs` or path of a TOML file."""
     models: tuple[str, ...] = ("fgmfn", "text_only")
+    """Rows of the comparison that are trained."""
     seed: int | None = None
+    """Instead of the configuration's seed."""
     from_scratch: bool = False
     """Start without pretrained weights."""
 

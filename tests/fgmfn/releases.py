@@ -1,4 +1,4 @@
-"""Small release folders for the model's tests, written with pyarrow alone: what a release is, restated."""
+"""Small sets of data for the model's tests: releases, written with pyarrow alone, and a Twitter set."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 from PIL import Image
 
 CLASSES = ("negative", "positive")
+LINES = ['1\t2\ta.jpg\t"So good , $T$ !\tAnn', "2\t0\tb.jpg\tno $T$ again\tBob Lee", "3\t1\ta.jpg\t$T$\tC"]
 IMAGE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
 SCHEMA = pa.schema(
     [
@@ -162,3 +163,11 @@ def tiny_config(folder: Path, *, epochs: int = 2, learning_rate: float = 1e-3) -
     file = folder / "config.toml"
     file.write_text(TINY_TOML.format(epochs=epochs, learning_rate=learning_rate))
     return file
+
+
+def write_set(folder: Path, lines: list[str] = LINES) -> Path:
+    """A Twitter set of the same lines in every split."""
+    (folder / "2015").mkdir(parents=True)
+    for split in ("train", "dev", "test"):
+        (folder / "2015" / f"{split}.tsv").write_text("\n".join(["index\t#1 Label", *lines, ""]), encoding="utf-8")
+    return folder

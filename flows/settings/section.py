@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from typing import Protocol
 
 from pydantic import BaseModel, ConfigDict
 
@@ -18,3 +19,22 @@ class Section(BaseModel):
         values = self.model_dump(mode="json", include=set(only) if only is not None else None)
         payload = json.dumps([values, *engine], sort_keys=True).encode()
         return hashlib.sha256(payload).hexdigest()[:16]
+
+
+class Versioned(Protocol):
+    """An engine, whose version changes whenever its answers might."""
+
+    @property
+    def name(self) -> str:
+        """The engine's name."""
+        ...
+
+    @property
+    def version(self) -> str:
+        """Another one wherever an answer might be another."""
+        ...
+
+
+def version_of(engine: Versioned) -> str:
+    """Name and version of an engine, as fingerprints and releases record them."""
+    return f"{engine.name} {engine.version}"

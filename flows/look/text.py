@@ -62,7 +62,7 @@ def length(text: str) -> float:
 
 
 def _fitting(text: str, width: float) -> int:
-    """How many characters fit, up to the last space among them if there is one; at least one."""
+    """Number of characters that fit, up to the last space among them if there is one; at least one."""
     used = 0.0
     for count, character in enumerate(text):
         used += _advance(character)
