@@ -13,7 +13,6 @@ import httpx
 
 from data_catalog.schemas import DropKind
 from data_catalog.tables.drops import Drop
-from flows.crawl.data_api.transport import AnswerTooLargeError
 from flows.errors import CrawlError
 
 FaultKind = Literal["terminal", "transient", "pause", "abort"]
@@ -55,6 +54,10 @@ class FaultError(CrawlError):
 
     def __str__(self) -> str:
         return f"{self.request}: {self.fault.reason}" + (f" ({self.fault.detail})" if self.fault.detail else "")
+
+
+class AnswerTooLargeError(httpx.TransportError):
+    """An answer is larger than any honest one."""
 
 
 # Both the old words, in `errors[0].reason`, and the new ones, in `details[].reason` and `status`.

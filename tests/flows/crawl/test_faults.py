@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flows.crawl.data_api.faults import (
+    AnswerTooLargeError,
     Fault,
     FaultError,
     classify_answer,
@@ -22,7 +23,6 @@ from flows.crawl.data_api.faults import (
     read_object,
     snake_case,
 )
-from flows.crawl.data_api.transport import AnswerTooLargeError
 
 KEY = "AIzaSyD-0123456789abcdefghijklmnopqrstu"
 SEARCHES_PER_DAY = "Quota exceeded for 'Queries' and limit 'Queries per day'"
