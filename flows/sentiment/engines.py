@@ -63,7 +63,7 @@ class NativeEngine:
 
     def __init__(self, folder: Path | None = None, *, emoji: bool | None = None) -> None:
         self.scorer = scorer(folder, emoji=emoji)
-        self.version = f"2-{self.scorer.lexicon.digest}{'-emoji' if self.scorer.emoji else ''}"
+        self.version = f"3-{self.scorer.lexicon.digest}{'-emoji' if self.scorer.emoji else ''}"
 
     def score(self, texts: Sequence[str]) -> list[Strength]:
         """One strength per text, in the order of the texts."""

@@ -14,8 +14,7 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from data_catalog.catalog import Catalog
-from flows.crawl.plan.schedule import CategoryWork, Day, Plan, days_alone, lay_out, plan_crawl
-from flows.crawl.plan.terminal import render_plan
+from flows.crawl.plan.schedule import CategoryWork, Day, Plan, days_alone, lay_out, plan_crawl, render_plan
 from flows.crawl.steps import Crawl, open_crawl, open_ledger
 from flows.errors import CrawlError
 from flows.settings import Settings
