@@ -216,7 +216,9 @@ def _remove_author(catalog: Catalog, author_hash: str) -> Removal:
     comment_ids, video_ids = set(held["comment_id"]), set(held["video_id"])
     sums = [table for table in TABLES.values() if table.sums_up == "comments"]
     # an ad without a sum has a drop of the stage instead: that is made anew, too
-    without = pc.field("stage").isin([table.stage for table in sums]) & pc.field("key").isin(list(video_ids))
+    without = pc.field("stage").isin([table.stage for table in sums]) & pc.field("key").isin(
+        pa.array(sorted(video_ids), pa.string())
+    )
     unsummed = catalog.read("drops", ["stage", "key"], without).to_pylist()
     drops = [
         *drops_of_comments(catalog, comment_ids | {author_hash}),

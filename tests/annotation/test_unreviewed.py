@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from rich.console import Console
@@ -22,7 +23,7 @@ HOSTILE = "[red]sale[/red] \x1b[2J"
 def catalog(tmp_path: Path) -> Catalog:
     """Five ads: two that wait, two that are judged, one that the comments give no label."""
     made = Catalog(tmp_path)
-    sentiment = {
+    sentiment: dict[str, dict[str, Any]] = {
         "a": {},
         "c": {"mean_score": 2.6, "label_support": 0.5},
         "d": {"mean_score": 2.6, "label_support": 0.5},

@@ -14,9 +14,15 @@ from tests.annotation.web.round_builders import discuss, entry_ids, vote
 from tests.annotation.web.site_builder import Site, make_site
 
 if TYPE_CHECKING:
-    pass
+    from playwright.sync_api import Page
 
 pytestmark = [pytest.mark.xdist_group("browser"), pytest.mark.slow]
+
+
+@pytest.fixture
+def page(enter: Enter) -> Page:
+    """What reviewer 0 sees after logging in."""
+    return enter("Reviewer 0").pages[0]
 
 
 def votes(site: Site) -> dict[str, Vote]:
@@ -25,8 +31,7 @@ def votes(site: Site) -> dict[str, Vote]:
     return {each: state.votes[person] for each, state in states(site.store).items() if person in state.votes}
 
 
-def test_keys_judge_and_the_next_ad_is_there_at_once(site: Site, enter: Enter) -> None:
-    page = enter("Reviewer 0").pages[0]
+def test_keys_judge_and_the_next_ad_is_there_at_once(site: Site, page: Page) -> None:
     waiting = page.locator("article.entry:not(:visible) .frame img")
     assert waiting.count() == 3
     assert all(waiting.nth(n).evaluate("image => image.decode().then(() => image.naturalWidth)") for n in range(3))
@@ -42,8 +47,7 @@ def test_keys_judge_and_the_next_ad_is_there_at_once(site: Site, enter: Enter) -
     )
 
 
-def test_u_takes_back_and_the_note_is_still_there(site: Site, enter: Enter) -> None:
-    page = enter("Reviewer 0").pages[0]
+def test_u_takes_back_and_the_note_is_still_there(site: Site, page: Page) -> None:
     first = shown(page)
     page.keyboard.press("n")
     page.keyboard.type("because 1 of 2 smiles")
@@ -66,8 +70,7 @@ def test_u_takes_back_and_the_note_is_still_there(site: Site, enter: Enter) -> N
     assert [event.kind for event in site.store.events(1)] == ["vote", "undo", "vote"]
 
 
-def test_undo_goes_back_after_a_reload_and_from_the_end(site: Site, enter: Enter) -> None:
-    page = enter("Reviewer 0").pages[0]
+def test_undo_goes_back_after_a_reload_and_from_the_end(site: Site, page: Page) -> None:
     for _ in range(3):
         last = shown(page)
         page.keyboard.press("1")
@@ -87,8 +90,7 @@ def test_undo_goes_back_after_a_reload_and_from_the_end(site: Site, enter: Enter
     assert len(votes(site)) == 2
 
 
-def test_arrows_thumbnails_and_zoom(enter: Enter) -> None:
-    page = enter("Reviewer 0").pages[0]
+def test_arrows_thumbnails_and_zoom(page: Page) -> None:
     entry = page.locator("article.entry:visible")
     current = entry.locator("[aria-current=true]")
     words = entry.locator("[data-words]:visible")
@@ -120,8 +122,7 @@ def test_arrows_thumbnails_and_zoom(enter: Enter) -> None:
     assert page.locator("#progress-text").inner_text() == "0 of 3", "1 judges nothing behind the enlarged frame"
 
 
-def test_keys_do_nothing_behind_the_guidelines_and_in_the_note_and_can_be_turned_off(site: Site, enter: Enter) -> None:
-    page = enter("Reviewer 0").pages[0]
+def test_keys_do_nothing_behind_the_guidelines_and_in_the_note_and_can_be_turned_off(site: Site, page: Page) -> None:
     guidelines = page.get_by_role("dialog", name="Guidelines")
     for key in ("g", "?"):
         page.keyboard.press(key)
@@ -146,11 +147,9 @@ def test_keys_do_nothing_behind_the_guidelines_and_in_the_note_and_can_be_turned
     assert votes(site) == {}
 
 
-def test_without_a_connection_a_vote_waits_and_arrives_once(site: Site, enter: Enter) -> None:
-    context = enter("Reviewer 0")
-    page = context.pages[0]
+def test_without_a_connection_a_vote_waits_and_arrives_once(site: Site, page: Page) -> None:
     first = shown(page)
-    context.set_offline(True)
+    page.context.set_offline(True)
     page.keyboard.press("1")
     saved(page, "No connection: 1 judgement kept on this device")
     second = shown(page)
@@ -159,15 +158,14 @@ def test_without_a_connection_a_vote_waits_and_arrives_once(site: Site, enter: E
     saved(page, "2 judgements kept on this device")
     page.get_by_role("heading", name="Fetching the next ad").wait_for()
     assert votes(site) == {}
-    context.set_offline(False)
+    page.context.set_offline(False)
     saved(page, "saved.")
     page.locator("article.entry:visible").wait_for()
     page.wait_for_function("document.querySelector('#progress-text').textContent === '2 of 3'")
     assert {each: vote.choice for each, vote in votes(site).items()} == {first: "positive", second: "negative"}
 
 
-def test_a_lost_answer_and_a_server_in_trouble_are_asked_again_under_the_same_key(site: Site, enter: Enter) -> None:
-    page = enter("Reviewer 0").pages[0]
+def test_a_lost_answer_and_a_server_in_trouble_are_asked_again_under_the_same_key(site: Site, page: Page) -> None:
     keys: list[str] = []
     page.route("**/review/vote", lose_answers(keys))
     page.keyboard.press("1")
@@ -177,9 +175,7 @@ def test_a_lost_answer_and_a_server_in_trouble_are_asked_again_under_the_same_ke
     assert (len(keys), len(set(keys)), len(site.store.events(1))) == (3, 1, 1)
 
 
-def test_a_reload_without_a_connection_loses_nothing(site: Site, enter: Enter) -> None:
-    context = enter("Reviewer 0")
-    page = context.pages[0]
+def test_a_reload_without_a_connection_loses_nothing(site: Site, page: Page) -> None:
     page.route("**/review/vote", lambda route: route.abort())
     first = shown(page)
     page.keyboard.press("1")
@@ -191,11 +187,9 @@ def test_a_reload_without_a_connection_loses_nothing(site: Site, enter: Enter) -
     assert list(votes(site)) == [first]
 
 
-def test_a_vote_of_an_ended_session_is_sent_by_the_next(site: Site, enter: Enter, address: str) -> None:
-    context = enter("Reviewer 0")
-    page = context.pages[0]
+def test_a_vote_of_an_ended_session_is_sent_by_the_next(site: Site, page: Page, address: str) -> None:
     first = shown(page)
-    context.clear_cookies()
+    page.context.clear_cookies()
     page.keyboard.press("3")
     page.get_by_role("alert").get_by_text("Open your invitation link again").wait_for()
     page.goto(site.invitations["Reviewer 0"].link(address))
@@ -219,8 +213,7 @@ def test_two_tabs_lose_nothing(site: Site, enter: Enter, address: str) -> None:
     assert [event.kind for event in site.store.events(1)] == ["vote", "vote"]
 
 
-def test_a_round_that_closes_under_the_page_ends_it_with_the_note_kept(site: Site, enter: Enter) -> None:
-    page = enter("Reviewer 0").pages[0]
+def test_a_round_that_closes_under_the_page_ends_it_with_the_note_kept(site: Site, page: Page) -> None:
     site.store.rounds.close(1)
     note(page, "a long thought")
     page.keyboard.press("1")
@@ -236,16 +229,14 @@ def test_a_round_that_closes_under_the_page_ends_it_with_the_note_kept(site: Sit
     page.get_by_text("No round is open").wait_for()
 
 
-def test_votes_that_wait_while_the_round_closes_are_all_told_of(site: Site, enter: Enter) -> None:
-    context = enter("Reviewer 0")
-    page = context.pages[0]
-    context.set_offline(True)
+def test_votes_that_wait_while_the_round_closes_are_all_told_of(site: Site, page: Page) -> None:
+    page.context.set_offline(True)
     for thought in ("one thought", "another"):
         note(page, thought)
         page.keyboard.press("1")
     page.get_by_role("heading", name="Fetching the next ad").wait_for()
     site.store.rounds.close(1)
-    context.set_offline(False)
+    page.context.set_offline(False)
     page.get_by_role("heading", name="The round is closed").wait_for()
     for thought in ("one thought", "another"):
         page.get_by_role("alert").get_by_text(thought).wait_for()
@@ -253,9 +244,8 @@ def test_votes_that_wait_while_the_round_closes_are_all_told_of(site: Site, ente
 
 @pytest.mark.parametrize(("done", "key", "said"), [(2, "1", "came too late"), (3, "u", "Undo: The round is closed")])
 def test_a_last_vote_or_an_undo_that_comes_too_late_is_not_called_done(
-    site: Site, enter: Enter, done: int, key: str, said: str
+    site: Site, page: Page, done: int, key: str, said: str
 ) -> None:
-    page = enter("Reviewer 0").pages[0]
     for number in range(1, done + 1):
         page.keyboard.press("1")
         page.locator("#progress-text", has_text=f"{number} of 3").wait_for()
@@ -268,8 +258,7 @@ def test_a_last_vote_or_an_undo_that_comes_too_late_is_not_called_done(
     assert len(votes(site)) == done
 
 
-def test_the_page_tells_that_ads_are_being_discussed(site: Site, enter: Enter) -> None:
-    page = enter("Reviewer 0").pages[0]
+def test_the_page_tells_that_ads_are_being_discussed(site: Site, page: Page) -> None:
     assert page.get_by_role("link", name="Discussion", exact=True).is_visible()
     others = [each for each in entry_ids(site) if each != shown(page)]
     for count, entry_id in enumerate(others, start=1):
@@ -297,9 +286,7 @@ class TestHostile:
         made.invitations["Reviewer 0"] = made.store.people.invite("<b onmouseover=alert(1)>Eve", "reviewer")
         return made
 
-    def test_nothing_of_it_acts(self, enter: Enter) -> None:
-        context = enter("Reviewer 0")
-        page = context.pages[0]
+    def test_nothing_of_it_acts(self, page: Page) -> None:
         page.on("dialog", lambda dialog: pytest.fail(dialog.message))
         page.keyboard.press("1")
         saved(page, "Positive saved.")
@@ -333,8 +320,7 @@ def test_on_a_small_screen_everything_is_within_reach_of_a_finger(site: Site, en
     assert not page.get_by_role("alert").is_visible()
 
 
-def test_a_screen_reader_finds_its_way(enter: Enter) -> None:
-    page = enter("Reviewer 0").pages[0]
+def test_a_screen_reader_finds_its_way(page: Page) -> None:
     assert [page.get_by_role(landmark).count() for landmark in ("banner", "navigation")] == [1, 1]
     pictures = page.locator("article.entry:visible .frame:visible img")
     assert "Feel the morning new" in (pictures.get_attribute("alt") or "")
@@ -347,8 +333,7 @@ def test_a_screen_reader_finds_its_way(enter: Enter) -> None:
     assert page.evaluate("document.activeElement.ariaLabel") == "Enlarge frame 1"
 
 
-def test_logging_out_leaves_nothing_open(enter: Enter, address: str) -> None:
-    page = enter("Reviewer 0").pages[0]
+def test_logging_out_leaves_nothing_open(page: Page, address: str) -> None:
     page.get_by_role("button", name="Log out").click()
     page.get_by_role("heading", name="You are logged out").wait_for()
     page.goto(f"{address}/review")

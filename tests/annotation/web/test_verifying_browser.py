@@ -13,7 +13,7 @@ from tests.annotation.web.round_builders import decide, discuss, entry_ids, now,
 from tests.annotation.web.site_builder import Site
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Route
+    from playwright.sync_api import Page, Route
 
 SCREENS = ((820, 1180), (390, 800), (280, 653))
 """A tablet, a phone, a folded one: width and height in pixels."""
@@ -29,8 +29,13 @@ def site(site: Site) -> Site:
     return site
 
 
-def test_keys_decide_skip_discuss_and_take_back(site: Site, enter: Enter) -> None:
-    page = enter("Verifier").pages[0]
+@pytest.fixture
+def page(enter: Enter) -> Page:
+    """What the verifier sees after logging in."""
+    return enter("Verifier").pages[0]
+
+
+def test_keys_decide_skip_discuss_and_take_back(site: Site, page: Page) -> None:
     first, second, third = entry_ids(site)
     assert page.locator("#waiting-count").inner_text() == "3 wait"
     assert shown(page) == first
@@ -63,8 +68,7 @@ def test_keys_decide_skip_discuss_and_take_back(site: Site, enter: Enter) -> Non
     assert page.locator("#waiting-count").inner_text() == "3 wait"
 
 
-def test_the_last_decision_ends_at_an_empty_desk_and_undo_comes_back(site: Site, enter: Enter) -> None:
-    page = enter("Verifier").pages[0]
+def test_the_last_decision_ends_at_an_empty_desk_and_undo_comes_back(site: Site, page: Page) -> None:
     for _ in range(3):
         last = shown(page)
         page.keyboard.press("1")
@@ -77,8 +81,7 @@ def test_the_last_decision_ends_at_an_empty_desk_and_undo_comes_back(site: Site,
     assert [event.kind for event in site.store.events(1)][-4:] == ["decision", "decision", "decision", "undo"]
 
 
-def test_a_decision_on_what_has_changed_is_refused_with_the_note_kept(site: Site, enter: Enter) -> None:
-    page = enter("Verifier").pages[0]
+def test_a_decision_on_what_has_changed_is_refused_with_the_note_kept(site: Site, page: Page) -> None:
     first = shown(page)
     note(page, "a long thought")
     reviewer(site, 4).vote(first, Vote("uncertain", "I see it now"), key=key(), shown_at=now())
@@ -95,8 +98,7 @@ def test_a_decision_on_what_has_changed_is_refused_with_the_note_kept(site: Site
     assert not page.get_by_role("alert").is_visible()
 
 
-def test_an_entry_that_waits_for_votes_again_cannot_be_decided(site: Site, enter: Enter) -> None:
-    page = enter("Verifier").pages[0]
+def test_an_entry_that_waits_for_votes_again_cannot_be_decided(site: Site, page: Page) -> None:
     first = shown(page)
     note(page, "kept")
     reviewer(site, 0).undo(first, key=key(), shown_at=now())
@@ -109,8 +111,7 @@ def test_an_entry_that_waits_for_votes_again_cannot_be_decided(site: Site, enter
     assert page.get_by_role("button", name="Positive").is_enabled()
 
 
-def test_a_lost_answer_is_asked_for_again_and_a_lost_connection_waited_for(site: Site, enter: Enter) -> None:
-    page = enter("Verifier").pages[0]
+def test_a_lost_answer_is_asked_for_again_and_a_lost_connection_waited_for(site: Site, page: Page) -> None:
     first = shown(page)
     keys: list[str] = []
     page.route("**/verify/decide", lose_answers(keys))
@@ -132,10 +133,10 @@ def test_a_lost_answer_is_asked_for_again_and_a_lost_connection_waited_for(site:
     ],
 )
 def test_a_round_that_closes_under_the_page_ends_it_with_the_note_kept(
-    site: Site, enter: Enter, key: str, said: str
+    site: Site, page: Page, key: str, said: str
 ) -> None:
     decide(site, entry_ids(site)[2])
-    page = enter("Verifier").pages[0]
+    page.reload()
     note(page, "a long thought")
     site.store.rounds.close(1)
     page.keyboard.press(key)
@@ -146,8 +147,7 @@ def test_a_round_that_closes_under_the_page_ends_it_with_the_note_kept(
     page.get_by_text("No round is open").wait_for()
 
 
-def test_a_decision_that_was_saved_before_the_round_closed_is_not_called_too_late(site: Site, enter: Enter) -> None:
-    page = enter("Verifier").pages[0]
+def test_a_decision_that_was_saved_before_the_round_closed_is_not_called_too_late(site: Site, page: Page) -> None:
     first = shown(page)
 
     def close(route: Route) -> None:
@@ -174,8 +174,7 @@ def test_a_message_to_a_round_that_has_closed_says_so_and_stays(site: Site, ente
     assert page.locator("#text").input_value() == "one more thing"
 
 
-def test_what_is_typed_survives_a_reload_and_another_entry(site: Site, enter: Enter) -> None:
-    page = enter("Verifier").pages[0]
+def test_what_is_typed_survives_a_reload_and_another_entry(site: Site, page: Page) -> None:
     note(page, "half a thought")
     first = shown(page)
     page.keyboard.press("s")
@@ -186,10 +185,8 @@ def test_what_is_typed_survives_a_reload_and_another_entry(site: Site, enter: En
     assert page.locator("#note").input_value() == "half a thought"
 
 
-def test_an_ended_session_says_so_and_keeps_the_note(site: Site, enter: Enter) -> None:
-    context = enter("Verifier")
-    page = context.pages[0]
-    context.clear_cookies()
+def test_an_ended_session_says_so_and_keeps_the_note(site: Site, page: Page) -> None:
+    page.context.clear_cookies()
     note(page, "kept")
     page.keyboard.press("1")
     page.get_by_role("alert").get_by_text("Your session has ended").wait_for()
@@ -242,10 +239,9 @@ def test_a_message_sent_again_after_a_reload_is_there_once(site: Site, enter: En
     assert [each.text for each in states(site.store)[first].messages] == ["Why?", "only once"]
 
 
-def test_a_consensus_on_what_others_went_on_with_is_refused_and_kept(site: Site, enter: Enter, address: str) -> None:
+def test_a_consensus_on_what_others_went_on_with_is_refused_and_kept(site: Site, page: Page, address: str) -> None:
     first = entry_ids(site)[0]
     discuss(site, first)
-    page = enter("Verifier").pages[0]
     page.goto(f"{address}/discussion/{first}")
     outcome = page.get_by_role("region", name="What comes of it")
     page.locator("#note").fill("all agree")
@@ -295,17 +291,15 @@ def test_nothing_sticks_out_and_a_finger_decides(site: Site, enter: Enter, addre
     saved(page, "Decided: negative.")
 
 
-def test_a_screen_reader_finds_its_way(site: Site, enter: Enter, address: str) -> None:
+def test_a_screen_reader_finds_its_way(site: Site, page: Page, address: str) -> None:
     discuss(site, entry_ids(site)[1])
-    page = enter("Verifier").pages[0]
     for path in ("/verify", f"/discussion/{entry_ids(site)[1]}", "/dashboard"):
         page.goto(address + path)
         assert is_named(page), path
         assert page.get_by_role("heading", level=1).count() == 1, path
 
 
-def test_a_discussion_needs_no_remark(site: Site, enter: Enter) -> None:
-    page = enter("Verifier").pages[0]
+def test_a_discussion_needs_no_remark(site: Site, page: Page) -> None:
     first = shown(page)
     page.keyboard.press("d")
     page.locator("#judge-hint", has_text="Say what the discussion is to be about").wait_for()

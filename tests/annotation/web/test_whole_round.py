@@ -155,9 +155,7 @@ def test_nine_ads_through_every_state_to_a_released_set(site: Site, enter: Enter
         "nobody": 1,
     }
     labels = {each.entry_id: each.decision.label for each in found if each.decision and each.state == "agreed"}
-    assert labels == {
-        entry_id: Counter(all_five).most_common(1)[0][0] for entry_id, all_five in list(said.items())[:5]
-    }
+    assert labels == {entry_id: Counter(all_five).most_common(1)[0][0] for entry_id, all_five in list(said.items())[:5]}
     assert len(reviews(site.store, 1)) == ADS * REVIEWERS + 4
     assert Counter(event.kind for event in site.store.events(1)) == {
         "vote": (ADS + 1) * REVIEWERS,
