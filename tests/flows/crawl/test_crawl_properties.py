@@ -201,3 +201,21 @@ def test_pages_that_lead_in_a_circle_for_ever_end_in_a_few_calls_and_say_so(
         assert fetch["ended_by"] in (ended_by, "looping_token", "repeating_pages")
         assert sandbox.today[KEYS[0]]["units"] <= 20
         assert catalog.count("comments") >= 100, "what could be read is kept"
+
+
+def test_a_thread_deleted_while_it_is_read_costs_the_ad_nothing_else(tmp_path: Path) -> None:
+    world = random_world(1, videos=1, comments_per_video=300)
+    [video_id] = world.videos
+    with serve(world, SandboxSettings(keys=KEYS[:1])) as sandbox:
+        sandbox.faults.add(Fault("comment_not_found", "/comments"))
+        catalog = Catalog(tmp_path)
+        take_ads(catalog, sandbox)
+        with crawling(tmp_path, sandbox, Days(), units=1000, connections=1, keys=1) as crawl:
+            crawl.read_comments(lambda more: None)
+        [(_, _, asked)] = sandbox.faults.given
+    missing = world.api_comments(video_id) - set(catalog.values("comments", "comment_id"))
+    assert missing
+    assert all(comment_id.startswith(f"{asked['parentId']}.") for comment_id in missing)
+    [fetch] = catalog.read("comment_fetches").to_pylist()
+    assert (fetch["state"], fetch["units"]) == ("complete", sandbox.today[KEYS[0]]["units"])
+    assert catalog.count("drops") == 0
