@@ -209,9 +209,9 @@ def test_a_thread_deleted_while_it_is_read_costs_the_ad_nothing_else(tmp_path: P
     with serve(world, SandboxSettings(keys=KEYS[:1])) as sandbox:
         sandbox.faults.add(Fault("comment_not_found", "/comments"))
         catalog = Catalog(tmp_path)
-        take_ads(catalog, sandbox)
+        put_ads(catalog, sandbox.world)
         with crawling(tmp_path, sandbox, Days(), units=1000, connections=1, keys=1) as crawl:
-            crawl.read_comments(lambda more: None)
+            crawl.read_comments(nothing)
         [(_, _, asked)] = sandbox.faults.given
     missing = world.api_comments(video_id) - set(catalog.values("comments", "comment_id"))
     assert missing
