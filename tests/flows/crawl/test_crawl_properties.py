@@ -126,13 +126,13 @@ def test_no_comment_is_lost_none_is_twice_and_the_ledger_equals_what_the_server_
         ids = list(world.videos)
         doomed = {ids[at]: kind for at, kind in final.items() if at < len(ids)}
         for video_id, kind in doomed.items():
-            sandbox.faults.add(Fault(kind, "commentThreads", {"videoId": video_id}, times=None))  # type: ignore[arg-type]
+            sandbox.faults.add(Fault(kind, "commentThreads", {"videoId": video_id}, times=None))
         sandbox.faults.add(storm)
         for day in range(400):
             if day == 25:  # a storm passes; what it left undone is then done
                 sandbox.faults.clear()
                 for video_id, kind in doomed.items():
-                    sandbox.faults.add(Fault(kind, "commentThreads", {"videoId": video_id}, times=None))  # type: ignore[arg-type]
+                    sandbox.faults.add(Fault(kind, "commentThreads", {"videoId": video_id}, times=None))
             with crawling(folder, sandbox, days, units=units, connections=connections, keys=keys) as crawl:
                 crawl.read_comments(lambda more: None)
                 ledger_is_the_servers(folder, days, sandbox, keys)
@@ -213,7 +213,7 @@ def test_pages_that_lead_in_a_circle_for_ever_end_in_a_few_calls_and_say_so(
 ) -> None:
     world = random_world(1, videos=1, comments_per_video=450, replies=False)
     with serve(world, SandboxSettings(keys=KEYS[:1])) as sandbox:
-        sandbox.faults.add(Fault(kind, "commentThreads", times=None))  # type: ignore[arg-type]
+        sandbox.faults.add(Fault(kind, "commentThreads", times=None))
         catalog = Catalog(tmp_path)
         take_ads(catalog, sandbox)
         with crawling(tmp_path, sandbox, Days(), units=1000, connections=2, keys=1) as crawl:

@@ -413,7 +413,7 @@ def test_an_ad_whose_video_can_never_be_had_is_replaced_in_the_same_run_and_aske
     place: Place, trouble: str
 ) -> None:
     [bad, *_] = place.begin("drawn")
-    place.sandbox.faults.add(Fault(trouble, when={"v": bad}, times=None))  # type: ignore[arg-type]
+    place.sandbox.faults.add(Fault(trouble, when={"v": bad}, times=None))
     place.run()
     assert place.drop(bad) == ("filtered", trouble, 1)
     assert bad not in place.ids
