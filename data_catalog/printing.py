@@ -39,7 +39,15 @@ def shown(value: Any, characters: int = CELL_CHARACTERS) -> str:
 
 def printable(text: str) -> str:
     """The text with control, format and separator characters written as escapes."""
-    return "".join(c if c == " " or unicodedata.category(c)[0] not in "CZ" else _escape(c) for c in text)
+    return "".join(
+        c if c == " " or unicodedata.category(c)[0] not in "CZ" or is_new_emoji(c) else _escape(c) for c in text
+    )
+
+
+def is_new_emoji(character: str) -> bool:
+    """True for an emoji newer than Python's Unicode table: not in it, but within a block kept for pictographs."""
+    kept = "\U0001f000" <= character <= "\U0001faff" or "\U0001fc00" <= character <= "\U0001fffd"
+    return kept and unicodedata.category(character) == "Cn"
 
 
 def plain(value: Any) -> Any:

@@ -11,13 +11,14 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from flows.sentiment.sentistrength.reading import ADDRESS
 from flows.settings import LeftOut
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 
-SELECTION_VERSION = "1"
+SELECTION_VERSION = "2"
 """Changes whenever the facts below might."""
 
 REPEAT_WORDS = 5
@@ -29,8 +30,8 @@ SCORE_COLUMNS = ("comment_id", "video_id", "positive", "negative", "language", "
 COMMENT_COLUMNS = ("comment_id", "author_hash", "like_count", "published_at")
 """Columns of `comment_scores` and of `comments` that decide it."""
 
-_NAME = "[a-z0-9-]{1,63}"
-_LINK = re.compile(rf"(?:https?://|www\.)\S+|(?<![\w-]){_NAME}(?:\.{_NAME}){{0,4}}\.[a-z]{{2,24}}/\S*", re.IGNORECASE)
+_LINK = re.compile(rf"[(<\[\"*]*+(?:{ADDRESS.pattern})[)>\]\"*.,;:!?\u2026]*+", re.IGNORECASE)
+"""An address with the brackets and marks that it stands in."""
 _WORD = re.compile(r"[^\W_]+")
 _REPEATED = re.compile(r"([^\W\d_])\1+")
 

@@ -7,15 +7,21 @@ from datetime import UTC, datetime
 from hypothesis import given
 from hypothesis import strategies as st
 
-from data_catalog.printing import printable, shown
+from data_catalog.printing import is_new_emoji, printable, shown
 
 
 @given(st.text())
 def test_printable_text_holds_no_character_that_acts(text: str) -> None:
     out = printable(text)
-    assert out.isprintable()
+    assert all(character.isprintable() or is_new_emoji(character) for character in out)
     if text.isprintable():
         assert out == text
+
+
+def test_an_emoji_newer_than_pythons_table_stays_and_other_unknown_characters_do_not() -> None:
+    new, kept = "🩷🫨🫩", "\U0001faff\U0001fc00"
+    assert printable(new + kept) == new + kept
+    assert printable("\u0378\ue000") == "\\u0378\\ue000"
 
 
 def test_long_texts_are_cut_and_pictures_are_named_by_kind_and_size() -> None:

@@ -35,6 +35,7 @@ from flows.sentiment.stream import (
     texts_of,
     write_all,
 )
+from flows.settings import SentimentSettings
 from tests.sentistrength_stand_in import InProcess, archive
 
 SCORE = [sys.executable, "-m", "flows", "sentiment", "score"]
@@ -150,7 +151,10 @@ def test_no_text_can_shift_the_answers_of_the_others(run: Run) -> None:
     assert done.error == ""
     assert answers.pop() == b""
     assert len(answers) == len(lines)
-    love, hate = (b"%d\t%d" % strength for strength in NativeEngine(emoji=False).score(["I love it", "I hate it"]))
+    love, hate = (
+        b"%d\t%d" % strength
+        for strength in NativeEngine(SentimentSettings(emoji=False)).score(["I love it", "I hate it"])
+    )
     assert love != hate != b"1\t-1"
     assert set(answers[1:-1:2]) == {love}
     assert answers[-1] == hate
