@@ -9,13 +9,16 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+
 from data_catalog.catalog import Catalog
+from data_catalog.schemas import TABLES
 from flows.crawl.candidates import CategoryListing
 from flows.crawl.draw import Draw
 from flows.crawl.steps import Crawl
 from flows.settings import Settings
 from tests.flows.crawl.clocked_crawl import crawl_by
-from tests.youtube_sandbox import Sandbox, SandboxComment, SandboxPlaylist, SandboxVideo
+from tests.youtube_sandbox import Sandbox, SandboxComment, SandboxPlaylist, SandboxVideo, World
 from tests.youtube_sandbox.world import CHANNEL_ID
 
 MORNING = datetime(2026, 11, 24, 20, tzinfo=UTC)
@@ -52,6 +55,15 @@ def ids_of(some: Iterable[SandboxVideo]) -> list[str]:
 def playlist_of(some: Iterable[SandboxVideo], playlist_id: str = PLAYLIST) -> SandboxPlaylist:
     """A playlist of these videos."""
     return SandboxPlaylist(playlist_id, ids_of(some))
+
+
+def take_ads(catalog: Catalog, world: World) -> None:
+    """Let every video of a world be an ad whose comments are still to be read."""
+    ads = [
+        {"video_id": video.video_id, "source": "youtube", "media_status": "missing", "comment_count": video.n_comments}
+        for video in world.videos.values()
+    ]
+    catalog.merge("ads", pa.Table.from_pylist(ads, schema=TABLES["ads"].schema))
 
 
 @dataclass

@@ -10,17 +10,16 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-import pyarrow as pa
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from data_catalog.catalog import Catalog
-from data_catalog.schemas import TABLES
 from flows.crawl.data_api.quota import Ledger
 from flows.crawl.steps import Crawl
 from flows.settings import Settings
 from tests.flows.crawl.clocked_crawl import crawl_by
+from tests.flows.crawl.listing_builders import take_ads
 from tests.youtube_sandbox import Fault, Sandbox, SandboxSettings, Storm, random_world, serve
 from tests.youtube_sandbox.faults import STORM
 
@@ -62,14 +61,6 @@ def crawling(folder: Path, sandbox: Sandbox, days: Days, *, units: int, connecti
     chosen = Settings.model_validate({"crawl": given, "runner": {"max_attempts": 50}})
     with crawl_by(days, Catalog(folder), chosen) as crawl:
         yield crawl
-
-
-def take_ads(catalog: Catalog, sandbox: Sandbox) -> None:
-    ads = [
-        {"video_id": video.video_id, "source": "youtube", "media_status": "missing", "comment_count": video.n_comments}
-        for video in sandbox.world.videos.values()
-    ]
-    catalog.merge("ads", pa.Table.from_pylist(ads, schema=TABLES["ads"].schema))
 
 
 def ledger_is_the_servers(folder: Path, days: Days, sandbox: Sandbox, keys: int) -> None:
@@ -122,7 +113,7 @@ def test_no_comment_is_lost_none_is_twice_and_the_ledger_equals_what_the_server_
     with serve(world, quota) as sandbox, tempfile.TemporaryDirectory() as place:
         folder = Path(place)
         catalog = Catalog(folder)
-        take_ads(catalog, sandbox)
+        take_ads(catalog, world)
         ids = list(world.videos)
         doomed = {ids[at]: kind for at, kind in final.items() if at < len(ids)}
         for video_id, kind in doomed.items():
@@ -181,7 +172,7 @@ def test_after_a_reading_anew_the_table_is_what_the_world_is_now(
         tempfile.TemporaryDirectory() as place,
     ):
         folder, catalog = Path(place), Catalog(place)
-        take_ads(catalog, sandbox)
+        take_ads(catalog, world)
         for anew in (False, True):
             older_than = days.now if anew else None
             for _ in range(100):
@@ -215,7 +206,7 @@ def test_pages_that_lead_in_a_circle_for_ever_end_in_a_few_calls_and_say_so(
     with serve(world, SandboxSettings(keys=KEYS[:1])) as sandbox:
         sandbox.faults.add(Fault(kind, "commentThreads", times=None))
         catalog = Catalog(tmp_path)
-        take_ads(catalog, sandbox)
+        take_ads(catalog, world)
         with crawling(tmp_path, sandbox, Days(), units=1000, connections=2, keys=1) as crawl:
             crawl.read_comments(lambda more: None)
         [fetch] = catalog.read("comment_fetches").to_pylist()
@@ -231,7 +222,7 @@ def test_a_thread_deleted_while_it_is_read_costs_the_ad_nothing_else(tmp_path: P
     with serve(world, SandboxSettings(keys=KEYS[:1])) as sandbox:
         sandbox.faults.add(Fault("comment_not_found", "/comments"))
         catalog = Catalog(tmp_path)
-        take_ads(catalog, sandbox)
+        take_ads(catalog, world)
         with crawling(tmp_path, sandbox, Days(), units=1000, connections=1, keys=1) as crawl:
             crawl.read_comments(lambda more: None)
         [(_, _, asked)] = sandbox.faults.given

@@ -6,13 +6,12 @@ import logging
 import threading
 from pathlib import Path
 
-import pyarrow as pa
 import pytest
 
 from data_catalog.catalog import Catalog
-from data_catalog.schemas import TABLES
 from flows.crawl.steps import open_crawl
 from flows.settings import Settings
+from tests.flows.crawl.listing_builders import take_ads
 from tests.youtube_sandbox import SandboxSettings, random_world, serve
 
 
@@ -24,8 +23,7 @@ def test_a_second_crawl_waits_says_so_and_asks_for_nothing_again(
     with serve(world, SandboxSettings(keys=("k1",), latency_s=0.05)) as sandbox:
         settings = Settings.model_validate({"crawl": {"api_key": "k1", "endpoint": sandbox.url, "connections": 1}})
         catalog = Catalog(tmp_path)
-        ads = [{"video_id": id_, "source": "youtube", "media_status": "missing"} for id_ in world.videos]
-        catalog.merge("ads", pa.Table.from_pylist(ads, schema=TABLES["ads"].schema))
+        take_ads(catalog, world)
 
         def crawl() -> None:
             with open_crawl(catalog, settings) as crawling:

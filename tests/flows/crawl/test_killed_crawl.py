@@ -8,14 +8,13 @@ import sys
 import time
 from pathlib import Path
 
-import pyarrow as pa
 import pytest
 
 from data_catalog.catalog import Catalog
-from data_catalog.schemas import TABLES
 from flows.crawl.data_api.quota import Ledger
 from flows.crawl.steps import open_crawl
 from flows.settings import Settings
+from tests.flows.crawl.listing_builders import take_ads
 from tests.youtube_sandbox import SandboxSettings, random_world, serve
 
 KEY = "k1"
@@ -44,8 +43,7 @@ def test_a_crawl_that_is_killed_twice_loses_no_comment_and_books_every_call(tmp_
         catalog = Catalog(tmp_path)
         given = {"api_key": KEY, "endpoint": sandbox.url, "connections": CONNECTIONS, "backoff_s": 0}
         settings = json.dumps({"crawl": given})
-        ads = [{"video_id": id_, "source": "youtube", "media_status": "missing"} for id_ in world.videos]
-        catalog.merge("ads", pa.Table.from_pylist(ads, schema=TABLES["ads"].schema))
+        take_ads(catalog, world)
         for calls in (60, 120):
             reading = subprocess.Popen([sys.executable, "-c", READ, str(tmp_path), settings], cwd=ROOT)
             while sandbox.counts[KEY]["units"] < calls:
