@@ -14,7 +14,7 @@ from fnmatch import fnmatchcase
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Literal, Self, cast
 
-from data_catalog.schemas import DropKind
+from data_catalog.schemas import TABLES, DropKind
 from data_catalog.tables.drops import Drop
 
 if TYPE_CHECKING:
@@ -390,7 +390,7 @@ SCORES = Stage(
     reasons=ScoreReason,
 )
 SENTIMENT = Stage(
-    "sentiment",
+    TABLES["ad_sentiment"].stage,
     "Labelling ads by their comments",
     unit="ads",
     tables=("ad_sentiment",),

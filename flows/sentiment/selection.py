@@ -80,11 +80,11 @@ def with_reasons(scores: pa.Table, comments: pa.Table, *, language: str, leave_o
     Returns:
         comment_id, video_id, positive, negative, likes, left_out; in no order.
     """
-    import duckdb
+    from data_catalog.tables.duck import connect_duckdb
 
     cases = " ".join(f"WHEN {_CONDITIONS[reason]} THEN '{reason}'" for reason in LeftOut if reason in leave_out)
     left_out = f"CASE {cases} END" if cases else "CAST(NULL AS VARCHAR)"
-    with duckdb.connect() as connection:
+    with connect_duckdb() as connection:
         connection.register("scores", scores.select(SCORE_COLUMNS))
         connection.register("comments", comments.select(COMMENT_COLUMNS))
         return connection.sql(

@@ -17,13 +17,13 @@ from hypothesis import strategies as st
 
 from data_catalog.privacy.forget import forget_ad
 from flows.crawl.data_api.parsing import read_video
+from tests.flows.crawl.clocked_crawl import nothing
 from tests.flows.crawl.listing_builders import (
     ADS,
     CHANNEL,
     PLAYLIST,
     Place,
     ids_of,
-    nothing,
     playlist_of,
     video,
     videos,

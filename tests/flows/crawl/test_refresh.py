@@ -26,7 +26,8 @@ from flows.crawl.refresh import Refreshed, close_refresh, refresh_comments, refr
 from flows.errors import CrawlError
 from flows.review.human import review_store
 from flows.settings import ReviewSettings
-from tests.flows.crawl.listing_builders import ADS, MORNING, Place, nothing
+from tests.flows.crawl.clocked_crawl import nothing, put
+from tests.flows.crawl.listing_builders import ADS, MORNING, Place
 from tests.youtube_sandbox import (
     Fault,
     Sandbox,
@@ -76,13 +77,13 @@ class RefreshedPlace(Place):
                 self.write(table, video_id=video_id, mean_score=float(at))
             self.write("reviews", review_id=f"r{at}", video_id=video_id)
             drop = Drop("ocr", f"{video_id}:{at}", video_id, "filtered", "too_few_words", f"{video_id} has none")
-            self.catalog.commit("texts", rows("texts"), stage="ocr", drops=[drop])
+            self.catalog.commit("texts", TABLES["texts"].schema.empty_table(), stage="ocr", drops=[drop])
 
     def comments_of(self, video_id: str) -> list[str]:
         return self.catalog.values("comments", "comment_id", where=pc.field("video_id") == video_id)
 
     def write(self, table: str, **row: object) -> None:
-        self.catalog.merge(table, rows(table, row))
+        put(self.catalog, table, row)
 
     def write_release(self, version: str, *video_ids: str) -> None:
         held = [
@@ -96,10 +97,6 @@ class RefreshedPlace(Place):
     def is_named_below_the_tables(self, name: str) -> list[str]:
         """Files in which a name stands, whatever way it is packed."""
         return sorted({path.name for path, content in everything_below(self.folder / "catalog" / "tables", name)})
-
-
-def rows(table: str, *values: dict[str, object]) -> pa.Table:
-    return pa.Table.from_pylist(list(values), schema=TABLES[table].schema)
 
 
 def everything_below(folder: Path, name: str) -> Iterator[tuple[Path, bytes]]:
@@ -328,7 +325,7 @@ def test_drops_that_name_a_comment_that_is_gone_go_with_it_and_others_stay(place
     ad = place.ads()[0]
     gone, stays, *_ = place.comments_of(ad)
     drops = [Drop("scores", id_, ad, "failed", "no_engine", f"comment {id_}") for id_ in (gone, stays)]
-    place.catalog.commit("comment_scores", rows("comment_scores"), stage="scores", drops=drops)
+    place.catalog.commit("comment_scores", TABLES["comment_scores"].schema.empty_table(), stage="scores", drops=drops)
     place.world.delete_comment(gone)
     place.pass_days(31)
     place.refresh()
