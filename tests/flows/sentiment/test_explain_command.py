@@ -160,10 +160,6 @@ def test_wrong_usage_ends_with_2(arguments: tuple[str, ...]) -> None:
     assert invoke(*arguments).exit_code == 2
 
 
-def test_help_comes_with_an_example() -> None:
-    assert "Example: " in explained("--help")
-
-
 COMMENTS = {
     "c1": ("a spoon", 1, -1, 900),
     "c2": ("I really love it", 4, -1, 2),
