@@ -11,7 +11,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from flows.sentiment.sentistrength.reading import ADDRESS
+from flows.sentiment.sentistrength.reading import ADDRESS, may_hold_address
 from flows.settings import LeftOut
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ SCORE_COLUMNS = ("comment_id", "video_id", "positive", "negative", "language", "
 COMMENT_COLUMNS = ("comment_id", "author_hash", "like_count", "published_at")
 """Columns of `comment_scores` and of `comments` that decide it."""
 
-_LINK = re.compile(rf"[(<\[\"*]*+(?:{ADDRESS.pattern})[)>\]\"*.,;:!?\u2026]*+", re.IGNORECASE)
+_LINK = re.compile(rf"[(<\[\"*]{{0,3}}(?:{ADDRESS.pattern})[)>\]\"*.,;:!?\u2026]*+", re.IGNORECASE)
 """An address with the brackets and marks that it stands in."""
 _WORD = re.compile(r"[^\W_]+")
 _REPEATED = re.compile(r"([^\W\d_])\1+")
@@ -48,7 +48,7 @@ class Wording:
 
 def wording(text: str) -> Wording:
     """The facts of one comment; a text without a word, such as emoji, is compared as it stands."""
-    said = _LINK.sub(" ", text)
+    said = _LINK.sub(" ", text) if may_hold_address(text) else text
     words = _WORD.findall(_REPEATED.sub(r"\1", said.casefold()))
     essence = " ".join(words) or "".join(said.split())
     digest = hashlib.blake2b(essence.encode("utf-8", "surrogatepass"), digest_size=8).digest()

@@ -357,10 +357,6 @@ def test_wrong_usage_ends_with_2(arguments: tuple[str, ...]) -> None:
     assert CliRunner().invoke(app, ["sentiment", "score", *arguments]).exit_code == 2
 
 
-def test_help_comes_with_an_example() -> None:
-    assert "Example: " in CliRunner().invoke(app, ["sentiment", "score", "--help"]).output
-
-
 def test_a_closed_standard_input_is_refused() -> None:
     done = subprocess.run(["sh", "-c", '"$@" <&-', "sh", *SCORE], capture_output=True, check=False)
     assert done.returncode == 1
