@@ -65,8 +65,6 @@ class ReviewerEntry(ShownEntry):
 
     vote: Vote | None
     """The reviewer's own."""
-    may_vote: bool
-    may_undo: bool
 
 
 @dataclass(frozen=True)
@@ -242,13 +240,7 @@ class ReviewerDesk(Desk):
         return Progress(len(votes), len(votes) + due, seconds, votes[-1].submitted_at if votes else None)
 
     def _entry(self, book: Book, entry_id: str) -> ReviewerEntry:
-        state, own = book.state(entry_id), self._person.id
-        return ReviewerEntry(
-            **self._shown(book, entry_id),
-            vote=state.votes.get(own),
-            may_vote="vote" in allowed(state, own, "reviewer", book.rule),
-            may_undo=undoable(book.events.get(entry_id, []), own, book.rule) is not None,
-        )
+        return ReviewerEntry(**self._shown(book, entry_id), vote=book.state(entry_id).votes.get(self._person.id))
 
     def _thread(self, book: Book, entry_id: str, people: Mapping[str, Person]) -> Thread:
         shown, state = self._shown(book, entry_id), book.state(entry_id)

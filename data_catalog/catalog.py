@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.dataset as ds
 
 from data_catalog.errors import CatalogError, PurgedError
@@ -212,6 +213,35 @@ class Catalog:
         if fresh.num_rows or origin:
             self._store(spec).change(decide)
         return fresh.num_rows
+
+    def remove_orphans(self, stage: str, tables: Sequence[str], *, upstream: str) -> int:
+        """Remove a stage's rows and drops whose upstream row is gone: one commit for each table that has any.
+
+        Args:
+            stage: name under which the stage keeps its drops.
+            tables: tables that the stage makes row by row; others are left alone.
+            upstream: table that the stage works from.
+
+        Returns:
+            How many rows and drops were removed.
+        """
+        [key] = _spec(upstream).key
+        of_drops = "video_id" if key == "video_id" else "key"  # a drop of an ad's single frame names its ad
+        # before upstream: of what another process adds meanwhile, the upstream row is there first
+        drops = self.read("drops", ["key", "video_id"], where=pc.field("stage") == stage)
+        mine = {name: self.read(name, [key]) for name in tables if {key, "fingerprint"} <= {*_spec(name).schema.names}}
+        held = self.read(upstream, [key])[key].combine_chunks()
+
+        def gone(rows: pa.Table, column: str, wanted: str) -> list[Any]:
+            return rows.filter(pc.invert(pc.is_in(rows[column], value_set=held)))[wanted].unique().to_pylist()
+
+        removed = 0
+        if keys := gone(drops, of_drops, "key"):
+            removed += self.delete("drops", [(stage, orphan) for orphan in keys])
+        for name, rows in mine.items():
+            if keys := gone(rows, key, key):
+                removed += self.delete_groups(name, column=key, values=keys)
+        return removed
 
     def replace_drops(self, stage: str, drops: Sequence[Drop]) -> bool:
         """Make the stage's drops exactly these, in one commit; True if something changed."""

@@ -15,7 +15,7 @@ from typing import Any
 CELL_CHARACTERS = 80
 """Longest text that a printed cell shows."""
 
-_PICTURES = {b"\xff\xd8\xff": "jpeg", b"\x89PNG": "png", b"RIFF": "webp", b"GIF8": "gif"}
+_PICTURES = {b"\xff\xd8\xff": "jpeg", b"\x89PNG\r\n\x1a\n": "png", b"RIFF": "webp", b"GIF8": "gif"}
 
 
 def shown(value: Any, characters: int = CELL_CHARACTERS) -> str:
@@ -39,7 +39,15 @@ def shown(value: Any, characters: int = CELL_CHARACTERS) -> str:
 
 def printable(text: str) -> str:
     """The text with control, format and separator characters written as escapes."""
-    return "".join(c if c == " " or unicodedata.category(c)[0] not in "CZ" else _escape(c) for c in text)
+    return "".join(
+        c if c == " " or unicodedata.category(c)[0] not in "CZ" or is_new_emoji(c) else _escape(c) for c in text
+    )
+
+
+def is_new_emoji(character: str) -> bool:
+    """True for an emoji newer than Python's Unicode table: not in it, but within a block kept for pictographs."""
+    kept = "\U0001f000" <= character <= "\U0001faff" or "\U0001fc00" <= character <= "\U0001fffd"
+    return kept and unicodedata.category(character) == "Cn"
 
 
 def plain(value: Any) -> Any:
@@ -64,7 +72,12 @@ def _escape(character: str) -> str:
     return character.encode("unicode_escape").decode("ascii")
 
 
+def picture_kind(data: bytes) -> str | None:
+    """The format of a picture by its first bytes, as `jpeg`; None of what is no picture."""
+    return next((kind for magic, kind in _PICTURES.items() if data.startswith(magic)), None)
+
+
 def _bytes_shown(data: bytes) -> str:
-    kind = next((kind for magic, kind in _PICTURES.items() if data.startswith(magic)), "bytes")
+    kind = picture_kind(data) or "bytes"
     size = f"{len(data) / 1000:.0f} kB" if len(data) >= 1000 else f"{len(data)} B"
     return f"<{size} {kind}>"

@@ -7,7 +7,6 @@ while both still hold, and is made again when either has changed.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal, NamedTuple, get_args
@@ -51,6 +50,10 @@ class Table:
     """Column that changes when the row's content does; downstream stages compare it."""
     wide: bool = False
     """Rows carry image bytes: small row groups, no statistics on the bytes."""
+    sums_up: str = ""
+    """Table of which a row sums up many rows of one ad: where one of those goes, the row is to be computed anew."""
+    stage: str = ""
+    """Name under which the stage that makes it keeps its drops, where the catalog itself has to know it."""
     computed: bool = False
     """Rows are computed from other tables alone: the folder may be removed, the next build makes it anew."""
 
@@ -58,12 +61,6 @@ class Table:
     def schema(self) -> pa.Schema:
         """The columns as an Arrow schema."""
         return pa.schema([(column.name, column.type) for column in self.columns])
-
-
-def described(columns: Sequence[Column]) -> pa.Schema:
-    """Columns with meaning and unit as metadata of the fields; stored tables carry none."""
-    texts = ({"meaning": column.meaning} | ({"unit": column.unit} if column.unit else {}) for column in columns)
-    return pa.schema([pa.field(c.name, c.type, metadata=text) for c, text in zip(columns, texts, strict=True)])
 
 
 _VIDEO = Column("video_id", _TEXT, "the ad: YouTube's id of the video, or the name of its file in a folder")
@@ -283,6 +280,8 @@ TABLES: dict[str, Table] = {
             "ad_sentiment",
             "the sentiment of one ad by its comments",
             key=("video_id",),
+            sums_up="comments",
+            stage="sentiment",
             computed=True,
             columns=(
                 _VIDEO,

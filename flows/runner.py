@@ -62,6 +62,8 @@ def run_stage(
 ) -> StageCount:
     """Process the upstream rows that have no current row of the stage, one task run per batch, and check the sums.
 
+    Rows and drops whose upstream row is gone are removed.
+
     Args:
         stage: its input, output and fingerprint.
         task: called as `task(batch, catalog=..., fingerprint=..., **arguments)`; commits and counts its batch.
@@ -101,6 +103,8 @@ def run_stage(
                 settle_one()
         while in_flight:
             settle_one()
+    if removed := catalog.remove_orphans(stage.name, stage.tables, upstream=stage.upstream):
+        log.info("%s: removed %d rows and drops of %s that are gone", stage.name, removed, stage.upstream)
     check_nothing_lost(catalog, stage, fingerprint)
     log.info("%s", count)
     return count

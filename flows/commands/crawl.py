@@ -114,8 +114,7 @@ def _refresh(catalog: str, config: Path | None, as_json: bool) -> None:
 def _plan(catalog: str, config: Path | None, as_json: bool) -> None:
     from data_catalog.catalog import Catalog
     from flows.crawl.data_api.quota import utc_now
-    from flows.crawl.plan.schedule import plan_crawl
-    from flows.crawl.plan.terminal import render_plan
+    from flows.crawl.plan.schedule import plan_crawl, render_plan
     from flows.crawl.steps import open_ledger
     from flows.settings import load_settings
 

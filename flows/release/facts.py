@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from data_catalog.catalog import Catalog
+from data_catalog.printing import is_new_emoji
 from data_catalog.releases import next_version
 from data_catalog.schemas import LABELS, SPLITS, Label
 from flows.ocr.registry import ocr_engine
@@ -279,6 +280,7 @@ def choose_examples(rows: Iterable[PlannedRow], *, per_class: int = 6, seed: int
 def readable(text: str, limit: int = 280) -> str:
     """Untrusted text on one line: no control characters, no reordering marks, not endless."""
     spaced = "".join(" " if char.isspace() or unicodedata.category(char) == "Cc" else char for char in text)
-    shown = "".join(char for char in spaced if unicodedata.category(char) not in ("Cf", "Co", "Cs", "Cn"))
+    hidden = ("Cf", "Co", "Cs", "Cn")
+    shown = "".join(char for char in spaced if unicodedata.category(char) not in hidden or is_new_emoji(char))
     line = " ".join(shown.split())
     return line if len(line) <= limit else line[: limit - 1].rstrip() + "…"

@@ -28,8 +28,12 @@ ROOT = Path(__file__).resolve().parents[2]
 PATHS = os.pathsep.join([str(ROOT), str(SANDBOX_PLUGINS)])
 """Where a process of its own finds the project, and yt-dlp the extractor of the sandbox."""
 
-QUICK = "[frames]\ncount = 3\nmax_side = 640\n[ocr]\nsides = [640]\n"
-"""Settings under which the sample is built in seconds."""
+QUICK = {"frames": {"count": "3", "max_side": "640"}, "ocr": {"sides": "[640]"}}
+"""Settings under which the sample is built in seconds, as TOML."""
+QUICK_ENVIRONMENT = {
+    f"YTB_ADS__{section}__{key}".upper(): value for section, keys in QUICK.items() for key, value in keys.items()
+}
+"""The same for a process that is given no file of settings."""
 
 
 def call(
@@ -89,7 +93,11 @@ def sample(once: Once) -> Path:
 def quick(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A file of settings under which the sample is built in seconds."""
     file = tmp_path_factory.mktemp("settings") / "quick.toml"
-    file.write_text(QUICK)
+    lines = (
+        f"[{section}]\n" + "".join(f"{key} = {value}\n" for key, value in keys.items())
+        for section, keys in QUICK.items()
+    )
+    file.write_text("".join(lines))
     return file
 
 

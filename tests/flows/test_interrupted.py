@@ -46,5 +46,5 @@ def test_a_crawl_that_is_interrupted_says_that_the_same_command_goes_on(prefect_
         crawl.send_signal(signal.SIGINT)
         said, told = crawl.communicate(timeout=60)
     assert crawl.returncode == 130, told
-    assert "the same command goes on with the rest" in told
+    assert "run the same command again to continue" in told
     assert "Traceback" not in told + said

@@ -43,6 +43,7 @@ ErrorFault = Literal[
     "invalid_token",
     "comments_disabled",
     "video_not_found",
+    "comment_not_found",
     "forbidden",
     "key_invalid",
     "access_not_configured",

@@ -12,6 +12,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 import httpx
 
+from flows.crawl.data_api.faults import AnswerTooLargeError
 from flows.errors import CrawlError
 
 MAX_ANSWER_BYTES = 64 * 2**20
@@ -21,10 +22,6 @@ SLOWEST = 10
 """Timeouts that a whole answer may take; each one is for a piece, and a server that drips could go on for days."""
 
 _LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
-
-
-class AnswerTooLargeError(httpx.TransportError):
-    """An answer is larger than any honest one."""
 
 
 @dataclass(frozen=True)

@@ -157,20 +157,19 @@ class CategoryInventory:
         """Comments of the qualified candidates."""
         return [candidate.facts.comment_count or 0 for candidate in self.qualified]
 
-    def pages_of_lists(self, *, search: bool) -> tuple[float, int]:
+    def pages(self, of: Literal["search", "list"]) -> tuple[float, int]:
         """Pages of searches, or of playlists and channels, that were read to their end, and the number of these."""
-        read = [one for one in self.listings.values() if _is_of(one, search) and one.state in ("complete", "capped")]
-        return sum(one.pages for one in read), len(read)
+        read = [one.pages for one in self._begun(of) if one.state in ("complete", "capped")]
+        return sum(read), len(read)
 
-    def new_on_pages(self, *, search: bool) -> tuple[float, int]:
+    def new_on_pages(self, of: Literal["search", "list"]) -> tuple[float, int]:
         """Candidates that nothing else had found before, and the pages that were read."""
-        read = [one for one in self.listings.values() if _is_of(one, search) and one.state != "refused"]
+        read = [one for one in self._begun(of) if one.state != "refused"]
         return sum(self.found_by[one.listing_id] for one in read), sum(one.pages for one in read)
 
-
-def _is_of(listing: Listing, search: bool) -> bool:
-    kinds = ("search",) if search else ("playlist", "channel")
-    return listing.kind in kinds and listing.pages > 0
+    def _begun(self, of: Literal["search", "list"]) -> list[Listing]:
+        kinds = ("search",) if of == "search" else ("playlist", "channel")
+        return [one for one in self.listings.values() if one.kind in kinds and one.pages > 0]
 
 
 @dataclass(frozen=True)
@@ -193,17 +192,14 @@ class Quantity:
 
 # What is assumed as long as there is nothing to measure; every plan says so. Brands' adverts differ a thousandfold
 # in their comments, so that number deserves the least trust.
-_PASS_SHARE = Quantity("pass_share", 0.3, 50, lambda held: (len(held.qualified), len(held.candidates)))
-_COMMENTS_PER_AD = Quantity("comments_per_ad", 500, 10, lambda held: (sum(held.comment_counts), len(held.qualified)))
-# those of searches, and those of playlists and channels
-_PAGES = {
-    True: Quantity("pages_per_search", 10, 3, lambda held: held.pages_of_lists(search=True)),
-    False: Quantity("pages_per_list", 4, 3, lambda held: held.pages_of_lists(search=False)),
-}
-_NEW_PER_PAGE = {
-    True: Quantity("new_per_search_page", 40, 3, lambda held: held.new_on_pages(search=True)),
-    False: Quantity("new_per_list_page", 50, 3, lambda held: held.new_on_pages(search=False)),
-}
+_QUANTITIES = (
+    Quantity("pass_share", 0.3, 50, lambda held: (len(held.qualified), len(held.candidates))),
+    Quantity("comments_per_ad", 500, 10, lambda held: (sum(held.comment_counts), len(held.qualified))),
+    Quantity("pages_per_search", 10, 3, lambda held: held.pages("search")),
+    Quantity("pages_per_list", 4, 3, lambda held: held.pages("list")),
+    Quantity("new_per_search_page", 40, 3, lambda held: held.new_on_pages("search")),
+    Quantity("new_per_list_page", 50, 3, lambda held: held.new_on_pages("list")),
+)
 _LEAST_VIDEOS = _LEAST_READINGS = 10
 _ASSUMED_REPLY_UNITS = 0.02
 """Units that the replies take for each comment."""
@@ -217,9 +213,7 @@ def _comment_pages(comments: int) -> int:
 class _ListingPlan:
     """Lists of one category that are still to be read, summed up request by request."""
 
-    share: Estimate
-    pages: Mapping[bool, Estimate]
-    new_per_page: Mapping[bool, Estimate]
+    numbers: Mapping[str, Estimate]
     qualified: float
     """Candidates that will have passed the filters then, as far as can be told."""
     known: set[str]
@@ -230,39 +224,45 @@ class _ListingPlan:
 
     def add(self, request: Request, listing: Listing | None, *, is_expected: bool) -> None:
         """Count a request that is still to be made, or to be made again."""
-        search, share = request.kind == "search", self.share
-        if request.kind == "ids":
-            new = set(request.query.split(",")) - self.known
-            self.known |= new
-            pages, found, longest = float(bool(new)), float(len(new)), 0
-            if share.basis == "assumed":  # whoever writes a list of ids has chosen them
-                share = Estimate("pass_share_of_ids", 1.0, "assumed")
-            used = [share] if new else []
-        else:
-            pages, found = self._pages_left(listing, search)
-            already = listing.pages if listing is not None and listing.state == "open" else 0
-            longest = max(1, (RESULTS_PER_SEARCH // _IDS_PER_PAGE if search else MAX_PAGES[request.kind]) - already)
-            used = [self.pages[search], self.new_per_page[search], share]
-        calls = Cost(pages if is_expected else 0, max(pages, longest))
+        calls, found, used = self._ids(request) if request.kind == "ids" else self._pages(request, listing)
+        if not is_expected:
+            calls = replace(calls, expected=0)
         self.describing += calls
-        if search:
+        if request.kind == "search":
             self.searches += calls
         elif request.kind != "ids":
             self.listing += calls
         if request.kind == "channel" and not request.query.startswith("UC"):  # its handle is looked up
             self.listing += Cost(int(is_expected), 1)
-        if is_expected:
-            self.qualified += found * share.value
+        if is_expected and used:
+            self.qualified += found * used[-1].value
             self.used.update((estimate.name, estimate) for estimate in used)
 
-    def _pages_left(self, listing: Listing | None, search: bool) -> tuple[float, float]:
-        """Pages that a request still takes, and the new candidates on them."""
+    def _ids(self, request: Request) -> tuple[Cost, float, list[Estimate]]:
+        """Calls for the ids that nothing has found yet, the candidates among them, and the share that qualifies."""
+        new = set(request.query.split(",")) - self.known
+        self.known |= new
+        share = self.numbers["pass_share"]
+        if share.basis == "assumed":  # whoever writes a list of ids has chosen them
+            share = Estimate("pass_share_of_ids", 1.0, "assumed")
+        return Cost(bool(new), bool(new)), len(new), [share] if new else []
+
+    def _pages(self, request: Request, listing: Listing | None) -> tuple[Cost, float, list[Estimate]]:
+        """Pages that a request still takes, the new candidates on them, and the numbers that this rests on."""
+        of = "search" if request.kind == "search" else "list"
+        used = [self.numbers[name] for name in (f"pages_per_{of}", f"new_per_{of}_page", "pass_share")]
+        longest = RESULTS_PER_SEARCH // _IDS_PER_PAGE if of == "search" else MAX_PAGES[request.kind]
         if listing is not None and listing.state != "open":
             # listed again, as it may have grown: what is on its pages is known, and what is new cannot be told
-            return max(1, listing.pages), 0.0
-        read = listing.pages if listing is not None and listing.next_page_token is not None else 0
-        pages = max(1.0, self.pages[search].value - read) if read else self.pages[search].value
-        return pages, pages * self.new_per_page[search].value
+            pages, found = float(max(1, listing.pages)), 0.0
+        else:
+            already = listing.pages if listing is not None else 0
+            longest = max(1, longest - already)
+            pages = used[0].value
+            if listing is not None and listing.next_page_token is not None and already:
+                pages = max(1.0, pages - already)
+            found = pages * used[1].value
+        return Cost(pages, max(pages, longest)), found, used
 
 
 class Planner:
@@ -340,7 +340,8 @@ class Planner:
         else:
             expected = min(vacant, max(0, round(listing.qualified) - len(held.ads)))
             to_take = Cost(expected, vacant)
-            per_ad, counts = self._comment_counts(held)
+            per_ad = listing.numbers["comments_per_ad"]
+            counts = self._comment_counts(held, per_ad)
             of_counts = sum(map(self._comment_cost, counts), Cost()) * (1 / len(counts))
             new_units = Cost(expected * of_counts.expected, vacant * of_counts.at_most)
             comments = to_take * per_ad.value
@@ -420,13 +421,8 @@ class Planner:
         The halves of a slice are counted once the slice is known to have stopped at YouTube's limit, not before.
         """
         held, crawl, every = self._held[name], self.settings.crawl, list(self._held.values())
-        plan = _ListingPlan(
-            share=_PASS_SHARE.estimate(held, every),
-            pages={search: quantity.estimate(held, every) for search, quantity in _PAGES.items()},
-            new_per_page={search: quantity.estimate(held, every) for search, quantity in _NEW_PER_PAGE.items()},
-            qualified=len(held.qualified),
-            known={found.facts.video_id for found in held.candidates},
-        )
+        known = {found.facts.video_id for found in held.candidates}
+        plan = _ListingPlan({one.name: one.estimate(held, every) for one in _QUANTITIES}, len(held.qualified), known)
         if name not in crawl.categories:
             return plan
         wanted = crawl.categories[name]
@@ -443,10 +439,9 @@ class Planner:
                 queue.extend(request.halves())
         return plan
 
-    def _comment_counts(self, held: CategoryInventory) -> tuple[Estimate, list[int]]:
-        """Comments of the candidates that the ads will be drawn from: their mean, and a number for each."""
-        estimate = _COMMENTS_PER_AD.estimate(held, self._held.values())
-        if estimate.basis == "assumed":
-            return estimate, [round(estimate.value)]
-        some = [held] if len(held.qualified) >= _COMMENTS_PER_AD.least else self._held.values()
-        return estimate, [count for one in some for count in one.comment_counts]
+    def _comment_counts(self, held: CategoryInventory, per_ad: Estimate) -> list[int]:
+        """Comments of the candidates that the ads will be drawn from, one by one."""
+        if per_ad.basis == "assumed":
+            return [round(per_ad.value)]
+        own = held.comment_counts
+        return own if len(own) == per_ad.sample else [n for one in self._held.values() for n in one.comment_counts]

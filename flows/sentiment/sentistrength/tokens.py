@@ -14,6 +14,7 @@ from enum import Enum
 from typing import NamedTuple
 
 from flows.sentiment.sentistrength.lookup import Found
+from flows.sentiment.sentistrength.reading import PICTOGRAPHS
 
 _CATEGORIES = "".join(map(unicodedata.category, map(chr, range(0x10000))))
 """Two letters, a capital and a small one, for each character of the BMP; beyond it, a half of one is no letter."""
@@ -28,14 +29,18 @@ def _character_class(category: str) -> str:
 _LETTER = _character_class("L[a-z]")
 _WORD_CHARACTER = _LETTER + _character_class("Nd") + "$£@_"
 _TERM = re.compile(
-    rf"(?P<word>(?:[{_WORD_CHARACTER}]|(?!\A)'(?=[{_LETTER}]))++)"
-    rf"|(?:[^{_WORD_CHARACTER}']|'(?![{_LETTER}])|\A')++"
+    rf"(?P<word>[{_WORD_CHARACTER}](?:[{_WORD_CHARACTER}]|'(?=[{_LETTER}]))*+)"
+    rf"|[^{_WORD_CHARACTER}](?:[^{_WORD_CHARACTER}']|'(?![{_LETTER}]))*+"
 )
 _BREAK = "<br>"
 _END = re.compile(r"<br>|[.!?](?:(?!<br>)[^A-Za-z0-9$£'])*+")
-_REPEATED = re.compile(r"([^\W\d_])\1+", re.IGNORECASE)
+_STOP = re.compile("[.!?]")
+_BEGINS_SENTENCE = re.compile(r"""[A-Za-z0-9$£'"]""")
+_LAST = "\n"
+"""Stands after the last segment of a text, for its last character begins no sentence; no segment holds one itself."""
+_REPEATED = re.compile(r"(.)\1+")
 _LINE_BREAK = re.compile(r"\r\n|[\r\n]")
-_PAIR = re.compile(r"(.)(?=\1)", re.DOTALL)
+_PAIR = re.compile(r"(.)(?=\1)")
 _NEVER_DOUBLE = frozenset("ahijkquvxyz")
 _NEVER_DOUBLE_AT_THE_END = frozenset("achijkmnpqruvwxyz")
 _LAUGHS = ("haha", "hehe")
@@ -67,7 +72,7 @@ class Term:
     spelling: str = ""
     """The looked-up form: lower case, of a word mended, of an emoji without its modifiers."""
     letters: str = ""
-    """Letters taken out of a word for it."""
+    """Characters taken out of a word for it."""
     is_word: bool = False
     found: Found | None = None
     strength: int = 0
@@ -117,7 +122,8 @@ class Tokenizer:
 
         docs/sentistrength.md, "Paragraph to sentences" and "Sentence to terms".
         """
-        for piece, ends in sentence_pieces(segment.replace('"', "'")):
+        is_last = segment.endswith(_LAST)
+        for piece, ends in sentence_pieces(segment.removesuffix(_LAST).replace('"', "'"), is_last=is_last):
             for chunk in self._chunks(piece):
                 yield from self._terms(chunk)
             if ends:
@@ -128,13 +134,13 @@ class Tokenizer:
 
         The description lets both letter lists hold for capitals; the answers for `DIII` and `XXXly` say they do not.
         """
-        word, emphasis = cut_repeated_letters(word)
+        word, emphasis = cut_repeated_characters(word)
         lower = word.lower()
         if "@" in word or lower in self._spellings:
             return lower, emphasis
         if len(lower) <= self._longest_spelling + 1:
-            for pair in _PAIR.finditer(lower):
-                shorter = lower[: pair.end()] + lower[pair.end() + 1 :]
+            for pair in _PAIR.finditer(word):  # of one case: `soO` is no `so`
+                shorter = (word[: pair.end()] + word[pair.end() + 1 :]).lower()
                 if shorter in self._spellings:
                     return shorter, emphasis + pair.group()
         if len(word) > 6:
@@ -162,46 +168,61 @@ class Tokenizer:
 
 
 def segments(text: str) -> list[str]:
-    """The parts of a text between its spaces; a line break is one, for the original is given a text as one line."""
+    """The parts of a text between its spaces; a line break is one, for the original is given a text as one line.
+
+    One that ends the text within a sentence of its own has a mark at its end, for `sentence_pieces`.
+    """
     if "\n" in text or "\r" in text:
         text = _LINE_BREAK.sub(" ", text)
-    return text.split(" ")
+    *before, last = text.split(" ")
+    return [*before, last + _LAST if _BEGINS_SENTENCE.match(last[-1:]) and _STOP.search(last) else last]
 
 
-def sentence_pieces(segment: str) -> Iterator[tuple[str, bool]]:
+def sentence_pieces(segment: str, *, is_last: bool = False) -> Iterator[tuple[str, bool]]:
     """The parts of a segment that belong to different sentences, and whether the sentence ends with the part.
 
     docs/sentistrength.md, "Paragraph to sentences": after `.`, `!` or `?` the next letter a-z, digit, `$`, `£` or `'`
-    is the next sentence's first character, and the end of the segment ends the sentence. `<br>` ends one at once.
+    is the next sentence's first character, and the end of the segment ends the sentence. `<br>` ends one at once. The
+    last character of a text begins no sentence.
     """
     start = 0
     for match in _END.finditer(segment):
         if match.group() == _BREAK:
             yield segment[start : match.start()], True
             start = match.end()
-        elif not segment.startswith(_BREAK, match.end()):
+        elif not segment.startswith(_BREAK, match.end()) and not (is_last and match.end() == len(segment) - 1):
             yield segment[start : match.end()], True
             start = match.end()
     if start < len(segment):
         yield segment[start:], False
 
 
-def cut_repeated_letters(word: str) -> tuple[str, str]:
-    """A word with at most two of a letter in a row, one where no word doubles it, and the letters taken out.
+def cut_repeated_characters(word: str) -> tuple[str, str]:
+    """A word with at most two of a character in a row, one where no word doubles it, and the characters taken out.
 
-    docs/sentistrength.md, "A word", step 1: `loooove` gives `loove` and `oo`, `yesss` gives `yess` and `s`.
+    docs/sentistrength.md, "A word", step 1: `loooove` gives `loove` and `oo`, `10000` gives `100` and `00`.
     """
-    if not _REPEATED.search(word):
-        return word, ""
-    emphasis = []
-
-    def cut(run: re.Match[str]) -> str:
+    kept, taken, end = [], [], 0
+    for run in _REPEATED.finditer(_folded(word)):
         never_double = _NEVER_DOUBLE_AT_THE_END if run.end() == len(word) else _NEVER_DOUBLE
-        kept = 1 if run.group(1) in never_double else 2
-        emphasis.append(run.group()[kept:])
-        return run.group()[:kept]
+        cut = run.start() + (1 if word[run.end() - 1] in never_double else 2)
+        kept.append(word[end:cut])
+        taken.append(word[cut : run.end()])
+        end = run.end()
+    return "".join([*kept, word[end:]]), "".join(taken)
 
-    return _REPEATED.sub(cut, word), "".join(emphasis)
+
+def _folded(word: str) -> str:
+    """The word for a comparison that ignores case, character by character as Java has it; dotless i is an i."""
+    return word.lower() if word.isascii() else "".join(map(_fold, word))
+
+
+def _fold(character: str) -> str:
+    if character == "İ":  # by itself it has a small form of two characters
+        return "i"
+    upper = character.upper()
+    lower = (upper if len(upper) == 1 else character).lower()
+    return lower if len(lower) == 1 else character
 
 
 def emphasises(letters: str) -> bool:
@@ -226,7 +247,13 @@ def without_modifiers(emoji: str) -> str:
 
 
 def _any_emoji(emoji: Iterable[str]) -> re.Pattern[str]:
-    """Matches any of these emoji, the longest first, whatever modifiers stand in it."""
-    modifiers = f"[{_MODIFIERS}]*"
+    """Matches any of these emoji, the longest first, whatever modifiers stand in it.
+
+    One that is joined to others is a part of another emoji (🤝 in "people holding hands", 🙂 in "head shaking"); a
+    joined sign of gender or direction only says who or where to.
+    """
+    modifiers = f"[{_MODIFIERS}]*+"
     longest_first = sorted(filter(None, map(without_modifiers, emoji)), key=len, reverse=True)
-    return re.compile("(" + "|".join("".join(re.escape(c) + modifiers for c in entry) for entry in longest_first) + ")")
+    listed = "|".join("".join(re.escape(c) + modifiers for c in entry) for entry in longest_first)
+    joined_before = f"(?<![{PICTOGRAPHS}]\u200d)(?<![{PICTOGRAPHS}][{_MODIFIERS}]\u200d)"
+    return re.compile(f"{joined_before}((?:{listed})(?!\u200d(?![♀♂➡])[{PICTOGRAPHS}]))")

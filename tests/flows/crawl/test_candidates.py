@@ -17,13 +17,13 @@ from hypothesis import strategies as st
 
 from data_catalog.privacy.forget import forget_ad
 from flows.crawl.data_api.parsing import read_video
+from tests.flows.crawl.clocked_crawl import nothing
 from tests.flows.crawl.listing_builders import (
     ADS,
     CHANNEL,
     PLAYLIST,
     Place,
     ids_of,
-    nothing,
     playlist_of,
     video,
     videos,
@@ -422,7 +422,15 @@ def test_a_fault_that_passes_is_cured_by_the_next_run_at_the_page_where_it_was_m
 
 @pytest.mark.parametrize(
     ("kind", "met_at"),
-    [("http_500", 0), ("http_500", 1), ("invalid_token", 0), ("invalid_token", 1), ("processing_failure", 0)],
+    [
+        ("http_500", 0),
+        ("http_500", 1),
+        ("invalid_token", 0),
+        ("invalid_token", 1),
+        ("processing_failure", 0),
+        ("http_403", 0),
+        ("http_418", 1),
+    ],
 )
 def test_a_list_that_fails_in_every_run_is_given_up_after_so_many(opened: Open, kind: Any, met_at: int) -> None:
     place = opened(listed_world(120), FROM_PLAYLIST)

@@ -319,6 +319,8 @@ CURABLE = {
     "500": error(500, "backendError"),
     "503": answer(b"<html>", 503),
     "rate": SLOW_DOWN,
+    "409": error(409, "aborted", domain="global"),
+    "unknown": error(403, "neverHeardOf"),
     "429": error(429, "rateLimitExceeded", "limit 'Queries per minute'"),
     "redirect": answer({}, 302, Location="https://elsewhere.example/"),
 }

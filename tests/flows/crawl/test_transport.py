@@ -19,8 +19,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from flows.crawl.data_api.faults import classify_exception
-from flows.crawl.data_api.transport import AnswerTooLargeError, Transport, never_sent
+from flows.crawl.data_api.faults import AnswerTooLargeError, classify_exception
+from flows.crawl.data_api.transport import Transport, never_sent
 from flows.errors import CrawlError
 from tests.flows.crawl.scripted_server import Raw, answer, scripted
 

@@ -26,7 +26,7 @@ from flows.review.flow import CLOSED, tell_closed
 from flows.review.human import Waiting, review_store
 from flows.settings import ReviewSettings
 from tests.flows.ads import add_copy
-from tests.flows.conftest import PATHS, ROOT, Run
+from tests.flows.conftest import PATHS, QUICK_ENVIRONMENT, ROOT, Run
 from tests.flows.review.people import close, judge
 from tests.servers import ask
 
@@ -235,6 +235,7 @@ def work(server: str) -> None:
         [sys.executable, "-m", "prefect", "worker", "start", "--pool", "cpu", "--run-once"],
         env={
             **os.environ,
+            **QUICK_ENVIRONMENT,
             "PREFECT_API_URL": server,
             "PYTHONPATH": os.pathsep.join([PATHS, os.environ.get("PYTHONPATH", "")]),
         },

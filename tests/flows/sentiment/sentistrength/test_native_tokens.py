@@ -6,7 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flows.sentiment.sentistrength.tokens import Kind, Tokenizer, cut_repeated_letters, sentence_pieces
+from flows.sentiment.sentistrength.tokens import (
+    Kind,
+    Tokenizer,
+    cut_repeated_characters,
+    segments,
+    sentence_pieces,
+)
 
 TOKENIZER = Tokenizer({":)", ":-("}, {"love", "yes", "good", "the"})
 
@@ -33,12 +39,33 @@ def test_a_segment_is_cut_where_sentences_end(segment: str, pieces: list[tuple[s
 
 
 @pytest.mark.parametrize(
+    ("text", "pieces"),
+    [
+        ("so.a", ["so.a"]),
+        ("so.ab", ["so.", "ab"]),
+        ("so.a ", ["so.", "a"]),
+        ("x3?'", ["x3?'"]),
+        ('x3?"', ["x3?'"]),
+        ("1.2.3", ["1.", "2.3"]),
+        ("so<br>a", ["so", "a"]),
+        ("so.a\n", ["so.", "a"]),
+    ],
+)
+def test_the_last_character_of_a_text_begins_no_sentence(text: str, pieces: list[str]) -> None:
+    found = "".join(token.written or "|" for segment in segments(text) for token in TOKENIZER.tokens(segment))
+    assert found.strip("|").split("|") == pieces
+
+
+@pytest.mark.parametrize(
     ("segment", "terms"),
     [
         ("it's", ["it's"]),
         ("'tis", ["'", "tis"]),
         ("dogs'", ["dogs", "'"]),
-        ("what'''s", ["what", "''", "'s"]),
+        ("what'''s", ["what", "''", "'", "s"]),
+        ("**'good", ["**", "'", "good"]),
+        ("so\u200d'tis", ["so", "\u200d", "'", "tis"]),
+        ("£5_@", ["£5_@"]),
         ("@user_1:", ["@user_1", ":"]),
         ("good:)", ["good", ":)"]),
         (":)good", [":)", "good"]),
@@ -69,11 +96,25 @@ def test_an_emoticon_is_one_only_at_the_end_of_its_segment() -> None:
         ("grrr", "gr", "rr"),
         ("DIII", "DII", "I"),
         ("XXXly", "XXly", "X"),
-        ("2000000", "2000000", ""),
+        ("AAa", "A", "Aa"),
+        ("aAA", "aA", "A"),
+        ("2000000", "200", "0000"),
+        ("111", "11", "1"),
+        ("1111", "11", "11"),
+        ("____", "__", "__"),
+        ("$$$$a££££", "$$a££", "$$££"),
+        ("a@@@@", "a@@", "@@"),
+        ("ıIII", "ıI", "II"),
+        ("iİII", "iİ", "II"),
+        ("ſSsſ", "ſS", "sſ"),
+        ("ßẞßß", "ßẞ", "ßß"),
+        ("日日日日", "日日", "日日"),
+        ("٣٣٣٣", "٣٣", "٣٣"),
+        ("_", "_", ""),
     ],
 )
-def test_repeated_letters_are_cut_to_what_a_word_may_have(word: str, cut: str, letters: str) -> None:
-    assert cut_repeated_letters(word) == (cut, letters)
+def test_repeated_characters_are_cut_to_what_a_word_may_have(word: str, cut: str, letters: str) -> None:
+    assert cut_repeated_characters(word) == (cut, letters)
 
 
 @pytest.mark.parametrize(
@@ -83,6 +124,7 @@ def test_repeated_letters_are_cut_to_what_a_word_may_have(word: str, cut: str, l
         ("yesss", "yes", "ss"),
         ("gooood", "good", "oo"),
         ("thhe", "the", "h"),
+        ("LOVEe", "lovee", ""),
         ("loooove@x", "loove@x", "oo"),
         ("moviehaha", "haha", "ieha"),
         ("hahahaha", "hahahaha", ""),
