@@ -106,7 +106,7 @@ SERVER_ERROR: list[tuple[int, bytes]] = [
     (400, body("badRequest", "The service is currently unavailable.", status="UNAVAILABLE")),
     (400, body(None, "The service is currently unavailable.", status="UNAVAILABLE")),
     (404, body("commentsDisabled", status="DEADLINE_EXCEEDED")),
-    *((400, body(None, status=status)) for status in ("INTERNAL", "UNKNOWN", "CANCELLED", "DATA_LOSS")),
+    *((400, body(None, status=status)) for status in ("ABORTED", "INTERNAL", "UNKNOWN", "CANCELLED", "DATA_LOSS")),
     *((400, body(reason)) for reason in ("internalError", "backendNotConnected", "notReady")),
 ]
 KEY_REFUSED: list[tuple[int, bytes]] = [
