@@ -26,7 +26,7 @@ from annotation.interchange.table_files import (
     write_table,
 )
 from annotation.interchange.votes import Imported, Judgement, Refused, import_judgements, judgements
-from annotation.outcomes import verdicts
+from annotation.outcomes import Verdict, verdicts
 from annotation.store import Store, open_store
 from tests.annotation.store_builders import (
     SHOWN,
@@ -217,6 +217,15 @@ def test_decisions_and_verdicts_are_exported(store: Store, tmp_path: Path) -> No
     }
     write_table(table, tmp_path / "verdicts.csv")
     assert "v1,settled,negative,discussion,5,0.0,[]" in (tmp_path / "verdicts.csv").read_text(encoding="utf-8")
+
+
+def test_a_verdict_of_an_excluded_ad_has_no_label() -> None:
+    (row,) = verdicts_table([Verdict("v", "e", 1, "excluded", None, (), START)]).to_pylist()
+    undecided = dict.fromkeys(("label", "decided_by", "n_reviewers", "agreement"))
+    assert row == {"round_id": 1, "entry_id": "e", "video_id": "v", "state": "excluded"} | undecided | {
+        "excluded_frames": [],
+        "at": START,
+    }
 
 
 def test_only_votes_that_count_are_exported() -> None:
