@@ -22,7 +22,9 @@ from tests.youtube_sandbox.faults import STORM
 
 KEYS = ("k1-of-the-sandbox-0000000000", "k2-of-the-sandbox-0000000000")
 MORNING = datetime(2026, 11, 24, 12, tzinfo=UTC)
-PASSING = sorted({*STORM, "loop_tokens", "empty_page", "quota_403", "quota_429", "invalid_token", "http_502"})
+PASSING = sorted(
+    {*STORM, "loop_tokens", "empty_page", "quota_403", "quota_429", "invalid_token", "http_502", "http_403", "http_418"}
+)
 FINAL = {
     "comments_disabled": "comments_disabled",
     "video_not_found": "video_not_found",
@@ -106,7 +108,7 @@ def test_no_comment_is_lost_none_is_twice_and_the_ledger_equals_what_the_server_
         ids = list(world.videos)
         doomed = {ids[at]: kind for at, kind in final.items() if at < len(ids)}
         for video_id, kind in doomed.items():
-            sandbox.faults.add(Fault(kind, "commentThreads", {"videoId": video_id}, times=None))  # type: ignore[arg-type]
+            sandbox.faults.add(Fault(kind, "commentThreads", {"videoId": video_id}, times=None))
         sandbox.faults.add(storm)
         for day in range(400):
             if day == 25:
@@ -191,7 +193,7 @@ def test_pages_that_lead_in_a_circle_for_ever_end_in_a_few_calls_and_say_so(
 ) -> None:
     world = random_world(1, videos=1, comments_per_video=450, replies=False)
     with serve(world, SandboxSettings(keys=KEYS[:1])) as sandbox:
-        sandbox.faults.add(Fault(kind, "commentThreads", times=None))  # type: ignore[arg-type]
+        sandbox.faults.add(Fault(kind, "commentThreads", times=None))
         catalog = Catalog(tmp_path)
         put_ads(catalog, sandbox.world)
         with crawling(tmp_path, sandbox, Days(), units=1000, connections=2, keys=1) as crawl:

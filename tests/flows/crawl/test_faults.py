@@ -106,7 +106,7 @@ SERVER_ERROR: list[tuple[int, bytes]] = [
     (400, body("badRequest", "The service is currently unavailable.", status="UNAVAILABLE")),
     (400, body(None, "The service is currently unavailable.", status="UNAVAILABLE")),
     (404, body("commentsDisabled", status="DEADLINE_EXCEEDED")),
-    *((400, body(None, status=status)) for status in ("INTERNAL", "UNKNOWN", "CANCELLED", "DATA_LOSS")),
+    *((400, body(None, status=status)) for status in ("ABORTED", "INTERNAL", "UNKNOWN", "CANCELLED", "DATA_LOSS")),
     *((400, body(reason)) for reason in ("internalError", "backendNotConnected", "notReady")),
 ]
 KEY_REFUSED: list[tuple[int, bytes]] = [
@@ -120,6 +120,9 @@ KEY_REFUSED: list[tuple[int, bytes]] = [
     (403, body("forbidden", "YouTube Data API v3 has not been used in project 1 before or it is disabled.")),
     (403, body(None, "YouTube Data API v3 has not been used in project 1 before.", status="PERMISSION_DENIED")),
     (403, body(None, status="SERVICE_DISABLED")),
+    (403, body("forbidden", "Access Not Configured. The API is not enabled for your project.")),
+    (403, body("forbidden", "This API method requires billing to be enabled on project #1.")),
+    (404, body("notFound", "Project 'projects/1' not found or deleted.")),
     (403, body("accessNotConfigured", "YouTube Data API v3 is not enabled.", domain="usageLimits")),
     (403, body("ipRefererBlocked", "The request did not specify any referer.", domain="usageLimits")),
     (403, body("forbidden", "Requests from referer <empty> are blocked.")),

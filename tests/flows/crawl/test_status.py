@@ -181,7 +181,7 @@ def test_only_faults_that_are_tried_again_are_numbered_by_reason(
     place: Place, fault: str, max_attempts: int, left: tuple[str, ...]
 ) -> None:
     place.max_attempts = max_attempts
-    place.sandbox.faults.add(Fault(fault, "commentThreads", times=2))  # type: ignore[arg-type]
+    place.sandbox.faults.add(Fault(fault, "commentThreads", times=2))
     assert place.run().left == left
     assert place.run().left == ()
 
