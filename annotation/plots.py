@@ -9,9 +9,11 @@ import io
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
+import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
 
 from annotation.agreement import Agreement
 from annotation.agreement_tables import OUTCOMES
@@ -116,20 +118,16 @@ def pairs_figure(agreement: Agreement, names: Mapping[str, str]) -> Figure:
         return _nothing(figure, axes, "fewer than two people have judged")
     place = {person: at for at, person in enumerate(people)}
     shares = np.full((len(people), len(people)), np.nan)
+    both = np.zeros(shares.shape, np.int64)
     for pair in agreement.pairs:
         for row, column in ((pair.first, pair.second), (pair.second, pair.first)):
             shares[place[row], place[column]] = _number(pair.same.value)
-            if pair.same.value is not None:
-                text = f"{pair.same.value:.0%}\n{pair.same.of:,}"
-                ink = "white" if pair.same.value > 0.6 else "black"
-                axes.text(place[column], place[row], text, ha="center", va="center", color=ink, fontsize=8)
-    image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1, aspect="auto")
+            both[place[row], place[column]] = pair.same.of
+    image = _grid(axes, shares, lambda row, column: f"{shares[row, column]:.0%}\n{both[row, column]:,}")
     figure.colorbar(image, ax=axes, label="share of the entries both judged")
-    _people(axes, [_label(names.get(person, person)) for person in people])
-    axes.set_xticks(
-        range(len(people)), [_label(names.get(person, person)) for person in people], rotation=30, ha="right"
-    )
-    axes.grid(visible=False)
+    labels = [_label(names.get(person, person)) for person in people]
+    _people(axes, labels)
+    axes.set_xticks(range(len(people)), labels, rotation=30, ha="right")
     return figure
 
 
@@ -163,17 +161,22 @@ def confusion_figure(agreement: Agreement) -> Figure:
     rows = list(reversed(LABELS))
     counts = np.array([[agreement.confusion.get((row, outcome), 0) for outcome in OUTCOMES] for row in rows])
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    axes.imshow(shares, cmap="Blues", vmin=0, vmax=1, aspect="auto")
-    for (row, column), count in np.ndenumerate(counts):
-        ink = "white" if shares[row, column] > 0.6 else "black"
-        text = f"{count:,}\n{shares[row, column]:.0%}"
-        axes.text(column, row, text, ha="center", va="center", color=ink)
+    _grid(axes, shares, lambda row, column: f"{counts[row, column]:,}\n{shares[row, column]:.0%}")
     axes.set_yticks(range(len(rows)), rows)
     axes.set_xticks(range(len(OUTCOMES)), OUTCOMES)
     axes.set_ylabel("the comments say")
     axes.set_xlabel("people say")
-    axes.grid(visible=False)
     return figure
+
+
+def _grid(axes: Axes, shares: npt.NDArray[np.float64], text: Callable[[int, int], str]) -> AxesImage:
+    """Cells shaded by their share, with a text in each that has one."""
+    for (row, column), share in np.ndenumerate(shares):
+        if not np.isnan(share):
+            ink = "white" if share > 0.6 else "black"
+            axes.text(column, row, text(row, column), ha="center", va="center", color=ink, fontsize=8)
+    axes.grid(visible=False)
+    return axes.imshow(shares, cmap="Blues", vmin=0, vmax=1, aspect="auto")
 
 
 def _panel(title: str, rows: int) -> tuple[Figure, Axes]:

@@ -11,6 +11,8 @@ import unicodedata
 
 from markupsafe import Markup, escape
 
+from data_catalog.printing import is_new_emoji
+
 MAX_SHOWN = 4_000
 """Longest text that is shown, in characters; what is longer is cut, and says so."""
 
@@ -41,6 +43,6 @@ def bdi(text: str, limit: int = MAX_SHOWN) -> Markup:
 
 
 def _acts(character: str) -> bool:
-    return (
-        character in _TURNING or character in _INVISIBLE or unicodedata.category(character) in ("Cc", "Cs", "Co", "Cn")
-    )
+    if character in _TURNING or character in _INVISIBLE:
+        return True
+    return unicodedata.category(character) in ("Cc", "Cs", "Co", "Cn") and not is_new_emoji(character)

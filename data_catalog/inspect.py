@@ -18,11 +18,9 @@ from data_catalog.errors import CatalogError
 from data_catalog.printing import CELL_CHARACTERS, plain, printable, shown
 from data_catalog.releases import list_releases
 from data_catalog.schemas import SPLITS, TABLES
+from data_catalog.tables.duck import connect_duckdb
 
 _SETTINGS = {
-    # nothing is fetched: what DuckDB carries in its wheel is what there is
-    "autoinstall_known_extensions": "false",
-    "autoload_known_extensions": "false",
     # looking changes nothing: no COPY ... TO, no reading of files that are no table of the catalog
     "enable_external_access": "false",
     # a misspelt table must not find a variable of this program
@@ -36,7 +34,7 @@ def connect(catalog: Catalog, *, with_releases: bool = True) -> duckdb.DuckDBPyC
     The views are of the versions that were newest when the connection was made.
     """
     require_catalog(catalog)
-    connection = duckdb.connect(":memory:", config=_SETTINGS)
+    connection = connect_duckdb(**_SETTINGS)
     connection.execute("SET TimeZone = 'UTC'")
     for name in TABLES:
         snapshot = catalog.snapshot(name)

@@ -15,7 +15,7 @@ from typing import Any
 CELL_CHARACTERS = 80
 """Longest text that a printed cell shows."""
 
-_PICTURES = {b"\xff\xd8\xff": "jpeg", b"\x89PNG": "png", b"RIFF": "webp", b"GIF8": "gif"}
+_PICTURES = {b"\xff\xd8\xff": "jpeg", b"\x89PNG\r\n\x1a\n": "png", b"RIFF": "webp", b"GIF8": "gif"}
 
 
 def shown(value: Any, characters: int = CELL_CHARACTERS) -> str:
@@ -39,7 +39,24 @@ def shown(value: Any, characters: int = CELL_CHARACTERS) -> str:
 
 def printable(text: str) -> str:
     """The text with control, format and separator characters written as escapes."""
-    return "".join(c if c == " " or unicodedata.category(c)[0] not in "CZ" else _escape(c) for c in text)
+    return "".join(
+        c if c == " " or unicodedata.category(c)[0] not in "CZ" or is_new_emoji(c) else _escape(c) for c in text
+    )
+
+
+def readable(text: str, limit: int = 280) -> str:
+    """Untrusted text on one line for a document: no control characters, no reordering marks, not endless."""
+    spaced = "".join(" " if char.isspace() or unicodedata.category(char) == "Cc" else char for char in text)
+    hidden = ("Cf", "Co", "Cs", "Cn")
+    shown = "".join(char for char in spaced if unicodedata.category(char) not in hidden or is_new_emoji(char))
+    line = " ".join(shown.split())
+    return line if len(line) <= limit else line[: limit - 1].rstrip() + "…"
+
+
+def is_new_emoji(character: str) -> bool:
+    """True for an emoji newer than Python's Unicode table: not in it, but within a block kept for pictographs."""
+    kept = "\U0001f000" <= character <= "\U0001faff" or "\U0001fc00" <= character <= "\U0001fffd"
+    return kept and unicodedata.category(character) == "Cn"
 
 
 def plain(value: Any) -> Any:
@@ -64,7 +81,12 @@ def _escape(character: str) -> str:
     return character.encode("unicode_escape").decode("ascii")
 
 
+def picture_kind(data: bytes) -> str | None:
+    """The format of a picture by its first bytes, as `jpeg`; None of what is no picture."""
+    return next((kind for magic, kind in _PICTURES.items() if data.startswith(magic)), None)
+
+
 def _bytes_shown(data: bytes) -> str:
-    kind = next((kind for magic, kind in _PICTURES.items() if data.startswith(magic)), "bytes")
+    kind = picture_kind(data) or "bytes"
     size = f"{len(data) / 1000:.0f} kB" if len(data) >= 1000 else f"{len(data)} B"
     return f"<{size} {kind}>"

@@ -50,6 +50,10 @@ class Table:
     """Column that changes when the row's content does; downstream stages compare it."""
     wide: bool = False
     """Rows carry image bytes: small row groups, no statistics on the bytes."""
+    sums_up: str = ""
+    """Table of which a row sums up many rows of one ad: where one of those goes, the row is to be computed anew."""
+    stage: str = ""
+    """Name under which the stage that makes it keeps its drops, where the catalog itself has to know it."""
     computed: bool = False
     """Rows are computed from other tables alone: the folder may be removed, the next build makes it anew."""
 
@@ -276,6 +280,8 @@ TABLES: dict[str, Table] = {
             "ad_sentiment",
             "the sentiment of one ad by its comments",
             key=("video_id",),
+            sums_up="comments",
+            stage="sentiment",
             computed=True,
             columns=(
                 _VIDEO,

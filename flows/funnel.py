@@ -6,7 +6,6 @@ its unit before. Card, report, terminal and artifact show these steps.
 
 from __future__ import annotations
 
-import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,6 +14,7 @@ from typing import Any, NamedTuple
 import pyarrow.compute as pc
 
 from data_catalog.catalog import Catalog
+from data_catalog.printing import readable
 from data_catalog.schemas import TABLES
 from flows.ocr.texts import TextFrame
 from flows.settings import Settings
@@ -84,14 +84,6 @@ class StepCells(NamedTuple):
     rows_in: str
     rows_out: str
     dropped: list[str]
-
-
-def readable(text: str, limit: int = 280) -> str:
-    """Untrusted text on one line: no control characters, no reordering marks, not endless."""
-    spaced = "".join(" " if char.isspace() or unicodedata.category(char) == "Cc" else char for char in text)
-    shown = "".join(char for char in spaced if unicodedata.category(char) not in ("Cf", "Co", "Cs", "Cn"))
-    line = " ".join(shown.split())
-    return line if len(line) <= limit else line[: limit - 1].rstrip() + "…"
 
 
 def count_funnel(

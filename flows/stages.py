@@ -14,7 +14,7 @@ from fnmatch import fnmatchcase
 from importlib import import_module
 from typing import TYPE_CHECKING, Literal, Self, cast
 
-from data_catalog.schemas import DropKind
+from data_catalog.schemas import TABLES, DropKind
 from data_catalog.tables.drops import Drop
 
 if TYPE_CHECKING:
@@ -53,8 +53,8 @@ class ApiReason(Reason):
     NOT_JSON = "not_json", "failed", "an answer cut off, empty, or not JSON"
     ANSWER_TOO_LARGE = "answer_too_large", "failed", "an answer larger than 64 MB"
     PAGE_TOKEN = "page_token", "failed", "a page token that is not accepted even from the start"
-    HTTP = "http_*", "failed", "another HTTP status, of the server or of a proxy"
-    REFUSED = "*", "filtered", "Google's own word for a call that it refuses, such as `bad_request`"
+    HTTP = "http_*", "failed", "an error that is not known, of the server or of a proxy"
+    REFUSED = "*", "filtered", "Google's own word for a call that it refuses, such as `invalid_search_filter`"
 
 
 class CandidateReason(Reason):
@@ -410,7 +410,7 @@ SCORES = Stage(
     step_unit="comments",
 )
 SENTIMENT = Stage(
-    "sentiment",
+    TABLES["ad_sentiment"].stage,
     "Labelling ads by their comments",
     unit="ads",
     tables=("ad_sentiment",),

@@ -12,6 +12,7 @@ import json
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import fields
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,7 @@ from annotation.errors import AnnotationError, SubmissionError
 from annotation.events import Event, Remark, Ruling, Vote
 from annotation.interchange.votes import Judgement, Refused
 from annotation.outcomes import Verdict
-from annotation.protocol import live_events
+from annotation.protocol import Decision, live_events
 from annotation.rounds import Entry
 
 SUFFIXES = (".csv", ".parquet")
@@ -54,14 +55,14 @@ _NEEDED = ("entry_id", "reviewer", "choice", "shown_at", "submitted_at")
 
 def votes_table(rows: Iterable[Judgement]) -> pa.Table:
     """Votes that count, one row each."""
-    return pa.Table.from_pylist([vars(row) | vars(row.vote) for row in rows], schema=VOTES)
+    return _table(({**_fields(row), **_fields(row.vote)} for row in rows), VOTES)
 
 
 def decisions_table(events: Iterable[Event], entries: Mapping[str, Entry], people: Mapping[str, str]) -> pa.Table:
     """The verifiers' actions that were not taken back."""
     rows = [
-        vars(event)
-        | {
+        {
+            **_fields(event),
             "video_id": entries[event.entry_id].video_id,
             "verifier": people.get(event.person_id, event.person_id),
             "label": event.payload.label if isinstance(event.payload, Ruling) else None,
@@ -70,13 +71,24 @@ def decisions_table(events: Iterable[Event], entries: Mapping[str, Entry], peopl
         for event in live_events(events)
         if event.kind in ("decision", "discuss", "settle", "exclude") and isinstance(event.payload, Ruling | Remark)
     ]
-    return pa.Table.from_pylist(rows, schema=DECISIONS)
+    return _table(rows, DECISIONS)
 
 
 def verdicts_table(verdicts: Iterable[Verdict]) -> pa.Table:
     """The outcomes of the ads, one row each; an excluded one has no label."""
-    rows = [vars(verdict) | (vars(verdict.decision) if verdict.decision else {}) for verdict in verdicts]
-    return pa.Table.from_pylist(rows, schema=VERDICTS)
+    undecided = dict.fromkeys(field.name for field in fields(Decision))
+    rows = ({**_fields(each), **(_fields(each.decision) if each.decision else undecided)} for each in verdicts)
+    return _table(rows, VERDICTS)
+
+
+def _fields(row: Any) -> dict[str, Any]:
+    """The fields of a dataclass by name."""
+    return {field.name: getattr(row, field.name) for field in fields(row)}
+
+
+def _table(rows: Iterable[Mapping[str, Any]], schema: pa.Schema) -> pa.Table:
+    """Rows as a table; unlike `from_pylist`, a column that a row lacks is a KeyError and not a column of nulls."""
+    return pa.Table.from_pylist([{name: row[name] for name in schema.names} for row in rows], schema=schema)
 
 
 def write_table(table: pa.Table, path: Path) -> None:

@@ -21,6 +21,7 @@ import pyarrow.compute as pc
 from annotation.untrusted import isolated
 from data_catalog.catalog import Catalog
 from data_catalog.errors import CatalogError, PurgedError
+from data_catalog.printing import picture_kind
 from data_catalog.tables.snapshot import Snapshot
 
 _PICTURES_BYTES = 256 * 1024 * 1024
@@ -28,12 +29,6 @@ _PICTURES_BYTES = 256 * 1024 * 1024
 _ENTRIES = 512
 """Entries kept in memory, for as long as the tables they were read from do not change."""
 _WORDS_IN_ALT = 300
-_TYPES = {
-    b"\xff\xd8\xff": "image/jpeg",
-    b"\x89PNG\r\n\x1a\n": "image/png",
-    b"RIFF": "image/webp",
-    b"GIF8": "image/gif",
-}
 
 
 @dataclass(frozen=True)
@@ -74,9 +69,10 @@ class Picture:
     sha256: str
 
     @property
-    def media_type(self) -> str:
+    def media_type(self) -> str | None:
         """By its first bytes; what is no picture is never sent as one."""
-        return next((kind for magic, kind in _TYPES.items() if self.data.startswith(magic)), "application/octet-stream")
+        kind = picture_kind(self.data)
+        return kind and f"image/{kind}"
 
 
 class AdRows:

@@ -31,9 +31,12 @@ from data_catalog.schemas import TABLES
 from data_catalog.tables.forgotten import digest_of_ad
 from data_catalog.tables.purging import Purged
 
-_SENTIMENT = "sentiment"
-"""Stage of the drops of ads whose comments give them no label; all made anew whenever comments have changed."""
-_HASHED_COLUMNS = (("ads", "channel_hash"), ("ads", "query"), ("candidates", "query"), ("listings", "query"))
+_HASHED_COLUMNS = [
+    (table.name, column)
+    for table in TABLES.values()
+    for column in ("channel_hash", "query")
+    if column in table.schema.names
+]
 """Columns beside `comments.author_hash` that may hold a person's keyed hash: that of the person's own channel."""
 _ADS_AT_ONCE = 2_000
 _ROUNDS = 3
@@ -211,14 +214,23 @@ def _remove_author(catalog: Catalog, author_hash: str) -> Removal:
         "comments", ["comment_id", "video_id"], where=pc.field("author_hash") == author_hash
     ).to_pydict()
     comment_ids, video_ids = set(held["comment_id"]), set(held["video_id"])
-    unlabelled = [key for key in catalog.values("drops", "key", f"stage = '{_SENTIMENT}'") if key in video_ids]
-    drops = [*drops_of_comments(catalog, comment_ids | {author_hash}), *((_SENTIMENT, key) for key in unlabelled)]
-    rows = {
-        "drops": catalog.delete("drops", drops),
-        "comment_scores": catalog.delete_groups("comment_scores", column="comment_id", values=comment_ids),
-        "ad_sentiment": catalog.delete_groups("ad_sentiment", column="video_id", values=video_ids),
-        "comments": catalog.delete_groups("comments", column="author_hash", values=[author_hash]),
-    }
+    sums = [table for table in TABLES.values() if table.sums_up == "comments"]
+    # an ad without a sum has a drop of the stage instead: that is made anew, too
+    without = pc.field("stage").isin([table.stage for table in sums]) & pc.field("key").isin(
+        pa.array(sorted(video_ids), pa.string())
+    )
+    unsummed = catalog.read("drops", ["stage", "key"], without).to_pylist()
+    drops = [
+        *drops_of_comments(catalog, comment_ids | {author_hash}),
+        *((drop["stage"], drop["key"]) for drop in unsummed),
+    ]
+    rows = {"drops": catalog.delete("drops", drops)}
+    for table in TABLES.values():
+        if "comment_id" in table.schema.names and table.name != "comments":
+            rows[table.name] = catalog.delete_groups(table.name, column="comment_id", values=comment_ids)
+    for table in sums:
+        rows[table.name] = catalog.delete_groups(table.name, column="video_id", values=video_ids)
+    rows["comments"] = catalog.delete_groups("comments", column="author_hash", values=[author_hash])
     return Removal(_some(rows))
 
 

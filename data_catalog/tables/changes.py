@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, cast
 
-import duckdb
 import pyarrow as pa
 import pyarrow.dataset as ds
 
 from data_catalog.errors import CatalogError
 from data_catalog.schemas import Table
 from data_catalog.tables.delta import Change
+from data_catalog.tables.duck import connect_duckdb
 from data_catalog.tables.snapshot import Snapshot
 
 Key = str | tuple[str, ...]
@@ -76,7 +76,7 @@ def same_rows(one: pa.Table, other: pa.Table) -> bool:
     if one.num_rows != other.num_rows:
         return False
     names = ", ".join(f'"{name}"' for name in one.column_names if name != "at")
-    with duckdb.connect(":memory:") as connection:
+    with connect_duckdb() as connection:
         connection.register("one", one)
         connection.register("other", other)
         query = f"SELECT {names} FROM one EXCEPT ALL SELECT {names} FROM other LIMIT 1"  # noqa: S608 - our columns

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-import duckdb
 import pyarrow as pa
 
 from data_catalog.errors import CatalogError
 from data_catalog.schemas import Table
+from data_catalog.tables.duck import connect_duckdb
 from data_catalog.tables.snapshot import Snapshot, reading
 
 # A missing revision counts as the empty one, on both sides of every comparison.
@@ -103,7 +103,7 @@ def _numbered(rows: pa.Table) -> pa.Table:
 
 
 def _row_numbers(location: str, query: str, narrow: dict[str, pa.Table], asked: dict[str, object]) -> list[int]:
-    with duckdb.connect(":memory:") as connection, reading(location):
+    with connect_duckdb() as connection, reading(location):
         for name, rows in narrow.items():
             connection.register(name, rows)
         numbers = connection.sql(query, params=asked).to_arrow_table().column("row")

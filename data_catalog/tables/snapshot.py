@@ -15,6 +15,7 @@ from deltalake.exceptions import DeltaError
 
 from data_catalog.errors import CatalogError, PurgedError
 from data_catalog.schemas import Table
+from data_catalog.tables.duck import connect_duckdb
 
 PURGE = "ytb_ads.history_purged"
 """What a commit carries that was made to take the table's history away."""
@@ -103,7 +104,7 @@ class Snapshot:
         """Read columns of the rows that a condition in SQL keeps."""
         names = ", ".join(f'"{name}"' for name in columns)
         query = f"SELECT {names} FROM rows WHERE {where}"  # noqa: S608 - the owner's own condition on own data
-        with self._reading(), duckdb.connect(":memory:") as connection:
+        with self._reading(), connect_duckdb() as connection:
             connection.register("rows", self.dataset)
             try:
                 found = connection.sql(query).to_arrow_table()

@@ -83,8 +83,7 @@ def score(
     from flows.sentiment.stream import Answerer, LineReader, answer_by_processes
 
     chosen = _settings(config, lexicon=lexicon, engine=engine, emoji=emoji, jar=jar, java=java)
-    scores = make_engine(chosen.engine, lexicon=chosen.lexicon, emoji=chosen.emoji, jar=chosen.jar, java=chosen.java)
-    answer = Answerer(scores, as_json=as_json)
+    answer = Answerer(make_engine(chosen), as_json=as_json)
     reader = LineReader(_open(sys.stdin, "standard input", STDIN))
     n_unscored = _write(answer_by_processes(reader, answer, jobs) if jobs > 1 else map(answer, reader), reader)
     if n_unscored:
@@ -111,16 +110,16 @@ def explain(
     A score counts from 0: a word that is listed as 3 scores +2.
     Write -- before a text that begins with a dash.
     """
-    from flows.sentiment.engines import scorer
+    from flows.sentiment.engines import scorer, with_installed
 
     if (text is None) == (ad is None):
         raise typer.BadParameter("give either a text or --ad VIDEO_ID")
     settings = _settings(config, lexicon=lexicon, emoji=emoji)
     if settings.engine == "java":
-        settings = settings.model_copy(update={"emoji": bool(emoji)})  # it counts none
+        settings = with_installed(settings).model_copy(update={"emoji": bool(emoji)})  # it counts none
         said = "the engine java gives no reasons; explained by native with the same word lists"
         warn(said)
-    explaining = scorer(settings.lexicon, emoji=settings.emoji)
+    explaining = scorer(settings)
     if ad is not None:
         from data_catalog.catalog import Catalog
         from flows.sentiment.explain import explain_ad, render_ad
@@ -272,13 +271,16 @@ def _print_report(report: SentimentReport) -> None:
 
 
 def _engines(settings: SentimentSettings, with_lexicon: Path | None) -> tuple[SentimentEngine, SentimentEngine]:
-    from flows.sentiment.engines import make_engine
+    from flows.sentiment.engines import make_engine, with_installed
 
+    native = {"engine": "native"}
     if with_lexicon is not None:
-        one = make_engine("native", lexicon=settings.lexicon, emoji=settings.emoji)
-        return one, make_engine("native", lexicon=with_lexicon, emoji=settings.emoji)
-    java = make_engine("java", lexicon=settings.lexicon, jar=settings.jar, java=settings.java)
-    return make_engine("native", lexicon=settings.lexicon, emoji=False), java
+        updates = native, native | {"lexicon": with_lexicon}
+    else:
+        settings = with_installed(settings).model_copy(update={"emoji": False})
+        updates = native, {"engine": "java"}
+    one, other = (make_engine(settings.model_copy(update=update)) for update in updates)
+    return one, other
 
 
 def _texts(catalog: str, texts: Path | None) -> Iterator[Said]:

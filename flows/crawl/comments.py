@@ -147,10 +147,16 @@ class _Reading:
                 fetched_at = self.now()
                 return reader.replies(self.youtube.replies(parent_id, token), parent_id, fetched_at)
 
-            for more in pages_of(replies, None, self.settings.max_pages):
-                page.comments |= more.comments
-                page.drops += more.drops
-                page.units += more.units
+            try:
+                for more in pages_of(replies, None, self.settings.max_pages):
+                    page.comments |= more.comments
+                    page.drops += more.drops
+                    page.units += more.units
+            except FaultError as error:
+                # deleted since its page was read: the ad's other threads are there
+                if error.fault.reason != "comment_not_found":
+                    raise
+                page.units += 1
 
 
 def pages_of(fetch: Callable[[str | None], CommentPage], token: str | None, limit: int) -> Iterator[CommentPage]:

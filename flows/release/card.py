@@ -10,8 +10,8 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from data_catalog.printing import readable
 from data_catalog.schemas import LABELS, RELEASE_SCHEMA, SPLITS
-from flows.funnel import readable
 from flows.release.facts import COLUMN_MEANINGS, ReleaseFacts, sum_counts
 
 _TEMPLATES = Path(__file__).parent / "templates"

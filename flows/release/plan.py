@@ -11,13 +11,13 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from data_catalog.catalog import Catalog, Drop
 from data_catalog.releases.shards import planned_row_set_hash
 from data_catalog.schemas import LABELS, RELEASE_SCHEMA, Label
+from data_catalog.tables.duck import connect_duckdb
 from flows.frames.reuploads import groups_of
 from flows.funnel import OF_AD, PlannedRelease
 from flows.ocr.texts import TextFrame
@@ -194,7 +194,7 @@ def release_rows(catalog: Catalog, plan: Plan, split: str) -> Iterator[pa.Record
     planned = pa.Table.from_pylist([{"split": row.split, **plan.values(row)} for row in plan.balanced.rows])
     with (
         tempfile.TemporaryDirectory(prefix="ytb-ads-") as spill,
-        duckdb.connect(":memory:", config={"temp_directory": spill, "memory_limit": "2GB"}) as connection,
+        connect_duckdb(temp_directory=spill, memory_limit="2GB") as connection,
     ):
         connection.register("planned", planned)
         connection.register("frames", catalog.snapshot("frames").dataset)

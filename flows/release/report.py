@@ -18,8 +18,9 @@ from markupsafe import Markup
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
+from data_catalog.printing import readable
 from data_catalog.schemas import LABELS, SPLITS
-from flows.funnel import FunnelStep, readable
+from flows.funnel import FunnelStep
 from flows.release.facts import ExampleRow, ReleaseFacts, sum_counts
 
 if TYPE_CHECKING:

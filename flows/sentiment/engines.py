@@ -10,29 +10,28 @@ from pathlib import Path
 from typing import Protocol
 
 from flows.errors import SentimentError
-from flows.sentiment.java import Unscored
+from flows.sentiment.java import JavaEngine, Unscored, installed
 from flows.sentiment.language import language_identifier
 from flows.sentiment.selection import SELECTION_VERSION
-from flows.sentiment.sentistrength import Lexicon, Scorer, Strength
+from flows.sentiment.sentistrength import Lexicon, Reading, Scorer, Strength
 from flows.settings import SentimentSettings, Settings
 from flows.settings.section import version_of
 
 __all__ = [
-    "ENGINES",
     "OPEN_LEXICON",
     "NativeEngine",
     "SentimentEngine",
     "Strength",
     "Unscored",
     "make_engine",
+    "reading_of",
     "scorer",
     "scores_fingerprint",
     "sentiment_engine",
+    "with_installed",
 ]
 
 log = logging.getLogger("ytb_ads")
-
-ENGINES = ("native", "java")
 
 NOTICES_TOLD = 3
 
@@ -55,40 +54,47 @@ class NativeEngine:
     """SentiStrength's scoring with the original's answers, over any folder of its word lists.
 
     Args:
-        folder: the word lists; the project's own if None.
-        emoji: as for `scorer`.
+        settings: `lexicon`, and what is read otherwise than by the original.
     """
 
     name = "native"
 
-    def __init__(self, folder: Path | None = None, *, emoji: bool | None = None) -> None:
-        self.scorer = scorer(folder, emoji=emoji)
-        self.version = f"3-{self.scorer.lexicon.digest}{'-emoji' if self.scorer.emoji else ''}"
+    def __init__(self, settings: SentimentSettings | None = None) -> None:
+        self.scorer = scorer(settings)
+        self.version = f"4-{self.scorer.lexicon.digest}{self.scorer.reading.version}"
 
     def score(self, texts: Sequence[str]) -> list[Strength]:
         """One strength per text, in the order of the texts."""
         return list(self.scorer.score_all(texts))
 
 
-def scorer(folder: Path | None = None, *, emoji: bool | None = None) -> Scorer:
-    """The native scorer over a folder of word lists, by default the project's own.
+def scorer(settings: SentimentSettings | None = None) -> Scorer:
+    """The native scorer over the settings' folder of word lists, by default the project's own.
 
-    Args:
-        folder: the word lists.
-        emoji: count emoji, by the folder's list of them or else by the project's. None: with the project's word
-            lists only, for with the original's the answers would no longer be the original's.
+    Emoji count by the folder's list of them or else by the project's.
 
     Raises:
         LexiconError: the folder cannot be used.
     """
-    lexicon = Lexicon.read(folder or OPEN_LEXICON)
+    settings = settings or SentimentSettings()
+    lexicon = Lexicon.read(settings.lexicon or OPEN_LEXICON)
     _tell_notices(lexicon)
-    if emoji is None:
-        emoji = folder is None or folder.resolve() == OPEN_LEXICON
-    if emoji and not lexicon.emoji:
+    reading = reading_of(settings)
+    if reading.emoji and not lexicon.emoji:
         ours = Lexicon.read(OPEN_LEXICON)
         lexicon = replace(lexicon, emoji=ours.emoji, digest=f"{lexicon.digest}+{ours.digest}")
-    return Scorer(lexicon, emoji=emoji)
+    return Scorer(lexicon, reading)
+
+
+def reading_of(settings: SentimentSettings) -> Reading:
+    """Departures from the original that are on.
+
+    A setting that is None is on with the project's word lists only: with the original's lists the answers would no
+    longer be the original's.
+    """
+    ours = settings.lexicon is None or settings.lexicon.resolve() == OPEN_LEXICON
+    departures = ("emoji", "straighten_apostrophes", "ignore_addresses")
+    return Reading(*(ours if (given := getattr(settings, name)) is None else given for name in departures))
 
 
 def _tell_notices(lexicon: Lexicon) -> None:
@@ -98,35 +104,31 @@ def _tell_notices(lexicon: Lexicon) -> None:
         log.warning("and %d more lines like these; they are read all the same", more)
 
 
-def make_engine(
-    name: str, *, lexicon: Path | None = None, emoji: bool | None = None, jar: Path | None = None, java: str = "java"
-) -> SentimentEngine:
-    """The engine of that name.
-
-    Args:
-        name: `native` or `java`.
-        lexicon: folder of word lists; the project's own if None.
-        emoji: as for `scorer`; the original knows none.
-        jar: the original's archive, for `java`.
-        java: command that starts Java.
+def make_engine(settings: SentimentSettings) -> SentimentEngine:
+    """The engine that the settings name.
 
     Raises:
-        SentimentError: no engine has that name, its lexicon cannot be read, or it cannot be started.
+        SentimentError: its lexicon cannot be read, or it cannot be started.
     """
-    if name == "native":
-        return NativeEngine(lexicon, emoji=emoji)
-    if name != "java":
-        raise SentimentError(f"sentiment engine {name!r} is not known; expected one of {', '.join(ENGINES)}")
-    if jar is None:
+    if settings.engine == "native":
+        return NativeEngine(settings)
+    settings = with_installed(settings)
+    if settings.jar is None:
         raise SentimentError(
             "sentiment.engine = 'java' needs the original program: `sentiment.jar` names its SentiStrength.jar "
-            "(from its authors), `sentiment.lexicon` the folder of its word lists"
+            "(from its authors), `sentiment.lexicon` the folder of its word lists; beside the package of "
+            "`pip install 'ytb-ads[sentistrength]'` both are found"
         )
-    if emoji:
+    if settings.emoji:
         raise SentimentError("sentiment.emoji is true, but the engine 'java' counts no emoji; 'native' does")
-    from flows.sentiment.java import JavaEngine
+    reading = replace(reading_of(settings), emoji=False)
+    return JavaEngine(settings.lexicon or OPEN_LEXICON, jar=settings.jar, java=settings.java, reading=reading)
 
-    return JavaEngine(lexicon or OPEN_LEXICON, jar=jar, java=java)
+
+def with_installed(settings: SentimentSettings) -> SentimentSettings:
+    """Settings for the engine `java` with the archive and the lists of the package `sentistrength`, if it has them."""
+    jar, lexicon = installed(settings.jar, settings.lexicon)
+    return settings.model_copy(update={"jar": jar, "lexicon": lexicon})
 
 
 # thresholds and the like decide what becomes of the scores; the word lists are in the engine's version
@@ -139,15 +141,5 @@ def scores_fingerprint(settings: Settings) -> str:
     return settings.sentiment.fingerprint(*versions, only=_IN_THE_ROWS)
 
 
-def sentiment_engine(settings: SentimentSettings) -> SentimentEngine:
-    """The engine that the settings name, made once a process.
-
-    Raises:
-        SentimentError: the word lists cannot be read.
-    """
-    return _made_once(
-        settings.engine, lexicon=settings.lexicon, emoji=settings.emoji, jar=settings.jar, java=settings.java
-    )
-
-
-_made_once = lru_cache(maxsize=4)(make_engine)
+sentiment_engine = lru_cache(maxsize=4)(make_engine)
+"""The engine that the settings name, made once a process."""

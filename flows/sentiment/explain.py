@@ -30,6 +30,7 @@ EXPLAINED_CHARACTERS = 100_000
 COMMENT_CHARACTERS = 10_000
 """Of a comment, at most, are explained; YouTube takes none that is longer."""
 SENTENCES_SHOWN, WORDS_SHOWN, WORD_CHARACTERS, REASON_CHARACTERS = 20, 40, 40, 160
+SCORED_CHARACTERS = 400
 AD_TEXT_CHARACTERS, AD_WORD_CHARACTERS, AD_WORDS_SHOWN = 80, 24, 4
 AD_RULES = (Rule.EMPHASIS, Rule.BOOSTED, Rule.NEGATED, Rule.NEIGHBOUR, Rule.IDIOM, Rule.EMOTICON)
 """Named beside a word of an ad's comment, in this order; most words are listed."""
@@ -52,6 +53,7 @@ class Explained:
         """Text, strengths and sentences as plain values, nothing shortened."""
         return {
             "text": self.text,
+            "scored_text": self.explanation.scored,
             **self.strength._asdict(),
             "explained_characters": len(self.explanation.text),
             "sentences": [
@@ -80,6 +82,8 @@ def render_explanation(explained: Explained) -> RenderableType:
     deciding = _deciding(explained.explanation)
     numbers = [n for n in range(1, len(sentences) + 1) if n <= SENTENCES_SHOWN or n in deciding]
     parts = [part for n in numbers for part in _render_sentence(n, sentences[n - 1])]
+    if explained.explanation.scored != explained.explanation.text:
+        parts.append(Text(f"scored as: {shown(explained.explanation.scored, SCORED_CHARACTERS)}"))
     if hidden := len(sentences) - len(numbers):
         parts.append(Text(f"{hidden:,} more sentences, none of them stronger; --json tells of all"))
     if not explained.is_whole:

@@ -14,6 +14,7 @@ import re
 import shlex
 import shutil
 import subprocess
+import sys
 import threading
 import weakref
 import zipfile
@@ -22,14 +23,15 @@ from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from tempfile import TemporaryFile
-from typing import IO
+from typing import IO, Any
 
 from data_catalog.printing import printable
 from flows.errors import SentimentError
-from flows.sentiment.sentistrength import NEUTRAL, Lexicon, LexiconError, Strength
+from flows.sentiment.sentistrength import AS_ORIGINAL, NEUTRAL, Lexicon, LexiconError, Reading, Strength
 
 START_S = 60.0
 """Time limit for the first answer, before which the program reads its lists."""
@@ -65,6 +67,24 @@ class Unscored:
     """For a person."""
 
 
+def installed(jar: Path | None, lexicon: Path | None) -> tuple[Path | None, Path | None]:
+    """The original's archive and word lists: those given, else those of the installed package `sentistrength`.
+
+    That package is a caller without an archive. Its user gives it the paths, as attributes of `PySentiStr`; else they
+    are looked for in its folder and in the working one.
+    """
+    package = find_spec("sentistrength") if jar is None else None
+    if package is None or package.origin is None:
+        return jar, lexicon
+    caller = getattr(sys.modules.get(package.name), "PySentiStr", None)
+    given = (getattr(caller, name, None) for name in ("SentiStrengthLocation", "SentiStrengthLanguageFolder"))
+    jars, lists = ([Path(path)] if path else [] for path in given)
+    for folder in (Path(package.origin).parent, Path.cwd()):
+        jars += sorted(folder.glob("SentiStrength*.jar"))
+        lists += [path.parent for path in sorted(folder.glob("SentiStr*/E*LookupTable.txt"))]
+    return next(iter(jars), None), lexicon or next(iter(lists), None)
+
+
 class JavaEngine:
     """The original program over a folder of its word lists: one process, started when it is first needed.
 
@@ -76,6 +96,7 @@ class JavaEngine:
         jar: its archive, SentiStrength.jar.
         java: command that starts Java.
         timeout_s: a text without an answer after this time is given up.
+        reading: departures from the program that are made in a text before it is sent; emoji are not among them.
 
     Raises:
         SentimentError: there is no such archive, folder or command.
@@ -83,12 +104,17 @@ class JavaEngine:
 
     name = "java"
 
-    def __init__(self, folder: Path, *, jar: Path, java: str = "java", timeout_s: float = 60.0) -> None:
-        self._arguments = folder, jar, java, timeout_s
+    def __init__(
+        self, folder: Path, *, jar: Path, java: str = "java", timeout_s: float = 60.0, reading: Reading = AS_ORIGINAL
+    ) -> None:
+        self._arguments: dict[str, Any] = {"jar": jar, "java": java, "timeout_s": timeout_s, "reading": reading}
+        self._folder = folder
         self._timeout_s = timeout_s
+        self._reading = reading
         self._canaries = _canaries(folder)
         self._command = _command(folder, jar, java)
-        self.version = f"{_VERSION}-{_digest([jar], named=False)}-{_digest(sorted(folder.glob('*.txt')))}"
+        lists = _digest(sorted(folder.glob("*.txt")))
+        self.version = f"{_VERSION}-{_digest([jar], named=False)}-{lists}{reading.version}"
         self._canary_answers: list[Strength] = []
         self._program: _Program | None = None
         self._lock = threading.Lock()
@@ -100,7 +126,7 @@ class JavaEngine:
         Raises:
             SentimentError: the program does not start.
         """
-        lines = list(map(_line, texts))
+        lines = [_line(self._reading.scored(text)) for text in texts]
         answers: list[Strength | Unscored] = [NEUTRAL] * len(lines)
         asked = [at for at, line in enumerate(lines) if line.strip()]
         with self._lock:
@@ -114,8 +140,7 @@ class JavaEngine:
             self._stop()
 
     def __reduce__(self) -> tuple[object, ...]:
-        folder, jar, java, timeout_s = self._arguments
-        return partial(JavaEngine, jar=jar, java=java, timeout_s=timeout_s), (folder,)
+        return partial(JavaEngine, **self._arguments), (self._folder,)
 
     def _answer(self, batch: list[int], lines: Sequence[bytes], answers: list[Strength | Unscored]) -> None:
         """Fill in the answers to the lines at these positions, in ever smaller parts where anything goes wrong."""
@@ -358,7 +383,8 @@ def _command(folder: Path, jar: Path, java: str) -> list[str]:
         raise SentimentError(f"`sentiment.jar` is {jar}, which is no file; expected the original's SentiStrength.jar")
     if not zipfile.is_zipfile(jar):
         raise SentimentError(f"`sentiment.jar` is {jar}, which is no Java archive; it may be damaged or incomplete")
-    if not (found := shutil.which(java)):
+    home = os.environ.get("JAVA_HOME")
+    if not (found := shutil.which(java) or (home and shutil.which(java, path=f"{home}/bin"))):
         raise SentimentError(f"`sentiment.java` is {java!r}: no such command; install Java 8 or newer, or name it")
     options = ["-Dfile.encoding=UTF-8", "-Dstdout.encoding=UTF-8", "-jar", str(jar.resolve())]
     return [found, *options, "stdin", "sentidata", f"{folder.resolve()}/"]

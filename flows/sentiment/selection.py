@@ -11,13 +11,14 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from flows.sentiment.sentistrength.reading import ADDRESS, may_hold_address
 from flows.settings import LeftOut
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 
-SELECTION_VERSION = "1"
+SELECTION_VERSION = "2"
 """Changes whenever the facts below might."""
 
 REPEAT_WORDS = 5
@@ -29,8 +30,8 @@ SCORE_COLUMNS = ("comment_id", "video_id", "positive", "negative", "language", "
 COMMENT_COLUMNS = ("comment_id", "author_hash", "like_count", "published_at")
 """Columns of `comment_scores` and of `comments` that decide it."""
 
-_NAME = "[a-z0-9-]{1,63}"
-_LINK = re.compile(rf"(?:https?://|www\.)\S+|(?<![\w-]){_NAME}(?:\.{_NAME}){{0,4}}\.[a-z]{{2,24}}/\S*", re.IGNORECASE)
+_LINK = re.compile(rf"[(<\[\"*]{{0,3}}(?:{ADDRESS.pattern})[)>\]\"*.,;:!?\u2026]*+", re.IGNORECASE)
+"""An address with the brackets and marks that it stands in."""
 _WORD = re.compile(r"[^\W_]+")
 _REPEATED = re.compile(r"([^\W\d_])\1+")
 
@@ -47,7 +48,7 @@ class Wording:
 
 def wording(text: str) -> Wording:
     """The facts of one comment; a text without a word, such as emoji, is compared as it stands."""
-    said = _LINK.sub(" ", text)
+    said = _LINK.sub(" ", text) if may_hold_address(text) else text
     words = _WORD.findall(_REPEATED.sub(r"\1", said.casefold()))
     essence = " ".join(words) or "".join(said.split())
     digest = hashlib.blake2b(essence.encode("utf-8", "surrogatepass"), digest_size=8).digest()
@@ -79,11 +80,11 @@ def with_reasons(scores: pa.Table, comments: pa.Table, *, language: str, leave_o
     Returns:
         comment_id, video_id, positive, negative, likes, left_out; in no order.
     """
-    import duckdb
+    from data_catalog.tables.duck import connect_duckdb
 
     cases = " ".join(f"WHEN {_CONDITIONS[reason]} THEN '{reason}'" for reason in LeftOut if reason in leave_out)
     left_out = f"CASE {cases} END" if cases else "CAST(NULL AS VARCHAR)"
-    with duckdb.connect() as connection:
+    with connect_duckdb() as connection:
         connection.register("scores", scores.select(SCORE_COLUMNS))
         connection.register("comments", comments.select(COMMENT_COLUMNS))
         return connection.sql(

@@ -116,8 +116,12 @@ class SentimentSettings(Section):
     """Folder of word lists in SentiStrength's format; by default the open lexicon of the project."""
     emoji: bool | None = None
     """Whether `native` counts emoji, which the original does not; by default with the open lexicon only."""
+    straighten_apostrophes: bool | None = None
+    """Whether typographic apostrophes are read as `'`, so that they negate; by default with the open lexicon only."""
+    ignore_addresses: bool | None = None
+    """Whether words in web and e-mail addresses count for nothing; by default with the open lexicon only."""
     jar: Path | None = None
-    """The original's archive, for the engine `java`."""
+    """The original's archive, for the engine `java`; by default where the package `sentistrength` has it."""
     java: str = "java"
     """Command that starts Java."""
     language: Annotated[str, Field(pattern="^([a-z]{2,3}|any)$")] = "en"

@@ -14,7 +14,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from annotation.agreement import NO_PAIR, NO_VARIETY, Agreement, Share, alpha, fleiss_kappa, measure, resampled_alphas
+from annotation.agreement import (
+    NO_PAIR,
+    NO_VARIETY,
+    Agreement,
+    Pair,
+    Share,
+    alpha,
+    fleiss_kappa,
+    measure,
+    resampled_alphas,
+)
 from annotation.agreement_tables import agreement_as_json, read_agreement, render_agreement
 from annotation.events import CHOICES, Choice, Ruling, Vote
 from annotation.protocol import Rule
@@ -53,12 +63,9 @@ def measured(votes: Mapping[str, Mapping[str, Choice]], rule: Rule | None = None
 
 
 def test_alpha_of_krippendorffs_own_example_is_the_published_0_743() -> None:
-    assert alpha(krippendorffs_counts()).value == pytest.approx(0.743, abs=5e-4)
-
-
-def test_the_unit_that_only_one_observer_judged_does_not_count() -> None:
     found = alpha(krippendorffs_counts())
-    assert (found.n_entries, found.n_votes) == (11, 40)
+    assert found.value == pytest.approx(0.743, abs=5e-4)
+    assert (found.n_entries, found.n_votes) == (11, 40), "the unit that only one observer judged does not count"
 
 
 def test_kappa_of_fleiss_own_table_is_the_published_0_430() -> None:
@@ -116,30 +123,21 @@ def test_the_interval_covers_the_true_alpha_about_nineteen_times_in_twenty() -> 
 
 
 @pytest.mark.parametrize(
-    ("counts", "reason"),
+    ("counts", "has_value", "reason"),
     [
-        (np.zeros((0, 3), int), NO_PAIR),
-        (np.array([[1, 0, 0], [0, 1, 0], [0, 0, 0]]), NO_PAIR),
-        (np.array([[5, 0, 0]] * 20), NO_VARIETY),
+        (np.zeros((0, 3), int), False, NO_PAIR),
+        (np.array([[1, 0, 0], [0, 1, 0], [0, 0, 0]]), False, NO_PAIR),
+        (np.array([[5, 0, 0]] * 20), False, NO_VARIETY),
+        (np.array([[2, 0], [0, 2], [1, 1]]), True, "no interval under 10 entries"),
+        (np.array([[2, 0]] * 30 + [[1, 1]]), True, "no interval: nearly every vote is the same"),
     ],
-    ids=["no entries", "one rater", "one category"],
+    ids=["no entries", "one rater", "one category", "a handful", "nearly one category"],
 )
-def test_where_alpha_has_no_meaning_a_reason_stands_in_its_place(counts: np.ndarray, reason: str) -> None:
+def test_where_alpha_or_its_interval_has_no_meaning_a_reason_stands_in_its_place(
+    counts: np.ndarray, has_value: bool, reason: str
+) -> None:
     found = alpha(counts)
-    assert (found.value, found.low, found.high, found.reason) == (None, None, None, reason)
-
-
-def test_a_handful_of_entries_has_a_value_and_no_interval() -> None:
-    found = alpha(np.array([[2, 0], [0, 2], [1, 1]]))
-    assert found.value is not None
-    assert found.low is None
-    assert "under 10 entries" in found.reason
-
-
-def test_votes_that_are_nearly_all_the_same_have_no_interval() -> None:
-    found = alpha(np.array([[2, 0]] * 30 + [[1, 1]]))
-    assert found.low is None
-    assert "nearly every vote is the same" in found.reason
+    assert (found.value is not None, found.low, found.high, found.reason) == (has_value, None, None, reason)
 
 
 CHOICE = st.sampled_from(CHOICES)
@@ -184,14 +182,15 @@ def test_only_the_last_vote_of_a_person_counts_and_what_was_undone_does_not() ->
 
 def test_a_pair_counts_only_the_entries_that_both_judged() -> None:
     found = measured(
-        {"1": {"a": "positive", "b": "positive"}, "2": {"a": "negative", "b": "positive"}, "3": {"a": "negative"}}
+        {
+            "1": {"a": "positive", "b": "positive"},
+            "2": {"a": "negative", "b": "positive"},
+            "3": {"a": "negative"},
+            "4": {"c": "positive"},
+        }
     )
-    assert [(pair.first, pair.second, pair.same) for pair in found.pairs] == [("a", "b", Share(1, 2))]
-
-
-def test_people_who_never_met_have_no_share() -> None:
-    found = measured({"1": {"a": "positive"}, "2": {"b": "positive"}})
-    assert found.pairs[0].same.value is None
+    assert found.pairs == [Pair("a", "b", Share(1, 2)), Pair("a", "c", Share(0, 0)), Pair("b", "c", Share(0, 0))]
+    assert [pair.same.value for pair in found.pairs] == [0.5, None, None], "people who never met have no share"
 
 
 def test_kappa_takes_the_entries_with_all_their_votes() -> None:

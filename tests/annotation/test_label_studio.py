@@ -10,7 +10,6 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -32,9 +31,9 @@ from annotation.interchange.votes import Imported, Judgement, Refused, import_ju
 from annotation.rounds import Entry, Prediction, Shown
 from annotation.store import open_store
 from data_catalog.catalog import Catalog
-from data_catalog.schemas import TABLES
 from tests.annotation.store_builders import entries, open_round, reviewers, vote_all
 from tests.annotation.vote_builders import START
+from tests.data_catalog.builders import rows
 
 ENTRY = Entry("00ff", "v1", ("v1:0", "v1:1"), ("c1",))
 
@@ -94,18 +93,6 @@ def test_notes_and_excluded_frames_are_results_of_their_own() -> None:
     }
 
 
-def test_the_comments_label_is_a_prediction() -> None:
-    (prediction,) = as_task([], prediction=Prediction("negative", 0.9))["predictions"]
-    assert (prediction["score"], prediction["result"][0]["value"]) == (0.9, {"choices": ["negative"]})
-
-
-def test_nothing_in_a_task_tells_gold_or_a_repeat() -> None:
-    gold = Entry("00ff", "v1", ("v1:0", "v1:1"), ("c1",), kind="gold", known="negative")
-    again = Entry("00ff", "v1", ("v1:0", "v1:1"), ("c1",), kind="repeat", repeats="aa")
-    tasks = [task(each, 1, [], shown=Shown(), prediction=None, frame_url=url) for each in (ENTRY, gold, again)]
-    assert tasks[0] == tasks[1] == tasks[2]
-
-
 def test_every_name_in_a_task_fits_the_labelling_configuration() -> None:
     found = as_task([vote_of("Ann", Vote("positive", "n", ("v1:0",)))], prediction=Prediction("positive"))
     root = ET.fromstring(LABELLING_CONFIG)  # noqa: S314
@@ -123,6 +110,12 @@ def test_every_name_in_a_task_fits_the_labelling_configuration() -> None:
     }
     assert wanted <= found["data"].keys()
     assert tuple(tag.get("value") for tag in tags["sentiment"]) == CHOICES
+    (labelled,) = as_task([], prediction=Prediction("negative", 0.9))["predictions"]
+    assert (labelled["score"], labelled["result"][0]["value"]) == (0.9, {"choices": ["negative"]})
+    assert as_task([], shown=Shown())["data"]["comments"] == [{"author": "", "text": "no comments"}]
+    gold, again = replace(ENTRY, kind="gold", known="negative"), replace(ENTRY, kind="repeat", repeats="aa")
+    tasks = [task(each, 1, [], shown=Shown(), prediction=None, frame_url=url) for each in (ENTRY, gold, again)]
+    assert tasks[0] == tasks[1] == tasks[2], "nothing in a task tells gold or a repeat"
     assert found["data"]["frame_ids"] == [{"value": "v1:0", "html": "frame 1"}, {"value": "v1:1", "html": "frame 2"}]
 
 
@@ -149,22 +142,30 @@ def as_exported(annotation: dict[str, Any]) -> dict[str, Any]:
     return annotation | {"id": 7, "completed_by": 1, "updated_by": None, "created_at": at, "updated_at": at}
 
 
-def test_an_annotation_made_in_label_studio_is_its_annotators() -> None:
-    vote = replace(vote_of("Ann", Vote("negative", "one text")), guideline=GIVEN_THERE)
-    found = as_task([]) | {"annotations": [GIVEN]}
-    assert back(found, {"10": "Ann"}) == [vote]
-    found["annotations"] = [GIVEN | {"updated_by": None, "completed_by": {"id": 10, "email": "ann@example.org"}}]
-    assert back(found, {"ann@example.org": "Ann"}) == [vote]
-    (refused,) = back(as_task([]) | {"annotations": [GIVEN]})
-    assert isinstance(refused, Refused)
-    assert "--reviewer 10=NAME" in refused.reason
+LATER = {"updated_at": "2026-11-26T13:00:09.5+00:00"}
+WHOLE_USER = {"updated_by": None, "completed_by": {"id": 10, "email": "ann@example.org"}}
 
 
-def test_a_vote_that_was_changed_in_label_studio_is_of_the_time_and_the_person_of_the_change() -> None:
-    changed = GIVEN | {"updated_at": "2026-11-26T13:00:00Z", "updated_by": 11}
-    (vote,) = back(as_task([]) | {"annotations": [changed]}, {"10": "Ann", "11": "Bob"})
-    assert isinstance(vote, Judgement)
-    assert (vote.reviewer, vote.submitted_at.hour) == ("Bob", 13)
+@pytest.mark.parametrize(
+    ("changes", "people", "reviewer", "hours"),
+    [
+        ({}, {"10": "Ann"}, "Ann", 0),
+        (WHOLE_USER, {"ann@example.org": "Ann"}, "Ann", 0),
+        ({"updated_by": 11, **LATER}, {"10": "Ann", "11": "Bob"}, "Bob", 1),
+    ],
+    ids=["by number", "by email", "changed by another"],
+)
+def test_an_annotation_made_or_changed_in_label_studio_is_of_its_annotator_and_time(
+    changes: dict[str, Any], people: dict[str, str], reviewer: str, hours: int
+) -> None:
+    late = timedelta(hours=hours)
+    vote = replace(vote_of(reviewer, Vote("negative", "one text")), guideline=GIVEN_THERE)
+    vote = replace(vote, shown_at=vote.shown_at + late, submitted_at=vote.submitted_at + late)
+    assert back(as_task([]) | {"annotations": [GIVEN | changes]}, people) == [vote]
+
+
+def test_a_task_that_was_skipped_there_is_no_vote_and_nothing_to_refuse() -> None:
+    assert back(as_task([]) | {"annotations": [GIVEN | {"was_cancelled": True, "result": []}]}) == []
 
 
 def test_votes_of_ours_that_label_studio_only_kept_are_whose_they_were(tmp_path: Path) -> None:
@@ -193,10 +194,6 @@ def test_a_vote_that_was_copied_there_is_of_whoever_copied_it() -> None:
     assert names == ["Ann", "Bob"]
 
 
-def test_an_ad_without_comments_says_so() -> None:
-    assert as_task([], shown=Shown())["data"]["comments"] == [{"author": "", "text": "no comments"}]
-
-
 @pytest.mark.parametrize("origin", ["", "[]", "{}", '{"reviewer": 1, "guideline": []}', "[" * 100_000])
 def test_a_hidden_origin_that_was_tampered_with_makes_no_vote(origin: str) -> None:
     found = as_task([vote_of("Ann", Vote("positive"))])
@@ -205,31 +202,11 @@ def test_a_hidden_origin_that_was_tampered_with_makes_no_vote(origin: str) -> No
     assert isinstance(refused, Refused)
 
 
-def test_a_task_that_was_skipped_there_is_no_vote_and_nothing_to_refuse() -> None:
-    assert back(as_task([]) | {"annotations": [GIVEN | {"was_cancelled": True, "result": []}]}) == []
-
-
-def test_the_short_format_is_named() -> None:
-    (refused,) = back({"id": 1, "entry_id": ENTRY.id, "sentiment": "positive", "annotator": 1})
-    assert isinstance(refused, Refused)
-    assert "JSON_MIN" in refused.reason
-
-
-def test_tasks_for_people_who_are_to_judge_there_hold_no_votes(tmp_path: Path) -> None:
-    store = open_store(tmp_path / "one.sqlite3")
-    round_, people = open_round(store), reviewers(store)
-    vote_all(store, round_, people, ["positive"] * 5, entries(1)[0].id)
-    catalog = Catalog(tmp_path / "catalog")
-    (with_votes,) = round_tasks(store, catalog, round_.id, frame_url=url)
-    (without,) = round_tasks(store, catalog, round_.id, frame_url=url, with_votes=False)
-    assert (len(with_votes["annotations"]), len(without["annotations"])) == (5, 0)
-
-
 def test_pictures_lie_under_names_that_stay_in_their_folder(tmp_path: Path) -> None:
     catalog = Catalog(tmp_path / "catalog")
     frame_ids = ("v1:0", "../up:1", "50% off?:0")
-    rows = [{"frame_id": each, "video_id": "v1", "image": {"bytes": b"jpeg", "path": "x.jpg"}} for each in frame_ids]
-    catalog.merge("frames", pa.Table.from_pylist(rows, schema=TABLES["frames"].schema))
+    picture = {"video_id": "v1", "image": {"bytes": b"jpeg", "path": "x.jpg"}}
+    catalog.merge("frames", rows("frames", *({"frame_id": each, **picture} for each in frame_ids)))
     told: list[int] = []
     write_pictures(catalog, [Entry("00ff", "v1", frame_ids, ())], tmp_path / "frames", advance=told.append)
     assert {path.name for path in (tmp_path / "frames").iterdir()} == {picture_name(each) for each in frame_ids}
@@ -256,6 +233,20 @@ def test_pictures_lie_under_names_that_stay_in_their_folder(tmp_path: Path) -> N
 def test_an_annotation_that_is_no_vote_is_named(changes: dict[str, Any], said: str) -> None:
     found = as_task([]) | {"annotations": [GIVEN | changes]}
     (refused,) = back(found, {"10": "Ann"})
+    assert isinstance(refused, Refused)
+    assert said in refused.reason
+
+
+@pytest.mark.parametrize(
+    ("found", "said"),
+    [
+        ({"id": 1, "entry_id": ENTRY.id, "sentiment": "positive", "annotator": 1}, "JSON_MIN"),
+        (as_task([]) | {"annotations": [GIVEN]}, "--reviewer 10=NAME"),
+    ],
+    ids=["the short format", "somebody unknown"],
+)
+def test_a_task_that_lacks_something_says_what_to_do(found: dict[str, Any], said: str) -> None:
+    (refused,) = back(found)
     assert isinstance(refused, Refused)
     assert said in refused.reason
 
@@ -287,24 +278,15 @@ def test_no_json_whatever_breaks_the_reading(anything: Any, annotation: Any) -> 
 @pytest.mark.parametrize(
     "content", [b"", b"{}", b"\xff\xfe", b"[" * 100_000, b'{"a": '], ids=["empty", "object", "bytes", "deep", "cut"]
 )
-def test_a_file_that_is_no_list_of_tasks_is_refused(tmp_path: Path, content: bytes) -> None:
+def test_a_file_that_is_no_list_of_tasks_or_too_large_is_refused(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "tasks.json"
     path.write_bytes(content)
     with pytest.raises(AnnotationError, match=r"tasks\.json"):
         list(read_tasks(path))
-
-
-def test_a_huge_file_is_refused_before_it_is_read(tmp_path: Path) -> None:
-    path = tmp_path / "tasks.json"
     with path.open("wb") as file:
         file.truncate(600_000_000)
     with pytest.raises(AnnotationError, match="600,000,000 bytes"):
         list(read_tasks(path))
-
-
-def test_no_tasks_are_an_empty_list(tmp_path: Path) -> None:
-    write_tasks([], tmp_path / "tasks.json")
-    assert json.loads((tmp_path / "tasks.json").read_text(encoding="utf-8")) == []
 
 
 def test_a_round_goes_out_with_words_and_comments_and_comes_back(tmp_path: Path) -> None:
@@ -314,8 +296,8 @@ def test_a_round_goes_out_with_words_and_comments_and_comes_back(tmp_path: Path)
         "comments": [{"comment_id": "c0", "video_id": "v0", "text": "<script>alert(1)</script>"}],
         "ad_sentiment": [{"video_id": "v0", "label": "positive", "label_support": 0.8}],
     }
-    for table, rows in tables.items():
-        catalog.merge(table, pa.Table.from_pylist(rows, schema=TABLES[table].schema))
+    for table, values in tables.items():
+        catalog.merge(table, rows(table, *values))
     store = open_store(tmp_path / "one.sqlite3")
     round_, people, entry = open_round(store), reviewers(store), entries(1)[0].id
     vote_all(store, round_, people, ["positive", "negative", "uncertain", "positive", "positive"], entry)
@@ -326,7 +308,10 @@ def test_a_round_goes_out_with_words_and_comments_and_comes_back(tmp_path: Path)
     assert out["data"]["comments"] == [{"author": "1", "text": "<script>alert(1)</script>"}]
     assert out["predictions"][0]["score"] == 0.8
     (blind,) = round_tasks(store, catalog, round_.id, frame_url=url, predictions=False)
-    assert blind["predictions"] == []
+    (unjudged,) = round_tasks(store, catalog, round_.id, frame_url=url, with_votes=False)
+    assert (blind["predictions"], len(blind["annotations"]), unjudged["annotations"]) == ([], 5, [])
+    write_tasks([], tmp_path / "none.json")
+    assert json.loads((tmp_path / "none.json").read_text(encoding="utf-8")) == []
 
     other = open_store(tmp_path / "two.sqlite3")
     again = open_round(other)

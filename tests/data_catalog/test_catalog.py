@@ -133,15 +133,19 @@ def test_more_keys_than_a_stack_can_hold_are_one_commit(catalog: Catalog) -> Non
     assert catalog.versions() == {"labels": 3}
 
 
-def test_nothing_to_write_commits_nothing(catalog: Catalog) -> None:
-    assert catalog.merge("labels", labels()) == 0
-    assert catalog.delete("labels", ["a"]) == 0
+def test_a_write_that_changes_nothing_makes_no_version(catalog: Catalog) -> None:
+    def write_nothing() -> list[int]:
+        nothing = rows("comments")
+        return [
+            *(catalog.merge("labels", labels()), catalog.delete("labels", ["b"]), catalog.delete("labels", [])),
+            catalog.replace_groups("comments", nothing, column="video_id", values=["a"]),
+            catalog.delete_groups("comments", column="video_id", values=["a"]),
+        ]
+
+    assert (write_nothing(), catalog.versions()) == ([0] * 5, {})
     catalog.merge("labels", labels(a="positive"))
     before = catalog.versions()
-    assert (catalog.merge("labels", labels()), catalog.delete("labels", ["b"]), catalog.delete("labels", [])) == (
-        0,
-    ) * 3
-    assert catalog.versions() == before
+    assert (write_nothing(), catalog.versions()) == ([0] * 5, before)
 
 
 def test_replacing_makes_the_table_equal_and_commits_only_a_difference(catalog: Catalog) -> None:

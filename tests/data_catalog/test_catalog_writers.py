@@ -9,12 +9,12 @@ import threading
 import time
 from pathlib import Path
 
-import pyarrow as pa
 import pytest
 from filelock import FileLock
 
 from data_catalog import TABLES, Catalog, CatalogError
 from data_catalog.tables.delta import Change
+from tests.data_catalog.builders import rows
 
 ROOT = Path(__file__).resolve().parents[2]
 MERGES = 6
@@ -83,8 +83,7 @@ def test_threads_may_share_a_catalog(tmp_path: Path) -> None:
 
     def write(name: str) -> None:
         for i in range(MERGES):
-            rows = [{"video_id": f"{name}-{i}"}, {"video_id": f"shared-{i}"}]
-            catalog.merge("labels", pa.Table.from_pylist(rows, schema=TABLES["labels"].schema))
+            catalog.merge("labels", rows("labels", {"video_id": f"{name}-{i}"}, {"video_id": f"shared-{i}"}))
 
     threads = [threading.Thread(target=write, args=(name,)) for name in "abc"]
     for thread in threads:
@@ -118,7 +117,7 @@ def test_a_writer_killed_at_any_moment_leaves_whole_commits_and_no_lock(tmp_path
 
     before = catalog.count("labels")
     started = time.monotonic()
-    catalog.merge("labels", pa.Table.from_pylist([{"video_id": "after"}], schema=TABLES["labels"].schema))
+    catalog.merge("labels", rows("labels", {"video_id": "after"}))
     assert catalog.count("labels") == before + 1
     assert time.monotonic() - started < 10, "the dead writer's lock went with it"
 
@@ -127,7 +126,7 @@ def test_a_writer_killed_while_it_made_the_table_leaves_nothing_in_the_way(tmp_p
     (tmp_path / "tables" / "labels" / "_delta_log").mkdir(parents=True)
     catalog = Catalog(tmp_path)
     assert catalog.count("labels") == 0
-    catalog.merge("labels", pa.Table.from_pylist([{"video_id": "a"}], schema=TABLES["labels"].schema))
+    catalog.merge("labels", rows("labels", {"video_id": "a"}))
     assert keys(catalog) == ["a"]
 
 
@@ -138,7 +137,7 @@ def test_a_lock_held_for_too_long_is_named(tmp_path: Path, monkeypatch: pytest.M
         FileLock(tmp_path / ".locks" / "labels.lock"),
         pytest.raises(CatalogError, match=r"another process.*labels\.lock"),
     ):
-        Catalog(tmp_path).merge("labels", pa.Table.from_pylist([{"video_id": "a"}], schema=TABLES["labels"].schema))
+        Catalog(tmp_path).merge("labels", rows("labels", {"video_id": "a"}))
 
 
 def test_a_writer_that_always_comes_second_gives_up_with_a_reason(
@@ -147,7 +146,7 @@ def test_a_writer_that_always_comes_second_gives_up_with_a_reason(
     monkeypatch.setattr("data_catalog.tables.delta._COMMIT_ATTEMPTS", 3)
     monkeypatch.setattr("data_catalog.tables.delta.time.sleep", lambda _: None)
     catalog = Catalog(tmp_path, file_locks=False)
-    row = pa.Table.from_pylist([{"video_id": "a", "label": "mine"}], schema=TABLES["labels"].schema)
+    row = rows("labels", {"video_id": "a", "label": "mine"})
     catalog.merge("labels", row)
     decided = []
 

@@ -72,11 +72,8 @@ def catalog(filled: Path, tmp_path: Path) -> Catalog:
     return Catalog(shutil.copytree(filled, tmp_path / "catalog"))
 
 
-def test_the_search_of_this_test_finds_what_is_there(catalog: Catalog) -> None:
+def test_nothing_of_a_forgotten_ad_is_in_any_file_but_its_digest(catalog: Catalog) -> None:
     assert [path for path, content in everything_below(Path(catalog.root) / "tables") if GONE.encode() in content]
-
-
-def test_nothing_of_a_forgotten_ad_is_in_any_file_below_the_tables(catalog: Catalog) -> None:
     done = forget_ad(catalog, GONE)
     for path, content in everything_below(Path(catalog.root)):
         assert GONE.encode() not in content, path
@@ -84,6 +81,8 @@ def test_nothing_of_a_forgotten_ad_is_in_any_file_below_the_tables(catalog: Cata
     assert sorted(path.name for path in (Path(catalog.root) / "media").iterdir()) == [f"{STAYS}.mp4"]
     assert done.removed.rows["comments"] == 2
     assert done.removed.media == (f"media/{GONE}.mp4", f"media/{GONE}.mp4.part")
+    assert (catalog.forgotten().has_ad(GONE), catalog.forgotten().has_ad(STAYS)) == (True, False)
+    assert catalog.values("forgotten", "digest") == [hashlib.sha256(GONE.encode()).hexdigest()]
 
 
 def test_other_rows_stay_and_the_tables_are_written_and_read_on(catalog: Catalog) -> None:
@@ -110,14 +109,8 @@ def test_older_versions_cannot_be_read_any_more_and_the_history_says_why(catalog
     assert [commit.operation for commit in catalog.history("comments")] == ["PURGE HISTORY"]
 
 
-def test_a_forgotten_ad_is_known_again_by_its_digest_alone(catalog: Catalog) -> None:
-    forget_ad(catalog, GONE)
-    assert catalog.forgotten().has_ad(GONE)
-    assert not catalog.forgotten().has_ad(STAYS)
-    assert catalog.values("forgotten", "digest") == [hashlib.sha256(GONE.encode()).hexdigest()]
-
-
 def test_nothing_of_a_forgotten_author_is_left_but_the_hash_that_keeps_them_out(catalog: Catalog) -> None:
+    catalog.replace_drops("sentiment", [Drop("sentiment", ad, ad, "filtered", "weak") for ad in (STAYS, "another")])
     done = forget_author(catalog, AUTHOR)
     for path, content in everything_below(Path(catalog.root) / "tables"):
         assert b"secret words" not in content, path
@@ -127,6 +120,8 @@ def test_nothing_of_a_forgotten_author_is_left_but_the_hash_that_keeps_them_out(
     assert catalog.count("ads") == 2
     assert catalog.forgotten().has_author(AUTHOR)
     assert catalog.count("ad_sentiment") == 0, "their means are to be computed anew"
+    assert catalog.values("comment_scores", "comment_id") == []
+    assert catalog.values("drops", "key", "stage = 'sentiment'") == ["another"], "as is whether they have one"
 
 
 def test_forgetting_twice_and_forgetting_what_was_never_held_is_the_same(catalog: Catalog) -> None:

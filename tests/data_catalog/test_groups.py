@@ -54,12 +54,3 @@ def test_more_groups_than_a_condition_can_name_are_replaced_too() -> None:
         assert catalog.count("comments") == 2 + 4_999
         assert catalog.delete_groups("comments", column="video_id", values=[f"v{n}" for n in range(4_990)]) == 4_991
         assert catalog.count("comments") == 10
-
-
-def test_a_write_that_changes_nothing_makes_no_version() -> None:
-    with tempfile.TemporaryDirectory() as folder:
-        catalog = Catalog(folder)
-        nothing = SCHEMA.empty_table()
-        assert catalog.replace_groups("comments", nothing, column="video_id", values=["a"]) == 0
-        assert catalog.delete_groups("comments", column="video_id", values=["a"]) == 0
-        assert catalog.versions() == {}

@@ -12,10 +12,11 @@ import pyarrow.parquet as pq
 import pytest
 from rich.console import Console
 
-from data_catalog import TABLES, Catalog, CatalogError
+from data_catalog import Catalog, CatalogError
 from data_catalog.inspect import connect, json_lines, render, run_sql, show_rows
 from data_catalog.printing import printable
 from data_catalog.schemas import RELEASE_SCHEMA
+from data_catalog.tables.duck import connect_duckdb
 from tests.data_catalog.builders import rows
 
 
@@ -78,16 +79,33 @@ def test_a_wrong_query_says_what_is_wrong_and_what_there_is(catalog: Catalog) ->
         run_sql(Catalog(Path(catalog.root) / "elsewhere"), "FROM ads")
 
 
-def test_a_query_finds_no_variables_of_the_program_and_loads_nothing(catalog: Catalog) -> None:
+def test_a_query_finds_no_variables_of_the_program_loads_nothing_and_writes_nothing(
+    catalog: Catalog, tmp_path: Path
+) -> None:
     secret = pa.table({"x": [1]})
     with pytest.raises(CatalogError, match="secret does not exist"):
         run_sql(catalog, "FROM secret")
     assert secret.num_rows == 1
     with pytest.raises(CatalogError, match="operations are disabled"):
         run_sql(catalog, "FROM 'https://127.0.0.1:1/x.parquet'")
-    with connect(catalog) as connection:
-        settings = connection.sql("SELECT value FROM duckdb_settings() WHERE name LIKE 'auto%_known_extensions'")
-        assert set(settings.fetchall()) == {("false",)}
+    target = tmp_path / "written.csv"
+    with pytest.raises(CatalogError, match="disabled"):
+        run_sql(catalog, f"COPY (SELECT 1 AS a) TO '{target}'")
+    assert not target.exists()
+    for opened in (connect(catalog), connect_duckdb(memory_limit="1GB")):
+        with opened as connection:
+            settings = connection.sql("SELECT value FROM duckdb_settings() WHERE name LIKE 'auto%_known_extensions'")
+            assert settings.fetchall() == [("false",)] * 2
+
+
+def test_every_connection_of_the_program_is_opened_where_extensions_are_turned_off() -> None:
+    opened = [
+        path.name
+        for package in ("annotation", "data_catalog", "flows", "fgmfn")
+        for path in (Path(__file__).parents[2] / package).rglob("*.py")
+        if "duckdb.connect(" in path.read_text(encoding="utf-8")
+    ]
+    assert opened == ["duck.py"]
 
 
 def test_rows_are_shown_by_column_condition_and_limit(catalog: Catalog) -> None:
@@ -142,12 +160,3 @@ def test_json_lines_are_plain_json_that_other_programs_read(catalog: Catalog) ->
     }
     (total,) = json_lines(run_sql(catalog, "SELECT sum(n_words) AS n, avg(n_words) AS mean FROM texts"))
     assert json.loads(total) == {"n": 1, "mean": 1.0}
-
-
-def test_looking_writes_nothing(tmp_path: Path) -> None:
-    catalog = Catalog(tmp_path / "catalog")
-    catalog.merge("labels", pa.Table.from_pylist([{"video_id": "a"}], schema=TABLES["labels"].schema))
-    target = tmp_path / "written.csv"
-    with pytest.raises(CatalogError, match="disabled"):
-        run_sql(catalog, f"COPY (SELECT 1 AS a) TO '{target}'")
-    assert not target.exists()

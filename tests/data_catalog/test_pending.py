@@ -47,15 +47,14 @@ def attempts(catalog: Catalog) -> dict[str, int]:
     return {row["key"]: row["attempts"] for row in catalog.read("drops").to_pylist()}
 
 
-def test_nothing_is_pending_where_nothing_is_upstream(catalog: Catalog) -> None:
+def test_every_new_row_is_pending_in_storage_order_and_in_batches_until_it_is_made(catalog: Catalog) -> None:
     assert left(catalog) == []
-
-
-def test_every_new_row_is_pending_in_storage_order_and_in_batches(catalog: Catalog) -> None:
     crawl(catalog, "dac")
     crawl(catalog, "be")
     assert left(catalog, size=2) == ["da", "cb", "e"]
     assert left(catalog, size=5) == ["dacbe"]
+    sample(catalog, "abc")
+    assert left(catalog) == ["de"]
 
 
 def test_a_pass_knows_its_length_and_whole_rows_come_by_default(catalog: Catalog) -> None:
@@ -63,14 +62,6 @@ def test_a_pass_knows_its_length_and_whole_rows_come_by_default(catalog: Catalog
     work = catalog.pending("frames", upstream="ads", stage="frames", fingerprint="f1", size=2)
     assert work.rows == 3
     assert next(work).schema.equals(TABLES["ads"].schema)
-
-
-def test_rows_that_were_made_are_done(catalog: Catalog) -> None:
-    crawl(catalog, "abc")
-    sample(catalog, "b")
-    assert left(catalog) == ["ac"]
-    sample(catalog, "ac")
-    assert left(catalog) == []
 
 
 def test_changed_settings_make_every_row_pending_and_the_old_ones_no_longer_current(catalog: Catalog) -> None:
@@ -166,21 +157,12 @@ def test_success_clears_the_earlier_drop_of_its_key_alone(catalog: Catalog) -> N
     sample(catalog, "a")
     assert attempts(catalog) == {"b": 1}
     assert left(catalog) == ["b"]
-
-
-def test_a_settled_key_that_is_dropped_again_keeps_its_new_drop(catalog: Catalog) -> None:
-    crawl(catalog, "ab")
-    again = Drop("frames", "a", "a", "failed", "because", fingerprint="f1", upstream_revision="r1")
-    catalog.commit("frames", rows("frames"), stage="frames", drops=[again], done=["a", "b"])
-    assert attempts(catalog) == {"a": 1}
-
-
-def test_a_batch_without_drops_commits_nothing_to_drops(catalog: Catalog) -> None:
-    crawl(catalog, "ab")
-    drop(catalog, "b", "failed")
     version = catalog.versions()["drops"]
     sample(catalog, "a")
-    assert catalog.versions()["drops"] == version
+    assert catalog.versions()["drops"] == version, "a batch without drops commits nothing to them"
+    again = Drop("frames", "b", "b", "failed", "because", fingerprint="f1", upstream_revision="r1")
+    catalog.commit("frames", rows("frames"), stage="frames", drops=[again], done=["a", "b"])
+    assert attempts(catalog) == {"b": 2}, "a settled key that is dropped again keeps its new drop"
 
 
 def test_redoing_an_ad_takes_away_what_its_older_settings_left(catalog: Catalog) -> None:

@@ -6,7 +6,6 @@ import io
 import json
 import multiprocessing
 import os
-import signal
 import time
 from collections.abc import Iterator
 from datetime import date
@@ -103,18 +102,27 @@ def test_a_new_release_verifies_and_holds_what_was_given(release: Path) -> None:
     assert written.to_pylist() == three_splits()["train"].to_pylist()
 
 
-def test_the_manifest_counts_rows_ads_and_frames_by_split_and_class(release: Path) -> None:
+def test_the_manifest_counts_rows_ads_and_frames_by_split_and_class_and_documents_are_made_from_it(
+    tmp_path: Path,
+) -> None:
+    twice = row("bad", 2, 0, draw=1)
+    splits = three_splits() | {"train": pa.concat_tables([three_splits()["train"], table(twice)])}
+    release = write_release(
+        tmp_path,
+        VERSION,
+        splits,
+        FACTS,
+        lambda manifest: {"rows.txt": str(manifest["splits"]["train"]["rows"])},
+    )
     train = read_manifest(release)["splits"]["train"]
-    assert (train["rows"], train["ads"], train["frames"]) == (8, 2, 8)
-    assert train["by_label"] == {"negative": 3, "positive": 5}
+    assert (train["rows"], train["ads"], train["frames"]) == (9, 2, 8), "a frame drawn twice is two rows and one frame"
+    assert (train["by_label"], train["frames_by_label"]) == (
+        {"negative": 4, "positive": 5},
+        {"negative": 3, "positive": 5},
+    )
     assert train["ads_by_label"] == {"negative": 1, "positive": 1}
-
-
-def test_a_frame_drawn_twice_is_two_rows_and_one_frame(tmp_path: Path) -> None:
-    splits = {"train": table(row("good", 0), row("bad", 0, 0), row("bad", 0, 0, draw=1))}
-    train = read_manifest(write_release(tmp_path, VERSION, splits, FACTS))["splits"]["train"]
-    assert train["by_label"]["negative"] == 2
-    assert train["frames_by_label"]["negative"] == 1
+    assert (release / "rows.txt").read_text() == "9"
+    assert verify_release(release) == []
 
 
 def test_pictures_lie_uncompressed_without_statistics_in_small_row_groups(tmp_path: Path) -> None:
@@ -181,6 +189,7 @@ def test_the_row_set_hash_knows_neither_order_nor_layout_nor_date(tmp_path: Path
 )
 def test_the_row_set_hash_knows_every_part_of_a_row(change: dict[str, Any]) -> None:
     assert row_set_hash(three_splits()) != row_set_hash(three_splits(**change))
+    assert row_set_hash({"train": table(row("good"))}) != row_set_hash({"test": table(row("good"))})
 
 
 def test_the_hash_of_planned_rows_is_that_of_the_written_ones() -> None:
@@ -194,23 +203,6 @@ def test_the_hash_of_planned_rows_is_that_of_the_written_ones() -> None:
         for row in rows.to_pylist()
     ]
     assert planned_row_set_hash(planned) == row_set_hash(three_splits())
-
-
-def test_a_row_in_another_split_is_another_row_set() -> None:
-    rows = table(row("good"))
-    assert row_set_hash({"train": rows}) != row_set_hash({"test": rows})
-
-
-def test_documents_are_made_from_the_finished_counts(tmp_path: Path) -> None:
-    release = write_release(
-        tmp_path,
-        VERSION,
-        three_splits(),
-        FACTS,
-        lambda manifest: {"rows.txt": str(manifest["splits"]["train"]["rows"])},
-    )
-    assert (release / "rows.txt").read_text() == "8"
-    assert verify_release(release) == []
 
 
 def test_a_release_is_never_overwritten(release: Path) -> None:
@@ -279,19 +271,17 @@ def test_every_problem_of_a_damaged_release_is_listed(release: Path) -> None:
     (release / "data" / "test-00000-of-00001.parquet").write_bytes(data)
     (release / "data" / "validation-00000-of-00001.parquet").unlink()
     (release / "data" / "train-00001-of-00002.parquet").write_bytes(b"more")
-    problems = "\n".join(verify_release(release))
-    assert "data/test-00000-of-00001.parquet: changed" in problems
-    assert "data/validation-00000-of-00001.parquet: missing" in problems
-    assert "data/train-00001-of-00002.parquet: not named in the manifest" in problems
-
-
-def test_a_changed_document_and_a_changed_setting_are_noticed(release: Path) -> None:
     (release / "README.md").write_text("# Another card\n")
-    manifest = read_manifest(release) | {"seed": 8}
-    (release / "manifest.json").write_text(json.dumps(manifest))
+    (release / "manifest.json").write_text(json.dumps(read_manifest(release) | {"seed": 8}))
     problems = "\n".join(verify_release(release))
-    assert "README.md: changed" in problems
-    assert "manifest.json: changed" in problems
+    for said in (
+        "data/test-00000-of-00001.parquet: changed",
+        "data/validation-00000-of-00001.parquet: missing",
+        "data/train-00001-of-00002.parquet: not named in the manifest",
+        "README.md: changed",
+        "manifest.json: changed",
+    ):
+        assert said in problems
 
 
 def test_other_rows_under_a_right_sha256_are_noticed(release: Path) -> None:
@@ -335,12 +325,9 @@ def test_the_newest_release_is_the_highest_version_not_the_last_written(tmp_path
     (tmp_path / "notes").mkdir()
     assert [path.name for path in list_releases(tmp_path)] == ["2026.02.01", "2026.11.24.9", "2026.11.24.10"]
     assert newest_release(tmp_path).name == "2026.11.24.10"
-
-
-def test_no_release_is_said_with_what_to_do(tmp_path: Path) -> None:
     assert list_releases(tmp_path / "nowhere") == []
     with pytest.raises(ReleaseError, match="ytb-ads build"):
-        newest_release(tmp_path)
+        newest_release(tmp_path / "nowhere")
 
 
 def test_a_diff_names_frames_labels_moves_and_counts(release: Path) -> None:
@@ -361,12 +348,8 @@ def test_a_diff_names_frames_labels_moves_and_counts(release: Path) -> None:
     assert diff.relabelled == {"bad": ("negative", "positive")}
     assert diff.moved["fair"] == ("validation", "test")
     assert [counts["rows"] for counts in diff.counts["train"]] == [8, 9]
-
-
-def test_a_release_does_not_differ_from_itself(release: Path) -> None:
-    diff = diff_releases(release, release)
-    assert (diff.added, diff.removed, diff.changed) == ((), (), ())
-    assert (diff.relabelled, diff.moved) == ({}, {})
+    same = diff_releases(release, release)
+    assert (same.added, same.removed, same.changed, same.relabelled, same.moved) == ((), (), (), {}, {})
 
 
 def _write_slowly(folder: Path, started: Any) -> None:
@@ -378,38 +361,25 @@ def _write_slowly(folder: Path, started: Any) -> None:
     write_release(folder, VERSION, {"train": stream()}, FACTS)
 
 
-@pytest.fixture
-def writer_at_work(tmp_path: Path) -> Iterator[tuple[Path, multiprocessing.process.BaseProcess]]:
+def test_a_second_writer_is_refused_and_what_a_killed_one_left_is_no_release_and_is_cleaned_by_the_next(
+    tmp_path: Path,
+) -> None:
     context = multiprocessing.get_context("fork")
     started = context.Event()
     process = context.Process(target=_write_slowly, args=(tmp_path, started))
     process.start()
-    assert started.wait(20)
-    yield tmp_path, process
-    process.kill()
-    process.join()
-
-
-def test_of_two_writers_at_once_the_second_is_refused(
-    writer_at_work: tuple[Path, multiprocessing.process.BaseProcess],
-) -> None:
-    folder, _ = writer_at_work
-    with pytest.raises(ReleaseError, match="another process is writing"):
-        write_release(folder, VERSION, three_splits(), FACTS)
-    assert len(list(folder.glob(".writing-*"))) == 1
-
-
-def test_what_a_killed_writer_left_is_no_release_and_is_cleaned_by_the_next(
-    writer_at_work: tuple[Path, multiprocessing.process.BaseProcess],
-) -> None:
-    folder, process = writer_at_work
-    os.kill(process.pid or 0, signal.SIGKILL)
-    process.join()
-    assert len(list(folder.glob(".writing-*"))) == 1
-    assert list_releases(folder) == []
-    write_release(folder, VERSION, three_splits(), FACTS)
-    assert list(folder.glob(".writing-*")) == []
-    assert [path.name for path in list_releases(folder)] == [VERSION]
+    try:
+        assert started.wait(20)
+        with pytest.raises(ReleaseError, match="another process is writing"):
+            write_release(tmp_path, VERSION, three_splits(), FACTS)
+    finally:
+        process.kill()
+        process.join()
+    assert len(list(tmp_path.glob(".writing-*"))) == 1
+    assert list_releases(tmp_path) == []
+    write_release(tmp_path, VERSION, three_splits(), FACTS)
+    assert list(tmp_path.glob(".writing-*")) == []
+    assert [path.name for path in list_releases(tmp_path)] == [VERSION]
 
 
 def test_a_stream_that_breaks_leaves_nothing(tmp_path: Path) -> None:

@@ -10,7 +10,6 @@ from functools import lru_cache, partial
 from typing import Any
 
 from tests.youtube_sandbox import shapes
-from tests.youtube_sandbox.comment_shapes import reply_item, thread_item
 from tests.youtube_sandbox.description import fields_of, page_size, select
 from tests.youtube_sandbox.errors import REFUSALS, RefusedError, invalid
 from tests.youtube_sandbox.paging import Ask, Page, cut
@@ -83,13 +82,13 @@ def comment_page(world: World, call: Call) -> tuple[SandboxVideo, Page[SandboxCo
 def _comment_threads(world: World, call: Call) -> shapes.Json:
     if "id" in call.parameters:
         found = filter(None, map(world.thread, call.parameters["id"].split(",")))
-        items = [thread_item(video, thread, call.parts, plain=call.plain) for video, thread in found]
+        items = [shapes.thread_item(video, thread, call.parts, plain=call.plain) for video, thread in found]
         return shapes.listing("commentThread", items, page_info=_of_page(len(items), 20))
     if not call.parameters.get("videoId"):
         raise RefusedError(REFUSALS["no_filter"])
     video, page = comment_page(world, call)
     parts, plain = call.parts, call.plain
-    items = [thread_item(video, thread, parts, plain=plain) for thread in page.items]
+    items = [shapes.thread_item(video, thread, parts, plain=plain) for thread in page.items]
     page_info = _of_page(len(items), call.size)
     return shapes.listing("commentThread", items, page_info=page_info, next_token=page.next_token)
 
@@ -103,7 +102,7 @@ def _comments(world: World, call: Call) -> shapes.Json:
         raise RefusedError(REFUSALS["comment_not_found"])
     _, thread = found
     page = cut(thread.replies, call.ask(parent_id), newest_first)
-    items = [reply_item(thread, reply, plain=call.plain) for reply in page.items]
+    items = [shapes.reply_item(thread, reply, plain=call.plain) for reply in page.items]
     return shapes.listing("comment", items, page_info={"resultsPerPage": call.size}, next_token=page.next_token)
 
 
@@ -223,11 +222,6 @@ def _ranked(found: Sequence[SandboxVideo], call: Call) -> list[SandboxVideo]:
     return sorted(found, key=keys.get(order, keys["relevance"]))
 
 
-def _video_categories(world: World, call: Call) -> shapes.Json:
-    items = [shapes.category_item(category_id) for category_id in shapes.VIDEO_CATEGORIES]
-    return shapes.listing("videoCategory", items, page_info=None)
-
-
 def _counted(
     kind: str, items: list[shapes.Json], page: Page[Any], total: int, size: int, region: str | None = None
 ) -> shapes.Json:
@@ -253,5 +247,4 @@ _METHODS: dict[str, Callable[[World, Call], shapes.Json]] = {
     "playlistItems": _playlist_items,
     "commentThreads": _comment_threads,
     "comments": _comments,
-    "videoCategories": _video_categories,
 }

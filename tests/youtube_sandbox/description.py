@@ -23,7 +23,7 @@ from tests.youtube_sandbox.errors import (
 Fields = dict[str, Any]
 """Names of the fields that are wanted; below each those of its own, or nothing for all of it."""
 
-METHODS = ("search", "videos", "channels", "playlistItems", "commentThreads", "comments", "videoCategories")
+METHODS = ("search", "videos", "channels", "playlistItems", "commentThreads", "comments")
 _OF_EVERY_ITEM = ("kind", "etag")
 
 

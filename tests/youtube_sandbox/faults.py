@@ -7,7 +7,8 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Literal, get_args
+
+from tests.youtube_sandbox.errors import REFUSALS
 
 API = "/youtube/v3/"
 WATCH = "/watch"
@@ -15,78 +16,30 @@ MEDIA = "/media/"
 
 Parameters = Mapping[str, str]
 
-WireFault = Literal[
+WIRE_FAULTS = (
     "drop_before_headers",
     "drop_after_headers",  # half of the body comes, then the connection goes
     "truncated_json",  # half of the body comes, declared as the whole
     "empty_body",
     "not_json",
     "slow",  # `delay_s` before the answer; of a medium, between its two halves
-]
-ErrorFault = Literal[
-    "http_400",
-    "http_401",
-    "http_403",
-    "http_404",
-    "http_418",
-    "http_429",
-    "http_500",
-    "http_502",
-    "http_503",
-    "rate_limited_403",
-    "rate_limited_429",
-    "user_rate_limited_403",
-    "quota_403",
-    "quota_429",
-    "daily_limit_403",
-    "processing_failure",
-    "invalid_token",
-    "comments_disabled",
-    "video_not_found",
-    "forbidden",
-    "key_invalid",
-    "access_not_configured",
-]
-PageFault = Literal[
+)
+PAGE_FAULTS = (
     "repeat_page",  # the page before comes again; its token leads to the page that was asked for
     "loop_tokens",  # the right page, whose token leads to itself
     "ignore_token",  # the first page comes, whatever was asked for
     "empty_page",  # no items; the token leads to the page that was asked for
-]
-WatchFault = Literal[
-    "private",
-    "members_only",
-    "region_blocked",
-    "age_restricted",
-    "bot_wall",
-    "rate_limited",
-    "gone",
-    "live",
-    "upcoming",
-    "no_formats",
-    "only_images",
-]
-MediaFault = Literal["cut_off", "not_a_video"]
-Kind = WireFault | ErrorFault | PageFault | WatchFault | MediaFault
-
-WIRE_FAULTS: tuple[str, ...] = get_args(WireFault)
-PAGE_FAULTS: tuple[str, ...] = get_args(PageFault)
-WATCH_FAULTS: tuple[str, ...] = get_args(WatchFault)
-MEDIA_FAULTS: tuple[str, ...] = get_args(MediaFault)
-STORM: tuple[Kind, ...] = (
-    "drop_before_headers",
-    "drop_after_headers",
-    "truncated_json",
-    "empty_body",
-    "not_json",
-    "http_500",
-    "http_503",
-    "rate_limited_403",
-    "rate_limited_429",
-    "processing_failure",
-    "repeat_page",
-    "ignore_token",
 )
+WATCH_FAULTS = (
+    "private", "members_only", "region_blocked", "age_restricted", "bot_wall", "rate_limited", "gone", "live",
+    "upcoming", "no_formats", "only_images",
+)  # fmt: skip
+MEDIA_FAULTS = ("cut_off", "not_a_video")
+KINDS = {*WIRE_FAULTS, *REFUSALS, "http_502", *PAGE_FAULTS, *WATCH_FAULTS, *MEDIA_FAULTS}
+STORM = (
+    "drop_before_headers", "drop_after_headers", "truncated_json", "empty_body", "not_json", "http_500", "http_503",
+    "rate_limited_403", "rate_limited_429", "processing_failure", "repeat_page", "ignore_token",
+)  # fmt: skip
 """What passes by itself: a request that is sent again is answered."""
 
 
@@ -97,7 +50,7 @@ class Fault:
     `Fault("http_500", "commentThreads", {"videoId": "abc"}, times=2)` answers the next two such requests with 500.
     """
 
-    kind: Kind
+    kind: str
     path: str = ""
     """Part of the path. By default any API path; for the faults of watch pages and of media, those."""
     when: Mapping[str, str | None] | Callable[[Parameters], bool] | None = None
@@ -112,6 +65,10 @@ class Fault:
     retry_after_s: int | None = None
     """What the header `Retry-After` of an error says."""
     hits: int = field(default=0, init=False)
+
+    def __post_init__(self) -> None:
+        if self.kind not in KINDS:
+            raise ValueError(f"no fault is called {self.kind!r}")
 
     @property
     def spent(self) -> bool:
@@ -145,7 +102,7 @@ class Storm:
 
     seed: int
     probability: float
-    kinds: tuple[Kind, ...] = STORM
+    kinds: tuple[str, ...] = STORM
     path: str = API
     at_most: int | None = None
     """Faults that one and the same request gets before it is left alone."""

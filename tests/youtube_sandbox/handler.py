@@ -72,11 +72,11 @@ class _Handler(BaseHTTPRequestHandler):
         sandbox = self.server.sandbox
         if address.path.startswith(API):
             key = self.headers.get("X-Goog-Api-Key") or parameters.get("key", "")
-            with sandbox.ledger.receive(address.path, parameters, key) as within_quota:
+            with sandbox.receive(address.path, parameters, key) as within_quota:
                 time.sleep(sandbox.settings.latency_s)
                 self._api(address.path, parameters, key, within_quota)
             return
-        sandbox.ledger.receive_media(address.path, parameters, self.headers.get("Range", ""))
+        sandbox.receive_media(address.path, parameters, self.headers.get("Range", ""))
         time.sleep(sandbox.settings.latency_s)
         if address.path == WATCH:
             self._watch(parameters)

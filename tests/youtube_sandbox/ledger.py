@@ -20,7 +20,8 @@ class Ledger:
         self._requests: list[tuple[str, dict[str, str], str]] = []
         self._media_requests: list[tuple[str, dict[str, str], str]] = []
         self._in_flight = 0
-        self._max_in_flight = 0
+        self.max_in_flight = 0
+        """Most requests of the API that were being answered at one moment."""
 
     @contextmanager
     def receive(self, path: str, parameters: Mapping[str, str], key: str) -> Iterator[bool]:
@@ -32,7 +33,7 @@ class Ledger:
             counts[budget] += 1
             today = counts[budget] - self._before_today.get(key, {}).get(budget, 0)
             self._in_flight += 1
-            self._max_in_flight = max(self._max_in_flight, self._in_flight)
+            self.max_in_flight = max(self.max_in_flight, self._in_flight)
         try:
             yield today <= self._limits[budget]
         finally:
@@ -45,19 +46,19 @@ class Ledger:
             self._media_requests.append((path, dict(parameters), wanted))
 
     def new_day(self) -> None:
-        """What was spent so far counts no more."""
+        """Midnight in Pacific time: every key has its whole quota again."""
         with self._lock:
             self._before_today = {key: dict(counts) for key, counts in self._counts.items()}
 
     @property
     def counts(self) -> Counts:
-        """All requests by key."""
+        """Requests of the API received so far, refused ones too: by key, `searches` and `units`."""
         with self._lock:
             return {key: dict(counts) for key, counts in self._counts.items()}
 
     @property
     def today(self) -> Counts:
-        """Those of this day."""
+        """The same since the last `new_day`."""
         before = self._before_today
         return {
             key: {budget: number - before.get(key, {}).get(budget, 0) for budget, number in counts.items()}
@@ -66,17 +67,12 @@ class Ledger:
 
     @property
     def requests(self) -> list[tuple[str, dict[str, str], str]]:
-        """Path, parameters and key of every request of the API."""
+        """Every request of the API in order: path, parameters, key."""
         with self._lock:
             return list(self._requests)
 
     @property
     def media_requests(self) -> list[tuple[str, dict[str, str], str]]:
-        """Path, parameters and range of every request of the site."""
+        """Every request of a watch page or a file in order: path, parameters, `Range`."""
         with self._lock:
             return list(self._media_requests)
-
-    @property
-    def max_in_flight(self) -> int:
-        """Most requests of the API at one moment."""
-        return self._max_in_flight

@@ -38,48 +38,19 @@ class SandboxSettings:
     """Memory for pages of comments that were rendered before."""
 
 
-class Sandbox:
+class Sandbox(Ledger):
     """A running sandbox: what it has received, and the switches for what it shall do next."""
 
     def __init__(self, world: World, settings: SandboxSettings) -> None:
+        super().__init__(settings.keys, settings.searches_per_day, settings.units_per_day)
         self.world = world
         self.settings = settings
         self.faults = Faults()
-        self.ledger = Ledger(settings.keys, settings.searches_per_day, settings.units_per_day)
         self.pages = PageCache(world, settings.cache_mb * 1_000_000)
         self.failures: list[BaseException] = []
         """Faults of the sandbox itself, which no test asked for."""
         self._server = SandboxServer(self, settings.port)
         self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
-
-    @property
-    def counts(self) -> dict[str, dict[str, int]]:
-        """Requests of the API received so far, refused ones too: by key, `searches` and `units`."""
-        return self.ledger.counts
-
-    @property
-    def today(self) -> dict[str, dict[str, int]]:
-        """The same since the last `new_day`."""
-        return self.ledger.today
-
-    @property
-    def requests(self) -> list[tuple[str, dict[str, str], str]]:
-        """Every request of the API in order: path, parameters, key."""
-        return self.ledger.requests
-
-    @property
-    def media_requests(self) -> list[tuple[str, dict[str, str], str]]:
-        """Every request of a watch page or a file in order: path, parameters, `Range`."""
-        return self.ledger.media_requests
-
-    @property
-    def max_in_flight(self) -> int:
-        """Most requests of the API that were being answered at one moment."""
-        return self.ledger.max_in_flight
-
-    def new_day(self) -> None:
-        """Midnight in Pacific time: every key has its whole quota again."""
-        self.ledger.new_day()
 
     def prepare(self, *, size: int = 100, parts: str = "snippet,replies", fields: str = "", zipped: bool = True) -> int:
         """Render every page of every video's threads now, and tell how many; a benchmark calls it before its clock.

@@ -1,4 +1,4 @@
-"""The sandbox's videos, channels and playlists as the Data API v3 words them: same keys, nesting and types."""
+"""The sandbox's videos, channels, playlists and comments as the Data API v3 words them: same keys and types."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from tests.youtube_sandbox.world import SandboxChannel, SandboxVideo
+from tests.youtube_sandbox.world import SandboxChannel, SandboxComment, SandboxVideo
 
 Json = dict[str, Any]
 
@@ -21,7 +21,8 @@ _THUMBNAILS = {
     "maxres": ("maxresdefault", 1280, 720),
 }
 _LISTED = ("default", "medium", "high")
-VIDEO_CATEGORIES = {"1": "Film & Animation", "2": "Autos & Vehicles", "10": "Music", "22": "People & Blogs"}
+EMBEDDED_REPLIES = 5
+"""Replies that come with their thread at most."""
 
 
 def listing(
@@ -156,18 +157,32 @@ def channel_item(channel: SandboxChannel, uploads: Sequence[SandboxVideo], parts
     return item | {part: described[part] for part in parts if part in described}
 
 
-def category_item(category_id: str) -> Json:
-    """One of YouTube's own categories of videos."""
-    return {
-        "kind": "youtube#videoCategory",
-        "etag": etag("category", category_id),
-        "id": category_id,
-        "snippet": {
-            "channelId": "UCBR8-60-B28hp2BmDPdntcQ",
-            "title": VIDEO_CATEGORIES[category_id],
-            "assignable": True,
-        },
+def thread_item(video: SandboxVideo, thread: SandboxComment, parts: set[str], *, plain: bool) -> Json:
+    """A top-level comment as `commentThreads.list` gives it, with at most five of its replies."""
+    item: Json = {
+        "kind": "youtube#commentThread",
+        "etag": etag("thread", thread.comment_id, thread.like_count),
+        "id": thread.comment_id,
     }
+    if "snippet" in parts:
+        item["snippet"] = {
+            "videoId": video.video_id,
+            "topLevelComment": _comment(thread, plain, {"videoId": video.video_id}),
+            "canReply": True,
+            "totalReplyCount": len(thread.replies) + thread.hidden_replies,
+            "isPublic": True,
+        }
+    if "replies" in parts and thread.replies:
+        of_thread = {"videoId": video.video_id}, {"parentId": thread.comment_id}
+        item["replies"] = {
+            "comments": [_comment(reply, plain, *of_thread) for reply in thread.replies[:EMBEDDED_REPLIES]]
+        }
+    return item
+
+
+def reply_item(thread: SandboxComment, reply: SandboxComment, *, plain: bool) -> Json:
+    """A reply as `comments.list` gives it; that answer does not name the video."""
+    return _comment(reply, plain, {}, {"parentId": thread.comment_id})
 
 
 def _video_snippet(video: SandboxVideo, channel: SandboxChannel) -> Json:
@@ -232,6 +247,31 @@ def _player(video: SandboxVideo, channel: SandboxChannel) -> Json:
 
 def _placement(video: SandboxVideo, channel: SandboxChannel) -> Json:
     return {"hasPaidProductPlacement": video.paid_product_placement}
+
+
+def _comment(comment: SandboxComment, plain: bool, before: Json, after: Json | None = None) -> Json:
+    """A comment; `before` and `after` its texts stand what only some answers say of it."""
+    by = comment.author_channel
+    return {
+        "kind": "youtube#comment",
+        "etag": etag(comment.comment_id, comment.like_count),
+        "id": comment.comment_id,
+        "snippet": {
+            "authorDisplayName": comment.author or "",
+            "authorProfileImageUrl": "https://yt3.ggpht.com/a/placeholder=s48",
+            "authorChannelUrl": f"http://www.youtube.com/channel/{by}" if by else "",
+            **({"authorChannelId": {"value": by}} if by else {}),
+            **before,
+            "textDisplay": comment.text if plain else with_entities(comment.text).replace("\n", "<br />"),
+            "textOriginal": comment.text,
+            **(after or {}),
+            "canRate": True,
+            "viewerRating": "none",
+            "likeCount": comment.like_count,
+            "publishedAt": instant(comment.published_at),
+            "updatedAt": instant(comment.updated_at or comment.published_at),
+        },
+    }
 
 
 def thumbnails(video_id: str, names: Iterable[str]) -> Json:

@@ -60,30 +60,43 @@ class AnswerTooLargeError(httpx.TransportError):
     """An answer is larger than any honest one."""
 
 
-# Both the old words, in `errors[0].reason`, and the new ones, in `details[].reason`.
-_QUOTA = {"quotaExceeded", "dailyLimitExceeded"}
-_RATE = {"rateLimitExceeded", "userRateLimitExceeded", "RATE_LIMIT_EXCEEDED", "RESOURCE_EXHAUSTED"}
+# Both the old words, in `errors[0].reason`, and the new ones, in `details[].reason` and `status`.
+_QUOTA = {
+    "quotaExceeded", "quotaExceeded402", "dailyLimitExceeded", "dailyLimitExceeded402",
+    "variableTermLimitExceeded", "variableTermExpiredDailyExceeded",
+}  # fmt: skip
+_RATE = {
+    "rateLimitExceeded", "userRateLimitExceeded", "limitExceeded", "servingLimitExceeded",
+    "concurrentLimitExceeded", "RATE_LIMIT_EXCEEDED", "RESOURCE_EXHAUSTED",
+}  # fmt: skip
+_SERVER_ERROR = {
+    "backendError", "backendNotConnected", "internalError", "internalServerError", "serviceUnavailable",
+    "notReady", "aborted", "deadlineExceeded", "ABORTED", "CANCELLED", "DATA_LOSS", "DEADLINE_EXCEEDED",
+    "INTERNAL", "UNAVAILABLE", "UNKNOWN",
+}  # fmt: skip
 _KEY_REFUSED = {
-    "keyInvalid",
-    "keyExpired",
-    "accessNotConfigured",
-    "ipRefererBlocked",
-    "dailyLimitExceededUnreg",
-    "rateLimitExceededUnreg",
-    "userRateLimitExceededUnreg",
-    "authError",
-    "SERVICE_DISABLED",
-    "BILLING_DISABLED",
-    "USER_PROJECT_DENIED",
-    "CONSUMER_INVALID",
-    "CONSUMER_SUSPENDED",
-}
+    "keyInvalid", "keyExpired", "accessNotConfigured", "billingNotEnabled", "ipRefererBlocked",
+    "dailyLimitExceededUnreg", "rateLimitExceededUnreg", "userRateLimitExceededUnreg", "authError",
+    "BILLING_DISABLED", "CONSUMER_INVALID", "CONSUMER_SUSPENDED", "CREDENTIALS_MISSING",
+    "RESOURCE_PROJECT_INVALID", "SERVICE_DISABLED", "UNAUTHENTICATED", "USER_PROJECT_DENIED",
+}  # fmt: skip
 # These come with no more of a reason than `forbidden` or `badRequest`, as faults of a video do.
 _KEY_REFUSED_WORDS = re.compile(
-    r"API key (not valid|not found|expired)|unregistered callers|Consumer .* has been suspended"
+    r"\bAPI key\b|unregistered callers|Consumer .* has been suspended|has not been used in project"
+    r"|Enable it by visiting|\bproject\b.* (has been|is|was) (deleted|suspended|disabled|not found|shut down)"
     r"|(referer|IP address|client application|Android|iOS|method) .*\b(is|are) blocked",
     re.IGNORECASE | re.DOTALL,
 )
+_TERMINAL = {
+    "channelClosed", "channelForbidden", "channelNotFound", "channelSuspended", "commentNotFound",
+    "commentThreadNotFound", "commentsDisabled", "incompatibleParameters", "invalidChannelId", "invalidCriteria",
+    "invalidFilters", "invalidLocation", "invalidParameter", "invalidRegionCode", "invalidRelevanceLanguage",
+    "invalidSearchFilter", "missingRequiredParameter", "operationNotSupported", "playlistForbidden",
+    "playlistItemsNotAccessible", "playlistNotFound", "playlistOperationUnsupported", "unexpectedParameter",
+    "unknownPart", "unsupportedLanguageCode", "unsupportedRegionCode", "videoNotFound",
+    "watchHistoryNotAccessible", "watchLaterNotAccessible",
+}  # fmt: skip
+"""The reasons that developers.google.com/youtube/v3/docs/errors gives for the item or the request itself."""
 _PER_DAY = re.compile(r"\bper day\b|PerDay|^1/d\b", re.IGNORECASE)
 _NAMES_PAGE_TOKEN = re.compile(r"page ?token", re.IGNORECASE)
 _COMMENT_DOMAIN = re.compile(r"youtube\.comment", re.IGNORECASE)
@@ -119,7 +132,7 @@ def classify_answer(status: int, body: bytes, scrub: Callable[[str], str] = str)
     if error is None:
         return _classify_foreign(status, plain_text(scrub(body.decode("utf-8", "replace"))))
     detail = plain_text(error.message)
-    if status == 401 or _is_about_key(error):
+    if status == 401 or error.codes & _KEY_REFUSED or any(code.startswith("API_KEY_") for code in error.codes):
         return Fault("abort", "key_refused", detail)
     if error.codes & _QUOTA:
         return Fault("pause", "quota", detail)
@@ -128,19 +141,24 @@ def classify_answer(status: int, body: bytes, scrub: Callable[[str], str] = str)
         if any(_PER_DAY.search(limit) for limit in (error.message, *error.limits)):
             return Fault("pause", "quota", detail)
         return Fault("transient", "rate_limited", detail)
-    if status >= 500:
+    if status >= 500 or error.codes & _SERVER_ERROR:
         return Fault("transient", "server_error", detail)
+    is_of_youtube = error.domain.startswith("youtube.")
+    if not is_of_youtube and _KEY_REFUSED_WORDS.search(error.message):
+        return Fault("abort", "key_refused", detail)
     if "processingFailure" in error.codes:
         return Fault("transient", "processing_failure", detail)
     if "invalidPageToken" in error.codes or (
         status == 400 and (error.location == "pageToken" or _NAMES_PAGE_TOKEN.search(error.message))
     ):
         return Fault("transient", PAGE_TOKEN, detail)
-    if error.reason == "forbidden" and _COMMENT_DOMAIN.match(error.domain):
-        return Fault("terminal", "members_only", detail)
-    if status < 400 or status == 408:
-        return Fault("transient", f"http_{status}", detail)
-    return Fault("terminal", snake_case(error.reason) or f"http_{status}", detail)
+    if status >= 400 and error.reason == "forbidden" and is_of_youtube:
+        return Fault("terminal", "members_only" if _COMMENT_DOMAIN.match(error.domain) else "forbidden", detail)
+    if status >= 400 and error.reason in _TERMINAL:
+        return Fault("terminal", snake_case(error.reason), detail)
+    # an error that is not known may pass: it is tried again so many times, and condemns nothing
+    said = f"{error.message} ({error.reason})" if error.reason else error.message
+    return Fault("transient", f"http_{status}", plain_text(said))
 
 
 def classify_exception(error: Exception, scrub: Callable[[str], str] = str) -> Fault:
@@ -183,12 +201,6 @@ def snake_case(reason: str) -> str:
 
 def _refuse_constant(name: str) -> None:
     raise ValueError(f"{name} is no JSON")
-
-
-def _is_about_key(error: _Error) -> bool:
-    if error.codes & _KEY_REFUSED or any(code.startswith("API_KEY_") for code in error.codes):
-        return True
-    return not error.domain.startswith("youtube.") and bool(_KEY_REFUSED_WORDS.search(error.message))
 
 
 def _classify_foreign(status: int, detail: str) -> Fault:

@@ -43,6 +43,7 @@ _SAID: tuple[tuple[FaultKind, str, str], ...] = (
     ("transient", "unavailable", r"needs to be reloaded|playback on other websites|no longer supported in this"),
     ("transient", "unavailable", r"please sign in|error code: \d|player configuration error"),
     ("transient", "unavailable", r"an error occurred|something went wrong|unknown error"),
+    ("transient", "unavailable", r"\btry again\b|\btemporarily\b"),
     ("terminal", "gone", r"(been|was) (removed|deleted)|removed by|account .*(terminated|closed|suspended)"),
     ("terminal", "gone", r"no longer available|does(n't| not) exist"),
     ("terminal", "gone", r"video (is |isn't |is not )?(unavailable|available|accessible)"),

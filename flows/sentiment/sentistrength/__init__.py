@@ -9,7 +9,18 @@
 """
 
 from flows.sentiment.sentistrength.lexicon import Lexicon, LexiconError
+from flows.sentiment.sentistrength.reading import AS_ORIGINAL, Reading
 from flows.sentiment.sentistrength.reasons import Explanation, explain
 from flows.sentiment.sentistrength.scorer import NEUTRAL, Scorer, Strength
 
-__all__ = ["NEUTRAL", "Explanation", "Lexicon", "LexiconError", "Scorer", "Strength", "explain"]
+__all__ = [
+    "AS_ORIGINAL",
+    "NEUTRAL",
+    "Explanation",
+    "Lexicon",
+    "LexiconError",
+    "Reading",
+    "Scorer",
+    "Strength",
+    "explain",
+]

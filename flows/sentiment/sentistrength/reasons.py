@@ -63,6 +63,8 @@ class Explanation:
     """A text's strengths and the sentences that they come from: the strongest of either sign."""
 
     text: str
+    scored: str
+    """The text that was scored in its place: it differs where the scorer reads otherwise than the original."""
     strength: Strength
     sentences: tuple[SentenceExplanation, ...]
 
@@ -70,9 +72,10 @@ class Explanation:
 def explain(scorer: Scorer, text: str) -> Explanation:
     """Score a text and keep the reasons; the strength is that of `scorer.score`."""
     trace: Trace = []
-    terms = [term for segment in segments(text) for term in scorer.terms(segment)]
+    scored = scorer.reading.scored(text)
+    terms = [term for segment in segments(scored) for term in scorer.terms(segment)]
     strength = weigh(terms, trace)
-    return Explanation(text, strength, tuple(_sentences(trace)))
+    return Explanation(text, scored, strength, tuple(_sentences(trace)))
 
 
 def _sentences(trace: Trace) -> Iterator[SentenceExplanation]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
 from itertools import chain, repeat, takewhile
 from math import floor
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import Literal, NamedTuple
 
 from flows.sentiment.sentistrength.lexicon import Lexicon
 from flows.sentiment.sentistrength.lookup import Cache
+from flows.sentiment.sentistrength.reading import AS_ORIGINAL, Reading
 from flows.sentiment.sentistrength.tokens import (
     END,
     MARK,
@@ -86,14 +86,13 @@ class Scorer:
 
     Args:
         lexicon: the word lists.
-        emoji: count the emoji of the optional `EmojiLookupTable.txt` like emoticons, wherever they stand. The original
-            does not.
+        reading: departures from the original; by default none.
     """
 
-    def __init__(self, lexicon: Lexicon, *, emoji: bool = False) -> None:
+    def __init__(self, lexicon: Lexicon, reading: Reading = AS_ORIGINAL) -> None:
         self.lexicon = lexicon
-        self.emoji = emoji
-        self._emoji = lexicon.emoji if emoji else {}
+        self.reading = reading
+        self._emoji = lexicon.emoji if reading.emoji else {}
         in_idioms = {word for words, _ in lexicon.idioms for word in words}
         self._idiom_stems = tuple(word[:-1] for word in in_idioms if word.endswith("*"))
         self._idiom_words = frozenset(in_idioms)
@@ -105,20 +104,21 @@ class Scorer:
         self._segments: Cache[tuple[Term, ...]] = Cache(self._canonical, _SEGMENTS)
 
     @classmethod
-    def of(cls, folder: Path, *, emoji: bool = False) -> Scorer:
+    def of(cls, folder: Path, reading: Reading = AS_ORIGINAL) -> Scorer:
         """A scorer over the lists of a folder (docs/sentistrength.md, "Reading the lists").
 
         Raises:
             LexiconError: the folder cannot be used.
         """
-        return cls(Lexicon.read(folder), emoji=emoji)
+        return cls(Lexicon.read(folder), reading)
 
     def __reduce__(self) -> tuple[object, ...]:
-        return partial(Scorer, emoji=self.emoji), (self.lexicon,)
+        return Scorer, (self.lexicon, self.reading)
 
     def score(self, text: str) -> Strength:
         """A text's strengths (docs/sentistrength.md, "Text result"); any string has some, the empty one (1, -1)."""
-        return weigh(list(chain.from_iterable(map(self._segments.__getitem__, segments(text)))))
+        scored = self.reading.scored(text)
+        return weigh(list(chain.from_iterable(map(self._segments.__getitem__, segments(scored)))))
 
     def score_all(self, texts: Iterable[str]) -> Iterator[Strength]:
         """One strength per text, in their order, as they come: nothing of them is kept."""

@@ -14,6 +14,7 @@ from enum import Enum
 from typing import NamedTuple
 
 from flows.sentiment.sentistrength.lookup import Found
+from flows.sentiment.sentistrength.reading import PICTOGRAPHS
 
 _CATEGORIES = "".join(map(unicodedata.category, map(chr, range(0x10000))))
 """Two letters, a capital and a small one, for each character of the BMP; beyond it, a half of one is no letter."""
@@ -246,7 +247,13 @@ def without_modifiers(emoji: str) -> str:
 
 
 def _any_emoji(emoji: Iterable[str]) -> re.Pattern[str]:
-    """Matches any of these emoji, the longest first, whatever modifiers stand in it."""
-    modifiers = f"[{_MODIFIERS}]*"
+    """Matches any of these emoji, the longest first, whatever modifiers stand in it.
+
+    One that is joined to others is a part of another emoji (🤝 in "people holding hands", 🙂 in "head shaking"); a
+    joined sign of gender or direction only says who or where to.
+    """
+    modifiers = f"[{_MODIFIERS}]*+"
     longest_first = sorted(filter(None, map(without_modifiers, emoji)), key=len, reverse=True)
-    return re.compile("(" + "|".join("".join(re.escape(c) + modifiers for c in entry) for entry in longest_first) + ")")
+    listed = "|".join("".join(re.escape(c) + modifiers for c in entry) for entry in longest_first)
+    joined_before = f"(?<![{PICTOGRAPHS}]\u200d)(?<![{PICTOGRAPHS}][{_MODIFIERS}]\u200d)"
+    return re.compile(f"{joined_before}((?:{listed})(?!\u200d(?![♀♂➡])[{PICTOGRAPHS}]))")

@@ -73,7 +73,7 @@ def enter(browser: Browser, site: Site, address: str) -> Iterator[Callable[..., 
         page = context.new_page()
         page.goto(site.invitations[name].link(address))
         page.get_by_role("button", name="Begin").click()
-        page.wait_for_load_state("networkidle")
+        page.wait_for_url(lambda url: "/join/" not in url)
         return context
 
     yield log_in

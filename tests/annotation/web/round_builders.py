@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import secrets
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -12,7 +11,7 @@ from fastapi.testclient import TestClient
 
 from annotation.desks import ReviewerDesk, VerifierDesk
 from annotation.events import Choice, Remark, Ruling, Vote
-from tests.annotation.store_builders import states
+from tests.annotation.store_builders import key, states
 from tests.annotation.web.site_builder import Site
 
 AGREED: tuple[Choice, ...] = ("positive",) * 5
@@ -20,10 +19,6 @@ SPLIT: tuple[Choice, ...] = ("positive", "positive", "negative", "negative", "un
 JSON = {"Accept": "application/json"}
 OUTSIDE_THE_CALENDAR = ("0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00")
 """Moments that are no moments in UTC."""
-
-
-def key() -> str:
-    return secrets.token_urlsafe(16)
 
 
 def now() -> datetime:
@@ -64,7 +59,7 @@ def say(site: Site, entry_id: str, number: int, text: str) -> None:
 
 def body(entry_id: str, **more: Any) -> dict[str, Any]:
     """What a page submits."""
-    return {"round": 1, "entry_id": entry_id, "key": key(), "shown_at": now().isoformat(), **more}
+    return {"round": 1, "entry_id": entry_id, "key": key(), "shown_at": now().isoformat()} | more
 
 
 def revision(client: TestClient, path: str) -> int:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,20 +9,20 @@ import pytest
 
 from annotation.events import Vote
 from tests.annotation.store_builders import states
+from tests.annotation.web.browser_steps import Enter, fits, is_named, lose_answers, note, saved, shown
 from tests.annotation.web.round_builders import discuss, entry_ids, vote
 from tests.annotation.web.site_builder import Site, make_site
 
 if TYPE_CHECKING:
-    from playwright.sync_api import BrowserContext, Page
-
-Enter = Callable[..., "BrowserContext"]
+    from playwright.sync_api import Page
 
 pytestmark = [pytest.mark.xdist_group("browser"), pytest.mark.slow]
 
 
-def shown(page: Page) -> str:
-    """Id of the entry that is to be seen."""
-    return str(page.locator("article.entry:visible").get_attribute("data-entry"))
+@pytest.fixture
+def page(enter: Enter) -> Page:
+    """What reviewer 0 sees after logging in."""
+    return enter("Reviewer 0").pages[0]
 
 
 def votes(site: Site) -> dict[str, Vote]:
@@ -33,13 +31,10 @@ def votes(site: Site) -> dict[str, Vote]:
     return {each: state.votes[person] for each, state in states(site.store).items() if person in state.votes}
 
 
-def saved(page: Page, text: str) -> None:
-    """Wait until the page says so."""
-    page.locator("#saved", has_text=text).wait_for()
-
-
-def test_keys_judge_and_the_next_ad_is_there_at_once(site: Site, enter: Enter) -> None:
-    page = enter("Reviewer 0").pages[0]
+def test_keys_judge_and_the_next_ad_is_there_at_once(site: Site, page: Page) -> None:
+    waiting = page.locator("article.entry:not(:visible) .frame img")
+    assert waiting.count() == 3
+    assert all(waiting.nth(n).evaluate("image => image.decode().then(() => image.naturalWidth)") for n in range(3))
     order = []
     for key, choice in (("1", "Positive"), ("2", "Negative"), ("3", "Uncertain")):
         order.append(shown(page))
@@ -52,16 +47,7 @@ def test_keys_judge_and_the_next_ad_is_there_at_once(site: Site, enter: Enter) -
     )
 
 
-def test_the_next_ads_pictures_are_loaded_before_they_are_needed(enter: Enter) -> None:
-    context = enter("Reviewer 0")
-    page = context.pages[0]
-    waiting = page.locator("article.entry:not(:visible) .frame img")
-    assert waiting.count() == 3
-    assert all(waiting.nth(n).evaluate("image => image.complete && image.naturalWidth > 0") for n in range(3))
-
-
-def test_u_takes_back_and_the_note_is_still_there(site: Site, enter: Enter) -> None:
-    page = enter("Reviewer 0").pages[0]
+def test_u_takes_back_and_the_note_is_still_there(site: Site, page: Page) -> None:
     first = shown(page)
     page.keyboard.press("n")
     page.keyboard.type("because 1 of 2 smiles")
@@ -84,8 +70,7 @@ def test_u_takes_back_and_the_note_is_still_there(site: Site, enter: Enter) -> N
     assert [event.kind for event in site.store.events(1)] == ["vote", "undo", "vote"]
 
 
-def test_undo_goes_back_after_a_reload_and_from_the_end(site: Site, enter: Enter) -> None:
-    page = enter("Reviewer 0").pages[0]
+def test_undo_goes_back_after_a_reload_and_from_the_end(site: Site, page: Page) -> None:
     for _ in range(3):
         last = shown(page)
         page.keyboard.press("1")
@@ -105,8 +90,7 @@ def test_undo_goes_back_after_a_reload_and_from_the_end(site: Site, enter: Enter
     assert len(votes(site)) == 2
 
 
-def test_arrows_thumbnails_and_zoom(enter: Enter) -> None:
-    page = enter("Reviewer 0").pages[0]
+def test_arrows_thumbnails_and_zoom(page: Page) -> None:
     entry = page.locator("article.entry:visible")
     current = entry.locator("[aria-current=true]")
     words = entry.locator("[data-words]:visible")
@@ -138,22 +122,17 @@ def test_arrows_thumbnails_and_zoom(enter: Enter) -> None:
     assert page.locator("#progress-text").inner_text() == "0 of 3", "1 judges nothing behind the enlarged frame"
 
 
-def test_guidelines_are_one_key_away_and_keys_do_nothing_behind_them(site: Site, enter: Enter) -> None:
-    page = enter("Reviewer 0").pages[0]
+def test_keys_do_nothing_behind_the_guidelines_and_in_the_note_and_can_be_turned_off(site: Site, page: Page) -> None:
+    guidelines = page.get_by_role("dialog", name="Guidelines")
     for key in ("g", "?"):
         page.keyboard.press(key)
-        assert page.get_by_role("dialog", name="Guidelines").is_visible()
+        assert guidelines.is_visible()
         page.keyboard.press("1")
         page.keyboard.press("Escape" if key == "?" else "g")
-        assert not page.get_by_role("dialog", name="Guidelines").is_visible()
+        assert not guidelines.is_visible()
     page.get_by_role("button", name="Guidelines G").click()
     page.get_by_role("button", name="Close Esc").click()
-    assert not page.get_by_role("dialog", name="Guidelines").is_visible()
-    assert votes(site) == {}
-
-
-def test_keys_in_the_note_only_write_and_keys_can_be_turned_off(site: Site, enter: Enter) -> None:
-    page = enter("Reviewer 0").pages[0]
+    assert not guidelines.is_visible()
     page.locator("#note").click()
     page.keyboard.type("123uzxg?")
     page.keyboard.press("Escape")
@@ -168,11 +147,9 @@ def test_keys_in_the_note_only_write_and_keys_can_be_turned_off(site: Site, ente
     assert votes(site) == {}
 
 
-def test_without_a_connection_a_vote_waits_and_arrives_once(site: Site, enter: Enter) -> None:
-    context = enter("Reviewer 0")
-    page = context.pages[0]
+def test_without_a_connection_a_vote_waits_and_arrives_once(site: Site, page: Page) -> None:
     first = shown(page)
-    context.set_offline(True)
+    page.context.set_offline(True)
     page.keyboard.press("1")
     saved(page, "No connection: 1 judgement kept on this device")
     second = shown(page)
@@ -181,48 +158,24 @@ def test_without_a_connection_a_vote_waits_and_arrives_once(site: Site, enter: E
     saved(page, "2 judgements kept on this device")
     page.get_by_role("heading", name="Fetching the next ad").wait_for()
     assert votes(site) == {}
-    context.set_offline(False)
+    page.context.set_offline(False)
     saved(page, "saved.")
     page.locator("article.entry:visible").wait_for()
     page.wait_for_function("document.querySelector('#progress-text').textContent === '2 of 3'")
     assert {each: vote.choice for each, vote in votes(site).items()} == {first: "positive", second: "negative"}
 
 
-def test_an_answer_that_is_lost_is_asked_for_again_under_the_same_key(site: Site, enter: Enter) -> None:
-    page = enter("Reviewer 0").pages[0]
+def test_a_lost_answer_and_a_server_in_trouble_are_asked_again_under_the_same_key(site: Site, page: Page) -> None:
     keys: list[str] = []
-
-    def lose_first(route: object) -> None:
-        request = route.request  # type: ignore[attr-defined]
-        keys.append(request.post_data_json["key"])
-        if len(keys) == 1:
-            route.fetch()  # type: ignore[attr-defined]  # it arrives, and its answer does not
-            route.abort()  # type: ignore[attr-defined]
-        else:
-            route.continue_()  # type: ignore[attr-defined]
-
-    page.route("**/review/vote", lose_first)
-    page.keyboard.press("1")
-    saved(page, "Positive saved.")
-    assert len(keys) == 2
-    assert len(set(keys)) == 1
-    assert len(site.store.events(1)) == 1
-
-
-def test_a_server_in_trouble_is_asked_again_and_nothing_is_called_saved(site: Site, enter: Enter) -> None:
-    page = enter("Reviewer 0").pages[0]
-    page.route("**/review/vote", lambda route: route.fulfill(status=503, json={"kind": "store", "text": "busy"}))
+    page.route("**/review/vote", lose_answers(keys))
     page.keyboard.press("1")
     saved(page, "1 judgement kept")
     assert "saved" not in page.locator("#saved").inner_text()
-    page.unroute("**/review/vote")
     saved(page, "Positive saved.")
-    assert len(votes(site)) == 1
+    assert (len(keys), len(set(keys)), len(site.store.events(1))) == (3, 1, 1)
 
 
-def test_a_reload_without_a_connection_loses_nothing(site: Site, enter: Enter) -> None:
-    context = enter("Reviewer 0")
-    page = context.pages[0]
+def test_a_reload_without_a_connection_loses_nothing(site: Site, page: Page) -> None:
     page.route("**/review/vote", lambda route: route.abort())
     first = shown(page)
     page.keyboard.press("1")
@@ -234,11 +187,9 @@ def test_a_reload_without_a_connection_loses_nothing(site: Site, enter: Enter) -
     assert list(votes(site)) == [first]
 
 
-def test_a_vote_of_an_ended_session_is_sent_by_the_next(site: Site, enter: Enter, address: str) -> None:
-    context = enter("Reviewer 0")
-    page = context.pages[0]
+def test_a_vote_of_an_ended_session_is_sent_by_the_next(site: Site, page: Page, address: str) -> None:
     first = shown(page)
-    context.clear_cookies()
+    page.context.clear_cookies()
     page.keyboard.press("3")
     page.get_by_role("alert").get_by_text("Open your invitation link again").wait_for()
     page.goto(site.invitations["Reviewer 0"].link(address))
@@ -262,12 +213,9 @@ def test_two_tabs_lose_nothing(site: Site, enter: Enter, address: str) -> None:
     assert [event.kind for event in site.store.events(1)] == ["vote", "vote"]
 
 
-def test_a_round_that_closes_under_the_page_ends_it_with_the_note_kept(site: Site, enter: Enter) -> None:
-    page = enter("Reviewer 0").pages[0]
+def test_a_round_that_closes_under_the_page_ends_it_with_the_note_kept(site: Site, page: Page) -> None:
     site.store.rounds.close(1)
-    page.keyboard.press("n")
-    page.keyboard.type("a long thought")
-    page.keyboard.press("Escape")
+    note(page, "a long thought")
     page.keyboard.press("1")
     alert = page.get_by_role("alert")
     alert.get_by_text("The round is closed; this came too late and was not saved. Your note was: “a long").wait_for()
@@ -281,49 +229,36 @@ def test_a_round_that_closes_under_the_page_ends_it_with_the_note_kept(site: Sit
     page.get_by_text("No round is open").wait_for()
 
 
-def test_votes_that_wait_while_the_round_closes_are_all_told_of(site: Site, enter: Enter) -> None:
-    context = enter("Reviewer 0")
-    page = context.pages[0]
-    context.set_offline(True)
+def test_votes_that_wait_while_the_round_closes_are_all_told_of(site: Site, page: Page) -> None:
+    page.context.set_offline(True)
     for thought in ("one thought", "another"):
-        page.locator("#note").fill(thought)
-        page.keyboard.press("Escape")
+        note(page, thought)
         page.keyboard.press("1")
     page.get_by_role("heading", name="Fetching the next ad").wait_for()
     site.store.rounds.close(1)
-    context.set_offline(False)
+    page.context.set_offline(False)
     page.get_by_role("heading", name="The round is closed").wait_for()
     for thought in ("one thought", "another"):
         page.get_by_role("alert").get_by_text(thought).wait_for()
 
 
-def test_a_last_vote_that_comes_too_late_is_not_called_done(site: Site, enter: Enter) -> None:
-    page = enter("Reviewer 0").pages[0]
-    for done in (1, 2):
+@pytest.mark.parametrize(("done", "key", "said"), [(2, "1", "came too late"), (3, "u", "Undo: The round is closed")])
+def test_a_last_vote_or_an_undo_that_comes_too_late_is_not_called_done(
+    site: Site, page: Page, done: int, key: str, said: str
+) -> None:
+    for number in range(1, done + 1):
         page.keyboard.press("1")
-        page.locator("#progress-text", has_text=f"{done} of 3").wait_for()
-        page.wait_for_load_state("networkidle")
-    site.store.rounds.close(1)
-    page.keyboard.press("1")
-    page.get_by_role("heading", name="The round is closed").wait_for()
-    assert not page.get_by_role("heading", name="All done").is_visible()
-
-
-def test_taking_back_in_a_round_that_has_closed_says_so(site: Site, enter: Enter) -> None:
-    page = enter("Reviewer 0").pages[0]
-    for done in range(3):
-        page.keyboard.press("1")
-        page.locator("#progress-text", has_text=f"{done + 1} of 3").wait_for()
+        page.locator("#progress-text", has_text=f"{number} of 3").wait_for()
         page.locator("article.entry:visible, #done:visible").wait_for()
     site.store.rounds.close(1)
-    page.keyboard.press("u")
-    page.get_by_role("alert").get_by_text("Undo: The round is closed; this came too late").wait_for()
+    page.keyboard.press(key)
+    page.get_by_role("alert").get_by_text(said).wait_for()
     assert page.get_by_role("heading", name="The round is closed").is_visible()
-    assert len(votes(site)) == 3
+    assert not page.get_by_role("heading", name="All done").is_visible()
+    assert len(votes(site)) == done
 
 
-def test_the_page_tells_that_ads_are_being_discussed(site: Site, enter: Enter) -> None:
-    page = enter("Reviewer 0").pages[0]
+def test_the_page_tells_that_ads_are_being_discussed(site: Site, page: Page) -> None:
     assert page.get_by_role("link", name="Discussion", exact=True).is_visible()
     others = [each for each in entry_ids(site) if each != shown(page)]
     for count, entry_id in enumerate(others, start=1):
@@ -345,23 +280,13 @@ class TestHostile:
 
     @pytest.fixture
     def site(self, tmp_path: Path) -> Site:
-        script = (
-            '"><script>document.title="owned"</script><img src="https://evil.example/x.png" onerror="document.title=1">'
-        )
-        comments = (
-            script,
-            "</li></ul></article><h1>owned</h1>",
-            "javascript:alert(1)",
-            "\u202eowned\u202c",
-            "<svg/onload=alert(1)>",
-        )
+        script = '"><script>document.title="owned"</script><img src="https://evil.example/x.png" onerror="alert(1)">'
+        comments = (script, "</li></article><h1>owned</h1>", "\u202eowned\u202c", "<svg/onload=alert(1)>")
         made = make_site(tmp_path, words=script, comments=comments)
         made.invitations["Reviewer 0"] = made.store.people.invite("<b onmouseover=alert(1)>Eve", "reviewer")
         return made
 
-    def test_nothing_of_it_acts(self, enter: Enter) -> None:
-        context = enter("Reviewer 0")
-        page = context.pages[0]
+    def test_nothing_of_it_acts(self, page: Page) -> None:
         page.on("dialog", lambda dialog: pytest.fail(dialog.message))
         page.keyboard.press("1")
         saved(page, "Positive saved.")
@@ -377,13 +302,7 @@ def test_on_a_small_screen_everything_is_within_reach_of_a_finger(site: Site, en
     choice, undo = page.get_by_role("button", name="Negative"), page.get_by_role("button", name="Undo")
     for width, height in ((820, 1180), (1180, 820), (390, 800), (280, 653)):
         page.set_viewport_size({"width": width, "height": height})
-        assert page.evaluate("document.documentElement.scrollWidth") <= width, "nothing sticks out at the side"
-        small = page.evaluate(
-            "[...document.querySelectorAll('button, textarea, nav a')].filter(each => each.checkVisibility())"
-            ".filter(each => Math.min(each.getBoundingClientRect().height, each.getBoundingClientRect().width) < 44)"
-            ".map(each => each.outerHTML)"
-        )
-        assert small == [], width
+        assert fits(page, width)
         box = choice.bounding_box()
         assert box is not None
         assert box["y"] + box["height"] <= height, "the judgement is on the screen without scrolling"
@@ -401,19 +320,11 @@ def test_on_a_small_screen_everything_is_within_reach_of_a_finger(site: Site, en
     assert not page.get_by_role("alert").is_visible()
 
 
-def test_a_screen_reader_finds_its_way(enter: Enter) -> None:
-    page = enter("Reviewer 0").pages[0]
-    for landmark in ("banner", "main", "navigation"):
-        assert page.get_by_role(landmark).count() == 1, landmark
+def test_a_screen_reader_finds_its_way(page: Page) -> None:
+    assert [page.get_by_role(landmark).count() for landmark in ("banner", "navigation")] == [1, 1]
     pictures = page.locator("article.entry:visible .frame:visible img")
     assert "Feel the morning new" in (pictures.get_attribute("alt") or "")
-    unnamed = page.evaluate(
-        "[...document.querySelectorAll('button, textarea')].filter(each => !each.ariaLabel && !each.innerText?.trim()"
-        " && !each.labels?.length && each.checkVisibility()).map(each => each.outerHTML)"
-    )
-    assert unnamed == []
-    ids = Counter(page.evaluate("[...document.querySelectorAll('[id]')].map(each => each.id)"))
-    assert [each for each, count in ids.items() if count > 1] == []
+    assert is_named(page)
     assert page.get_by_role("status").get_attribute("aria-live") == "polite"
     page.keyboard.press("1")
     saved(page, "Positive saved.")
@@ -422,8 +333,7 @@ def test_a_screen_reader_finds_its_way(enter: Enter) -> None:
     assert page.evaluate("document.activeElement.ariaLabel") == "Enlarge frame 1"
 
 
-def test_logging_out_leaves_nothing_open(enter: Enter, address: str) -> None:
-    page = enter("Reviewer 0").pages[0]
+def test_logging_out_leaves_nothing_open(page: Page, address: str) -> None:
     page.get_by_role("button", name="Log out").click()
     page.get_by_role("heading", name="You are logged out").wait_for()
     page.goto(f"{address}/review")

@@ -95,16 +95,18 @@ def test_a_picture_of_a_state_that_is_not_kept_is_the_present_one(judged: Site) 
         assert "immutable" not in answer.headers["cache-control"]
 
 
-@pytest.mark.parametrize("path", ["pictures/1/nothing.png", "pictures/1/..%2f..%2fapp.png"])
-def test_a_picture_that_there_is_not(site: Site, path: str) -> None:
-    assert site.client("Admin").get(f"/dashboard/{path}").status_code == 404
-
-
-def test_rounds_that_there_are_not(site: Site) -> None:
-    client = site.client("Admin")
-    assert client.get("/dashboard?round=9").status_code == 409
-    assert client.get("/dashboard/pictures/9/alpha.png").status_code == 409
-    assert client.get("/dashboard?round=-1").status_code == 422
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        ("?round=9", 409),
+        ("?round=-1", 422),
+        ("/pictures/9/alpha.png", 409),
+        ("/pictures/1/nothing.png", 404),
+        ("/pictures/1/..%2f..%2fapp.png", 404),
+    ],
+)
+def test_rounds_and_pictures_that_there_are_not(site: Site, path: str, status: int) -> None:
+    assert site.client("Admin").get(f"/dashboard{path}").status_code == status
 
 
 def test_an_older_round_can_be_looked_at(judged: Site) -> None:
@@ -117,12 +119,6 @@ def test_an_older_round_can_be_looked_at(judged: Site) -> None:
     older = client.get("/dashboard?round=1").text
     assert "is closed" in older
     assert "reviewers agree" in older
-
-
-def test_it_says_when_a_round_can_be_closed(tmp_path: Path) -> None:
-    site = make_site(tmp_path, ads=1)
-    vote(site, entry_ids(site)[0], AGREED)
-    assert "close-round" in site.client("Admin").get("/dashboard").text
 
 
 def test_a_verifiers_dashboard_says_how_many_ads_are_being_discussed(judged: Site) -> None:
@@ -142,14 +138,18 @@ def test_a_length_of_time_reads_as_people_say_it(seconds: float, said: str) -> N
     assert duration(seconds) == said
 
 
-def test_one_ad_is_one_ad(tmp_path: Path) -> None:
+def test_one_ad_is_one_ad_and_the_end_of_a_round_is_said(tmp_path: Path) -> None:
     site = make_site(tmp_path, ads=2)
     vote(site, entry_ids(site)[0])
     verifier = site.client("Verifier").get("/dashboard").text
     assert "of 1 ad with all votes" in verifier
     assert "after 1 ad to" in verifier
+    assert "close-round" not in verifier
     decide(site, entry_ids(site)[0])
-    assert "1 ads" not in site.client("Verifier").get("/dashboard").text
+    vote(site, entry_ids(site)[1], AGREED)
+    ended = site.client("Verifier").get("/dashboard").text
+    assert "close-round" in ended
+    assert "1 ads" not in ended
 
 
 def test_hostile_names_are_only_text(judged: Site) -> None:
@@ -159,11 +159,3 @@ def test_hostile_names_are_only_text(judged: Site) -> None:
     assert "<script>alert" not in page
     assert '"><script' not in page
     assert [client.get(url).status_code for url in pictures(page)] == [200] * len(PICTURES)
-
-
-def test_no_page_holds_a_script_or_a_style_of_its_own(judged: Site) -> None:
-    client = judged.client("Verifier")
-    for path in ("/dashboard", "/verify", "/discussion"):
-        text = client.get(path).text.lower()
-        for refused in ("<style", " style=", " onclick", "<script>"):
-            assert refused not in text, path

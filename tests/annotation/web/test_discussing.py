@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import re
-from typing import Any
 
 import pytest
 
 from annotation.events import Vote
-from tests.annotation.store_builders import states
+from tests.annotation.store_builders import key, states
 from tests.annotation.web.round_builders import (
     AGREED,
     JSON,
     body,
     discuss,
     entry_ids,
-    key,
     now,
     reviewer,
     revision,
@@ -81,36 +79,12 @@ def test_a_discussion_tells_a_reviewer_nothing_of_ads_that_are_not_discussed(sit
 
 def test_everybody_writes_and_a_message_sent_twice_is_there_once(site: Site, discussed: str) -> None:
     for name in ("Reviewer 0", "Reviewer 4", "Verifier"):
-        given = body(discussed, text=f"{name} & <i>co</i>")
+        given = body(discussed, text=f"{name} & <i>co</i>\u202e\x00")
         assert [site.client(name).post("/discussion/message", json=given).status_code for _ in range(2)] == [200, 200]
     text = site.client("Reviewer 1").get(f"/discussion/{discussed}/thread?round=1").text
     assert text.count('class="message-said') == 4
     assert "Reviewer 4 &amp; &lt;i&gt;co&lt;/i&gt;" in text
     assert "<i>" not in text
-
-
-@pytest.mark.parametrize("text", ["", "  \n ", "x" * 4_001, None, {"a": 1}])
-def test_an_empty_or_endless_message_is_refused(site: Site, discussed: str, text: Any) -> None:
-    before = len(site.store.events(1))
-    answer = site.client("Reviewer 0").post("/discussion/message", json=body(discussed, text=text))
-    assert answer.status_code == 422
-    assert len(site.store.events(1)) == before
-
-
-def test_the_thread_tells_how_many_ads_are_being_discussed(site: Site, discussed: str) -> None:
-    second = entry_ids(site)[1]
-    vote(site, second)
-    discuss(site, second)
-    for name in ("Reviewer 0", "Verifier"):
-        assert 'data-discussed="2"' in site.client(name).get(f"/discussion/{discussed}/thread?round=1").text
-
-
-def test_a_message_of_hostile_characters_is_kept_and_does_nothing(site: Site, discussed: str) -> None:
-    client = site.client("Reviewer 0")
-    given = body(discussed, text="\u202e</p><script>alert(1)</script>\x00")
-    assert client.post("/discussion/message", json=given).status_code == 200
-    text = client.get(f"/discussion/{discussed}").text
-    assert "<script>alert" not in text
     assert not {"\u202e", "\x00"} & set(text)
 
 
@@ -125,7 +99,7 @@ def test_ones_own_last_message_can_be_taken_back(site: Site, discussed: str) -> 
     assert client.post("/discussion/unsay", json=body(discussed)).status_code == 409
 
 
-def test_the_verifier_settles_and_takes_it_back(site: Site, discussed: str) -> None:
+def test_the_verifier_settles_takes_it_back_and_excludes(site: Site, discussed: str) -> None:
     client = site.client("Verifier")
     path = f"/discussion/{discussed}/thread?round=1"
     given = body(discussed, seen=revision(client, path), label="negative", note="all saw it in the end")
@@ -136,11 +110,7 @@ def test_the_verifier_settles_and_takes_it_back(site: Site, discussed: str) -> N
     assert "all saw it in the end" in client.get(path).text
     assert client.post("/discussion/undo", json=body(discussed, seen=revision(client, path))).status_code == 200
     assert states(site.store)[discussed].state == "in_discussion"
-
-
-def test_the_verifier_excludes(site: Site, discussed: str) -> None:
-    client = site.client("Verifier")
-    given = body(discussed, seen=revision(client, f"/discussion/{discussed}"), text="no ad at all")
+    given = body(discussed, seen=revision(client, path), text="no ad at all")
     assert client.post("/discussion/exclude", json=given).status_code == 200
     assert states(site.store)[discussed].state == "excluded"
 

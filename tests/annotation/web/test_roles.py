@@ -98,6 +98,10 @@ OF_ONE_FIELD: dict[str, tuple[dict[str, Any], ...]] = {
     "text": ({"text": "x" * 4_001}, {"text": None}, {"text": {"a": 1}}),
     "seen": ({"seen": None}, {"seen": -1}, {"seen": 10**30}),
 }
+OF_ONE_PATH: dict[str, tuple[dict[str, Any], ...]] = {
+    "/review/vote": ({"excluded_frames": ["x"] * 101},),
+    "/discussion/message": ({"text": ""}, {"text": "  \n "}),
+}
 
 
 @pytest.mark.parametrize("path", POSTS)
@@ -105,8 +109,7 @@ def test_what_is_malformed_is_refused_and_stores_nothing(site: Site, discussed: 
     allowed, more = POSTS[path]
     client, before = site.client(allowed[0]), len(site.store.events(1))
     wrong = [*COMMON, *(each for field in more for each in OF_ONE_FIELD[field])]
-    if path == "/review/vote":
-        wrong += [{"excluded_frames": ["x"] * 101}]
+    wrong += OF_ONE_PATH.get(path, ())
     for each in wrong:
         answer = client.post(path, json=body(discussed, **more) | each)
         assert (answer.status_code, set(answer.json())) == (422, {"kind", "title", "text"}), each

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import pytest
 
 from annotation.events import Vote
-from tests.annotation.store_builders import states
-from tests.annotation.web.round_builders import decide, discuss, entry_ids, key, now, reviewer, say, vote
+from tests.annotation.store_builders import key, states
+from tests.annotation.web.browser_steps import Enter, fits, gone, is_named, lose_answers, note, saved, shown, state
+from tests.annotation.web.round_builders import decide, discuss, entry_ids, now, reviewer, say, vote
 from tests.annotation.web.site_builder import Site
 
 if TYPE_CHECKING:
-    from playwright.sync_api import BrowserContext, Page, Route
+    from playwright.sync_api import Page, Route
 
-Enter = Callable[..., "BrowserContext"]
 SCREENS = ((820, 1180), (390, 800), (280, 653))
 """A tablet, a phone, a folded one: width and height in pixels."""
 
@@ -31,25 +29,13 @@ def site(site: Site) -> Site:
     return site
 
 
-def shown(page: Page) -> str:
-    return str(page.locator("article.entry").get_attribute("data-entry"))
+@pytest.fixture
+def page(enter: Enter) -> Page:
+    """What the verifier sees after logging in."""
+    return enter("Verifier").pages[0]
 
 
-def saved(page: Page, text: str) -> None:
-    page.locator("#saved", has_text=text).wait_for()
-
-
-def gone(page: Page, entry_id: str) -> None:
-    """Wait until that entry is no longer shown."""
-    page.locator(f"article[data-entry='{entry_id}']").wait_for(state="detached")
-
-
-def state(site: Site, entry_id: str) -> str:
-    return states(site.store)[entry_id].state
-
-
-def test_keys_decide_skip_discuss_and_take_back(site: Site, enter: Enter) -> None:
-    page = enter("Verifier").pages[0]
+def test_keys_decide_skip_discuss_and_take_back(site: Site, page: Page) -> None:
     first, second, third = entry_ids(site)
     assert page.locator("#waiting-count").inner_text() == "3 wait"
     assert shown(page) == first
@@ -66,15 +52,15 @@ def test_keys_decide_skip_discuss_and_take_back(site: Site, enter: Enter) -> Non
     page.keyboard.press("d")
     assert state(site, third) == "needs_verifier", "an empty remark is asked for once"
     page.locator("#judge-hint").get_by_text("what the discussion is to be about").wait_for()
-    page.keyboard.type("Is it irony?")
+    page.keyboard.type("12 sud? Is it irony?")  # keys that would decide, skip and undo
     page.keyboard.press("Control+Enter")
     saved(page, "Sent to the discussion.")
-    assert states(site.store)[third].messages[0].text == "Is it irony?"
+    assert [message.text for message in states(site.store)[third].messages] == ["12 sud? Is it irony?"]
     assert page.get_by_role("link", name="Discussion 1 open").is_visible()
     page.keyboard.press("u")
     saved(page, "Taken back")
     assert shown(page) == third
-    assert page.locator("#note").input_value() == "Is it irony?", "what was written is there again"
+    assert page.locator("#note").input_value() == "12 sud? Is it irony?", "what was written is there again"
     assert state(site, third) == "needs_verifier"
     page.keyboard.press("u")
     page.locator(f"article[data-entry='{second}']").wait_for()
@@ -82,8 +68,7 @@ def test_keys_decide_skip_discuss_and_take_back(site: Site, enter: Enter) -> Non
     assert page.locator("#waiting-count").inner_text() == "3 wait"
 
 
-def test_the_last_decision_ends_at_an_empty_desk_and_undo_comes_back(site: Site, enter: Enter) -> None:
-    page = enter("Verifier").pages[0]
+def test_the_last_decision_ends_at_an_empty_desk_and_undo_comes_back(site: Site, page: Page) -> None:
     for _ in range(3):
         last = shown(page)
         page.keyboard.press("1")
@@ -96,11 +81,9 @@ def test_the_last_decision_ends_at_an_empty_desk_and_undo_comes_back(site: Site,
     assert [event.kind for event in site.store.events(1)][-4:] == ["decision", "decision", "decision", "undo"]
 
 
-def test_a_decision_on_what_has_changed_is_refused_with_the_note_kept(site: Site, enter: Enter) -> None:
-    page = enter("Verifier").pages[0]
+def test_a_decision_on_what_has_changed_is_refused_with_the_note_kept(site: Site, page: Page) -> None:
     first = shown(page)
-    page.locator("#note").fill("a long thought")
-    page.keyboard.press("Escape")
+    note(page, "a long thought")
     reviewer(site, 4).vote(first, Vote("uncertain", "I see it now"), key=key(), shown_at=now())
     page.keyboard.press("1")
     page.get_by_role("alert").get_by_text("has changed since you looked").wait_for()
@@ -115,11 +98,9 @@ def test_a_decision_on_what_has_changed_is_refused_with_the_note_kept(site: Site
     assert not page.get_by_role("alert").is_visible()
 
 
-def test_an_entry_that_waits_for_votes_again_cannot_be_decided(site: Site, enter: Enter) -> None:
-    page = enter("Verifier").pages[0]
+def test_an_entry_that_waits_for_votes_again_cannot_be_decided(site: Site, page: Page) -> None:
     first = shown(page)
-    page.locator("#note").fill("kept")
-    page.keyboard.press("Escape")
+    note(page, "kept")
     reviewer(site, 0).undo(first, key=key(), shown_at=now())
     page.keyboard.press("2")
     page.get_by_role("alert").get_by_text("does not wait for you any more").wait_for()
@@ -130,30 +111,16 @@ def test_an_entry_that_waits_for_votes_again_cannot_be_decided(site: Site, enter
     assert page.get_by_role("button", name="Positive").is_enabled()
 
 
-def test_a_lost_answer_is_asked_for_again_and_a_lost_connection_waited_for(site: Site, enter: Enter) -> None:
-    page = enter("Verifier").pages[0]
+def test_a_lost_answer_is_asked_for_again_and_a_lost_connection_waited_for(site: Site, page: Page) -> None:
     first = shown(page)
     keys: list[str] = []
-
-    def lose_first(route: Route) -> None:
-        keys.append((route.request.post_data_json or {})["key"])
-        if len(keys) == 1:
-            route.fetch()  # it arrives, and its answer does not
-            route.abort()
-        elif len(keys) == 2:
-            route.fulfill(status=503, json={"kind": "store"})
-        else:
-            route.continue_()
-
-    page.route("**/verify/decide", lose_first)
+    page.route("**/verify/decide", lose_answers(keys))
     page.keyboard.press("1")
     saved(page, "No connection: not saved yet")
     page.keyboard.press("2")
     saved(page, "Decided: positive.")
-    assert len(keys) == 3
-    assert len(set(keys)) == 1
-    assert [event.kind for event in site.store.events(1)][-1] == "decision"
-    assert len(site.store.events(1)) == 16
+    assert (len(keys), len(set(keys))) == (3, 1)
+    assert [event.kind for event in site.store.events(1)][15:] == ["decision"]
     assert state(site, first) == "verified"
 
 
@@ -166,12 +133,11 @@ def test_a_lost_answer_is_asked_for_again_and_a_lost_connection_waited_for(site:
     ],
 )
 def test_a_round_that_closes_under_the_page_ends_it_with_the_note_kept(
-    site: Site, enter: Enter, key: str, said: str
+    site: Site, page: Page, key: str, said: str
 ) -> None:
     decide(site, entry_ids(site)[2])
-    page = enter("Verifier").pages[0]
-    page.locator("#note").fill("a long thought")
-    page.keyboard.press("Escape")
+    page.reload()
+    note(page, "a long thought")
     site.store.rounds.close(1)
     page.keyboard.press(key)
     page.get_by_role("alert").get_by_text(f"{said} Your note was: “a long thought”").wait_for()
@@ -181,8 +147,7 @@ def test_a_round_that_closes_under_the_page_ends_it_with_the_note_kept(
     page.get_by_text("No round is open").wait_for()
 
 
-def test_a_decision_that_was_saved_before_the_round_closed_is_not_called_too_late(site: Site, enter: Enter) -> None:
-    page = enter("Verifier").pages[0]
+def test_a_decision_that_was_saved_before_the_round_closed_is_not_called_too_late(site: Site, page: Page) -> None:
     first = shown(page)
 
     def close(route: Route) -> None:
@@ -209,10 +174,8 @@ def test_a_message_to_a_round_that_has_closed_says_so_and_stays(site: Site, ente
     assert page.locator("#text").input_value() == "one more thing"
 
 
-def test_what_is_typed_survives_a_reload_and_another_entry(site: Site, enter: Enter) -> None:
-    page = enter("Verifier").pages[0]
-    page.locator("#note").fill("half a thought")
-    page.keyboard.press("Escape")
+def test_what_is_typed_survives_a_reload_and_another_entry(site: Site, page: Page) -> None:
+    note(page, "half a thought")
     first = shown(page)
     page.keyboard.press("s")
     gone(page, first)
@@ -222,12 +185,9 @@ def test_what_is_typed_survives_a_reload_and_another_entry(site: Site, enter: En
     assert page.locator("#note").input_value() == "half a thought"
 
 
-def test_an_ended_session_says_so_and_keeps_the_note(site: Site, enter: Enter) -> None:
-    context = enter("Verifier")
-    page = context.pages[0]
-    context.clear_cookies()
-    page.locator("#note").fill("kept")
-    page.keyboard.press("Escape")
+def test_an_ended_session_says_so_and_keeps_the_note(site: Site, page: Page) -> None:
+    page.context.clear_cookies()
+    note(page, "kept")
     page.keyboard.press("1")
     page.get_by_role("alert").get_by_text("Your session has ended").wait_for()
     assert page.locator("#note").input_value() == "kept"
@@ -279,10 +239,9 @@ def test_a_message_sent_again_after_a_reload_is_there_once(site: Site, enter: En
     assert [each.text for each in states(site.store)[first].messages] == ["Why?", "only once"]
 
 
-def test_a_consensus_on_what_others_went_on_with_is_refused_and_kept(site: Site, enter: Enter, address: str) -> None:
+def test_a_consensus_on_what_others_went_on_with_is_refused_and_kept(site: Site, page: Page, address: str) -> None:
     first = entry_ids(site)[0]
     discuss(site, first)
-    page = enter("Verifier").pages[0]
     page.goto(f"{address}/discussion/{first}")
     outcome = page.get_by_role("region", name="What comes of it")
     page.locator("#note").fill("all agree")
@@ -327,50 +286,20 @@ def test_nothing_sticks_out_and_a_finger_decides(site: Site, enter: Enter, addre
         page.goto(address + path)
         for width, height in SCREENS:
             page.set_viewport_size({"width": width, "height": height})
-            assert page.evaluate("document.documentElement.scrollWidth") <= width, (path, width)
-            small = page.evaluate(
-                "[...document.querySelectorAll('button, textarea, nav a, .button')]"
-                ".filter(each => each.checkVisibility() && each.getBoundingClientRect().height < 44)"
-                ".map(each => each.outerHTML)"
-            )
-            assert small == [], (path, width)
+            assert fits(page, width), (path, width)
     page.get_by_role("button", name="Negative").tap()
     saved(page, "Decided: negative.")
 
 
-def test_a_screen_reader_finds_its_way(site: Site, enter: Enter, address: str) -> None:
+def test_a_screen_reader_finds_its_way(site: Site, page: Page, address: str) -> None:
     discuss(site, entry_ids(site)[1])
-    page = enter("Verifier").pages[0]
     for path in ("/verify", f"/discussion/{entry_ids(site)[1]}", "/dashboard"):
         page.goto(address + path)
-        unnamed = page.evaluate(
-            "[...document.querySelectorAll('button, textarea, a')].filter(each => !each.ariaLabel &&"
-            " !each.innerText?.trim() && !each.labels?.length && each.checkVisibility()).map(each => each.outerHTML)"
-        )
-        assert unnamed == [], path
-        pictures = page.evaluate("[...document.images].filter(each => each.getAttribute('alt') === null).length")
-        assert pictures == 0, path
-        ids = Counter(page.evaluate("[...document.querySelectorAll('[id]')].map(each => each.id)"))
-        assert [each for each, count in ids.items() if count > 1] == [], path
-        assert page.get_by_role("main").count() == 1
+        assert is_named(page), path
         assert page.get_by_role("heading", level=1).count() == 1, path
 
 
-def test_d_asks_for_a_remark_where_it_can_be_typed(site: Site, enter: Enter) -> None:
-    page = enter("Verifier").pages[0]
-    first = shown(page)
-    page.keyboard.press("d")
-    page.locator("#judge-hint", has_text="Say what the discussion is to be about").wait_for()
-    page.keyboard.type("12 sud? Which is it?")  # keys that would decide, skip and undo
-    page.keyboard.press("Control+Enter")
-    saved(page, "Sent to the discussion.")
-    gone(page, first)
-    assert state(site, first) == "in_discussion"
-    assert [message.text for message in states(site.store)[first].messages] == ["12 sud? Which is it?"]
-
-
-def test_a_discussion_needs_no_remark(site: Site, enter: Enter) -> None:
-    page = enter("Verifier").pages[0]
+def test_a_discussion_needs_no_remark(site: Site, page: Page) -> None:
     first = shown(page)
     page.keyboard.press("d")
     page.locator("#judge-hint", has_text="Say what the discussion is to be about").wait_for()

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -13,8 +13,7 @@ from data_catalog.catalog import Catalog
 from flows.crawl.candidates import CategoryListing
 from flows.crawl.draw import Draw
 from flows.crawl.steps import Crawl
-from flows.settings import Settings
-from tests.flows.crawl.clocked_crawl import crawl_by
+from tests.flows.crawl.clocked_crawl import crawl_by, ids_file, nothing, settings_for
 from tests.youtube_sandbox import Sandbox, SandboxComment, SandboxPlaylist, SandboxVideo
 from tests.youtube_sandbox.world import CHANNEL_ID
 
@@ -28,10 +27,6 @@ Advance = Callable[[float], None]
 Draws = list[Draw]
 Ids = list[str]
 Requested = list[dict[str, str]]
-
-
-def nothing(more: float) -> None:
-    """Show no progress."""
 
 
 def video(number: int, **more: Any) -> SandboxVideo:
@@ -79,20 +74,10 @@ class Place:
     def units(self) -> int:
         return sum(counts["units"] for counts in self.sandbox.counts.values())
 
-    @contextmanager
-    def crawling(self) -> Iterator[Crawl]:
-        crawl = {
-            "api_key": "k1",
-            "endpoint": self.sandbox.url,
-            "site": self.sandbox.url,
-            "backoff_s": 0,
-            "attempts": 2,
-            "categories": self.categories,
-            **self.given,
-        }
-        settings = Settings.model_validate({"crawl": crawl, "runner": {"max_attempts": self.max_attempts}})
-        with crawl_by(lambda: self.now, self.catalog, settings) as crawl_run:
-            yield crawl_run
+    def crawling(self) -> AbstractContextManager[Crawl]:
+        crawl = {"attempts": 2, "categories": self.categories, **self.given}
+        settings = settings_for(self.sandbox, crawl, max_attempts=self.max_attempts)
+        return crawl_by(lambda: self.now, self.catalog, settings)
 
     def list(self, category: str = ADS, advance: Advance = nothing) -> CategoryListing:
         """List a category's candidates, as one run does."""
@@ -126,6 +111,4 @@ class Place:
         return {row["key"]: row["reason"] for row in rows}
 
     def ids_file(self, ids: Iterable[str], name: str = "ids.txt") -> Path:
-        path = self.folder / name
-        path.write_text("\n".join(ids))
-        return path
+        return ids_file(self.folder / name, ids)

@@ -17,13 +17,13 @@ from hypothesis import strategies as st
 
 from data_catalog.privacy.forget import forget_ad
 from flows.crawl.data_api.parsing import read_video
+from tests.flows.crawl.clocked_crawl import nothing
 from tests.flows.crawl.listing_builders import (
     ADS,
     CHANNEL,
     PLAYLIST,
     Place,
     ids_of,
-    nothing,
     playlist_of,
     video,
     videos,
@@ -142,29 +142,6 @@ def test_candidates_that_the_filters_turn_away_do_not_count_as_enough(opened: Op
     place.list()
     assert len(place.candidates()) == 70
     assert len(place.searches) == 1
-
-
-def test_the_searches_ask_youtube_for_what_it_can_filter(opened: Open) -> None:
-    filters = {
-        "language": "pt-BR",
-        "region": "DE",
-        "paid_product_placement": True,
-        "max_duration_s": 200,
-        "published_after": "2020-01-01",
-        "published_before": "2021-01-01",
-    }
-    place = opened(listed_world(1), FROM_SEARCH, filters=filters, slice_days=1000)
-    place.list()
-    [asked] = place.searches
-    assert {name: asked[name] for name in asked if name not in ("fields", "part", "maxResults", "type", "alt")} == {
-        "q": PHRASE,
-        "relevanceLanguage": "pt",
-        "regionCode": "DE",
-        "videoPaidProductPlacement": "true",
-        "videoDuration": "short",
-        "publishedAfter": "2020-01-01T00:00:00Z",
-        "publishedBefore": "2021-01-01T00:00:00Z",
-    }
 
 
 def test_one_video_may_be_a_candidate_of_two_categories(opened: Open) -> None:
@@ -323,18 +300,13 @@ def test_after_a_spent_quota_listing_goes_on_at_the_page_after_the_last_one_kept
     assert first.paused
     assert not first.complete
     assert len(place.candidates()) == 100
+    assert place.drops("listings") == {}, "a spent quota is no fault of the list"
     place.pass_days()
     place.list()
     place.pass_days()
     assert place.list().complete
     assert len(place.candidates()) == 240
     assert len(place.searches) == len({asked.get("pageToken") for asked in place.searches}) == 5
-
-
-def test_what_a_spent_quota_stopped_is_no_fault_of_the_list(opened: Open) -> None:
-    place = opened(listed_world(240), FROM_SEARCH, **ONE_SLICE, quota={"searches_per_day": 2})
-    place.list()
-    assert place.drops("listings") == {}
 
 
 def test_units_that_end_between_a_page_and_its_description_cost_that_page_again_and_nothing_more(
@@ -380,6 +352,9 @@ def test_a_list_that_does_not_exist_is_a_drop_and_the_others_are_listed(
     assert [(drop.kind, drop.reason) for drop in done.drops] == [("filtered", reason)]
     assert list(place.drops("listings").values()) == [reason]
     assert (done.complete, len(place.candidates())) == (True, 3)
+    spent = place.units
+    place.list()
+    assert place.units == spent, "it is not asked for again this week"
 
 
 def test_a_drop_of_a_list_does_not_say_whose_it_was(opened: Open) -> None:
@@ -388,13 +363,6 @@ def test_a_drop_of_a_list_does_not_say_whose_it_was(opened: Open) -> None:
     details = place.catalog.values("drops", "detail")
     assert len(details) == 2
     assert not [detail for detail in details if "nobody-of-this-name" in detail or "x" * 22 in detail]
-
-
-def test_a_list_that_does_not_exist_is_not_asked_for_again_this_week(opened: Open) -> None:
-    place = opened(World(), FROM_PLAYLIST)
-    place.list()
-    place.list()
-    assert place.units == 1
 
 
 def test_a_fault_of_one_list_ends_that_list_only(opened: Open) -> None:
@@ -407,24 +375,19 @@ def test_a_fault_of_one_list_ends_that_list_only(opened: Open) -> None:
     assert list(place.drops("listings").values()) == ["server_error"]
 
 
-def test_a_fault_that_passes_is_cured_by_the_next_run_at_the_page_where_it_was_met(opened: Open) -> None:
-    place = opened(listed_world(120), FROM_PLAYLIST)
-    place.sandbox.faults.add(Fault("http_500", "playlistItems", times=2, after=1))
-    assert not place.list().complete
-    assert place.list().complete
-    assert len(place.candidates()) == 120
-    assert place.drops("listings") == {}
-    first_pages = [
-        asked for path, asked, _ in place.sandbox.requests if path.endswith("Items") and "pageToken" not in asked
-    ]
-    assert len(first_pages) == 1
-
-
 @pytest.mark.parametrize(
     ("kind", "met_at"),
-    [("http_500", 0), ("http_500", 1), ("invalid_token", 0), ("invalid_token", 1), ("processing_failure", 0)],
+    [
+        ("http_500", 0),
+        ("http_500", 1),
+        ("invalid_token", 0),
+        ("invalid_token", 1),
+        ("processing_failure", 0),
+        ("http_403", 0),
+        ("http_418", 1),
+    ],
 )
-def test_a_list_that_fails_in_every_run_is_given_up_after_so_many(opened: Open, kind: Any, met_at: int) -> None:
+def test_a_list_that_fails_in_every_run_is_given_up_after_so_many(opened: Open, kind: str, met_at: int) -> None:
     place = opened(listed_world(120), FROM_PLAYLIST)
     on_a_later_page = (lambda asked: "pageToken" in asked) if met_at else None
     place.sandbox.faults.add(Fault(kind, "playlistItems", on_a_later_page, times=None))
@@ -471,7 +434,7 @@ def test_a_token_that_is_not_accepted_on_resuming_begins_the_list_anew(opened: O
 @pytest.mark.parametrize(
     ("kind", "calls"), [("repeat_page", 3), ("loop_tokens", 2), ("ignore_token", 2), ("empty_page", 2)]
 )
-def test_pages_that_lead_in_a_circle_end_their_list_in_a_few_calls(opened: Open, kind: Any, calls: int) -> None:
+def test_pages_that_lead_in_a_circle_end_their_list_in_a_few_calls(opened: Open, kind: str, calls: int) -> None:
     one, other = videos(240), videos(3, start=500)
     place = opened(World([*one, *other], playlists=[playlist_of(one), playlist_of(other, OTHER_PLAYLIST)]), FROM_BOTH)
     place.sandbox.faults.add(Fault(kind, "playlistItems", {"playlistId": PLAYLIST}, times=None))
@@ -499,19 +462,23 @@ def test_a_list_whose_tokens_never_end_is_ended(tmp_path: Path, fresh_videos: bo
 
 
 @pytest.mark.parametrize("kind", ["repeat_page", "empty_page"])
-def test_a_page_that_brings_nothing_once_costs_no_candidate(opened: Open, kind: Any) -> None:
+def test_a_page_that_brings_nothing_once_costs_no_candidate(opened: Open, kind: str) -> None:
     place = opened(listed_world(240), FROM_PLAYLIST)
     place.sandbox.faults.add(Fault(kind, "playlistItems", lambda asked: "pageToken" in asked, times=1, after=1))
     assert place.list().complete
     assert place.candidates() == sorted(place.sandbox.world.videos)
 
 
-def test_a_refused_description_keeps_the_page_for_the_next_run(opened: Open) -> None:
+@pytest.mark.parametrize("met_at", ["playlistItems", "videos"])
+def test_a_fault_that_passes_is_cured_by_the_next_run_where_it_was_met(opened: Open, met_at: str) -> None:
     place = opened(listed_world(120), FROM_PLAYLIST)
-    place.sandbox.faults.add(Fault("http_503", "videos", times=2, after=1))
+    place.sandbox.faults.add(Fault("http_500", met_at, times=2, after=1))
     assert not place.list().complete
     assert place.list().complete
     assert place.candidates() == sorted(place.sandbox.world.videos)
+    assert place.drops("listings") == {}
+    lists = [asked for path, asked, _ in place.sandbox.requests if path.endswith("Items")]
+    assert len([asked for asked in lists if "pageToken" not in asked]) == 1
 
 
 # Whatever comes together

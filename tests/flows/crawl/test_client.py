@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import re
 import threading
 import time
 import traceback
@@ -17,12 +16,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from googleapiclient import discovery_cache
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from flows.crawl.data_api.client import FIELDS, YouTube
-from flows.crawl.data_api.faults import FaultError, read_object
+from flows.crawl.data_api.faults import FaultError
 from flows.crawl.data_api.quota import Budget, Ledger, key_name, next_reset
 from flows.errors import ApiUnreachableError, CrawlError, KeyRefusedError, QuotaExhaustedError
 from flows.settings.crawl import CrawlSettings
@@ -37,6 +35,7 @@ from tests.flows.crawl.scripted_server import (
     scripted,
 )
 from tests.youtube_sandbox.builders import random_world
+from tests.youtube_sandbox.description import Fields, fields_of
 from tests.youtube_sandbox.faults import STORM, Fault, Storm
 from tests.youtube_sandbox.server import Sandbox, SandboxSettings, serve
 
@@ -154,36 +153,17 @@ def test_every_list_is_asked_for_by_its_own_parameters(tmp_path: Path) -> None:
 
 
 def test_the_fields_asked_for_exist_and_tell_of_no_person(tmp_path: Path) -> None:
-    document = read_object(discovery_cache.get_static_doc("youtube", "v3").encode())
     with asking(tmp_path, answer({})) as (setup, server):
         setup.youtube.videos(["a" * 11], "id,snippet,contentDetails,statistics,status,paidProductPlacementDetails")
     masks = [(resource.split()[0], mask) for resource, mask in FIELDS.items()]
-    masks.append(("videos", server.requests[0].parameters["fields"]))
-    for resource, mask in masks:
-        answered = document["resources"][resource]["methods"]["list"]["response"]["$ref"]
-        names = _check_mask(mask, answered, document["schemas"])
+    for resource, mask in [*masks, ("videos", server.requests[0].parameters["fields"])]:
+        names = names_in(fields_of(resource, mask))  # refuses what Google's own description does not have
         assert {"nextPageToken", "items", "id"} <= names
         assert not names & {"authorDisplayName", "authorProfileImageUrl", "authorChannelUrl", "channelTitle"}
 
 
-def test_pages_come_as_the_sandbox_serves_them(tmp_path: Path) -> None:
-    with in_sandbox(tmp_path) as (setup, sandbox):
-        video_id = next(video for video in sandbox.world.videos if sandbox.world.api_comments(video))
-        first = setup.youtube.comment_threads(video_id, replies=True)
-        second = setup.youtube.comment_threads(video_id, first["nextPageToken"], replies=True)
-        thread = next(item for item in first["items"] if item["snippet"]["totalReplyCount"] > 5)
-        replies = setup.youtube.replies(thread["id"])
-        gone = setup.youtube.videos([video_id, "x" * 11], "snippet")
-        handle = next(iter(sandbox.world.channels.values())).handle
-        (channel,) = setup.youtube.channels(handle=handle)["items"]
-        listed = setup.youtube.playlist_items(channel["contentDetails"]["relatedPlaylists"]["uploads"])
-        assert setup.youtube.search(q="food commercial")["items"]
-        assert setup.spent("k1") == (sandbox.counts["k1"]["searches"], sandbox.counts["k1"]["units"]) == (1, 6)
-    assert len(first["items"]) == 100
-    assert second["items"]
-    assert len(replies["items"]) == thread["snippet"]["totalReplyCount"]
-    assert [item["id"] for item in gone["items"]] == [video_id]
-    assert listed["items"]
+def names_in(fields: Fields) -> set[str]:
+    return set(fields).union(*map(names_in, fields.values()))
 
 
 @pytest.mark.parametrize("ids", [[], ["a" * 11] * 51])
@@ -311,17 +291,14 @@ def test_a_damaged_key_is_refused_without_being_named(tmp_path: Path, damaged: s
 
 CURABLE = {
     "dropped": HANG_UP,
-    "cut off": Raw(b"HTTP/1.1 200 OK\r\nContent-Length: 400\r\n\r\n{}", close=True),
     "cut json": answer(b'{"items": ['),
-    "empty": answer(b""),
-    "a list": answer(b"[]"),
-    "a page": answer(b"<html>Welcome to the hotel's network"),
     "500": error(500, "backendError"),
-    "503": answer(b"<html>", 503),
     "rate": SLOW_DOWN,
-    "429": error(429, "rateLimitExceeded", "limit 'Queries per minute'"),
+    "aborted": error(409, "aborted", domain="global"),
+    "unknown": error(403, "neverHeardOf"),
     "redirect": answer({}, 302, Location="https://elsewhere.example/"),
 }
+"""One of each way in which an answer fails; test_faults.py has the rest."""
 
 
 @pytest.mark.parametrize("fault", CURABLE.values(), ids=CURABLE)
@@ -365,30 +342,23 @@ def test_threads_do_not_wait_in_step_and_a_seed_repeats_the_waits(tmp_path: Path
     assert waits_of_two_threads(tmp_path / "b") == [first, second]
 
 
-@pytest.mark.parametrize("attempts", [1, 2, 6])
-def test_what_the_server_cannot_process_gets_two_attempts(tmp_path: Path, attempts: int) -> None:
-    failing = error(400, "processingFailure")
-    with asking(tmp_path, failing, attempts=attempts) as (setup, server), pytest.raises(FaultError) as raised:
-        setup.youtube.comment_threads("a" * 11, replies=True)
-    assert raised.value.fault.reason == "processing_failure"
-    assert len(server.requests) == min(2, attempts)
-
-
 @pytest.mark.parametrize(
-    ("reply", "kind", "reason"),
+    ("reply", "attempts", "fault", "calls"),
     [
-        (error(403, "commentsDisabled", domain="youtube.commentThread"), "terminal", "comments_disabled"),
-        (error(404, "videoNotFound", domain="youtube.commentThread"), "terminal", "video_not_found"),
-        (error(403, "forbidden", domain="youtube.commentThread"), "terminal", "members_only"),
-        (error(400, "invalidPageToken"), "transient", "page_token"),
+        (error(403, "commentsDisabled"), 6, ("terminal", "comments_disabled"), 1),
+        (error(400, "invalidPageToken"), 6, ("transient", "page_token"), 1),
+        (error(429, "rateLimitExceeded", Retry_After="601"), 6, ("transient", "rate_limited"), 1),
+        (error(403, "neverHeardOf"), 6, ("transient", "http_403"), 6),
+        *((error(400, "processingFailure"), n, ("transient", "processing_failure"), min(2, n)) for n in (1, 2, 6)),
     ],
 )
-def test_what_no_later_call_can_cure_is_told_at_once(tmp_path: Path, reply: Raw, kind: str, reason: str) -> None:
-    with asking(tmp_path, reply) as (setup, server), pytest.raises(FaultError) as raised:
+def test_a_fault_gets_the_attempts_that_it_deserves(
+    tmp_path: Path, reply: Raw, attempts: int, fault: tuple[str, str], calls: int
+) -> None:
+    with asking(tmp_path, reply, attempts=attempts) as (setup, server), pytest.raises(FaultError) as raised:
         setup.youtube.comment_threads("a" * 11, "TOKEN", replies=True)
-    assert (raised.value.fault.kind, raised.value.fault.reason) == (kind, reason)
-    assert len(server.requests) == 1
-    assert setup.waits == []
+    assert (raised.value.fault.kind, raised.value.fault.reason) == fault
+    assert (len(server.requests), len(setup.waits)) == (calls, calls - 1)
 
 
 def test_the_wait_that_the_server_asks_for_is_kept(tmp_path: Path) -> None:
@@ -398,15 +368,6 @@ def test_the_wait_that_the_server_asks_for_is_kept(tmp_path: Path) -> None:
         setup.youtube.videos(["a" * 11], "id")
     assert setup.waits[0] == 90
     assert setup.waits[1] <= 2
-
-
-def test_a_wait_beyond_ten_minutes_is_left_to_a_later_run(tmp_path: Path) -> None:
-    patient = error(429, "rateLimitExceeded", Retry_After="601")
-    with asking(tmp_path, patient) as (setup, server), pytest.raises(FaultError) as raised:
-        setup.youtube.videos(["a" * 11], "id")
-    assert raised.value.fault.kind == "transient"
-    assert len(server.requests) == 1
-    assert setup.waits == []
 
 
 def test_calls_that_never_left_cost_nothing(tmp_path: Path) -> None:
@@ -605,25 +566,3 @@ def _until(happened: Callable[[], object], timeout_s: float = 5.0) -> None:
     while not happened():
         assert time.monotonic() < deadline
         time.sleep(0.005)
-
-
-def _check_mask(mask: str, schema: str, schemas: dict[str, Any]) -> set[str]:
-    """Every name in a mask of fields; fails at one that the schema does not have."""
-    names: set[str] = set()
-    opened: list[tuple[str, str]] = []
-    here, last = schema, ""
-    for sign in re.findall(r"[A-Za-z]+|[(),/]", mask):
-        if sign in "(/":
-            opened.append((here, sign))
-            here = last
-        elif sign in "),":
-            while opened and opened[-1][1] == "/":
-                here, _ = opened.pop()
-            if sign == ")":
-                here, _ = opened.pop()
-        else:
-            described = schemas[here]["properties"][sign]
-            last = described.get("$ref") or described.get("items", {}).get("$ref", "")
-            names.add(sign)
-    assert "(" not in dict(opened).values()
-    return names

@@ -4,23 +4,19 @@ from __future__ import annotations
 
 import logging
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-import pyarrow as pa
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from data_catalog.catalog import Catalog
-from data_catalog.schemas import TABLES
 from flows.crawl.data_api.quota import Ledger
 from flows.crawl.steps import Crawl
-from flows.settings import Settings
-from tests.flows.crawl.clocked_crawl import crawl_by
+from tests.flows.crawl.clocked_crawl import crawl_by, nothing, put_ads, settings_for
 from tests.youtube_sandbox import Fault, Sandbox, SandboxSettings, Storm, random_world, serve
 from tests.youtube_sandbox.faults import STORM
 
@@ -49,27 +45,11 @@ class Days:
         sandbox.new_day()
 
 
-@contextmanager
-def crawling(folder: Path, sandbox: Sandbox, days: Days, *, units: int, connections: int, keys: int) -> Iterator[Crawl]:
-    given = {
-        "api_keys": KEYS[:keys],
-        "endpoint": sandbox.url,
-        "site": sandbox.url,
-        "connections": connections,
-        "backoff_s": 0,
-        "quota": {"units_per_day": units},
-    }
-    chosen = Settings.model_validate({"crawl": given, "runner": {"max_attempts": 50}})
-    with crawl_by(days, Catalog(folder), chosen) as crawl:
-        yield crawl
-
-
-def take_ads(catalog: Catalog, sandbox: Sandbox) -> None:
-    ads = [
-        {"video_id": video.video_id, "source": "youtube", "media_status": "missing", "comment_count": video.n_comments}
-        for video in sandbox.world.videos.values()
-    ]
-    catalog.merge("ads", pa.Table.from_pylist(ads, schema=TABLES["ads"].schema))
+def crawling(
+    folder: Path, sandbox: Sandbox, days: Days, *, units: int, connections: int, keys: int
+) -> AbstractContextManager[Crawl]:
+    crawl = {"api_key": None, "api_keys": KEYS[:keys], "connections": connections, "quota": {"units_per_day": units}}
+    return crawl_by(days, Catalog(folder), settings_for(sandbox, crawl, max_attempts=50))
 
 
 def ledger_is_the_servers(folder: Path, days: Days, sandbox: Sandbox, keys: int) -> None:
@@ -122,19 +102,17 @@ def test_no_comment_is_lost_none_is_twice_and_the_ledger_equals_what_the_server_
     with serve(world, quota) as sandbox, tempfile.TemporaryDirectory() as place:
         folder = Path(place)
         catalog = Catalog(folder)
-        take_ads(catalog, sandbox)
+        put_ads(catalog, sandbox.world)
         ids = list(world.videos)
         doomed = {ids[at]: kind for at, kind in final.items() if at < len(ids)}
         for video_id, kind in doomed.items():
-            sandbox.faults.add(Fault(kind, "commentThreads", {"videoId": video_id}, times=None))  # type: ignore[arg-type]
+            sandbox.faults.add(Fault(kind, "commentThreads", {"videoId": video_id}, times=None))
         sandbox.faults.add(storm)
         for day in range(400):
-            if day == 25:  # a storm passes; what it left undone is then done
-                sandbox.faults.clear()
-                for video_id, kind in doomed.items():
-                    sandbox.faults.add(Fault(kind, "commentThreads", {"videoId": video_id}, times=None))  # type: ignore[arg-type]
+            if day == 25:
+                storm.probability = 0.0  # a storm passes; what it left undone is then done
             with crawling(folder, sandbox, days, units=units, connections=connections, keys=keys) as crawl:
-                crawl.read_comments(lambda more: None)
+                crawl.read_comments(nothing)
                 ledger_is_the_servers(folder, days, sandbox, keys)
                 crawl.remove_unusable()
             if not crawl.pauses and set(catalog.values("ads", "video_id")) <= read_to_the_end(catalog):
@@ -181,12 +159,12 @@ def test_after_a_reading_anew_the_table_is_what_the_world_is_now(
         tempfile.TemporaryDirectory() as place,
     ):
         folder, catalog = Path(place), Catalog(place)
-        take_ads(catalog, sandbox)
+        put_ads(catalog, sandbox.world)
         for anew in (False, True):
             older_than = days.now if anew else None
             for _ in range(100):
                 with crawling(folder, sandbox, days, units=units, connections=2, keys=1) as crawl:
-                    crawl.read_comments(lambda more: None, older_than)
+                    crawl.read_comments(nothing, older_than)
                 if not crawl.pauses:
                     break
                 days.pass_over(sandbox)
@@ -213,13 +191,31 @@ def test_pages_that_lead_in_a_circle_for_ever_end_in_a_few_calls_and_say_so(
 ) -> None:
     world = random_world(1, videos=1, comments_per_video=450, replies=False)
     with serve(world, SandboxSettings(keys=KEYS[:1])) as sandbox:
-        sandbox.faults.add(Fault(kind, "commentThreads", times=None))  # type: ignore[arg-type]
+        sandbox.faults.add(Fault(kind, "commentThreads", times=None))
         catalog = Catalog(tmp_path)
-        take_ads(catalog, sandbox)
+        put_ads(catalog, sandbox.world)
         with crawling(tmp_path, sandbox, Days(), units=1000, connections=2, keys=1) as crawl:
-            crawl.read_comments(lambda more: None)
+            crawl.read_comments(nothing)
         [fetch] = catalog.read("comment_fetches").to_pylist()
         assert fetch["state"] == "complete"
         assert fetch["ended_by"] in (ended_by, "looping_token", "repeating_pages")
         assert sandbox.today[KEYS[0]]["units"] <= 20
         assert catalog.count("comments") >= 100, "what could be read is kept"
+
+
+def test_a_thread_deleted_while_it_is_read_costs_the_ad_nothing_else(tmp_path: Path) -> None:
+    world = random_world(1, videos=1, comments_per_video=300)
+    [video_id] = world.videos
+    with serve(world, SandboxSettings(keys=KEYS[:1])) as sandbox:
+        sandbox.faults.add(Fault("comment_not_found", "/comments"))
+        catalog = Catalog(tmp_path)
+        put_ads(catalog, sandbox.world)
+        with crawling(tmp_path, sandbox, Days(), units=1000, connections=1, keys=1) as crawl:
+            crawl.read_comments(nothing)
+        [(_, _, asked)] = sandbox.faults.given
+    missing = world.api_comments(video_id) - set(catalog.values("comments", "comment_id"))
+    assert missing
+    assert all(comment_id.startswith(f"{asked['parentId']}.") for comment_id in missing)
+    [fetch] = catalog.read("comment_fetches").to_pylist()
+    assert (fetch["state"], fetch["units"]) == ("complete", sandbox.today[KEYS[0]]["units"])
+    assert catalog.count("drops") == 0

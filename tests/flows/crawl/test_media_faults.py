@@ -107,38 +107,36 @@ def test_a_region_that_is_blocked_is_known_by_its_type_whatever_it_says() -> Non
     assert fault.detail == "Nur in Österreich This video is available in Austria."
 
 
-@pytest.mark.parametrize(
-    "true",
-    [
-        TransportError("Connection reset by peer", cause=ConnectionResetError(errno.ECONNRESET, "reset")),
-        TransportError("The read operation timed out", cause=TimeoutError()),
-        TransportError("[Errno 1] not permitted", cause=PermissionError(errno.EPERM, "not permitted")),
-        IncompleteRead(89, 1113),
-        CertificateVerifyError("self-signed certificate"),
-        ContentTooShortError(89, 1202),
-        ConnectionResetError(errno.ECONNRESET, "reset"),
-    ],
-)
-def test_a_connection_that_fails_is_the_networks_fault(true: Exception) -> None:
-    fault = classify(told(f"unable to download video data: {true}", true))
-
-    assert (fault.kind, fault.reason) == ("transient", "connection")
+RESET = ConnectionResetError(errno.ECONNRESET, "reset")
 
 
 @pytest.mark.parametrize(
-    ("said", "reason"),
+    ("said", "true", "reason"),
     [
-        ("\r[download] Got error: 89 bytes read, 1113 more expected. Giving up after 5 retries", "connection"),
-        ("\r[download] Got error: Downloaded 89 bytes, expected 1202 bytes. Giving up after 5 retries", "connection"),
-        ("content too short (expected 1202 bytes and served 89)", "connection"),
-        ("\r[download] Got error: ('Connection aborted.', ConnectionResetError(104, 'x')). Giving up", "connection"),
-        ("Did not get any data blocks", "empty_answer"),
-        ("The downloaded file is empty", "empty_answer"),
-        ("fragment 3 not found, unable to continue", "unexplained"),
+        *(
+            (f"unable to download video data: {true}", true, "connection")
+            for true in (
+                TransportError("Connection reset by peer", cause=RESET),
+                TransportError("The read operation timed out", cause=TimeoutError()),
+                TransportError("[Errno 1] not permitted", cause=PermissionError(errno.EPERM, "not permitted")),
+                IncompleteRead(89, 1113),
+                CertificateVerifyError("self-signed certificate"),
+                ContentTooShortError(89, 1202),
+                RESET,
+            )
+        ),
+        # an end without an exception is known by its words
+        ("\r[download] Got error: 89 bytes read, 1113 more expected. Giving up", None, "connection"),
+        ("\r[download] Got error: Downloaded 89 bytes, expected 1202 bytes. Giving up", None, "connection"),
+        ("content too short (expected 1202 bytes and served 89)", None, "connection"),
+        ("\r[download] Got error: ('Connection aborted.', ConnectionResetError(104, 'x'))", None, "connection"),
+        ("Did not get any data blocks", None, "empty_answer"),
+        ("The downloaded file is empty", None, "empty_answer"),
+        ("fragment 3 not found, unable to continue", None, "unexplained"),
     ],
 )
-def test_a_transfer_that_ends_without_an_exception_is_known_by_its_words(said: str, reason: str) -> None:
-    fault = classify(told(said))
+def test_a_transfer_that_breaks_is_not_the_videos_fault(said: str, true: Exception | None, reason: str) -> None:
+    fault = classify(told(said, true))
 
     assert (fault.kind, fault.reason) == ("transient", reason)
 
@@ -153,14 +151,15 @@ def test_what_the_disk_refuses_is_not_the_videos_fault(number: int) -> None:
         assert classify(error) == Fault("abort", "disk", "what the system says")
 
 
-def test_an_end_without_a_file_and_without_a_word_is_a_fault_that_may_pass() -> None:
-    assert (classify(None).kind, classify(None).reason) == ("transient", "no_file")
-
-
-def test_an_exception_of_any_kind_costs_one_video() -> None:
-    fault = classify(KeyError("streamingData"))
-
-    assert fault == Fault("transient", "unexplained", "'streamingData'")
+@pytest.mark.parametrize(
+    ("error", "reason", "detail"),
+    [
+        (None, "no_file", "yt-dlp ended without an error and without a file"),
+        (KeyError("streamingData"), "unexplained", "'streamingData'"),
+    ],
+)
+def test_an_end_without_words_costs_one_video(error: Exception | None, reason: str, detail: str) -> None:
+    assert classify(error) == Fault("transient", reason, detail)
 
 
 @pytest.mark.parametrize(
@@ -211,27 +210,19 @@ def test_missing_formats_are_told_with_what_is_missing_for_them() -> None:
         ),
         ("[youtube] HTTP Error 402: Payment Required. Retrying (1/2)...", "bot_wall"),
         ("[youtube] YouTube said: ERROR - Sign in to confirm you’re not a bot", "bot_wall"),
+        ("[youtube] abc: Unable to download webpage: HTTP Error 403: Forbidden", None),
+        ("[youtube] HTTP Error 503: Service Unavailable. Retrying (1/3)...", None),
+        ("[youtube] YouTube said: ERROR - This video is private", None),
+        ("[youtube] Incomplete data received. Retrying (1/3)...", None),
+        ("[youtube] abc: Some tv client https formats have been skipped as they are DRM protected.", None),
     ],
 )
-def test_a_warning_that_asks_for_no_more_requests_is_heard_at_once(warning: str, reason: str) -> None:
+def test_a_warning_that_asks_for_no_more_requests_is_heard_at_once_and_others_stop_nothing(
+    warning: str, reason: str | None
+) -> None:
     fault = pause_in(warning)
 
-    assert fault
-    assert (fault.kind, fault.reason) == ("pause", reason)
-
-
-@pytest.mark.parametrize(
-    "warning",
-    [
-        "[youtube] abc: Unable to download webpage: HTTP Error 403: Forbidden",
-        "[youtube] HTTP Error 503: Service Unavailable. Retrying (1/3)...",
-        "[youtube] YouTube said: ERROR - This video is private",
-        "[youtube] Incomplete data received. Retrying (1/3)...",
-        "[youtube] abc: Some tv client https formats have been skipped as they are DRM protected.",
-    ],
-)
-def test_other_warnings_stop_nothing(warning: str) -> None:
-    assert pause_in(warning) is None
+    assert (fault and (fault.kind, fault.reason)) == (reason and ("pause", reason))
 
 
 def test_a_stopped_lane_says_what_happened_until_when_and_what_to_do() -> None:

@@ -7,31 +7,31 @@ import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, field
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
-import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
-from data_catalog import TABLES, Catalog
+from data_catalog import Catalog
 from flows.crawl.data_api.faults import Fault as RequestFault
 from flows.crawl.data_api.faults import FaultError
-from flows.crawl.data_api.quota import Ledger
-from flows.crawl.media.lane import LANE
 from flows.crawl.media.store import Video, delete_sampled, download_videos, media_folder
 from flows.crawl.status import unusable_ads
 from flows.crawl.steps import Crawl
 from flows.errors import CrawlError, LaneStoppedError, SourceError
 from flows.frames.sampling import frames_fingerprint, sample_ad
 from flows.settings import Settings
-from tests.flows.crawl.clocked_crawl import crawl_by
+from tests.flows.crawl.clocked_crawl import crawl_by, ids_file, nothing, put, settings_for
 from tests.youtube_sandbox import Fault, Sandbox, SandboxComment, SandboxVideo, World, serve, use_sandbox_extractor
 
 NOON = datetime(2026, 11, 24, 20, tzinfo=UTC)
 ADS = "all"
+OF_VIDEO = ("media_path", "media_sha256", "media_size_bytes")
 IDS = tuple(f"video{number:06d}" for number in range(6))
 
 
@@ -50,7 +50,7 @@ class Place:
     lanes: int = 1
     max_attempts: int = 3
     now: datetime = NOON
-    more: dict[str, object] = field(default_factory=dict)
+    frames: int = 5
     seeds: Path = Path()
 
     def begin(self, seed: str) -> list[str]:
@@ -72,45 +72,29 @@ class Place:
 
     @property
     def settings(self) -> Settings:
-        ids = self.root / "ids.txt"
-        ids.parent.mkdir(exist_ok=True)
-        ids.write_text("\n".join(self.sandbox.world.videos))
-        crawl = {
-            "api_key": "k1",
-            "endpoint": self.sandbox.url,
-            "site": self.sandbox.url,
-            "backoff_s": 0,
-            "categories": {ADS: {"count": self.wanted, "ids": ids}},
-        }
-        media = {"pause_s": [0, 0], "request_pause_s": 0, "timeout_s": 5, "max_size_mb": 1, "lanes": self.lanes}
-        runner = {"max_attempts": self.max_attempts}
-        return Settings.model_validate({"crawl": crawl, "media": media, "runner": runner, **self.more})
+        ids = ids_file(self.root / "ids.txt", self.sandbox.world.videos)
+        crawl = {"categories": {ADS: {"count": self.wanted, "ids": ids}}}
+        sections = {"media": {"lanes": self.lanes}, "frames": {"count": self.frames}}
+        return settings_for(self.sandbox, crawl, max_attempts=self.max_attempts, **sections)
 
     @property
     def fingerprint(self) -> str:
         return frames_fingerprint(self.settings)
 
-    @contextmanager
-    def crawling(self) -> Iterator[Crawl]:
-        with crawl_by(lambda: self.now, self.catalog, self.settings) as crawl:
-            yield crawl
+    def crawling(self) -> AbstractContextManager[Crawl]:
+        return crawl_by(lambda: self.now, self.catalog, self.settings)
 
     def draw(self) -> list[str]:
         """Take the ads and their comments; nothing of their videos."""
         with self.crawling() as crawl:
-            self._draw(crawl)
-        return self.catalog.values("ads", "video_id")
-
-    def _draw(self, crawl: Crawl) -> None:
-        crawl.list_candidates(ADS, nothing)
-        crawl.draw_ads([ADS], nothing)
-        crawl.read_comments(nothing)
+            _draw(crawl)
+        return self.ids
 
     def run(self) -> Crawl:
         """One run of a crawl, rounds included."""
         with self.crawling() as crawl:
             while True:
-                self._draw(crawl)
+                _draw(crawl)
                 crawl.fetch_videos(crawl.videos_to_fetch(), nothing)
                 if not crawl.remove_unusable() or crawl.pauses:
                     return crawl
@@ -120,11 +104,21 @@ class Place:
         settings = self.settings
         for ad in self.catalog.read("ads", where="media_status = 'present'").to_pylist():
             made = sample_ad(ad, {"youtube": self.media}, settings.frames, self.fingerprint)
-            self.catalog.merge("frames", pa.Table.from_pylist(list(made.frames), schema=TABLES["frames"].schema))
+            put(self.catalog, "frames", *made.frames)
 
     def ad(self, video_id: str) -> dict[str, object]:
         [row] = self.catalog.read("ads", where=pc.field("video_id") == video_id).to_pylist()
         return dict(row)
+
+    @property
+    def states(self) -> set[str]:
+        """Of the ads' videos."""
+        return set(self.catalog.values("ads", "media_status"))
+
+    @property
+    def blamed(self) -> list[str]:
+        """Ads with a drop of this stage."""
+        return self.catalog.values("drops", "key", where="stage = 'media'")
 
     def drop(self, video_id: str) -> tuple[str, str, int]:
         where = (pc.field("stage") == "media") & (pc.field("key") == video_id)
@@ -136,8 +130,10 @@ class Place:
         return [asked["v"] for path, asked, _ in self.sandbox.media_requests if path == "/watch"]
 
 
-def nothing(more: float) -> None:
-    pass
+def _draw(crawl: Crawl) -> None:
+    crawl.list_candidates(ADS, nothing)
+    crawl.draw_ads([ADS], nothing)
+    crawl.read_comments(nothing)
 
 
 def sandbox() -> AbstractContextManager[Sandbox]:
@@ -176,12 +172,13 @@ def test_a_videos_row_says_where_it_lies_what_it_is_and_what_fetched_it(place: P
         assert str(ad["media_tool"]).startswith("yt-dlp ")
 
 
-def test_every_ad_is_asked_for_once_and_a_second_run_asks_for_none(place: Place) -> None:
-    ids = place.begin("drawn")
-    place.run()
-    assert sorted(place.asked()) == sorted(ids)
-    place.run()
-    assert len(place.asked()) == place.wanted
+@pytest.mark.parametrize("lanes", [1, 3])
+def test_every_ad_is_asked_for_once_and_a_second_run_asks_for_none(place: Place, lanes: int) -> None:
+    ids, place.lanes = place.begin("drawn"), lanes
+    for _ in range(2):
+        place.run()
+        assert sorted(place.asked()) == sorted(ids)
+    assert place.states == {"present"}
 
 
 def test_the_video_of_an_ad_is_not_fetched_before_its_comments_are_read(place: Place) -> None:
@@ -190,14 +187,13 @@ def test_the_video_of_an_ad_is_not_fetched_before_its_comments_are_read(place: P
         crawl.draw_ads([ADS], nothing)
         assert crawl.videos_to_fetch() == []
         crawl.read_comments(nothing)
-        assert sorted(crawl.videos_to_fetch()) == sorted(place.catalog.values("ads", "video_id"))
+        assert sorted(crawl.videos_to_fetch()) == sorted(place.ids)
 
 
 def test_a_video_that_a_killed_run_left_whole_is_taken_without_a_request(place: Place) -> None:
     [video_id, *_] = place.begin("fetched")
     row = place.ad(video_id)
-    killed = {**row, "media_status": "missing", "media_path": None, "media_sha256": None, "media_size_bytes": None}
-    place.catalog.merge("ads", pa.Table.from_pylist([killed], schema=TABLES["ads"].schema))
+    put(place.catalog, "ads", {**row, "media_status": "missing", **dict.fromkeys(OF_VIDEO)})
     place.run()
     assert place.sandbox.media_requests == []
     assert place.ad(video_id)["media_sha256"] == row["media_sha256"]
@@ -214,7 +210,7 @@ def test_an_ad_that_was_removed_while_its_video_came_does_not_come_back(place: P
     place.sandbox.faults.add(Fault("http_503", "/media/", remove_it))
     with place.crawling() as crawl:
         fetched = crawl.fetch_videos([first], nothing)
-    assert first not in place.catalog.values("ads", "video_id")
+    assert first not in place.ids
     assert fetched.rows_out == 0
 
 
@@ -226,36 +222,28 @@ def test_a_catalog_on_an_object_store_has_no_place_for_videos() -> None:
 # Lanes
 
 
-def test_several_lanes_fetch_every_video_once(place: Place) -> None:
-    place.wanted, place.lanes = len(IDS), 3
-    place.run()
-    assert sorted(place.asked()) == sorted(IDS)
-    assert set(place.catalog.values("ads", "media_status")) == {"present"}
+def failing(before: Callable[[str], object]) -> Any:
+    """A lane that gets no video; it calls `before` first."""
+
+    def fetch(video_id: str) -> Video:
+        before(video_id)
+        raise FaultError(RequestFault("transient", "connection", "to be seen in its drop"), "a video")
+
+    return SimpleNamespace(fetch=fetch)
 
 
 def test_as_many_videos_are_in_hand_as_there_are_lanes_and_never_more(place: Place) -> None:
-    ids = place.begin("drawn")
-    lane = Counting(place)
-    download_videos(place.catalog, ids, lane, lanes=2)
-    assert lane.most == 2
+    ids, in_hand, most, both = place.begin("drawn"), set[str](), [], threading.Barrier(2)
 
+    def together(video_id: str) -> None:
+        in_hand.add(video_id)
+        both.wait(10)
+        most.append(len(in_hand))
+        both.wait(10)
+        in_hand.discard(video_id)
 
-class Counting:
-    """A lane that lets as many in as come at once, and notes how many that were."""
-
-    def __init__(self, place: Place) -> None:
-        self.most = self._now = 0
-        self._lock = threading.Lock()
-        self._both = threading.Barrier(2)
-
-    def fetch(self, video_id: str) -> Video:
-        with self._lock:
-            self._now += 1
-            self.most = max(self.most, self._now)
-        self._both.wait(10)
-        with self._lock:
-            self._now -= 1
-        raise FaultError(RequestFault("transient", "connection", "for the count only"), "a video")
+    download_videos(place.catalog, ids, failing(together), lanes=2)
+    assert set(most) == {2}
 
 
 def test_a_lane_that_is_stopped_lets_the_others_end_theirs_and_takes_no_more(place: Place) -> None:
@@ -274,26 +262,18 @@ def test_a_lane_that_is_stopped_lets_the_others_end_theirs_and_takes_no_more(pla
 
 def test_nothing_is_begun_after_a_lane_was_stopped(place: Place) -> None:
     first, second, *rest = place.begin("drawn")
-    lane = Stopping(first)
-    with pytest.raises(LaneStoppedError):
-        download_videos(place.catalog, [first, second, *rest], lane, lanes=2)
-    assert sorted(lane.asked) == sorted([first, second])
-    assert place.drop(second) == ("failed", "connection", 1)
+    asked = []
 
-
-class Stopping:
-    """A lane that one video stops at once, while any other takes its time."""
-
-    def __init__(self, stops_at: str) -> None:
-        self.asked: list[str] = []
-        self._stops_at = stops_at
-
-    def fetch(self, video_id: str) -> Video:
-        self.asked.append(video_id)
-        if video_id == self._stops_at:
+    def stop_at_the_first(video_id: str) -> None:
+        asked.append(video_id)
+        if video_id == first:
             raise LaneStoppedError("no more for a while", NOON)
         time.sleep(0.3)
-        raise FaultError(RequestFault("transient", "connection", "to be seen in its drop"), "a video")
+
+    with pytest.raises(LaneStoppedError):
+        download_videos(place.catalog, [first, second, *rest], failing(stop_at_the_first), lanes=2)
+    assert sorted(asked) == sorted([first, second])
+    assert place.drop(second) == ("failed", "connection", 1)
 
 
 def test_after_the_wall_nothing_is_asked_for_until_the_pause_is_over_and_no_ad_is_blamed(place: Place) -> None:
@@ -305,20 +285,10 @@ def test_after_the_wall_nothing_is_asked_for_until_the_pause_is_over_and_no_ad_i
     again = place.run()
     assert len(place.asked()) == 1
     assert again.pauses[0].resumes_at == first.pauses[0].resumes_at
-    assert place.catalog.values("drops", "key", where="stage = 'media'") == []
+    assert place.blamed == []
     place.now += timedelta(hours=2)
     assert place.run().pauses == []
-    assert set(place.catalog.values("ads", "media_status")) == {"present"}
-
-
-def test_a_pause_that_is_taken_back_ends_at_once(place: Place) -> None:
-    place.begin("drawn")
-    place.sandbox.faults.add(Fault("bot_wall"))
-    place.run()
-    ledger = Ledger(place.root / "quota.sqlite", limits={}, now=lambda: place.now)
-    ledger.resume(LANE)
-    ledger.close()
-    assert place.run().pauses == []
+    assert place.states == {"present"}
 
 
 def test_what_came_before_the_wall_is_counted_and_kept(place: Place) -> None:
@@ -336,7 +306,7 @@ def test_a_store_that_cannot_be_written_ends_the_run_and_blames_no_ad(place: Pla
     place.media.write_text("a file where the folder should be")
     with place.crawling() as crawl, pytest.raises(CrawlError, match="media store"):
         crawl.fetch_videos(ids, nothing)
-    assert place.catalog.values("drops", "key", where="stage = 'media'") == []
+    assert place.blamed == []
 
 
 # Deleted once sampled
@@ -357,16 +327,16 @@ def test_a_sampled_video_is_deleted_its_frames_and_hash_stay_and_it_is_not_fetch
 def test_a_deleted_video_is_fetched_again_when_other_frames_are_wanted_of_it(place: Place) -> None:
     ids = place.begin("sampled")
     delete_sampled(place.catalog, place.fingerprint)
-    place.more = {"frames": {"count": 7}}
+    place.frames = 7
     place.run()
     assert sorted(place.asked()) == sorted(ids)
-    assert set(place.catalog.values("ads", "media_status")) == {"present"}
+    assert place.states == {"present"}
 
 
 def test_an_ad_whose_video_is_wanted_anew_in_vain_stays_and_is_given_up(place: Place) -> None:
     ids = place.begin("sampled")
     delete_sampled(place.catalog, place.fingerprint)
-    place.more, place.max_attempts = {"frames": {"count": 7}}, 1
+    place.frames, place.max_attempts = 7, 1
     place.sandbox.faults.add(Fault("no_formats", times=None))
     for _ in range(2):
         place.run()
@@ -379,12 +349,11 @@ def without_frames(place: Place, video_id: str) -> None:
 
 
 def under_other_settings(place: Place, video_id: str) -> None:
-    place.more = {"frames": {"count": 7}}
+    place.frames = 7
 
 
 def of_a_folder(place: Place, video_id: str) -> None:
-    ads = [{**ad, "source": "folder"} for ad in place.catalog.read("ads").to_pylist()]
-    place.catalog.merge("ads", pa.Table.from_pylist(ads, schema=TABLES["ads"].schema))
+    put(place.catalog, "ads", *({**ad, "source": "folder"} for ad in place.catalog.read("ads").to_pylist()))
 
 
 @pytest.mark.parametrize(("change", "n_stay"), [(without_frames, 1), (under_other_settings, 4), (of_a_folder, 4)])
@@ -408,30 +377,24 @@ def test_a_deletion_that_was_killed_before_it_was_written_down_is_finished_by_th
 # Faults
 
 
-@pytest.mark.parametrize("trouble", ["private", "members_only", "live"])
-def test_an_ad_whose_video_can_never_be_had_is_replaced_in_the_same_run_and_asked_for_once(
-    place: Place, trouble: str
-) -> None:
+def test_an_ad_whose_video_can_never_be_had_is_replaced_in_the_same_run_and_asked_for_once(place: Place) -> None:
     [bad, *_] = place.begin("drawn")
-    place.sandbox.faults.add(Fault(trouble, when={"v": bad}, times=None))  # type: ignore[arg-type]
-    place.run()
-    assert place.drop(bad) == ("filtered", trouble, 1)
-    assert bad not in place.ids
-    assert place.catalog.values("ads", "media_status") == ["present"] * place.wanted
-    place.run()
-    assert place.asked().count(bad) == 1
+    place.sandbox.faults.add(Fault("private", when={"v": bad}, times=None))
+    for _ in range(2):
+        place.run()
+        assert place.drop(bad) == ("filtered", "private", 1)
+        assert (len(place.ids), bad in place.ids, place.states) == (place.wanted, False, {"present"})
+        assert place.asked().count(bad) == 1
 
 
 def test_a_transient_fault_is_counted_once_a_run_and_after_the_last_attempt_the_ad_is_replaced(place: Place) -> None:
     [bad, *_] = place.begin("drawn")
     place.max_attempts = 2
     place.sandbox.faults.add(Fault("no_formats", when={"v": bad}, times=None))
-    place.run()
-    assert place.drop(bad) == ("failed", "no_format", 1)
-    assert bad in place.ids
-    place.run()
-    assert place.drop(bad) == ("failed", "no_format", 2)
-    assert (len(place.ids), bad in place.ids) == (place.wanted, False)
+    for attempts in (1, 2):
+        place.run()
+        assert place.drop(bad) == ("failed", "no_format", attempts)
+        assert (len(place.ids), bad in place.ids) == (place.wanted, attempts < 2)
     for table in ("comments", "comment_fetches"):
         assert set(place.catalog.values(table, "video_id")) == set(place.ids), table
     asked = len(place.asked())
@@ -446,7 +409,7 @@ def test_a_fault_that_passed_leaves_no_drop(place: Place) -> None:
     place.run()
     assert place.drop(bad)[0] == "failed"
     place.run()
-    assert place.catalog.values("drops", "key", where="stage = 'media'") == []
+    assert place.blamed == []
     assert place.ad(bad)["media_status"] == "present"
 
 

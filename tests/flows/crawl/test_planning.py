@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,7 +20,8 @@ from flows.crawl.plan.schedule import CategoryWork, Day, Plan, days_alone, lay_o
 from flows.crawl.steps import Crawl, open_crawl, open_ledger
 from flows.errors import CrawlError
 from flows.settings import Settings
-from tests.youtube_sandbox import Sandbox, SandboxSettings, random_world, serve
+from tests.flows.crawl.clocked_crawl import ids_file, nothing, settings_for
+from tests.youtube_sandbox import Sandbox, SandboxSettings, World, random_world, serve
 
 counts = st.integers(0, 400)
 works = st.lists(
@@ -26,13 +29,6 @@ works = st.lists(
 )
 todays = st.builds(Day, st.integers(0, 200), st.integers(0, 500), st.floats(0, 1440))
 dailies = st.builds(Day, st.integers(1, 200), st.integers(1, 500), st.floats(17, 1440))
-
-
-def settings_for(sandbox: Sandbox | None = None, key: str | None = "k1", **crawl: Any) -> Settings:
-    given = {"api_key": key, "backoff_s": 0, **crawl}
-    if sandbox:
-        given |= {"endpoint": sandbox.url, "site": sandbox.url}
-    return Settings.model_validate({"crawl": given, "media": {"pause_s": [0, 0], "request_pause_s": 0}})
 
 
 def plan_of(catalog: Catalog, settings: Settings) -> Plan:
@@ -84,7 +80,7 @@ def test_videos_wait_for_the_end_of_their_pause() -> None:
 
 
 def test_a_plan_needs_neither_key_nor_catalog_and_leaves_no_trace(tmp_path: Path) -> None:
-    plan = plan_of(Catalog(tmp_path / "catalog"), settings_for(key=None))
+    plan = plan_of(Catalog(tmp_path / "catalog"), settings_for(None, {"api_key": None}))
     assert not plan.has_key
     assert any("no key is set" in note for note in plan.notes)
     assert plan.left.searches.expected > 100
@@ -95,51 +91,49 @@ def test_a_plan_needs_neither_key_nor_catalog_and_leaves_no_trace(tmp_path: Path
 
 
 def test_a_budget_of_nothing_is_never_done_and_says_so(tmp_path: Path) -> None:
-    plan = plan_of(Catalog(tmp_path / "catalog"), settings_for(quota={"searches_per_day": 0}))
+    plan = plan_of(Catalog(tmp_path / "catalog"), settings_for(None, {"quota": {"searches_per_day": 0}}))
     assert plan.finish.outcome == "never"
     assert "never" in rendered(plan)
 
 
 def test_more_keys_shorten_a_crawl_and_the_plan_says_by_how_much(tmp_path: Path) -> None:
-    plan = plan_of(Catalog(tmp_path / "catalog"), settings_for())
+    plan = plan_of(Catalog(tmp_path / "catalog"), settings_for(None, {"api_key": "k1"}))
     assert [finish.keys for finish in plan.with_more_keys][:2] == [1, 2]
     days = [finish.days or 0 for finish in plan.with_more_keys]
     assert days == sorted(days, reverse=True)
     assert days[0] < (plan.finish.days or 0)
 
 
-def test_what_is_known_is_planned_to_the_unit(tmp_path: Path) -> None:
-    world = random_world(seed=3, videos=60, comments_per_video=(1, 350), replies=False)
-    (tmp_path / "ids.txt").write_text("\n".join(world.videos))
+@contextmanager
+def crawl_of_ids(folder: Path, world: World, wanted: int, **crawl: Any) -> Iterator[tuple[Sandbox, Catalog, Settings]]:
+    """A crawl of a file of ids, without replies: its cost is known in advance."""
     with serve(world, SandboxSettings()) as sandbox:
-        categories = {"all": {"count": 40, "ids": tmp_path / "ids.txt"}}
-        settings = settings_for(sandbox, categories=categories, comments={"replies": "none"}, candidates_per_ad=1.5)
-        catalog = Catalog(tmp_path / "catalog")
+        categories = {"all": {"count": wanted, "ids": ids_file(folder / "ids.txt", world.videos)}}
+        settings = settings_for(sandbox, {"categories": categories, "comments": {"replies": "none"}, **crawl})
+        yield sandbox, Catalog(folder / "catalog"), settings
+
+
+def test_what_is_known_is_planned_to_the_unit(tmp_path: Path) -> None:
+    world = random_world(seed=3, videos=60, comments_per_video=(1, 250), replies=False)
+    with crawl_of_ids(tmp_path, world, 20, candidates_per_ad=3) as (sandbox, catalog, settings):
         listing = plan_of(catalog, settings).left
         with open_crawl(catalog, settings) as crawl:
-            crawl.list_candidates("all", lambda more: None)
-            assert listing.describing.expected == sandbox.counts["k1"]["units"] == 2
-            plan = plan_of(catalog, settings)
-            before = sandbox.counts["k1"]["units"]
+            crawl.list_candidates("all", nothing)
+            listed = sandbox.counts["k1"]["units"]
+            assert listing.describing.expected == listed == 2
+            left = plan_of(catalog, settings).left
             crawl_all(crawl)
-            spent = sandbox.counts["k1"]["units"] - before
-        assert plan.left.searches.at_most == 0
-        assert plan.left.units.expected == plan.left.units.at_most == spent
-        assert plan.left.videos.expected == 40
+        assert left.searches.at_most == 0
+        assert left.units.expected == left.units.at_most == sandbox.counts["k1"]["units"] - listed
         over = plan_of(catalog, settings)
         assert (over.left.units.at_most, over.finish.outcome) == (0, "finished")
-        assert over.left.videos.expected == 40, "no video was fetched yet"
+        assert left.videos.expected == over.left.videos.expected == 20, "no video was fetched yet"
 
 
 def test_a_half_done_crawl_plans_only_the_rest(tmp_path: Path) -> None:
     world = random_world(seed=4, videos=20, comments_per_video=250, replies=False)
-    (tmp_path / "ids.txt").write_text("\n".join(world.videos))
-    with serve(world, SandboxSettings()) as sandbox:
-        categories = {"all": {"count": 20, "ids": tmp_path / "ids.txt"}}
-        # one unit describes the ids, one takes the ads: twenty are left, for twenty of sixty pages
-        quota = {"units_per_day": 22}
-        settings = settings_for(sandbox, categories=categories, comments={"replies": "none"}, quota=quota)
-        catalog = Catalog(tmp_path / "catalog")
+    # one unit describes the ids, one takes the ads: twenty are left, for twenty of sixty pages
+    with crawl_of_ids(tmp_path, world, 20, quota={"units_per_day": 22}) as (_, catalog, settings):
         with open_crawl(catalog, settings) as crawl:
             crawl_all(crawl)
             assert crawl.pauses
@@ -150,14 +144,14 @@ def test_a_half_done_crawl_plans_only_the_rest(tmp_path: Path) -> None:
 
 
 def test_a_broken_file_of_ids_is_told_before_anything_is_planned(tmp_path: Path) -> None:
-    (tmp_path / "ids.txt").write_text("not an id!\n")
-    settings = settings_for(categories={"all": {"count": 3, "ids": tmp_path / "ids.txt"}})
+    categories = {"all": {"count": 3, "ids": ids_file(tmp_path / "ids.txt", ["not an id!"])}}
+    settings = settings_for(None, {"categories": categories})
     with pytest.raises(CrawlError, match=r"ids.txt, line 1"):
         plan_of(Catalog(tmp_path / "catalog"), settings)
 
 
 def test_a_plan_fits_eighty_columns_uncut_and_is_json_too(tmp_path: Path) -> None:
-    plan = plan_of(Catalog(tmp_path / "catalog"), settings_for())
+    plan = plan_of(Catalog(tmp_path / "catalog"), settings_for(None, {"api_key": "k1"}))
     text = rendered(plan)
     assert max(map(len, text.splitlines())) <= 80
     assert "…" not in text
@@ -174,6 +168,6 @@ def rendered(plan: Plan) -> str:
 
 
 def crawl_all(crawl: Crawl) -> None:
-    crawl.list_candidates("all", lambda more: None)
-    crawl.draw_ads(["all"], lambda more: None)
-    crawl.read_comments(lambda more: None)
+    crawl.list_candidates("all", nothing)
+    crawl.draw_ads(["all"], nothing)
+    crawl.read_comments(nothing)

@@ -109,17 +109,6 @@ def test_a_machine_without_time_zones_is_told_what_to_install() -> None:
     assert "pip install tzdata" in done.stdout
 
 
-def test_a_call_is_counted_for_its_key_its_budget_and_its_day(ledger: Ledger, clock: Clock) -> None:
-    assert ledger.spend(KEY, "units")
-    assert ledger.spend(KEY, "units", 4)
-    assert ledger.spend(KEY, "searches")
-    assert ledger.spend("another", "units")
-    assert (ledger.spent(KEY, "units"), ledger.left(KEY, "units")) == (5, 9_995)
-    assert (ledger.spent(KEY, "searches"), ledger.left(KEY, "searches")) == (1, 99)
-    clock.now = next_reset(clock.now)
-    assert (ledger.spent(KEY, "units"), ledger.left(KEY, "units")) == (0, 10_000)
-
-
 def test_a_lower_limit_never_leaves_less_than_nothing(ledger: Ledger, path: Path, clock: Clock) -> None:
     ledger.spend(KEY, "units", 50)
     lower = Ledger(path, limits={"searches": 1, "units": 10}, now=clock)

@@ -6,9 +6,7 @@ import io
 import json
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from contextlib import ExitStack
 from pathlib import Path
 
 import pyarrow as pa
@@ -18,18 +16,18 @@ import pytest
 from rich.console import Console
 
 from annotation.rounds import RoundSettings, draw_round
-from data_catalog import TABLES, Catalog, Drop
+from data_catalog import TABLES, Drop
 from data_catalog.privacy.forget import forget_author
 from data_catalog.releases import write_release
 from data_catalog.schemas import RELEASE_SCHEMA
 from flows.crawl import flow as crawl_flows
 from flows.crawl.data_api.quota import next_reset
 from flows.crawl.refresh import Refreshed, close_refresh, refresh_comments, refresh_videos, render_refresh
-from flows.crawl.steps import Crawl
 from flows.errors import CrawlError
 from flows.review.human import review_store
-from flows.settings import ReviewSettings, Settings
-from tests.flows.crawl.clocked_crawl import crawl_by
+from flows.settings import ReviewSettings
+from tests.flows.crawl.clocked_crawl import nothing, put
+from tests.flows.crawl.listing_builders import ADS, MORNING, Place
 from tests.youtube_sandbox import (
     Fault,
     Sandbox,
@@ -41,52 +39,13 @@ from tests.youtube_sandbox import (
     use_sandbox_extractor,
 )
 
-MORNING = datetime(2026, 11, 24, 20, tzinfo=UTC)
-ADS = "all"
 
-
-@dataclass
-class Place:
-    """A catalog that crawls a sandbox, and the clock of both."""
-
-    root: Path
-    sandbox: Sandbox
-    now: datetime = MORNING
-    units: int = 10_000
-    more: dict[str, object] = field(default_factory=dict)
-
-    @property
-    def catalog(self) -> Catalog:
-        return Catalog(self.root / "catalog")
+class RefreshedPlace(Place):
+    """A place whose rows grow old, with what the stages behind the crawl make of its ads."""
 
     @property
     def world(self) -> World:
         return self.sandbox.world
-
-    @property
-    def ads(self) -> list[str]:
-        return sorted(self.catalog.values("ads", "video_id"))
-
-    @contextmanager
-    def crawling(self) -> Iterator[Crawl]:
-        with crawl_by(lambda: self.now, self.catalog, self.settings()) as crawl:
-            yield crawl
-
-    def settings(self) -> Settings:
-        ids = self.root / "ids.txt"
-        ids.write_text("\n".join(self.world.videos))
-        crawl = {
-            "api_key": "k1",
-            "endpoint": self.sandbox.url,
-            "site": self.sandbox.url,
-            "backoff_s": 0,
-            "attempts": 2,
-            "quota": {"units_per_day": self.units},
-            "categories": {ADS: {"count": len(self.world.videos), "ids": ids}},
-            "filters": {"min_comments": 0, "language": None},
-        }
-        media = {"pause_s": [0, 0], "request_pause_s": 0}
-        return Settings.model_validate({"crawl": crawl, "media": media, **self.more})
 
     def crawl(self, *, videos: bool = False) -> None:
         with self.crawling() as crawl:
@@ -96,9 +55,8 @@ class Place:
             if videos:
                 crawl.fetch_videos(crawl.videos_to_fetch(), nothing)
 
-    def pass_days(self, days: int) -> None:
-        self.now += timedelta(days=days)
-        self.sandbox.new_day()
+    def limit_units(self, units: int) -> None:
+        self.given["quota"] = {"units_per_day": units}
 
     def refresh(self) -> Refreshed:
         refreshed = Refreshed()
@@ -119,13 +77,13 @@ class Place:
                 self.write(table, video_id=video_id, mean_score=float(at))
             self.write("reviews", review_id=f"r{at}", video_id=video_id)
             drop = Drop("ocr", f"{video_id}:{at}", video_id, "filtered", "too_few_words", f"{video_id} has none")
-            self.catalog.commit("texts", rows("texts"), stage="ocr", drops=[drop])
+            self.catalog.commit("texts", TABLES["texts"].schema.empty_table(), stage="ocr", drops=[drop])
 
     def comments_of(self, video_id: str) -> list[str]:
         return self.catalog.values("comments", "comment_id", where=pc.field("video_id") == video_id)
 
     def write(self, table: str, **row: object) -> None:
-        self.catalog.merge(table, rows(table, row))
+        put(self.catalog, table, row)
 
     def write_release(self, version: str, *video_ids: str) -> None:
         held = [
@@ -138,15 +96,7 @@ class Place:
 
     def is_named_below_the_tables(self, name: str) -> list[str]:
         """Files in which a name stands, whatever way it is packed."""
-        return sorted({path.name for path, content in everything_below(self.root / "catalog" / "tables", name)})
-
-
-def nothing(more: float) -> None:
-    pass
-
-
-def rows(table: str, *values: dict[str, object]) -> pa.Table:
-    return pa.Table.from_pylist(list(values), schema=TABLES[table].schema)
+        return sorted({path.name for path, content in everything_below(self.folder / "catalog" / "tables", name)})
 
 
 def everything_below(folder: Path, name: str) -> Iterator[tuple[Path, bytes]]:
@@ -159,11 +109,19 @@ def everything_below(folder: Path, name: str) -> Iterator[tuple[Path, bytes]]:
             yield from ((path, content) for content in contents if name.encode() in content)
 
 
-Open = Callable[[World], Place]
+Open = Callable[[World], RefreshedPlace]
 
 
 def small_world(videos: int = 3, comments: int = 4) -> World:
     return random_world(5, videos=videos, comments_per_video=comments, replies=False)
+
+
+def place_in(root: Path, sandbox: Sandbox) -> RefreshedPlace:
+    """A place that crawls the whole world by its ids."""
+    ids = root / "ids.txt"
+    ids.write_text("\n".join(sandbox.world.videos))
+    filters = {"min_comments": 0, "language": None}
+    return RefreshedPlace(root, sandbox, {ADS: {"count": len(sandbox.world.videos), "ids": ids}}, {"filters": filters})
 
 
 @pytest.fixture(scope="session")
@@ -172,7 +130,7 @@ def crawled(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("crawled")
     use_sandbox_extractor()
     with serve(small_world()) as sandbox:
-        Place(root, sandbox).crawl(videos=True)
+        place_in(root, sandbox).crawl(videos=True)
     return root
 
 
@@ -180,11 +138,11 @@ def crawled(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def opened(tmp_path: Path) -> Iterator[Open]:
     """Opens an empty place of a small world."""
     with ExitStack() as sandboxes:
-        yield lambda world: Place(tmp_path, sandboxes.enter_context(serve(world)))
+        yield lambda world: place_in(tmp_path, sandboxes.enter_context(serve(world)))
 
 
 @pytest.fixture
-def place(crawled: Path, tmp_path: Path, opened: Open) -> Place:
+def place(crawled: Path, tmp_path: Path, opened: Open) -> RefreshedPlace:
     """A place of the small world that was crawled already."""
     shutil.copytree(crawled, tmp_path, dirs_exist_ok=True)
     return opened(small_world())
@@ -193,14 +151,14 @@ def place(crawled: Path, tmp_path: Path, opened: Open) -> Place:
 # What is fetched again
 
 
-def test_rows_older_than_thirty_days_are_fetched_again(place: Place) -> None:
+def test_rows_older_than_thirty_days_are_fetched_again(place: RefreshedPlace) -> None:
     place.pass_days(31)
-    place.world.videos[place.ads[0]].view_count = 123_456
+    place.world.videos[place.ads()[0]].view_count = 123_456
     place.write("ads", video_id="a folder's ad", source="folder", fetched_at=MORNING)
     refreshed = place.refresh()
     assert (refreshed.ads, refreshed.candidates, refreshed.comments) == (3, 3, 12)
     assert refreshed.ads_gone == [], "ads of a folder are nobody's to refresh"
-    assert place.catalog.values("ads", "view_count", where=f"video_id = '{place.ads[0]}'") == [123_456]
+    assert place.catalog.values("ads", "view_count", where=f"video_id = '{place.ads()[0]}'") == [123_456]
     for table in ("ads", "candidates", "comments", "comment_fetches"):
         of_youtube = "source = 'youtube'" if table == "ads" else None
         assert set(place.catalog.values(table, "fetched_at", where=of_youtube)) == {place.now}, table
@@ -209,7 +167,7 @@ def test_rows_older_than_thirty_days_are_fetched_again(place: Place) -> None:
     assert len(place.sandbox.requests) == asked
 
 
-def test_younger_rows_cost_nothing(place: Place) -> None:
+def test_younger_rows_cost_nothing(place: RefreshedPlace) -> None:
     place.pass_days(29)
     asked = len(place.sandbox.requests)
     assert place.refresh() == Refreshed()
@@ -225,7 +183,7 @@ def test_fifty_videos_cost_one_unit(opened: Open) -> None:
     assert place.sandbox.today["k1"]["units"] == 1
 
 
-def test_a_refresh_keeps_what_the_api_does_not_say(place: Place) -> None:
+def test_a_refresh_keeps_what_the_api_does_not_say(place: RefreshedPlace) -> None:
     kept = ["video_id", "category", "query", "source", "url", "synthetic", "width", "height"]
     kept += [name for name in TABLES["ads"].schema.names if name.startswith("media_")]
     before = place.catalog.read("ads", kept).sort_by("video_id").to_pylist()
@@ -235,7 +193,7 @@ def test_a_refresh_keeps_what_the_api_does_not_say(place: Place) -> None:
     assert {ad["media_status"] for ad in before} == {"present"}
 
 
-def test_no_name_and_no_channel_of_anybody_is_stored(place: Place) -> None:
+def test_no_name_and_no_channel_of_anybody_is_stored(place: RefreshedPlace) -> None:
     place.pass_days(31)
     place.refresh()
     world = place.world
@@ -245,7 +203,7 @@ def test_no_name_and_no_channel_of_anybody_is_stored(place: Place) -> None:
         assert place.is_named_below_the_tables(name) == []
 
 
-def test_a_forgotten_persons_channel_is_not_told_again(place: Place) -> None:
+def test_a_forgotten_persons_channel_is_not_told_again(place: RefreshedPlace) -> None:
     hash_ = place.catalog.values("ads", "channel_hash")[0]
     forget_author(place.catalog, hash_)
     place.pass_days(31)
@@ -257,9 +215,9 @@ def test_a_forgotten_persons_channel_is_not_told_again(place: Place) -> None:
 
 
 @pytest.mark.parametrize("how", ["deleted", "private"])
-def test_an_ad_that_is_gone_leaves_every_table_with_all_that_was_made_of_it(place: Place, how: str) -> None:
-    gone, *stay = place.ads
-    for ad in place.ads:
+def test_an_ad_that_is_gone_leaves_every_table_with_all_that_was_made_of_it(place: RefreshedPlace, how: str) -> None:
+    gone, *stay = place.ads()
+    for ad in place.ads():
         place.work_on(ad)
     if how == "deleted":
         place.world.delete_video(gone)
@@ -275,15 +233,15 @@ def test_an_ad_that_is_gone_leaves_every_table_with_all_that_was_made_of_it(plac
     assert place.is_named_below_the_tables(gone) == []
 
 
-def test_the_video_of_an_ad_that_is_gone_and_what_had_come_of_one_are_deleted(place: Place) -> None:
-    gone = place.ads[0]
-    media = place.root / "catalog" / "media"
+def test_the_video_of_an_ad_that_is_gone_and_what_had_come_of_one_are_deleted(place: RefreshedPlace) -> None:
+    gone = place.ads()[0]
+    media = place.folder / "catalog" / "media"
     (media / ".unfinished" / f"{gone}.134.mp4.part").write_bytes(b"half of a video")
     place.world.delete_video(gone)
     place.pass_days(31)
     place.refresh()
     assert [path for path in media.rglob("*") if gone in path.name] == []
-    assert sorted(path.stem for path in media.glob("*.mp4")) == place.ads
+    assert sorted(path.stem for path in media.glob("*.mp4")) == place.ads()
 
 
 def test_a_candidate_that_is_gone_is_removed_though_it_was_never_drawn(opened: Open) -> None:
@@ -304,18 +262,18 @@ def test_an_ad_younger_than_its_candidate_goes_with_it_and_is_told(opened: Open)
         crawl.list_candidates(ADS, nothing)
     place.pass_days(10)
     place.crawl()
-    gone = place.ads[0]
+    gone = place.ads()[0]
     place.write_release("2026.12.01", gone)
     place.world.delete_video(gone)
     place.pass_days(25)
     refreshed = place.refresh()
-    assert gone not in place.ads
+    assert gone not in place.ads()
     assert refreshed.ads_gone == [gone]
     assert refreshed.releases == ("2026.12.01",)
 
 
-def test_releases_that_hold_an_ad_that_is_gone_are_named_and_others_are_not(place: Place) -> None:
-    gone, stays, _ = place.ads
+def test_releases_that_hold_an_ad_that_is_gone_are_named_and_others_are_not(place: RefreshedPlace) -> None:
+    gone, stays, _ = place.ads()
     place.write_release("2026.12.01", gone, stays)
     place.write_release("2026.12.02", stays)
     place.world.delete_video(gone)
@@ -323,13 +281,13 @@ def test_releases_that_hold_an_ad_that_is_gone_are_named_and_others_are_not(plac
     assert place.refresh().releases == ("2026.12.01",)
 
 
-def test_an_ad_whose_comments_were_disabled_goes_is_told_and_so_are_its_releases(place: Place) -> None:
-    closed = place.ads[0]
+def test_an_ad_whose_comments_were_disabled_goes_is_told_and_so_are_its_releases(place: RefreshedPlace) -> None:
+    closed = place.ads()[0]
     place.write_release("2026.12.01", closed)
     place.world.videos[closed].comments_disabled = True
     place.pass_days(31)
     refreshed = place.refresh()
-    assert closed not in place.ads
+    assert closed not in place.ads()
     assert place.comments_of(closed) == []
     assert refreshed.ads_gone == [closed]
     assert refreshed.releases == ("2026.12.01",)
@@ -338,8 +296,8 @@ def test_an_ad_whose_comments_were_disabled_goes_is_told_and_so_are_its_releases
 # Comments that are gone
 
 
-def test_a_comment_that_is_gone_is_removed_from_the_past_of_the_table_too(place: Place) -> None:
-    ad = place.ads[0]
+def test_a_comment_that_is_gone_is_removed_from_the_past_of_the_table_too(place: RefreshedPlace) -> None:
+    ad = place.ads()[0]
     secret = SandboxComment("Ugx-of-a-regretful-person", "words that were taken back", MORNING)
     place.world.add_comment(ad, secret)
     place.pass_days(31)
@@ -352,8 +310,8 @@ def test_a_comment_that_is_gone_is_removed_from_the_past_of_the_table_too(place:
     assert place.is_named_below_the_tables(secret.text) == []
 
 
-def test_the_score_of_a_comment_that_is_gone_goes_with_it(place: Place) -> None:
-    ad = place.ads[0]
+def test_the_score_of_a_comment_that_is_gone_goes_with_it(place: RefreshedPlace) -> None:
+    ad = place.ads()[0]
     place.work_on(ad)
     gone, *stay = sorted(place.comments_of(ad))
     place.world.delete_comment(gone)
@@ -363,11 +321,11 @@ def test_the_score_of_a_comment_that_is_gone_goes_with_it(place: Place) -> None:
     assert place.is_named_below_the_tables(gone) == []
 
 
-def test_drops_that_name_a_comment_that_is_gone_go_with_it_and_others_stay(place: Place) -> None:
-    ad = place.ads[0]
+def test_drops_that_name_a_comment_that_is_gone_go_with_it_and_others_stay(place: RefreshedPlace) -> None:
+    ad = place.ads()[0]
     gone, stays, *_ = place.comments_of(ad)
     drops = [Drop("scores", id_, ad, "failed", "no_engine", f"comment {id_}") for id_ in (gone, stays)]
-    place.catalog.commit("comment_scores", rows("comment_scores"), stage="scores", drops=drops)
+    place.catalog.commit("comment_scores", TABLES["comment_scores"].schema.empty_table(), stage="scores", drops=drops)
     place.world.delete_comment(gone)
     place.pass_days(31)
     place.refresh()
@@ -375,22 +333,22 @@ def test_drops_that_name_a_comment_that_is_gone_go_with_it_and_others_stay(place
     assert place.is_named_below_the_tables(gone) == []
 
 
-def test_comments_that_came_do_not_hide_how_many_are_gone(place: Place) -> None:
-    ad = place.ads[0]
+def test_comments_that_came_do_not_hide_how_many_are_gone(place: RefreshedPlace) -> None:
+    ad = place.ads()[0]
     place.world.delete_comment(place.comments_of(ad)[0])
     place.world.add_comment(ad, SandboxComment("Ugx-a-new-one", "new", MORNING))
     place.pass_days(31)
     assert place.refresh().comments_gone == 1
 
 
-def test_a_passing_fault_leaves_an_ad_its_comments_and_they_are_asked_for_again(place: Place) -> None:
-    place.more = {"runner": {"max_attempts": 1}}
-    ad = place.ads[0]
+def test_a_passing_fault_leaves_an_ad_its_comments_and_they_are_asked_for_again(place: RefreshedPlace) -> None:
+    place.max_attempts = 1
+    ad = place.ads()[0]
     before = place.comments_of(ad)
     place.pass_days(31)
     place.sandbox.faults.add(Fault("http_500", "commentThreads", {"videoId": ad}, times=None))
     place.refresh()
-    assert ad in place.ads
+    assert ad in place.ads()
     assert place.comments_of(ad) == before
     place.sandbox.faults.clear()
     place.world.delete_comment(before[0])
@@ -402,9 +360,9 @@ def test_a_passing_fault_leaves_an_ad_its_comments_and_they_are_asked_for_again(
 # A quota that is spent, and answers that are not to be trusted
 
 
-def test_a_spent_quota_pauses_a_refresh_until_midnight_in_california(place: Place) -> None:
+def test_a_spent_quota_pauses_a_refresh_until_midnight_in_california(place: RefreshedPlace) -> None:
     place.pass_days(31)
-    place.units = 2
+    place.limit_units(2)
     refreshed = place.refresh()
     assert refreshed.resumes_at == next_reset(place.now)
     assert "are spent" in refreshed.paused[0]
@@ -414,9 +372,9 @@ def test_a_spent_quota_pauses_a_refresh_until_midnight_in_california(place: Plac
 def test_a_paused_refresh_goes_on_the_next_day_with_what_is_left(opened: Open) -> None:
     place = opened(small_world(4))
     place.crawl()
-    place.world.delete_comment(place.comments_of(place.ads[0])[0])
+    place.world.delete_comment(place.comments_of(place.ads()[0])[0])
     place.pass_days(31)
-    place.units = 3
+    place.limit_units(3)
     days = 1
     while place.refresh().resumes_at:
         assert place.sandbox.today["k1"]["units"] == 3, "it hammers"
@@ -425,39 +383,39 @@ def test_a_paused_refresh_goes_on_the_next_day_with_what_is_left(opened: Open) -
         assert days < 5
     assert days == 2
     assert sum(counts["units"] for counts in [place.sandbox.today["k1"]]) == 2
-    for ad in place.ads:
+    for ad in place.ads():
         assert set(place.comments_of(ad)) == place.world.api_comments(ad)
 
 
-def test_a_quota_spent_between_the_two_questions_removes_nothing(place: Place) -> None:
-    gone = place.ads[0]
+def test_a_quota_spent_between_the_two_questions_removes_nothing(place: RefreshedPlace) -> None:
+    gone = place.ads()[0]
     place.world.delete_video(gone)
     place.pass_days(31)
-    place.units = 1
+    place.limit_units(1)
     paused = place.refresh()
-    assert (paused.ads_gone, gone in place.ads) == ([], True)
+    assert (paused.ads_gone, gone in place.ads()) == ([], True)
     place.pass_days(1)
-    place.units = 10_000
+    place.limit_units(10_000)
     assert place.refresh().ads_gone == [gone]
 
 
 def test_what_a_paused_run_left_is_removed_though_nothing_else_is_asked_for(opened: Open) -> None:
     place = opened(small_world(42, 0))
     place.crawl()
-    gone = place.ads[:21]
+    gone = place.ads()[:21]
     for ad in gone:
         place.world.delete_video(ad)
     place.pass_days(31)
-    place.units = 1
+    place.limit_units(1)
     assert place.refresh().ads_gone == []
     place.pass_days(1)
-    place.units = 10_000
+    place.limit_units(10_000)
     assert place.refresh().ads_gone == gone
 
 
-def test_a_video_that_is_missing_in_one_answer_alone_stays(place: Place) -> None:
+def test_a_video_that_is_missing_in_one_answer_alone_stays(place: RefreshedPlace) -> None:
     place.pass_days(31)
-    overlooked = place.world.videos[place.ads[0]]
+    overlooked = place.world.videos[place.ads()[0]]
     answers = iter([True])
 
     def hide_in_the_first_answer(parameters: object) -> bool:
@@ -468,19 +426,19 @@ def test_a_video_that_is_missing_in_one_answer_alone_stays(place: Place) -> None
     refreshed = place.refresh()
     assert place.sandbox.requests[-1]
     assert refreshed.ads_gone == []
-    assert overlooked.video_id in place.ads
+    assert overlooked.video_id in place.ads()
 
 
 @pytest.mark.parametrize(("gone", "of"), [(11, 20), (20, 20)])
 def test_a_mass_that_disappears_at_once_is_refused_and_nothing_is_removed(opened: Open, gone: int, of: int) -> None:
     place = opened(small_world(of, 1))
     place.crawl()
-    for ad in place.ads[:gone]:
+    for ad in place.ads()[:gone]:
         place.world.delete_video(ad)
     place.pass_days(31)
     with pytest.raises(CrawlError, match=f"{gone} of {of} videos asked for are said to be gone"):
         place.refresh()
-    assert len(place.ads) == of
+    assert len(place.ads()) == of
     assert place.catalog.count("comments") == of
 
 
@@ -488,7 +446,7 @@ def test_a_mass_that_disappears_at_once_is_refused_and_nothing_is_removed(opened
 def test_half_of_many_and_all_of_a_few_may_be_gone(opened: Open, gone: int, of: int) -> None:
     place = opened(small_world(of, 0))
     place.crawl()
-    doomed = place.ads[:gone]
+    doomed = place.ads()[:gone]
     for ad in doomed:
         place.world.delete_video(ad)
     place.pass_days(31)
@@ -513,9 +471,11 @@ def test_a_refresh_is_a_table_and_json(opened: Open) -> None:
     assert (told["ads_gone"], told["resumes_at"]) == (["abcdefghijk"], None)
 
 
-def test_the_flow_takes_what_is_gone_out_of_peoples_rounds(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
-    gone, *stay = place.ads
-    for ad in place.ads:
+def test_the_flow_takes_what_is_gone_out_of_peoples_rounds(
+    place: RefreshedPlace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gone, *stay = place.ads()
+    for ad in place.ads():
         place.write("ad_sentiment", video_id=ad, label="positive", mean_score=3.0)
         place.write("texts", frame_id=f"{ad}:0", video_id=ad, text="many words", n_words=9)
     with review_store(place.catalog, ReviewSettings()) as store:
@@ -523,10 +483,10 @@ def test_the_flow_takes_what_is_gone_out_of_peoples_rounds(place: Place, monkeyp
     place.world.delete_video(gone)
     place.sandbox.new_day()
     monkeypatch.setenv("YTB_ADS__CRAWL__API_KEY", "k1")
-    config = place.root / "ytb_ads.toml"
+    config = place.folder / "ytb_ads.toml"
     config.write_text(
         f'[crawl]\nendpoint = "{place.sandbox.url}"\nsite = "{place.sandbox.url}"\nrefresh_days = 1\n'
-        f'[crawl.categories.{ADS}]\ncount = 3\nids = "{place.root / "ids.txt"}"\n',
+        f'[crawl.categories.{ADS}]\ncount = 3\nids = "{place.folder / "ids.txt"}"\n',
         "utf-8",
     )
     # the rows are of the day of MORNING

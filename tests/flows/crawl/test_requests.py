@@ -178,12 +178,17 @@ def test_categories_have_lists_of_their_own() -> None:
         ({"language": None, "region": "DE"}, {"regionCode": "DE"}),
         ({"language": None, "paid_product_placement": True}, {"videoPaidProductPlacement": "true"}),
         ({"language": None, "paid_product_placement": False}, {}),
+        ({"language": None, "min_duration_s": 5, "max_duration_s": 200}, {"videoDuration": "short"}),
+        ({"language": None, "min_duration_s": 300, "max_duration_s": 900}, {"videoDuration": "medium"}),
+        ({"language": None, "min_duration_s": 1300, "max_duration_s": 4000}, {"videoDuration": "long"}),
+        ({"language": None, "min_duration_s": 5, "max_duration_s": 300}, {}),
     ],
 )
 def test_a_search_asks_for_what_youtube_can_filter(filters: dict[str, Any], asked: dict[str, str]) -> None:
-    found = searches(settings_of(**filters))[0].search_parameters
-    of_the_request = {"q", "publishedAfter", "publishedBefore"}
-    assert {name: value for name, value in found.items() if name not in of_the_request} == asked
+    dates: dict[str, Any] = {"published_after": date(2020, 1, 1), "published_before": date(2020, 12, 31)}
+    [found] = searches(settings_of(**filters, **dates))
+    of_the_slice = {"publishedAfter": "2020-01-01T00:00:00Z", "publishedBefore": "2020-12-31T00:00:00Z"}
+    assert found.search_parameters == {"q": "a phrase", **of_the_slice, **asked}
 
 
 @given(st.integers(0, 3000), st.integers(1, 3000))
@@ -198,15 +203,6 @@ def test_no_video_that_is_wanted_is_outside_the_duration_that_is_asked_for(least
     reach = {"short": (0, 239), "medium": (240, 1200), "long": (1201, 10**6), None: (0, 10**6)}[asked]
     assert reach[0] <= least
     assert least + more <= reach[1]
-
-
-def test_a_duration_of_one_class_is_asked_for_as_such() -> None:
-    ranges = [(5, 200), (300, 900), (1300, 4000), (5, 300)]
-    found = [
-        searches(settings_of(min_duration_s=least, max_duration_s=most))[0].search_parameters.get("videoDuration")
-        for least, most in ranges
-    ]
-    assert found == ["short", "medium", "long", None]
 
 
 def test_the_tables_see_people_only_as_a_keyed_hash() -> None:
@@ -283,18 +279,12 @@ def test_a_file_as_windows_writes_it_is_read(tmp_path: Path) -> None:
     assert read_ids(path) == ("dQw4w9WgXcQ", "abcdefghijk")
 
 
-@pytest.mark.parametrize("content", [None, b"\xff\xfe\x00"])
-def test_a_file_that_cannot_be_read_is_named(tmp_path: Path, content: bytes | None) -> None:
-    path = tmp_path / "ids.txt"
-    if content is not None:
-        path.write_bytes(content)
-    with pytest.raises(CrawlError, match=r"ids\.txt: cannot be read as a file of video ids"):
-        read_ids(path)
-
-
-def test_a_home_that_nobody_has_is_named() -> None:
-    with pytest.raises(CrawlError, match=r"cannot be read as a file of video ids"):
-        read_ids(Path("~nobody-of-this-name/ids.txt"))
+@pytest.mark.parametrize("name", ["missing/ids.txt", "damaged.txt", "~nobody-of-this-name/ids.txt"])
+def test_a_file_that_cannot_be_read_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("damaged.txt").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(CrawlError, match=rf"{name}: cannot be read as a file of video ids"):
+        read_ids(Path(name))
 
 
 texts = st.text(st.characters(exclude_categories=["Cs"]))

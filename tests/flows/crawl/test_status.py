@@ -6,23 +6,21 @@ import io
 import json
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-import pyarrow as pa
 import pytest
 from rich.console import Console
 
-from data_catalog import TABLES, Catalog
+from data_catalog import Catalog
 from flows.commands.crawl import print_status
 from flows.crawl.data_api.quota import next_reset
 from flows.crawl.status import CategoryStatus, CrawlStatus, read_status, render_status
 from flows.crawl.steps import Crawl
 from flows.errors import LaneStoppedError, QuotaExhaustedError
-from flows.settings import Settings
-from tests.flows.crawl.clocked_crawl import crawl_by
+from tests.flows.crawl.clocked_crawl import crawl_by, ids_file, nothing, put, settings_for
 from tests.youtube_sandbox import Fault, Sandbox, SandboxComment, SandboxVideo, World, serve, use_sandbox_extractor
 
 NOON = datetime(2026, 11, 24, 20, tzinfo=UTC)
@@ -44,22 +42,11 @@ class Place:
     def catalog(self) -> Catalog:
         return Catalog(self.root)
 
-    @contextmanager
-    def crawling(self) -> Iterator[Crawl]:
-        categories = {}
-        for name, count in self.wanted.items():
-            ids = self.root.with_name(f"{name}.txt")
-            ids.write_text("\n".join(FOUND[name]))
-            categories[name] = {"count": count, "ids": ids}
-        address = {"endpoint": self.sandbox.url, "site": self.sandbox.url}
-        crawl = {"api_key": "k1", "backoff_s": 0, "attempts": 1, "categories": categories, **address}
-        crawl["quota"] = {"units_per_day": self.units}
-        media = {"pause_s": [0, 0], "request_pause_s": 0, "timeout_s": 5}
-        settings = Settings.model_validate(
-            {"crawl": crawl, "media": media, "runner": {"max_attempts": self.max_attempts}}
-        )
-        with crawl_by(lambda: NOON, self.catalog, settings) as crawl_run:
-            yield crawl_run
+    def crawling(self) -> AbstractContextManager[Crawl]:
+        files = {name: ids_file(self.root.with_name(f"{name}.txt"), FOUND[name]) for name in self.wanted}
+        categories = {name: {"count": count, "ids": files[name]} for name, count in self.wanted.items()}
+        crawl = {"attempts": 1, "categories": categories, "quota": {"units_per_day": self.units}}
+        return crawl_by(lambda: NOON, self.catalog, settings_for(self.sandbox, crawl, max_attempts=self.max_attempts))
 
     def run(self, *, videos: bool = False) -> CrawlStatus:
         """One round of a crawl, as far as the quota goes."""
@@ -71,10 +58,6 @@ class Place:
                 crawl.fetch_videos(crawl.videos_to_fetch(), nothing)
             crawl.remove_unusable()
             return read_status(self.catalog, self.wanted, draws, crawl.pauses, self.max_attempts)
-
-
-def nothing(more: float) -> None:
-    pass
 
 
 @contextmanager
@@ -128,30 +111,25 @@ def test_a_crawl_that_has_not_begun_stands_at_nothing(tmp_path: Path) -> None:
 def test_every_category_has_its_own_numbers_and_a_full_one_nothing_to_explain(
     crawled: tuple[Path, CrawlStatus],
 ) -> None:
-    _, status = crawled
-    assert of(status, FOOD) == CategoryStatus(FOOD, 2, 4, 2, 2, 2, "")
-    assert of(status, CARS) == CategoryStatus(CARS, 1, 2, 1, 1, 1, "")
-    assert status.n_comments == 3 * 3
-    assert (status.paused, status.resumes_at, status.left) == ((), None, ())
+    food, cars = CategoryStatus(FOOD, 2, 4, 2, 2, 2, ""), CategoryStatus(CARS, 1, 2, 1, 1, 1, "")
+    assert crawled[1] == CrawlStatus((food, cars), n_comments=3 * 3)
 
 
 def test_an_ad_is_with_comments_only_when_they_were_read_to_the_end(catalog: Catalog) -> None:
     [ad] = catalog.values("ads", "video_id", where=f"category = '{CARS}'")
-    begun = {"video_id": ad, "state": "open"}
-    catalog.merge("comment_fetches", pa.Table.from_pylist([begun], schema=TABLES["comment_fetches"].schema))
+    put(catalog, "comment_fetches", {"video_id": ad, "state": "open"})
     row = of(status_of(catalog, {CARS: 1}), CARS)
     assert (row.drawn, row.with_comments) == (1, 0)
 
 
 def test_a_video_that_was_deleted_after_sampling_counts_as_fetched(catalog: Catalog) -> None:
-    ads = [{**ad, "media_status": "deleted", "media_path": None} for ad in catalog.read("ads").to_pylist()]
-    catalog.merge("ads", pa.Table.from_pylist(ads, schema=TABLES["ads"].schema))
+    deleted = {"media_status": "deleted", "media_path": None}
+    put(catalog, "ads", *(ad | deleted for ad in catalog.read("ads").to_pylist()))
     assert of(status_of(catalog, {FOOD: 2}), FOOD).with_video == 2
 
 
 def test_ads_of_a_folder_and_of_categories_no_longer_wanted_are_not_counted(catalog: Catalog) -> None:
-    folder = [{"video_id": "of a folder", "source": "folder", "category": FOOD}]
-    catalog.merge("ads", pa.Table.from_pylist(folder, schema=TABLES["ads"].schema))
+    put(catalog, "ads", {"video_id": "of a folder", "source": "folder", "category": FOOD})
     assert [(row.category, row.drawn) for row in status_of(catalog, {FOOD: 2}).categories] == [(FOOD, 2)]
 
 
@@ -191,30 +169,24 @@ def test_a_spent_quota_waits_for_midnight_in_california(place: Place) -> None:
     assert status.resumes_at == next_reset(NOON)
 
 
-def test_faults_that_are_tried_again_are_numbered_by_reason(place: Place) -> None:
-    place.sandbox.faults.add(Fault("http_503", "commentThreads", times=2))
-    status = place.run()
-    assert status.left == ("2 server_error",)
-    assert place.run().left == ()
-
-
-def test_what_is_given_up_is_not_left_for_a_later_run(place: Place) -> None:
-    place.max_attempts = 1
-    place.sandbox.faults.add(Fault("http_503", "commentThreads", times=None))
-    assert place.run().left == ()
-
-
-def test_what_can_never_be_had_is_not_left_for_a_later_run(place: Place) -> None:
-    place.sandbox.faults.add(Fault("comments_disabled", "commentThreads", times=None))
+@pytest.mark.parametrize(
+    ("fault", "max_attempts", "left"),
+    [
+        ("http_503", 3, ("2 server_error",)),
+        ("http_503", 1, ()),  # given up
+        ("comments_disabled", 3, ()),  # can never be had
+    ],
+)
+def test_only_faults_that_are_tried_again_are_numbered_by_reason(
+    place: Place, fault: str, max_attempts: int, left: tuple[str, ...]
+) -> None:
+    place.max_attempts = max_attempts
+    place.sandbox.faults.add(Fault(fault, "commentThreads", times=2))
+    assert place.run().left == left
     assert place.run().left == ()
 
 
 # What is printed
-
-
-def text_of(status: CrawlStatus, capsys: pytest.CaptureFixture[str], *, as_json: bool = False) -> str:
-    print_status(status, as_json)
-    return capsys.readouterr().out
 
 
 def test_the_table_has_a_line_for_every_category(crawled: tuple[Path, CrawlStatus]) -> None:
@@ -228,20 +200,19 @@ def test_the_table_has_a_line_for_every_category(crawled: tuple[Path, CrawlStatu
 
 def test_shortfalls_faults_and_pauses_are_told_below_the_table(capsys: pytest.CaptureFixture[str]) -> None:
     row = CategoryStatus("[cars]", 1_250, 2, 1, 0, 0, "[cars]: 1,249 of 1,250 ads short")
-    text = text_of(CrawlStatus((row,), 0, ("today's units are spent",), NOON, ("3 server_error",)), capsys)
+    print_status(CrawlStatus((row,), 0, ("today's units are spent",), NOON, ("3 server_error",)), False)
+    text = capsys.readouterr().out
     assert ["[cars]", "1,250"] in [line.split()[:2] for line in text.splitlines()]
-    assert "[cars]: 1,249 of 1,250 ads short" in text
-    assert "for a later run: 3 server_error" in text
-    assert "paused: today's units are spent" in text
-    assert "run the same command again" in text
+    for told in (row.shortfall, "for a later run: 3 server_error", "paused: today's units are spent", "run the same"):
+        assert told in text
 
 
 def test_as_json_it_says_the_same_to_programs(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
     place.wanted = {FOOD: 2, CARS: 5}
     place.units = 1
     status = place.run()
-    told = json.loads(text_of(status, capsys, as_json=True))["crawl"]
-    assert told["categories"] == [vars(row) for row in status.categories]
-    assert datetime.fromisoformat(told["resumes_at"]) == status.resumes_at
-    assert told["paused"] == list(status.paused)
-    assert told["n_comments"] == 0
+    print_status(status, True)
+    told = json.loads(capsys.readouterr().out)["crawl"]
+    told["resumes_at"] = datetime.fromisoformat(told["resumes_at"])
+    categories = [vars(row) for row in status.categories]
+    assert told == {**vars(status), "categories": categories, "paused": list(status.paused), "left": list(status.left)}

@@ -14,7 +14,8 @@ from pydantic import SecretStr
 from rich.console import Console
 from rich.table import Table
 
-from flows.funnel import FunnelStep, readable
+from data_catalog.printing import is_new_emoji, readable
+from flows.funnel import FunnelStep
 from flows.release.facts import (
     ClassCounts,
     ReleaseFacts,
@@ -71,7 +72,7 @@ def test_the_manifest_part_is_json_and_holds_the_funnel_with_its_reasons(facts: 
 @given(st.text(max_size=60))
 def test_a_strangers_text_becomes_one_printable_line(text: str) -> None:
     line = readable(text)
-    assert line.isprintable()
+    assert all(character.isprintable() or is_new_emoji(character) for character in line)
     assert line == line.strip()
 
 
@@ -83,6 +84,7 @@ def test_a_strangers_text_becomes_one_printable_line(text: str) -> None:
         ("exe\u202egnp", "exegnp"),
         ("x" * 300, "x" * 279 + "…"),
         ("Größe 5€ 日本", "Größe 5€ 日本"),
+        ("🩷🫨", "🩷🫨"),
     ],
 )
 def test_control_and_reordering_characters_go_and_words_stay(text: str, shown: str) -> None:

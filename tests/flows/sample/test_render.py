@@ -16,8 +16,7 @@ from flows.frames.sampling import decode_jpeg, sample_frames
 from flows.ocr.registry import make_engine
 from flows.sample import render_sample
 from flows.sample.storyboard import CATEGORIES, Storyboard, write_comments, write_storyboards
-from flows.sentiment.engines import Strength
-from flows.sentiment.engines import make_engine as make_scorer
+from flows.sentiment.engines import NativeEngine, Strength
 
 ADS = 12
 
@@ -116,7 +115,7 @@ def test_a_nearly_static_ad_hardly_changes(sample: Path, found: dict[str, FoundA
 
 
 def test_comments_pass_the_paper_s_thresholds_in_the_mood_of_their_ad() -> None:
-    scorer = make_scorer("native")
+    scorer = NativeEngine()
     means: dict[str, list[float]] = {"positive": [], "negative": [], "mixed": []}
     for board in write_storyboards(48, seed=0):
         comments = write_comments(board.mood, board.product, 30, board_chance(board), 0)

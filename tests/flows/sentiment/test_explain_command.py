@@ -70,6 +70,15 @@ def test_the_strengths_stand_at_the_end_with_the_sentences_that_made_them(own: S
     assert last == f"positive {positive} (sentence 2), negative {negative} (sentence 3)"
 
 
+def test_the_text_that_was_scored_is_told_where_it_differs() -> None:
+    said = "I don’t love https://x.com/hate 🩷"
+    assert as_json(said)["scored_text"] == "I don't love   🩷"
+    shown = explained(said)
+    assert "scored as: I don't love" in shown
+    assert "🩷" in shown
+    assert "scored as" not in explained("I don't love it")
+
+
 def test_json_has_the_whole_structure(own: Scorer) -> None:
     found = as_json("I love it. not good")
     assert {name: found[name] for name in ("text", "positive", "negative")} == {
@@ -87,6 +96,7 @@ def test_json_has_the_whole_structure(own: Scorer) -> None:
 @given(st.text(st.characters(codec=None), max_size=60))
 def test_an_explanation_has_the_strengths_of_the_text(own: Scorer, text: str) -> None:
     assert explain_text(own, text).strength == own.score(text)
+    assert own.score(text) == own.score(own.reading.scored(text))
     assert explain_text(own, text, at_most=5).strength == own.score(text)
 
 
@@ -148,10 +158,6 @@ def test_the_original_gives_no_reasons_and_that_is_said(tmp_path: Path) -> None:
 @pytest.mark.parametrize("arguments", [(), ("a text", "--ad", "an_ad"), ("a text", "--limit", "-1")])
 def test_wrong_usage_ends_with_2(arguments: tuple[str, ...]) -> None:
     assert invoke(*arguments).exit_code == 2
-
-
-def test_help_comes_with_an_example() -> None:
-    assert "Example: " in explained("--help")
 
 
 COMMENTS = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import multiprocessing
 import os
 import pickle
@@ -17,7 +18,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -25,9 +26,10 @@ from hypothesis import strategies as st
 
 from flows.errors import SentimentError
 from flows.sentiment import java
-from flows.sentiment.engines import OPEN_LEXICON
+from flows.sentiment.engines import OPEN_LEXICON, make_engine, with_installed
 from flows.sentiment.java import JavaEngine, Unscored
 from flows.sentiment.sentistrength import Scorer, Strength
+from flows.settings import SentimentSettings
 from tests.sentistrength_stand_in import COMMAND, ROOT, InProcess, archive, command
 
 Make = Callable[..., JavaEngine]
@@ -216,6 +218,67 @@ def test_a_program_that_does_not_start_is_refused_at_once(
     assert len(starts(tmp_path)) == 1
 
 
+def test_apostrophes_and_addresses_are_read_as_the_settings_say(tmp_path: Path, java_command: str) -> None:
+    jar = archive(tmp_path / "a.jar")
+    texts = ["I don’t love it", "nice http://x.com/hate"]
+
+    def engine(**settings: Any) -> JavaEngine:
+        made = make_engine(SentimentSettings(engine="java", jar=jar, java=java_command, **settings))
+        assert isinstance(made, JavaEngine)
+        return made
+
+    as_original = engine(straighten_apostrophes=False, ignore_addresses=False)
+    with closing(as_original), closing(engine()) as ours_read, closing(pickle.loads(pickle.dumps(ours_read))) as copy:  # noqa: S301
+        assert as_original.score(texts) == ours(texts)
+        assert ours_read.score(texts) == copy.score(texts) == ours(["I don't love it", "nice"]) != ours(texts)
+        assert as_original.version != ours_read.version == copy.version
+
+
+@pytest.fixture
+def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A folder of the package `sentistrength`, installed."""
+    folder = tmp_path / "site" / "sentistrength"
+    folder.mkdir(parents=True)
+    (folder / "__init__.py").write_text("class PySentiStr:\n    pass\n", "utf-8")
+    monkeypatch.syspath_prepend(folder.parent)
+    monkeypatch.chdir(tmp_path)
+    yield folder
+    sys.modules.pop("sentistrength", None)
+
+
+@pytest.mark.parametrize("place", ["package", "working folder", "attributes"])
+def test_the_package_sentistrength_brings_its_archive_and_lists(
+    package: Path, tmp_path: Path, java_command: str, place: str
+) -> None:
+    folder = {"package": package, "working folder": tmp_path}.get(place, tmp_path / "elsewhere")
+    shutil.copytree(OPEN_LEXICON, folder / "SentiStrength_Data")
+    jar = archive(folder / "SentiStrengthCom.jar")
+    if place == "attributes":
+        caller = importlib.import_module("sentistrength").PySentiStr
+        caller.SentiStrengthLocation, caller.SentiStrengthLanguageFolder = str(jar), f"{folder}/SentiStrength_Data/"
+    settings = SentimentSettings(engine="java", java=java_command)
+    found = with_installed(settings)
+    assert (found.jar, found.lexicon) == (jar, folder / "SentiStrength_Data")
+    with closing(cast("JavaEngine", make_engine(settings))) as engine:
+        assert engine.score(GOOD) == ours(GOOD)
+    own = settings.model_copy(update={"jar": tmp_path / "own.jar"})
+    assert with_installed(own) == own
+
+
+def test_without_an_archive_the_package_changes_nothing(package: Path) -> None:
+    with pytest.raises(SentimentError, match=r"ytb-ads\[sentistrength\]"):
+        make_engine(SentimentSettings(engine="java"))
+
+
+def test_java_is_found_by_its_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "bin").mkdir()
+    command(tmp_path / "bin" / "java-of-home")
+    monkeypatch.setenv("JAVA_HOME", str(tmp_path))
+    jar = archive(tmp_path / "a.jar")
+    with closing(JavaEngine(OPEN_LEXICON, jar=jar, java="java-of-home")) as engine:
+        assert engine.score(GOOD) == ours(GOOD)
+
+
 def test_what_cannot_be_started_is_refused_with_its_setting(tmp_path: Path, java_command: str) -> None:
     jar = archive(tmp_path / "a.jar")
     (tmp_path / "text.jar").write_text("<html>not found</html>", "utf-8")
@@ -304,6 +367,7 @@ def test_an_engine_or_interpreter_that_ends_leaves_no_program(tmp_path: Path, ja
     script = f"""
 import gc, os, signal, sys
 from pathlib import Path
+from flows.settings import SentimentSettings
 from tests.sentistrength_stand_in import without_tables
 without_tables()
 from flows.sentiment.java import JavaEngine

@@ -13,11 +13,12 @@ from hypothesis import strategies as st
 
 from flows.errors import SentimentError
 from flows.sample.storyboard import write_comments
+from flows.sentiment.engines import scorer
 from flows.sentiment.labelling import dominant_pole
 from flows.sentiment.open_lexicon import build
-from flows.sentiment.sentistrength import Scorer
+from flows.settings import SentimentSettings
 
-SCORER = Scorer.of(build.FOLDER, emoji=True)
+SCORER = scorer()
 RATED = "love 3.2|like 1.5|good 1.9|happy 2.7|upset -1.6|annoying -1.7|disgusting -2.4|:) 2.0"
 """The words that emoji stand for, without which no list is converted, and an emoticon."""
 
@@ -135,7 +136,7 @@ def test_the_command_writes_the_lists_into_the_folder_and_says_how_many(
     (tmp_path / "list.txt").write_bytes(vader())
     build.main(["--vader", str(tmp_path / "list.txt"), "--out", str(tmp_path / "made"), "--any-version"])
     assert "NegatingWordList.txt: " in capsys.readouterr().out
-    assert Scorer.of(tmp_path / "made").score("I love it") == (3, -1)
+    assert scorer(SentimentSettings(lexicon=tmp_path / "made")).score("I love it") == (3, -1)
 
 
 def test_the_command_ends_with_an_error_where_it_cannot_go_on(tmp_path: Path) -> None:

@@ -35,6 +35,7 @@ from flows.sentiment.stream import (
     texts_of,
     write_all,
 )
+from flows.settings import SentimentSettings
 from tests.sentistrength_stand_in import InProcess, archive
 
 SCORE = [sys.executable, "-m", "flows", "sentiment", "score"]
@@ -150,7 +151,10 @@ def test_no_text_can_shift_the_answers_of_the_others(run: Run) -> None:
     assert done.error == ""
     assert answers.pop() == b""
     assert len(answers) == len(lines)
-    love, hate = (b"%d\t%d" % strength for strength in NativeEngine(emoji=False).score(["I love it", "I hate it"]))
+    love, hate = (
+        b"%d\t%d" % strength
+        for strength in NativeEngine(SentimentSettings(emoji=False)).score(["I love it", "I hate it"])
+    )
     assert love != hate != b"1\t-1"
     assert set(answers[1:-1:2]) == {love}
     assert answers[-1] == hate
@@ -351,10 +355,6 @@ def test_a_folder_without_lists_is_refused_before_anything_is_read(run: Run, tmp
 @pytest.mark.parametrize("arguments", [("--engine", "magic"), ("--jobs", "0"), ("--emoji=3",), ("a text",)])
 def test_wrong_usage_ends_with_2(arguments: tuple[str, ...]) -> None:
     assert CliRunner().invoke(app, ["sentiment", "score", *arguments]).exit_code == 2
-
-
-def test_help_comes_with_an_example() -> None:
-    assert "Example: " in CliRunner().invoke(app, ["sentiment", "score", "--help"]).output
 
 
 def test_a_closed_standard_input_is_refused() -> None:

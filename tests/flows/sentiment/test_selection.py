@@ -42,6 +42,7 @@ def test_other_words_have_another_digest(one: str, other: str) -> None:
         ("https://youtu.be/2M_f7xwhN24", True),
         (" www.a.de  HTTP://b.com/x?y=1 ", True),
         ("youtu.be/2M_f7xwhN24 bit.ly/x", True),
+        ("(https://a.b/c)! HATE@b.com", True),
         ("9.5/10", False),
         ("https://youtu.be/2M_f7xwhN24 5 minutes", False),
         ("https://youtu.be/2M_f7xwhN24 🤩", False),
@@ -64,6 +65,7 @@ def test_any_text_has_a_wording(text: str) -> None:
 def test_a_comment_of_a_million_characters_has_one() -> None:
     assert wording("so nice " * 125_000).n_words == 250_000
     assert wording("a" * 1_000_000).n_words == 1
+    assert wording("(" * 1_000_000 + ".a").n_words == 1
 
 
 def reasons(

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from flows.sentiment.sentistrength import Scorer
+from flows.sentiment.sentistrength import Reading, Scorer
 
 LISTS = {
     "EmotionLookupTable.txt": "good\t2\nlove*\t3\tremark\nwonderful\t4\nbad\t-2\nhate\t-4\nawful\t-3\nfine\t1\n"
@@ -47,4 +47,4 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Scorer:
 @pytest.fixture(scope="session")
 def small_with_emoji(tmp_path_factory: pytest.TempPathFactory) -> Scorer:
     """A scorer over the small lists that counts emoji."""
-    return Scorer.of(write(tmp_path_factory.mktemp("emoji") / "lists", {}), emoji=True)
+    return Scorer.of(write(tmp_path_factory.mktemp("emoji") / "lists", {}), Reading(emoji=True))

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from flows.errors import SentimentError
-from flows.sentiment.sentistrength import Lexicon, LexiconError, Scorer
+from flows.sentiment.sentistrength import Lexicon, LexiconError, Reading, Scorer
 from flows.sentiment.sentistrength.lookup import Found
 
 Folder = Callable[..., Path]
@@ -60,7 +60,7 @@ def test_a_missing_list_is_named(folder: Folder, name: str) -> None:
 
 @pytest.mark.parametrize("name", ["EnglishWordList.txt", "IdiomLookupTable.txt", "EmojiLookupTable.txt"])
 def test_spellings_idioms_and_emoji_may_be_missing(folder: Folder, name: str) -> None:
-    assert Scorer.of(folder({name: None}), emoji=True).score("looove") == (4, -1)
+    assert Scorer.of(folder({name: None}), Reading(emoji=True)).score("looove") == (4, -1)
 
 
 def test_other_names_of_the_lists_are_known(folder: Folder) -> None:

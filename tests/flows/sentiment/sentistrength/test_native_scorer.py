@@ -47,31 +47,6 @@ def test_emoji_do_not_count_unless_asked_for(small: Scorer) -> None:
 
 
 @pytest.mark.parametrize(
-    "text",
-    [
-        "\x00\x01\x1b[31m",
-        "\ud83d",
-        "\ude00\ud83d good",
-        "شكرا جزيلا \u202e good",
-        "&lt;b&gt;good&lt;/b&gt; &amp; &#39;bad&#39;",
-        "\u200d\ufe0f",
-        "½²Ⅳ",
-        "İİİİİİİİ",
-        "<br><br>",
-        "'\"'\"",
-        "...!!!???",
-        "\t\r\n\x85\u2028",
-    ],
-)
-def test_odd_characters_give_a_score(small: Scorer, small_with_emoji: Scorer, text: str) -> None:
-    for scorer in (small, small_with_emoji):
-        strength = scorer.score(text)
-        assert 1 <= strength.positive <= 5
-        assert -5 <= strength.negative <= -1
-        assert explain(scorer, text).strength == strength
-
-
-@pytest.mark.parametrize(
     "unit", ["a", "aab", "haha", "x.", ".", "!", "'a", ". ", "<br>", "good ", "😀", "what's ", "\n"]
 )
 def test_a_comment_takes_time_in_proportion_to_its_length(small_with_emoji: Scorer, unit: str) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from flows.sentiment.sentistrength import NEUTRAL, Scorer, Strength, explain
+from flows.sentiment.sentistrength import NEUTRAL, Reading, Scorer, Strength, explain
 
 Row = tuple[str, Strength]
 N_ANSWERS = {"reference.tsv": 8023, "reference_odd_tokens.tsv": 3000}
@@ -46,5 +46,5 @@ def test_an_explanation_has_these_strengths_and_they_are_its_strongest_sentences
 
 
 def test_the_emoji_option_changes_nothing_where_the_folder_has_no_emoji(original: Scorer, rows: list[Row]) -> None:
-    with_emoji = Scorer(original.lexicon, emoji=True)
+    with_emoji = Scorer(original.lexicon, Reading(emoji=True))
     assert [with_emoji.score(text) for text, _ in rows[::20]] == [expected for _, expected in rows[::20]]

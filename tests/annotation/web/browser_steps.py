@@ -1,0 +1,86 @@
+"""Steps that tests of the pages in a browser share: who is shown, what was saved, and what every page must have."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from tests.annotation.store_builders import states
+from tests.annotation.web.site_builder import Site
+
+if TYPE_CHECKING:
+    from playwright.sync_api import BrowserContext, Page, Route
+
+Enter = Callable[..., "BrowserContext"]
+"""Log somebody in by name; the fixture `enter`."""
+
+
+def shown(page: Page) -> str:
+    """Id of the entry that is to be seen."""
+    return str(page.locator("article.entry:visible").get_attribute("data-entry"))
+
+
+def saved(page: Page, text: str) -> None:
+    """Wait until the page says so."""
+    page.locator("#saved", has_text=text).wait_for()
+
+
+def gone(page: Page, entry_id: str) -> None:
+    """Wait until that entry is no longer shown."""
+    page.locator(f"article[data-entry='{entry_id}']").wait_for(state="hidden")
+
+
+def state(site: Site, entry_id: str) -> str:
+    """The entry's state in the store."""
+    return states(site.store)[entry_id].state
+
+
+def note(page: Page, text: str) -> None:
+    """Write a note and leave its field, so that keys judge again."""
+    page.locator("#note").fill(text)
+    page.keyboard.press("Escape")
+
+
+def lose_answers(keys: list[str]) -> Callable[[Route], None]:
+    """A route that loses the first answer, refuses the second request, and lets the others through.
+
+    Args:
+        keys: takes the key of every submission that the page sends.
+    """
+
+    def answer(route: Route) -> None:
+        keys.append((route.request.post_data_json or {})["key"])
+        if len(keys) == 1:
+            route.fetch()  # it arrives, and its answer does not
+            route.abort()
+        elif len(keys) == 2:
+            route.fulfill(status=503, json={"kind": "store", "text": "busy"})
+        else:
+            route.continue_()
+
+    return answer
+
+
+def fits(page: Page, width: int, selector: str = "button, textarea, nav a, .button") -> bool:
+    """Tell whether nothing sticks out at the side, and everything is large enough for a finger."""
+    small = page.evaluate(
+        "selector => [...document.querySelectorAll(selector)].filter(each => each.checkVisibility())"
+        ".filter(each => each.getBoundingClientRect().height < 44).map(each => each.outerHTML)",
+        selector,
+    )
+    assert small == [], width
+    return bool(page.evaluate("document.documentElement.scrollWidth") <= width)
+
+
+def is_named(page: Page) -> bool:
+    """Tell whether a screen reader finds its way: one main part, names for everything, ids that are there once."""
+    unnamed = page.evaluate(
+        "[...document.querySelectorAll('button, textarea, a')].filter(each => !each.ariaLabel &&"
+        " !each.innerText?.trim() && !each.labels?.length && each.checkVisibility()).map(each => each.outerHTML)"
+    )
+    assert unnamed == [], page.url
+    ids = Counter(page.evaluate("[...document.querySelectorAll('[id]')].map(each => each.id)"))
+    assert [each for each, count in ids.items() if count > 1] == [], page.url
+    undescribed = page.evaluate("[...document.images].filter(each => each.getAttribute('alt') === null).length")
+    return undescribed == 0 and page.get_by_role("main").count() == 1
