@@ -35,9 +35,10 @@ from flows.crawl.data_api.parsing import (
     read_videos,
 )
 from flows.crawl.draw import Candidate, judge
-from flows.crawl.records import LISTING_STAGE, pseudonym
+from flows.crawl.records import pseudonym
 from flows.errors import CrawlError, CrawlPausedError
 from flows.settings.crawl import CategorySettings, CrawlSettings, FilterSettings
+from flows.stages import LISTINGS
 
 MAX_PAGES = {"search": 20, "playlist": 400, "channel": 400, "ids": 1}
 _BARREN_PAGES = 2
@@ -314,7 +315,7 @@ class Lister:
             fault = error.fault
             if fault.reason == PAGE_TOKEN and resumed:
                 return self._list(request, None, known, done, failures, listing.pages)
-            drop = fault.drop(LISTING_STAGE, listing.listing_id, None, about=f"{listing.kind} {listing.query}")
+            drop = fault.drop(LISTINGS.name, listing.listing_id, None, about=f"{listing.kind} {listing.query}")
             done.drops.append(drop)
             is_terminal = fault.kind == "terminal"
             listing = replace(listing, state="refused" if is_terminal else "open", fetched_at=self.now())
@@ -412,7 +413,7 @@ class Lister:
         return {row["listing_id"]: Listing(**row) for row in rows}
 
     def _attempts(self) -> dict[str, int]:
-        of_lists = pc.field("stage") == LISTING_STAGE
+        of_lists = pc.field("stage") == LISTINGS.name
         rows = self.catalog.read("drops", ["key", "kind", "attempts"], where=of_lists).to_pylist()
         return {row["key"]: row["attempts"] for row in rows if row["kind"] == "failed"}
 
@@ -420,7 +421,7 @@ class Lister:
         """Write how far a list is; `settled`: what it failed of before counts no more."""
         rows = pa.Table.from_pylist([asdict(listing)], schema=TABLES["listings"].schema)
         self.catalog.commit(
-            "listings", rows, stage=LISTING_STAGE, drops=drops, done=[listing.listing_id] if settled else []
+            "listings", rows, stage=LISTINGS.name, drops=drops, done=[listing.listing_id] if settled else []
         )
 
 

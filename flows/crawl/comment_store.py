@@ -20,11 +20,8 @@ from data_catalog.tables.drops import Drop
 from flows.crawl.data_api.faults import Fault
 from flows.crawl.data_api.parsing import CommentPage
 from flows.crawl.ingest import own_comments
-from flows.crawl.records import COMMENT_STAGE, AdToRead, Fetch
-from flows.stages import StageCount
-
-STAGE = "comment_pages"
-"""Stage of the drops of ads whose comments could not be read."""
+from flows.crawl.records import AdToRead, Fetch
+from flows.stages import COMMENT_PAGES, COMMENTS
 
 BATCH_COMMENTS = 20_000
 """Comments in memory before they are written."""
@@ -78,7 +75,7 @@ class CommentStore:
         batch_comments: int = BATCH_COMMENTS,
     ) -> None:
         self.catalog = catalog
-        self.count = StageCount(STAGE, "ads")
+        self.count = COMMENT_PAGES.count()
         self.n_comments = 0
         self._continued = {ad.video_id for ad in ads if ad.is_begun}
         self._earlier = earlier
@@ -120,7 +117,7 @@ class CommentStore:
         n_held = self._write_comments(batch)
         self._write_comment_drops(batch)
         drops = [
-            buffer.fault.drop(STAGE, video_id, video_id, fingerprint=self._fingerprint)
+            buffer.fault.drop(COMMENT_PAGES.name, video_id, video_id, fingerprint=self._fingerprint)
             for video_id, buffer in batch.items()
             if buffer.fault
         ]
@@ -135,11 +132,11 @@ class CommentStore:
         self.catalog.commit(
             "comment_fetches",
             pa.Table.from_pylist([asdict(fetch) for fetch in fetches], schema=_FETCHES),
-            stage=STAGE,
+            stage=COMMENT_PAGES.name,
             drops=drops,
             done=over,
         )
-        self.count.add(StageCount.of(STAGE, "ads", rows_in=len(over), rows_out=len(over) - len(drops), drops=drops))
+        self.count.add(COMMENT_PAGES.count(rows_in=len(over), rows_out=len(over) - len(drops), drops=drops))
 
     def _write_comments(self, batch: dict[str, _Buffer]) -> Counter[str]:
         """Write the comments of these ads; returns how many of each there are now."""
@@ -174,10 +171,10 @@ class CommentStore:
         held: list[str] = []
         if ended := [id_ for id_, buffer in batch.items() if buffer.last is not None and buffer.last.ended_by]:
             of_ads = pc.field("video_id").isin(pa.array(ended, pa.string()))
-            held = self.catalog.values("drops", "key", where=(pc.field("stage") == COMMENT_STAGE) & of_ads)
+            held = self.catalog.values("drops", "key", where=(pc.field("stage") == COMMENTS.name) & of_ads)
             held = [key for key in held if key not in self._dropped_now]
         self._dropped_now.update(drop.key for drop in drops)
-        self.catalog.commit("comments", _COMMENTS.empty_table(), stage=COMMENT_STAGE, drops=drops, done=held)
+        self.catalog.commit("comments", _COMMENTS.empty_table(), stage=COMMENTS.name, drops=drops, done=held)
 
     def _fetch(self, video_id: str, buffer: _Buffer, page: CommentPage, n_comments: int) -> Fetch:
         earlier = self._earlier.get(video_id)

@@ -13,15 +13,6 @@ from data_catalog.tables.drops import Drop
 MediaStatus = Literal["present", "missing", "deleted"]
 """`missing`: the ad is known, its video is not there (yet); `deleted`: its frames were sampled and it went."""
 
-STAGE = "source"
-"""Stage of the drops of files and ads that a source could not use."""
-
-COMMENT_STAGE = "comments"
-"""Stage of the drops of single comments; an unchanged ad keeps those that it had."""
-
-LISTING_STAGE = "listings"
-"""Stage of the drops of lists that could not be read."""
-
 
 @dataclass(frozen=True)
 class Ad:

@@ -7,6 +7,7 @@ off instead of clipped, and the wide colours of BT.2020 are brought to those of 
 from __future__ import annotations
 
 import enum
+import struct
 from fractions import Fraction
 from functools import cache
 from typing import Any
@@ -69,15 +70,25 @@ def shown_picture(frame: Any, pixel_aspect: Fraction | None, max_side: int | Non
     """
     if frame.width * frame.height > MAX_PIXELS:
         raise FrameError(f"a frame has {frame.width}x{frame.height} pixels; at most {MAX_PIXELS:,} are converted")
-    picture = _resized(_colours(frame), pixel_aspect, max_side)
-    # the camera was held sideways: metadata tells by how many quarter turns
-    return np.ascontiguousarray(np.rot90(picture, round(frame.rotation / 90) % 4))
+    return _upright(_resized(_colours(frame), pixel_aspect, max_side), frame)
 
 
 def grey_thumbnail(frame: Any, side: int) -> NDArray[np.uint8]:
     """The lightness of a frame in few pixels, upright, [side, side]: what a fingerprint needs, at little cost."""
     small = cv2.resize(reduced(_luma(frame), 2 * side), (side, side), interpolation=cv2.INTER_AREA)
-    return np.ascontiguousarray(np.rot90(small, round(frame.rotation / 90) % 4)).astype(np.uint8, copy=False)
+    return _upright(np.asarray(small, dtype=np.uint8), frame)
+
+
+def _upright(picture: NDArray[np.uint8], frame: Any) -> NDArray[np.uint8]:
+    """Turn and mirror a picture [height, width, ...] as the frame's display matrix says: by quarters, in eight ways."""
+    matrix = frame.side_data.get("DISPLAYMATRIX")
+    if matrix is not None:
+        # the point (x, y) is shown at (ax + cy, bx + dy): nine numbers of 32 bits, a b u c d v and the last row
+        a, b, _, c, d, *_ = struct.unpack("=9i", bytes(matrix)[:36])
+        if abs(a) + abs(d) < abs(b) + abs(c):
+            picture, a, d = picture.swapaxes(0, 1), c, b
+        picture = picture[:: -1 if d < 0 else 1, :: -1 if a < 0 else 1]
+    return np.ascontiguousarray(picture)
 
 
 def _luma(frame: Any) -> NDArray[np.uint8]:

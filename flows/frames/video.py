@@ -1,22 +1,22 @@
-"""A video file opened for reading: how long it is, where its key frames are, and what is shown at a moment."""
+"""A video file opened for reading: its picture track, how long that is, and what is shown at a moment."""
 
 from __future__ import annotations
 
-import bisect
-from collections.abc import Collection, Iterator
+import os
+from collections.abc import Collection, Container, Iterator
 from dataclasses import dataclass
-from fractions import Fraction
-from functools import cached_property
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import IO, Any, Self
 
 import av
+from av.format import Flags
 from av.stream import Disposition
 
 from flows.errors import FrameError
 from flows.frames.picture import MAX_PIXELS, Picture, shown_picture
+from flows.frames.timeline import Packets, Timeline
 
 # a moment this far behind the last picture lies in a part that is missing, not on a still that stays
 TAIL_S = 1.0
@@ -26,6 +26,11 @@ FAULTS = (av.FFmpegError, OSError, ValueError, OverflowError)
 _FURTHER_BACK_S = (0.0, 10.0, 60.0, float("inf"))
 # ten minutes and more: nobody waits for ten hours to be decoded from their start
 _MOST_FRAMES = 20_000
+# decoders that can be told for every packet to pass over what no other is drawn from; libdav1d listens only as it opens
+_SKIPPING = {"h264", "hevc", "mpeg1video", "mpeg2video", "mpeg4", "vp8"}
+# a track with so many times fewer pictures than another of the file is a poster, or thumbnails to seek by
+_THUMBNAILS_SHARE = 10
+_NO_VIDEO = Disposition.attached_pic | Disposition.timed_thumbnails
 
 
 @dataclass(frozen=True)
@@ -52,29 +57,63 @@ class Video:
     def __init__(self, path: Path) -> None:
         self.path = path
         try:
-            self._container: Any = av.open(str(path), metadata_errors="replace", options=_options(path))
+            self._container = self._opened()
         except FAULTS as error:
             why = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
             size = path.stat().st_size if path.is_file() else 0
             raise FrameError(f"{path}: cannot be opened as a video ({size:,} bytes): {why}") from error
-        tracks = [track for track in self._container.streams.video if not track.disposition & Disposition.attached_pic]
-        if not tracks or tracks[0].codec_context is None:
-            sound = bool(self._container.streams.audio)
+        try:
+            self._choose_track()
+        except FrameError:
             self._container.close()
-            raise FrameError(f"{path}: no picture track that can be decoded{'; sound alone' if sound else ''}")
-        self._track: Any = tracks[0]
+            raise
+        # as many processes as cores decode as many ads: threads inside them would only wait for each other
+        self.decoder.thread_count = 1
+        self._end_s = self.timeline.end_s
+        """End of the data, as far as it can be decoded."""
+
+    def _opened(self) -> Any:
+        # without the protocol, a name with a colon would be taken for an address
+        return av.open(f"file:{self.path}", metadata_errors="replace", options=_options(self.path))
+
+    def _choose_track(self) -> None:
+        """Choose as players do: no poster and no thumbnails, and of several films the default or else the first."""
+        tracks = {
+            track.index: track
+            for track in self._container.streams.video
+            if not track.disposition & _NO_VIDEO and track.codec_context is not None
+        }
+        if not tracks:
+            sound = "; sound alone" if self._container.streams.audio else ""
+            raise FrameError(f"{self.path}: no picture track that can be decoded{sound}")
+        packets = {index: Packets() for index in tracks}
+        try:
+            for packet in self._container.demux(list(tracks.values())):
+                if packet.size:
+                    packets[packet.stream_index].add(packet)
+        except FAULTS:
+            pass  # what comes before the damage is there
+
+        most = max(map(len, packets.values()))
+        films = [track for track in tracks.values() if _THUMBNAILS_SHARE * len(packets[track.index]) >= most]
+        self._track: Any = max(films, key=lambda track: bool(track.disposition & Disposition.default))
+        self._packets = packets[self._track.index]
         self.decoder: Any = self._track.codec_context
         size = self.decoder.width * self.decoder.height
         if size > MAX_PIXELS:
-            self._container.close()
-            raise FrameError(f"{path}: claims {size:,} pixels a picture; at most {MAX_PIXELS:,} are decoded")
-        # as many processes as cores decode as many ads: threads inside them would only wait for each other
-        self.decoder.thread_count = 1
-        self._start_ticks: int = self._track.start_time or 0
-        base: Fraction = self._track.time_base
-        self._base = (base.numerator, base.denominator)
-        self._end_s: float | None = None
-        """End of the data, once it has been read up to there."""
+            raise FrameError(f"{self.path}: claims {size:,} pixels a picture; at most {MAX_PIXELS:,} are decoded")
+        rate = self._track.average_rate
+        self._is_broadcast = bool(self._container.format.flags & Flags.ts_discont.value)
+        try:
+            self.timeline = Timeline(
+                self._packets,
+                self._track.time_base,
+                still_s=float(1 / rate) if rate else 0.0,
+                is_broadcast=self._is_broadcast,
+                reorders=self.decoder.has_b_frames and self._container.format.name == "avi",
+            )
+        except ValueError as error:
+            raise FrameError(f"{self.path}: no frame can be decoded") from error
 
     def __enter__(self) -> Self:
         return self
@@ -85,90 +124,112 @@ class Video:
         self._container.close()
 
     def duration_s(self) -> float:
-        """Length of the pictures: as the file states it or, where it does not, as its packets show it.
+        """Length of the pictures: as their packets show it.
+
+        What the file states is taken where that ends with the last picture, too, and where the file's end is missing.
 
         Raises:
-            FrameError: there are no packets, or what is stated is no length.
+            FrameError: it is no length.
         """
+        duration_s = self.timeline.end_s
         if self._track.duration:
-            duration_s = float(self._track.duration * self._track.time_base)
-        elif self._container.duration:
-            duration_s = float(self._container.duration / av.time_base)
+            stated_s = float(self._track.duration * self._track.time_base)
         else:
-            duration_s = self._length_of_packets_s()
+            stated_s = float((self._container.duration or 0) / av.time_base)
+        stays_s = duration_s - self.timeline.last_s
+        ends_together = not self._is_broadcast and -stays_s < stated_s - duration_s <= min(stays_s, TAIL_S)
+        if ends_together or self._is_cut_short():
+            duration_s = stated_s
         if not 0 < duration_s < float("inf"):
             raise FrameError(f"{self.path}: states a duration of {duration_s:g} s")
         return duration_s
 
-    def _length_of_packets_s(self) -> float:
-        ends_s = [
-            time_s + self.shown_for_s(packet)
-            for packet in self.packets_from(0.0)
-            if (time_s := self.time_s(packet)) is not None
-        ]
-        if not ends_s:
-            raise FrameError(f"{self.path}: no frame can be decoded")
-        return max(ends_s)
+    def _is_cut_short(self) -> bool:
+        """Tell whether the file ends before what its own header says."""
+        size = self.path.stat().st_size
+        if "mp4" not in self._container.format.name:
+            return _matroska_end(self.path) > size
+        entries = self._track.index_entries
+        return len(entries) > 0 and entries[-1].pos + entries[-1].size > size
 
-    @cached_property
+    @property
     def key_times_s(self) -> list[float]:
-        """Times of the key frames, sorted, by the file's index; empty where it has none."""
+        """Times of the key frames, sorted."""
+        return self.timeline.key_times_s
+
+    def frames(self, first: int, last: int | None = None, wanted: Container[int] | None = None) -> Iterator[Any]:
+        """Decode packets one after the other into intact frames; damage is passed over as the decoder does.
+
+        Args:
+            first: number of the packet to begin with, a key frame's.
+            last: number of the last one; None for all.
+            wanted: packets whose frames are asked for; of the others, those that no other is drawn from may be missing.
+                None: all are.
+        """
+        if self.timeline.is_counted:
+            yield from self._counted(first, last)
+            return
+        skips = wanted is not None and self.decoder.name in _SKIPPING
+        for number, packet in self._packets_from(first):
+            if last is not None and number > last:
+                break
+            self.decoder.skip_frame = "NONREF" if skips and number not in (wanted or ()) else "DEFAULT"
+            yield from self._decoded(packet)
+        yield from self._decoded(None)
+
+    def _counted(self, first: int, last: int | None) -> Iterator[Any]:
+        """As `frames`, where the decoder alone knows the order: the n-th picture that it gives has the n-th time."""
+        self.decoder.skip_frame = "DEFAULT"
+        packets = chain((packet for _, packet in self._packets_from(first)), [None])
+        pictures = chain.from_iterable(map(self._decoded, packets))
+        for number, frame in enumerate(islice(pictures, None if last is None else last + 1 - first), first):
+            frame.pts = number
+            yield frame
+
+    def _decoded(self, packet: Any) -> list[Any]:
         try:
-            # of some containers the index is read when it is first needed
-            self._container.seek(0)
+            frames = self.decoder.decode(packet)
         except FAULTS:
             return []
-        ticks = {entry.timestamp for entry in self._track.index_entries if entry.is_keyframe}
-        times_s = sorted(self.seconds(tick) for tick in ticks)
-        # of mp4 files these are times of decoding; the first tells by how much they precede those of showing
-        early_s = min(0.0, times_s[0]) if times_s else 0.0
-        return [time_s - early_s for time_s in times_s]
+        return [frame for frame in frames if not frame.is_corrupt and frame.pts is not None]
 
-    def key_before(self, timestamp_s: float) -> int:
-        """Number of the last known key frame up to a moment; -1 if there is none."""
-        return bisect.bisect_right(self.key_times_s, timestamp_s) - 1
-
-    def packets_from(self, timestamp_s: float) -> Iterator[Any]:
-        """Packets from the key frame before a moment until the data ends or cannot be read further."""
+    def _packets_from(self, first: int) -> Iterator[tuple[int, Any]]:
+        """Packets with their numbers from one on, until the data ends or cannot be read further."""
         try:
-            # the decoder forgets what it has read
-            ticks = round(Fraction(timestamp_s) / self._track.time_base) + self._start_ticks
-            # the start is before whatever a file says it is
-            ticks = ticks if timestamp_s > 0 else min(ticks, 0)
-            self._container.seek(ticks, stream=self._track, backward=True)
-            for packet in self._container.demux(self._track):
-                if packet.size:
-                    yield packet
+            for number, packet in self._sought(first):
+                if number >= first:
+                    # the decoder hands it on to the frame
+                    packet.pts, packet.dts = number, None
+                    yield number, packet
         except FAULTS:
             return
 
-    def frames_of(self, packet: Any) -> list[Any]:
-        """Intact frames that a packet (None: the end) makes the decoder give.
+    def _sought(self, first: int) -> Iterator[tuple[int, Any]]:
+        """Packets with their numbers from one on or from an earlier one."""
+        # the decoder forgets what it has read
+        self.decoder.flush_buffers()
+        if self._is_broadcast:  # a time may be there twice, and a frame may begin in the middle of a packet
+            self._container.seek(0, unsupported_byte_offset=True)
+        else:
+            self._container.seek(self._packets.ticks(first), stream=self._track)
+        packets = self._demuxed()
+        begun = next(packets, None)
+        # a seek is as good as the file's index
+        places = self._packets.places
+        if begun is not None and places.count(begun.pos) == 1 and (number := places.index(begun.pos)) <= first:
+            return enumerate(chain([begun], packets), number)
+        index = self._track.index
+        self._container.close()
+        self._container = self._opened()
+        self._track = self._container.streams[index]
+        return enumerate(self._demuxed())
 
-        Raises:
-            av.FFmpegError: the packet is damaged.
-        """
-        frames = self.decoder.decode(packet)
-        return [frame for frame in frames if not frame.is_corrupt and self.time_s(frame) is not None]
-
-    def time_s(self, timed: Any) -> float | None:
-        """Time at which a frame or a packet's frame comes up on the screen; None if the file does not tell."""
-        # some containers tell the order of decoding alone, and then it is that of showing too
-        ticks = timed.dts if timed.pts is None else timed.pts
-        return None if ticks is None else self.seconds(ticks)
+    def _demuxed(self) -> Iterator[Any]:
+        return (packet for packet in self._container.demux(self._track) if packet.size)
 
     def time_of(self, frame: Any) -> float:
         """Time at which a frame of this video comes up on the screen."""
-        time_s = self.time_s(frame)
-        assert time_s is not None  # noqa: S101 - `frames_of` lets no other frame through
-        return time_s
-
-    def shown_for_s(self, timed: Any) -> float:
-        """Seconds for which a frame or a packet's frame stays on the screen."""
-        if timed.duration:
-            numerator, denominator = self._base
-            return float(timed.duration * numerator / denominator)
-        return float(1 / self._track.average_rate) if self._track.average_rate else 0.0
+        return self.timeline.times_s[frame.pts]
 
     def frame_at(self, timestamp_s: float, taken: Collection[float] = ()) -> tuple[float, Picture] | None:
         """The picture shown at a moment, with the time at which it came up.
@@ -186,14 +247,14 @@ class Video:
         """The frame that `frame_at` shows, with patience for damaged files: read anew from further and further back."""
         around = _Around(None, None, None, at_end=False)
         for back_s in _FURTHER_BACK_S:
-            if self._end_s is not None and timestamp_s > self._end_s + TAIL_S:
+            if timestamp_s > self._end_s + TAIL_S:
                 return None
-            around = self._look(timestamp_s, taken, max(0.0, timestamp_s - back_s))
+            around = self._look(timestamp_s, taken, timestamp_s - back_s)
             if around.at_end and around.shown is not None:
-                self._end_s = self.time_of(around.shown) + self.shown_for_s(around.shown)
+                self._end_s = self.timeline.ends_s(around.shown.pts)
             if around.shown is not None and (around.earlier is not None or around.later is not None):
                 break  # otherwise the seek went too far, or every frame since the key frame is taken
-        if self._end_s is not None and timestamp_s > self._end_s + TAIL_S:
+        if timestamp_s > self._end_s + TAIL_S:
             return None
         free = around.shown if around.shown is around.earlier else around.later
         return free or around.earlier or around.later
@@ -214,7 +275,7 @@ class Video:
 
     def _look(self, timestamp_s: float, taken: Collection[float], from_s: float) -> _Around:
         shown = earlier = None
-        frames = self._frames_from(from_s)
+        frames = self.frames(self.timeline.decoded_from(self.timeline.shown_at(from_s)))
         for frame in islice(frames, _MOST_FRAMES):
             time_s = self.time_of(frame)
             free = time_s not in taken
@@ -227,25 +288,6 @@ class Video:
         if next(frames, None) is not None:
             return _Around(None, None, None, at_end=False)
         return _Around(shown, earlier, None, at_end=True)
-
-    def _frames_from(self, timestamp_s: float) -> Iterator[Any]:
-        """Intact frames; damage is passed over as the decoder does, what it costs shows in the moments not reached."""
-        self.decoder.skip_frame = "DEFAULT"
-        for packet in self.packets_from(timestamp_s):
-            yield from self._whole(packet)
-        yield from self._whole(None)
-
-    def _whole(self, packet: Any) -> list[Any]:
-        try:
-            return self.frames_of(packet)
-        except FAULTS:
-            return []
-
-    def seconds(self, ticks: int) -> float:
-        """Time of the track in seconds from its start."""
-        # asked some thousand times an ad: several times as fast as with fractions, and as exact
-        numerator, denominator = self._base
-        return round((ticks - self._start_ticks) * numerator / denominator, 6)
 
 
 def _options(path: Path) -> dict[str, str]:
@@ -261,6 +303,27 @@ def _options(path: Path) -> dict[str, str]:
     except OSError:  # opening it will say so
         return only_this
     return only_this | ({"skip_frame": "all"} if is_mp4 else {})
+
+
+def _matroska_end(path: Path) -> int:
+    """Place at which a Matroska or WebM file ends by its own header; 0 if it does not tell or is something else."""
+    with path.open("rb") as file:
+        if file.read(4) != b"\x1a\x45\xdf\xa3":
+            return 0
+        file.seek(_ebml_size(file), os.SEEK_CUR)
+        if file.read(4) != b"\x18\x53\x80\x67":
+            return 0
+        size = _ebml_size(file)
+        return file.tell() + size if size else 0
+
+
+def _ebml_size(file: IO[bytes]) -> int:
+    """Read the size of an element: as many bytes as its leading zero bits say; 0 if it is unknown."""
+    first = file.read(1)[0]
+    length = 8 - first.bit_length()
+    bits = 7 * (length + 1)
+    size = int.from_bytes(bytes([first]) + file.read(length)) & ((1 << bits) - 1)
+    return 0 if size == (1 << bits) - 1 else size
 
 
 def size_shown(path: Path) -> tuple[int, int]:

@@ -82,8 +82,9 @@ _KEY_REFUSED = {
 }  # fmt: skip
 # These come with no more of a reason than `forbidden` or `badRequest`, as faults of a video do.
 _KEY_REFUSED_WORDS = re.compile(
-    r"\bAPI key\b|unregistered callers|Consumer .* has been suspended|has not been used in project"
-    r"|Enable it by visiting|\bproject\b.* (has been|is|was) (deleted|suspended|disabled|not found|shut down)"
+    r"\bAPI key\b|unregistered callers|Consumer .* (has been suspended|is invalid)|has not been used in project"
+    r"|Enable it by visiting|not enabled for your project|Access Not Configured|enable billing|billing to be enabled"
+    r"|\bproject\b.* ((has been|is|was) (deleted|suspended|disabled|shut down)|not found)"
     r"|(referer|IP address|client application|Android|iOS|method) .*\b(is|are) blocked",
     re.IGNORECASE | re.DOTALL,
 )

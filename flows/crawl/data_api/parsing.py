@@ -19,7 +19,8 @@ from flows.crawl.fields import (
     text_of,
     video_id_of,
 )
-from flows.crawl.records import COMMENT_STAGE, Ad, Comment, pseudonym
+from flows.crawl.records import Ad, Comment, pseudonym
+from flows.stages import COMMENTS
 
 SOURCE = "youtube"
 VIDEO_PARTS = "snippet,contentDetails,statistics,status,paidProductPlacementDetails"
@@ -227,7 +228,7 @@ class CommentReader:
             # without an id, its content stands in: the same entry on a page that repeats is one drop
             place = comment_id or hashlib.sha256(repr(entry).encode("utf-8", "replace")).hexdigest()[:16]
             key = f"{self.video_id}:comments:{place}"
-            return Drop(COMMENT_STAGE, key, self.video_id, "filtered", "malformed_comment", problem)
+            return COMMENTS.drop(key, self.video_id, "malformed_comment", problem)
         author = text_of(_part(snippet, "authorChannelId").get("value"))
         author_hash = pseudonym(self.author_key, author)
         return Comment(

@@ -51,7 +51,7 @@ Outcome = Literal["nothing", "finished", "longer", "never"]
 
 @dataclass
 class CategoryWork:
-    """Work on one category, and how much of it is done: lists are read, then comments, then videos are fetched.
+    """Work that is left on one category: lists are read, then comments, then videos are fetched.
 
     Once a part of the comments is read, as large a part of the videos can be fetched.
     """
@@ -63,27 +63,23 @@ class CategoryWork:
     reading_units: int = 0
     """Units for describing the drawn ads and reading their comments."""
     videos: int = 0
-    listed: int = 0
-    searched: int = 0
     read: int = 0
+    """Units of the reading that are spent."""
     fetched: float = 0.0
-
-    @property
-    def is_listed(self) -> bool:
-        """Whether all lists are read."""
-        return self.listed == self.list_units and self.searched == self.searches
+    """Videos that are fetched."""
 
     @property
     def is_over(self) -> bool:
         """Whether nothing is left."""
-        return self.is_listed and self.read == self.reading_units and not self.videos_waiting
+        return not (self.list_units or self.searches or self.reading_units > self.read or self.videos_waiting)
 
     @property
     def videos_waiting(self) -> float:
         """Videos that can be fetched now."""
+        if self.list_units or self.searches:
+            return 0.0
         ready = self.videos * self.read // self.reading_units if self.reading_units else self.videos
-        waiting = ready - self.fetched if self.is_listed else 0.0
-        return waiting if waiting > _CRUMB else 0.0
+        return ready - self.fetched if ready - self.fetched > _CRUMB else 0.0
 
 
 @dataclass(frozen=True)
@@ -179,14 +175,13 @@ def plan_crawl(catalog: Catalog, settings: Settings, ledger: Ledger, now: dateti
     quota, media_lane = settings.crawl.quota, ledger.paused(LANE)
     keys = [key.get_secret_value() for key in settings.crawl.given_keys]
     a_key = Day(quota.searches_per_day, quota.units_per_day, 0.0)
-    daily = replace(sum((a_key for _ in keys[1:]), a_key), videos=DAY_S / planner.seconds_per_video)
+    daily = Day(a_key.searches * max(1, len(keys)), a_key.units * max(1, len(keys)), DAY_S / planner.seconds_per_video)
     left_s = (next_reset(now) - now).total_seconds()
     pause_s = max(0.0, (media_lane.until - now).total_seconds()) if media_lane else 0.0
-    today = Day(
-        sum(ledger.left(key, "searches") for key in keys) if keys else quota.searches_per_day,
-        sum(ledger.left(key, "units") for key in keys) if keys else quota.units_per_day,
-        left_s / planner.seconds_per_video,
-    )
+    today = replace(daily, videos=left_s / planner.seconds_per_video)
+    if keys:
+        searches, units = (sum(ledger.left(key, budget) for key in keys) for budget in ("searches", "units"))
+        today = Day(searches, units, today.videos)
 
     def finish_of(which: Literal["expected", "at_most"], more_keys: int = 0) -> Finish:
         more = replace(a_key, searches=a_key.searches * more_keys, units=a_key.units * more_keys)
@@ -252,16 +247,15 @@ def days_alone(needed: float, today: float, a_day: float) -> int | None:
 def _spend_day(work: Sequence[CategoryWork], room: Day) -> Day:
     left_searches, left_units, left_videos = room.searches, room.units, room.videos
     for one in work:
-        listed = min(one.list_units - one.listed, left_units)
-        one.listed += listed
+        listed = min(one.list_units, left_units)
+        one.list_units -= listed
         left_units -= listed
-        if one.listed == one.list_units:
-            searched = min(one.searches - one.searched, left_searches, left_units)
-            one.searched += searched
-            left_searches -= searched
-            left_units -= searched
+        searched = 0 if one.list_units else min(one.searches, left_searches, left_units)
+        one.searches -= searched
+        left_searches -= searched
+        left_units -= searched
     for one in work:
-        read = min(one.reading_units - one.read, left_units) if one.is_listed else 0
+        read = 0 if one.list_units or one.searches else min(one.reading_units - one.read, left_units)
         one.read += read
         left_units -= read
     for one in work:
@@ -273,13 +267,10 @@ def _spend_day(work: Sequence[CategoryWork], room: Day) -> Day:
 
 def _work(category: CategoryPlan, which: Literal["expected", "at_most"]) -> CategoryWork:
     """Each category is listed, read and fetched by itself; what it has already need not wait for its listing."""
-    left = category.left
-    listing, describing, searches, taking, comments, videos = (
-        round(getattr(cost, which))
-        for cost in (left.listing, left.describing, left.searches, left.taking, left.comments, left.videos)
-    )
+    units = {name: round(getattr(cost, which)) for name, cost in vars(category.left).items()}
     # describing what searches find is counted with the search itself
-    return CategoryWork(listing + max(0, describing - searches), searches, taking + comments, videos)
+    list_units = units["listing"] + max(0, units["describing"] - units["searches"])
+    return CategoryWork(list_units, units["searches"], units["taking"] + units["comments"], units["videos"])
 
 
 def _on_day(days: int | None, now: datetime) -> Finish:

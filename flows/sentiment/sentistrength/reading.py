@@ -11,7 +11,10 @@ PICTOGRAPHS = (
 )
 """The inside of a regex class of emoji by Unicode's blocks for them, those that are still to come included."""
 
-_APOSTROPHE = re.compile("[\u2018\u2019\u201b\u02b9\u02bb-\u02bd\u2032\u2035\ua78b\ua78c\uff07\x91\x92]")
+_APOSTROPHE = re.compile(
+    "[\u2018\u2019\u201b\u2032\u2035\u275b\u275c\uff07\x91\x92\u02b9\u02bb-\u02be\u02c8\u02ca"
+    "\u055a\u05f3\u1fbd\u1fbf\ua78b\ua78c]"
+)
 _ACCENT = re.compile(r"(?<=[^\W\d_])[`´\uff40](?=[^\W\d_])")
 """Typed for an apostrophe between two letters; elsewhere they draw faces."""
 
@@ -19,7 +22,9 @@ _INNER_DOT = re.compile(r"\.\w")
 _LABEL = r"[^\W_](?:[\w-]{0,61}[^\W_])?"
 _TOP = r"(?:xn--[a-z0-9-]{1,59}|[^\W\d_]{2,24})"
 _NAME = rf"(?:{_LABEL}\.){{1,6}}{_TOP}"
-_COMMON_NAME = rf"(?:{_LABEL}\.){{1,6}}(?:com|org|net|edu|gov|info|biz|io|tv|app|dev|example|co\.[a-z]{{2}})"
+_COMMON_TOP = r"com|org|net|edu|gov|info|biz|io|ai|tv|dev|xyz|example|co\.[a-z]{2}"
+_COUNTRY = "de|uk|fr|ru|jp|cn|br|eu|nl|pl|ca|au|ch|gg"  # none that is an English word
+_COMMON_NAME = rf"(?:{_LABEL}\.){{1,6}}(?:{_COMMON_TOP}|{_COUNTRY})"
 _END = r"(?<![.,;:!?'\u2018\u2019*_~\u2026-])"  # what ends the sentence, or the stress, is no part of an address
 _REST = rf"(?:[^\s()<>\[\]{{}}\"\u201c\u201d«»|\\^`{PICTOGRAPHS}]|\([^\s()]*\))+{_END}"
 _IP = r"\d{1,3}(?:\.\d{1,3}){3}"

@@ -29,7 +29,7 @@ from tests.flows.crawl.listing_builders import (
     videos,
 )
 from tests.flows.crawl.scripted_server import Raw, Request, answer, scripted
-from tests.youtube_sandbox import Fault, SandboxSettings, SandboxVideo, Storm, World, serve
+from tests.youtube_sandbox import Fault, SandboxSettings, Storm, World, serve
 
 PHRASE = "a phrase"
 OTHER_PLAYLIST = "PL" + "o" * 32
@@ -80,13 +80,16 @@ def listed_world(count: int, **more: Any) -> World:
     return World(made, playlists=[playlist_of(made)])
 
 
-def spread(count: int, days: int, since: datetime) -> list[SandboxVideo]:
-    """Videos found by the phrase, published evenly over some days."""
-    step = timedelta(days=days) / count
-    return [
+def searched(opened: Open, count: int, until: str = "2020-11-01", **given: Any) -> Place:
+    """A place that searches for videos published evenly from New Year 2020 to a day."""
+    since, end = (datetime.fromisoformat(day).replace(tzinfo=UTC) for day in ("2020-01-01", until))
+    step = (end - since) / count
+    found = [
         video(number, found_by=(PHRASE,), published_at=since + number * step + timedelta(minutes=1))
         for number in range(count)
     ]
+    filters = {"published_after": "2020-01-01", "published_before": until}
+    return opened(World(found), FROM_SEARCH, filters=filters, **given)
 
 
 # What is listed, and what that costs
@@ -215,12 +218,7 @@ def test_candidates_that_became_ads_of_another_category_do_not_count_as_enough(o
 
 
 def test_a_capped_search_is_halved_until_its_slices_hold_everything(opened: Open) -> None:
-    place = opened(
-        World(spread(800, 300, datetime(2020, 1, 1, tzinfo=UTC))),
-        FROM_SEARCH,
-        filters={"published_after": "2020-01-01", "published_before": "2020-11-01"},
-        slice_days=400,
-    )
+    place = searched(opened, 800, slice_days=400)
     done = place.list()
     assert done.complete
     assert len(place.candidates()) == 800
@@ -229,13 +227,7 @@ def test_a_capped_search_is_halved_until_its_slices_hold_everything(opened: Open
 
 
 def test_halves_go_on_where_they_were_and_a_capped_search_is_not_made_again(opened: Open) -> None:
-    place = opened(
-        World(spread(520, 300, datetime(2020, 1, 1, tzinfo=UTC))),
-        FROM_SEARCH,
-        filters={"published_after": "2020-01-01", "published_before": "2020-11-01"},
-        slice_days=400,
-        quota={"searches_per_day": 12},
-    )
+    place = searched(opened, 520, slice_days=400, quota={"searches_per_day": 12})
     while place.list().paused:
         place.pass_days()
     assert len(place.candidates()) == 520
@@ -243,11 +235,7 @@ def test_halves_go_on_where_they_were_and_a_capped_search_is_not_made_again(open
 
 
 def test_a_capped_day_ends_there(opened: Open) -> None:
-    place = opened(
-        World(spread(510, 1, datetime(2020, 1, 1, tzinfo=UTC))),
-        FROM_SEARCH,
-        filters={"published_after": "2020-01-01", "published_before": "2020-01-02"},
-    )
+    place = searched(opened, 510, "2020-01-02")
     assert place.list().complete
     assert place.catalog.values("listings", "state") == ["capped"]
     assert len(place.candidates()) == 500

@@ -22,7 +22,9 @@ from tests.youtube_sandbox.faults import STORM
 
 KEYS = ("k1-of-the-sandbox-0000000000", "k2-of-the-sandbox-0000000000")
 MORNING = datetime(2026, 11, 24, 12, tzinfo=UTC)
-PASSING = sorted({*STORM, "loop_tokens", "empty_page", "quota_403", "quota_429", "invalid_token", "http_502"})
+PASSING = sorted(
+    {*STORM, "loop_tokens", "empty_page", "quota_403", "quota_429", "invalid_token", "http_502", "http_403", "http_418"}
+)
 FINAL = {
     "comments_disabled": "comments_disabled",
     "video_not_found": "video_not_found",

@@ -58,7 +58,10 @@ class RefreshedPlace(Place):
     def limit_units(self, units: int) -> None:
         self.given["quota"] = {"units_per_day": units}
 
-    def refresh(self) -> Refreshed:
+    def refresh(self, *, after: int = 0) -> Refreshed:
+        """Refresh it after so many days."""
+        if after:
+            self.pass_days(after)
         refreshed = Refreshed()
         with self.crawling() as crawl:
             refresh_videos(crawl, refreshed, nothing)
@@ -187,15 +190,13 @@ def test_a_refresh_keeps_what_the_api_does_not_say(place: RefreshedPlace) -> Non
     kept = ["video_id", "category", "query", "source", "url", "synthetic", "width", "height"]
     kept += [name for name in TABLES["ads"].schema.names if name.startswith("media_")]
     before = place.catalog.read("ads", kept).sort_by("video_id").to_pylist()
-    place.pass_days(31)
-    place.refresh()
+    place.refresh(after=31)
     assert place.catalog.read("ads", kept).sort_by("video_id").to_pylist() == before
     assert {ad["media_status"] for ad in before} == {"present"}
 
 
 def test_no_name_and_no_channel_of_anybody_is_stored(place: RefreshedPlace) -> None:
-    place.pass_days(31)
-    place.refresh()
+    place.refresh(after=31)
     world = place.world
     people = {c.author for v in world.videos for c in world.comments(v)}
     channels = {c.author_channel for v in world.videos for c in world.comments(v)} | set(world.channels)
@@ -206,8 +207,7 @@ def test_no_name_and_no_channel_of_anybody_is_stored(place: RefreshedPlace) -> N
 def test_a_forgotten_persons_channel_is_not_told_again(place: RefreshedPlace) -> None:
     hash_ = place.catalog.values("ads", "channel_hash")[0]
     forget_author(place.catalog, hash_)
-    place.pass_days(31)
-    place.refresh()
+    place.refresh(after=31)
     assert hash_ not in place.catalog.values("ads", "channel_hash")
 
 
@@ -238,8 +238,7 @@ def test_the_video_of_an_ad_that_is_gone_and_what_had_come_of_one_are_deleted(pl
     media = place.folder / "catalog" / "media"
     (media / ".unfinished" / f"{gone}.134.mp4.part").write_bytes(b"half of a video")
     place.world.delete_video(gone)
-    place.pass_days(31)
-    place.refresh()
+    place.refresh(after=31)
     assert [path for path in media.rglob("*") if gone in path.name] == []
     assert sorted(path.stem for path in media.glob("*.mp4")) == place.ads()
 
@@ -250,8 +249,7 @@ def test_a_candidate_that_is_gone_is_removed_though_it_was_never_drawn(opened: O
         crawl.list_candidates(ADS, nothing)
     gone = place.catalog.values("candidates", "video_id")[0]
     place.world.delete_video(gone)
-    place.pass_days(31)
-    refreshed = place.refresh()
+    refreshed = place.refresh(after=31)
     assert (refreshed.candidates, refreshed.candidates_gone, refreshed.ads_gone) == (2, 1, [])
     assert place.is_named_below_the_tables(gone) == []
 
@@ -265,8 +263,7 @@ def test_an_ad_younger_than_its_candidate_goes_with_it_and_is_told(opened: Open)
     gone = place.ads()[0]
     place.write_release("2026.12.01", gone)
     place.world.delete_video(gone)
-    place.pass_days(25)
-    refreshed = place.refresh()
+    refreshed = place.refresh(after=25)
     assert gone not in place.ads()
     assert refreshed.ads_gone == [gone]
     assert refreshed.releases == ("2026.12.01",)
@@ -277,16 +274,14 @@ def test_releases_that_hold_an_ad_that_is_gone_are_named_and_others_are_not(plac
     place.write_release("2026.12.01", gone, stays)
     place.write_release("2026.12.02", stays)
     place.world.delete_video(gone)
-    place.pass_days(31)
-    assert place.refresh().releases == ("2026.12.01",)
+    assert place.refresh(after=31).releases == ("2026.12.01",)
 
 
 def test_an_ad_whose_comments_were_disabled_goes_is_told_and_so_are_its_releases(place: RefreshedPlace) -> None:
     closed = place.ads()[0]
     place.write_release("2026.12.01", closed)
     place.world.videos[closed].comments_disabled = True
-    place.pass_days(31)
-    refreshed = place.refresh()
+    refreshed = place.refresh(after=31)
     assert closed not in place.ads()
     assert place.comments_of(closed) == []
     assert refreshed.ads_gone == [closed]
@@ -300,12 +295,10 @@ def test_a_comment_that_is_gone_is_removed_from_the_past_of_the_table_too(place:
     ad = place.ads()[0]
     secret = SandboxComment("Ugx-of-a-regretful-person", "words that were taken back", MORNING)
     place.world.add_comment(ad, secret)
-    place.pass_days(31)
-    place.refresh()
+    place.refresh(after=31)
     assert secret.comment_id in place.comments_of(ad)
     place.world.delete_comment(secret.comment_id)
-    place.pass_days(31)
-    place.refresh()
+    place.refresh(after=31)
     assert set(place.comments_of(ad)) == place.world.api_comments(ad)
     assert place.is_named_below_the_tables(secret.text) == []
 
@@ -315,8 +308,7 @@ def test_the_score_of_a_comment_that_is_gone_goes_with_it(place: RefreshedPlace)
     place.work_on(ad)
     gone, *stay = sorted(place.comments_of(ad))
     place.world.delete_comment(gone)
-    place.pass_days(31)
-    place.refresh()
+    place.refresh(after=31)
     assert sorted(place.catalog.values("comment_scores", "comment_id")) == stay
     assert place.is_named_below_the_tables(gone) == []
 
@@ -327,8 +319,7 @@ def test_drops_that_name_a_comment_that_is_gone_go_with_it_and_others_stay(place
     drops = [Drop("scores", id_, ad, "failed", "no_engine", f"comment {id_}") for id_ in (gone, stays)]
     place.catalog.commit("comment_scores", TABLES["comment_scores"].schema.empty_table(), stage="scores", drops=drops)
     place.world.delete_comment(gone)
-    place.pass_days(31)
-    place.refresh()
+    place.refresh(after=31)
     assert place.catalog.values("drops", "key") == [stays]
     assert place.is_named_below_the_tables(gone) == []
 
@@ -337,8 +328,7 @@ def test_comments_that_came_do_not_hide_how_many_are_gone(place: RefreshedPlace)
     ad = place.ads()[0]
     place.world.delete_comment(place.comments_of(ad)[0])
     place.world.add_comment(ad, SandboxComment("Ugx-a-new-one", "new", MORNING))
-    place.pass_days(31)
-    assert place.refresh().comments_gone == 1
+    assert place.refresh(after=31).comments_gone == 1
 
 
 def test_a_passing_fault_leaves_an_ad_its_comments_and_they_are_asked_for_again(place: RefreshedPlace) -> None:
@@ -352,8 +342,7 @@ def test_a_passing_fault_leaves_an_ad_its_comments_and_they_are_asked_for_again(
     assert place.comments_of(ad) == before
     place.sandbox.faults.clear()
     place.world.delete_comment(before[0])
-    place.pass_days(1)
-    place.refresh()
+    place.refresh(after=1)
     assert set(place.comments_of(ad)) == place.world.api_comments(ad)
 
 
@@ -449,8 +438,7 @@ def test_half_of_many_and_all_of_a_few_may_be_gone(opened: Open, gone: int, of: 
     doomed = place.ads()[:gone]
     for ad in doomed:
         place.world.delete_video(ad)
-    place.pass_days(31)
-    assert place.refresh().ads_gone == doomed
+    assert place.refresh(after=31).ads_gone == doomed
 
 
 # What is printed
@@ -460,8 +448,7 @@ def test_a_refresh_is_a_table_and_json(opened: Open) -> None:
     place = opened(World([SandboxVideo("abcdefghijk"), SandboxVideo("bcdefghijkl")]))
     place.crawl()
     place.world.delete_video("abcdefghijk")
-    place.pass_days(31)
-    refreshed = place.refresh()
+    refreshed = place.refresh(after=31)
     console = Console(width=100, file=io.StringIO())
     with console.capture() as capture:
         console.print(render_refresh(refreshed))

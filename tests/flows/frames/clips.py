@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -46,19 +46,46 @@ def encode(
     key_every: int = 12,
     rotation: int = 0,
     pixel_aspect: Fraction | None = None,
+    settings: Mapping[str, str] | None = None,
+    rate: int | None = None,
+    sound_s: float = 0.0,
 ) -> None:
-    track = container.add_stream(codec, rate=RATE, options={"g": str(key_every), "sc_threshold": "0", "crf": "10"})
+    """Encode one numbered picture for each time, and maybe some sound.
+
+    Args:
+        container: opened for writing.
+        times: in seconds.
+        codec: PyAV's name of the encoder.
+        key_every: pictures from one key frame to the next.
+        rotation: degrees in the display matrix.
+        pixel_aspect: width of a pixel by its height.
+        settings: of the encoder.
+        rate: times are multiples of 1 / rate, as some codecs ask; None: milliseconds.
+        sound_s: seconds of silence in a second track.
+    """
+    options = {"g": str(key_every), "sc_threshold": "0", "crf": "10", **(settings or {})}
+    track = container.add_stream(codec, rate=rate or RATE, options=options)
     track.width, track.height, track.pix_fmt = WIDTH, HEIGHT, "yuv420p"
-    track.time_base = track.codec_context.time_base = Fraction(1, 1000)
+    if codec.startswith("mpeg"):  # they know no quality
+        track.bit_rate = 1_000_000
+    tick = Fraction(1, rate or 1000)
+    track.time_base = track.codec_context.time_base = tick
+    sound = container.add_stream("libopus", rate=48_000) if sound_s else None
     if pixel_aspect:
         track.codec_context.sample_aspect_ratio = pixel_aspect
     if rotation:
         track.set_display_rotation(rotation)
     for number, time_s in enumerate(times):
         frame = av.VideoFrame.from_ndarray(numbered(number), format="bgr24")
-        frame.pts, frame.time_base = round(time_s * 1000), Fraction(1, 1000)
+        frame.pts, frame.time_base = round(time_s / tick), tick
         container.mux(track.encode(frame))
     container.mux(track.encode())
+    for second in range(round(sound_s)):
+        silence = av.AudioFrame.from_ndarray(np.zeros((1, 48_000), np.float32), format="fltp", layout="mono")
+        silence.sample_rate, silence.pts = 48_000, 48_000 * second
+        container.mux(sound.encode(silence))
+    if sound:
+        container.mux(sound.encode())
 
 
 def steady(count: int) -> list[float]:

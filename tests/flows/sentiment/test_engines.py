@@ -130,7 +130,7 @@ def test_lines_that_differ_in_their_apostrophe_alone_have_the_same_strengths(sha
     assert as_original.score(lines[::2]) != as_original.score(lines[1::2])
 
 
-@pytest.mark.parametrize("apostrophe", "\u2018\u2019\u201b\u02b9\u02bb\u02bc\u2032\uff07\ua78c`´")
+@pytest.mark.parametrize("apostrophe", "\u2018\u2019\u201b\u02b9\u02bb\u02bc\u2032\uff07\ua78c\u055a\x92`´")
 def test_any_sign_that_people_type_for_an_apostrophe_negates(apostrophe: str) -> None:
     straight = ["I don't love it", "it isn't bad", "I DIDN'T hate it"]
     assert ENGINE.score([text.replace("'", apostrophe) for text in straight]) == ENGINE.score(straight)
@@ -163,6 +163,8 @@ def test_of_lines_with_an_address_the_other_words_count(shared_data: Path) -> No
         ("youtu.be/hate nice", "nice"),
         ("terrible.com nice", "nice"),
         ("HATE.ORG nice", "nice"),
+        ("hate.co.uk war.de nice", "nice"),
+        ("war.com?q=hate nice", "nice"),
         ("hate.biz:8080 nice", "nice"),
         ("192.168.1.1/hate nice", "nice"),
         ("http://localhost:3000/hate nice", "nice"),

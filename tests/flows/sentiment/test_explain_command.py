@@ -208,13 +208,17 @@ def write(catalog: Catalog, table: str, rows: list[dict[str, Any]]) -> None:
     catalog.merge(table, pa.Table.from_pylist(rows, schema=TABLES[table].schema))
 
 
+def of_ad(catalog: Catalog, ad: str = "ad") -> tuple[str | Path, ...]:
+    return "--ad", ad, "--catalog", str(catalog.root)
+
+
 def test_an_ad_shows_its_label_and_its_strongest_comments_first(catalog: Catalog) -> None:
-    shown = explained("--ad", "ad", "--catalog", str(catalog.root))
+    shown = explained(*of_ad(catalog))
     lines = shown.splitlines()
     assert lines[0] == "ad ad: positive, mean 0.50 (dominant)"
     assert lines[1] == "5 comments, 1 neutral"
     assert "[bold]love[/bold] \\x1b[2J" in shown
-    found = as_json("--ad", "ad", "--catalog", str(catalog.root))
+    found = as_json(*of_ad(catalog))
     strongest = [max(comment["positive"], -comment["negative"]) for comment in found["comments"]]
     assert strongest == sorted(strongest, reverse=True)
     assert found["comments"][-1]["comment_id"] == "c1"
@@ -232,10 +236,10 @@ def test_a_comment_that_does_not_count_says_why_and_the_mean_has_its_interval(ca
     )
     row = {"video_id": "ad", "n_comments": 5, "label": "positive", "aggregation": "dominant", "mean_score": 2.75}
     write(catalog, "ad_sentiment", [row | {"mean_low": 1.5, "mean_high": 3.25, "label_support": 0.61}])
-    lines = explained("--ad", "ad", "--catalog", str(catalog.root)).splitlines()
+    lines = explained(*of_ad(catalog)).splitlines()
     assert lines[0].endswith("mean 2.75 (dominant), 95 % interval 1.50 to 3.25; 61% of the draws come to this label")
     assert [line.split("  ")[0] for line in lines if "other language" in line] == [" +3 -1"]
-    found = as_json("--ad", "ad", "--catalog", str(catalog.root))
+    found = as_json(*of_ad(catalog))
     assert {c["comment_id"]: c["left_out"] for c in found["comments"] if c["left_out"]} == {"c3": "other_language"}
 
 
@@ -249,15 +253,15 @@ def test_a_comment_takes_one_line_with_its_strengths_however_narrow_the_terminal
 
 
 def test_a_limit_says_how_many_comments_are_left(catalog: Catalog) -> None:
-    shown = explained("--ad", "ad", "--catalog", str(catalog.root), "--limit", "2")
+    shown = explained(*of_ad(catalog), "--limit", "2")
     assert "3 more comments, none of them stronger" in shown
     assert "a spoon" not in shown
-    assert as_json("--ad", "ad", "--catalog", str(catalog.root), "--limit", "2")["n_more"] == 3
+    assert as_json(*of_ad(catalog), "--limit", "2")["n_more"] == 3
 
 
 def test_comments_without_a_score_are_counted(catalog: Catalog) -> None:
     catalog.delete("comment_scores", ["c1"])
-    shown = explained("--ad", "ad", "--catalog", str(catalog.root))
+    shown = explained(*of_ad(catalog))
     assert "comments without a score: 1" in shown
     assert "a spoon" not in shown
 
@@ -272,14 +276,12 @@ def test_scores_of_other_word_lists_are_told_from_those_that_explain(catalog: Ca
 
 
 def test_an_ad_without_comments_says_that(catalog: Catalog) -> None:
-    assert explained("--ad", "silent", "--catalog", str(catalog.root)).startswith(
-        "ad silent: no label, no mean (dominant)"
-    )
+    assert explained(*of_ad(catalog, "silent")).startswith("ad silent: no label, no mean (dominant)")
 
 
 @pytest.mark.parametrize(("ad", "said"), [("new", "not scored yet"), ("misspelt", "no ad 'misspelt' here")])
 def test_an_ad_that_cannot_be_explained_is_refused(catalog: Catalog, ad: str, said: str) -> None:
-    refused = invoke("--ad", ad, "--catalog", str(catalog.root))
+    refused = invoke(*of_ad(catalog, ad))
     assert refused.exit_code == 1
     assert isinstance(refused.exception, SentimentError)
     assert said in str(refused.exception)
@@ -293,4 +295,4 @@ def test_a_misspelt_catalog_does_not_pass_for_an_empty_one(tmp_path: Path) -> No
 def test_of_very_long_comments_a_part_is_explained(catalog: Catalog) -> None:
     long = "I love it. " * (2 * COMMENT_CHARACTERS // 11)
     write(catalog, "comments", [{"comment_id": c, "video_id": "ad", "text": long, "text_sha256": c} for c in COMMENTS])
-    assert len(explained("--ad", "ad", "--catalog", str(catalog.root))) < COMMENT_CHARACTERS
+    assert len(explained(*of_ad(catalog))) < COMMENT_CHARACTERS
