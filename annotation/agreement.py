@@ -11,13 +11,12 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import combinations
-from statistics import median
 
 import krippendorff
 import numpy as np
 import numpy.typing as npt
 
-from annotation.desks import seconds_of
+from annotation.desks import median_seconds
 from annotation.events import CHOICES, Choice, Event, Vote
 from annotation.protocol import Rule, by_entry, fold, votes_that_count
 from annotation.rounds import Entry
@@ -327,5 +326,4 @@ def _confusion(
 
 def _pace(counting: Collection[Mapping[str, Event]], people: Sequence[str]) -> dict[str, Pace]:
     own = {person: [votes[person] for votes in counting if person in votes] for person in people}
-    seconds = {person: seconds_of(votes) for person, votes in own.items()}
-    return {person: Pace(len(own[person]), median(seconds[person]) if seconds[person] else None) for person in people}
+    return {person: Pace(len(votes), median_seconds(votes)) for person, votes in own.items()}

@@ -9,7 +9,7 @@ it has them is all that can be told. A verifier sees all votes and notes.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
 from statistics import median
@@ -102,13 +102,8 @@ class Progress:
     done: int
     total: int
     """Done, and those still to come."""
-    seconds: tuple[float, ...]
-    """From shown to submitted, of the newest votes in their order, without pauses."""
-    median_s: float | None = field(init=False)
-    last_at: datetime | None
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "median_s", median(self.seconds) if self.seconds else None)
+    median_s: float | None
+    """Of the newest votes from shown to submitted, without pauses; None where no vote's time is known."""
 
 
 class Desk:
@@ -236,8 +231,7 @@ class ReviewerDesk(Desk):
         with self._store.ledger.reading(self._round_id) as book:
             votes = sorted(book.voted[self._person.id].values(), key=lambda event: event.id)
             due = len(book.due(self._person.id))
-        seconds = tuple(seconds_of(votes[-2 * _RECENT :])[-_RECENT:])
-        return Progress(len(votes), len(votes) + due, seconds, votes[-1].submitted_at if votes else None)
+        return Progress(len(votes), len(votes) + due, median_seconds(votes[-_RECENT:]))
 
     def _entry(self, book: Book, entry_id: str) -> ReviewerEntry:
         return ReviewerEntry(**self._shown(book, entry_id), vote=book.state(entry_id).votes.get(self._person.id))
@@ -351,7 +345,8 @@ class VerifierDesk(Desk):
             raise NotPossibleError(f"entry {entry_id} shows another one once more; there is nothing to verify")
 
 
-def seconds_of(votes: list[Event]) -> list[float]:
-    """Seconds that each vote took from shown to submitted, without pauses and clocks that went backwards."""
+def median_seconds(votes: Iterable[Event]) -> float | None:
+    """Median seconds of votes from shown to submitted, without pauses and clocks that went backwards; None of none."""
     taken = [(vote.submitted_at - vote.shown_at).total_seconds() for vote in votes]
-    return [seconds for seconds in taken if 0 <= seconds <= _LONGEST_S]
+    counted = [seconds for seconds in taken if 0 <= seconds <= _LONGEST_S]
+    return median(counted) if counted else None

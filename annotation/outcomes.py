@@ -9,9 +9,8 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from statistics import median
 
-from annotation.desks import seconds_of
+from annotation.desks import median_seconds
 from annotation.events import Event, Ruling, Vote
 from annotation.protocol import Decision, State, allowed, live_events
 from annotation.store import Store
@@ -134,13 +133,12 @@ def progress(store: Store, round_id: int) -> list[PersonProgress]:
             done = sorted(latest.values(), key=lambda event: event.id)
             if person.role == "admin" or (person.revoked_at is not None and not done):
                 continue
-            seconds = seconds_of(done)
             found.append(
                 PersonProgress(
                     person=person,
                     done=len(done),
                     total=len(done) + _to_do(book, person),
-                    median_s=median(seconds) if seconds else None,
+                    median_s=median_seconds(done),
                     last_at=max((event.submitted_at for event in own), default=None),
                 )
             )

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -136,7 +136,7 @@ class Catalog:
 
         def decide(snapshot: Snapshot) -> Change | None:
             refuse_keys_elsewhere(spec, snapshot, change, column)
-            return change if fresh.num_rows or snapshot.count(change.named_rows()) else None
+            return _unless_empty(snapshot, change)
 
         self._store(spec).change(decide)
         return fresh.num_rows
@@ -145,29 +145,13 @@ class Catalog:
         """Take away every row that has one of these values in a column of strings; returns how many there were."""
         spec = _spec(table)
         change = by_group(spec, spec.schema.empty_table(), column, values)
-        found = 0
-
-        def decide(snapshot: Snapshot) -> Change | None:
-            nonlocal found
-            found = snapshot.count(change.named_rows())
-            return change if found else None
-
-        self._store(spec).change(decide)
-        return found
+        return self._take_away(spec, change, lambda snapshot: snapshot.count(change.named_rows()))
 
     def delete(self, table: str, keys: Iterable[Key]) -> int:
         """Take away the rows with these keys (tuples where a key has several columns), if there are any."""
         spec = _spec(table)
         change = Change(spec.schema.empty_table(), key_table(spec, keys))
-        found = 0
-
-        def decide(snapshot: Snapshot) -> Change | None:
-            nonlocal found
-            found = len(stored_keys(spec, snapshot, change))
-            return change if found else None
-
-        self._store(spec).change(decide)
-        return found
+        return self._take_away(spec, change, lambda snapshot: len(stored_keys(spec, snapshot, change)))
 
     def commit(
         self,
@@ -204,14 +188,10 @@ class Catalog:
         origin = join_column(spec, _spec(upstream)) if upstream else None
         change = by_group(spec, fresh, origin, settled) if origin else by_key(spec, fresh)
 
-        def decide(snapshot: Snapshot) -> Change | None:
-            stale = fresh.num_rows or snapshot.count(change.named_rows())
-            return change if stale else None
-
         if settled:
             self._store(TABLES["drops"]).change(lambda snapshot: settle(snapshot, stage, drops, settled))
         if fresh.num_rows or origin:
-            self._store(spec).change(decide)
+            self._store(spec).change(lambda snapshot: _unless_empty(snapshot, change))
         return fresh.num_rows
 
     def remove_orphans(self, stage: str, tables: Sequence[str], *, upstream: str) -> int:
@@ -359,6 +339,18 @@ class Catalog:
         """Take the table's history away: nothing but its newest version is left; None if there is no table."""
         return purge(self._store(_spec(table)))
 
+    def _take_away(self, spec: Table, change: Change, count: Callable[[Snapshot], int]) -> int:
+        """Commit a change without rows if it names any that are stored; returns how many these are."""
+        found = 0
+
+        def decide(snapshot: Snapshot) -> Change | None:
+            nonlocal found
+            found = count(snapshot)
+            return change if found else None
+
+        self._store(spec).change(decide)
+        return found
+
     def _replace(self, spec: Table, change: Change) -> bool:
         """Commit a change, unless the rows that it names are equal to its own but for `at`."""
 
@@ -375,6 +367,11 @@ class Catalog:
 def _fresh(spec: Table, rows: pa.Table) -> pa.Table:
     """Rows as the table holds them, each key once."""
     return last_of_each_key(spec, conform(spec, rows))
+
+
+def _unless_empty(snapshot: Snapshot, change: Change) -> Change | None:
+    """The change, unless it has no rows and names none that are stored."""
+    return change if change.rows.num_rows or snapshot.count(change.named_rows()) else None
 
 
 def _refuse_other_stages(stage: str, drops: Sequence[Drop]) -> None:

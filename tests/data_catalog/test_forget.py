@@ -12,7 +12,6 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
-import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from deltalake import DeltaTable
@@ -20,8 +19,7 @@ from deltalake import DeltaTable
 from data_catalog import TABLES, Catalog, CatalogError, Drop
 from data_catalog.privacy.forget import forget_ad, forget_author, purge_history, remove_ads
 from data_catalog.releases import write_release
-from data_catalog.schemas import RELEASE_SCHEMA
-from tests.data_catalog.builders import rows
+from tests.data_catalog.builders import release_row, release_rows, rows
 
 GONE, STAYS = "zzForgetMe1", "aaStaysHere"
 AUTHOR, OTHER = "f" * 32, "0" * 32
@@ -167,29 +165,10 @@ def _forget(root: str, started: object) -> None:
 
 def test_releases_that_still_contain_the_ad_are_listed(catalog: Catalog) -> None:
     folder = Path(catalog.root) / "releases"
-    row = {
-        "video_id": GONE,
-        "frame_id": f"{GONE}:0",
-        "image": {"bytes": b"x", "path": None},
-        "text": "half the price all week long",
-        "label": 0,
-        "category": "apparel",
-        "timestamp_s": 1.0,
-        "mean_score": -3.0,
-        "n_words": 6,
-        "draw": 0,
-    }
-    again = {**row, "draw": 1}
-    other = {**row, "video_id": STAYS, "frame_id": f"{STAYS}:0"}
-    for version, splits in (
-        ("2026.11.01", {"train": [row, again], "test": [other]}),
-        ("2026.11.02", {"train": [other]}),
-    ):
-        batches = {
-            split: iter(pa.Table.from_pylist(held, schema=RELEASE_SCHEMA).to_batches())
-            for split, held in splits.items()
-        }
-        write_release(folder, version, batches, {"synthetic": True})
+    gone, other = release_row(GONE), release_row(STAYS)
+    splits = {"train": release_rows(gone, {**gone, "draw": 1}), "test": release_rows(other)}
+    write_release(folder, "2026.11.01", splits, {"synthetic": True})
+    write_release(folder, "2026.11.02", {"train": release_rows(other)}, {"synthetic": True})
     [holding] = forget_ad(catalog, GONE).releases
     assert (holding.version, holding.rows) == ("2026.11.01", 2)
 

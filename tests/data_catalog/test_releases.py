@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import multiprocessing
 import os
@@ -17,7 +16,6 @@ import datasets
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from PIL import Image
 
 from data_catalog.errors import ReleaseError
 from data_catalog.releases import (
@@ -32,36 +30,11 @@ from data_catalog.releases import (
 )
 from data_catalog.releases.shards import planned_row_set_hash
 from data_catalog.releases.verification import digest_file, manifest_sha256
-from data_catalog.schemas import RELEASE_SCHEMA
+from tests.data_catalog.builders import release_row as row
+from tests.data_catalog.builders import release_rows as table
 
 VERSION = "2026.11.24"
 FACTS = {"synthetic": True, "seed": 7}
-
-
-def png(shade: int) -> bytes:
-    file = io.BytesIO()
-    Image.new("RGB", (8, 6), (shade % 256, 40, 90)).save(file, "PNG")
-    return file.getvalue()
-
-
-def row(ad: str, index: int = 0, label: int = 1, **changes: Any) -> dict[str, Any]:
-    return {
-        "image": {"bytes": png(index), "path": f"{ad}-{index}.png"},
-        "text": f"six words stand on frame {index}",
-        "label": label,
-        "video_id": ad,
-        "frame_id": f"{ad}:{index}",
-        "category": "apparel",
-        "timestamp_s": index / 3,
-        "mean_score": 2.75,
-        "n_words": 6,
-        "draw": 0,
-        **changes,
-    }
-
-
-def table(*rows: dict[str, Any]) -> pa.Table:
-    return pa.Table.from_pylist(list(rows), schema=RELEASE_SCHEMA)
 
 
 def three_splits(**train_changes: Any) -> dict[str, pa.Table]:
@@ -216,10 +189,16 @@ def test_a_release_is_never_overwritten(release: Path) -> None:
     ("splits", "complaint"),
     [
         (
-            {"train": table(row("ad"), row("bad", 0, 0)), "test": table(row("ad", 1))},
+            {
+                "train": table(row("ad"), row("bad", 0, 0)),
+                "test": table(row("ad", 1)),
+            },
             "ad ad is in more than one split",
         ),
-        ({"train": table(row("a")), "test": table(row("b", draw=1))}, "only training rows may repeat"),
+        (
+            {"train": table(row("a")), "test": table(row("b", draw=1))},
+            "only training rows may repeat",
+        ),
         ({"train": table(row("a"), row("a"))}, "repeat another's frame and draw"),
         ({"train": table(row("a"), row("a", 1, 0))}, "carry both labels"),
         ({"train": table(row("a", label=2))}, "label 2, expected 0 to 1"),
