@@ -44,6 +44,15 @@ def printable(text: str) -> str:
     )
 
 
+def readable(text: str, limit: int = 280) -> str:
+    """Untrusted text on one line for a document: no control characters, no reordering marks, not endless."""
+    spaced = "".join(" " if char.isspace() or unicodedata.category(char) == "Cc" else char for char in text)
+    hidden = ("Cf", "Co", "Cs", "Cn")
+    shown = "".join(char for char in spaced if unicodedata.category(char) not in hidden or is_new_emoji(char))
+    line = " ".join(shown.split())
+    return line if len(line) <= limit else line[: limit - 1].rstrip() + "…"
+
+
 def is_new_emoji(character: str) -> bool:
     """True for an emoji newer than Python's Unicode table: not in it, but within a block kept for pictographs."""
     kept = "\U0001f000" <= character <= "\U0001faff" or "\U0001fc00" <= character <= "\U0001fffd"

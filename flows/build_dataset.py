@@ -22,6 +22,7 @@ from flows.crawl.flow import crawl_folder, crawl_youtube, go_on_later, paused, s
 from flows.crawl.media.store import delete_sampled, media_folder
 from flows.crawl.status import CrawlStatus
 from flows.frames.flow import frames
+from flows.funnel import FunnelStep
 from flows.ocr.flow import ocr
 from flows.release.flow import Release, release
 from flows.review.flow import review, waits
@@ -153,8 +154,13 @@ def _release(tables: Catalog, settings: Settings) -> Release:
     create_table_artifact(
         key="funnel",
         table=[
-            {"stage": step.name, "in": step.rows_in, "out": step.rows_out, "of": step.unit, "dropped": dict(step.drops)}
-            for step in written.funnel
+            {
+                "step": cells.step,
+                "in": cells.rows_in,
+                "out": cells.rows_out,
+                "dropped": ", ".join(cells.dropped) or "none",
+            }
+            for cells in map(FunnelStep.cells, written.funnel)
         ],
         description=f"Funnel of release {written.folder.name}.{note}",
     )

@@ -7,12 +7,12 @@ repeats them. docs/adding-a-stage.md shows how to add one. Importing this loads 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
 from fnmatch import fnmatchcase
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, Literal, Self, cast
+from typing import TYPE_CHECKING, Literal, Self, cast
 
 from data_catalog.schemas import TABLES, DropKind
 from data_catalog.tables.drops import Drop
@@ -215,6 +215,7 @@ class Stage:
     step: str = ""
     """Step of the funnel that counts its drops; stages may share one. `{more_than_words}` is filled in."""
     step_unit: Unit = "ads"
+    """Unit of both ends of that step."""
     asks_youtube: bool = False
     """Its items are fetched from YouTube: `failed` ones are tried again, and an ad may be lost by one."""
 
@@ -270,24 +271,6 @@ class Stage:
         return StageCount.of(self.name, self.unit, rows_in=rows_in, rows_out=rows_out, drops=drops)
 
 
-@dataclass(frozen=True)
-class FunnelStep:
-    """One step of the funnel: what came in, what went on, and the reasons for the rest."""
-
-    name: str
-    rows_in: int
-    rows_out: int
-    drops: Mapping[str, int] = field(default_factory=dict)
-    """Dropped rows by reason."""
-    unit: str = "rows"
-    """Unit of `rows_out`: ads, frames, rows."""
-
-    def as_json(self) -> dict[str, Any]:
-        """The step as plain values."""
-        # not asdict: it takes a Counter's items for things to count
-        return {**vars(self), "drops": dict(sorted(self.drops.items()))}
-
-
 @dataclass
 class StageCount:
     """Rows that went into a stage's batches, rows that came out, and the reasons of the rest."""
@@ -333,6 +316,7 @@ DRAW = Stage(
     unit="candidates",
     reasons=CandidateReason,
     step="candidates listed",
+    step_unit="candidates",
 )
 VIDEOS = Stage(
     "videos",
@@ -378,33 +362,6 @@ MEDIA = Stage(
     step="candidates listed",
     asks_youtube=True,
 )
-SCORES = Stage(
-    "scores",
-    "Scoring comments",
-    unit="comments",
-    tables=("comment_scores",),
-    upstream="comments",
-    columns=("comment_id", "video_id", "text", "text_sha256"),
-    batch="batch_comments",
-    fingerprint_of="flows.sentiment.engines:scores_fingerprint",
-    reasons=ScoreReason,
-)
-SENTIMENT = Stage(
-    TABLES["ad_sentiment"].stage,
-    "Labelling ads by their comments",
-    unit="ads",
-    tables=("ad_sentiment",),
-    reasons=LabelReason,
-    step="ads labelled by their comments",
-)
-REVIEW = Stage(
-    "review",
-    "Settling labels, by the comments or by people",
-    unit="ads",
-    tables=("labels", "reviews"),
-    reasons=ReviewReason,
-    step="ads labelled by people",
-)
 FRAMES = Stage(
     "frames",
     "Sampling frames",
@@ -439,6 +396,35 @@ WORDS = Stage(
     step="frames with more than {more_than_words} words",
     step_unit="frames",
 )
+SCORES = Stage(
+    "scores",
+    "Scoring comments",
+    unit="comments",
+    tables=("comment_scores",),
+    upstream="comments",
+    columns=("comment_id", "video_id", "text", "text_sha256"),
+    batch="batch_comments",
+    fingerprint_of="flows.sentiment.engines:scores_fingerprint",
+    reasons=ScoreReason,
+    step="comments scored",
+    step_unit="comments",
+)
+SENTIMENT = Stage(
+    TABLES["ad_sentiment"].stage,
+    "Labelling ads by their comments",
+    unit="ads",
+    tables=("ad_sentiment",),
+    reasons=LabelReason,
+    step="ads labelled by their comments",
+)
+REVIEW = Stage(
+    "review",
+    "Settling labels, by the comments or by people",
+    unit="ads",
+    tables=("labels", "reviews"),
+    reasons=ReviewReason,
+    step="ads labelled by people",
+)
 RELEASE = Stage(
     "release",
     "Planning and writing a release",
@@ -456,12 +442,12 @@ STAGES: tuple[Stage, ...] = (
     COMMENTS,
     COMMENT_PAGES,
     MEDIA,
-    SCORES,
-    SENTIMENT,
-    REVIEW,
     FRAMES,
     OCR,
     WORDS,
+    SCORES,
+    SENTIMENT,
+    REVIEW,
     RELEASE,
 )
-"""All stages in the order of the funnel: those of ads, then those of frames, then the release."""
+"""All stages in the order in which a build runs them, which is the order of the funnel."""

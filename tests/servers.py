@@ -19,7 +19,7 @@ from typing import Any
 
 import pytest
 
-from flows.telemetry import SWITCHES
+from flows import SWITCHES
 
 STARTUP_S = 120
 POSTGRES_VARIABLE = "YTB_ADS_TEST_POSTGRES"

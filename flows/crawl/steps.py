@@ -31,9 +31,8 @@ from flows.crawl.status import (
     videos_to_fetch,
 )
 from flows.errors import CrawlPausedError, LaneStoppedError
-from flows.frames.sampling import frames_fingerprint
 from flows.settings import Settings
-from flows.stages import MEDIA, StageCount
+from flows.stages import FRAMES, MEDIA, StageCount
 
 log = logging.getLogger("ytb_ads")
 
@@ -162,7 +161,7 @@ class Crawl:
         """Ads whose video is wanted and not there."""
         wanted = videos_to_fetch(
             self.catalog,
-            frames_fingerprint=frames_fingerprint(self.settings),
+            frames_fingerprint=FRAMES.fingerprint(self.settings),
             max_attempts=self.max_attempts,
         )
         return [video_id for video_id in wanted if video_id not in self._tried]

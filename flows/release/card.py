@@ -10,8 +10,9 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from data_catalog.printing import readable
 from data_catalog.schemas import LABELS, RELEASE_SCHEMA, SPLITS
-from flows.release.facts import COLUMN_MEANINGS, ReleaseFacts, readable, sum_counts
+from flows.release.facts import COLUMN_MEANINGS, ReleaseFacts, sum_counts
 
 _TEMPLATES = Path(__file__).parent / "templates"
 _SIGNS = re.compile(r"([\\`*_{}\[\]#|~$^=!])")

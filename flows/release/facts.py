@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -15,19 +14,18 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from data_catalog.catalog import Catalog
-from data_catalog.printing import is_new_emoji
 from data_catalog.releases import next_version
 from data_catalog.schemas import LABELS, SPLITS, Label
+from flows.funnel import FunnelStep
 from flows.ocr.registry import ocr_engine
 from flows.release.plan import Plan
 from flows.release.resampling import PlannedRow
 from flows.sentiment.engines import sentiment_engine
 from flows.sentiment.labelling import Thresholds
-from flows.sentiment.rows import COUNTS, count_left_out, thresholds_in_force, total
+from flows.sentiment.rows import count_left_out, thresholds_in_force, total
 from flows.sentiment.yield_table import YieldTable
 from flows.settings import Settings
 from flows.settings.section import version_of
-from flows.stages import FunnelStep
 
 COLUMN_MEANINGS = {
     "image": "the frame, encoded as it was sampled",
@@ -150,6 +148,7 @@ def collect_facts(
     plan: Plan,
     funnel: Sequence[FunnelStep],
     yields: YieldTable,
+    ad_sentiment: pa.Table,
     earlier: Sequence[str],
 ) -> ReleaseFacts:
     """Describe a planned release.
@@ -160,13 +159,13 @@ def collect_facts(
         plan: the rows of the release.
         funnel: its steps.
         yields: how many ads other thresholds would label.
+        ad_sentiment: rows of the ads whose comments are read to the end.
         earlier: versions of the releases before, the newest last.
     """
     now = datetime.now(UTC)
-    included = {row.video_id: row for row in plan.labelled}
-    enough = f"mean_score IS NOT NULL AND n_scored - n_neutral >= {settings.sentiment.min_comments}"
-    means = catalog.values("ad_sentiment", "mean_score", where=enough)
-    comments = catalog.read("ad_sentiment", ["n_comments", *COUNTS.values()])
+    included = {row.video_id: row for row in plan.balanced.rows}
+    counting = pc.field("n_scored") - pc.field("n_neutral") >= settings.sentiment.min_comments
+    means: list[Any] = ad_sentiment.filter(counting).column("mean_score").drop_null().to_pylist()
     decided = Counter(plan.labels[ad].decided_by for ad in included)
     agreements = [
         row["agreement"]
@@ -185,8 +184,8 @@ def collect_facts(
         thresholds=thresholds_in_force(settings.sentiment, means),
         yields=yields,
         ad_means=means,
-        n_comments=total(comments, "n_comments"),
-        left_out=count_left_out(comments),
+        n_comments=total(ad_sentiment, "n_comments"),
+        left_out=count_left_out(ad_sentiment),
         words_per_frame=[frame.n_words for frame in plan.frames.values()],
         ads_by_category={
             category: {label: categories[category, label] for label in LABELS}
@@ -275,12 +274,3 @@ def choose_examples(rows: Iterable[PlannedRow], *, per_class: int = 6, seed: int
                 seen.add(row.video_id)
         chosen += [*first, *again][:per_class]
     return chosen
-
-
-def readable(text: str, limit: int = 280) -> str:
-    """Untrusted text on one line: no control characters, no reordering marks, not endless."""
-    spaced = "".join(" " if char.isspace() or unicodedata.category(char) == "Cc" else char for char in text)
-    hidden = ("Cf", "Co", "Cs", "Cn")
-    shown = "".join(char for char in spaced if unicodedata.category(char) not in hidden or is_new_emoji(char))
-    line = " ".join(shown.split())
-    return line if len(line) <= limit else line[: limit - 1].rstrip() + "…"

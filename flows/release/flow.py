@@ -7,6 +7,8 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.compute as pc
 from prefect import flow
 from prefect.events import emit_event
 
@@ -14,7 +16,7 @@ from data_catalog.catalog import Catalog
 from data_catalog.errors import ReleaseError
 from data_catalog.releases import list_releases, read_manifest, verify_release, write_release
 from data_catalog.schemas import SPLITS
-from flows.funnel import count_funnel
+from flows.funnel import FunnelStep, count_funnel
 from flows.ocr.texts import read_frames
 from flows.release.card import dataset_card
 from flows.release.croissant import croissant_json
@@ -22,9 +24,10 @@ from flows.release.facts import ReleaseFacts, Table1, collect_facts
 from flows.release.plan import Plan, plan_release, release_rows
 from flows.release.report import report_html
 from flows.sentiment.labelling import Thresholds
+from flows.sentiment.rows import unread_ads
 from flows.sentiment.yield_table import YieldTable, yield_table
 from flows.settings import Settings
-from flows.stages import RELEASE, FunnelStep
+from flows.stages import RELEASE
 
 log = logging.getLogger("ytb_ads")
 
@@ -49,8 +52,10 @@ def release(catalog: Catalog, settings: Settings) -> Release:
         ReleaseError: a class is empty (the message says what other thresholds would give), or it cannot be written.
     """
     frames = read_frames(catalog, settings)
+    unread = pa.array(sorted(unread_ads(catalog)), pa.string())
+    ad_sentiment = catalog.read("ad_sentiment", where=~pc.field("video_id").isin(unread))
     yields = yield_table(
-        catalog.read("ad_sentiment"),
+        ad_sentiment,
         fixed=Thresholds(positive=settings.sentiment.positive, negative=settings.sentiment.negative),
         quantile=settings.sentiment.quantile,
         frames_per_ad=Counter(f.video_id for f in frames.values() if f.n_words > settings.ocr.more_than_words),
@@ -59,14 +64,10 @@ def release(catalog: Catalog, settings: Settings) -> Release:
     )
     plan = plan_release(catalog, frames, settings, yields=yields.as_text())
     catalog.replace_drops(RELEASE.name, plan.drops)
-    funnel = count_funnel(
-        catalog,
-        list(frames.values()),
-        more_than_words=settings.ocr.more_than_words,
-        balanced_rows=len(plan.balanced.rows),
-    )
+    funnel = count_funnel(catalog, settings, frames, plan.summary)
     earlier = list_releases(catalog.releases_dir)
-    facts = collect_facts(catalog, settings, plan, funnel, yields, [folder.name for folder in earlier])
+    versions = [folder.name for folder in earlier]
+    facts = collect_facts(catalog, settings, plan, funnel, yields, ad_sentiment, versions)
     new = not earlier or not _holds(earlier[-1], plan, facts)
     folder = _write(catalog, settings, plan, facts) if new else earlier[-1]
     if not new:

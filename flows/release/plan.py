@@ -19,6 +19,7 @@ from data_catalog.releases.shards import planned_row_set_hash
 from data_catalog.schemas import LABELS, RELEASE_SCHEMA, Label
 from data_catalog.tables.duck import connect_duckdb
 from flows.frames.reuploads import groups_of
+from flows.funnel import OF_AD, PlannedRelease
 from flows.ocr.texts import TextFrame
 from flows.release.resampling import Balanced, PlannedRow, balance_rows
 from flows.release.splitting import LabelledAd, split_ads
@@ -26,7 +27,6 @@ from flows.settings import ReleaseSettings, Settings
 from flows.stages import RELEASE, REVIEW, SENTIMENT, ReleaseReason, ReviewReason, Stage
 
 ROWS_PER_BATCH = 100
-_OF_AD = ReleaseReason.OF_AD.removesuffix("*")
 _ROWS = """
     SELECT frames.image, planned.* EXCLUDE (split)
     FROM planned JOIN frames USING (frame_id)
@@ -56,6 +56,11 @@ class Plan:
     """Kept frames of labelled ads, each once, in their splits."""
     balanced: Balanced
     drops: list[Drop]
+
+    @property
+    def summary(self) -> PlannedRelease:
+        """What the funnel needs of the plan."""
+        return PlannedRelease(len(self.balanced.rows), {drop.key: drop.reason for drop in self.drops})
 
     @property
     def row_set_hash(self) -> str:
@@ -108,7 +113,7 @@ def plan_release(catalog: Catalog, frames: dict[str, TextFrame], settings: Setti
         why = _dropped(catalog, SENTIMENT) | _dropped(catalog, REVIEW)
         for frame in kept:
             if frame.video_id not in labels:
-                reason = _OF_AD + why.get(frame.video_id, "without_label")
+                reason = OF_AD + why.get(frame.video_id, "without_label")
                 detail = "the frame has enough words, its ad has no label"
             elif frame.frame_id in excluded:
                 reason, detail = ReleaseReason.FRAME_EXCLUDED, "more than half of its reviewers excluded it"

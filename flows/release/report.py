@@ -18,9 +18,10 @@ from markupsafe import Markup
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
+from data_catalog.printing import readable
 from data_catalog.schemas import LABELS, SPLITS
-from flows.release.facts import ExampleRow, ReleaseFacts, readable, sum_counts
-from flows.stages import FunnelStep
+from flows.funnel import FunnelStep
+from flows.release.facts import ExampleRow, ReleaseFacts, sum_counts
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 TEMPLATES = Path(__file__).parent / "templates"
 _THUMBNAIL = (320, 240)
 _LARGEST_PICTURE = 40_000_000  # pixels; a frame of 8K video has 33 million
-_COLOURS = {"one": "#3f6fb5", "positive": "#14866d", "negative": "#c8552b", "out": "#9a8f80"}
+_COLOURS = {"one": "#3f6fb5", "positive": "#14866d", "negative": "#c8552b"}
 _SOFT = "#5d6673"
 
 
@@ -78,7 +79,6 @@ def report_html(facts: ReleaseFacts, manifest: Mapping[str, Any]) -> str:
         charts=_charts(facts),
         examples=[(example, thumbnail(example)) for example in facts.examples],
         settings=json.dumps(facts.published_settings(), indent=2, sort_keys=True),
-        drops=_drops(facts),
     )
 
 
@@ -104,10 +104,8 @@ def _charts(facts: ReleaseFacts) -> dict[str, Chart]:
     width = max(1, math.ceil(longest / 24))
     # one edge lies at the limit, so that no bar mixes kept and dropped frames
     first = (least_words + 0.5) % width - width
-    drops = [Bar(reason, count, f"{count:,} at {stage}", "out") for stage, reason, count in _drops(facts)]
     return {
-        "funnel": bar_chart("Left after every stage", [_step(step) for step in facts.funnel]),
-        "drops": bar_chart("Dropped, by reason", drops),
+        "funnel": bar_chart("Left after every step", [_step(step) for step in facts.funnel]),
         "balance": bar_chart("Rows by split and class, before and after resampling", _balance(facts)),
         "scores": histogram(
             "Mean score of the ads",
@@ -189,18 +187,8 @@ def _chart(figure: Figure, title: str, said: Sequence[str]) -> Chart:
 
 
 def _step(step: FunnelStep) -> Bar:
-    dropped = sum(step.drops.values())
-    note = f"{step.rows_out:,} {step.unit}" + (f" (−{dropped:,})" if dropped else "")
-    return Bar(readable(step.name), step.rows_out, note)
-
-
-def _drops(facts: ReleaseFacts) -> list[tuple[str, str, int]]:
-    """Stage, reason and count of everything dropped, in the order of the stages, most first."""
-    return [
-        (readable(step.name), readable(reason), count)
-        for step in facts.funnel
-        for reason, count in sorted(step.drops.items(), key=lambda drop: (-drop[1], drop[0]))
-    ]
+    cells, dropped = step.cells(), sum(step.drops.values())
+    return Bar(cells.step, step.rows_out, cells.rows_out + (f" (−{dropped:,})" if dropped else ""))
 
 
 def _balance(facts: ReleaseFacts) -> list[Bar]:

@@ -9,22 +9,17 @@ from rich.table import Table
 from rich.text import Text
 
 from data_catalog.schemas import LABELS, SPLITS
-from flows.release.facts import ClassCounts, Table1, readable, sum_counts
-from flows.stages import FunnelStep
+from flows.funnel import FunnelStep
+from flows.release.facts import ClassCounts, Table1, sum_counts
 
 
 def render_funnel(funnel: Sequence[FunnelStep], title: str = "Funnel") -> Table:
     """Steps of the funnel: what came in, what went on, and the reasons for the rest."""
-    table = _table(title, ["stage"], ["in", "out"])
+    table = _table(title, ["step"], ["in", "out"])
     table.add_column("dropped, by reason", overflow="fold")
     for step in funnel:
-        reasons = sorted(step.drops.items(), key=lambda drop: (-drop[1], drop[0]))
-        table.add_row(
-            Text(step.name),
-            f"{step.rows_in:,}",
-            f"{step.rows_out:,} {step.unit}",
-            Text("\n".join(f"{count:,} {readable(reason)}" for reason, count in reasons) or "none"),
-        )
+        cells = step.cells()
+        table.add_row(Text(cells.step), cells.rows_in, cells.rows_out, Text("\n".join(cells.dropped) or "none"))
     return table
 
 

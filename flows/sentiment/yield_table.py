@@ -28,9 +28,10 @@ PAPER = Thresholds(positive=2.5, negative=-2.5)
 
 @dataclass(frozen=True)
 class ClassYield:
-    """The distinct ads and frames of a class; frames are unknown before OCR."""
+    """The distinct ads of a class, and those of them that bring frames; frames are unknown before OCR."""
 
     ads: int
+    with_frames: int | None
     frames: int | None
 
 
@@ -141,12 +142,16 @@ def yield_table(
 
 
 def _class_yield(ads: list[str], frames_per_ad: Mapping[str, int] | None) -> ClassYield:
-    frames = None if frames_per_ad is None else sum(frames_per_ad.get(ad, 0) for ad in ads)
-    return ClassYield(ads=len(ads), frames=frames)
+    if frames_per_ad is None:
+        return ClassYield(len(ads), None, None)
+    frames = [frames_per_ad[ad] for ad in ads if frames_per_ad.get(ad)]
+    return ClassYield(len(ads), len(frames), sum(frames))
 
 
 def _class_cell(found: ClassYield) -> str:
-    return f"{found.ads} ads" if found.frames is None else f"{found.ads} ads, {found.frames} frames"
+    if found.frames is None:
+        return f"{found.ads} ads"
+    return f"{found.ads} ads, {found.with_frames} with {found.frames} frames"
 
 
 def _number(threshold: float) -> str:

@@ -17,6 +17,7 @@ from data_catalog.schemas import TABLES, Table
 from docs import generate
 from flows import funnel, stages
 from flows.errors import StageError
+from flows.release.status import read_status
 from flows.runner import run_stage
 from flows.settings import Settings, load_settings
 from flows.stages import FRAMES, STAGES, WORDS, Reason, Stage, StageCount
@@ -105,12 +106,12 @@ def test_it_is_run_counted_and_forgotten(copied: Path, quick: Path, prefect_api:
     assert (first.rows_in, first.rows_out) == (n_frames, n_frames - dropped)
     assert catalog.count("sizes") == n_frames - dropped
     assert measure(catalog, settings).rows_in == 0, "nothing is done twice"
-    other = settings.model_copy(update={"frames": settings.frames.model_copy(update={"quality": 1})})
-    assert measure(catalog, other).rows_in == n_frames, "another fingerprint"
 
-    steps = {step.name: step for step in funnel.read_status(catalog.root, quick).funnel}
+    steps = {step.name: step for step in read_status(catalog.root, quick).funnel}
     step = steps["frames measured"]
     assert (step.rows_in, step.rows_out, dict(step.drops)) == (n_frames, n_frames - dropped, {"odd_picture": dropped})
+    other = settings.model_copy(update={"frames": settings.frames.model_copy(update={"quality": 1})})
+    assert measure(catalog, other).rows_in == n_frames, "another fingerprint"
 
     video_id = str(catalog.values("sizes", "video_id")[0])
     forget_ad(catalog, video_id)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
 import sys
 import time
+from html import unescape
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -17,6 +19,8 @@ import pytest
 from data_catalog.catalog import Catalog
 from data_catalog.releases import list_releases, newest_release, read_manifest, verify_release
 from flows.build_dataset import build_dataset
+from flows.funnel import FunnelStep
+from flows.release.facts import sum_counts
 from flows.release.flow import Release
 from tests.flows.ads import add_copy
 from tests.flows.conftest import ROOT, Run
@@ -86,19 +90,40 @@ def test_a_second_run_does_nothing_and_says_so(copied: Path, sample: Path, quick
     assert len(list_releases(copied / "releases")) == 1
 
 
-def test_a_fresh_catalog_gives_the_same_rows(
-    seeded: Path, sample: Path, quick: Path, tmp_path: Path, prefect_api: str
+def test_a_fresh_catalog_gives_the_same_rows_and_one_funnel_in_every_place(
+    seeded: Path, sample: Path, quick: Path, tmp_path: Path, prefect_api: str, ytb_ads: Run
 ) -> None:
-    moved = tmp_path / "elsewhere" / "ads"
+    moved, catalog = tmp_path / "elsewhere" / "ads", tmp_path / "catalog"
     shutil.copytree(sample, moved)
-    written = build_dataset(source=f"folder:{moved}", catalog=str(tmp_path / "catalog"), config=str(quick))
+    written = build_dataset(source=f"folder:{moved}", catalog=str(catalog), config=str(quick))
     assert isinstance(written, Release)
     assert written.new
-    assert row_set_hash(tmp_path / "catalog") == row_set_hash(seeded)
+    assert row_set_hash(catalog) == row_set_hash(seeded)
+
+    shown = [(*cells[:3], ", ".join(cells.dropped) or "none") for cells in map(FunnelStep.cells, written.funnel)]
     newest = {"artifacts": {"key": {"any_": ["funnel"]}}, "sort": "CREATED_DESC", "limit": 1}
-    [funnel] = ask(prefect_api, "artifacts/filter", newest)
-    assert [row["stage"] for row in json.loads(funnel["data"])] == [step.name for step in written.funnel]
-    assert "Synthetic" in funnel["description"]
+    [artifact] = ask(prefect_api, "artifacts/filter", newest)
+    assert [tuple(row.values()) for row in json.loads(artifact["data"])] == shown
+    assert "Synthetic" in artifact["description"]
+    card = (written.folder / "README.md").read_text("utf-8").split("## Funnel\n")[1].split("## ")[0].replace("\\", "")
+    assert re.findall(r"^\| (.+) \| (.+) \| (.+) \| (.+) \|$", card, re.MULTILINE)[1:] == shown
+    report = unescape((written.folder / "report.html").read_text("utf-8")).split("<h2>Funnel</h2>")[1]
+    of_step = r"<tr><td>(.+)</td><td.*>(.+)</td><td.*>(.+)</td>\s*<td>(.+)</td></tr>"
+    assert re.findall(of_step, report.split("</table>")[0]) == shown
+    status = ("status", "--catalog", catalog, "--config", quick)
+    told = ytb_ads(*status).stdout
+    assert [cell for row in shown for cell in row if not all(part in told for part in cell.split(", "))] == []
+    steps = json.loads(ytb_ads(*status, "--json").stdout)["funnel"]
+    assert steps == read_manifest(written.folder)["funnel"] == [step.as_json() for step in written.funnel]
+
+    by_name = {step.name: step for step in written.funnel}
+    [chosen] = [row for row in written.yields.rows if row.chosen]
+    labelled = by_name["ads labelled by their comments"].rows_out
+    assert (chosen.positive.with_frames or 0) + (chosen.negative.with_frames or 0) == labelled
+    all_rows = sum_counts(written.table1)
+    assert by_name["ads in the release"].rows_out == all_rows.ads
+    assert by_name["frames in the release"].rows_out == all_rows.frames
+    assert by_name["balanced rows"].rows_out == all_rows.rows
 
 
 def test_a_run_killed_in_every_stage_and_started_again_gives_the_same_release(
@@ -161,9 +186,8 @@ def test_other_settings_than_the_builds_show_what_awaits_the_next_one(
 ) -> None:
     (tmp_path / "two.toml").write_text("[frames]\ncount = 2\n")
     status = json.loads(ytb_ads("status", "--catalog", seeded, "--config", tmp_path / "two.toml", "--json").stdout)
-    [words] = [step for step in status["funnel"] if "more than" in step["name"]]
-    assert words["rows_in"] == words["rows_out"] + sum(words["drops"].values())
-    assert words["drops"]["awaits_the_next_build"] == words["rows_in"]
+    [sampled] = [step for step in status["funnel"] if step["name"] == "ads with frames"]
+    assert (sampled["rows_out"], sampled["drops"]) == (0, {"awaits_the_next_build": sampled["rows_in"]})
 
 
 def test_files_that_cannot_be_used_are_named_and_new_ads_leave_the_rows_of_the_others(

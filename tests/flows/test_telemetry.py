@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from flows.telemetry import SWITCHES
+from flows import SWITCHES
 from tests.flows.conftest import ROOT, Built
 from tests.tracing import can_trace, left_the_machine, traced
 
@@ -71,11 +71,10 @@ def test_a_name_that_is_looked_up_is_seen(tmp_path: Path) -> None:
     assert left_the_machine(log)
 
 
-@pytest.mark.parametrize("package", ["flows", "fgmfn"])
-def test_switches_are_set_by_the_package_and_not_over_the_users(package: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("package", "name"), [("flows", "flows.SWITCHES"), ("fgmfn", "fgmfn.telemetry.HUB_SWITCHES")])
+def test_switches_are_set_by_the_package_and_not_over_the_users(package: str, name: str, tmp_path: Path) -> None:
     run(
-        f"import os, {package}; from {package}.telemetry import *; from {package} import telemetry as t\n"
-        "switches = getattr(t, 'SWITCHES', None) or t.HUB_SWITCHES\n"
+        f"import os, {package}\nswitches = {name}\n"
         "assert os.environ['DO_NOT_TRACK'] == '0'\n"
         "assert all(os.environ[name] == value for name, value in switches.items() if name != 'DO_NOT_TRACK')",
         tmp_path,

@@ -29,9 +29,8 @@ from flows.crawl.draw import Candidate, judge, rank
 from flows.crawl.media.store import USUAL_BYTES
 from flows.crawl.records import AdToRead, Fetch
 from flows.crawl.status import comments_fingerprint, comments_to_read, unusable_ads, videos_to_fetch
-from flows.frames.sampling import frames_fingerprint
 from flows.settings import Settings
-from flows.stages import LISTINGS
+from flows.stages import FRAMES, LISTINGS
 
 Basis = Literal["known", "measured", "assumed"]
 """`known`: the tables have it; `measured`: on what was crawled so far; `assumed`: nothing to measure yet."""
@@ -298,7 +297,7 @@ class Planner:
         for to_read in work.ads:
             if category := self._category_of.get(to_read.video_id):
                 self._held[category].to_read.append(to_read)
-        frames = frames_fingerprint(settings)
+        frames = FRAMES.fingerprint(settings)
         for video_id in videos_to_fetch(catalog, frames_fingerprint=frames, max_attempts=max_attempts):
             if category := self._category_of.get(video_id):
                 self._held[category].n_to_fetch += 1

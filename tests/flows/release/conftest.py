@@ -12,6 +12,7 @@ from PIL import Image
 
 from data_catalog.releases import write_release
 from data_catalog.schemas import RELEASE_SCHEMA, SPLITS, TABLES
+from flows.funnel import FunnelStep
 from flows.release.card import dataset_card
 from flows.release.croissant import croissant_json
 from flows.release.facts import ExampleRow, ReleaseFacts, count_table1
@@ -20,7 +21,6 @@ from flows.release.resampling import PlannedRow, balance_rows
 from flows.sentiment.labelling import Thresholds
 from flows.sentiment.yield_table import yield_table
 from flows.settings import ReleaseSettings, Settings, SourceSettings
-from flows.stages import FunnelStep
 
 HOSTILE = (
     "Buy | now <script>alert(1)</script> **50% OFF** [x](javascript:alert(2)) ![y](http://evil.example/p.png)\n"
@@ -73,10 +73,10 @@ def facts() -> ReleaseFacts:
         after=count_table1(balance_rows(before, seed=7).rows),
         funnel=[
             FunnelStep("ads", 12, 10, {"no_comments": 1, "corrupt_media": 1}, "ads"),
-            FunnelStep("frames", 10, 50, {}, "frames"),
-            FunnelStep("frames with more than 5 words", 50, 30, {"too_few_words": 20}, "frames"),
-            FunnelStep("labelled frames", 30, 17, {"between_thresholds": 13}, "frames"),
-            FunnelStep("balanced rows", 17, 22, {}, "rows"),
+            FunnelStep("frames", 50, 50, {}, "frames", 10),
+            FunnelStep("frames with more than 5 words", 50, 30, {"too_few_words": 20}, "frames", 9),
+            FunnelStep("labelled frames", 30, 17, {"between_thresholds": 13}, "frames", 9),
+            FunnelStep("balanced rows", 17, 22, {}, "rows", 9, repeated=5),
         ],
         settings=Settings(source=SourceSettings(category=HOSTILE), release=ReleaseSettings(seed=7)),
         thresholds=Thresholds(2.5, -2.5),

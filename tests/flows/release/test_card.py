@@ -13,9 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
+from data_catalog.printing import readable
 from data_catalog.releases import read_manifest
 from flows.release.card import dataset_card, plain
-from flows.release.facts import ReleaseFacts, count_table1, readable
+from flows.release.facts import ReleaseFacts, count_table1
 from flows.settings import Settings, SourceSettings
 
 MANIFEST = {"row_set_hash": "abc123", "files": {}}

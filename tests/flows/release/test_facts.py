@@ -14,19 +14,18 @@ from pydantic import SecretStr
 from rich.console import Console
 from rich.table import Table
 
-from data_catalog.printing import is_new_emoji
+from data_catalog.printing import is_new_emoji, readable
+from flows.funnel import FunnelStep
 from flows.release.facts import (
     ClassCounts,
     ReleaseFacts,
     choose_examples,
     count_table1,
-    readable,
     sum_counts,
 )
 from flows.release.resampling import PlannedRow
 from flows.release.terminal import render_funnel, render_table1
 from flows.settings import OcrSettings, ReviewSettings, SentimentSettings, Settings
-from flows.stages import FunnelStep
 
 
 def plain_text(table: Table) -> str:
@@ -94,7 +93,15 @@ def test_control_and_reordering_characters_go_and_words_stay(text: str, shown: s
 
 def test_the_funnel_shows_every_stage_and_every_reason(facts: ReleaseFacts) -> None:
     text = plain_text(render_funnel(facts.funnel))
-    for part in ("12", "10 ads", "1 no_comments", "1 corrupt_media", "20 too_few_words", "22 rows"):
+    for part in (
+        "12",
+        "10 ads",
+        "1 no_comments",
+        "1 corrupt_media",
+        "20 too_few_words",
+        "22 rows of 9 ads",
+        "+5 drawn again",
+    ):
         assert part in text
 
 
@@ -120,7 +127,7 @@ def test_the_yields_on_the_terminal_are_those_of_the_table(facts: ReleaseFacts) 
 def test_an_empty_release_can_be_shown(facts: ReleaseFacts) -> None:
     empty = replace(facts, after=count_table1([]), funnel=[])
     assert "0 rows" in plain_text(render_table1(empty.after))
-    assert "stage" in plain_text(render_funnel(empty.funnel))
+    assert "step" in plain_text(render_funnel(empty.funnel))
 
 
 def test_a_release_names_no_path_of_the_machine_that_made_it(facts: ReleaseFacts) -> None:

@@ -14,11 +14,10 @@ from hypothesis import strategies as st
 
 from data_catalog.catalog import Catalog, Drop
 from data_catalog.schemas import TABLES
-from flows.funnel import count_funnel
 from flows.ocr.texts import TextFrame
 from flows.release.plan import Plan, group_uploads, plan_release
 from flows.settings import ReleaseSettings, Settings
-from flows.stages import RELEASE, REVIEW, ReviewReason
+from flows.stages import REVIEW, ReviewReason
 
 LABELLED = [f"{label}{number}" for label in ("positive", "negative") for number in range(6)]
 WITHOUT_LABEL = ["odd", "unseen"]
@@ -126,19 +125,6 @@ def test_an_ad_without_a_frame_of_enough_words_is_dropped_as_a_whole(catalog: Ca
     frames = {key: replace(one, n_words=2 if one.video_id == "odd" else 9) for key, one in FRAMES.items()}
 
     assert reasons(plan_release(catalog, frames, Settings()).drops)["odd"] == "no_frame_with_enough_words"
-
-
-def test_the_funnel_has_a_step_for_people_and_loses_nobody(reviewed: Catalog) -> None:
-    plan = planned(reviewed)
-    reviewed.replace_drops(RELEASE.name, plan.drops)
-    found = count_funnel(reviewed, list(FRAMES.values()), more_than_words=5, balanced_rows=len(plan.balanced.rows))
-    steps = {step.name: step for step in found}
-    people, rows = steps["ads labelled by people"], steps["balanced rows"]
-    unjudged = {ReviewReason.EXCLUDED: 1, ReviewReason.NOT_REVIEWED: 1}
-    assert (people.rows_in, people.rows_out, dict(people.drops)) == (14, 12, unjudged)
-    assert steps["ads labelled by their comments"].rows_out == people.rows_in
-    assert rows.rows_in == rows.rows_out + sum(rows.drops.values())
-    assert rows.drops[ReviewReason.FRAME_EXCLUDED] == 1
 
 
 def test_uploads_of_one_file_are_one_group() -> None:

@@ -51,7 +51,7 @@ def test_an_ad_without_a_mean_is_dropped_by_every_rule() -> None:
 def test_the_frames_behind_a_class_are_counted_and_an_ad_without_kept_frames_brings_none() -> None:
     table = yield_table(ads(dominant=[3.0, 3.0, -3.0]), frames_per_ad={"ad0": 4, "ad2": 2})
     row = table.rows[0]
-    assert (row.positive.ads, row.positive.frames) == (2, 4)
+    assert (row.positive.ads, row.positive.with_frames, row.positive.frames) == (2, 1, 4)
     assert (row.negative.ads, row.negative.frames) == (1, 2)
 
 
