@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import signal
 import subprocess
@@ -23,7 +24,6 @@ from fgmfn.search.running import Outcome, Search, run_search
 from fgmfn.search.space import Range, parse_range
 from fgmfn.search.study import Claim, SearchStudy, Trial, quiet_optuna
 from fgmfn.training import train_models
-from tests.fgmfn.processes import wait_for
 from tests.fgmfn.releases import small_release, tiny_config
 
 SPACE = {"learning_rate": Range(1e-5, 1e-3, log=True), "dropout": Range(0.0, 0.6)}
@@ -368,24 +368,32 @@ def test_the_command_prints_results_to_standard_output_alone(release: Path, tmp_
     assert CliRunner().invoke(app, ["--trials", "0"]).exit_code == 2
 
 
+def search_and_be_killed(folder: str, release: str) -> None:
+    """Search in a process that is killed in the second epoch of its second trial."""
+    report = Claim.report
+
+    def reported(claim: Claim, epoch: int, score: float, *, last: bool) -> None:
+        report(claim, epoch, score, last=last)
+        if (claim.number, epoch) == (2, 2):
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Claim, "report", reported)
+        run_search(_search(Path(folder), Path(release), trials=3), progress=False)
+
+
 @pytest.mark.slow
 def test_a_killed_search_goes_on_from_its_checkpoints_and_ends_as_an_undisturbed_one(
     release: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    (tmp_path / "config.toml").write_text(TEXT_CNN.format(epochs=25))
+    (tmp_path / "config.toml").write_text(TEXT_CNN.format(epochs=3))
     shutil.copytree(tmp_path, tmp_path / "killed")
     undisturbed = run_search(_search(tmp_path, release, trials=3), progress=False)
-    program = (
-        "import sys; from pathlib import Path; from tests.fgmfn.test_search import _search; "
-        "from fgmfn.search.running import run_search; "
-        "run_search(_search(Path(sys.argv[1]), Path(sys.argv[2]), trials=3), progress=False)"
-    )
-    killed = subprocess.Popen([sys.executable, "-c", program, str(tmp_path / "killed"), str(release)])
+    program = "import sys; from tests.fgmfn.test_search import search_and_be_killed as run; run(*sys.argv[1:])"
+    killed = subprocess.run([sys.executable, "-c", program, tmp_path / "killed", release], check=False)
+    assert killed.returncode == -signal.SIGKILL
     runs = tmp_path / "killed" / "runs"
-    wait_for(lambda: len(list(runs.iterdir() if runs.exists() else [])) == 2, killed)
-    wait_for(lambda: bool(list(runs.glob("*/checkpoints/*/trainer_state.json"))), killed)
-    killed.send_signal(signal.SIGKILL)
-    killed.wait()
+    assert (len(list(runs.iterdir())), len(list(runs.glob("*/checkpoints/*/trainer_state.json")))) == (2, 1)
     with caplog.at_level("INFO", logger="fgmfn"):
         resumed = run_search(_search(tmp_path / "killed", release, trials=3), progress=False)
     assert caplog.text.count("goes on from checkpoint-") == 1
