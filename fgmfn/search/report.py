@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import tomli_w
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
@@ -156,37 +156,15 @@ def _points(axes: Axes, outcome: Outcome, place: Callable[[Trial], float]) -> No
 def as_toml(outcome: Outcome, best: Trial, run: Run) -> str:
     """Return a configuration that trains the best trial's run again, to the letter."""
     settings = run.settings
+    own = settings.model | {"training": settings.training.model_dump(mode="json")}
     source = load_settings(outcome.search.config).source.model_dump(mode="json", exclude_unset=True)
-    tables = {
-        "source": source,
-        "data": settings.data.model_dump(mode="json"),
-        f"models.{run.name}": settings.model,
-        f"models.{run.name}.training": settings.training.model_dump(mode="json"),
+    tables = {"source": source, "data": settings.data.model_dump(mode="json"), "models": {run.name: own}}
+    about = f"# Trial {best.number} of a search: macro-F1 {100 * (best.score or 0):.1f} % on the development rows.\n"
+    return f"{about}# {outcome.study}\n\n{tomli_w.dumps(_set(tables))}"
+
+
+def _set(table: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a table without settings that are None, which TOML writes by leaving them out."""
+    return {
+        name: _set(value) if isinstance(value, Mapping) else value for name, value in table.items() if value is not None
     }
-    about = (
-        f"# Trial {best.number} of a search: macro-F1 {100 * (best.score or 0):.1f} % on the development rows.\n"
-        f"# {outcome.study}\n"
-    )
-    return about + "".join(_table(name, values) for name, values in tables.items() if values)
-
-
-def _table(name: str, values: Mapping[str, Any]) -> str:
-    lines = [f"{_key(key)} = {_toml(value)}" for key, value in values.items() if value is not None]
-    return f"\n[{name}]\n" + "".join(f"{line}\n" for line in lines)
-
-
-def _toml(value: Any) -> str:
-    """Write a value as TOML, tables inline; where a setting is None its absence says so."""
-    if isinstance(value, Mapping):
-        return "{" + ", ".join(f"{_key(key)} = {_toml(one)}" for key, one in value.items() if one is not None) + "}"
-    if isinstance(value, Sequence) and not isinstance(value, str):
-        return "[" + ", ".join(_toml(one) for one in value) + "]"
-    if isinstance(value, bool | str):
-        # JSON's strings are TOML's, but for DEL, which TOML wants escaped.
-        return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
-    return repr(value)
-
-
-def _key(name: str) -> str:
-    plain = name.isascii() and name.replace("_", "").replace("-", "").isalnum()
-    return name if plain else _toml(name)

@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import fgmfn
+from fgmfn.evaluation import Metrics
 from tests.fgmfn.conftest import Finished, Run
 from tests.fgmfn.releases import picture, small_release
 
@@ -39,12 +40,9 @@ def checkpoint(finished: Finished) -> Path:
 def test_training_prints_fgmfn_beside_text_only_and_says_what_was_trained_before(train: Run, folder: Path) -> None:
     code, out, err = train()
     assert code == 0
-    assert "FGMFN" in out
-    assert "text only" in out
-    assert str(folder / "runs" / "fgmfn-") in out
-    assert "synthetic" in err
-    assert "fgmfn: already trained" in err
-    assert "text_only: already trained" in err
+    assert [word for word in ("FGMFN", "text only", str(folder / "runs" / "fgmfn-")) if word not in out] == []
+    notes = ("synthetic", "fgmfn: already trained", "text_only: already trained")
+    assert [note for note in notes if note not in err] == []
 
 
 def test_fgmfn_alone_is_told_that_it_proves_nothing(train: Run) -> None:
@@ -63,14 +61,9 @@ def test_evaluate_repeats_the_trainings_test_scores(finished: Finished, run: Run
     folder, (trained, *_) = finished
     release = ("--release", folder / "releases")
     found = json.loads(run("evaluate", trained.checkpoint, *release, "--json")[1])
-    assert trained.test is not None
-    assert {name: found[name] for name in ("accuracy", "macro_f1", "rows")} == {
-        name: getattr(trained.test, name) for name in ("accuracy", "macro_f1", "rows")
-    }
+    assert Metrics.from_json(found) == trained.test
     code, out, _ = run("evaluate", trained.checkpoint, *release, "--split", "validation")
-    assert code == 0
-    assert "8 rows" in out
-    assert "negative" in out
+    assert (code, "8 rows" in out, "negative" in out) == (0, True, True)
 
 
 def test_rows_that_may_have_been_trained_on_are_said(checkpoint: Path, run: Run, folder: Path, tmp_path: Path) -> None:
@@ -145,31 +138,24 @@ def test_a_refusal_is_one_line_and_exit_code_1(run: Run, arguments: tuple[str, .
 
 def test_an_empty_split_cannot_be_evaluated(checkpoint: Path, run: Run, folder: Path) -> None:
     code, _, err = run("evaluate", checkpoint, "--release", folder / "releases", "--split", "tset")
-    assert code == 1
-    assert "split 'tset' has no rows; with rows: train, validation, test" in err
-
-
-def test_a_damaged_checkpoint_is_refused(checkpoint: Path, run: Run, folder: Path, tmp_path: Path) -> None:
-    config = json.loads((checkpoint / "config.json").read_text())
-    (tmp_path / "config.json").write_text(json.dumps(config))
-    code, _, err = run("evaluate", tmp_path, "--release", folder / "releases")
-    assert code == 1
-    assert "incomplete or damaged" in err
+    assert (code, "split 'tset' has no rows; with rows: train, validation, test" in err) == (1, True)
 
 
 @pytest.mark.parametrize(
     ("content", "message"),
     [
+        (None, "incomplete or damaged"),  # a model's own configuration, without its weights
         ("[]", "no readable config.json"),
         ('{"architectures": 5}', "names the model ''"),
         ('{"architectures": ["Other"]}', "names the model 'Other'"),
     ],
 )
-def test_a_config_that_is_not_a_models_is_refused(run: Run, tmp_path: Path, content: str, message: str) -> None:
-    (tmp_path / "config.json").write_text(content)
-    code, _, err = run("evaluate", tmp_path)
-    assert code == 1
-    assert message in err
+def test_a_folder_that_is_no_whole_checkpoint_is_refused(
+    checkpoint: Path, run: Run, folder: Path, tmp_path: Path, content: str | None, message: str
+) -> None:
+    (tmp_path / "config.json").write_text(content or (checkpoint / "config.json").read_text())
+    code, _, err = run("evaluate", tmp_path, "--release", folder / "releases")
+    assert (code, message in err) == (1, True), err
 
 
 @pytest.mark.parametrize(
@@ -188,21 +174,13 @@ def test_wrong_usage_is_exit_code_2(run: Run, arguments: tuple[str, ...]) -> Non
 @pytest.mark.parametrize("command", ["train", "evaluate", "predict", "models"])
 def test_every_commands_help_shows_an_example(run: Run, command: str) -> None:
     code, out, _ = run(command, "--help")
-    assert code == 0
-    assert f"fgmfn {command}" in out
+    assert (code, f"fgmfn {command}" in out) == (0, True)
 
 
 def test_everything_the_package_names_is_there() -> None:
     assert all(hasattr(fgmfn, name) for name in fgmfn.__all__)
     with pytest.raises(AttributeError, match="no attribute 'train_model'"):
         fgmfn.train_model  # noqa: B018
-
-
-def test_help_does_not_wait_for_pytorch() -> None:
-    program = (
-        "import sys, fgmfn, fgmfn.commands.main; sys.exit('torch' in sys.modules or 'transformers' in sys.modules)"
-    )
-    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
 
 
 @pytest.mark.parametrize("command", [(), ("paper",), ("paper", "table4"), ("search",), ("train",)])

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fgmfn.baselines import MODELS
+from fgmfn.baselines import MODELS, model_class
 from fgmfn.baselines.fitted import FittedModel
 from fgmfn.data import Rows, Source
 from fgmfn.data.pictures import decode
@@ -64,8 +64,8 @@ def test_an_ad_or_tweet_alone_is_classified_as_the_row_of_a_split_is(name: str, 
     assert [one.label for one in singly] == [loaded.class_names[number] for number in in_split.argmax(axis=1)]
 
 
-@pytest.mark.parametrize("name", ["tfidf", "clip_probe", "siglip_probe"])
-def test_a_fitted_model_that_was_saved_predicts_single_tweets(name: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", [name for name in MODELS if issubclass(model_class(name), FittedModel)])
+def test_a_fitted_model_that_was_saved_says_the_same_and_predicts_single_tweets(name: str, tmp_path: Path) -> None:
     rows = tweet_split()
     fitted = checkpoint(name, rows)
     fitted.model.save_pretrained(tmp_path)
@@ -75,7 +75,10 @@ def test_a_fitted_model_that_was_saved_predicts_single_tweets(name: str, tmp_pat
     images = pictures_of(rows) if "image" in MODELS[name].modalities else []
     said = predict(loaded, images, rows.text, rows.target)
     assert isinstance(fitted.model, FittedModel)
-    assert np.allclose(shares(said), fitted.model.probabilities(rows), atol=1e-5)
+    before = fitted.model.probabilities(rows)
+    assert np.array_equal(model_class(name).from_pretrained(tmp_path).probabilities(rows), before)
+    assert np.allclose(shares(said), before, atol=1e-5)
+    assert before.sum(axis=1) == pytest.approx(1.0)
     with pytest.raises(InputError, match="--target"):
         predict(loaded, images, rows.text)
 

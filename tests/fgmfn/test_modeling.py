@@ -177,14 +177,11 @@ def test_an_ablation_removes_its_part_and_the_rest_still_learns(switch: dict[str
     assert without_gradient == []
 
 
-def test_without_multiscale_features_there_are_as_many_visual_tokens(full_size: Any) -> None:
-    model: Any = on_meta_device(FgmfnForSentiment, FgmfnConfig(msvf_enabled=False))
+def test_without_its_parts_there_are_as_many_visual_tokens_and_six_transformer_layers() -> None:
+    switched_off = FgmfnConfig(msvf_enabled=False, cross_attention_enabled=False)
+    model: Any = on_meta_device(FgmfnForSentiment, switched_off)
     levels = model.image_encoder(torch.empty(1, 3, 224, 224, device="meta"))
     assert model.visual_tokens(levels).shape == (1, 50, 768)
-
-
-def test_without_cross_attention_six_transformer_layers_take_its_place() -> None:
-    model: Any = on_meta_device(FgmfnForSentiment, FgmfnConfig(cross_attention_enabled=False))
     assert len(model.fusion.encoder.layers) == 6
 
 

@@ -29,16 +29,6 @@ def _file(folder: Path, text: str) -> Path:
             "[model]\npretrained = false\n[model.text_config]\nnum_hiden_layers = 2",
             r"unknown key \[model\.text_config\] num_hiden_layers; did you mean 'num_hidden_layers'\?",
         ),
-    ],
-)
-def test_an_unknown_key_is_refused_with_the_nearest_known_one(tmp_path: Path, text: str, message: str) -> None:
-    with pytest.raises(ConfigError, match=message):
-        load_settings(_file(tmp_path, text))
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
         ("[training]\nepochs = 0", r"\[training\] epochs = 0: .*greater than or equal to 1"),
         ("[training]\nlearning_rate = 'fast'", r"\[training\] learning_rate = 'fast'"),
         ("[training]\noptimizer = 'sgd'", r"\[training\] optimizer = 'sgd': .*'adamw' or 'adam'"),
@@ -47,7 +37,9 @@ def test_an_unknown_key_is_refused_with_the_nearest_known_one(tmp_path: Path, te
         ("[training", "cannot be read as TOML"),
     ],
 )
-def test_a_bad_value_is_named_with_its_place(tmp_path: Path, text: str, message: str) -> None:
+def test_an_unknown_key_is_refused_with_the_nearest_and_a_bad_value_with_its_place(
+    tmp_path: Path, text: str, message: str
+) -> None:
     with pytest.raises(ConfigError, match=message):
         load_settings(_file(tmp_path, text))
 

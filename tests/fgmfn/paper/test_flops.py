@@ -40,17 +40,20 @@ def flops(network: nn.Module, *shape: int) -> int:
     return count_flops(network.eval(), {"input": torch.randn(*shape)})
 
 
-def test_a_linear_layer() -> None:
-    assert flops(nn.Linear(D, H), 1, N, D) == 2 * N * D * H
-
-
-def test_a_convolution() -> None:
-    # 6 x 6 outputs of 4 channels, each of 3 channels of 3 x 3
-    assert flops(nn.Conv2d(3, 4, 3), 1, 3, 8, 8) == 2 * 6 * 6 * 4 * 3 * 3 * 3
-
-
-def test_attention_by_its_projections_its_scores_and_what_is_read() -> None:
-    assert flops(SelfAttention(), 1, N, D) == 2 * (4 * N * D * D + 2 * N * N * D)
+@pytest.mark.parametrize(
+    ("network", "shape", "expected"),
+    [
+        (nn.Linear(D, H), (1, N, D), 2 * N * D * H),
+        # 6 x 6 outputs of 4 channels, each of 3 channels of 3 x 3
+        (nn.Conv2d(3, 4, 3), (1, 3, 8, 8), 2 * 6 * 6 * 4 * 3 * 3 * 3),
+        # projections, scores and the weighted sum
+        (SelfAttention(), (1, N, D), 2 * (4 * N * D * D + 2 * N * N * D)),
+        # the second layer reads the first one's states
+        (nn.LSTM(D, H, num_layers=2, batch_first=True), (1, N, D), 2 * N * 4 * H * ((D + H) + (H + H))),
+    ],
+)
+def test_a_layer_by_its_formula(network: nn.Module, shape: tuple[int, ...], expected: int) -> None:
+    assert flops(network, *shape) == expected
 
 
 def test_fused_transformer_layers_hide_nothing() -> None:
@@ -68,11 +71,6 @@ def test_recurrent_layers(kind: Any, gates: int, directions: int) -> None:
     per_step = 2 * directions * gates * H * (D + H)
     assert flops(layer, 1, N, D) == N * per_step
     assert flops(OfPacked(layer), 2, 5, D) == (5 + 3) * per_step  # padding is not worked on
-
-
-def test_a_second_recurrent_layer_reads_the_first_ones_states() -> None:
-    layer = nn.LSTM(D, H, num_layers=2, batch_first=True)
-    assert flops(layer, 1, N, D) == 2 * N * 4 * H * ((D + H) + (H + H))
 
 
 def test_counting_leaves_the_network_as_it_was() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -70,16 +71,23 @@ def test_a_row_that_did_not_run_has_its_reason_and_no_figure(cell: Callable[...,
     assert "| TF-IDF | text | - | - | 50.0 |" in text
 
 
-def test_rows_that_are_not_the_published_ones_are_said_to_be_others(cell: Callable[..., Cell]) -> None:
-    assert "These are not the rows of Twitter-2015" in score_tables.TABLE_4.as_markdown(
-        [cell(*entries_of(["tfidf"]), 5)], RECIPE
-    )
-
-
-def test_encoders_that_start_at_random_are_said_to(cell: Callable[..., Cell]) -> None:
-    recipe = Recipe(seeds=(42,), runs=Path("runs"), from_scratch=True)
-    text = score_tables.TABLE_4.as_markdown([cell(*entries_of(["tfidf"]), 5)], recipe)
-    assert "started at random here: nothing printed compares" in text
+@pytest.mark.parametrize(
+    ("write", "recipe", "note"),
+    [
+        (score_tables.TABLE_4.as_markdown, RECIPE, "These are not the rows of Twitter-2015"),
+        (
+            score_tables.TABLE_4.as_markdown,
+            replace(RECIPE, from_scratch=True),
+            "at random here: nothing printed compares",
+        ),
+        (score_tables.TABLE_4.as_markdown, replace(RECIPE, seeds=(42,)), "Ours: seed 42 alone"),
+        (figure3.as_markdown, RECIPE, "Ours: counts added up over seeds 42 to 43"),
+    ],
+)
+def test_a_sheet_says_what_its_figures_compare_with(
+    write: Callable[..., str], recipe: Recipe, note: str, cell: Callable[..., Cell]
+) -> None:
+    assert note in write([cell(*entries_of(["tfidf"]), 5, 6)], recipe)
 
 
 def test_table_6_holds_the_four_ablations_lambda_0_and_each_modality(cell: Callable[..., Cell]) -> None:
@@ -132,12 +140,6 @@ def test_points_that_are_equally_good_are_all_named(cell: Callable[..., Cell]) -
     cells = [cell(entry, right) for entry, right in zip(figure4.entries([0.1], [0.05, 1]), (6, 6), strict=True)]
     text = figure4.as_markdown(cells, RECIPE)
     assert "Best on the development rows: alpha = 0.1, beta = 0.05; alpha = 0.1, beta = 1." in text
-
-
-def test_counts_are_said_to_be_added_up_and_one_seed_to_be_alone(cell: Callable[..., Cell]) -> None:
-    cells = [cell(*entries_of(["tfidf"]), 5, 6)]
-    assert "Ours: counts added up over seeds 42 to 43" in figure3.as_markdown(cells, RECIPE)
-    assert "Ours: seed 42 alone" in score_tables.TABLE_4.as_markdown(cells, Recipe(seeds=(42,), runs=Path("runs")))
 
 
 def test_a_grid_without_any_run_is_drawn_empty(cell: Callable[..., Cell]) -> None:
