@@ -89,8 +89,7 @@ def build(
 @app.command(epilog="Example: ytb-ads status --catalog catalog")
 def status(catalog: CatalogDir = "./catalog", config: ConfigFile = None, as_json: AsJson = False) -> None:
     """Show the funnel: rows in and out of each step, and the reasons of what was dropped."""
-    from flows.release.status import read_status
-    from flows.release.terminal import render_funnel
+    from flows.release.terminal import read_status, render_funnel
 
     now = read_status(catalog, config)
     if as_json:

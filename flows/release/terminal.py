@@ -1,16 +1,63 @@
-"""Tables of a release for a terminal: the funnel and Table 1."""
+"""Status of a catalog without running anything, and the tables of a terminal: the funnel and Table 1."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 from rich import box
 from rich.table import Table
 from rich.text import Text
 
+from data_catalog.catalog import Catalog
+from data_catalog.errors import ReleaseError
+from data_catalog.inspect import require_catalog
+from data_catalog.releases import list_releases
 from data_catalog.schemas import LABELS, SPLITS
-from flows.funnel import FunnelStep
+from flows.funnel import FunnelStep, count_funnel
+from flows.ocr.texts import read_frames
 from flows.release.facts import ClassCounts, Table1, sum_counts
+from flows.release.plan import plan_release
+from flows.settings import load_settings
+
+
+@dataclass(frozen=True)
+class Status:
+    """A catalog's funnel and newest release."""
+
+    funnel: list[FunnelStep]
+    release: str | None
+    """Version of the newest release."""
+    synthetic: bool
+    """Some of its ads were rendered, not crawled."""
+
+    def as_json(self) -> dict[str, Any]:
+        """The status as plain values."""
+        return {**vars(self), "funnel": [step.as_json() for step in self.funnel]}
+
+
+def read_status(root: str, config: Path | None) -> Status:
+    """Count the funnel and look up the newest release.
+
+    Raises:
+        CatalogError: there is no catalog.
+    """
+    settings = load_settings(config)
+    catalog = Catalog(root)
+    require_catalog(catalog)
+    frames = read_frames(catalog, settings)
+    try:
+        planned = plan_release(catalog, frames, settings).summary
+    except ReleaseError:  # a class has no rows yet
+        planned = None
+    releases = list_releases(catalog.releases_dir)
+    return Status(
+        funnel=count_funnel(catalog, settings, frames, planned),
+        release=releases[-1].name if releases else None,
+        synthetic=bool(catalog.values("ads", "video_id", where="synthetic")),
+    )
 
 
 def render_funnel(funnel: Sequence[FunnelStep], title: str = "Funnel") -> Table:

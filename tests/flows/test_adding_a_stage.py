@@ -17,7 +17,7 @@ from data_catalog.schemas import TABLES, Table
 from docs import generate
 from flows import funnel, stages
 from flows.errors import StageError
-from flows.release.status import read_status
+from flows.release.terminal import read_status
 from flows.runner import run_stage
 from flows.settings import Settings, load_settings
 from flows.stages import FRAMES, STAGES, WORDS, Reason, Stage, StageCount
