@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -65,11 +64,20 @@ def print_tables(tables: RenderableType) -> None:
 
 def show_progress() -> None:
     """Print the stages' reports on standard error, above any progress bar."""
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(logging.Formatter("%(message)s"))
     logger = logging.getLogger("ytb_ads")
     logger.setLevel(logging.INFO)
-    logger.addHandler(handler)
+    if not any(isinstance(handler, _ReportHandler) for handler in logger.handlers):
+        logger.addHandler(_ReportHandler())
+
+
+class _ReportHandler(logging.Handler):
+    """Writes to the standard error of the moment; commands that run in one process may each have another."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            err.print(self.format(record), markup=False, highlight=False, soft_wrap=True)
+        except OSError:  # nobody reads standard error any more
+            self.handleError(record)
 
 
 @contextmanager

@@ -393,4 +393,4 @@ def test_the_command_ends_with_1_when_something_failed_and_with_0_for_warnings(
     if code:
         assert f"not ready to crawl: key {key_name(UNKNOWN)}" in done.output
     else:
-        assert {row["ok"] for row in json.loads(done.output)} == {True, None}
+        assert {row["ok"] for row in json.loads(done.stdout)} == {True, None}
