@@ -15,6 +15,7 @@ export class Ads {
     this.seen = new Map(this.queue.map((element) => [idOf(element), element]));
     this.finished = false; // there are no more than these
     this.fetching = false;
+    this.passed = new Set(); // ids of those judged since the latest question for more
   }
 
   get first() {
@@ -23,7 +24,7 @@ export class Ads {
 
   // The first is judged.
   pass() {
-    this.queue.shift();
+    this.passed.add(idOf(this.queue.shift()));
     // a day's work must not pile up in the page; an undo further back fetches its ad
     for (const [id, element] of this.seen) {
       if (this.seen.size <= KEPT) return;
@@ -42,6 +43,7 @@ export class Ads {
     this.finished = false;
     const element = this.seen.get(id) ?? (await fragment(`/review/entries/${id}?round=${this.round}`));
     delete element.dataset.choice;
+    this.passed.delete(id);
     this.drop(id);
     this.#hold(element);
     this.queue.unshift(element);
@@ -55,10 +57,11 @@ export class Ads {
       while (!this.finished && this.queue.length < 2) {
         const held = new Set([...this.queue.map(idOf), ...unsent()]);
         const query = new URLSearchParams([["round", this.round], ...[...held].map((id) => ["held", id])]);
+        this.passed.clear();
         const element = await fragment(`/review/next?${query}`);
         this.finished = element === null;
-        // an undo may have put it back meanwhile
-        if (element && !this.queue.some((each) => idOf(each) === idOf(element))) {
+        // meanwhile an undo may have put it back, or it may have been judged
+        if (element && !this.passed.has(idOf(element)) && !this.queue.some((each) => idOf(each) === idOf(element))) {
           this.#hold(element);
           this.queue.push(element);
         }

@@ -14,7 +14,7 @@ from tests.annotation.web.round_builders import discuss, entry_ids, vote
 from tests.annotation.web.site_builder import Site, make_site
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Page
+    from playwright.sync_api import APIResponse, Page, Route
 
 pytestmark = [pytest.mark.xdist_group("browser"), pytest.mark.slow]
 
@@ -88,6 +88,38 @@ def test_undo_goes_back_after_a_reload_and_from_the_end(site: Site, page: Page) 
     saved(page, "Taken back")
     assert shown(page) == last
     assert len(votes(site)) == 2
+
+
+def test_an_ad_judged_while_more_are_asked_for_does_not_come_again(page: Page) -> None:
+    for _ in range(3):
+        page.keyboard.press("1")
+        saved(page, "Positive saved.")
+    page.reload()
+    page.get_by_role("heading", name="All done").wait_for()
+    held: dict[str, tuple[Route, APIResponse]] = {}
+
+    def hold(route: Route) -> None:
+        name = "next" if "/review/next?" in route.request.url else "entry"
+        if name in held:
+            route.continue_()
+        else:
+            held[name] = route, route.fetch()
+
+    page.route("**/review/next?*", hold)
+    page.route("**/review/entries/*", hold)
+    page.keyboard.press("u")
+    saved(page, "Taken back")
+    while len(held) < 2:
+        page.wait_for_timeout(20)
+    route, answer = held["entry"]
+    route.fulfill(response=answer)
+    last = shown(page)
+    page.keyboard.press("1")
+    saved(page, "Positive saved.")
+    route, answer = held["next"]
+    assert f'data-entry="{last}"' in answer.text(), "the server did not know yet that it was judged again"
+    route.fulfill(response=answer)
+    page.get_by_role("heading", name="All done").wait_for()
 
 
 def test_arrows_thumbnails_and_zoom(page: Page) -> None:
