@@ -42,24 +42,25 @@ def note(page: Page, text: str) -> None:
     page.keyboard.press("Escape")
 
 
-def lose_answers(keys: list[str]) -> Callable[[Route], None]:
-    """A route that loses the first answer, refuses the second request, and lets the others through.
+class TroubledServer:
+    """Loses its first answer, refuses the second request, and every further one until it is mended."""
 
-    Args:
-        keys: takes the key of every submission that the page sends.
-    """
+    def __init__(self) -> None:
+        self.keys: list[str] = []
+        """The key of every submission that the page sent."""
+        self.is_mended = False
+        """Set it when the test has read what the page says meanwhile, however slow the machine is."""
 
-    def answer(route: Route) -> None:
-        keys.append((route.request.post_data_json or {})["key"])
-        if len(keys) == 1:
+    def answer(self, route: Route) -> None:
+        """Handle a request of the page."""
+        self.keys.append((route.request.post_data_json or {})["key"])
+        if len(self.keys) == 1:
             route.fetch()  # it arrives, and its answer does not
             route.abort()
-        elif len(keys) == 2:
+        elif len(self.keys) == 2 or not self.is_mended:
             route.fulfill(status=503, json={"kind": "store", "text": "busy"})
         else:
             route.continue_()
-
-    return answer
 
 
 def fits(page: Page, width: int, selector: str = "button, textarea, nav a, .button") -> bool:
