@@ -8,6 +8,7 @@ it has them is all that can be told. A verifier sees all votes and notes.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -106,7 +107,7 @@ class Progress:
     """Of the newest votes from shown to submitted, without pauses; None where no vote's time is known."""
 
 
-class Desk:
+class Desk(ABC):
     """One person's view of one round, and what they can do in it.
 
     Args:
@@ -151,10 +152,11 @@ class Desk:
         """
         return self._submit(entry_id, "message", Remark(text), key, shown_at)
 
+    @abstractmethod
     def _thread(self, book: Book, entry_id: str, people: Mapping[str, Person]) -> Thread:
-        raise NotImplementedError
+        """One discussion as this role sees it."""
 
-    def _refuse(self, entry_id: str) -> None:
+    def _refuse(self, entry_id: str) -> None:  # noqa: B027 (a reviewer is refused nothing)
         """Raise NotPossibleError of an entry that is not for this role."""
 
     def _people(self) -> dict[str, Person]:
