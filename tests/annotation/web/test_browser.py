@@ -9,7 +9,7 @@ import pytest
 
 from annotation.events import Vote
 from tests.annotation.store_builders import states
-from tests.annotation.web.browser_steps import Enter, TroubledServer, fits, is_named, note, saved, shown
+from tests.annotation.web.browser_steps import Enter, TroubledServer, fits, gone, is_named, note, saved, shown
 from tests.annotation.web.round_builders import discuss, entry_ids, vote
 from tests.annotation.web.site_builder import Site, make_site
 
@@ -92,8 +92,11 @@ def test_undo_goes_back_after_a_reload_and_from_the_end(site: Site, page: Page) 
 
 def test_an_ad_judged_while_more_are_asked_for_does_not_come_again(page: Page) -> None:
     for _ in range(3):
+        judged = shown(page)
         page.keyboard.press("1")
-        saved(page, "Positive saved.")
+        gone(page, judged)
+    page.get_by_role("heading", name="All done").wait_for()
+    saved(page, "Positive saved.")
     page.reload()
     page.get_by_role("heading", name="All done").wait_for()
     held: dict[str, tuple[Route, APIResponse]] = {}
