@@ -75,6 +75,8 @@ _PROVENANCE = (
     Column("upstream_revision", _TEXT, "revision of the upstream row that the row was made from"),
 )
 _MEAN_SCORE = Column("mean_score", _REAL, "the mean score of the ad's comments that decides its label, -5 to 5")
+_MEAN_LOW = Column("mean_low", _REAL, "lower end of mean_score's 95 % bootstrap interval")
+_MEAN_HIGH = Column("mean_high", _REAL, "upper end of that interval")
 
 TABLES: dict[str, Table] = {
     table.name: table
@@ -297,8 +299,8 @@ TABLES: dict[str, Table] = {
                 Column("mean_scale", _REAL, "mean of positive plus negative strength"),
                 Column("aggregation", _TEXT, "which of the three means decides the label"),
                 _MEAN_SCORE,
-                Column("mean_low", _REAL, "lower end of mean_score's 95 % bootstrap interval"),
-                Column("mean_high", _REAL, "upper end of that interval"),
+                _MEAN_LOW,
+                _MEAN_HIGH,
                 Column(
                     "label_support", _REAL, "share of the bootstrap's draws that come to the same label, or to none"
                 ),
@@ -335,6 +337,23 @@ TABLES: dict[str, Table] = {
                 ),
                 _MEAN_SCORE,
                 _FINGERPRINT,
+            ),
+        ),
+        Table(
+            "splits",
+            "the split that releases give one ad: it keeps it while the ad is in the catalog",
+            key=("fingerprint", "video_id"),
+            columns=(
+                Column("fingerprint", _TEXT, "digest of the shares and the seed: others give another division"),
+                _VIDEO,
+                Column("split", _TEXT, "`train`, `validation` or `test`"),
+                Column(
+                    "decided_by",
+                    _TEXT,
+                    "`hash`: of the ad or its oldest upload; `reupload`: another upload of it had this split before; "
+                    "`filled`: the split would have had no ad of its class",
+                ),
+                Column("at", _TIME, "when it came into this split"),
             ),
         ),
         Table(
@@ -375,6 +394,8 @@ RELEASE_COLUMNS = (
     _CATEGORY,
     Column("timestamp_s", _REAL, "where in the video the frame was taken", "seconds"),
     _MEAN_SCORE,
+    _MEAN_LOW,
+    _MEAN_HIGH,
     Column("n_words", _SMALL, "how many words"),
     Column("draw", _SMALL, "0 for a row's first appearance; 1, 2, ... for the times that resampling drew it again"),
 )

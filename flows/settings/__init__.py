@@ -197,6 +197,13 @@ class ReviewSettings(Section):
         return self.page.rstrip("/") or f"http://{host}:{self.port}"
 
 
+class SplitSettings(Section):
+    """Method of splitting; the shares and the seed are those of `[release]`."""
+
+    method: Literal["hash", "stratified"] = "hash"
+    """`hash`: an ad's split follows from the ad and stays; `stratified`: exact shares, every release is split anew."""
+
+
 class ReleaseSettings(Section):
     """Splits, resampling and files of a release."""
 
@@ -273,6 +280,7 @@ class Settings(BaseSettings):
     ocr: OcrSettings = OcrSettings()
     sentiment: SentimentSettings = SentimentSettings()
     review: ReviewSettings = ReviewSettings()
+    split: SplitSettings = SplitSettings()
     release: ReleaseSettings = ReleaseSettings()
     runner: RunnerSettings = RunnerSettings()
     training: TrainingSettings = TrainingSettings()
