@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from data_catalog.catalog import Catalog
     from data_catalog.privacy.forget import Forgetting, Removal
-    from data_catalog.releases import ReleaseDiff
+    from data_catalog.releases.comparison import Amount, ReleaseDiff
     from flows.settings import ReviewSettings
 
 _ROWS_PRINTED = 200
@@ -193,11 +193,14 @@ def diff(
     from data_catalog.releases import diff_releases, find_release, newest_release, read_manifest
 
     folder = Catalog(catalog).releases_dir
+    before = find_release(folder, older) if older else None
     after = find_release(folder, newer) if newer else newest_release(folder)
-    before = older or read_manifest(after).get("parent")
     if before is None:
-        raise CatalogError(f"release {after.name} is the first, without a parent; name the release to compare with")
-    found = diff_releases(find_release(folder, before), after)
+        parent = read_manifest(after).get("parent")
+        if parent is None:
+            raise CatalogError(f"release {after.name} is the first, it has no parent; name the release to compare with")
+        before = find_release(folder, parent)
+    found = diff_releases(before, after)
     if as_json:
         _print_lines([json.dumps(plain(found.as_json()))])
         return
@@ -298,17 +301,21 @@ def _diff_tables(found: ReleaseDiff) -> Iterator[tuple[tuple[str, ...], list[tup
         if changes:
             yield (title, *versions), [(name, str(before), str(after)) for name, (before, after) in changes.items()]
     yield (
-        ("split", "class", *(f"ads in {version}" for version in versions)),
+        ("split", "class", *versions),
         [
-            (split, label, before.ads, after.ads)
+            (split, label, _amount(before), _amount(after))
             for split, by_label in found.balance.items()
             for label, (before, after) in reversed(by_label.items())
         ],
     )
     yield (
-        ("mean score", *(f"ads in {version}" for version in versions)),
+        ("ads of mean score", *versions),
         [(f"{b.low:g} to {b.high:g}", b.before, b.after) for b in found.scores if b.before or b.after],
     )
+
+
+def _amount(amount: Amount) -> str:
+    return f"{amount.rows:,} rows of {amount.frames:,} frames, {amount.ads:,} ads"
 
 
 def _few(names: Iterable[str], at_most: int = 3) -> str:

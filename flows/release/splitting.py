@@ -12,12 +12,14 @@ import math
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate, pairwise
 from typing import Literal, NamedTuple
 
 from data_catalog.errors import ReleaseError
 from data_catalog.schemas import LABELS, SPLITS, Label
 
 RATIOS: Mapping[str, float] = {"train": 0.8, "validation": 0.1, "test": 0.1}
+Range = tuple[float, float]
 FILL_ORDER = ("train", "test", "validation")
 """Splits that get a class's first, second and third group where there are few."""
 
@@ -80,20 +82,21 @@ def split_ads(
         ReleaseError: an ad comes twice or has no known label, or the shares are no shares.
     """
     _check(ads, ratios)
-    groups, before = _groups(ads), kept or {}
+    groups, before, ranges = _groups(ads), kept or {}, _ranges(ratios)
+    positions = {group.name: _position(group.name, seed) for group in groups}
     places = {
-        group.name: Placement(before[group.name], "kept")
-        if group.name in before
-        else Placement(_split_at(_position(group.name, seed), ratios), "hash")
-        for group in groups
+        name: Placement(before[name], "kept") if name in before else Placement(_split_at(at, ranges), "hash")
+        for name, at in positions.items()
     }
-    _fill(groups, places, ratios, seed)
+    _fill(groups, places, positions, ranges)
     return {ad: places[group.name] for group in groups for ad in group.video_ids}
 
 
-def _fill(groups: Sequence[_Group], places: dict[str, Placement], ratios: Mapping[str, float], seed: int) -> None:
+def _fill(
+    groups: Sequence[_Group], places: dict[str, Placement], positions: Mapping[str, float], ranges: Mapping[str, Range]
+) -> None:
     """Give every split a group of each class, as far as there are groups that may still be placed."""
-    order = [split for split in FILL_ORDER if ratios[split] > 0]
+    order = [split for split in FILL_ORDER if split in ranges]
     held = Counter((label, places[group.name].split) for group in groups for label in group.labels)
 
     def may_go(group: _Group, label: Label, needed: int) -> bool:
@@ -110,7 +113,7 @@ def _fill(groups: Sequence[_Group], places: dict[str, Placement], ratios: Mappin
             spare = [group for group in of_label if may_go(group, label, needed)]
             if not spare:
                 continue
-            near = min(spare, key=lambda group: (_distance(_position(group.name, seed), split, ratios), group.name))
+            near = min(spare, key=lambda group: (_distance(positions[group.name], ranges[split]), group.name))
             held.subtract((of, places[near.name].split) for of in near.labels)
             held.update((of, split) for of in near.labels)
             places[near.name] = Placement(split, "filled")
@@ -123,20 +126,20 @@ def _position(name: str, seed: int) -> float:
     return (int.from_bytes(digest) >> 11) / 2**53
 
 
-def _ranges(ratios: Mapping[str, float]) -> dict[str, tuple[float, float]]:
+def _ranges(ratios: Mapping[str, float]) -> dict[str, Range]:
     """The part of [0, 1) that belongs to each split that has a share."""
     shares = {split: ratios[split] for split in SPLITS if ratios[split] > 0}
-    ends = [sum(list(shares.values())[: number + 1]) for number in range(len(shares))]
+    ends = list(accumulate(shares.values()))
     ends[-1] = 1.0  # shares such as 0.7, 0.2 and 0.1 add up to a little less
-    return dict(zip(shares, zip([0.0, *ends], ends, strict=False), strict=True))
+    return dict(zip(shares, pairwise([0.0, *ends]), strict=True))
 
 
-def _split_at(position: float, ratios: Mapping[str, float]) -> str:
-    return next(split for split, (_, end) in _ranges(ratios).items() if position < end)
+def _split_at(position: float, ranges: Mapping[str, Range]) -> str:
+    return next(split for split, (_, end) in ranges.items() if position < end)
 
 
-def _distance(position: float, split: str, ratios: Mapping[str, float]) -> float:
-    begin, end = _ranges(ratios)[split]
+def _distance(position: float, of: Range) -> float:
+    begin, end = of
     return max(begin - position, position - end, 0.0)
 
 
