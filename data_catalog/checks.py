@@ -137,9 +137,9 @@ def broken(results: Iterable[Result]) -> bool:
 
 
 def _ask(connection: duckdb.DuckDBPyConnection, rule: Rule, missing: set[str]) -> Result:
+    if missing & set(re.findall(r"\w+", rule.query)):
+        return Result(rule, None)
     try:
-        if missing & set(duckdb.get_table_names(rule.query, connection=connection)):
-            return Result(rule, None)
         found = connection.sql(rule.query)
         first = found.limit(_EXAMPLES).to_arrow_table().to_pylist()
         count = len(first) if len(first) < _EXAMPLES else len(found)
