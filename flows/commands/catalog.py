@@ -128,6 +128,47 @@ def export(
     typer.echo(f"{to}: {rows:,} rows")
 
 
+@catalog_app.command(epilog="Example: ytb-ads catalog explain 2026.11.23:test:0 --html row.html")
+def explain(
+    asked: Annotated[
+        str,
+        typer.Argument(
+            metavar="WHAT",
+            help="VIDEO_ID or VIDEO_ID:FRAME, after RELEASE: if not of the newest; or RELEASE:SPLIT:ROW.",
+        ),
+    ],
+    html: Annotated[
+        Path | None, typer.Option("--html", metavar="FILE", help="Write it as a page with the pictures, too.")
+    ] = None,
+    catalog: CatalogDir = "./catalog",
+    config: ConfigFile = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object, for other programs.")] = False,
+) -> None:
+    """Follow a row back: its split, frame and words, the label, each vote, the comments that weigh most, the drops.
+
+    Told from the tables as they were when the release was made. Write -- before an id that begins with a dash.
+    """
+    from data_catalog.catalog import Catalog
+    from data_catalog.inspect import require_catalog
+    from flows.look.page import provenance_html, render_provenance
+    from flows.look.provenance import explain_row
+    from flows.settings import load_settings
+
+    tables = Catalog(catalog)
+    require_catalog(tables)
+    row = explain_row(tables, asked, load_settings(config))
+    if as_json:
+        typer.echo(json.dumps(row.as_json()))
+    else:
+        print_tables(render_provenance(row))
+    if html is not None:
+        try:
+            html.write_text(provenance_html(row), "utf-8")
+        except OSError as error:
+            raise CatalogError(f"{html}: cannot be written ({error.strerror})") from error
+        typer.echo(f"page: {html}", err=True)
+
+
 @catalog_app.command(epilog="Example: ytb-ads catalog describe texts")
 def describe(
     table: Annotated[str | None, typer.Argument(metavar="[TABLE]", help="All tables if not given.")] = None,
