@@ -15,7 +15,7 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from data_catalog.catalog import Catalog
-from data_catalog.errors import CatalogError
+from data_catalog.errors import CatalogError, ReleaseError
 from data_catalog.printing import CELL_CHARACTERS, plain, printable, shown
 from data_catalog.releases import list_releases, read_manifest
 from data_catalog.schemas import SPLITS, TABLES
@@ -30,7 +30,7 @@ _SETTINGS = {
 
 
 def connect(catalog: Catalog, *, with_releases: bool = True) -> duckdb.DuckDBPyConnection:
-    """Open DuckDB with a view for every table that exists, for all `releases`, and for the newest `release`.
+    """Open DuckDB with a view for every table that exists, all `releases`, the newest `release` and its `parent`.
 
     The views are of the versions that were newest when the connection was made.
     """
@@ -199,3 +199,14 @@ def _add_releases(connection: duckdb.DuckDBPyConnection, releases_dir: Path) -> 
         union = " UNION ALL BY NAME ".join(parts)
         connection.execute(f"CREATE TEMP VIEW releases AS {union}")
         connection.execute(f"CREATE TEMP VIEW release AS FROM releases WHERE version = '{newest}'")
+        parent = _parent_of(releases_dir / newest)
+        if parent in {path.name for path in list_releases(releases_dir)}:
+            connection.execute(f"CREATE TEMP VIEW parent AS FROM releases WHERE version = '{parent}'")
+
+
+def _parent_of(release: Path) -> str | None:
+    """The release that one was made after; None where its manifest is damaged, which `catalog verify` says."""
+    try:
+        return str(read_manifest(release)["parent"] or "") or None
+    except ReleaseError:
+        return None

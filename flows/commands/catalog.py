@@ -105,7 +105,7 @@ def sql(
     catalog: CatalogDir = "./catalog",
     as_json: AsJsonLines = False,
 ) -> None:
-    """Run a query over all tables, all `releases` and the newest `release`."""
+    """Run a query over all tables, all `releases`, the newest `release` and its `parent`."""
     from data_catalog.inspect import run_sql
 
     _print_rows(run_sql(_opened(catalog, as_of), query), as_json)
