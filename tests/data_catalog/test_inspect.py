@@ -23,7 +23,10 @@ from tests.data_catalog.builders import rows
 
 def put_release(catalog: Catalog, version: str, **rows_of: int) -> None:
     data = catalog.releases_dir / version / "data"
-    manifest = dict.fromkeys(WRITTEN_FIELDS, {}) | {"format": FORMAT, "created_at": "2026-11-23T09:00:00+00:00"}
+    manifest: dict[str, object] = {name: {} for name in WRITTEN_FIELDS} | {
+        "format": FORMAT,
+        "created_at": "2026-11-23T09:00:00+00:00",
+    }
     data.mkdir(parents=True)
     for split, n in rows_of.items():
         made = [{"frame_id": f"{version}{split}{i}", "label": i % 2} for i in range(n)]
