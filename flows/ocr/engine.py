@@ -48,6 +48,8 @@ class OcrOptions:
     """Words read with less are left out."""
     sides: tuple[int, ...] = (640, 960, 1280)
     """Longer sides, in pixels, of the picture that the detector of `rapidocr` sees: the rungs of its ladder."""
+    enough: int | None = None
+    """With more certain words than this `rapidocr` leaves a picture's small print unread; None reads all of it."""
     threads: int = 1
     """Threads of one call; several calls at a time fill the cores better."""
     languages: tuple[str, ...] = ()
