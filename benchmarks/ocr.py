@@ -98,6 +98,7 @@ def measure(engine: OcrEngine, name: str, shown: Sequence[Shown], workers: int, 
         "workers": workers,
         **{f"{step}_ms": 1000 * seconds / len(shown) for step, seconds in spent.seconds.items()},
     }
+    counts["rest_ms"] = max(0.0, counts["cpu_ms_per_frame"] - 1000 * sum(spent.seconds.values()) / len(shown))
     groups = sorted({one.group for one in shown} - {""})
     if groups:
         counts["groups"] = {group: _quality(*_only(group, shown, read)) for group in groups}

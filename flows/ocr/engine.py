@@ -17,6 +17,8 @@ if TYPE_CHECKING:  # it would load the video decoder, and commands import this p
 
 LEAST_SIDE = 8
 """Pixels below which nothing can be read."""
+DECISION_MARK = "+decision"
+"""In an engine's version: reading ends where enough words are certain, and the number that are enough follows."""
 
 
 class OcrEngine(Protocol):

@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 from flows.errors import OcrError
 from flows.frames.picture import Picture
-from flows.ocr.engine import OcrOptions, check_picture
+from flows.ocr.engine import DECISION_MARK, OcrOptions, check_picture
 from flows.ocr.rapid.detection import Detector, Quad, add_uncovered, find_regions
 from flows.ocr.rapid.recognition import Recogniser
 from flows.ocr.words import RULES_VERSION, Line, Word, count_certain, read_words
@@ -75,7 +75,7 @@ class Ladder:
             known, seen = len(seen), add_uncovered(seen, regions.quads)
             # on a larger map even small print is high: it is read in parts, as it may be decided before the last one
             for part in _parts(high[read:], _AT_A_TIME if rung > 1 else len(high)):
-                if rung == 1 or not self._is_decided(lines):
+                if not self._is_decided(lines):
                     lines += self._lines(image, part)
             # what has been read stays, whatever a higher rung shows: once these are enough, they are for good
             if decided := self._is_decided(lines):
@@ -115,7 +115,7 @@ class RapidOcrEngine:
         self.min_confidence = options.min_confidence
         self.version = f"{installed_version('rapidocr')}+reader{_READER_VERSION}+words{RULES_VERSION}"
         if options.enough is not None:
-            self.version += f"+decision{options.enough}"
+            self.version += f"{DECISION_MARK}{options.enough}"
         self.ladder = Ladder(
             Detector(model_file("det"), threads=options.threads),
             Recogniser(model_file("rec"), threads=options.threads),
