@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_origin
 
 from pydantic import BaseModel, Field, FiniteFloat, SecretStr, ValidationError, model_validator
+from pydantic.json_schema import JsonSchemaValue
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 from pydantic_settings import SettingsError as PydanticSettingsError
 
@@ -200,6 +201,13 @@ class ReviewSettings(Section):
         return self.page.rstrip("/") or f"http://{host}:{self.port}"
 
 
+class SplitSettings(Section):
+    """Method of splitting; the shares and the seed are those of `[release]`."""
+
+    method: Literal["hash", "stratified"] = "hash"
+    """`hash`: an ad's split follows from the ad and stays; `stratified`: exact shares, every release is split anew."""
+
+
 class ReleaseSettings(Section):
     """Splits, resampling and files of a release."""
 
@@ -276,9 +284,15 @@ class Settings(BaseSettings):
     ocr: OcrSettings = OcrSettings()
     sentiment: SentimentSettings = SentimentSettings()
     review: ReviewSettings = ReviewSettings()
+    split: SplitSettings = SplitSettings()
     release: ReleaseSettings = ReleaseSettings()
     runner: RunnerSettings = RunnerSettings()
     training: TrainingSettings = TrainingSettings()
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, *_: object) -> JsonSchemaValue:
+        """Leave out what is inside: Prefect asks again for every flow that takes settings, half a second in all."""
+        return {"type": "object", "title": cls.__name__}
 
     @classmethod
     def settings_customise_sources(
