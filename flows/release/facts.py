@@ -29,20 +29,6 @@ from flows.sentiment.yield_table import YieldTable
 from flows.settings import Settings
 from flows.settings.section import version_of
 
-COLUMN_MEANINGS = {
-    "image": "the frame, encoded as it was sampled",
-    "text": "the words that OCR read on the frame",
-    "label": "0 negative, 1 positive; the label belongs to the ad and all its frames carry it",
-    "video_id": "the ad",
-    "frame_id": "the frame: video_id:index",
-    "category": "the category the ad was collected for",
-    "timestamp_s": "when in the video the frame stands, in seconds",
-    "mean_score": "mean sentiment strength of the ad's comments, -5 to 5",
-    "mean_low": "lower end of that score's 95 % bootstrap interval",
-    "mean_high": "upper end of that interval",
-    "n_words": "words in the text",
-    "draw": "0 for a row's first appearance, 1, 2, ... for the times that resampling drew it again",
-}
 """Meaning of each column of a release."""
 NAMED = 20
 """Ads of one kind of change that the card and the report name."""
