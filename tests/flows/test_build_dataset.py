@@ -197,29 +197,31 @@ def test_what_changed_is_said_everywhere_and_a_clock_that_came_back_leaves_nothi
     seeded: Path, copied: Path, sample: Path, quick: Path, tmp_path: Path, ytb_ads: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("flows.release.facts.datetime", Clock)
-    none = tmp_path / "none.toml"
-    none.write_text(quick.read_text() + "[release]\nbalance = 'none'\n")
+    strict = tmp_path / "strict.toml"
+    strict.write_text(quick.read_text() + "[sentiment]\npositive = 3.4\n")
 
     def build(config: Path) -> str:
         return ytb_ads("build", "--source", f"folder:{sample}", "--catalog", copied, "--config", config).stderr
 
     first = newest_release(copied / "releases")
     assert "ads that changed their split since the parent: 0 (the first release" in (first / "README.md").read_text()
-    assert "the same ads and frames" in build(none), "other draws only"
+    assert f"since {first.name}: 1 ads gone" in build(strict)
     ahead = newest_release(copied / "releases")
     assert (ahead.name, read_manifest(ahead)["lineage"]) == ("2030.01.01", [first.name])
 
     Clock.at = datetime(2026, 12, 1, tzinfo=UTC)
-    assert "holds these rows already" in build(none)
-    forgotten = min(ad for split, row in released(copied, "video_id") for ad in [row["video_id"]] if split == "train")
+    assert "holds these rows already" in build(strict)
+    forgotten = min(row["video_id"] for split, row in released(copied, "video_id") if split == "test")
     ytb_ads("catalog", "forget", forgotten, "--yes", "--catalog", copied)
-    said = build(none)
+    said = build(strict)
     assert "1 ads gone" in said
     assert "ads that changed their split since the parent: 0" in said
     back = newest_release(copied / "releases")
     assert (back.name, read_manifest(back)["lineage"]) == ("2030.01.01.1", ["2030.01.01", first.name])
-    assert "holds these rows already" in build(none)
-    assert json.loads(ytb_ads("status", "--catalog", copied, "--config", none, "--json").stdout)["release"] == back.name
+    assert "holds these rows already" in build(strict)
+    assert (
+        json.loads(ytb_ads("status", "--catalog", copied, "--config", strict, "--json").stdout)["release"] == back.name
+    )
     assert find_release(copied / "releases") == back
     assert len(list_releases(copied / "releases")) == 3
 
