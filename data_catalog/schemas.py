@@ -295,7 +295,7 @@ TABLES: dict[str, Table] = {
                 _FRAME._replace(of="frames.frame_id"),
                 _OF_AD,
                 Column("text", _TEXT, "the words in reading order"),
-                Column("n_words", _SMALL, "how many words"),
+                Column("n_words", _SMALL, "how many words; at least, where the engine's version ends in `+decisionN`"),
                 Column(
                     "words",
                     pa.list_(_WORD),
@@ -303,7 +303,11 @@ TABLES: dict[str, Table] = {
                 ),
                 Column("mean_confidence", pa.float32(), "mean confidence of the words, 0 to 1", null=True),
                 Column("engine", _TEXT, "the OCR engine"),
-                Column("engine_version", _TEXT, "its version"),
+                Column(
+                    "engine_version",
+                    _TEXT,
+                    "its version; `+decisionN`: small print was left unread once more than N words were certain",
+                ),
                 *_PROVENANCE,
             ),
         ),

@@ -92,6 +92,9 @@ class OcrSettings(Section):
     sides: Annotated[tuple[Annotated[int, Field(ge=32)], ...], Field(min_length=1)] = (640, 960, 1280)
     """Longer sides, in pixels, of the picture that the detector of `rapidocr` sees: it climbs to the next only where
     it sees small text."""
+    detail: Literal["all", "decision"] = "all"
+    """`all`: `rapidocr` reads everything on a frame; `decision`: it leaves small print unread once more words than
+    `more_than_words` are certain, which changes the text of frames that are kept, and not which are kept."""
     min_confidence: Share = 0.5
     """Words that the engine is less sure of are left out."""
     languages: tuple[str, ...] = ()
@@ -222,6 +225,8 @@ class ReleaseSettings(Section):
     """Another seed gives other splits and other resampled rows."""
     shard_mb: Annotated[int, Field(ge=1)] = 500
     """Size of a Parquet file in MB, at most."""
+    checks: tuple[Path, ...] = ()
+    """Files of further data-quality rules, as `ytb-ads catalog check --rules` takes them."""
 
     @model_validator(mode="after")
     def _whole(self) -> ReleaseSettings:
