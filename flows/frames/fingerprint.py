@@ -85,7 +85,9 @@ def fingerprint_video(path: Path) -> Fingerprint:
         return Fingerprint(duration_s, (), ())
     views = [shown, *_without_border(shown)]
     times_s = tuple(step * STEP_S for step in steps)
-    return Fingerprint(duration_s, times_s * len(views), tuple(_text(one) for view in views for one in _fields(view)))
+    return Fingerprint(
+        duration_s, times_s * len(views), tuple(fields_as_text(one) for view in views for one in _fields(view))
+    )
 
 
 def pictures_of(hashes: Sequence[str]) -> NDArray[np.uint8]:
@@ -151,7 +153,8 @@ def _fields(shown: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return (fields * LEVELS // (256 * 4 * _A_STEP * _FIELD**2)).astype(np.uint8)
 
 
-def _text(fields: NDArray[np.uint8]) -> str:
+def fields_as_text(fields: NDArray[np.uint8]) -> str:
+    """A picture of a fingerprint as it is stored: the reverse of `pictures_of`."""
     return "".join(_GREYS[level] for level in fields.ravel())
 
 
