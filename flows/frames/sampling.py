@@ -38,8 +38,7 @@ Seek = Literal["exact", "keyframe"]
 # decoder and encoder of another generation may give other pixels; raise the first number when the choice of
 # moments or pictures changes
 _AV, _OPENCV = (library.__version__.split(".")[0] for library in (av, cv2))
-# "looks 1" stays, though fingerprints have a version of their own by now: frames sampled before it had are current
-SAMPLER_VERSION = f"3 av {_AV} opencv {_OPENCV} looks 1"
+SAMPLER_VERSION = f"4 av {_AV} opencv {_OPENCV}"
 
 # how long decoding may take decides whether there are rows, not what they hold
 _NOT_IN_THE_ROWS = {"timeout_s", "reuploads"}

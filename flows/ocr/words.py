@@ -111,6 +111,19 @@ def read_words(lines: Iterable[Line], min_confidence: float = 0.5) -> list[Word]
     return [word for word in words if word.confidence >= min_confidence and is_word(word.text)]
 
 
+def count_certain(lines: Iterable[Line], min_confidence: float = 0.5) -> int:
+    """Number of the words in these lines that count whatever other lines the picture has.
+
+    A line of more letters and digits than a fragment's is stray in no row, and a word of two is one in any company.
+    """
+    return sum(
+        word.confidence >= min_confidence and sum(map(str.isalnum, word.text)) > 1
+        for line in lines
+        if sum(map(str.isalnum, line.text)) > _FRAGMENT
+        for word in _words_of(line)
+    )
+
+
 def is_word(text: str) -> bool:
     """Tell whether a piece of text without spaces counts as a word."""
     characters = [character for character in unicodedata.normalize("NFC", text) if character.isalnum()]
