@@ -61,8 +61,11 @@ def balance_rows(
             train[row.label].append(row)
     if empty := [label for label in LABELS if not train[label]]:
         counts = ", ".join(f"{len(train[label])} {label}" for label in LABELS)
+        elsewhere = sorted({row.split for row in ordered if row.label in empty})
+        kept = f" Those in {' and '.join(elsewhere)} keep their split; another `release.seed` divides anew."
         raise ReleaseError(
-            f"no {' and no '.join(empty)} training row ({counts}): a release needs both classes. "
+            f"no {' and no '.join(empty)} training row ({counts}): a release needs both classes."
+            f"{kept if elsewhere else ''} "
             "Add ads, or choose another aggregation or thresholds that fill both classes"
             + (f":\n{yields}" if yields else ".")
         )

@@ -98,10 +98,11 @@ def test_an_empty_class_stops_with_the_yield_table(mode: Resampling) -> None:
     with pytest.raises(ReleaseError, match=r"no negative training row \(0 negative, 4 positive\)") as caught:
         balance_rows(plan, mode=mode, yields="dominant  539  24")
     assert "dominant  539  24" in str(caught.value)
+    assert "Those in test keep their split; another `release.seed` divides anew" in str(caught.value)
 
 
 def test_no_rows_at_all_name_both_classes() -> None:
-    with pytest.raises(ReleaseError, match="no negative and no positive training row"):
+    with pytest.raises(ReleaseError, match=r"no negative and no positive training row .* both classes\. Add ads"):
         balance_rows([])
 
 
