@@ -203,6 +203,7 @@ def check(
     ] = None,
     show_rules: Annotated[bool, typer.Option("--show-rules", help="Print the rules instead of asking them.")] = False,
     catalog: CatalogDir = "./catalog",
+    config: ConfigFile = None,
     as_json: AsJsonLines = False,
 ) -> None:
     """Ask the data-quality rules of the tables and the newest release; exit code 1 if one of `error` is broken.
@@ -212,8 +213,9 @@ def check(
     from data_catalog.catalog import Catalog
     from data_catalog.checks import all_rules, broken
     from data_catalog.checks import check as ask
+    from flows.settings import load_settings
 
-    asked = all_rules(*rules or [])
+    asked = all_rules(*load_settings(config).release.checks, *rules or [])
     if show_rules:
         _print_lines(f"-- {rule.name}: {rule.severity}: {rule.meaning}\n{rule.query};\n" for rule in asked)
         return

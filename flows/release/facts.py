@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from data_catalog.catalog import Catalog
+from data_catalog.checks import PlannedRows, Result, all_rules, check
 from data_catalog.releases import Contents, ReleaseDiff, compare, lineage_of, next_version, read_contents, read_manifest
 from data_catalog.schemas import LABELS, SPLITS, Label
 from flows.funnel import FunnelStep
@@ -28,20 +29,6 @@ from flows.sentiment.yield_table import YieldTable
 from flows.settings import Settings
 from flows.settings.section import version_of
 
-COLUMN_MEANINGS = {
-    "image": "the frame, encoded as it was sampled",
-    "text": "the words that OCR read on the frame",
-    "label": "0 negative, 1 positive; the label belongs to the ad and all its frames carry it",
-    "video_id": "the ad",
-    "frame_id": "the frame: video_id:index",
-    "category": "the category the ad was collected for",
-    "timestamp_s": "when in the video the frame stands, in seconds",
-    "mean_score": "mean sentiment strength of the ad's comments, -5 to 5",
-    "mean_low": "lower end of that score's 95 % bootstrap interval",
-    "mean_high": "upper end of that interval",
-    "n_words": "words in the text",
-    "draw": "0 for a row's first appearance, 1, 2, ... for the times that resampling drew it again",
-}
 """Meaning of each column of a release."""
 NAMED = 20
 """Ads of one kind of change that the card and the report name."""
@@ -119,6 +106,8 @@ class ReleaseFacts:
     changes: ReleaseDiff | None = None
     """What changed since the parent; None if there is none."""
     examples: Sequence[ExampleRow] = ()
+    checks: Sequence[Result] = ()
+    """What the data-quality rules found."""
 
     @property
     def parent(self) -> str | None:
@@ -167,6 +156,7 @@ class ReleaseFacts:
                 **({} if self.from_youtube else {"crawl": True}),
                 "ocr": {"model_dir"},
                 "sentiment": {"lexicon", "jar", "java"},
+                "release": {"checks"},
                 "review": {"store", "page", "host", "port", "quiet_s", "gold"},
             },
         )
@@ -285,6 +275,17 @@ def with_changes(facts: ReleaseFacts, plan: Plan, parent: Path | None) -> Releas
         return facts
     planned = Contents.of(facts.manifest() | {"version": facts.version}, plan.rows())
     return replace(facts, changes=compare(read_contents(parent), planned))
+
+
+def with_checks(facts: ReleaseFacts, catalog: Catalog, plan: Plan) -> ReleaseFacts:
+    """The facts with what the data-quality rules find in the tables and the planned rows.
+
+    Raises:
+        CatalogError: a rule of the settings' files is wrong.
+    """
+    rows = pa.Table.from_pylist([{"split": row.split, **plan.values(row)} for row in plan.balanced.rows])
+    rules = all_rules(*facts.settings.release.checks)
+    return replace(facts, checks=check(catalog, rules, PlannedRows(rows, facts.parent)))
 
 
 _DECIDED = {

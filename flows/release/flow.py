@@ -26,7 +26,7 @@ from flows.funnel import FunnelStep, count_funnel
 from flows.ocr.texts import read_frames
 from flows.release.card import dataset_card
 from flows.release.croissant import croissant_json
-from flows.release.facts import ReleaseFacts, Table1, collect_facts, with_changes
+from flows.release.facts import ReleaseFacts, Table1, collect_facts, with_changes, with_checks
 from flows.release.plan import Plan, keep_splits, plan_release, release_rows
 from flows.release.report import report_html
 from flows.sentiment.labelling import Thresholds
@@ -82,7 +82,7 @@ def release(catalog: Catalog, settings: Settings) -> Release:
     if newest and _holds(newest, plan, facts):
         new, folder = False, newest
     else:
-        facts = with_changes(facts, plan, newest)
+        facts = with_checks(with_changes(facts, plan, newest), catalog, plan)
         new, folder = True, _write(catalog, settings, plan, facts)
     if not new:
         log.info("release: %s holds these rows already, nothing to write", folder.name)
@@ -118,6 +118,9 @@ def _write(catalog: Catalog, settings: Settings, plan: Plan, facts: ReleaseFacts
         log.info("release: since %s: %s", facts.parent, ", ".join(counts) or "the same ads and frames")
     for note in facts.split_notes():
         log.info("release: %s", note)
+    for result in facts.checks:
+        if result.broken:
+            log.warning("check: %s: %s: %d rows: %s", result.verdict, result.rule.meaning, result.broken, result.said)
     return folder
 
 

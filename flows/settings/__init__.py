@@ -225,6 +225,8 @@ class ReleaseSettings(Section):
     """Another seed gives other splits and other resampled rows."""
     shard_mb: Annotated[int, Field(ge=1)] = 500
     """Size of a Parquet file in MB, at most."""
+    checks: tuple[Path, ...] = ()
+    """Files of further data-quality rules, as `ytb-ads catalog check --rules` takes them."""
 
     @model_validator(mode="after")
     def _whole(self) -> ReleaseSettings:
