@@ -6,7 +6,7 @@ whole or not at all, and nothing in it is ever written again.
 
 from __future__ import annotations
 
-from data_catalog.releases.comparison import Contents, ReleaseDiff, compare, diff_releases, read_contents
+from data_catalog.releases.comparison import Contents, ReleaseDiff, compare, diff_releases, read_contents, read_splits
 from data_catalog.releases.lineage import (
     find_release,
     lineage_of,
@@ -32,6 +32,7 @@ __all__ = [
     "next_version",
     "read_contents",
     "read_manifest",
+    "read_splits",
     "row_set_hash",
     "verify_release",
     "write_release",

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from data_catalog.errors import ReleaseError
 from data_catalog.releases.shards import read_shard, rows_with_pictures, split_of
@@ -248,6 +249,24 @@ def read_contents(release: str | os.PathLike[str]) -> Contents:
             f"{folder}: cannot be read ({error}); see `ytb-ads catalog verify {folder.name}`, then restore it or move "
             "it away"
         ) from error
+
+
+def read_splits(release: str | os.PathLike[str]) -> dict[str, str]:
+    """The split of every ad of a release, without a look at its pictures.
+
+    Raises:
+        ReleaseError: it cannot be read.
+    """
+    folder = Path(release)
+    splits: dict[str, str] = {}
+    try:
+        for name in read_manifest(folder)["files"]:
+            if split := split_of(name):
+                ads = pq.read_table(folder / name, columns=["video_id"])["video_id"].unique().to_pylist()
+                splits |= {str(ad): split for ad in ads}
+    except (pa.ArrowException, OSError) as error:
+        raise ReleaseError(f"{folder}: cannot be read ({error}); see `ytb-ads catalog verify {folder.name}`") from error
+    return splits
 
 
 def _rows(folder: Path, manifest: Manifest) -> Iterator[Row]:

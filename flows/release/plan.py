@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from data_catalog.catalog import Catalog, Drop
+from data_catalog.releases import newest_release_if_any, read_manifest, read_splits
 from data_catalog.releases.shards import planned_row_set_hash
 from data_catalog.schemas import LABELS, RELEASE_SCHEMA, TABLES, Label
 from data_catalog.tables.duck import connect_duckdb
@@ -125,7 +126,8 @@ def plan_release(catalog: Catalog, frames: dict[str, TextFrame], settings: Setti
     oldest = oldest_uploads(catalog, group_uploads(kept, known))
     first = _first_uploads(labelled, oldest) if settings.release.reuploads == "drop" else {}
     included = [frame for frame in labelled if first.get(frame.video_id, frame.video_id) == frame.video_id]
-    held = _held_splits(catalog, settings)
+    stored = _stored_splits(catalog, settings)
+    held = stored or _released_splits(catalog, settings)
     placed = _place(included, labels, oldest, held, settings)
     splits = {
         ad: held[ad] if ad in held and held[ad].split == place.split else Held(place.split, _DECIDED[place.decided_by])
@@ -155,7 +157,7 @@ def plan_release(catalog: Catalog, frames: dict[str, TextFrame], settings: Setti
         for row in balanced.removed:
             yield RELEASE.drop(row.frame_id, row.video_id, ReleaseReason.UNDERSAMPLED, balanced.why_removed)
 
-    new_splits = {ad: split for ad, split in splits.items() if held.get(ad) != split}
+    new_splits = {ad: split for ad, split in splits.items() if stored.get(ad) != split}
     return Plan(frames, labels, rows, balanced, list(left_out()), splits, new_splits)
 
 
@@ -213,11 +215,25 @@ def _split_fingerprint(settings: Settings) -> str:
     return settings.release.fingerprint(settings.split.method, only=frozenset({*settings.release.ratios, "seed"}))
 
 
-def _held_splits(catalog: Catalog, settings: Settings) -> dict[str, Held]:
+def _stored_splits(catalog: Catalog, settings: Settings) -> dict[str, Held]:
     """Splits that ads have from earlier plans with these shares and this seed."""
     mine = pc.field("fingerprint") == _split_fingerprint(settings)
     rows = catalog.read("splits", ["video_id", "split", "decided_by"], where=mine).to_pylist()
     return {row.pop("video_id"): Held(**row) for row in rows}
+
+
+def _released_splits(catalog: Catalog, settings: Settings) -> dict[str, Held]:
+    """Splits of the newest release if it has this method, seed and shares: for tables that were made anew."""
+    newest = newest_release_if_any(catalog.releases_dir) if catalog.is_local else None
+    if newest is None:
+        return {}
+    manifest = read_manifest(newest)
+    of_release = manifest.get("split", {})
+    division = (of_release.get("method"), manifest.get("seed"), manifest.get("ratios"))
+    if division != ("hash", settings.release.seed, settings.release.ratios):
+        return {}
+    filled = set(of_release["filled"])
+    return {ad: Held(split, "filled" if ad in filled else "hash") for ad, split in read_splits(newest).items()}
 
 
 def group_uploads(frames: Iterable[TextFrame], known: Mapping[str, str]) -> dict[str, str]:

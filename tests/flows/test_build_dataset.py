@@ -229,6 +229,11 @@ def test_what_changed_is_said_everywhere_and_a_clock_that_came_back_leaves_nothi
     assert find_release(copied / "releases") == back
     assert len(list_releases(copied / "releases")) == 3
 
+    shutil.rmtree(copied / "tables" / "splits")
+    assert "holds these rows already" in build(strict), "the splits are inherited from the newest release"
+    kept = {row["video_id"]: row["split"] for row in Catalog(copied).read("splits").to_pylist()}
+    assert kept == {row["video_id"]: split for split, row in released(copied, "video_id")}
+
     found = diff_releases(ahead, back)
     assert (found.ads_gone, found.moved, found.relabelled) == ((forgotten,), {}, {})
     assert read_manifest(back)["changes"] == json.loads(json.dumps(found.published()))
