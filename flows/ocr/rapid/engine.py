@@ -21,7 +21,7 @@ from flows.ocr.rapid.detection import Detector, Quad, add_uncovered, find_region
 from flows.ocr.rapid.recognition import Recogniser
 from flows.ocr.words import RULES_VERSION, Line, Word, read_words
 
-_READER_VERSION = 1
+_READER_VERSION = 2
 """Rises when a change of the ladder or of how the networks are used reads other words."""
 _SMALL = 16.0
 """Points of the map below which a line is better read off a larger one, and smaller ones beside it are lost."""
@@ -77,7 +77,7 @@ class RapidOcrEngine:
 
     def recognise(self, image: Picture, quads: Iterable[Quad]) -> list[Line]:
         """The lines in the boxes; boxes without text are left out."""
-        return [line for quad in quads if (line := self._recogniser.read(image, quad)) is not None]
+        return self._recogniser.read_lines(image, quads)
 
     def _sides_for(self, longer: int) -> list[int]:
         """The rungs for a picture with this longer side: enlarging it further adds no detail."""

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
+from statistics import fmean
 
 import cv2
 import numpy as np
@@ -18,6 +21,20 @@ _HEIGHT = 48
 """Pixels to which every line is scaled."""
 _WIDTH_STEP = 80
 _MOST_WIDTH = 3200
+_LEAST_INK = 7
+"""Rows of ink from which on it is a letter and no dot."""
+_LETTER = 12
+"""Rows of ink from which on it is a whole letter."""
+_BESIDE = 3
+"""Columns that a character's centre may lie beside its ink."""
+_DOUBTFUL = 0.9
+"""Mean confidence below which a line is read the other way round, too: upright lines hardly ever are that unsure."""
+_SURELY = 0.05
+"""By so much one way round must be surer than the other."""
+_MOST_UPRIGHT = 2.5
+_LEAST_UNREAD = 3
+"""Heights from which on a box without any character is taken for a line that cannot be read."""
+_TINY = 1e-9
 _UPRIGHT = 1.5
 """A line so many times taller than wide runs from top to bottom and is turned before it is read."""
 
@@ -42,9 +59,39 @@ class Recogniser:
         # class 0 is the blank of CTC, the last one the space
         self._characters = ["", *characters.splitlines(), " "]
 
-    def read(self, picture: Picture, quad: Quad) -> Line | None:
-        """The line within a box; None where nothing is read."""
-        line, quad = _straighten(picture, quad)
+    def read_lines(self, picture: Picture, quads: Iterable[Quad]) -> list[Line]:
+        """The lines within the boxes of a picture, each the way round in which it reads surest.
+
+        A box in which nothing stands gives no line, and a long one on which no character is read gives an unread one.
+        """
+        cuts = [_straighten(picture, quad) for quad in quads]
+        read = [self._read_doubtful(line, quad) for line, quad in cuts]
+        for tall in (False, True):
+            group = [index for index, (line, quad) in enumerate(cuts) if _is_tall(quad) is tall]
+            turned = [index for index in group if _is_turned(read[index], cuts[index][1])]
+            if not turned:
+                continue
+            # words that read both ways, as NOON and SOS do, go with the lines around them
+            others = {index: self._read(*_turn(*cuts[index])) for index in group if index not in turned}
+            either = [at for at, other in others.items() if _sureness(other) > _sureness(read[at]) - _SURELY]
+            if len(turned) > len(others) - len(either):
+                for index in either:
+                    read[index] = others[index]
+        return [line for line in read if line is not None]
+
+    def _read_doubtful(self, line: Picture, quad: Quad) -> Line | None:
+        """A line as it stands, or turned by half where it is read more surely so."""
+        first = self._read(line, quad)
+        if _sureness(first) >= _DOUBTFUL:
+            return first
+        others = [self._read(*_turn(line, quad))]
+        if _is_tall(quad) and line.shape[1] < _MOST_UPRIGHT * line.shape[0]:  # a single high letter or digit
+            others.append(self._read(np.ascontiguousarray(np.rot90(line, -1)), quad[[3, 0, 1, 2]]))
+        best = max(others, key=_sureness)
+        return best if _sureness(best) > _sureness(first) + _SURELY else first
+
+    def _read(self, line: Picture, quad: Quad) -> Line | None:
+        """A line that was cut out; None where nothing stands there."""
         height, width = line.shape[:2]
         used = min(_MOST_WIDTH, math.ceil(_HEIGHT * width / height))
         room = math.ceil(used / _WIDTH_STEP) * _WIDTH_STEP
@@ -52,10 +99,21 @@ class Recogniser:
         scaled = cv2.resize(line, (used, _HEIGHT), interpolation=cv2.INTER_LINEAR)
         blob[..., :used] = cv2.dnn.blobFromImage(scaled, 1 / 127.5, mean=(127.5, 127.5, 127.5))
         (answer,) = run(self._session, blob)
-        return self._decode(answer[0], used / room, quad)
+        steps = answer[0]
+        text, confidences, centres = self._decode(steps, used / room)
+        if not text.strip():
+            return Line("", (), (), quad, skipped=1.0) if used >= _LEAST_UNREAD * _HEIGHT else None
+        gaps, heights, skipped = _measure(scaled, text, np.array(centres) * used)
+        said = steps[: math.ceil(len(steps) * used / room)]
+        doubt = float(-(said * np.log(np.maximum(said, _TINY))).sum(axis=1).mean())
+        return Line(text, confidences, centres, quad, gaps, heights, doubt, skipped)
 
-    def _decode(self, steps: np.ndarray, used: float, quad: Quad) -> Line | None:
-        """Undo CTC: of neighbouring steps that say the same one is kept, and blanks are left out."""
+    def _decode(self, steps: np.ndarray, used: float) -> tuple[str, tuple[float, ...], tuple[float, ...]]:
+        """Undo CTC: of neighbouring steps that say the same one is kept, and blanks are left out.
+
+        Returns:
+            The text; the confidence and the place of each character, as `Line` has them.
+        """
         best = steps.argmax(axis=1)
         kept = best != 0
         kept[1:] &= best[1:] != best[:-1]
@@ -63,11 +121,8 @@ class Recogniser:
         pieces = [self._characters[index] for index in best[columns]]
         # a class may be written with two code points
         at = [column for piece, column in zip(pieces, columns, strict=True) for _ in piece]
-        text = "".join(pieces)
-        if not text.strip():
-            return None
         centres = np.minimum((np.array(at) + 0.5) / (len(steps) * used), 1.0)
-        return Line(text, tuple(map(float, steps[at, best[at]])), tuple(map(float, centres)), quad)
+        return "".join(pieces), tuple(map(float, steps[at, best[at]])), tuple(map(float, centres))
 
 
 def _straighten(picture: Picture, quad: Quad) -> tuple[Picture, Quad]:
@@ -79,3 +134,62 @@ def _straighten(picture: Picture, quad: Quad) -> tuple[Picture, Quad]:
     if down >= _UPRIGHT * across:
         return np.ascontiguousarray(np.rot90(line)).astype(np.uint8), quad[[1, 2, 3, 0]]
     return line.astype(np.uint8), quad
+
+
+def _turn(line: Picture, quad: Quad) -> tuple[Picture, Quad]:
+    """A line that was cut out, turned by half."""
+    return np.ascontiguousarray(line[::-1, ::-1]), quad[[2, 3, 0, 1]]
+
+
+def _is_tall(quad: Quad) -> bool:
+    """Tell whether a line was cut out of a box that is higher than wide."""
+    along = np.abs(quad[1] - quad[0])
+    return bool(along[1] > along[0])
+
+
+def _is_turned(line: Line | None, quad: Quad) -> bool:
+    return line is not None and bool((line.quad[0] == quad[2]).all())
+
+
+def _sureness(line: Line | None) -> float:
+    return fmean(line.confidences) if line is not None and line.confidences else 0.0
+
+
+def _measure(line: Picture, text: str, centres: np.ndarray) -> tuple[tuple[float, ...], tuple[float, ...], float]:
+    """Bare room before each character and the height of its ink, as `Line` has them, and the share of skipped letters.
+
+    Args:
+        line: the line of `_HEIGHT` rows.
+        text: what was read on it.
+        centres: columns of its characters.
+    """
+    grey = cv2.cvtColor(line, cv2.COLOR_BGR2GRAY)
+    _, ink = cv2.threshold(grey, 0, 1, cv2.THRESH_BINARY + cv2.THRESH_OTSU)
+    if ink[[0, -1]].mean() > 0.5:  # the ground is light
+        ink = 1 - ink
+    _, labels, stats, _ = cv2.connectedComponentsWithStats(ink, connectivity=8)
+    left, top, width, height = stats[1:, : cv2.CC_STAT_AREA].T
+    solid = height >= _LEAST_INK
+    inked = np.isin(labels, 1 + np.flatnonzero(solid)).any(axis=0)
+    starts, ends = np.flatnonzero(np.diff(inked, prepend=False, append=False)).reshape(-1, 2).T
+    cut_off = (top == 0) & (top + height == _HEIGHT)
+    gaps, heights, owner = [0.0] * len(text), [0.0] * len(text), [-1] * len(text)
+    last = -1
+    for index, (character, at) in enumerate(zip(text, centres, strict=True)):
+        if character.isspace() or not len(starts):
+            continue
+        block = int(np.argmin(np.maximum(starts - at, at - ends)))
+        gaps[index] = max(0, starts[block] - ends[last]) / _HEIGHT if 0 <= last < block else 0.0
+        last = block
+        around = np.flatnonzero(solid & (left - _BESIDE <= at) & (at <= left + width + _BESIDE))
+        if len(around):
+            owner[index] = tallest = int(around[np.argmax(height[around])])
+            heights[index] = 0.0 if cut_off[tallest] else height[tallest] / _HEIGHT
+    # ink that several characters share says nothing about one
+    shared = {one for one, number in Counter(owner).items() if number > 1}
+    alone = tuple(0.0 if one in shared else high for one, high in zip(owner, heights, strict=True))
+    letters = (height >= _LETTER) & ~cut_off & (width <= 2 * _HEIGHT)
+    read = np.array([at for character, at in zip(text, centres, strict=True) if not character.isspace()])
+    beside = np.maximum(left[:, None] - read, read - (left + width)[:, None]).min(axis=1)
+    skipped = width[letters & (beside > _BESIDE)].sum() / max(1, width[letters].sum())
+    return tuple(gaps), alone, float(skipped)
