@@ -14,7 +14,9 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from copy import copy
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +43,7 @@ from data_catalog.tables.pending import Pending, current_rows, join_column, pend
 from data_catalog.tables.purging import Purged, purge
 from data_catalog.tables.snapshot import Commit, Snapshot, TableInfo
 
-__all__ = ["Catalog", "Commit", "Drop", "TableInfo"]
+__all__ = ["Catalog", "Commit", "Drop", "TableInfo", "spec_of"]
 
 # deltalake 1.6 turns paths into urls and fails, or loses its way, on these
 _UNUSABLE_IN_PATHS = re.compile(r"[\[\]^|\\\x00-\x1f\x7f]|%[0-9A-Fa-f]{2}")
@@ -74,6 +76,7 @@ class Catalog:
             )
         self._options = storage_options
         self._file_locks = file_locks and self.is_local
+        self._as_of: datetime | Mapping[str, int] | None = None
 
     def __repr__(self) -> str:
         return f"Catalog({self.root!r})"
@@ -85,6 +88,16 @@ class Catalog:
             raise CatalogError(f"{self.root}: releases are written to a local folder; give one as the catalog")
         return Path(self.root) / "releases"
 
+    def as_of(self, when: datetime | Mapping[str, int]) -> Catalog:
+        """The same catalog as it was: every read is of that time, and nothing can be written.
+
+        Args:
+            when: a time, or a version of each table; of tables that are not named there was none.
+        """
+        earlier = copy(self)
+        earlier._as_of = when
+        return earlier
+
     # Writing
 
     def merge(self, table: str, rows: pa.Table) -> int:
@@ -93,7 +106,7 @@ class Catalog:
         Returns:
             How many keys were written.
         """
-        spec = _spec(table)
+        spec = spec_of(table)
         fresh = _fresh(spec, rows)
         if fresh.num_rows:
             change = by_key(spec, fresh)
@@ -108,7 +121,7 @@ class Catalog:
         Returns:
             True if something changed.
         """
-        spec = _spec(table)
+        spec = spec_of(table)
         return self._replace(spec, Change(_fresh(spec, rows), None))
 
     def replace_groups(self, table: str, rows: pa.Table, *, column: str, values: Iterable[str]) -> int:
@@ -130,7 +143,7 @@ class Catalog:
         Raises:
             CatalogError: a row's key stands in a group that is not replaced.
         """
-        spec = _spec(table)
+        spec = spec_of(table)
         fresh = _fresh(spec, rows)
         change = by_group(spec, fresh, column, values)
 
@@ -143,13 +156,13 @@ class Catalog:
 
     def delete_groups(self, table: str, *, column: str, values: Iterable[str]) -> int:
         """Take away every row that has one of these values in a column of strings; returns how many there were."""
-        spec = _spec(table)
+        spec = spec_of(table)
         change = by_group(spec, spec.schema.empty_table(), column, values)
         return self._take_away(spec, change, lambda snapshot: snapshot.count(change.named_rows()))
 
     def delete(self, table: str, keys: Iterable[Key]) -> int:
         """Take away the rows with these keys (tuples where a key has several columns), if there are any."""
-        spec = _spec(table)
+        spec = spec_of(table)
         change = Change(spec.schema.empty_table(), key_table(spec, keys))
         return self._take_away(spec, change, lambda snapshot: len(stored_keys(spec, snapshot, change)))
 
@@ -181,11 +194,11 @@ class Catalog:
         Returns:
             How many rows were written.
         """
-        spec = _spec(table)
+        spec = spec_of(table)
         _refuse_other_stages(stage, drops)
         fresh = _fresh(spec, rows)
         settled = list(dict.fromkeys([*done, *(drop.key for drop in drops)]))
-        origin = join_column(spec, _spec(upstream)) if upstream else None
+        origin = join_column(spec, spec_of(upstream)) if upstream else None
         change = by_group(spec, fresh, origin, settled) if origin else by_key(spec, fresh)
 
         if settled:
@@ -205,11 +218,13 @@ class Catalog:
         Returns:
             How many rows and drops were removed.
         """
-        [key] = _spec(upstream).key
+        [key] = spec_of(upstream).key
         of_drops = "video_id" if key == "video_id" else "key"  # a drop of an ad's single frame names its ad
         # before upstream: of what another process adds meanwhile, the upstream row is there first
         drops = self.read("drops", ["key", "video_id"], where=pc.field("stage") == stage)
-        mine = {name: self.read(name, [key]) for name in tables if {key, "fingerprint"} <= {*_spec(name).schema.names}}
+        mine = {
+            name: self.read(name, [key]) for name in tables if {key, "fingerprint"} <= {*spec_of(name).schema.names}
+        }
         held = self.read(upstream, [key])[key].combine_chunks()
 
         def gone(rows: pa.Table, column: str, wanted: str) -> list[Any]:
@@ -240,7 +255,7 @@ class Catalog:
             columns: names of the columns wanted; all of them if None.
             where: rows wanted, as SQL (`"label = 'positive'"`) or as a pyarrow expression.
         """
-        names = _columns(_spec(table), columns)
+        names = _columns(spec_of(table), columns)
 
         def read_from(snapshot: Snapshot) -> pa.Table:
             return snapshot.read_sql(names, where) if isinstance(where, str) else snapshot.read(names, where)
@@ -311,8 +326,11 @@ class Catalog:
         return pa.concat_tables([empty, *snapshot.rows_at(numbers, names)])
 
     def snapshot(self, table: str) -> Snapshot:
-        """Open the newest version of one table, to read from it more than once."""
-        return self._store(_spec(table)).snapshot()
+        """Open one table's newest version, or the one of `as_of`, to read from it more than once."""
+        spec = spec_of(table)
+        if isinstance(self._as_of, Mapping) and table not in self._as_of:
+            return Snapshot.of_no_table(spec, f"{self.root}/tables/{table}")
+        return self._store(spec).snapshot()
 
     def forgotten(self) -> Forgotten:
         """Ads and authors that were removed on request and that no crawl may bring back."""
@@ -333,11 +351,11 @@ class Catalog:
 
     def history(self, table: str) -> list[Commit]:
         """The table's commits, newest first."""
-        return self._store(_spec(table)).history()
+        return self._store(spec_of(table)).history()
 
     def purge(self, table: str) -> Purged | None:
         """Take the table's history away: nothing but its newest version is left; None if there is no table."""
-        return purge(self._store(_spec(table)))
+        return purge(self._store(spec_of(table)))
 
     def _take_away(self, spec: Table, change: Change, count: Callable[[Snapshot], int]) -> int:
         """Commit a change without rows if it names any that are stored; returns how many these are."""
@@ -361,7 +379,9 @@ class Catalog:
 
     def _store(self, spec: Table) -> DeltaStore:
         lock = Path(self.root) / ".locks" / f"{spec.name}.lock" if self._file_locks else None
-        return DeltaStore(spec, f"{self.root}/tables/{spec.name}", lock=lock, storage_options=self._options)
+        location = f"{self.root}/tables/{spec.name}"
+        as_of = self._as_of.get(spec.name, -1) if isinstance(self._as_of, Mapping) else self._as_of
+        return DeltaStore(spec, location, lock=lock, storage_options=self._options, as_of=as_of)
 
 
 def _fresh(spec: Table, rows: pa.Table) -> pa.Table:
@@ -380,7 +400,12 @@ def _refuse_other_stages(stage: str, drops: Sequence[Drop]) -> None:
         raise CatalogError(f"stage {stage!r} cannot write a drop of stage {others[0].stage!r}: {others[0]}")
 
 
-def _spec(table: str) -> Table:
+def spec_of(table: str) -> Table:
+    """The contract of a table.
+
+    Raises:
+        CatalogError: there is no such table; the message names those there are.
+    """
     if table not in TABLES:
         raise CatalogError(f"there is no table {table!r}; tables are {', '.join(TABLES)}")
     return TABLES[table]

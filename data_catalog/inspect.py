@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,9 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from data_catalog.catalog import Catalog
-from data_catalog.errors import CatalogError
+from data_catalog.errors import CatalogError, ReleaseError
 from data_catalog.printing import CELL_CHARACTERS, plain, printable, shown
-from data_catalog.releases import list_releases
+from data_catalog.releases import list_releases, read_manifest
 from data_catalog.schemas import SPLITS, TABLES
 from data_catalog.tables.duck import connect_duckdb
 
@@ -29,7 +30,7 @@ _SETTINGS = {
 
 
 def connect(catalog: Catalog, *, with_releases: bool = True) -> duckdb.DuckDBPyConnection:
-    """Open DuckDB with a view for every table that exists, for all `releases`, and for the newest `release`.
+    """Open DuckDB with a view for every table that exists, all `releases`, the newest `release` and its `parent`.
 
     The views are of the versions that were newest when the connection was made.
     """
@@ -68,7 +69,55 @@ def run_sql(catalog: Catalog, query: str) -> pa.Table:
             found = connection.sql(query)
             return found.to_arrow_table() if found is not None else pa.table({})
         except (duckdb.Error, pa.ArrowException, OSError) as error:
-            raise CatalogError(f"{str(error).strip()}\nTo ask for: {_names(catalog)}") from error
+            raise wrong_query(catalog, error) from error
+
+
+def query_of(asked: str) -> str:
+    """What was asked for as a query: a single word is the name of a table or view."""
+    name = asked.strip()
+    return asked if len(name.split()) > 1 else f'FROM "{name}"'
+
+
+def wrong_query(catalog: Catalog, error: BaseException) -> CatalogError:
+    """The error of a query, with the names that can be asked for."""
+    return CatalogError(f"{str(error).strip()}\nTo ask for: {_names(catalog)}")
+
+
+def as_of(catalog: Catalog, when: str, table: str | None = None) -> Catalog:
+    """The catalog as it was.
+
+    Args:
+        catalog: the catalog.
+        when: the version of a release: what that was made from; a date, whose end counts, or a time, in UTC unless it
+            says otherwise; or, for one table, the number of its version.
+        table: the one table that is asked for, if it is one.
+
+    Raises:
+        CatalogError: `when` is nothing of these.
+    """
+    if when.isdecimal() and table:
+        return catalog.as_of({table: int(when)})
+    if catalog.is_local and when in (found := {path.name: path for path in list_releases(catalog.releases_dir)}):
+        return catalog.as_of(read_manifest(found[when])["table_versions"])
+    try:
+        moment = datetime.fromisoformat(when)
+    except ValueError:
+        numbered = f", a version of {table} as `ytb-ads catalog history {table}` lists it," if table else ""
+        raise CatalogError(
+            f"{printable(when)!r} is no release{numbered} and no date or time such as 2026-11-23 or "
+            "2026-11-23T08:30; releases: " + (", ".join(found) if catalog.is_local and found else "none")
+        ) from None
+    if len(when) <= len("2026-11-23"):
+        moment += timedelta(days=1, microseconds=-1)
+    return catalog.as_of(moment if moment.tzinfo else moment.replace(tzinfo=UTC))
+
+
+def count_rows(catalog: Catalog, table: str, where: str | None = None) -> int:
+    """Count the rows of one table that a condition in SQL keeps."""
+    if where is None or table not in TABLES or not catalog.snapshot(table).exists:
+        return catalog.count(table)
+    found = run_sql(catalog, f'SELECT count(*) AS n FROM "{table}" WHERE {where}')  # noqa: S608 - the owner's own
+    return int(found["n"][0].as_py())
 
 
 def show_rows(
@@ -150,3 +199,14 @@ def _add_releases(connection: duckdb.DuckDBPyConnection, releases_dir: Path) -> 
         union = " UNION ALL BY NAME ".join(parts)
         connection.execute(f"CREATE TEMP VIEW releases AS {union}")
         connection.execute(f"CREATE TEMP VIEW release AS FROM releases WHERE version = '{newest}'")
+        parent = _parent_of(releases_dir / newest)
+        if parent in {path.name for path in list_releases(releases_dir)}:
+            connection.execute(f"CREATE TEMP VIEW parent AS FROM releases WHERE version = '{parent}'")
+
+
+def _parent_of(release: Path) -> str | None:
+    """The release that one was made after; None where its manifest is damaged, which `catalog verify` says."""
+    try:
+        return str(read_manifest(release)["parent"] or "") or None
+    except ReleaseError:
+        return None

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal, NamedTuple, get_args
+from typing import Any, Literal, NamedTuple, get_args
 
 import pyarrow as pa
 
@@ -29,12 +29,21 @@ _WORD = pa.struct([("text", pa.string()), ("confidence", pa.float32()), ("box", 
 
 
 class Column(NamedTuple):
-    """One column: its name, its Arrow type, what it holds, and in which unit."""
+    """One column: its name, its Arrow type, what it holds, in which unit, and whether it may be null."""
 
     name: str
     type: pa.DataType
     meaning: str
     unit: str = ""
+    null: bool = False
+    of: str = ""
+    """`table.column` that holds every value of this one."""
+
+    @property
+    def field(self) -> pa.Field[Any]:
+        """The column as Arrow stores it, with what it means."""
+        facts = {"meaning": self.meaning, "unit": self.unit, "null": "may be null" if self.null else "", "of": self.of}
+        return pa.field(self.name, self.type, metadata={name: fact for name, fact in facts.items() if fact})
 
 
 @dataclass(frozen=True)
@@ -56,25 +65,46 @@ class Table:
     """Name under which the stage that makes it keeps its drops, where the catalog itself has to know it."""
     computed: bool = False
     """Rows are computed from other tables alone: the folder may be removed, the next build makes it anew."""
+    upstream: tuple[str, ...] = ()
+    """Tables that its rows are made from, the one that gives them their key first."""
 
     @cached_property
     def schema(self) -> pa.Schema:
         """The columns as an Arrow schema."""
-        return pa.schema([(column.name, column.type) for column in self.columns])
+        return pa.schema([column.field for column in self.columns])
+
+    def described(self) -> list[dict[str, str]]:
+        """Every column in words."""
+        return [
+            {
+                "table": self.name,
+                "column": column.name,
+                "type": str(column.type),
+                "unit": column.unit,
+                "key": "yes" if column.name in self.key else "",
+                "null": "yes" if column.null else "",
+                "of": column.of,
+                "meaning": column.meaning,
+            }
+            for column in self.columns
+        ]
 
 
 _VIDEO = Column("video_id", _TEXT, "the ad: YouTube's id of the video, or the name of its file in a folder")
 _COMMENT = Column("comment_id", _TEXT, "YouTube's id of the comment; a reply's begins with its parent's")
 _FRAME = Column("frame_id", _TEXT, "`video_id:frame_index`")
+_OF_AD = _VIDEO._replace(of="ads.video_id")
 _CATEGORY = Column("category", _TEXT, "the category of ads that it was searched for or filed under")
 _FETCHED = Column("fetched_at", _TIME, "when it was last fetched")
-_LANGUAGE = Column("language", _TEXT, "language code that YouTube gives, or null")
+_LANGUAGE = Column("language", _TEXT, "language code that YouTube gives, or null", null=True)
 _FINGERPRINT = Column("fingerprint", _TEXT, "digest of the settings and engine version that made the row")
 _PROVENANCE = (
     _FINGERPRINT,
-    Column("upstream_revision", _TEXT, "revision of the upstream row that the row was made from"),
+    Column("upstream_revision", _TEXT, "revision of the upstream row that the row was made from", null=True),
 )
-_MEAN_SCORE = Column("mean_score", _REAL, "the mean score of the ad's comments that decides its label, -5 to 5")
+_MEAN_SCORE = Column(
+    "mean_score", _REAL, "the mean score of the ad's comments that decides its label, -5 to 5", null=True
+)
 
 TABLES: dict[str, Table] = {
     table.name: table
@@ -88,10 +118,10 @@ TABLES: dict[str, Table] = {
                 _CATEGORY,
                 Column("kind", _TEXT, "`search`, `channel`, `playlist` or `ids`"),
                 Column("query", _TEXT, "the phrase; of a channel or playlist only a keyed hash"),
-                Column("published_after", _TIME, "begin of the window of upload times that is searched"),
-                Column("published_before", _TIME, "end of that window"),
+                Column("published_after", _TIME, "begin of the window of upload times that is searched", null=True),
+                Column("published_before", _TIME, "end of that window", null=True),
                 Column("state", _TEXT, "`open`: more pages to come; `complete`; `capped`: stopped near 500 results"),
-                Column("next_page_token", _TEXT, "where an open listing goes on"),
+                Column("next_page_token", _TEXT, "where an open listing goes on", null=True),
                 Column("pages", _SMALL, "pages fetched"),
                 Column("n_results", _SMALL, "videos named on them"),
                 _FETCHED,
@@ -101,20 +131,23 @@ TABLES: dict[str, Table] = {
             "candidates",
             "one video that a listing named, with what decides whether it may be drawn",
             key=("category", "video_id"),
+            upstream=("listings",),
             columns=(
                 _CATEGORY,
                 _VIDEO,
-                Column("listing_id", _TEXT, "the listing that named it first"),
-                Column("query", _TEXT, "that listing's query"),
+                Column("listing_id", _TEXT, "the listing that named it first", null=True),
+                Column("query", _TEXT, "that listing's query", null=True),
                 Column("availability", _TEXT, "`public`, `gone`, `live` or `unprocessed`"),
-                Column("published_at", _TIME, "when it was uploaded"),
-                Column("duration_s", _REAL, "length", "seconds"),
+                Column("published_at", _TIME, "when it was uploaded", null=True),
+                Column("duration_s", _REAL, "length", "seconds", null=True),
                 _LANGUAGE,
-                Column("comment_count", _COUNT, "comments as YouTube counts them; null where they are disabled"),
+                Column(
+                    "comment_count", _COUNT, "comments as YouTube counts them; null where they are disabled", null=True
+                ),
                 Column("age_restricted", _FLAG, "whether only adults may see it"),
                 Column("paid_product_placement", _FLAG, "whether its uploader declares paid placement"),
-                Column("allowed_regions", _TEXTS, "country codes where alone it plays, or null"),
-                Column("blocked_regions", _TEXTS, "country codes where it does not play, or null"),
+                Column("allowed_regions", _TEXTS, "country codes where alone it plays, or null", null=True),
+                Column("blocked_regions", _TEXTS, "country codes where it does not play, or null", null=True),
                 _FETCHED,
             ),
         ),
@@ -128,28 +161,33 @@ TABLES: dict[str, Table] = {
                 Column("title", _TEXT, "title"),
                 Column("description", _TEXT, "description"),
                 _CATEGORY,
-                Column("query", _TEXT, "the query that found it"),
+                Column("query", _TEXT, "the query that found it", null=True),
                 Column("source", _TEXT, "where it comes from: `youtube` or `folder`"),
-                Column("url", _TEXT, "address of its page"),
-                Column("channel_hash", _TEXT, "keyed hash of the uploader's channel"),
-                Column("duration_s", _REAL, "length", "seconds"),
-                Column("width", _SMALL, "width of the video", "pixels"),
-                Column("height", _SMALL, "height of the video", "pixels"),
+                Column("url", _TEXT, "address of its page", null=True),
+                Column("channel_hash", _TEXT, "keyed hash of the uploader's channel", null=True),
+                Column("duration_s", _REAL, "length", "seconds", null=True),
+                Column("width", _SMALL, "width of the video", "pixels", null=True),
+                Column("height", _SMALL, "height of the video", "pixels", null=True),
                 _LANGUAGE,
-                Column("published_at", _TIME, "when it was uploaded"),
-                Column("view_count", _COUNT, "views"),
-                Column("like_count", _COUNT, "likes"),
-                Column("comment_count", _COUNT, "comments as YouTube counts them"),
+                Column("published_at", _TIME, "when it was uploaded", null=True),
+                Column("view_count", _COUNT, "views", null=True),
+                Column("like_count", _COUNT, "likes", null=True),
+                Column("comment_count", _COUNT, "comments as YouTube counts them", null=True),
                 Column("synthetic", _FLAG, "whether it was rendered, not crawled"),
-                Column("media_path", _TEXT, "its video file: a name below the media store, or a path of the folder"),
+                Column(
+                    "media_path",
+                    _TEXT,
+                    "its video file: a name below the media store, or a path of the folder",
+                    null=True,
+                ),
                 Column(
                     "media_status",
                     _TEXT,
                     "`present`, `missing`: not fetched yet, or `deleted` after sampling",
                 ),
-                Column("media_sha256", _TEXT, "sha256 of the video file; null before it was fetched"),
-                Column("media_size_bytes", _COUNT, "size of the video file", "bytes"),
-                Column("media_tool", _TEXT, "the tool that fetched the video, with its version"),
+                Column("media_sha256", _TEXT, "sha256 of the video file; null before it was fetched", null=True),
+                Column("media_size_bytes", _COUNT, "size of the video file", "bytes", null=True),
+                Column("media_tool", _TEXT, "the tool that fetched the video, with its version", null=True),
                 Column("files_stamp", _TEXT, "size and modification time of the files read: equal, not read again"),
                 _FETCHED,
             ),
@@ -158,17 +196,18 @@ TABLES: dict[str, Table] = {
             "comments",
             "one comment on an ad, or a reply to one",
             key=("comment_id",),
+            upstream=("ads",),
             revision="text_sha256",
             columns=(
                 _COMMENT,
-                _VIDEO,
-                Column("parent_id", _TEXT, "of a reply: the comment that it answers"),
+                _OF_AD,
+                Column("parent_id", _TEXT, "of a reply: the comment that it answers", null=True),
                 Column("text", _TEXT, "the text as written"),
                 Column("text_sha256", _TEXT, "sha256 of the text"),
-                Column("like_count", _COUNT, "likes"),
-                Column("published_at", _TIME, "when it was written"),
+                Column("like_count", _COUNT, "likes", null=True),
+                Column("published_at", _TIME, "when it was written", null=True),
                 _LANGUAGE,
-                Column("author_hash", _TEXT, "keyed hash of the author's channel"),
+                Column("author_hash", _TEXT, "keyed hash of the author's channel", null=True),
                 Column("by_uploader", _FLAG, "whether the ad's own uploader wrote it"),
                 _FETCHED,
             ),
@@ -177,11 +216,12 @@ TABLES: dict[str, Table] = {
             "comment_fetches",
             "how far the comments of one ad are fetched",
             key=("video_id",),
+            upstream=("ads",),
             columns=(
-                _VIDEO,
+                _OF_AD,
                 Column("state", _TEXT, "`open`: more pages to come; `complete`"),
-                Column("ended_by", _TEXT, "`last_page`, `page_cap`, `repeating_pages` or `looping_token`"),
-                Column("next_page_token", _TEXT, "where an open one goes on"),
+                Column("ended_by", _TEXT, "`last_page`, `page_cap`, `repeating_pages` or `looping_token`", null=True),
+                Column("next_page_token", _TEXT, "where an open one goes on", null=True),
                 Column("pages", _SMALL, "pages fetched"),
                 Column("units", _SMALL, "units of the quota spent"),
                 Column("n_comments", _COUNT, "comments fetched"),
@@ -189,7 +229,10 @@ TABLES: dict[str, Table] = {
                 Column("started_at", _TIME, "when the present pass began"),
                 _FETCHED,
                 Column(
-                    "completed_at", _TIME, "when a pass last reached the end; a new pass leaves it until it is over"
+                    "completed_at",
+                    _TIME,
+                    "when a pass last reached the end; a new pass leaves it until it is over",
+                    null=True,
                 ),
             ),
         ),
@@ -197,11 +240,12 @@ TABLES: dict[str, Table] = {
             "frames",
             "one frame sampled from an ad, with its picture",
             key=("frame_id",),
+            upstream=("ads",),
             revision="image_sha256",
             wide=True,
             columns=(
                 _FRAME,
-                _VIDEO,
+                _OF_AD,
                 Column("frame_index", _SMALL, "its place among the ad's frames, from 0"),
                 Column("requested_s", _REAL, "the timestamp that was drawn", "seconds"),
                 Column("timestamp_s", _REAL, "the timestamp of the picture taken for it", "seconds"),
@@ -218,8 +262,9 @@ TABLES: dict[str, Table] = {
             "looks",
             "an ad's fingerprint over its length, at timestamps that do not depend on its id",
             key=("video_id",),
+            upstream=("ads",),
             columns=(
-                _VIDEO,
+                _OF_AD,
                 Column("duration_s", _REAL, "length", "seconds"),
                 Column("times_s", pa.list_(pa.float64()), "the timestamps", "seconds"),
                 Column("hashes", _TEXTS, "perceptual hash of the picture at each, in hexadecimal"),
@@ -230,9 +275,10 @@ TABLES: dict[str, Table] = {
             "reuploads",
             "one of several ads that are one ad uploaded more than once; all others have no row",
             key=("video_id",),
+            upstream=("looks", "ads"),
             computed=True,
             columns=(
-                _VIDEO,
+                _OF_AD,
                 Column("group_id", _TEXT, "names the group by its content: no ad's id"),
                 Column("duplicates", _TEXTS, "the other ads of the group"),
             ),
@@ -241,10 +287,11 @@ TABLES: dict[str, Table] = {
             "texts",
             "the words that were read on one frame",
             key=("frame_id",),
+            upstream=("frames",),
             computed=True,
             columns=(
-                _FRAME,
-                _VIDEO,
+                _FRAME._replace(of="frames.frame_id"),
+                _OF_AD,
                 Column("text", _TEXT, "the words in reading order"),
                 Column("n_words", _SMALL, "how many words"),
                 Column(
@@ -252,7 +299,7 @@ TABLES: dict[str, Table] = {
                     pa.list_(_WORD),
                     "each word: text, confidence 0 to 1, box x_min y_min x_max y_max in pixels",
                 ),
-                Column("mean_confidence", pa.float32(), "mean confidence of the words, 0 to 1"),
+                Column("mean_confidence", pa.float32(), "mean confidence of the words, 0 to 1", null=True),
                 Column("engine", _TEXT, "the OCR engine"),
                 Column("engine_version", _TEXT, "its version"),
                 *_PROVENANCE,
@@ -262,13 +309,16 @@ TABLES: dict[str, Table] = {
             "comment_scores",
             "the sentiment of one comment",
             key=("comment_id",),
+            upstream=("comments",),
             computed=True,
             columns=(
-                _COMMENT,
-                _VIDEO,
+                _COMMENT._replace(of="comments.comment_id"),
+                _OF_AD,
                 Column("positive", pa.int8(), "positive strength, 1 to 5"),
                 Column("negative", pa.int8(), "negative strength, -5 to -1"),
-                Column("language", _TEXT, "language as identified; null where the text says too little to tell"),
+                Column(
+                    "language", _TEXT, "language as identified; null where the text says too little to tell", null=True
+                ),
                 Column("n_words", _SMALL, "how many words"),
                 Column("words_digest", _COUNT, "equal for comments of the same words, however they are written"),
                 Column("only_links", _FLAG, "whether the text is nothing but links"),
@@ -280,11 +330,12 @@ TABLES: dict[str, Table] = {
             "ad_sentiment",
             "the sentiment of one ad by its comments",
             key=("video_id",),
+            upstream=("comment_scores", "comments"),
             sums_up="comments",
             stage="sentiment",
             computed=True,
             columns=(
-                _VIDEO,
+                _OF_AD,
                 Column("n_comments", _COUNT, "comments that are scored"),
                 Column("n_only_links", _COUNT, "of these left out of the means because they are links alone"),
                 Column("n_other_language", _COUNT, "left out for their language"),
@@ -292,17 +343,22 @@ TABLES: dict[str, Table] = {
                 Column("n_repeats", _COUNT, "left out as copies of an earlier comment under this ad, whoever wrote it"),
                 Column("n_scored", _COUNT, "comments in the means"),
                 Column("n_neutral", _COUNT, "of these the neutral ones"),
-                Column("mean_dominant", _REAL, "mean of the stronger of both scores, neutral comments left out"),
-                Column("mean_dominant_with_neutral", _REAL, "the same with neutral comments as 0"),
-                Column("mean_scale", _REAL, "mean of positive plus negative strength"),
+                Column(
+                    "mean_dominant", _REAL, "mean of the stronger of both scores, neutral comments left out", null=True
+                ),
+                Column("mean_dominant_with_neutral", _REAL, "the same with neutral comments as 0", null=True),
+                Column("mean_scale", _REAL, "mean of positive plus negative strength", null=True),
                 Column("aggregation", _TEXT, "which of the three means decides the label"),
                 _MEAN_SCORE,
-                Column("mean_low", _REAL, "lower end of mean_score's 95 % bootstrap interval"),
-                Column("mean_high", _REAL, "upper end of that interval"),
+                Column("mean_low", _REAL, "lower end of mean_score's 95 % bootstrap interval", null=True),
+                Column("mean_high", _REAL, "upper end of that interval", null=True),
                 Column(
-                    "label_support", _REAL, "share of the bootstrap's draws that come to the same label, or to none"
+                    "label_support",
+                    _REAL,
+                    "share of the bootstrap's draws that come to the same label, or to none",
+                    null=True,
                 ),
-                Column("label", _TEXT, "`negative`, `positive`, or null between the thresholds"),
+                Column("label", _TEXT, "`negative`, `positive`, or null between the thresholds", null=True),
                 _FINGERPRINT,
             ),
         ),
@@ -324,14 +380,18 @@ TABLES: dict[str, Table] = {
             "labels",
             "the settled label of one ad",
             key=("video_id",),
+            upstream=("ad_sentiment", "reviews"),
             computed=True,
             columns=(
-                _VIDEO,
+                _OF_AD,
                 Column("label", _TEXT, "`negative` or `positive`"),
                 Column("decided_by", _TEXT, "`comments`, `reviewers`, `verifier` or `discussion`"),
                 Column("n_reviewers", _SMALL, "reviewers who judged it"),
                 Column(
-                    "agreement", _REAL, "share of the reviewers who chose the label, 0 to 1; null without reviewers"
+                    "agreement",
+                    _REAL,
+                    "share of the reviewers who chose the label, 0 to 1; null without reviewers",
+                    null=True,
                 ),
                 _MEAN_SCORE,
                 _FINGERPRINT,
@@ -354,7 +414,7 @@ TABLES: dict[str, Table] = {
             columns=(
                 Column("stage", _TEXT, "the stage"),
                 Column("key", _TEXT, "the key of the upstream row"),
-                Column("video_id", _TEXT, "the ad that it belongs to, if it belongs to one"),
+                Column("video_id", _TEXT, "the ad that it belongs to, if it belongs to one", null=True),
                 Column("kind", _TEXT, "`filtered`: did not qualify; `failed`: a fault that a later run may cure"),
                 Column("reason", _TEXT, "the reason's name"),
                 Column("detail", _TEXT, "what was found, in words"),
@@ -366,19 +426,25 @@ TABLES: dict[str, Table] = {
     )
 }
 
-RELEASE_COLUMNS = (
-    Column("image", _IMAGE, "the frame's picture: its bytes and a name"),
-    Column("text", _TEXT, "the words on the frame"),
-    Column("label", _COUNT, "index into the class names: negative 0, positive 1"),
-    _VIDEO,
-    _FRAME,
-    _CATEGORY,
-    Column("timestamp_s", _REAL, "where in the video the frame was taken", "seconds"),
-    _MEAN_SCORE,
-    Column("n_words", _SMALL, "how many words"),
-    Column("draw", _SMALL, "0 for a row's first appearance; 1, 2, ... for the times that resampling drew it again"),
+RELEASE = Table(
+    "release",
+    "one frame of a release with its words and its ad's label",
+    key=("frame_id", "draw"),
+    upstream=("frames", "texts", "labels"),
+    columns=(
+        Column("image", _IMAGE, "the frame's picture: its bytes and a name"),
+        Column("text", _TEXT, "the words on the frame"),
+        Column("label", _COUNT, "index into the class names: negative 0, positive 1"),
+        _VIDEO,
+        _FRAME,
+        _CATEGORY,
+        Column("timestamp_s", _REAL, "where in the video the frame was taken", "seconds"),
+        _MEAN_SCORE,
+        Column("n_words", _SMALL, "how many words"),
+        Column("draw", _SMALL, "0 for a row's first appearance; 1, 2, ... for the times that resampling drew it again"),
+    ),
 )
-RELEASE_SCHEMA = pa.schema([(column.name, column.type) for column in RELEASE_COLUMNS])
-"""Columns of a release's Parquet files; `label` is an index into `LABELS`."""
+"""Rows of a release's Parquet files; `label` is an index into `LABELS`."""
+RELEASE_SCHEMA = RELEASE.schema
 
 SPLITS: tuple[str, ...] = ("train", "validation", "test")

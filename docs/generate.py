@@ -56,7 +56,7 @@ def cli_page() -> str:
 
 def tables_page() -> str:
     """Every table of the catalog and the rows of a release, with their columns."""
-    from data_catalog.schemas import RELEASE_COLUMNS, TABLES
+    from data_catalog.schemas import RELEASE, TABLES
 
     lines = [
         "# Tables",
@@ -70,9 +70,10 @@ def tables_page() -> str:
     for table in TABLES.values():
         facts = [f"Key: {_code(table.key)}."]
         facts += [f"Revision: `{table.revision}`."] if table.revision else []
+        facts += [f"Made from: {_code(table.upstream)}."] if table.upstream else []
         facts += ["Computed from other tables alone."] if table.computed else []
         lines += [f"## {table.name}", f"A row is {table.meaning}.", " ".join(facts), _columns(table.columns)]
-    return _page([*lines, "## Rows of a release", _columns(RELEASE_COLUMNS)])
+    return _page([*lines, "## Rows of a release", _columns(RELEASE.columns)])
 
 
 def drops_page() -> str:
@@ -207,8 +208,18 @@ def _example(command: Any) -> str:
 
 
 def _columns(columns: Iterable[Column]) -> str:
-    rows = [(f"`{column.name}`", _cell(str(column.type)), column.unit, _cell(column.meaning)) for column in columns]
-    return _table(("column", "type", "unit", "meaning"), rows)
+    rows = [
+        (
+            f"`{column.name}`",
+            _cell(str(column.type)),
+            column.unit,
+            "yes" if column.null else "",
+            f"`{column.of}`" if column.of else "",
+            _cell(column.meaning),
+        )
+        for column in columns
+    ]
+    return _table(("column", "type", "unit", "null", "of", "meaning"), rows)
 
 
 def _table(names: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:

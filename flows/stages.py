@@ -86,6 +86,8 @@ class FileReason(Reason):
     NOT_A_FILE = "not_a_file", "filtered", "a device, pipe or socket"
     REPEATED_ID = "repeated_id", "filtered", "another file has the same id or name and is used"
     NOT_A_VIDEO = "not_a_video", "filtered", "metadata of a playlist or channel"
+    SOUND_ALONE = "sound_alone", "filtered", "a file of sound beside an info.json without a video"
+    UNFINISHED = "unfinished", "failed", "yt-dlp's file of a download or conversion that was stopped"
     UNUSABLE_ID = "unusable_id", "failed", "neither the metadata nor the file's name gives a usable id"
     INFO_TOO_LARGE = "info_too_large", "failed", "an info.json larger than is read"
     INFO_NOT_UTF8 = "info_not_utf8", "failed", "an info.json that is not UTF-8"

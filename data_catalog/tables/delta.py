@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import itertools
 import operator
 import random
 import time
@@ -71,20 +72,37 @@ class DeltaStore:
     """The Delta table of one contract below a root folder or url."""
 
     def __init__(
-        self, table: Table, location: str, *, lock: Path | None, storage_options: dict[str, str] | None
+        self,
+        table: Table,
+        location: str,
+        *,
+        lock: Path | None,
+        storage_options: dict[str, str] | None,
+        as_of: datetime | int | None = None,
     ) -> None:
+        """A store.
+
+        Args:
+            table: the contract.
+            location: folder or url of the table.
+            lock: file that writers lock; None where they cannot.
+            storage_options: as deltalake takes them.
+            as_of: read the version of this number, or the one that was newest at this time; nothing can be written.
+        """
         self.table = table
         self.location = location
         self.locks = lock is not None
         self._lock = lock
         self._options = storage_options
+        self._as_of = as_of
 
     def snapshot(self) -> Snapshot:
-        """Open the newest version."""
+        """Open the newest version, or the one that the store was opened for."""
         delta = self.open()
+        if delta is not None and self._as_of is not None:
+            delta = self._earlier(delta, self._as_of)
         if delta is None:
-            empty = ds.dataset(self.table.schema.empty_table())
-            return Snapshot(self.table, self.location, None, empty)
+            return Snapshot.of_no_table(self.table, self.location)
         with reading(self.location):
             self._refuse_other_schema(delta)
             return Snapshot(self.table, self.location, delta, self._files_oldest_first(delta), self._options)
@@ -116,6 +134,32 @@ class DeltaStore:
         time.sleep(0.05)
         return self._open(once_more=False)
 
+    def _earlier(self, newest: DeltaTable, as_of: datetime | int) -> DeltaTable | None:
+        """An earlier version; None where there was no table yet.
+
+        Raises:
+            CatalogError: that version cannot be read any more, or does not exist.
+        """
+        commits = self.history()[::-1]
+        oldest = commits[0].version
+        if isinstance(as_of, int):
+            version = as_of
+        else:
+            # a clock that was set back does not reorder the versions
+            times = itertools.accumulate((commit.at for commit in commits), max)
+            version = max((c.version for c, at in zip(commits, times, strict=True) if at <= as_of), default=-1)
+            if version < 0 and oldest == 0:
+                return None
+        if not oldest <= version <= newest.version():
+            asked = f"version {as_of}" if isinstance(as_of, int) else f"a version of {as_of:%Y-%m-%d %H:%M:%S} UTC"
+            purged = " (what lay before was purged)" if oldest else ""
+            raise CatalogError(
+                f"{self.table.name}: {asked} cannot be read; there are {oldest}{purged} to {newest.version()}: "
+                f"`ytb-ads catalog history {self.table.name}`"
+            )
+        with reading(self.location):
+            return DeltaTable(self.location, version=version, storage_options=self._options)
+
     def history(self) -> list[Commit]:
         """All commits, newest first."""
         delta = self.open()
@@ -139,8 +183,11 @@ class DeltaStore:
             True if a commit was made, False if `decide` found nothing to change.
 
         Raises:
-            CatalogError: other writers were faster every time, or hold the lock for too long.
+            CatalogError: other writers were faster every time, or hold the lock for too long; or the store is open
+                for an earlier version.
         """
+        if self._as_of is not None:
+            raise CatalogError(f"{self.location}: opened as of an earlier time; nothing can be written there")
         for attempt in range(_COMMIT_ATTEMPTS):
             with self.writing():
                 snapshot = self.snapshot()

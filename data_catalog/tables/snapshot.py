@@ -6,6 +6,7 @@ import contextlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Self
 
 import duckdb
 import pyarrow as pa
@@ -52,6 +53,11 @@ class Snapshot:
     delta: DeltaTable | None
     dataset: ds.FileSystemDataset | ds.InMemoryDataset
     storage_options: dict[str, str] | None = None
+
+    @classmethod
+    def of_no_table(cls, table: Table, location: str) -> Self:
+        """What is read where there is no table: no row."""
+        return cls(table, location, None, ds.dataset(table.schema.empty_table()))
 
     @property
     def exists(self) -> bool:

@@ -15,7 +15,7 @@ from typer.core import TyperGroup
 
 from data_catalog.errors import CatalogError, YtbAdsError
 from data_catalog.printing import plain, printable
-from flows.console import CatalogDir, ConfigFile, print_tables
+from flows.console import CatalogDir, ConfigFile, print_tables, progress
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -52,6 +52,13 @@ catalog_app = typer.Typer(
 )
 app.add_typer(catalog_app)
 
+AsOf = Annotated[
+    str | None,
+    typer.Option(
+        metavar="WHEN",
+        help="As it was: a release, a date (its end), a time (UTC), or of one table the number of its version.",
+    ),
+]
 AsJsonLines = Annotated[bool, typer.Option("--json", help="One JSON object per line, for other programs.")]
 
 
@@ -76,28 +83,159 @@ def show(
     limit: Annotated[int, typer.Option(min=0, help="Rows at most.")] = 20,
     where: Annotated[str | None, typer.Option(metavar="SQL", help="Condition that rows must meet.")] = None,
     columns: Annotated[str | None, typer.Option(metavar="A,B", help="Columns, parted by commas.")] = None,
+    as_of: AsOf = None,
     catalog: CatalogDir = "./catalog",
     as_json: AsJsonLines = False,
 ) -> None:
     """Print rows of one table."""
-    from data_catalog.catalog import Catalog
-    from data_catalog.inspect import show_rows
+    from data_catalog.inspect import count_rows, show_rows
 
+    opened = _opened(catalog, as_of, table)
     names = [name.strip() for name in columns.split(",")] if columns else None
-    _print_rows(show_rows(Catalog(catalog), table, columns=names, where=where, limit=limit), as_json)
+    rows = show_rows(opened, table, columns=names, where=where, limit=limit)
+    _print_rows(rows, as_json)
+    if rows.num_rows == limit and (more := count_rows(opened, table, where) - limit) > 0:
+        typer.echo(f"{more:,} more rows; --limit {limit + more} prints all of them", err=True)
 
 
 @catalog_app.command(epilog='Example: ytb-ads catalog sql "SELECT reason, count(*) FROM drops GROUP BY reason"')
 def sql(
     query: Annotated[str, typer.Argument(metavar="QUERY", help="A query in DuckDB's SQL.")],
+    as_of: AsOf = None,
     catalog: CatalogDir = "./catalog",
     as_json: AsJsonLines = False,
 ) -> None:
-    """Run a query over all tables, all `releases` and the newest `release`."""
-    from data_catalog.catalog import Catalog
+    """Run a query over all tables, all `releases`, the newest `release` and its `parent`."""
     from data_catalog.inspect import run_sql
 
-    _print_rows(run_sql(Catalog(catalog), query), as_json)
+    _print_rows(run_sql(_opened(catalog, as_of), query), as_json)
+
+
+@catalog_app.command(epilog="Example: ytb-ads catalog export comments --to comments.parquet")
+def export(
+    asked: Annotated[str, typer.Argument(metavar="TABLE|QUERY", help="A table, or a query in DuckDB's SQL.")],
+    to: Annotated[Path, typer.Option(metavar="FILE", help="The file: .parquet, .csv or .jsonl.")],
+    as_of: AsOf = None,
+    catalog: CatalogDir = "./catalog",
+) -> None:
+    """Write the rows of a table or a query to a file; in .csv and .jsonl pictures are base64."""
+    from data_catalog.export import export_rows
+
+    table = None if len(asked.split()) > 1 else asked.strip()
+    opened = _opened(catalog, as_of, table)
+    with progress("rows", None) as advance:
+        rows = export_rows(opened, asked, to, advance)
+    typer.echo(f"{to}: {rows:,} rows")
+
+
+@catalog_app.command(epilog="Example: ytb-ads catalog explain 2026.11.23:test:0 --html row.html")
+def explain(
+    asked: Annotated[
+        str,
+        typer.Argument(
+            metavar="WHAT",
+            help="VIDEO_ID or VIDEO_ID:FRAME, after RELEASE: if not of the newest; or RELEASE:SPLIT:ROW.",
+        ),
+    ],
+    html: Annotated[
+        Path | None, typer.Option("--html", metavar="FILE", help="Write it as a page with the pictures, too.")
+    ] = None,
+    catalog: CatalogDir = "./catalog",
+    config: ConfigFile = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object, for other programs.")] = False,
+) -> None:
+    """Follow a row back: its split, frame and words, the label, each vote, the comments that weigh most, the drops.
+
+    Told from the tables as they were when the release was made. Write -- before an id that begins with a dash.
+    """
+    from data_catalog.catalog import Catalog
+    from data_catalog.inspect import require_catalog
+    from flows.look.page import provenance_html, render_provenance
+    from flows.look.provenance import explain_row
+    from flows.settings import load_settings
+
+    tables = Catalog(catalog)
+    require_catalog(tables)
+    row = explain_row(tables, asked, load_settings(config))
+    if as_json:
+        typer.echo(json.dumps(row.as_json()))
+    else:
+        print_tables(render_provenance(row))
+    if html is not None:
+        try:
+            html.write_text(provenance_html(row), "utf-8")
+        except OSError as error:
+            raise CatalogError(f"{html}: cannot be written ({error.strerror})") from error
+        typer.echo(f"page: {html}", err=True)
+
+
+@catalog_app.command(epilog="Example: ytb-ads catalog describe texts")
+def describe(
+    table: Annotated[str | None, typer.Argument(metavar="[TABLE]", help="All tables if not given.")] = None,
+    as_json: AsJsonLines = False,
+) -> None:
+    """Say what the tables and their columns mean: type, unit, key, whether null, and where they come from."""
+    from data_catalog.catalog import spec_of
+    from data_catalog.schemas import RELEASE, TABLES
+
+    known = {**TABLES, RELEASE.name: RELEASE}
+    described = [known[table] if table in known else spec_of(table)] if table else list(known.values())
+    if as_json:
+        _print_lines(json.dumps(column) for spec in described for column in spec.described())
+    elif table is None:
+        _print_table(
+            ("table", "a row is", "key", "made from"),
+            [(spec.name, spec.meaning, ", ".join(spec.key), ", ".join(spec.upstream)) for spec in described],
+        )
+    else:
+        [spec] = described
+        made_from = f", made from {', '.join(spec.upstream)}" if spec.upstream else ""
+        typer.echo(f"{spec.name}: a row is {spec.meaning}{made_from}")
+        names = ("column", "type", "unit", "key", "null", "of", "meaning")
+        _print_table(names, [tuple(column[name] for name in names) for column in spec.described()])
+
+
+@catalog_app.command(epilog="Example: ytb-ads catalog check --rules ours.sql")
+def check(
+    rules: Annotated[
+        list[Path] | None, typer.Option(metavar="FILE", help="Further rules, as SQL; may be given more than once.")
+    ] = None,
+    show_rules: Annotated[bool, typer.Option("--show-rules", help="Print the rules instead of asking them.")] = False,
+    catalog: CatalogDir = "./catalog",
+    as_json: AsJsonLines = False,
+) -> None:
+    """Ask the data-quality rules of the tables and the newest release; exit code 1 if one of `error` is broken.
+
+    Rules are queries for the rows that break them; docs/catalog.md says how to write your own.
+    """
+    from data_catalog.catalog import Catalog
+    from data_catalog.checks import all_rules, broken
+    from data_catalog.checks import check as ask
+
+    asked = all_rules(*rules or [])
+    if show_rules:
+        _print_lines(f"-- {rule.name}: {rule.severity}: {rule.meaning}\n{rule.query};\n" for rule in asked)
+        return
+    results = ask(Catalog(catalog), asked)
+    if as_json:
+        _print_lines(
+            json.dumps(
+                {**asdict(result.rule), "verdict": result.verdict, "broken": result.broken, "examples": result.examples}
+            )
+            for result in results
+        )
+    else:
+        held = sum(result.verdict == "holds" for result in results)
+        rows = [
+            (result.verdict, result.rule.name, result.rule.meaning, result.broken, result.said)
+            for result in results
+            if result.verdict != "holds"
+        ]
+        if rows:
+            _print_table(("", "rule", "holds if", "rows", "first of them"), rows)
+        typer.echo(f"{held} of {len(results)} rules hold")
+    if broken(results):
+        raise typer.Exit(1)
 
 
 @catalog_app.command(epilog="Example: ytb-ads catalog history frames")
@@ -245,6 +383,18 @@ def forget(
         return
     for line in _report(name, done, entries):
         typer.echo(printable(line))
+
+
+def _opened(catalog: str, when: str | None, table: str | None = None) -> Catalog:
+    """A catalog, as of a time if one is given."""
+    from data_catalog.catalog import Catalog
+    from data_catalog.inspect import as_of, require_catalog
+
+    opened = Catalog(catalog)
+    if when is None:
+        return opened
+    require_catalog(opened)
+    return as_of(opened, when, table)
 
 
 def open_catalog(catalog: str, config: Path | None) -> tuple[Catalog, ReviewSettings]:

@@ -1,1 +1,1 @@
-"""Contact sheets: an ad's frames and words as one picture."""
+"""Contact sheets, and the provenance of a row: what is known of an ad to look at."""

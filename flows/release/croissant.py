@@ -31,16 +31,17 @@ def croissant_json(facts: ReleaseFacts, manifest: Mapping[str, Any]) -> str:
     metadata = {
         "@context": json.loads(_CONTEXT.read_text(encoding="utf-8")),
         "@type": "sc:Dataset",
-        "conformsTo": "http://mlcommons.org/croissant/1.0",
+        "conformsTo": ["http://mlcommons.org/croissant/1.0", "http://mlcommons.org/croissant/RAI/1.0"],
         "name": "YTB-ADS",
         "version": _semantic(facts.version),
         "datePublished": facts.created_at,
         "description": _description(facts),
-        "license": "https://www.youtube.com/t/terms",
-        "url": "https://www.youtube.com/t/terms",
+        "license": "https://www.youtube.com/t/terms" if facts.from_youtube else "unknown: that of the folder's files",
+        "url": "https://doi.org/10.1109/ACCESS.2025.3571624",
         "creator": {"@type": "sc:Organization", "name": "YTB-ADS pipeline"},
         "citeAs": "FGMFN, IEEE Access, 2025 (the dataset's description)",
         "keywords": ["multimodal sentiment analysis", "advertising", *(["synthetic"] if facts.synthetic else [])],
+        **_responsible_ai(facts),
         "distribution": [
             *(_file_object(name, file) for name, file in data_files.items()),
             *(_file_set(split) for split in filled),
@@ -57,6 +58,51 @@ def _description(facts: ReleaseFacts) -> str:
         f"{counts.frames} frames of {counts.ads} ads."
     )
     return f"SYNTHETIC: rendered by a program, not crawled. {said}" if facts.synthetic else said
+
+
+def _responsible_ai(facts: ReleaseFacts) -> dict[str, Any]:
+    """What the vocabulary for responsible AI (Croissant RAI 1.0) asks of a dataset with people's judgements in it."""
+    review, sentiment = facts.settings.review, facts.settings.sentiment
+    by_people = facts.agreement is not None
+    collected = {
+        "youtube": "Ads and comments were crawled from YouTube",
+        "folder": "Ads were read from a folder of files",
+    }
+    protocol = (
+        f"Each ad was judged by {review.reviewers} reviewers; without an agreement of {review.agreement} of them a "
+        f"verifier decided, then a discussion. Mean agreement {facts.agreement:.3f}."
+        if by_people
+        else "No person has judged an ad: labels follow from the comments alone."
+    )
+    return {
+        "rai:dataCollection": "; ".join(collected[source] for source in sorted(facts.sources)) + ".",
+        "rai:dataCollectionType": ["Secondary Data Analysis"] if "folder" in facts.sources else ["Web Scraping"],
+        "rai:dataPreprocessingProtocol": [
+            f"{facts.settings.frames.count} frames were sampled of each ad.",
+            f"Those with more than {facts.settings.ocr.more_than_words} words that OCR reads were kept.",
+            f"The classes of the training split were balanced by {facts.settings.release.balance}.",
+        ],
+        "rai:dataAnnotationProtocol": (
+            f"An ad is positive if the mean strength of its comments ({sentiment.aggregation}) lies above "
+            f"{facts.thresholds.positive:.4g}, negative at or below {facts.thresholds.negative:.4g}, and left out in "
+            f"between. {protocol}"
+        ),
+        **({"rai:dataAnnotationPlatform": ["ytb-ads annotate"]} if by_people else {}),
+        "rai:annotationsPerItem": f"{review.reviewers} of an ad" if by_people else "none by people",
+        "rai:dataAnnotationAnalysis": [f"{how}: {ads} ads" for how, ads in facts.decided_by.items()],
+        "rai:machineAnnotationTools": [f"{part}: {version}" for part, version in facts.engines.items()],
+        "rai:personalSensitiveInformation": [
+            "Frames may show people.",
+            "Comments are not contained; their authors are keyed hashes outside of the release.",
+        ],
+        "rai:dataSocialImpact": "Labels are the sentiment of those who comment, who are no sample of an audience.",
+        "rai:dataLimitations": [
+            "A label says what commenters felt about an ad, not what a frame or its words express.",
+            "Frames on which OCR reads few words are left out, so ads without words are missing.",
+        ],
+        "rai:dataUseCases": ["Training and evaluation of multimodal sentiment analysis; not to identify people."],
+        "rai:dataReleaseMaintenancePlan": "An ad that was removed at its source is left out of the next release.",
+    }
 
 
 def _semantic(version: str) -> str:

@@ -79,6 +79,8 @@ class ReleaseFacts:
     created_at: str
     synthetic: bool
     """The ads were rendered, not crawled: no result on them says anything about advertising."""
+    sources: frozenset[str]
+    """Where the ads come from: `youtube`, `folder`, or both."""
     after: Table1
     """Counts of the release."""
     before: Table1
@@ -106,6 +108,11 @@ class ReleaseFacts:
     parent: str | None = None
     examples: Sequence[ExampleRow] = ()
 
+    @property
+    def from_youtube(self) -> bool:
+        """Whether YouTube's terms hold for any of the ads."""
+        return "youtube" in self.sources
+
     def published_settings(self) -> dict[str, Any]:
         """Settings as a release shows them: no secrets, no paths of this machine, no answers of gold entries."""
         return self.settings.model_dump(
@@ -113,6 +120,8 @@ class ReleaseFacts:
             exclude={
                 "privacy": True,
                 "runner": True,
+                # an ad from a folder does not depend on it
+                **({} if self.from_youtube else {"crawl": True}),
                 "ocr": {"model_dir"},
                 "sentiment": {"lexicon", "jar", "java"},
                 "review": {"store", "page", "host", "port", "quiet_s", "gold"},
@@ -172,11 +181,13 @@ def collect_facts(
         for row in catalog.read("labels", ["video_id", "agreement"]).to_pylist()
         if row["agreement"] is not None and row["video_id"] in included
     ]
+    origin = {ad["video_id"]: ad for ad in catalog.read("ads", ["video_id", "source", "synthetic"]).to_pylist()}
     categories = Counter((plan.frames[row.frame_id].category, row.label) for row in included.values())
     return ReleaseFacts(
         version=next_version(now.date(), earlier),
         created_at=now.isoformat(timespec="seconds"),
-        synthetic=not included.keys().isdisjoint(catalog.values("ads", "video_id", where="synthetic")),
+        synthetic=any(origin[ad]["synthetic"] for ad in included),
+        sources=frozenset(origin[ad]["source"] for ad in included),
         after=count_table1(plan.balanced.rows),
         before=count_table1(plan.labelled),
         funnel=funnel,

@@ -1,7 +1,10 @@
 """The source `folder`: ads from what `yt-dlp --write-info-json --write-comments` leaves on a disk.
 
-`ID.mp4|webm|mkv` lies beside `ID.info.json`, at the top or in a sub-folder that names the category. Every file
-that looks like a video or an info.json ends as an ad or as a drop with its reason; all other files are ignored.
+`ID.mp4|webm|mkv` lies beside `ID.info.json`, which may be gzipped, at the top or in a sub-folder that names the
+category. Every file that looks like a video or an info.json ends as an ad or as a drop with its reason; all other files
+are ignored, but for sound and unfinished downloads where an info.json has no video.
+
+Names are compared in Unicode's composed form (NFC): a disk or an archive may have changed how an accent is written.
 """
 
 from __future__ import annotations
@@ -9,8 +12,10 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
+import unicodedata
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from itertools import chain
@@ -21,18 +26,28 @@ from data_catalog.tables.drops import Drop
 from flows.crawl.fields import VIDEO_ID, clean_text, instant, video_id_of
 from flows.crawl.folder.info_json import InfoJsonError, categories_of, load_info, parse_ad, parse_comments
 from flows.crawl.records import FoundAd, UnchangedAd, pseudonym
-from flows.errors import SourceError
+from flows.errors import DecoderLostError, FrameError, SourceError
+from flows.frames.isolation import call_isolated
+from flows.frames.video import size_shown
 from flows.stages import SOURCE
 
 MEDIA_SUFFIXES = (".mp4", ".webm", ".mkv")
-INFO_SUFFIX = ".info.json"
+SOUND_SUFFIXES = (".m4a", ".opus", ".ogg", ".oga", ".mp3", ".aac", ".weba", ".mka", ".flac", ".wav")
+INFO_SUFFIXES = (".info.json", ".info.json.gz")
 LAYOUT = (
     "expected ID.mp4, ID.webm or ID.mkv beside ID.info.json, as `yt-dlp --write-info-json --write-comments` "
     "leaves them, at the top or in a sub-folder that names the category"
 )
 UNCATEGORISED = "uncategorised"
 # part of every stamp: raise it when this reader takes other things from the same files
-_READER = 1
+_READER = 2
+# yt-dlp: `NAME.fFORMAT.mp4` until formats are merged, which needs ffmpeg; it takes some characters out of their ids
+_FORMAT = re.compile(r"\.f(?=[^\s,/+\[\]()]*\d[^\s,/+\[\]()]*$)")
+# yt-dlp: what a conversion reads or writes until it is over
+_INTERMEDIATE = (".temp", ".uncut", ".orig")
+_PART = ".part"
+_CHOICE = "of several files that with pictures, then a whole one before a single format, then the one with more pixels"
+_PROBE_TIMEOUT_S = 60.0
 
 
 def scan_folder(
@@ -58,49 +73,48 @@ def scan_folder(
     Raises:
         SourceError: the folder is missing, cannot be read, or holds nothing of the expected layout.
     """
-    pairs, drops = list_pairs(root)
+    ads, drops = list_ads(root)
     reader = _Reader(root, author_key, dict(categories or {}), category, known or {})
-    return chain(drops, chain.from_iterable(map(reader.read, pairs)))
+    return chain(drops, chain.from_iterable(map(reader.read, ads)))
 
 
 @dataclass(frozen=True)
-class FilePair:
-    """The video and the info.json of one ad, as paths below the root; one of them may be absent."""
+class AdFiles:
+    """The files of one ad, as paths below the root: an info.json, or a video, or both."""
 
-    media: PurePosixPath | None
+    name: str
+    """The name that they share, composed."""
+    videos: tuple[PurePosixPath, ...]
+    """Of several, one is used: see `_CHOICE`."""
     info: PurePosixPath | None
 
     @property
     def paths(self) -> tuple[PurePosixPath, ...]:
-        """Those of the two that are there, the video first."""
-        return tuple(path for path in (self.media, self.info) if path)
-
-    @property
-    def stem(self) -> str:
-        """The name that both share."""
-        return _stem(self.paths[0])
+        """All of them, the videos first."""
+        return (*self.videos, self.info) if self.info else self.videos
 
     @property
     def named_id(self) -> str | None:
         """The id that the files' name gives, if it can be one."""
-        return video_id_of(self.stem)
+        return video_id_of(self.name)
 
 
-def list_pairs(root: Path) -> tuple[list[FilePair], list[Drop]]:
+def list_ads(root: Path) -> tuple[list[AdFiles], list[Drop]]:
     """Find the ads below `root`, sorted by path, and drops for files that look like one and cannot be used.
 
     Raises:
         SourceError: the folder is missing, cannot be read, or holds nothing of the expected layout.
     """
     listing = _walk(root)
-    pairs, repeated = _bring_together(sorted(listing.files))
-    if not pairs and not listing.drops:
+    ads, unused = _bring_together(sorted(listing.files))
+    drops = [*listing.drops, *unused]
+    if not ads and not drops:
         raise SourceError(f"{root}: no ads here; {LAYOUT}")
-    return pairs, [*listing.drops, *repeated]
+    return ads, drops
 
 
 class _Reader:
-    """Turns pairs of files into ads, and remembers which file took which id."""
+    """Turns the files of ads into ads, and remembers which file took which id."""
 
     def __init__(
         self,
@@ -112,7 +126,7 @@ class _Reader:
     ) -> None:
         self.root = root
         self.author_key = author_key
-        self.categories = categories
+        self.categories = {_composed(name): mapped for name, mapped in categories.items()}
         self.category = category
         self.id_of_stamp = {stamp: video_id for video_id, stamp in known.items()}
         self.taken: dict[str, PurePosixPath] = {}
@@ -120,48 +134,80 @@ class _Reader:
         shaping = [_READER, categories, category, pseudonym(author_key, "stamp")]
         self.settings_stamp = hashlib.sha256(json.dumps(shaping, sort_keys=True).encode()).hexdigest()[:12]
 
-    def read(self, pair: FilePair) -> Iterator[FoundAd | UnchangedAd | Drop]:
-        """The one ad of this pair; a drop if it cannot be used, one for each file if its id is taken."""
+    def read(self, files: AdFiles) -> Iterator[FoundAd | UnchangedAd | Drop]:
+        """The ad of these files, and a drop for each that is not used: of several videos, or if the id is taken."""
         try:
-            found = self._find(pair)
+            found, video = self._find(files)
         except InfoJsonError as error:
-            yield _file_drop(pair.info or pair.paths[0], error.reason, str(error), pair.named_id)
+            yield _file_drop(files.info or files.paths[0], error.reason, str(error), files.named_id)
             return
         except OSError as error:
-            culprit = next((path for path in pair.paths if str(self.root / path) == error.filename), pair.paths[0])
-            yield _file_drop(culprit, "unreadable", _why(error), pair.named_id)
+            culprit = next((path for path in files.paths if str(self.root / path) == error.filename), files.paths[0])
+            yield _file_drop(culprit, "unreadable", _why(error), files.named_id)
             return
         video_id = found.ad.video_id if isinstance(found, FoundAd) else found.video_id
-        used = self.taken.setdefault(video_id, pair.paths[0])
-        if used is pair.paths[0]:
-            # the bytes of a video are read last, when it is sure that they are wanted
-            yield self._with_media(found) if isinstance(found, FoundAd) else found
+        path = video or files.paths[0]
+        used = self.taken.setdefault(video_id, path)
+        if used is not path:
+            for path in files.paths:
+                yield _file_drop(path, "repeated_id", f"id {video_id} is taken by {used}", video_id)
             return
-        for path in pair.paths:
-            yield _file_drop(path, "repeated_id", f"id {video_id} is taken by {used}", video_id)
+        # the bytes of a video are read last, when it is sure that they are wanted
+        yield self._with_media(found) if isinstance(found, FoundAd) else found
+        for other in files.videos:
+            if other is not video:
+                yield _file_drop(other, "repeated_id", f"{used} has the same name and is used: {_CHOICE}", video_id)
 
-    def _find(self, pair: FilePair) -> FoundAd | UnchangedAd:
-        stats = [(path, (self.root / path).stat()) for path in pair.paths]
-        stamp = " | ".join([*(f"{path} {of.st_size} {of.st_mtime_ns}" for path, of in stats), self.settings_stamp])
-        if unchanged := self.id_of_stamp.get(stamp):
-            return UnchangedAd(unchanged)
-        info: dict[str, Any] = load_info(self.root / pair.info) if pair.info else {}
-        video_id = video_id_of(info.get("id")) or pair.stem
+    def _find(self, files: AdFiles) -> tuple[FoundAd | UnchangedAd, PurePosixPath | None]:
+        """The ad, and the video that is used of those that it has."""
+        stats = {path: (self.root / path).stat() for path in files.paths}
+
+        def stamp(video: PurePosixPath | None) -> str:
+            """Names the files as they are, that which is used first."""
+            ordered = sorted(files.paths, key=lambda path: path is not video)
+            each = [f"{path} {stats[path].st_size} {stats[path].st_mtime_ns}" for path in ordered]
+            return " | ".join([*each, self.settings_stamp])
+
+        for video in files.videos or (None,):
+            if unchanged := self.id_of_stamp.get(stamp(video)):
+                return UnchangedAd(unchanged), video
+        info: dict[str, Any] = load_info(self.root / files.info) if files.info else {}
+        video_id = video_id_of(info.get("id")) or files.name
         if not VIDEO_ID.fullmatch(video_id):
             detail = f"no usable id in the info.json, and the name {clean_text(video_id)!r} is none either"
             raise InfoJsonError("unusable_id", detail)
-        # the last of the two is the info.json, where there is one
-        fetched_at = instant(info.get("epoch")) or datetime.fromtimestamp(stats[-1][1].st_mtime, UTC)
+        video = self._choose(files)
+        described_by = stats[files.info or files.videos[0]]
+        fetched_at = instant(info.get("epoch")) or datetime.fromtimestamp(described_by.st_mtime, UTC)
         ad = parse_ad(
             info,
             video_id=video_id,
-            category=self._category(video_id, pair, categories_of(info)),
+            category=self._category(video_id, files, categories_of(info)),
             author_key=self.author_key,
-            media_path=str(pair.media) if pair.media else None,
-            files_stamp=stamp,
+            media_path=str(video) if video else None,
+            files_stamp=stamp(video),
             fetched_at=fetched_at,
         )
-        return FoundAd(ad, *parse_comments(info, video_id, author_key=self.author_key, fetched_at=fetched_at))
+        return FoundAd(ad, *parse_comments(info, video_id, author_key=self.author_key, fetched_at=fetched_at)), video
+
+    def _choose(self, files: AdFiles) -> PurePosixPath | None:
+        """The video to use, by `_CHOICE`; what is equal by that is taken in the order of `MEDIA_SUFFIXES`."""
+        if len(files.videos) < 2:
+            return next(iter(files.videos), None)
+
+        def worth(path: PurePosixPath) -> tuple[bool, bool, int, int, str]:
+            pixels = self._pixels(path)
+            is_format = _composed(path.stem) != files.name
+            return not pixels, is_format, -pixels, MEDIA_SUFFIXES.index(path.suffix.lower()), str(path)
+
+        return min(files.videos, key=worth)
+
+    def _pixels(self, path: PurePosixPath) -> int:
+        try:
+            width, height = call_isolated(_PROBE_TIMEOUT_S, size_shown, self.root / path)
+        except (FrameError, DecoderLostError):
+            return 0
+        return width * height
 
     def _with_media(self, found: FoundAd) -> FoundAd | Drop:
         if found.ad.media_path is None:
@@ -175,10 +221,10 @@ class _Reader:
             return _file_drop(path, "unreadable", _why(error), found.ad.video_id)
         return replace(found, ad=replace(found.ad, media_sha256=digest, media_size_bytes=size_bytes))
 
-    def _category(self, video_id: str, pair: FilePair, stated: Iterable[str]) -> str:
-        parts = pair.paths[0].parts
-        folder = parts[0] if len(parts) > 1 else None
-        names = (video_id, folder, *stated)
+    def _category(self, video_id: str, files: AdFiles, stated: Iterable[str]) -> str:
+        parts = files.paths[0].parts
+        folder = _composed(parts[0]) if len(parts) > 1 else None
+        names = (video_id, folder, *map(_composed, stated))
         mapped = next((self.categories[name] for name in names if name in self.categories), None)
         return clean_text(mapped or folder or self.category or UNCATEGORISED)
 
@@ -242,44 +288,76 @@ def _entries(folder: Path) -> list[os.DirEntry[str]]:
         return list(entries)
 
 
-def _bring_together(files: Iterable[PurePosixPath]) -> tuple[list[FilePair], list[Drop]]:
-    """Pair each video with its info.json: same folder and stem, or a stem that is unique."""
-    media: dict[PurePosixPath, PurePosixPath] = {}
+def _bring_together(files: Iterable[PurePosixPath]) -> tuple[list[AdFiles], list[Drop]]:
+    """Put together what is of one ad: same folder and name, or a name that is unique; and drops for what is of none."""
     infos: dict[PurePosixPath, PurePosixPath] = {}
-    drops = []
+    videos: dict[PurePosixPath, list[PurePosixPath]] = defaultdict(list)
+    leftovers: dict[PurePosixPath, list[Drop]] = defaultdict(list)
+    drops: list[Drop] = []
+    others: list[PurePosixPath] = []
     for path in files:
-        kind = infos if _is_info(path) else media
-        used = kind.setdefault(path.parent / _stem(path), path)
-        if used is not path:
+        if not (suffix := _info_suffix(path)):
+            others.append(path)
+        elif (used := infos.setdefault(_place(path, path.name[: -len(suffix)]), path)) is not path:
             drops.append(_file_drop(path, "repeated_id", f"{used} has the same name and is used"))
-    _reunite(media, infos)
-    places = media.keys() | infos.keys()
-    pairs = [FilePair(media.get(place), infos.get(place)) for place in places]
-    return sorted(pairs, key=lambda pair: pair.paths), drops
+    names = {place.name for place in infos}
+    for path in others:
+        is_part = path.suffix.lower() == _PART
+        place = _place(path, path.with_suffix("").stem if is_part else path.stem)
+        if place.name not in names and place.name.lower().endswith(_INTERMEDIATE):
+            drops.append(_file_drop(path, "unfinished", "yt-dlp writes or reads this while it converts a download"))
+            continue
+        if place.name not in names:
+            place = _without_format(place, infos)
+        if is_part:
+            leftovers[place].append(_file_drop(path, "unfinished", "a download that was stopped"))
+        elif path.suffix.lower() in SOUND_SUFFIXES:
+            leftovers[place].append(_file_drop(path, "sound_alone", "sound, and no video beside it"))
+        else:
+            videos[place].append(path)
+    _reunite(videos, infos)
+    for place in infos.keys() - videos.keys():
+        drops += leftovers[place]
+    places = videos.keys() | infos.keys()
+    ads = [AdFiles(place.name, tuple(videos.get(place, ())), infos.get(place)) for place in places]
+    return sorted(ads, key=lambda ad: ad.paths), drops
 
 
-def _reunite(media: dict[PurePosixPath, PurePosixPath], infos: dict[PurePosixPath, PurePosixPath]) -> None:
+def _place(path: PurePosixPath, name: str) -> PurePosixPath:
+    """Folder and name of an ad by one of its files, composed."""
+    return PurePosixPath(_composed(str(path.parent)), _composed(name))
+
+
+def _without_format(place: PurePosixPath, infos: Collection[PurePosixPath]) -> PurePosixPath:
+    """The place of the ad that a single format is of."""
+    cuts = [place.with_name(place.name[: mark.start()]) for mark in _FORMAT.finditer(place.name) if mark.start()]
+    return next((cut for cut in reversed(cuts) if cut in infos), cuts[-1] if cuts else place)
+
+
+def _reunite(videos: dict[PurePosixPath, list[PurePosixPath]], infos: dict[PurePosixPath, PurePosixPath]) -> None:
     """Pair a lone video with a lone info.json elsewhere if nothing else has their name."""
     places: dict[str, list[PurePosixPath]] = defaultdict(list)
-    for place in media.keys() | infos.keys():
+    for place in videos.keys() | infos.keys():
         places[place.name].append(place)
     for found in places.values():
-        lone_media = [place for place in found if place not in infos]
-        lone_infos = [place for place in found if place not in media]
-        if len(found) == 2 and len(lone_media) == len(lone_infos) == 1:
-            infos[lone_media[0]] = infos.pop(lone_infos[0])
+        lone_videos = [place for place in found if place not in infos]
+        lone_infos = [place for place in found if place not in videos]
+        if len(found) == 2 and len(lone_videos) == len(lone_infos) == 1:
+            infos[lone_videos[0]] = infos.pop(lone_infos[0])
 
 
-def _is_info(path: PurePosixPath) -> bool:
-    return path.name.lower().endswith(INFO_SUFFIX)
+def _info_suffix(path: PurePosixPath) -> str | None:
+    return next((suffix for suffix in INFO_SUFFIXES if path.name.lower().endswith(suffix)), None)
 
 
 def _is_candidate(path: PurePosixPath) -> bool:
-    return _is_info(path) or path.suffix.lower() in MEDIA_SUFFIXES
+    suffix = path.suffix.lower()
+    is_part = suffix == _PART and path.with_suffix("").suffix.lower() in MEDIA_SUFFIXES
+    return is_part or suffix in (*MEDIA_SUFFIXES, *SOUND_SUFFIXES) or _info_suffix(path) is not None
 
 
-def _stem(path: PurePosixPath) -> str:
-    return path.name[: -len(INFO_SUFFIX)] if _is_info(path) else path.stem
+def _composed(text: str) -> str:
+    return unicodedata.normalize("NFC", text)
 
 
 def _stays_inside(link: Path, resolved_root: Path) -> bool:

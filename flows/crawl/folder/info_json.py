@@ -6,8 +6,12 @@ becomes a drop, and a file that is no video's metadata is refused whole.
 
 from __future__ import annotations
 
+import gzip
 import hashlib
+import html
 import json
+import re
+import zlib
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
@@ -31,6 +35,10 @@ from flows.stages import COMMENTS
 MAX_INFO_BYTES = 1_000_000_000
 """About a million comments; the whole file is in memory while it is read."""
 _NOT_VIDEOS = ("playlist", "multi_video", "channel")
+_CHUNK_BYTES = 1 << 20
+_LINE_ENDS = re.compile(r" ?<(?:br|/p|/div|/li)\b[^<>]*> ?", re.IGNORECASE)
+_TAG = re.compile(r"<[/!]?[a-z-][^<>]*>", re.IGNORECASE)
+_ALT = re.compile(r"""^<img\b.*?\salt=(?:"([^"]*)"|'([^']*)')""", re.IGNORECASE)
 
 
 class InfoJsonError(ValueError):
@@ -42,15 +50,15 @@ class InfoJsonError(ValueError):
 
 
 def load_info(path: Path) -> dict[str, Any]:
-    """Read the file as a JSON object.
+    """Read the file as a JSON object; one whose name ends in `.gz` is unpacked.
 
     Raises:
-        InfoJsonError: too large, not UTF-8, not JSON, not an object, or the metadata of a playlist.
+        InfoJsonError: too large, cut off, not UTF-8, not JSON, not an object, or the metadata of a playlist.
         OSError: the file cannot be read.
     """
     if (size := path.stat().st_size) > MAX_INFO_BYTES:
         raise InfoJsonError("info_too_large", f"{size:,} bytes; at most {MAX_INFO_BYTES:,} are read")
-    raw = path.read_bytes()
+    raw = _unpacked(path) if path.suffix.lower() == ".gz" else path.read_bytes()
     try:
         info = json.loads(raw.decode("utf-8-sig"))
     except UnicodeDecodeError as error:
@@ -64,6 +72,23 @@ def load_info(path: Path) -> dict[str, Any]:
     if info.get("_type") in _NOT_VIDEOS:
         raise InfoJsonError("not_a_video", f"metadata of a {info['_type']}, not of a video")
     return info
+
+
+def _unpacked(path: Path) -> bytes:
+    with gzip.open(path) as file:
+        try:
+            # counted before it is kept: a small file may become any size
+            size = 0
+            while chunk := file.read(_CHUNK_BYTES):
+                size += len(chunk)
+                if size > MAX_INFO_BYTES:
+                    raise InfoJsonError("info_too_large", f"unpacks to more than {MAX_INFO_BYTES:,} bytes")
+            file.seek(0)
+            return file.read()
+        except EOFError as error:
+            raise InfoJsonError("info_not_json", f"the gzip file is cut off after {size:,} unpacked bytes") from error
+        except (gzip.BadGzipFile, zlib.error) as error:
+            raise InfoJsonError("info_not_json", f"damaged, or no gzip file: {error}") from error
 
 
 def categories_of(info: Mapping[str, Any]) -> tuple[str, ...]:
@@ -146,7 +171,7 @@ def _comment(
     author_key: bytes,
     fetched_at: datetime,
 ) -> Comment:
-    text = clean_text(entry["text"])
+    text = clean_text(str(_said(entry)))
     parent = identifier(entry.get("parent"))
     author = text_of(entry.get("author_id")) or text_of(entry.get("author"))
     return Comment(
@@ -170,10 +195,30 @@ def _problems(entry: object) -> Iterator[str]:
         return
     if identifier(entry.get("id")) is None:
         yield "no usable id"
-    if not isinstance(entry.get("text"), str):
-        yield f"text is {json_type(entry.get('text'))}, not a string"
-    elif not entry["text"].strip():
+    said = _said(entry)
+    if not isinstance(said, str):
+        yield f"text is {json_type(said)}, not a string"
+    elif not said.strip():
         yield "text is empty"
+
+
+def _said(entry: Mapping[str, Any]) -> object:
+    """The comment's text; where only its `html` says anything, what that shows."""
+    text, markup = entry.get("text"), entry.get("html")
+    if isinstance(markup, str) and not (isinstance(text, str) and text.strip()):
+        return shown_text(markup)
+    return text
+
+
+def shown_text(markup: str) -> str:
+    """What HTML shows: lines end as it says, other white space is one space; a picture is its alternative text."""
+    lines = _LINE_ENDS.sub("\n", re.sub(r"\s+", " ", markup))
+    return html.unescape(_TAG.sub(_alternative, lines)).strip()
+
+
+def _alternative(tag: re.Match[str]) -> str:
+    found = _ALT.match(tag.group())
+    return (found[1] or found[2] or "") if found else ""
 
 
 def _is_youtube(info: Mapping[str, Any]) -> bool:

@@ -46,8 +46,8 @@ class RapidOcrEngine:
         self.min_confidence = options.min_confidence
         self.version = f"{installed_version('rapidocr')}+reader{_READER_VERSION}+words{RULES_VERSION}"
         self._sides = options.sides
-        self._detector = Detector(_model("det"), threads=options.threads)
-        self._recogniser = Recogniser(_model("rec"), threads=options.threads)
+        self._detector = Detector(model_file("det"), threads=options.threads)
+        self._recogniser = Recogniser(model_file("rec"), threads=options.threads)
 
     def read(self, images: Sequence[Picture]) -> list[list[Word]]:
         """See `OcrEngine.read`."""
@@ -84,7 +84,7 @@ class RapidOcrEngine:
         return sorted({min(side, _MOST_ENLARGED * longer) for side in self._sides})
 
 
-def _model(kind: str) -> Path:
+def model_file(kind: str) -> Path:
     """The detector's or recogniser's file in the wheel of RapidOCR, which is not imported: that takes a second."""
     package = find_spec("rapidocr")
     if package is None or package.origin is None:

@@ -3,26 +3,40 @@
 from __future__ import annotations
 
 import contextlib
+import gzip
+import itertools
 import json
 import os
 import subprocess
 import sys
 import tempfile
+import unicodedata
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, fields
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import av
+import numpy as np
 import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from yt_dlp.utils import clean_html, prepend_extension
 
 from data_catalog.schemas import TABLES
 from data_catalog.tables.drops import Drop
+from flows.crawl.folder import info_json
 from flows.crawl.folder.folder import UNCATEGORISED, scan_folder
-from flows.crawl.folder.info_json import InfoJsonError, categories_of, load_info, parse_ad, parse_comments
+from flows.crawl.folder.info_json import (
+    InfoJsonError,
+    categories_of,
+    load_info,
+    parse_ad,
+    parse_comments,
+    shown_text,
+)
 from flows.crawl.records import Ad, Comment, FoundAd, UnchangedAd
 from flows.errors import SourceError
 
@@ -246,6 +260,221 @@ def test_files_become_ads_or_drops_and_a_second_time_the_ads_are_unchanged(
     assert {key: drop.reason for key, drop in dropped.items()} == {key: reason for key, (reason, _) in drops.items()}
     assert all(words in dropped[key].detail for key, (_, words) in drops.items())
     assert (drops_of(again), {one.video_id for one in again if isinstance(one, UnchangedAd)}) == (dropped, set(ads))
+
+
+@pytest.fixture(scope="module")
+def clips(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    """Files by what they hold: pictures of several heights, sound, or both."""
+    folder = tmp_path_factory.mktemp("clips")
+    made: dict[str, bytes] = {}
+    for name, suffix, codec, height, sound in (
+        ("sound", ".mp4", None, 0, "aac"),
+        ("sound webm", ".webm", None, 0, "libopus"),
+        ("360", ".mp4", "libx264", 360, None),
+        ("720", ".mp4", "libx264", 720, None),
+        ("360 webm", ".webm", "libvpx", 360, None),
+        ("360 with sound", ".mp4", "libx264", 360, "aac"),
+    ):
+        path = folder / f"{name}{suffix}"
+        with av.open(str(path), "w") as container:
+            pictures: Any = container.add_stream(codec, rate=5) if codec else None
+            hum: Any = container.add_stream(sound, rate=48_000) if sound else None
+            if pictures:
+                pictures.width, pictures.height, pictures.pix_fmt = height * 16 // 9, height, "yuv420p"
+                for level in (40, 80, 120):
+                    grey = np.full((height, pictures.width, 3), level, np.uint8)
+                    container.mux(pictures.encode(av.VideoFrame.from_ndarray(grey, format="bgr24")))
+                container.mux(pictures.encode())
+            if hum:
+                silence = av.AudioFrame.from_ndarray(np.zeros((1, 960), np.int16), format="s16", layout="mono")
+                silence.sample_rate = 48_000
+                container.mux(hum.encode(silence))
+                container.mux(hum.encode())
+        made[name] = path.read_bytes()
+    return made
+
+
+@pytest.mark.parametrize(
+    ("files", "used"),
+    [
+        # as yt-dlp names them
+        ({"ID.f137.mp4": "720", "ID.f140.m4a": "sound"}, "ID.f137.mp4"),
+        ({"ID.f247.webm": "360 webm", "ID.f251.webm": "sound webm"}, "ID.f247.webm"),
+        ({"ID.f399-0.mp4": "720", "ID.f251-drc.webm": "sound webm"}, "ID.f399-0.mp4"),
+        ({"ID.fhls-video=1.5.mp4": "360", "ID.fhls-audio-0.mp4": "sound"}, "ID.fhls-video=1.5.mp4"),
+        # a file that has pictures, whatever its suffix; then a whole one, then the larger pictures
+        ({"ID.mp4": "sound", "ID.webm": "360 webm"}, "ID.webm"),
+        ({"ID.MP4": "sound", "ID.WEBM": "360 webm"}, "ID.WEBM"),
+        ({"ID.mp4": "sound", "ID.f136.mp4": "720"}, "ID.f136.mp4"),
+        ({"ID.mp4": "360 with sound", "ID.f136.mp4": "720", "ID.f140.m4a": "sound"}, "ID.mp4"),
+        ({"ID.f134.mp4": "360", "ID.f136.mp4": "720"}, "ID.f136.mp4"),
+        ({"ID.f243.webm": "360 webm", "ID.f134.mp4": "360"}, "ID.f134.mp4"),
+        ({"ID.mp4": "360", "ID.mkv": "720", "ID.webm": "360 webm"}, "ID.mkv"),
+    ],
+)
+def test_of_several_files_one_with_pictures_is_used_and_the_others_are_named(
+    tmp_path: Path, clips: dict[str, bytes], files: dict[str, str], used: str
+) -> None:
+    put(tmp_path, {name: clips[clip] for name, clip in files.items()} | {"ID.info.json": info_of("ID")})
+
+    results = scan(tmp_path)
+    again = scan(tmp_path, known=stamps_of(results))
+
+    assert ads_of(results)["ID"].ad.media_path == used
+    videos = [name for name in files if not name.endswith(".m4a")]
+    dropped = {key: (drop.reason, used in drop.detail) for key, drop in drops_of(results).items()}
+    assert dropped == {name: ("repeated_id", True) for name in videos if name != used}
+    assert drops_of(again) == drops_of(results)
+    assert UnchangedAd("ID") in again
+
+
+def test_which_file_is_used_depends_on_the_files_alone(tmp_path: Path, clips: dict[str, bytes]) -> None:
+    names = ("ID.mkv", "ID.f134.mp4", "ID.webm")
+    used = set()
+    for number, order in enumerate(itertools.permutations(names)):
+        root = tmp_path / str(number)
+        for name in order:
+            put(root, {name: clips["360"]})
+        used.add(ads_of(scan(root))["ID"].ad.media_path)
+    assert used == {"ID.webm"}
+
+
+@pytest.mark.parametrize("name", ["ID", "An ad. Part 2 [ID]", "dots.f.in.names"])
+@pytest.mark.parametrize("format_id", ["137", "251-drc", "hls-1080p", "dash-3_video=1.2"])
+def test_a_single_format_belongs_to_its_ad_as_yt_dlp_names_it(tmp_path: Path, name: str, format_id: str) -> None:
+    named = prepend_extension(f"{name}.mp4", f"f{format_id}", "mp4")
+    put(tmp_path, {named: VIDEO, f"{name}.info.json": info_of("ID"), "other.info.json": info_of("other")})
+
+    assert {id_: found.ad.media_path for id_, found in ads_of(scan(tmp_path)).items()} == {"ID": named, "other": None}
+
+
+@pytest.mark.parametrize("name", ["Best.f1 races [ID]", "Best.f1_races-[ID]", "a.f2"])
+def test_a_name_with_an_info_json_is_no_single_format(tmp_path: Path, name: str) -> None:
+    for folder in (tmp_path / "beside", tmp_path / "apart"):
+        meta = folder / "meta" if folder.name == "apart" else folder
+        put(folder, {f"{name}.mp4": VIDEO})
+        put(meta, {f"{name}.info.json": info_of("ID"), "Best.info.json": info_of("best"), "a.info.json": info_of("a")})
+
+        assert ads_of(scan(folder))["ID"].ad.media_path == f"{name}.mp4"
+
+
+@pytest.mark.parametrize(
+    ("files", "drops"),
+    [
+        (("ID.temp.mp4", "ID.uncut.webm"), {"ID.temp.mp4": "unfinished", "ID.uncut.webm": "unfinished"}),
+        (("ID.f137.temp.mp4",), {"ID.f137.temp.mp4": "unfinished"}),
+        (("ID.mp4.part", "ID.mp4.ytdl", "ID.mp4.part-Frag3"), {"ID.mp4.part": "unfinished"}),
+        (("ID.f137.mp4.part", "ID.f140.m4a"), {"ID.f137.mp4.part": "unfinished", "ID.f140.m4a": "sound_alone"}),
+        (("ID.m4a",), {"ID.m4a": "sound_alone"}),
+        (("song.m4a", "other.mp4.part"), {}),
+    ],
+)
+def test_what_is_left_of_a_download_is_no_video_and_says_so(
+    tmp_path: Path, files: tuple[str, ...], drops: dict[str, str]
+) -> None:
+    put(tmp_path, dict.fromkeys(files, VIDEO) | {"ID.info.json": info_of("ID")})
+
+    results = scan(tmp_path)
+
+    assert ads_of(results)["ID"].ad.media_status == "missing"
+    assert {key: drop.reason for key, drop in drops_of(results).items()} == drops
+
+
+FORMS = ("NFC", "NFD")
+
+
+@pytest.mark.parametrize("name", ["Café [ID]", "한국 광고 [ID]", "Ångström [ID]", "Việt [ID]"])
+@pytest.mark.parametrize(("of_video", "of_info", "of_mapping"), list(itertools.product(FORMS, repeat=3)))
+def test_a_name_is_one_however_its_accents_are_written(
+    tmp_path: Path, name: str, of_video: Any, of_info: Any, of_mapping: Any
+) -> None:
+    folder = "Modé"
+    video = f"{unicodedata.normalize(of_video, f'{folder}/{name}')}.mp4"
+    info = f"{unicodedata.normalize(of_info, f'{folder}/{name}')}.info.json"
+    put(tmp_path, {video: VIDEO, info: info_of("ID")})
+
+    results = scan(tmp_path, categories={unicodedata.normalize(of_mapping, folder): "fashion"})
+
+    (found,) = ads_of(results).values()
+    assert (found.ad.media_path, found.ad.category, len(found.comments)) == (video, "fashion", 1)
+    assert not drops_of(results)
+
+
+def test_an_info_json_may_be_gzipped(tmp_path: Path) -> None:
+    packed = gzip.compress(json.dumps(info_of("zipped")).encode())
+    put(tmp_path, {"zipped.mp4": VIDEO, "zipped.info.json.gz": packed, "LOUD.mp4": VIDEO, "LOUD.INFO.JSON.GZ": packed})
+    put(tmp_path, {"both.info.json": info_of("both"), "both.info.json.gz": packed})
+
+    results = scan(tmp_path)
+
+    assert {id_: (len(found.comments), found.ad.media_path) for id_, found in ads_of(results).items()} == {
+        "both": (1, None),
+        "zipped": (1, "LOUD.mp4"),
+    }
+    assert {drop.reason for drop in drops_of(results).values()} == {"repeated_id"}
+
+
+@pytest.mark.parametrize(
+    ("damage", "reason", "says"),
+    [
+        (lambda packed: packed[:-20], "info_not_json", "cut off"),
+        (lambda packed: packed[:5], "info_not_json", "cut off"),
+        (lambda packed: packed[:30] + b"zz" + packed[32:], "info_not_json", "damaged"),
+        (lambda packed: b'{"id": "a"}', "info_not_json", "no gzip file"),
+        (lambda packed: gzip.compress(b"{"), "info_not_json", "Expecting"),
+        (lambda packed: gzip.compress(bytes(2_000_000)), "info_too_large", "unpacks to more than 1,000,000 bytes"),
+    ],
+)
+def test_a_damaged_or_endless_gzip_costs_only_its_own_ad(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, damage: Any, reason: str, says: str
+) -> None:
+    monkeypatch.setattr(info_json, "MAX_INFO_BYTES", 1_000_000)
+    packed = gzip.compress(json.dumps(info_of("bad", description="d" * 999)).encode())
+    put(tmp_path, {"bad.info.json.gz": damage(packed), **pair("good")})
+
+    results = scan(tmp_path)
+
+    assert list(ads_of(results)) == ["good"]
+    (drop,) = drops_of(results).values()
+    assert (drop.key, drop.reason) == ("bad.info.json.gz", reason)
+    assert says in drop.detail
+
+
+def test_comments_that_have_only_html_are_read_as_it_shows(tmp_path: Path) -> None:
+    comments = [
+        {"id": "1", "html": "so <b>good</b> &amp; cheap<br>again &#128512;"},
+        {"id": "2", "text": "plain", "html": "<i>marked</i>"},
+        {"id": "3", "text": "  ", "html": "<p>one</p><p>two</p>"},
+        {"id": "4", "text": None, "html": 'look <img class="e" alt="🔥" src="x"> here'},
+        {"id": "5", "html": "<br/>&nbsp;"},
+        {"id": "6", "html": 7},
+    ]
+    put_ad(tmp_path, "a", info_of("a", comments=comments, extractor="youtube"))
+
+    found = ads_of(scan(tmp_path))["a"]
+
+    assert {kept.comment_id: kept.text for kept in found.comments} == {
+        "1": "so good & cheap\nagain \U0001f600",
+        "2": "plain",
+        "3": "one\ntwo",
+        "4": "look \U0001f525 here",
+    }
+    assert {drop.key: drop.detail for drop in found.drops} == {
+        "a:comments:4": "text is empty",
+        "a:comments:5": "text is nothing, not a string",
+    }
+
+
+@given(
+    st.lists(
+        st.sampled_from(
+            ["word", " ", "<br>", "<br />", "<b>", "</b>", "&amp;", "&lt;3", "&#39;", "\n", "é", '<a href="x">']
+        )
+    )
+)
+def test_html_is_read_as_yt_dlp_reads_it(parts: list[str]) -> None:
+    markup = "".join(parts)
+    assert shown_text(markup).split() == (clean_html(markup) or "").split()
 
 
 def test_links_out_of_the_folder_are_not_followed(tmp_path: Path) -> None:

@@ -69,6 +69,7 @@ def facts() -> ReleaseFacts:
         version="2026.11.24",
         created_at="2026-11-24T03:00:00+00:00",
         synthetic=True,
+        sources=frozenset({"folder"}),
         before=count_table1(before),
         after=count_table1(balance_rows(before, seed=7).rows),
         funnel=[
@@ -138,4 +139,4 @@ def release(tmp_path_factory: pytest.TempPathFactory, facts: ReleaseFacts) -> Pa
 @pytest.fixture(scope="session")
 def real_facts(facts: ReleaseFacts) -> ReleaseFacts:
     """The same release, made from ads that were crawled."""
-    return replace(facts, synthetic=False)
+    return replace(facts, synthetic=False, sources=frozenset({"youtube"}))

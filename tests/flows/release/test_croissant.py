@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
+import logging
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import mlcroissant
@@ -17,10 +19,29 @@ from flows.release.facts import ReleaseFacts
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore:The inplace keyword")
 
 
-def test_the_reference_library_finds_no_fault(release: Path) -> None:
+def test_the_reference_library_finds_no_fault_and_prints_no_warning(
+    release: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    logging.getLogger("absl").addHandler(caplog.handler)  # it does not propagate
     dataset = mlcroissant.Dataset(str(release / "croissant.json"))
     assert not dataset.metadata.ctx.issues.errors
     assert not dataset.metadata.ctx.issues.warnings
+    logging.getLogger("absl").removeHandler(caplog.handler)
+    assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
+
+
+def test_it_is_told_how_labels_came_about_and_who_made_them(facts: ReleaseFacts, real_facts: ReleaseFacts) -> None:
+    metadata = json.loads(croissant_json(facts, {"files": {}}))
+    read = mlcroissant.Metadata.from_json(ctx=mlcroissant.Context(), json_=metadata)
+    assert "No person has judged an ad" in str(read.data_annotation_protocol)
+    assert "ocr: rapidocr 3.10.0" in str(read.machine_annotation_tools)
+    assert "Ads were read from a folder of files." in str(read.data_collection)
+    assert "youtube" not in metadata["license"]
+    judged = replace(real_facts, agreement=0.875)
+    metadata = json.loads(croissant_json(judged, {"files": {}}))
+    assert "Mean agreement 0.875" in metadata["rai:dataAnnotationProtocol"]
+    assert metadata["rai:dataAnnotationPlatform"] == ["ytb-ads annotate"]
+    assert metadata["license"] == "https://www.youtube.com/t/terms"
 
 
 def test_every_data_file_is_named_with_its_sha256(release: Path) -> None:

@@ -1,0 +1,148 @@
+"""Data-quality rules: queries that find the rows which break them, over the tables and the newest release."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import duckdb
+
+from data_catalog.catalog import Catalog
+from data_catalog.errors import CatalogError
+from data_catalog.inspect import connect
+from data_catalog.printing import plain, shown
+from data_catalog.schemas import TABLES
+
+Severity = Literal["error", "warning"]
+RULES = Path(__file__).with_name("checks.sql")
+_HEAD = re.compile(r"^-- *(?P<name>\w+) *: *(?P<severity>\w+) *: *(?P<meaning>.+)$")
+_EXAMPLES = 3
+_RELEASES = {"releases", "release", "parent"}
+
+
+@dataclass(frozen=True)
+class Rule:
+    """What holds of the data, and the query that finds where it does not."""
+
+    name: str
+    severity: Severity
+    meaning: str
+    query: str
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a rule found."""
+
+    rule: Rule
+    broken: int | None
+    """Rows that break it; None where it asks for a release and there is none."""
+    examples: tuple[dict[str, Any], ...] = ()
+    """The first of them."""
+
+    @property
+    def verdict(self) -> str:
+        """`holds`, `not asked`, or the rule's severity."""
+        if self.broken is None:
+            return "not asked"
+        return self.rule.severity if self.broken else "holds"
+
+    @property
+    def said(self) -> str:
+        """The first rows that break it, on one line."""
+        return "; ".join(" ".join(f"{name}={shown(value, 60)}" for name, value in row.items()) for row in self.examples)
+
+
+def all_rules(*files: Path) -> list[Rule]:
+    """The rules of the tables' description, of `checks.sql`, and of further files, whose rules replace those before.
+
+    Raises:
+        CatalogError: a file cannot be read, or a query in it has no head.
+    """
+    rules = {rule.name: rule for rule in described_rules()}
+    for file in (RULES, *files):
+        rules |= {rule.name: rule for rule in read_rules(file)}
+    return list(rules.values())
+
+
+def described_rules() -> Iterator[Rule]:
+    """A rule for the columns of each table that may not be null, and for each column of another table's keys."""
+    for table in TABLES.values():
+        # to ask it of pictures would read them all
+        filled = [
+            column.name for column in table.columns if not (column.null or (table.wide and column.type.num_fields))
+        ]
+        nulls = " OR ".join(f'"{name}" IS NULL' for name in filled)
+        query = f"SELECT {', '.join(table.key)} FROM {table.name} WHERE {nulls}"  # noqa: S608 - names of ours
+        yield Rule(f"{table.name}_are_filled", "error", f"{table.name}: not null in {', '.join(filled)}", query)
+        for column in table.columns:
+            if column.of:
+                other, key = column.of.split(".")
+                keys = ", ".join(dict.fromkeys([*table.key, column.name]))
+                query = (
+                    f"SELECT {keys} FROM {table.name} "  # noqa: S608 - names of ours
+                    f"WHERE {column.name} NOT IN (SELECT {key} FROM {other})"
+                )
+                yield Rule(f"{table.name}_{column.name}_exists", "error", f"{column.name} is one of {column.of}", query)
+
+
+def read_rules(file: Path) -> Iterator[Rule]:
+    """The rules of one file.
+
+    Raises:
+        CatalogError: it cannot be read, or a query has no head, or one that is none.
+    """
+    try:
+        text = file.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise CatalogError(f"{file}: rules cannot be read ({error})") from error
+    head: re.Match[str] | None = None
+    query: list[str] = []
+    for number, line in enumerate([*text.splitlines(), ""], start=1):
+        if line.startswith("--"):
+            head = _HEAD.match(line) if not query else head
+        elif line.strip():
+            query.append(line)
+        if query and line.rstrip().endswith(";"):
+            if head is None or head["severity"] not in get_args(Severity):
+                raise CatalogError(
+                    f"{file}, line {number}: above a query stands `-- name: {'|'.join(get_args(Severity))}: what holds`"
+                )
+            severity: Severity = "error" if head["severity"] == "error" else "warning"
+            yield Rule(head["name"], severity, head["meaning"], "\n".join(query).rstrip().rstrip(";"))
+            head, query = None, []
+    if query:
+        raise CatalogError(f"{file}: the last query does not end with a semicolon: {query[0]}")
+
+
+def check(catalog: Catalog, rules: Sequence[Rule]) -> list[Result]:
+    """Ask every rule.
+
+    Raises:
+        CatalogError: a query is wrong; the message names its rule.
+    """
+    with connect(catalog) as connection:
+        views = {str(name) for (name,) in connection.sql("SELECT table_name FROM information_schema.tables").fetchall()}
+        for name in TABLES.keys() - views:  # no row breaks a rule
+            connection.register(name, TABLES[name].schema.empty_table())
+        return [_ask(connection, rule, _RELEASES - views) for rule in rules]
+
+
+def broken(results: Iterable[Result]) -> bool:
+    """Tell whether a rule of the severity `error` does not hold."""
+    return any(result.verdict == "error" for result in results)
+
+
+def _ask(connection: duckdb.DuckDBPyConnection, rule: Rule, missing: set[str]) -> Result:
+    if missing & set(re.findall(r"\w+", rule.query)):
+        return Result(rule, None)
+    try:
+        found = connection.sql(rule.query)
+        first = found.limit(_EXAMPLES).to_arrow_table().to_pylist()
+        count = len(first) if len(first) < _EXAMPLES else len(found)
+    except duckdb.Error as error:
+        raise CatalogError(f"rule {rule.name}: {error}") from error
+    return Result(rule, count, tuple({name: plain(value) for name, value in row.items()} for row in first))

@@ -1,0 +1,121 @@
+"""The provenance of a row on one page: for the terminal, and as an HTML file without scripts or network."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import io
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+from PIL import Image
+from rich import box
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from data_catalog.printing import readable, shown
+from flows.look.ad import FrameSummary
+from flows.look.provenance import Provenance
+from flows.sentiment.explain import render_ad
+
+_TEMPLATES = Path(__file__).parent / "templates"
+_AD_FACTS = ("title", "category", "source", "url", "duration_s", "published_at", "fetched_at", "media_sha256")
+
+
+def render_provenance(row: Provenance) -> RenderableType:
+    """Sections from the release back to the comments."""
+    parts: list[RenderableType] = []
+    for title, body in _sections(row):
+        parts += [Text(title, "bold"), *body, Text()]
+    return Group(*parts)
+
+
+def provenance_html(row: Provenance) -> str:
+    """The same as one page, with the pictures and a box around each word."""
+    environment = Environment(
+        loader=FileSystemLoader(_TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"readable": lambda value: readable(shown(value, 2000), 2000)}
+    style = (_TEMPLATES / "provenance.css").read_text("utf-8")
+    return environment.get_template("provenance.html").render(
+        row=row,
+        ad_facts=[(name, row.ad[name]) for name in _AD_FACTS if row.ad[name] is not None],
+        frames=[(frame, *_picture(frame)) for frame in row.frames],
+        style=Markup(style),  # noqa: S704 - our own file
+        style_sha256=base64.b64encode(hashlib.sha256(style.encode()).digest()).decode(),
+    )
+
+
+def _picture(frame: FrameSummary) -> tuple[str, tuple[int, int]]:
+    """A frame's picture as a data URL, and its size; an empty one where there is no picture."""
+    if frame.jpeg is None:
+        return "", (0, 0)
+    with Image.open(io.BytesIO(frame.jpeg)) as picture:
+        size = picture.size
+    return f"data:image/jpeg;base64,{base64.b64encode(frame.jpeg).decode()}", size
+
+
+def _sections(row: Provenance) -> Iterator[tuple[str, list[RenderableType]]]:
+    name = row.frame_id or row.video_id
+    yield f"{shown(name)} of ad {shown(row.video_id)}", [_facts({f: row.ad[f] for f in _AD_FACTS})]
+    yield _released(row)
+    yield "Frames" if row.frame_id is None else "Frame", [part for frame in row.frames for part in _frame(frame)]
+    yield "Label", [_label(row)]
+    if row.reviews:
+        columns = ("at", "reviewer", "verdict", "excluded_frames", "note")
+        yield "Votes", [_table(columns, [tuple(review[c] for c in columns) for review in row.reviews])]
+    if row.sentiment is not None:
+        yield "Comments", [render_ad(row.sentiment)]
+    if row.drops:
+        drops = [(d["stage"], d["key"], d["kind"], d["reason"], d["detail"]) for d in row.drops]
+        yield "Left out of this ad", [_table(("stage", "key", "kind", "reason", "detail"), drops)]
+    yield "Made by", [_facts(row.made_by), *(Text(f"note: {shown(note, 400)}") for note in row.notes)]
+
+
+def _released(row: Provenance) -> tuple[str, list[RenderableType]]:
+    if row.release is None:
+        return "Release: none", []
+    if not row.rows:
+        return f"Release {row.release}: it is not in it; what it was left out for stands below", []
+    rows = [(r.split, r.row, r.frame_id, r.draw, r.label, r.mean_score) for r in row.rows]
+    return f"Release {row.release}", [_table(("split", "row", "frame", "draw", "label", "mean score"), rows)]
+
+
+def _frame(frame: FrameSummary) -> Iterator[RenderableType]:
+    said = (f"{frame.index}: {frame.decision}", *frame.sampled, *frame.drops, frame.engine)
+    yield Text(shown("; ".join(filter(None, said)), 400))
+    if frame.words:
+        yield Text(f"   {shown(' '.join(frame.words), 1000)}")
+
+
+def _label(row: Provenance) -> RenderableType:
+    if row.label is None:
+        return Text(f"none; {row.thresholds}")
+    agreement = (
+        "" if row.label["agreement"] is None else f", {row.label['agreement']:.0%} of {row.label['n_reviewers']}"
+    )
+    return Text(f"{row.label['label']}, decided by {row.label['decided_by']}{agreement}; {row.thresholds}")
+
+
+def _facts(facts: Mapping[str, object]) -> RenderableType:
+    table = Table(box=None, show_header=False, pad_edge=False)
+    for name, value in facts.items():
+        if value is not None:
+            table.add_row(Text(str(name).replace("_", " "), "dim"), Text(shown(value, 200)))
+    return table
+
+
+def _table(names: tuple[str, ...], rows: Sequence[tuple[object, ...]]) -> RenderableType:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for name in names:
+        table.add_column(name)
+    for row in rows:
+        table.add_row(*(Text(shown(value, 160)) for value in row))
+    return table

@@ -1,0 +1,132 @@
+"""A row of a release is followed back to where it came from, and the page is safe to open."""
+
+from __future__ import annotations
+
+import json
+import re
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from typer.testing import CliRunner
+
+from data_catalog.catalog import Catalog
+from data_catalog.errors import CatalogError
+from data_catalog.releases import newest_release
+from data_catalog.schemas import LABELS, SPLITS, TABLES
+from flows.commands.main import app
+from flows.look.page import provenance_html
+from flows.look.provenance import explain_row
+from flows.settings import Settings, load_settings
+
+HOSTILE = "<script>alert(1)</script> \x1b[31m \u202e"
+
+
+def released(release: Path, split: str) -> list[dict[str, Any]]:
+    files = sorted((release / "data").glob(f"{split}-*.parquet"))
+    return [row for file in files for row in pq.read_table(file).to_pylist()]
+
+
+def put(catalog: Catalog, table: str, *rows: dict[str, object]) -> None:
+    catalog.merge(table, pa.Table.from_pylist(list(rows), schema=TABLES[table].schema))
+
+
+@pytest.fixture
+def settings(quick: Path) -> Settings:
+    return load_settings(quick)
+
+
+def test_the_first_and_last_row_of_every_split_are_what_the_release_says(seeded: Path, settings: Settings) -> None:
+    release = newest_release(seeded / "releases")
+    for split in SPLITS:
+        rows = released(release, split)
+        for number in {0, len(rows) - 1}:
+            found = explain_row(Catalog(seeded), f"{release.name}:{split}:{number}", settings)
+            row = rows[number]
+            assert (found.frame_id, found.video_id) == (row["frame_id"], row["video_id"])
+            [placed] = found.rows
+            assert (placed.split, placed.row, placed.draw) == (split, number, row["draw"])
+            assert (placed.label, placed.mean_score) == (LABELS[row["label"]], row["mean_score"])
+            [frame] = found.frames
+            assert frame.jpeg == row["image"]["bytes"]
+            assert " ".join(frame.words) == row["text"]
+            assert frame.at_s == row["timestamp_s"]
+            assert found.label is not None
+            assert found.label["label"] == LABELS[row["label"]]
+            assert found.sentiment is not None
+            assert found.sentiment.sentiment["mean_score"] == row["mean_score"]
+            assert not found.notes
+
+
+def test_an_ad_has_all_its_rows_frames_and_drops(seeded: Path, settings: Settings) -> None:
+    release = newest_release(seeded / "releases")
+    row = released(release, "train")[0]
+    found = explain_row(Catalog(seeded), row["video_id"], settings)
+    expected = [r["frame_id"] for split in SPLITS for r in released(release, split) if r["video_id"] == row["video_id"]]
+    assert [placed.frame_id for placed in found.rows] == expected
+    sampled = Catalog(seeded).read("frames", ["frame_id"], f"video_id = '{row['video_id']}'")
+    assert len(found.frames) == sampled.num_rows
+    unkept = {f"{row['video_id']}:{frame.index}" for frame in found.frames} - set(expected)
+    assert unkept <= {drop["key"] for drop in found.drops}
+
+
+def test_it_is_told_from_the_tables_of_that_time(copied: Path, settings: Settings) -> None:
+    tables = Catalog(copied)
+    release = newest_release(tables.releases_dir)
+    row = released(release, "test")[0]
+    other = LABELS[1 - row["label"]]
+    [label] = tables.read("labels", where=f"video_id = '{row['video_id']}'").to_pylist()
+    put(tables, "labels", {**label, "label": other, "decided_by": "verifier"})
+    vote = {"review_id": "1", "video_id": row["video_id"], "reviewer": "r1", "verdict": other, "note": HOSTILE}
+    put(tables, "reviews", {**vote, "at": datetime(2026, 11, 23, tzinfo=UTC), "excluded_frames": []})
+
+    then = explain_row(tables, f"{release.name}:{row['frame_id']}", settings)
+    assert then.label is not None
+    assert (then.label["label"], then.reviews) == (LABELS[row["label"]], ())
+
+    tables.purge("labels")
+    now = explain_row(tables, f"{release.name}:{row['frame_id']}", settings)
+    assert now.label is not None
+    assert now.label["decided_by"] == "verifier"
+    assert [review["reviewer"] for review in now.reviews] == ["r1"]
+    assert "told from the tables as they are now, which may have changed since: labels: version" in now.notes[0]
+    page = provenance_html(now)
+    assert "alert(1)" in page
+    assert "<script" not in page
+    assert not re.search(r"[\x1b\u202e]", page)
+    assert not re.findall(r"""(?:src|href)=["'](?!data:)""", page)
+
+
+def test_what_is_not_there_is_said(seeded: Path, settings: Settings, tmp_path: Path) -> None:
+    tables = Catalog(seeded)
+    release = newest_release(tables.releases_dir)
+    rows = released(release, "test")
+    with pytest.raises(CatalogError, match=rf"test has rows 0 to {len(rows) - 1}, none of number 999"):
+        explain_row(tables, f"{release.name}:test:999", settings)
+    with pytest.raises(CatalogError, match=r"has no frame 99; ask for the ad alone"):
+        explain_row(tables, f"{rows[0]['video_id']}:99", settings)
+    with pytest.raises(CatalogError, match="has no ad nobody; `ytb-ads catalog show ads"):
+        explain_row(tables, "nobody", settings)
+    dropped = next(d for d in tables.read("drops").to_pylist() if d["reason"] == "too_few_words")
+    left_out = explain_row(tables, dropped["key"], settings)
+    assert left_out.rows == ()
+    assert [frame.kept for frame in left_out.frames] == [False]
+
+
+def test_the_command_prints_a_page_and_writes_one(seeded: Path, quick: Path, tmp_path: Path) -> None:
+    release = newest_release(seeded / "releases")
+    row = released(release, "test")[0]
+    words = ["catalog", "explain", row["frame_id"], "--catalog", str(seeded), "--config", str(quick)]
+
+    done = CliRunner().invoke(app, [*words, "--html", str(tmp_path / "row.html")])
+    assert done.exit_code == 0, done.output
+    for said in (release.name, "test", row["text"].split()[0], LABELS[row["label"]], "decided by comments", "mean"):
+        assert said in done.stdout
+    assert (tmp_path / "row.html").read_text("utf-8").count("<rect") == row["n_words"]
+
+    as_json = json.loads(CliRunner().invoke(app, [*words, "--json"]).stdout)
+    assert as_json["rows"][0]["frame_id"] == row["frame_id"]
+    assert CliRunner().invoke(app, [*words, "--html", str(tmp_path / "no" / "row.html")]).exit_code == 1
