@@ -1,8 +1,8 @@
 """How well each OCR engine reads each script: character error rate, and the frames that it keeps.
 
-Sentences of adverts, three on a picture, are drawn in the fonts below a folder that have all their letters, over plain and
-uneven backgrounds. An error is a character to insert, remove or replace; spaces do not count, capitals and accents do.
-Latin, Chinese and Japanese are to be kept; of a script that an engine does not know no frame should be.
+Sentences of adverts, three on a picture, are drawn in the fonts below a folder that have all their letters. An error
+is a character to insert, remove or replace; spaces do not count, capitals and accents do. Pictures in letters that an
+engine knows are to be kept, and none of the others.
 """
 
 from __future__ import annotations
@@ -53,8 +53,10 @@ LANGUAGES = (
         "Größte Auswahl für Ihre Küche", "Jetzt kostenlos testen und sparen", "Frisch gebacken und täglich geöffnet",
         "Schöne Möbel für draußen", "Nur heute zum halben Preis", "Wir liefern bis an Ihre Tür")),
     Language("French", "fra", "fr", (
-        "Découvrez nos nouveautés dès maintenant", "Une fraîcheur qui dure toute la journée", "Livraison offerte dès 49 €",
-        "Goûtez la différence à chaque repas", "Prêt à changer de façon de vivre", "Le goût du pain comme à la maison")),
+        "Découvrez nos nouveautés dès maintenant", "Une fraîcheur qui dure toute la journée",
+        "Livraison offerte dès 49 €",
+        "Goûtez la différence à chaque repas", "Prêt à changer de façon de vivre",
+        "Le goût du pain comme à la maison")),
     Language("Spanish", "spa", "es", (
         "El sabor de siempre más cerca de ti", "Compra hoy y paga mañana", "Niños gratis todo el año",
         "Envío rápido a cualquier ciudad", "Más allá de lo que sueñas", "Tu música en cualquier lugar")),
@@ -147,10 +149,9 @@ def main() -> None:
             engine = _engine(name, language, arguments.tessdata, arguments.easyocr)
             if engine is not None:
                 rows.append({"language": language.name, "engine": name, **measure(engine, drawn)})
-    if arguments.json:
-        for row in rows:
-            print(json.dumps(row, ensure_ascii=False))
-    else:
+                if arguments.json:
+                    print(json.dumps(rows[-1]), flush=True)
+    if not arguments.json:
         print_tables(render(rows))
 
 

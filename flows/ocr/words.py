@@ -28,6 +28,7 @@ Lines of one direction are read across that direction, however it is slanted or 
 from __future__ import annotations
 
 import itertools
+import math
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
@@ -56,10 +57,18 @@ _JUMP = 1.4
 _X_HEIGHT = 0.73
 """Of a small letter without ascender, where a capital is 1 high."""
 _ALIKE = 1.2
+_QUOTED = 5
+"""Lines that are quoted at most."""
 _FEW_SIGNS = 2
 """Different Chinese signs, icons aside, from which on they are a text."""
 _MOST_DOUBT = 0.18
-_MOST_SKIPPED = 0.08
+"""Entropy above which a clear line is in letters that the engine does not know."""
+_MOST_SKIPPED = 0.05
+_MOST_BLURRED_DOUBT = 0.5
+"""As above for a line that is blurred or faint, where no line of the picture is sure."""
+_SURE = 0.12
+_SAYING = 4
+"""Letters and digits of a line from which on it says something."""
 _SAME_DIRECTION = 6.0
 """Degrees between two lines of one block."""
 _LONG = 2.0
@@ -96,6 +105,15 @@ class Word:
     box: Box
 
 
+class Reading(list[Word]):
+    """The words of one picture in reading order, and what was read there and is none for its script."""
+
+    def __init__(self, words: Iterable[Word] = (), unread: str = "") -> None:
+        """`unread` quotes lines that the engine does not know to read, where they are most of the picture's text."""
+        super().__init__(words)
+        self.unread = unread
+
+
 @dataclass(frozen=True)
 class Line:
     """A piece of text as an engine found it: its characters, and where they stand."""
@@ -115,6 +133,8 @@ class Line:
     """Mean entropy of the recogniser's steps in nats, where it is measured."""
     skipped: float = 0.0
     """Share of the line's ink, 0 to 1, that is as large as a letter and was read as nothing, where it is measured."""
+    clear: bool = True
+    """Its letters stand out so sharply that who knows them can read them."""
 
     @property
     def extent(self) -> tuple[float, float]:
@@ -123,9 +143,9 @@ class Line:
         return max(across, 1.0), max(down, 1.0)
 
     @property
-    def known_script(self) -> bool:
-        """The engine seems to know the letters of the line; what it makes of others is no words."""
-        return self.doubt <= _MOST_DOUBT and self.skipped <= _MOST_SKIPPED
+    def sure(self) -> bool:
+        """It says something in letters that the engine knows."""
+        return self.doubt <= _SURE and self.skipped <= _MOST_SKIPPED and sum(map(str.isalnum, self.text)) >= _SAYING
 
     @property
     def direction(self) -> float:
@@ -140,17 +160,40 @@ class Line:
         return cls(text, (confidence,) * len(text), tuple(steps), np.asarray(quad, np.float64))
 
 
-def read_words(lines: Iterable[Line], min_confidence: float = 0.5) -> list[Word]:
+def read_words(lines: Iterable[Line], min_confidence: float = 0.5) -> Reading:
     """The words of a picture in reading order; what is no word is left out."""
+    found = list(lines)
+    known = _known(found)
     words = [
         word
-        for row in _rows([line for line in lines if line.known_script])
+        for row in _rows(known)
         if not _is_stray(row)
         for line in row
         for word in _words_of(line)
         if word.confidence >= min_confidence and is_word(word.text)
     ]
-    return _without_icons(words)
+    return Reading(_without_icons(words), _quote(found, known))
+
+
+def _known(lines: Sequence[Line]) -> list[Line]:
+    """The lines that are not in letters which the engine does not know, as far as can be told."""
+    most_blurred = math.inf if any(line.sure for line in lines) else _MOST_BLURRED_DOUBT
+    return [
+        line
+        for line in lines
+        if line.text
+        and (line.doubt <= _MOST_DOUBT and line.skipped <= _MOST_SKIPPED if line.clear else line.doubt <= most_blurred)
+    ]
+
+
+def _quote(lines: Sequence[Line], known: Sequence[Line]) -> str:
+    """Quote the lines in letters that the engine does not know, where they are at least half of the text."""
+    ids = {id(line) for line in known}
+    others = [line for line in lines if id(line) not in ids]
+    if not others or 2 * sum(line.extent[0] for line in others) < sum(line.extent[0] for line in lines):
+        return ""
+    quoted = [f"{line.text!r} at {fmean(line.confidences):.2f}" for line in others if line.text.strip()]
+    return "; ".join(quoted[:_QUOTED]) or "nothing"
 
 
 def is_word(text: str) -> bool:
@@ -199,6 +242,8 @@ def _spans(line: Line, step: float) -> list[tuple[int, int]]:
 def _set_wide(line: Line) -> Iterator[list[int]]:
     """Places of the letters of each word that is set wide."""
     letters = [index for index, character in enumerate(line.text) if not character.isspace()]
+    if not letters:
+        return
     # for want of measured gaps the steps from letter to letter are compared
     steps = (line.centres[after] - line.centres[at] for at, after in itertools.pairwise(letters))
     before = [_SET_WIDE, *((line.gaps[index] for index in letters[1:]) if line.gaps else steps)]
@@ -222,17 +267,21 @@ def _jumps(line: Line) -> Iterator[int]:
         capitals = any(map(str.isupper, match[0]))
         size = {at: high for at in range(start, end) if (high := _letter_size(line, at, capitals))}
         for before, after in itertools.pairwise(size):
-            left = [size[at] for at in size if at <= before]
-            right = [size[at] for at in size if at >= after]
+            left_at, right_at = [at for at in size if at <= before], [at for at in size if at >= after]
+            left, right = [size[at] for at in left_at], [size[at] for at in right_at]
             if min(len(left), len(right)) < 2 or max(map(_spread, (left, right))) > _ALIKE:
                 continue
             if _spread([median(left), median(right)]) > _JUMP:
-                # what lies between is of a letter whose size does not show whether it is a capital
-                steps = {
-                    at: _spread([line.heights[at - 1] or 1, line.heights[at] or 1])
-                    for at in range(before + 1, after + 1)
-                }
-                yield max(steps, key=lambda at: steps[at])
+                # letters between them may be either's: their own height tells, where it is known
+                ours, theirs = (median(line.heights[at] for at in part) for part in (left_at, right_at))
+                yield next((at for at in range(before + 1, after) if _begins(line, at, ours, theirs)), after)
+
+
+def _begins(line: Line, at: int, before: float, after: float) -> bool:
+    """Tell whether a letter whose size is not clear is of the word behind it."""
+    if line.heights[at]:
+        return abs(line.heights[at] - after) < abs(line.heights[at] - before)
+    return line.text[at].isupper() != line.text[at - 1].isupper()
 
 
 def _letter_size(line: Line, index: int, capitals: bool) -> float:

@@ -19,7 +19,7 @@ from flows.frames.picture import Picture
 from flows.ocr.engine import OcrOptions, check_picture
 from flows.ocr.rapid.detection import Detector, Quad, add_uncovered, find_regions
 from flows.ocr.rapid.recognition import Recogniser
-from flows.ocr.words import RULES_VERSION, Line, Word, read_words
+from flows.ocr.words import RULES_VERSION, Line, Reading, read_words
 
 _READER_VERSION = 2
 """Rises when a change of the ladder or of how the networks are used reads other words."""
@@ -49,7 +49,7 @@ class RapidOcrEngine:
         self._detector = Detector(model_file("det"), threads=options.threads)
         self._recogniser = Recogniser(model_file("rec"), threads=options.threads)
 
-    def read(self, images: Sequence[Picture]) -> list[list[Word]]:
+    def read(self, images: Sequence[Picture]) -> list[Reading]:
         """See `OcrEngine.read`."""
         return [read_words(self.recognise(image, self.detect(image)[0]), self.min_confidence) for image in images]
 

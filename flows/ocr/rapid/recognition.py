@@ -34,6 +34,8 @@ _SURELY = 0.05
 _MOST_UPRIGHT = 2.5
 _LEAST_UNREAD = 3
 """Heights from which on a box without any character is taken for a line that cannot be read."""
+_CLEAR = 100.0
+"""Levels of grey over two columns at the edges of letters; on photographs of streets it is less."""
 _TINY = 1e-9
 _UPRIGHT = 1.5
 """A line so many times taller than wide runs from top to bottom and is turned before it is read."""
@@ -102,11 +104,13 @@ class Recogniser:
         steps = answer[0]
         text, confidences, centres = self._decode(steps, used / room)
         if not text.strip():
-            return Line("", (), (), quad, skipped=1.0) if used >= _LEAST_UNREAD * _HEIGHT else None
+            return (
+                Line("", (), (), quad, skipped=1.0) if used >= _LEAST_UNREAD * _HEIGHT and _is_clear(scaled) else None
+            )
         gaps, heights, skipped = _measure(scaled, text, np.array(centres) * used)
         said = steps[: math.ceil(len(steps) * used / room)]
         doubt = float(-(said * np.log(np.maximum(said, _TINY))).sum(axis=1).mean())
-        return Line(text, confidences, centres, quad, gaps, heights, doubt, skipped)
+        return Line(text, confidences, centres, quad, gaps, heights, doubt, skipped, _is_clear(scaled))
 
     def _decode(self, steps: np.ndarray, used: float) -> tuple[str, tuple[float, ...], tuple[float, ...]]:
         """Undo CTC: of neighbouring steps that say the same one is kept, and blanks are left out.
@@ -179,17 +183,26 @@ def _measure(line: Picture, text: str, centres: np.ndarray) -> tuple[tuple[float
         if character.isspace() or not len(starts):
             continue
         block = int(np.argmin(np.maximum(starts - at, at - ends)))
-        gaps[index] = max(0, starts[block] - ends[last]) / _HEIGHT if 0 <= last < block else 0.0
+        gaps[index] = float(starts[block] - ends[last]) / _HEIGHT if 0 <= last < block else 0.0
         last = block
-        around = np.flatnonzero(solid & (left - _BESIDE <= at) & (at <= left + width + _BESIDE))
-        if len(around):
-            owner[index] = tallest = int(around[np.argmax(height[around])])
-            heights[index] = 0.0 if cut_off[tallest] else height[tallest] / _HEIGHT
+        away = np.maximum(np.maximum(left - at, at - left - width), 0)
+        own = int(np.lexsort((-height, np.where(solid, away, _MOST_WIDTH)))[0])
+        if away[own] <= _BESIDE and solid[own]:
+            owner[index] = own
+            heights[index] = 0.0 if cut_off[own] else float(height[own] / _HEIGHT)
     # ink that several characters share says nothing about one
     shared = {one for one, number in Counter(owner).items() if number > 1}
     alone = tuple(0.0 if one in shared else high for one, high in zip(owner, heights, strict=True))
     letters = (height >= _LETTER) & ~cut_off & (width <= 2 * _HEIGHT)
     read = np.array([at for character, at in zip(text, centres, strict=True) if not character.isspace()])
     beside = np.maximum(left[:, None] - read, read - (left + width)[:, None]).min(axis=1)
-    skipped = width[letters & (beside > _BESIDE)].sum() / max(1, width[letters].sum())
+    inside = (left >= read.min()) & (left + width <= read.max())  # what lies beyond may be no text
+    skipped = width[letters & inside & (beside > _BESIDE)].sum() / max(1, width[letters].sum())
     return tuple(gaps), alone, float(skipped)
+
+
+def _is_clear(line: Picture) -> bool:
+    """Tell whether letters stand out so sharply that only who does not know them is in doubt."""
+    grey = cv2.cvtColor(line, cv2.COLOR_BGR2GRAY)
+    steepness = np.abs(cv2.Sobel(grey, cv2.CV_32F, 1, 0, ksize=3)) / 4
+    return float(np.percentile(steepness, 98)) >= _CLEAR
