@@ -10,9 +10,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import threading
 import time
-from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import cycle, islice
@@ -23,6 +21,7 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
+from benchmarks.ocr import Spent
 from benchmarks.processes import cpu_of_children, peak_mb, peak_of_children_mb
 from flows.console import print_tables
 from flows.frames.isolation import call_isolated, close_idle_workers
@@ -38,38 +37,19 @@ SUFFIXES = (".mp4", ".webm", ".mkv", ".mov")
 STEPS = ("sample", "decode", "detect", "recognise", "words")
 
 
-class Spent:
-    """Seconds of the processor by what they were spent on, over all threads."""
-
-    def __init__(self) -> None:
-        self.seconds: Counter[str] = Counter()
-        self._lock = threading.Lock()
-        self._since = threading.local()
-
-    def start(self) -> None:
-        """Begin a lap of this thread."""
-        self._since.clock = time.thread_time()
-
-    def lap(self, step: str) -> None:
-        """End it, and begin the next one."""
-        now = time.thread_time()
-        with self._lock:
-            self.seconds[step] += now - self._since.clock
-        self._since.clock = now
-
-
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, metavar="DIR", help="folder of videos, searched through")
     parser.add_argument("--growth", type=int, nargs="+", default=[10, 100, 2000], help="numbers of ads to go through")
     parser.add_argument("--seek", choices=("exact", "keyframe"), default="exact")
+    parser.add_argument("--detail", choices=("all", "decision"), default="all", help="how much is read")
     parser.add_argument("--json", action="store_true", help="one JSON object instead of a table")
     arguments = parser.parse_args()
     videos = sorted(path for path in arguments.data.rglob("*") if path.suffix.lower() in SUFFIXES)
     if not videos:
         raise SystemExit(f"error: {arguments.data} holds no video ({', '.join(SUFFIXES)})")
-    engine = ocr_engine(OcrSettings())
+    engine = ocr_engine(OcrSettings(detail=arguments.detail))
     assert isinstance(engine, RapidOcrEngine)
     rows = [measure(list(islice(cycle(videos), ads)), engine, arguments.seek) for ads in arguments.growth]
     if arguments.json:
@@ -110,16 +90,11 @@ def measure(paths: Sequence[Path], engine: RapidOcrEngine, seek: str) -> dict[st
 
 def read(jpeg: bytes, engine: RapidOcrEngine, spent: Spent) -> int:
     """Read a stored picture; returns the number of its words."""
-    spent.start()
-    picture = decode_jpeg(jpeg)
-    spent.lap("decode")
-    quads, _ = engine.detect(picture)
-    spent.lap("detect")
-    lines = engine.recognise(picture, quads)
-    spent.lap("recognise")
-    words = read_words(lines, engine.min_confidence)
-    spent.lap("words")
-    return len(words)
+    with spent.on("decode"):
+        picture = decode_jpeg(jpeg)
+    lines = spent.ladder(engine).read(picture).lines
+    with spent.on("words"):
+        return len(read_words(lines, engine.min_confidence))
 
 
 def print_table(rows: Sequence[dict[str, Any]], seek: str) -> None:

@@ -18,7 +18,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from flows.frames.picture import Picture
-from flows.frames.sampling import decode_jpeg
+from flows.frames.sampling import decode_jpeg, sample_frames
 from flows.ocr.words import is_word
 
 DECISION = 5
@@ -39,6 +39,8 @@ class Shown:
     group: str = ""
     jpeg: bytes = b""
     """The file that the picture was decoded from, if it was one."""
+    unknown: bool = False
+    """Nobody wrote down what stands on it."""
 
     @property
     def decided(self) -> bool:
@@ -110,6 +112,9 @@ SENTENCES = {
 SIZES = ((640, 360), (854, 480), (1280, 720), (360, 640))
 
 
+VOCABULARY = tuple(word for word in f"{SENTENCES['English']} {SENTENCES['German']}".split() if word.isalpha())
+
+
 def rendered(data: Path, number: int = 200, seed: int = 0) -> Iterator[Shown]:
     """Sentences in many fonts, sizes, colours and languages over many backgrounds; the group is the language."""
     draw = random.Random(seed)
@@ -123,6 +128,86 @@ def rendered(data: Path, number: int = 200, seed: int = 0) -> Iterator[Shown]:
         picture, placed = _write(base, lines, font_file, draw)
         words = _words(word for line in placed for word in line.split())
         yield Shown(f"{index} {language} {font_file.stem} {size[0]}x{size[1]}", picture, words, group=language)
+
+
+SCREENS = {
+    "phone": (0.030, 0.36),
+    "terminal": (0.026, 0.96),
+    "table": (0.030, 0.9),
+    "map": (0.028, 0.9),
+    "terms": (0.021, 0.8),
+}
+"""Kinds of dense screens: height of their letters as a share of the picture's, and its share across that they fill."""
+COLUMNS = {"table": 4, "map": 3}
+"""Those of which the lines stand side by side."""
+
+
+def screens(number: int = 60, seed: int = 0) -> Iterator[Shown]:
+    """Dense screens as adverts show them: telephones, terminals, tables, maps, and a headline above its terms."""
+    draw = random.Random(seed)
+    for index in range(number):
+        kind = list(SCREENS)[index % len(SCREENS)]
+        width, height = draw.choice(((1280, 720), (1280, 720), (854, 480), (720, 1280)))
+        picture, words = _screen(draw, kind, width, height)
+        yield Shown(f"{kind} {index} {width}x{height}", picture, _words(words), group=kind)
+
+
+def ads(data: Path) -> Iterator[Shown]:
+    """The frames that the pipeline samples from every advert; nobody wrote down what stands on them."""
+    for path in sorted(_ads_folder(data).rglob("*")):
+        if path.suffix in {".mp4", ".webm", ".mkv"}:
+            for frame in sample_frames(path, path.stem).frames:
+                yield Shown(frame.frame_id, decode_jpeg(frame.jpeg), (), jpeg=frame.jpeg, unknown=True)
+
+
+def dense(data: Path) -> Iterator[Shown]:
+    """For the speed: a dense screen after every fourth frame of `ads`."""
+    others = screens()
+    for index, one in enumerate(ads(data)):
+        yield replace(one, group="ads")
+        if index % 4 == 3:
+            yield replace(next(others), group="screens")
+
+
+def _screen(draw: random.Random, kind: str, width: int, height: int) -> tuple[Picture, list[str]]:
+    """A dense screen and its words."""
+    tall, across = SCREENS[kind]
+    size = max(11, round(tall * draw.uniform(0.8, 1.3) * min(height, 900)))
+    named = "Mono" if kind == "terminal" else "Sans"
+    fonts = [path for path in _fonts() if named in path.stem and "Oblique" not in path.stem] or list(_fonts())
+    font = ImageFont.truetype(draw.choice(fonts), size)
+    dark = kind == "terminal" or draw.random() < 0.3
+    paper, ink = ((18, 20, 28), (225, 225, 215)) if dark else ((246, 246, 242), (40, 40, 48))
+    image = Image.fromarray(cv2.cvtColor(background(draw, "gradient", (width, height)), cv2.COLOR_BGR2RGB))
+    canvas = ImageDraw.Draw(image)
+    left, right = (0.5 - across / 2) * width, (0.5 + across / 2) * width
+    canvas.rectangle((left - 8, 0.03 * height, right + 8, 0.97 * height), fill=paper)
+    top, words = 0.06 * height, list[str]()
+    if kind in ("phone", "terms"):
+        headline = " ".join(draw.choices(VOCABULARY, k=2))
+        large = ImageFont.truetype(font.path, size)
+        while canvas.textlength(headline, large) < 0.8 * (right - left) and large.size < height / 8:
+            large = large.font_variant(size=large.size + 1)
+        canvas.text((left, top), headline, ink, large)
+        words, top = headline.split(), top + 1.6 * large.size
+    while top + 1.5 * size < 0.95 * height:
+        columns = COLUMNS.get(kind, 1)
+        step = (right - left) / columns
+        for column in range(columns):
+            line = _fill(draw, canvas, font, (step - 3 * size) * (1 if columns > 1 else draw.uniform(0.3, 1.0)))
+            off = (draw.uniform(0, step / 3), draw.uniform(0, size)) if kind == "map" else (0, 0)
+            canvas.text((left + column * step + off[0], top + off[1]), line, ink, font)
+            words += line.split()
+        top += {"map": 3.2, "table": 2.2}.get(kind, 1.5) * size
+    return cv2.cvtColor(np.asarray(image), cv2.COLOR_RGB2BGR).astype(np.uint8), words
+
+
+def _fill(draw: random.Random, canvas: ImageDraw.ImageDraw, font: ImageFont.FreeTypeFont, room: float) -> str:
+    """Words one after another, as many as there is room for."""
+    line = draw.choice(VOCABULARY)
+    while canvas.textlength(longer := f"{line} {draw.choice(VOCABULARY)}", font) < room:
+        line = longer
+    return line if canvas.textlength(line, font) < room else ""
 
 
 def mixed(data: Path) -> Iterator[Shown]:
@@ -140,6 +225,9 @@ SETS = {
     "rendered": rendered,
     "textless": textless,
     "mixed": mixed,
+    "ads": ads,
+    "screens": lambda data: screens(),
+    "dense": dense,
 }
 
 

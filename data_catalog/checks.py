@@ -6,9 +6,10 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal, NamedTuple, get_args
 
 import duckdb
+import pyarrow as pa
 
 from data_catalog.catalog import Catalog
 from data_catalog.errors import CatalogError
@@ -54,6 +55,15 @@ class Result:
     def said(self) -> str:
         """The first rows that break it, on one line."""
         return "; ".join(" ".join(f"{name}={shown(value, 60)}" for name, value in row.items()) for row in self.examples)
+
+
+class PlannedRows(NamedTuple):
+    """A release before it is written."""
+
+    rows: pa.Table
+    """A release's columns but for the image, and `split`."""
+    parent: str | None
+    """Version of the release that it will follow."""
 
 
 def all_rules(*files: Path) -> list[Rule]:
@@ -118,13 +128,25 @@ def read_rules(file: Path) -> Iterator[Rule]:
         raise CatalogError(f"{file}: the last query does not end with a semicolon: {query[0]}")
 
 
-def check(catalog: Catalog, rules: Sequence[Rule]) -> list[Result]:
+def check(catalog: Catalog, rules: Sequence[Rule], planned: PlannedRows | None = None) -> list[Result]:
     """Ask every rule.
+
+    Args:
+        catalog: tables and releases.
+        rules: the rules.
+        planned: a release that is about to be written, to be asked instead of the newest one.
 
     Raises:
         CatalogError: a query is wrong; the message names its rule.
     """
     with connect(catalog) as connection:
+        if planned is not None:
+            for view in ("release", "parent"):
+                connection.execute(f"DROP VIEW IF EXISTS {view}")
+            connection.register("release", planned.rows)
+            if planned.parent:
+                parent = f"FROM releases WHERE version = '{planned.parent}'"
+                connection.execute(f"CREATE TEMP VIEW parent AS {parent}")
         views = {str(name) for (name,) in connection.sql("SELECT table_name FROM information_schema.tables").fetchall()}
         for name in TABLES.keys() - views:  # no row breaks a rule
             connection.register(name, TABLES[name].schema.empty_table())

@@ -17,7 +17,7 @@ from rich.text import Text
 from data_catalog.catalog import Catalog
 from data_catalog.errors import CatalogError, ReleaseError
 from data_catalog.printing import CELL_CHARACTERS, plain, printable, shown
-from data_catalog.releases import list_releases, read_manifest
+from data_catalog.releases import list_releases, newest_release, read_manifest
 from data_catalog.schemas import SPLITS, TABLES
 from data_catalog.tables.duck import connect_duckdb
 
@@ -180,7 +180,6 @@ def _names(catalog: Catalog) -> str:
 
 def _add_releases(connection: duckdb.DuckDBPyConnection, releases_dir: Path) -> None:
     parts: list[str] = []
-    newest = ""
     for release in list_releases(releases_dir):
         for split in SPLITS:
             files = sorted(map(str, (release / "data").glob(f"{split}-*.parquet")))
@@ -194,8 +193,8 @@ def _add_releases(connection: duckdb.DuckDBPyConnection, releases_dir: Path) -> 
                     f"{release}: cannot be read ({error}); see `ytb-ads catalog verify {release.name}`"
                 ) from error
             parts.append(f"SELECT '{release.name}' AS version, '{split}' AS split, * FROM {view}")  # noqa: S608
-            newest = release.name
     if parts:
+        newest = newest_release(releases_dir).name
         union = " UNION ALL BY NAME ".join(parts)
         connection.execute(f"CREATE TEMP VIEW releases AS {union}")
         connection.execute(f"CREATE TEMP VIEW release AS FROM releases WHERE version = '{newest}'")
@@ -207,6 +206,6 @@ def _add_releases(connection: duckdb.DuckDBPyConnection, releases_dir: Path) -> 
 def _parent_of(release: Path) -> str | None:
     """The release that one was made after; None where its manifest is damaged, which `catalog verify` says."""
     try:
-        return str(read_manifest(release)["parent"] or "") or None
+        return read_manifest(release).get("parent")
     except ReleaseError:
         return None

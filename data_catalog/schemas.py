@@ -105,6 +105,8 @@ _PROVENANCE = (
 _MEAN_SCORE = Column(
     "mean_score", _REAL, "the mean score of the ad's comments that decides its label, -5 to 5", null=True
 )
+_MEAN_LOW = Column("mean_low", _REAL, "lower end of mean_score's 95 % bootstrap interval", null=True)
+_MEAN_HIGH = Column("mean_high", _REAL, "upper end of that interval", null=True)
 
 TABLES: dict[str, Table] = {
     table.name: table
@@ -293,7 +295,7 @@ TABLES: dict[str, Table] = {
                 _FRAME._replace(of="frames.frame_id"),
                 _OF_AD,
                 Column("text", _TEXT, "the words in reading order"),
-                Column("n_words", _SMALL, "how many words"),
+                Column("n_words", _SMALL, "how many words; at least, where the engine's version ends in `+decisionN`"),
                 Column(
                     "words",
                     pa.list_(_WORD),
@@ -302,7 +304,11 @@ TABLES: dict[str, Table] = {
                 Column("mean_confidence", pa.float32(), "mean confidence of the words, 0 to 1", null=True),
                 Column("unread", _TEXT, "lines in letters that the engine does not know, if most are", null=True),
                 Column("engine", _TEXT, "the OCR engine"),
-                Column("engine_version", _TEXT, "its version"),
+                Column(
+                    "engine_version",
+                    _TEXT,
+                    "its version; `+decisionN`: small print was left unread once more than N words were certain",
+                ),
                 *_PROVENANCE,
             ),
         ),
@@ -351,8 +357,8 @@ TABLES: dict[str, Table] = {
                 Column("mean_scale", _REAL, "mean of positive plus negative strength", null=True),
                 Column("aggregation", _TEXT, "which of the three means decides the label"),
                 _MEAN_SCORE,
-                Column("mean_low", _REAL, "lower end of mean_score's 95 % bootstrap interval", null=True),
-                Column("mean_high", _REAL, "upper end of that interval", null=True),
+                _MEAN_LOW,
+                _MEAN_HIGH,
                 Column(
                     "label_support",
                     _REAL,
@@ -399,6 +405,24 @@ TABLES: dict[str, Table] = {
             ),
         ),
         Table(
+            "splits",
+            "the split that releases give one ad: it keeps it while the ad is in the catalog",
+            key=("fingerprint", "video_id"),
+            upstream=("labels", "reuploads", "ads"),
+            columns=(
+                Column("fingerprint", _TEXT, "digest of the shares and the seed: others give another division"),
+                _VIDEO,
+                Column("split", _TEXT, "`train`, `validation` or `test`"),
+                Column(
+                    "decided_by",
+                    _TEXT,
+                    "`hash`: of the ad or its oldest upload; `reupload`: another upload of it had this split before; "
+                    "`filled`: the split would have had no ad of its class",
+                ),
+                Column("at", _TIME, "when it came into this split"),
+            ),
+        ),
+        Table(
             "forgotten",
             "one ad or author that was removed on request and must not come back",
             key=("digest",),
@@ -441,6 +465,8 @@ RELEASE = Table(
         _CATEGORY,
         Column("timestamp_s", _REAL, "where in the video the frame was taken", "seconds"),
         _MEAN_SCORE,
+        _MEAN_LOW,
+        _MEAN_HIGH,
         Column("n_words", _SMALL, "how many words"),
         Column("draw", _SMALL, "0 for a row's first appearance; 1, 2, ... for the times that resampling drew it again"),
     ),

@@ -9,7 +9,7 @@ from pathlib import Path
 from prefect import flow
 
 from data_catalog.catalog import Catalog
-from data_catalog.releases import newest_release
+from data_catalog.releases import find_release, list_releases, newest_release
 from fgmfn.training import TrainedModel, train_models
 from flows.settings import load_settings
 
@@ -61,5 +61,5 @@ def release_folder(catalog: Catalog, name: str | None) -> Path:
     """
     if name is None:
         return newest_release(catalog.releases_dir)
-    version = Path(catalog.releases_dir) / name
-    return version if version.is_dir() else Path(name)
+    versions = {folder.name for folder in list_releases(catalog.releases_dir)}
+    return Path(name) if name not in versions and Path(name).is_dir() else find_release(catalog.releases_dir, name)

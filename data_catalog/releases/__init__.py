@@ -6,18 +6,31 @@ whole or not at all, and nothing in it is ever written again.
 
 from __future__ import annotations
 
-from data_catalog.releases.comparison import ReleaseDiff, diff_releases
+from data_catalog.releases.comparison import Contents, ReleaseDiff, compare, diff_releases, read_contents
+from data_catalog.releases.lineage import (
+    find_release,
+    lineage_of,
+    list_releases,
+    newest_release,
+    newest_release_if_any,
+    next_version,
+)
 from data_catalog.releases.shards import row_set_hash
 from data_catalog.releases.verification import read_manifest, verify_release
-from data_catalog.releases.writing import find_release, list_releases, newest_release, next_version, write_release
+from data_catalog.releases.writing import write_release
 
 __all__ = [
+    "Contents",
     "ReleaseDiff",
+    "compare",
     "diff_releases",
     "find_release",
+    "lineage_of",
     "list_releases",
     "newest_release",
+    "newest_release_if_any",
     "next_version",
+    "read_contents",
     "read_manifest",
     "row_set_hash",
     "verify_release",

@@ -1,74 +1,293 @@
-"""Differences between two releases."""
+"""Differences between two releases: ads, frames, labels, scores, splits, settings and engines."""
 
 from __future__ import annotations
 
 import hashlib
-import json
 import os
-from dataclasses import dataclass
+from bisect import bisect_left
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+import pyarrow as pa
+
+from data_catalog.errors import ReleaseError
 from data_catalog.releases.shards import read_shard, rows_with_pictures, split_of
 from data_catalog.releases.verification import Manifest, read_manifest
 from data_catalog.schemas import LABELS, SPLITS
 
+Row = tuple[str, Mapping[str, Any], str]
+"""A row of a release: its split, its columns but for the image, and the sha256 of that."""
+Pair = tuple[Any, Any]
+"""A value in the older and in the newer release."""
+
+BIN_WIDTH = 0.5
+_BINS = 20
+_DIVISION = ("split.method", "release.seed", *(f"release.{split}" for split in SPLITS))
+"""Settings of which each value gives another division."""
+
+
+class Verdict(NamedTuple):
+    """An ad's label, and the score behind it with its 95 % interval."""
+
+    label: str
+    score: float | None
+    low: float | None
+    high: float | None
+
+    def __str__(self) -> str:
+        interval = "" if self.low is None or self.high is None else f" ({self.low:.2f} to {self.high:.2f})"
+        return f"{self.label}{'' if self.score is None else f' {self.score:.2f}'}{interval}"
+
+
+class Amount(NamedTuple):
+    """Rows of a part of a release, and the distinct frames and ads behind them."""
+
+    rows: int
+    frames: int
+    ads: int
+
+
+class ScoreBin(NamedTuple):
+    """Number of ads whose mean score is above `low` and at most `high`; the lowest bin holds -5, too."""
+
+    low: float
+    high: float
+    before: int
+    after: int
+
+
+class _Ad(NamedTuple):
+    split: str
+    verdict: Verdict
+
+
+class _Frame(NamedTuple):
+    video_id: str
+    text: str
+    picture: tuple[float | None, str]
+
+
+@dataclass
+class Contents:
+    """What a release holds, as far as releases are compared."""
+
+    version: str
+    settings: Mapping[str, Any]
+    engines: Mapping[str, str]
+    thresholds: Mapping[str, float]
+    ads: dict[str, _Ad] = field(default_factory=dict)
+    frames: dict[str, _Frame] = field(default_factory=dict)
+    rows: dict[tuple[str, str], int] = field(default_factory=lambda: defaultdict(int))
+    """By split and label."""
+
+    @classmethod
+    def of(cls, manifest: Mapping[str, Any], rows: Iterable[Row]) -> Contents:
+        """The contents of a release that is written, or is about to be.
+
+        Args:
+            manifest: gives `version`, `settings`, `engines` and `labels`.
+            rows: all rows.
+        """
+        contents = cls(
+            manifest["version"],
+            _flat(manifest.get("settings") or {}),
+            manifest.get("engines") or {},
+            (manifest.get("labels") or {}).get("thresholds") or {},
+        )
+        for split, row, picture_sha256 in rows:
+            label, ad, frame = LABELS[row["label"]], row["video_id"], row["frame_id"]
+            contents.rows[split, label] += 1
+            if ad not in contents.ads:
+                verdict = Verdict(label, row["mean_score"], row["mean_low"], row["mean_high"])
+                contents.ads[ad] = _Ad(split, verdict)
+            if frame not in contents.frames:
+                contents.frames[frame] = _Frame(ad, row["text"], (row["timestamp_s"], picture_sha256))
+        return contents
+
+    def amounts(self) -> dict[str, dict[str, Amount]]:
+        """Counts by split and label, every one of them present."""
+        ads: dict[tuple[str, str], int] = defaultdict(int)
+        frames: dict[tuple[str, str], int] = defaultdict(int)
+        for ad in self.ads.values():
+            ads[ad.split, ad.verdict.label] += 1
+        for frame in self.frames.values():
+            ad = self.ads[frame.video_id]
+            frames[ad.split, ad.verdict.label] += 1
+        return {
+            split: {label: Amount(self.rows[at], frames[at], ads[at]) for label in LABELS for at in [(split, label)]}
+            for split in SPLITS
+        }
+
 
 @dataclass(frozen=True)
 class ReleaseDiff:
-    """Differences between two releases: frames by id, ads by id, counts by split."""
+    """Differences between two releases: ads and frames by id, sorted."""
 
     older: str
     newer: str
-    added: tuple[str, ...]
-    removed: tuple[str, ...]
-    changed: tuple[str, ...]
-    """Frames in both whose picture, text, time or category differ."""
-    relabelled: dict[str, tuple[str, str]]
+    ads_added: tuple[str, ...]
+    ads_gone: tuple[str, ...]
+    relabelled: dict[str, tuple[Verdict, Verdict]]
+    rescored: tuple[str, ...]
+    """Ads of another mean score, whether that gives them another label or not."""
     moved: dict[str, tuple[str, str]]
-    """Ads that lie in another split than before."""
-    counts: dict[str, tuple[dict[str, Any], dict[str, Any]]]
+    """Ads in another split than before."""
+    frames_added: tuple[str, ...]
+    frames_gone: tuple[str, ...]
+    frames_changed: tuple[str, ...]
+    """Frames in both that show another picture or another moment."""
+    words_changed: tuple[str, ...]
+    """Frames in both on which other words were read."""
+    settings: dict[str, Pair]
+    """Settings that differ, as `section.key`; None where a release has no such setting."""
+    engines: dict[str, Pair]
+    thresholds: dict[str, Pair]
+    """Thresholds in force that differ: the settings' own, or those that follow from the scores."""
+    balance: dict[str, dict[str, tuple[Amount, Amount]]]
+    """Counts by split and label."""
+    scores: tuple[ScoreBin, ...]
+    """Distribution of the mean scores of the ads that have one."""
+
+    @property
+    def is_new_division(self) -> bool:
+        """Whether method, seed or shares differ, so that ads moved on purpose."""
+        return not self.settings.keys().isdisjoint(_DIVISION)
+
+    def counts(self) -> dict[str, int]:
+        """How many ads and frames changed, in words."""
+        return {
+            "ads added": len(self.ads_added),
+            "ads gone": len(self.ads_gone),
+            "ads relabelled": len(self.relabelled),
+            "ads with another score": len(self.rescored),
+            "ads that changed their split": len(self.moved),
+            "frames added": len(self.frames_added),
+            "frames gone": len(self.frames_gone),
+            "frames with another picture": len(self.frames_changed),
+            "frames with other words": len(self.words_changed),
+        }
+
+    def published(self, at_most: int | None = None) -> dict[str, Any]:
+        """What a release says of itself: counts, and of the ads by name those that were relabelled or moved.
+
+        What is gone is not named: it may have been forgotten.
+
+        Args:
+            at_most: so many of them are named; by default all.
+        """
+        values = self.as_json()
+        names = ("older", "newer", "settings", "engines", "thresholds", "balance", "scores")
+        named = {name: dict(list(values[name].items())[:at_most]) for name in ("relabelled", "moved")}
+        return {"counts": self.counts(), **named, **{name: values[name] for name in names}}
+
+    def as_json(self) -> dict[str, Any]:
+        """All of it as plain values; a pair is a list of the older and the newer value."""
+        return asdict(self) | {
+            "relabelled": {ad: [verdict._asdict() for verdict in pair] for ad, pair in self.relabelled.items()},
+            "balance": {
+                split: {label: [amount._asdict() for amount in pair] for label, pair in by_label.items()}
+                for split, by_label in self.balance.items()
+            },
+            "scores": [bin_._asdict() for bin_ in self.scores],
+        }
 
 
 def diff_releases(older: str | os.PathLike[str], newer: str | os.PathLike[str]) -> ReleaseDiff:
-    """Compare two releases frame by frame."""
-    manifests = read_manifest(older), read_manifest(newer)
-    before, after = _frames(Path(older), manifests[0]), _frames(Path(newer), manifests[1])
-    both = sorted(before.keys() & after.keys())
-    pairs = [(before[frame], after[frame]) for frame in both]
+    """Compare two releases.
+
+    Raises:
+        ReleaseError: one cannot be read.
+    """
+    return compare(read_contents(older), read_contents(newer))
+
+
+def compare(older: Contents, newer: Contents) -> ReleaseDiff:
+    """Compare the contents of two releases."""
+    ads = [(ad, older.ads[ad], newer.ads[ad]) for ad in sorted(older.ads.keys() & newer.ads.keys())]
+    frames = [
+        (frame, older.frames[frame], newer.frames[frame]) for frame in sorted(older.frames.keys() & newer.frames.keys())
+    ]
+    counts = older.amounts(), newer.amounts()
     return ReleaseDiff(
-        older=manifests[0]["version"],
-        newer=manifests[1]["version"],
-        added=tuple(sorted(after.keys() - before.keys())),
-        removed=tuple(sorted(before.keys() - after.keys())),
-        changed=tuple(frame for frame in both if before[frame].content != after[frame].content),
-        relabelled={old.video_id: (old.label, new.label) for old, new in pairs if old.label != new.label},
-        moved={old.video_id: (old.split, new.split) for old, new in pairs if old.split != new.split},
-        counts={split: (manifests[0]["splits"][split], manifests[1]["splits"][split]) for split in SPLITS},
+        older=older.version,
+        newer=newer.version,
+        ads_added=tuple(sorted(newer.ads.keys() - older.ads.keys())),
+        ads_gone=tuple(sorted(older.ads.keys() - newer.ads.keys())),
+        relabelled={ad: (a.verdict, b.verdict) for ad, a, b in ads if a.verdict.label != b.verdict.label},
+        rescored=tuple(ad for ad, a, b in ads if a.verdict.score != b.verdict.score),
+        moved={ad: (a.split, b.split) for ad, a, b in ads if a.split != b.split},
+        frames_added=tuple(sorted(newer.frames.keys() - older.frames.keys())),
+        frames_gone=tuple(sorted(older.frames.keys() - newer.frames.keys())),
+        frames_changed=tuple(frame for frame, a, b in frames if a.picture != b.picture),
+        words_changed=tuple(frame for frame, a, b in frames if a.text != b.text),
+        settings=_changes(older.settings, newer.settings),
+        engines=_changes(older.engines, newer.engines),
+        thresholds=_changes(older.thresholds, newer.thresholds),
+        balance={
+            split: {label: (counts[0][split][label], counts[1][split][label]) for label in LABELS} for split in SPLITS
+        },
+        scores=_score_bins(older, newer),
     )
 
 
-@dataclass(frozen=True)
-class _Frame:
-    video_id: str
-    split: str
-    label: str
-    content: str
+def read_contents(release: str | os.PathLike[str]) -> Contents:
+    """The contents of a release on disk, every picture of it read once.
+
+    Raises:
+        ReleaseError: it cannot be read.
+    """
+    folder = Path(release)
+    manifest = read_manifest(folder)
+    try:
+        return Contents.of(manifest, _rows(folder, manifest))
+    except (pa.ArrowException, OSError, LookupError, TypeError) as error:
+        raise ReleaseError(
+            f"{folder}: cannot be read ({error}); see `ytb-ads catalog verify {folder.name}`, then restore it or move "
+            "it away"
+        ) from error
 
 
-def _frames(folder: Path, manifest: Manifest) -> dict[str, _Frame]:
-    """Every frame of a release once, however often it was drawn."""
-    frames: dict[str, _Frame] = {}
+def _rows(folder: Path, manifest: Manifest) -> Iterator[Row]:
+    seen: set[str] = set()
     for name in manifest["files"]:
         if (split := split_of(name)) is None:
             continue
         for batch in read_shard(folder / name):
             for row, picture in rows_with_pictures(batch):
-                content = [
-                    row["text"],
-                    row["timestamp_s"],
-                    row["category"],
-                    hashlib.sha256(picture or b"").hexdigest(),
-                ]
-                frames[row["frame_id"]] = _Frame(row["video_id"], split, LABELS[row["label"]], json.dumps(content))
-    return frames
+                # a row that is drawn again has the same picture
+                known = row["frame_id"] in seen
+                seen.add(row["frame_id"])
+                yield split, row, "" if known else hashlib.sha256(picture or b"").hexdigest()
+
+
+def _flat(values: Mapping[str, Any], above: str = "") -> dict[str, Any]:
+    """Nested tables as one, with keys such as `release.seed`."""
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        if isinstance(value, Mapping) and value:
+            flat |= _flat(value, f"{above}{key}.")
+        else:
+            flat[f"{above}{key}"] = value
+    return flat
+
+
+def _changes(older: Mapping[str, Any], newer: Mapping[str, Any]) -> dict[str, Pair]:
+    return {
+        key: (older.get(key), newer.get(key))
+        for key in sorted(older.keys() | newer.keys())
+        if older.get(key) != newer.get(key)
+    }
+
+
+def _score_bins(older: Contents, newer: Contents) -> tuple[ScoreBin, ...]:
+    edges = [-5 + BIN_WIDTH * number for number in range(_BINS + 1)]
+    counts = [[0, 0] for _ in range(_BINS)]
+    for side, contents in enumerate((older, newer)):
+        for ad in contents.ads.values():
+            if ad.verdict.score is not None:
+                # as in the thresholds, a value on an edge belongs below it
+                counts[min(max(bisect_left(edges, ad.verdict.score) - 1, 0), _BINS - 1)][side] += 1
+    return tuple(ScoreBin(low, high, *count) for low, high, count in zip(edges, edges[1:], counts, strict=False))

@@ -31,6 +31,8 @@ ROW_GROUP_ROWS = 100
 _EXAMPLES = 5
 _HF_DTYPES = {"double": "float64", "float": "float32"}  # all other types have Arrow's names there too
 _NEVER_NULL = ("text", "label", "video_id", "frame_id", "draw")
+_FIRST_SCHEMA = pa.schema([column for column in RELEASE_SCHEMA if column.name not in ("mean_low", "mean_high")])
+"""Columns of the first releases."""
 _PLAIN_COLUMNS = ["image.path", *(name for name in RELEASE_SCHEMA.names if name != "image")]
 
 
@@ -182,11 +184,15 @@ def write_split(
 
 
 def read_shard(path: Path) -> Iterator[pa.RecordBatch]:
-    """Read a release's file batch by batch, a row group at a time."""
+    """Read a release's file batch by batch, a row group at a time; columns that came later are null."""
     with pq.ParquetFile(path) as parquet:
-        _check_schema(str(path), parquet.schema_arrow)
+        names = parquet.schema_arrow.names
+        _check_schema(
+            str(path), parquet.schema_arrow, _FIRST_SCHEMA if names == _FIRST_SCHEMA.names else RELEASE_SCHEMA
+        )
         for number in range(parquet.num_row_groups):  # iter_batches would keep the whole file in memory
-            yield from parquet.read_row_group(number).to_batches()
+            rows = [RELEASE_SCHEMA.empty_table(), parquet.read_row_group(number)]
+            yield from pa.concat_tables(rows, promote_options="default").to_batches()
 
 
 def row_set_hash(splits: Mapping[str, RowBatches]) -> str:
@@ -269,11 +275,11 @@ def _open_writer(path: Path) -> pq.ParquetWriter:
     return pq.ParquetWriter(path, STORED_SCHEMA, **options)
 
 
-def _check_schema(where: str, schema: pa.Schema) -> None:
-    if schema.equals(RELEASE_SCHEMA):
+def _check_schema(where: str, schema: pa.Schema, expected: pa.Schema = RELEASE_SCHEMA) -> None:
+    if schema.equals(expected):
         return
     found = {column.name: str(column.type) for column in schema}
-    wanted = {column.name: str(column.type) for column in RELEASE_SCHEMA}
+    wanted = {column.name: str(column.type) for column in expected}
     differences = [
         f"{name} is {found.get(name, 'missing')}, expected {wanted.get(name, 'no such column')}"
         for name in [*wanted, *(name for name in found if name not in wanted)]

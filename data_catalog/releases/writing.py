@@ -1,21 +1,21 @@
-"""Write a release beside the others and rename it into place; list releases and find one by its version."""
+"""Write a release beside the others and rename it into place."""
 
 from __future__ import annotations
 
 import json
 import os
-import re
 import shutil
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock, Timeout
 
 from data_catalog.errors import ReleaseError
+from data_catalog.releases.lineage import VERSION
 from data_catalog.releases.shards import (
     ROW_GROUP_ROWS,
     SHARD_BYTES,
@@ -39,7 +39,6 @@ from data_catalog.schemas import LABELS, SPLITS
 Documents = Mapping[str, str | bytes]
 
 _DRAFT = ".writing-"
-_VERSION = re.compile(r"\d{4}\.\d{2}\.\d{2}(\.[1-9]\d*)?")
 
 
 def write_release(
@@ -105,47 +104,8 @@ def write_release(
     return target
 
 
-def list_releases(releases_dir: str | os.PathLike[str]) -> list[Path]:
-    """All releases in a folder, oldest version first."""
-    root = Path(releases_dir)
-    if not root.is_dir():
-        return []
-    found = [path for path in root.iterdir() if path.is_dir() and _VERSION.fullmatch(path.name)]
-    return sorted(found, key=lambda path: _version_key(path.name))
-
-
-def newest_release(releases_dir: str | os.PathLike[str]) -> Path:
-    """The release with the highest version.
-
-    Raises:
-        ReleaseError: there is no release.
-    """
-    if found := list_releases(releases_dir):
-        return found[-1]
-    raise ReleaseError(f"{releases_dir}: holds no release; build one with `ytb-ads build`")
-
-
-def find_release(releases_dir: str | os.PathLike[str], version: str) -> Path:
-    """The release of that version.
-
-    Raises:
-        ReleaseError: there is none; the message names those there are.
-    """
-    found = {path.name: path for path in list_releases(releases_dir)}
-    if version not in found:
-        raise ReleaseError(f"{releases_dir}: no release {version}; there are {', '.join(found) or 'none'}")
-    return found[version]
-
-
-def next_version(day: date, existing: Iterable[str]) -> str:
-    """The day as a version, numbered from its second release on: 2026.11.24, then 2026.11.24.1."""
-    today = day.strftime("%Y.%m.%d")
-    numbers = [_version_key(name)[3] for name in existing if _VERSION.fullmatch(name) and name.startswith(today)]
-    return f"{today}.{max(numbers) + 1}" if numbers else today
-
-
 def _check_request(root: Path, version: str, splits: Mapping[str, RowBatches], manifest: Mapping[str, Any]) -> None:
-    if not _VERSION.fullmatch(version):
+    if not VERSION.fullmatch(version):
         raise ReleaseError(f"{root}: version {version!r} is not a date such as 2026.11.24 or 2026.11.24.1")
     if unknown := sorted(set(splits) - set(SPLITS)):
         raise ReleaseError(f"release {version}: unknown split {', '.join(unknown)}; expected {', '.join(SPLITS)}")
@@ -216,11 +176,6 @@ def _only_writer(root: Path) -> Iterator[None]:
         yield
     finally:
         lock.release()
-
-
-def _version_key(version: str) -> tuple[int, int, int, int]:
-    year, month, day, *number = (int(part) for part in version.split("."))
-    return year, month, day, number[0] if number else 0
 
 
 def _sync(folder: Path) -> None:

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +26,10 @@ COLUMNS = ("text", "label", "video_id", "frame_id", "category")
 def find_release(path: Path) -> Path:
     """Return a release folder, or the newest one in a folder of releases.
 
+    The newest is the one that no other descends from; of several such, as YTB-ADS has it, the one created last.
+
     Raises:
-        ReleaseDataError: There is neither.
+        ReleaseDataError: There is neither, or a manifest cannot be read, so that nobody knows the newest.
     """
     if (path / "manifest.json").is_file():
         return path
@@ -36,7 +39,10 @@ def find_release(path: Path) -> Path:
             f"{path}: neither a release folder nor a folder of releases (a release has a manifest.json); "
             f"build one first, or name another folder"
         )
-    return max(inside, key=lambda folder: [int(part) for part in re.findall(r"\d+", folder.name)])
+    manifests = {folder.name: _read_manifest(folder) for folder in inside}
+    ancestors = {name: _ancestors(name, manifests) for name in manifests}
+    older = {before for name, found in ancestors.items() for before in found if name not in ancestors.get(before, ())}
+    return path / max(manifests.keys() - older, key=lambda name: (_created_at(manifests[name]), _numbers(name)))
 
 
 def open_release(path: Path) -> Source:
@@ -71,6 +77,30 @@ def open_release(path: Path) -> Source:
         row_names=("frame_id", "video_id"),
         dataset=None if manifest.get("synthetic", False) else "ytb_ads",
     )
+
+
+def _ancestors(name: str, manifests: Mapping[str, dict[str, Any]]) -> set[str]:
+    """All ancestors that a release, and those of them that are there, name; they name themselves in a circle only."""
+    found: set[str] = set()
+    ahead = [name]
+    while ahead:
+        manifest = manifests[ahead.pop()]
+        fresh = {str(named) for named in manifest.get("lineage") or [manifest.get("parent")] if named} - found
+        found |= fresh
+        ahead += fresh & manifests.keys()
+    return found
+
+
+def _created_at(manifest: dict[str, Any]) -> datetime:
+    try:
+        at = datetime.fromisoformat(manifest["created_at"])
+    except (KeyError, TypeError, ValueError):  # of a release that somebody else made
+        return datetime.min.replace(tzinfo=UTC)
+    return at if at.tzinfo else at.replace(tzinfo=UTC)
+
+
+def _numbers(version: str) -> list[int]:
+    return [int(part) for part in re.findall(r"\d+", version)]
 
 
 def _refuse_lost_rows(path: Path, manifest: dict[str, Any], splits: dict[str, Rows]) -> None:

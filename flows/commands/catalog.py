@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from data_catalog.catalog import Catalog
     from data_catalog.privacy.forget import Forgetting, Removal
+    from data_catalog.releases.comparison import Amount, ReleaseDiff
     from flows.settings import ReviewSettings
 
 _ROWS_PRINTED = 200
@@ -202,6 +203,7 @@ def check(
     ] = None,
     show_rules: Annotated[bool, typer.Option("--show-rules", help="Print the rules instead of asking them.")] = False,
     catalog: CatalogDir = "./catalog",
+    config: ConfigFile = None,
     as_json: AsJsonLines = False,
 ) -> None:
     """Ask the data-quality rules of the tables and the newest release; exit code 1 if one of `error` is broken.
@@ -211,8 +213,9 @@ def check(
     from data_catalog.catalog import Catalog
     from data_catalog.checks import all_rules, broken
     from data_catalog.checks import check as ask
+    from flows.settings import load_settings
 
-    asked = all_rules(*rules or [])
+    asked = all_rules(*load_settings(config).release.checks, *rules or [])
     if show_rules:
         _print_lines(f"-- {rule.name}: {rule.severity}: {rule.meaning}\n{rule.query};\n" for rule in asked)
         return
@@ -257,14 +260,18 @@ def history(
 
 @catalog_app.command(epilog="Example: ytb-ads catalog releases")
 def releases(catalog: CatalogDir = "./catalog", as_json: AsJsonLines = False) -> None:
-    """List the releases, oldest first: rows of each split, and where they lie."""
+    """List the releases by version: parent, rows of each split, and where they lie; `*` marks the newest."""
     from data_catalog.catalog import Catalog
-    from data_catalog.releases import list_releases, read_manifest
+    from data_catalog.releases import list_releases, newest_release_if_any, read_manifest
 
-    manifests = [(path, read_manifest(path)) for path in list_releases(Catalog(catalog).releases_dir)]
+    folder = Catalog(catalog).releases_dir
+    newest = newest_release_if_any(folder)
+    manifests = [(path, read_manifest(path)) for path in list_releases(folder)]
     listed = [
         {
             "version": path.name,
+            "newest": path == newest,
+            "parent": manifest.get("parent"),
             "synthetic": manifest.get("synthetic"),
             "rows": {split: facts.get("rows") for split, facts in manifest["splits"].items()},
             "row_set_hash": manifest["row_set_hash"],
@@ -276,10 +283,11 @@ def releases(catalog: CatalogDir = "./catalog", as_json: AsJsonLines = False) ->
         _print_lines(json.dumps(plain(release)) for release in listed)
         return
     _print_table(
-        ("version", "ads", "rows", "row-set hash", "path"),
+        ("version", "parent", "ads", "rows", "row-set hash", "path"),
         [
             (
-                r["version"],
+                f"{r['version']}{' *' if r['newest'] else ''}",
+                r["parent"] or "",
                 "synthetic" if r["synthetic"] else "crawled",
                 _counts(r["rows"]),
                 r["row_set_hash"],
@@ -311,29 +319,33 @@ def verify(
 
 @catalog_app.command(epilog="Example: ytb-ads catalog diff 2026.11.16 2026.11.23")
 def diff(
-    older: Annotated[str, typer.Argument(metavar="A", help="Version to compare with.")],
-    newer: Annotated[str, typer.Argument(metavar="B", help="Version that is compared.")],
+    older: Annotated[
+        str | None, typer.Argument(metavar="[A]", help="Version to compare with; the parent of B if not given.")
+    ] = None,
+    newer: Annotated[
+        str | None, typer.Argument(metavar="[B]", help="Version that is compared; the newest if not given.")
+    ] = None,
     catalog: CatalogDir = "./catalog",
-    as_json: AsJsonLines = False,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object, for other programs.")] = False,
 ) -> None:
-    """Say what release B has that release A has not, and the other way round."""
+    """Say what changed from release A to release B: ads, labels, splits, frames, words, settings, engines."""
     from data_catalog.catalog import Catalog
-    from data_catalog.releases import diff_releases
+    from data_catalog.releases import diff_releases, find_release, newest_release, read_manifest
 
     folder = Catalog(catalog).releases_dir
-    found = diff_releases(folder / older, folder / newer)
+    before = find_release(folder, older) if older else None
+    after = find_release(folder, newer) if newer else newest_release(folder)
+    if before is None:
+        parent = read_manifest(after).get("parent")
+        if parent is None:
+            raise CatalogError(f"release {after.name} is the first, it has no parent; name the release to compare with")
+        before = find_release(folder, parent)
+    found = diff_releases(before, after)
     if as_json:
-        _print_lines([json.dumps(plain(asdict(found)))])
+        _print_lines([json.dumps(plain(found.as_json()))])
         return
-    rows: list[tuple[str, object, str]] = [
-        ("frames added", len(found.added), _few(found.added)),
-        ("frames removed", len(found.removed), _few(found.removed)),
-        ("frames changed", len(found.changed), _few(found.changed)),
-        ("ads relabelled", len(found.relabelled), _few(_moves(found.relabelled))),
-        ("ads in another split", len(found.moved), _few(_moves(found.moved))),
-    ]
-    rows += [(f"rows in {s}", f"{a.get('rows')} -> {b.get('rows')}", "") for s, (a, b) in found.counts.items()]
-    _print_table(("", f"{found.older} -> {found.newer}", ""), rows)
+    for names, rows in _diff_tables(found):
+        _print_table(names, rows)
 
 
 @catalog_app.command(
@@ -417,8 +429,45 @@ def _counts(rows: dict[str, Any]) -> str:
     return ", ".join(f"{split} {count}" for split, count in rows.items())
 
 
-def _moves(changes: dict[str, tuple[str, str]]) -> list[str]:
-    return [f"{key}: {before} -> {after}" for key, (before, after) in changes.items()]
+def _diff_tables(found: ReleaseDiff) -> Iterator[tuple[tuple[str, ...], list[tuple[object, ...]]]]:
+    """Tables of what changed; those of labels, splits and settings only where any did."""
+    which = {
+        "ads added": found.ads_added,
+        "ads gone": found.ads_gone,
+        "ads with another score": found.rescored,
+        "frames added": found.frames_added,
+        "frames gone": found.frames_gone,
+        "frames with another picture": found.frames_changed,
+        "frames with other words": found.words_changed,
+    }
+    versions = (found.older, found.newer)
+    counts = found.counts().items()
+    yield (f"{found.older} -> {found.newer}", "", ""), [(what, n, _few(which.get(what, ()))) for what, n in counts]
+    for title, changes in (
+        ("relabelled ad", found.relabelled),
+        ("ad in another split", found.moved),
+        ("setting", found.settings),
+        ("engine", found.engines),
+        ("threshold", found.thresholds),
+    ):
+        if changes:
+            yield (title, *versions), [(name, str(before), str(after)) for name, (before, after) in changes.items()]
+    yield (
+        ("split", "class", *versions),
+        [
+            (split, label, _amount(before), _amount(after))
+            for split, by_label in found.balance.items()
+            for label, (before, after) in reversed(by_label.items())
+        ],
+    )
+    yield (
+        ("ads of mean score", *versions),
+        [(f"{b.low:g} to {b.high:g}", b.before, b.after) for b in found.scores if b.before or b.after],
+    )
+
+
+def _amount(amount: Amount) -> str:
+    return f"{amount.rows:,} rows of {amount.frames:,} frames, {amount.ads:,} ads"
 
 
 def _few(names: Iterable[str], at_most: int = 3) -> str:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import parse_qs, urlsplit
 
 import pyarrow as pa
@@ -22,7 +22,6 @@ import pyarrow.compute as pc
 from data_catalog.catalog import Catalog
 from data_catalog.schemas import TABLES
 from data_catalog.tables.drops import Drop
-from flows.crawl.data_api.client import YouTube
 from flows.crawl.data_api.faults import PAGE_TOKEN, Fault, FaultError
 from flows.crawl.data_api.parsing import (
     SOURCE,
@@ -39,6 +38,9 @@ from flows.crawl.records import pseudonym
 from flows.errors import CrawlError, CrawlPausedError
 from flows.settings.crawl import CategorySettings, CrawlSettings, FilterSettings
 from flows.stages import LISTINGS
+
+if TYPE_CHECKING:
+    from flows.crawl.data_api.client import YouTube
 
 MAX_PAGES = {"search": 20, "playlist": 400, "channel": 400, "ids": 1}
 _BARREN_PAGES = 2

@@ -15,13 +15,16 @@ from contextlib import suppress
 from contextvars import copy_context
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
-from flows.crawl.data_api.client import YouTube
 from flows.crawl.data_api.faults import PAGE_TOKEN, FaultError
 from flows.crawl.data_api.parsing import CommentPage, CommentReader
 from flows.crawl.records import AdToRead
 from flows.errors import CrawlPausedError
 from flows.settings.crawl import CommentPageSettings
+
+if TYPE_CHECKING:
+    from flows.crawl.data_api.client import YouTube
 
 _QUEUED_PAGES = 128
 _REPEATS = 2

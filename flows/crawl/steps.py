@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
 
 from filelock import FileLock, Timeout
 
@@ -16,11 +17,9 @@ from data_catalog.catalog import Catalog
 from flows.crawl.candidates import CategoryListing, Lister, read_candidates
 from flows.crawl.comment_store import CommentStore
 from flows.crawl.comments import read_comment_pages
-from flows.crawl.data_api.client import YouTube
 from flows.crawl.data_api.quota import Ledger, utc_now
 from flows.crawl.draw import CategoryFiller, Draw
 from flows.crawl.ingest import author_key
-from flows.crawl.media.lane import MediaLane
 from flows.crawl.media.store import download_videos, media_folder
 from flows.crawl.status import (
     CommentWork,
@@ -33,6 +32,10 @@ from flows.crawl.status import (
 from flows.errors import CrawlPausedError, LaneStoppedError
 from flows.settings import Settings
 from flows.stages import FRAMES, MEDIA, StageCount
+
+if TYPE_CHECKING:
+    from flows.crawl.data_api.client import YouTube
+    from flows.crawl.media.lane import MediaLane
 
 log = logging.getLogger("ytb_ads")
 
@@ -221,6 +224,10 @@ def open_crawl(catalog: Catalog, settings: Settings) -> Iterator[Crawl]:
         CrawlError: no key is given, or the ledger cannot be written.
         SourceError: the catalog is not a local folder.
     """
+    # yt-dlp and Google's client take a quarter of a second, which a build from a folder has no use for
+    from flows.crawl.data_api.client import YouTube
+    from flows.crawl.media.lane import MediaLane
+
     folder = media_folder(catalog)
     with open_ledger(catalog, settings) as ledger, _alone(folder.parent):
         youtube = YouTube(settings.crawl, ledger)

@@ -7,11 +7,15 @@ that are is known from the times of the packets before anything is decoded.
 
 from __future__ import annotations
 
+import bisect
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 from typing import Any
 
 from flows.frames.video import TAIL_S, Video
+
+_ANOTHER_PICTURE_S = 1.0
+"""So long after a key frame a picture is likely to be another one."""
 
 
 def decoded_frames(video: Video, moments_s: Sequence[float]) -> Iterator[tuple[Any, list[float]]]:
@@ -42,13 +46,24 @@ def nearest_keys(
 ) -> dict[float, int]:
     """Snap sorted moments to key frames, each taken once, none outside the bounds.
 
+    Where key frames are fewer than moments, those moments are left out that are reached soonest from the key frame
+    before them, but not so soon that they would show its picture again.
+
     Returns:
-        Number of a key frame by moment, in the order of both; moments that find none free are left out.
+        Number of a key frame by moment, in the order of both.
     """
     free = [number for number, at_s in enumerate(keys_s) if bounds_s[0] <= at_s < bounds_s[1]]
+
+    def behind_s(moment_s: float) -> tuple[bool, float]:
+        before = bisect.bisect_right(keys_s, moment_s)
+        decoded_s = moment_s - keys_s[before - 1] if before else moment_s
+        return decoded_s < _ANOTHER_PICTURE_S, decoded_s
+
+    left_out = sorted(moments_s, key=behind_s)[: max(0, len(moments_s) - len(free))]
+    snapped = [moment_s for moment_s in moments_s if moment_s not in left_out]
     chosen: list[int] = []
-    for moment_s in moments_s[: len(free)]:
+    for moment_s in snapped:
         nearest = min(free, key=lambda number: abs(keys_s[number] - moment_s))
         free.remove(nearest)
         chosen.append(nearest)
-    return dict(zip(moments_s, sorted(chosen), strict=False))
+    return dict(zip(snapped, sorted(chosen), strict=True))

@@ -100,16 +100,22 @@ def _differing(ones: NDArray[np.uint64], others: NDArray[np.uint64]) -> NDArray[
 
 def groups_of(members: Iterable[Sequence[str]], *, least: int = 2) -> list[list[str]]:
     """Join what belongs together, directly or by way of others: groups of at least so many, all sorted."""
-    # takes 0.4 s, and every worker of a pool imports this module
-    from scipy.cluster.hierarchy import DisjointSet
+    # SciPy has this, too, but takes 0.3 s to load: more than a build spends here that has nothing to do
+    parents: dict[str, str] = {}
 
-    joined = DisjointSet()
+    def root_of(ad: str) -> str:
+        while (parent := parents.setdefault(ad, ad)) != ad:
+            parents[ad] = ad = parents[parent]
+        return ad
+
     for first, *others in members:
-        joined.add(first)
+        root = root_of(first)
         for other in others:
-            joined.add(other)
-            joined.merge(first, other)
-    return sorted(sorted(group) for group in joined.subsets() if len(group) >= least)
+            parents[root_of(other)] = root
+    groups: dict[str, list[str]] = {}
+    for ad in parents:
+        groups.setdefault(root_of(ad), []).append(ad)
+    return sorted(sorted(group) for group in groups.values() if len(group) >= least)
 
 
 def record_reuploads(catalog: Catalog) -> int:

@@ -38,7 +38,7 @@ Seek = Literal["exact", "keyframe"]
 # decoder and encoder of another generation may give other pixels; raise the first number when the choice of
 # moments or pictures changes
 _AV, _OPENCV = (library.__version__.split(".")[0] for library in (av, cv2))
-SAMPLER_VERSION = f"3 av {_AV} opencv {_OPENCV} looks {FINGERPRINT_VERSION}"
+SAMPLER_VERSION = f"4 av {_AV} opencv {_OPENCV} looks {FINGERPRINT_VERSION}"
 
 # how long decoding may take decides whether there are rows, not what they hold
 _NOT_IN_THE_ROWS = {"timeout_s"}

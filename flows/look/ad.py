@@ -12,6 +12,7 @@ from data_catalog.errors import CatalogError
 from data_catalog.inspect import require_catalog
 from data_catalog.printing import printable
 from flows.look.sheet import Box, Tile
+from flows.ocr.engine import DECISION_MARK
 from flows.stages import FRAMES, WordReason
 
 
@@ -148,7 +149,8 @@ def _decide(frame: dict[str, Any], text: dict[str, Any] | None, more_than_words:
     if text["mean_confidence"] is not None:
         count += f", mean confidence {text['mean_confidence']:.2f}"
     if text["n_words"] > more_than_words:
-        return True, f"kept: {count}"
+        least = "at least " if DECISION_MARK in (text["engine_version"] or "") else ""
+        return True, f"kept: {least}{count}"
     return False, f"not kept: {count}; more than {more_than_words} are needed"
 
 

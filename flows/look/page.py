@@ -22,6 +22,11 @@ from flows.look.provenance import Provenance
 from flows.sentiment.explain import render_ad
 
 _TEMPLATES = Path(__file__).parent / "templates"
+_WHY = {
+    "hash": "the hash of the ad, or of its oldest upload",
+    "reupload": "the split that another upload of it had before",
+    "filled": "no ad of its class was in that split",
+}
 _AD_FACTS = ("title", "category", "source", "url", "duration_s", "published_at", "fetched_at", "media_sha256")
 
 
@@ -46,6 +51,7 @@ def provenance_html(row: Provenance) -> str:
     style = (_TEMPLATES / "provenance.css").read_text("utf-8")
     return environment.get_template("provenance.html").render(
         row=row,
+        why=split_reason(row),
         ad_facts=[(name, row.ad[name]) for name in _AD_FACTS if row.ad[name] is not None],
         frames=[(frame, *_picture(frame)) for frame in row.frames],
         style=Markup(style),  # noqa: S704 - our own file
@@ -85,7 +91,15 @@ def _released(row: Provenance) -> tuple[str, list[RenderableType]]:
     if not row.rows:
         return f"Release {row.release}: it is not in it; what it was left out for stands below", []
     rows = [(r.split, r.row, r.frame_id, r.draw, r.label, r.mean_score) for r in row.rows]
-    return f"Release {row.release}", [_table(("split", "row", "frame", "draw", "label", "mean score"), rows)]
+    why = [Text(split_reason(row))] if row.split else []
+    return f"Release {row.release}", [*why, _table(("split", "row", "frame", "draw", "label", "mean score"), rows)]
+
+
+def split_reason(row: Provenance) -> str:
+    """Why the ad is in its split."""
+    if row.split is None:
+        return ""
+    return f"in {row.split['split']} since {row.split['at']:%Y-%m-%d}, by: {_WHY[row.split['decided_by']]}"
 
 
 def _frame(frame: FrameSummary) -> Iterator[RenderableType]:

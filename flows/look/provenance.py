@@ -53,6 +53,8 @@ class Provenance:
     ad: Mapping[str, Any]
     """Its row of `ads`."""
     summary: AdSummary
+    split: Mapping[str, Any] | None
+    """Its row of `splits`: why it is in the split that it is in."""
     label: Mapping[str, Any] | None
     """Its row of `labels`."""
     thresholds: str
@@ -85,6 +87,7 @@ class Provenance:
             "rows": [asdict(row) for row in self.rows],
             "ad": plain(dict(self.ad)),
             "frames": frames,
+            "split": plain(self.split and dict(self.split)),
             "label": plain(self.label and dict(self.label)),
             "thresholds": self.thresholds,
             "reviews": plain([dict(review) for review in self.reviews]),
@@ -126,6 +129,7 @@ def explain_row(catalog: Catalog, asked: str, settings: Settings) -> Provenance:
     summary = summarize_ad(tables, video_id, more_than_words=more_than)
     [ad] = tables.read("ads", where=of_ad).to_pylist()
     labels = tables.read("labels", where=of_ad).to_pylist()
+    splits = {held["split"]: held for held in tables.read("splits", where=of_ad).to_pylist()}
     reviews = sorted(tables.read("reviews", where=of_ad).to_pylist(), key=lambda review: str(review["at"]))
     sentiment, failed = _sentiment(tables, video_id, settings)
     made_by |= _fingerprints(tables, video_id, frame_id)
@@ -137,6 +141,7 @@ def explain_row(catalog: Catalog, asked: str, settings: Settings) -> Provenance:
         rows=rows,
         ad=ad,
         summary=summary,
+        split=splits.get(rows[0].split) if rows else None,
         label=labels[0] if labels else None,
         thresholds=thresholds,
         reviews=tuple(reviews),
@@ -192,7 +197,17 @@ def _then(catalog: Catalog, release: Path | None) -> tuple[Catalog, list[str]]:
         return catalog, ["there is no release yet; told from the tables as they are now"]
     then = as_of(catalog, release.name)
     try:
-        for name in ("ads", "frames", "texts", "labels", "ad_sentiment", "comments", "comment_scores", "drops"):
+        for name in (
+            "ads",
+            "frames",
+            "texts",
+            "labels",
+            "ad_sentiment",
+            "comments",
+            "comment_scores",
+            "drops",
+            "splits",
+        ):
             then.snapshot(name)
     except CatalogError as error:
         return catalog, [f"told from the tables as they are now, which may have changed since: {error}"]

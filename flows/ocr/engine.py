@@ -17,6 +17,8 @@ if TYPE_CHECKING:  # it would load the video decoder, and commands import this p
 
 LEAST_SIDE = 8
 """Pixels below which nothing can be read."""
+DECISION_MARK = "+decision"
+"""In an engine's version: reading ends where enough words are certain, and the number that are enough follows."""
 
 
 class OcrEngine(Protocol):
@@ -48,6 +50,8 @@ class OcrOptions:
     """Words read with less are left out."""
     sides: tuple[int, ...] = (640, 960, 1280)
     """Longer sides, in pixels, of the picture that the detector of `rapidocr` sees: the rungs of its ladder."""
+    enough: int | None = None
+    """With more certain words than this `rapidocr` leaves a picture's small print unread; None reads all of it."""
     threads: int = 1
     """Threads of one call; several calls at a time fill the cores better."""
     languages: tuple[str, ...] = ()

@@ -17,8 +17,9 @@ ENGINES = {
 }
 """Module and class of each engine."""
 
-# how many words it takes is decided on the rows of `texts`, not in them; where the models lie changes nothing
-_IN_THE_ROWS = frozenset(OcrSettings.model_fields) - {"more_than_words", "model_dir"}
+# how many words it takes is decided on the rows of `texts`, not in them; where that ends the reading of a frame, the
+# engine's version says so; where the models lie changes nothing
+_IN_THE_ROWS = frozenset(OcrSettings.model_fields) - {"more_than_words", "detail", "model_dir"}
 
 
 def texts_fingerprint(settings: Settings) -> str:
@@ -35,6 +36,7 @@ def ocr_engine(settings: OcrSettings) -> OcrEngine:
     options = OcrOptions(
         min_confidence=settings.min_confidence,
         sides=settings.sides,
+        enough=settings.more_than_words if settings.detail == "decision" else None,
         languages=settings.languages,
         model_dir=settings.model_dir,
     )

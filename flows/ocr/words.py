@@ -63,8 +63,8 @@ _FEW_SIGNS = 2
 """Different Chinese signs, icons aside, from which on they are a text."""
 _MOST_DOUBT = 0.18
 """Entropy above which a clear line is in letters that the engine does not know."""
-_MOST_SKIPPED = 0.05
-_MOST_BLURRED_DOUBT = 0.5
+_MOST_SKIPPED = 0.08
+_MOST_BLURRED_DOUBT = 0.75
 """As above for a line that is blurred or faint, where no line of the picture is sure."""
 _SURE = 0.12
 _SAYING = 4
@@ -178,12 +178,13 @@ def read_words(lines: Iterable[Line], min_confidence: float = 0.5) -> Reading:
 def _known(lines: Sequence[Line]) -> list[Line]:
     """The lines that are not in letters which the engine does not know, as far as can be told."""
     most_blurred = math.inf if any(line.sure for line in lines) else _MOST_BLURRED_DOUBT
-    return [
-        line
-        for line in lines
-        if line.text
-        and (line.doubt <= _MOST_DOUBT and line.skipped <= _MOST_SKIPPED if line.clear else line.doubt <= most_blurred)
-    ]
+    return [line for line in lines if _is_known(line, most_blurred)]
+
+
+def _is_known(line: Line, most_blurred: float) -> bool:
+    if not line.clear:
+        return bool(line.text) and line.doubt <= most_blurred
+    return bool(line.text) and line.doubt <= _MOST_DOUBT and line.skipped <= _MOST_SKIPPED
 
 
 def _quote(lines: Sequence[Line], known: Sequence[Line]) -> str:
@@ -194,6 +195,19 @@ def _quote(lines: Sequence[Line], known: Sequence[Line]) -> str:
         return ""
     quoted = [f"{line.text!r} at {fmean(line.confidences):.2f}" for line in others if line.text.strip()]
     return "; ".join(quoted[:_QUOTED]) or "nothing"
+
+
+def count_certain(lines: Iterable[Line], min_confidence: float = 0.5) -> int:
+    """Number of the words in these lines that count whatever other lines the picture has.
+
+    A line of more letters and digits than a fragment's is stray in no row, and a word of two is one in any company.
+    """
+    return sum(
+        word.confidence >= min_confidence and sum(map(str.isalnum, word.text)) > 1 and not _is_icon(word)
+        for line in lines
+        if sum(map(str.isalnum, line.text)) > _FRAGMENT and _is_known(line, _MOST_BLURRED_DOUBT)
+        for word in _words_of(line)
+    )
 
 
 def is_word(text: str) -> bool:
@@ -403,11 +417,12 @@ def _without_icons(words: list[Word]) -> list[Word]:
     signs = [character for character in letters if _is_sign(character)]
     if len(signs) > len(letters) / 2 and len({*signs} - _ICONS) >= _FEW_SIGNS:
         return words
-    return [word for word in words if not _is_icon([character for character in word.text if character.isalnum()])]
+    return [word for word in words if not _is_icon(word)]
 
 
-def _is_icon(characters: Sequence[str]) -> bool:
+def _is_icon(word: Word) -> bool:
     """Tell whether a word is one sign, or several that all look like icons."""
+    characters = [character for character in word.text if character.isalnum()]
     return all(map(_is_sign, characters)) and (len(characters) == 1 or _ICONS.issuperset(characters))
 
 

@@ -11,8 +11,8 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from data_catalog.printing import readable
-from data_catalog.schemas import LABELS, RELEASE_SCHEMA, SPLITS
-from flows.release.facts import COLUMN_MEANINGS, ReleaseFacts, sum_counts
+from data_catalog.schemas import LABELS, RELEASE, SPLITS
+from flows.release.facts import NAMED, ReleaseFacts, first_of, sum_counts
 
 _TEMPLATES = Path(__file__).parent / "templates"
 _SIGNS = re.compile(r"([\\`*_{}\[\]#|~$^=!])")
@@ -44,8 +44,10 @@ def dataset_card(facts: ReleaseFacts, manifest: Mapping[str, Any]) -> str:
         splits=SPLITS,
         filled_splits=[split for split in SPLITS if sum_counts(facts.after, split=split).rows],
         total=sum_counts,
+        shown=first_of,
+        at_most=NAMED,
         size=next((name for limit, name in _SIZES if rows < limit), "n>1M"),
-        columns=[(column.name, str(column.type), COLUMN_MEANINGS[column.name]) for column in RELEASE_SCHEMA],
+        columns=RELEASE.columns,
         settings=_json(facts.published_settings()),
     )
 

@@ -7,11 +7,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-
 from data_catalog.releases.shards import split_of
-from data_catalog.schemas import RELEASE_SCHEMA, SPLITS
-from flows.release.facts import COLUMN_MEANINGS, ReleaseFacts, sum_counts
+from data_catalog.schemas import RELEASE, SPLITS, Column
+from flows.release.facts import ReleaseFacts, sum_counts
 
 _CONTEXT = Path(__file__).parent / "templates" / "croissant_context.json"
 """The JSON-LD context that Croissant 1.0 prescribes."""
@@ -141,11 +139,11 @@ def _record_set(split: str) -> dict[str, Any]:
         "name": split,
         "description": f"The rows of the split {split}.",
         "key": [{"@id": f"{split}/frame_id"}, {"@id": f"{split}/draw"}],
-        "field": [_field(split, column) for column in RELEASE_SCHEMA],
+        "field": [_field(split, column) for column in RELEASE.columns],
     }
 
 
-def _field(split: str, column: pa.Field[Any]) -> dict[str, Any]:
+def _field(split: str, column: Column) -> dict[str, Any]:
     source: dict[str, Any] = {"fileSet": {"@id": f"{split}-files"}, "extract": {"column": column.name}}
     if column.name == "image":
         source["transform"] = {"jsonPath": "bytes"}
@@ -153,7 +151,7 @@ def _field(split: str, column: pa.Field[Any]) -> dict[str, Any]:
         "@type": "cr:Field",
         "@id": f"{split}/{column.name}",
         "name": column.name,
-        "description": COLUMN_MEANINGS[column.name],
+        "description": column.meaning,
         "dataType": "sc:ImageObject" if column.name == "image" else _DATA_TYPES[str(column.type)],
         "source": source,
     }

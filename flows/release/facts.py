@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
+from pathlib import Path
 from statistics import fmean
 from typing import Any
 
@@ -14,7 +15,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from data_catalog.catalog import Catalog
-from data_catalog.releases import next_version
+from data_catalog.checks import PlannedRows, Result, all_rules, check
+from data_catalog.releases import Contents, ReleaseDiff, compare, lineage_of, next_version, read_contents, read_manifest
 from data_catalog.schemas import LABELS, SPLITS, Label
 from flows.funnel import FunnelStep
 from flows.ocr.registry import ocr_engine
@@ -27,19 +29,9 @@ from flows.sentiment.yield_table import YieldTable
 from flows.settings import Settings
 from flows.settings.section import version_of
 
-COLUMN_MEANINGS = {
-    "image": "the frame, encoded as it was sampled",
-    "text": "the words that OCR read on the frame",
-    "label": "0 negative, 1 positive; the label belongs to the ad and all its frames carry it",
-    "video_id": "the ad",
-    "frame_id": "the frame: video_id:index",
-    "category": "the category the ad was collected for",
-    "timestamp_s": "when in the video the frame stands, in seconds",
-    "mean_score": "mean sentiment strength of the ad's comments, -5 to 5",
-    "n_words": "words in the text",
-    "draw": "0 for a row's first appearance, 1, 2, ... for the times that resampling drew it again",
-}
 """Meaning of each column of a release."""
+NAMED = 20
+"""Ads of one kind of change that the card and the report name."""
 
 
 @dataclass(frozen=True)
@@ -105,8 +97,48 @@ class ReleaseFacts:
     """Mean agreement of the reviewers; None where nobody reviewed."""
     engines: Mapping[str, str] = field(default_factory=dict)
     table_versions: Mapping[str, int] = field(default_factory=dict)
-    parent: str | None = None
+    split_reasons: Mapping[str, int] = field(default_factory=dict)
+    """Number of ads by what decided their split."""
+    filled: Sequence[str] = ()
+    """Ads in a split that would otherwise have had no ad of their class."""
+    lineage: Sequence[str] = ()
+    """Versions of its ancestors, the parent first."""
+    changes: ReleaseDiff | None = None
+    """What changed since the parent; None if there is none."""
     examples: Sequence[ExampleRow] = ()
+    checks: Sequence[Result] = ()
+    """What the data-quality rules found."""
+
+    @property
+    def parent(self) -> str | None:
+        """Version of the release that it follows."""
+        return self.lineage[0] if self.lineage else None
+
+    @property
+    def moved(self) -> Mapping[str, tuple[str, str]]:
+        """Ads that changed their split since the parent, with the old and the new one."""
+        return self.changes.moved if self.changes else {}
+
+    def split_notes(self) -> list[str]:
+        """What is to be said of the splits: who moved, who was placed to fill one, and what is still empty."""
+        why = ""
+        if self.changes is None:
+            why = " (the first release: there is no parent)"
+        elif self.changes.is_new_division:
+            why = " (method, seed or shares are others, so this is a new division)"
+        notes = [f"ads that changed their split since the parent: {len(self.moved)}{why}"]
+        if self.filled:
+            notes.append(f"ads placed where a split had no ad of their class: {len(self.filled)}")
+        return notes + self.empty_cells()
+
+    def empty_cells(self) -> list[str]:
+        """Splits that have a share and no ad of a class, in words."""
+        return [
+            f"{split} has no {label} ad"
+            for split, ratio in self.settings.release.ratios.items()
+            for label in LABELS
+            if ratio and not self.after[split][label].ads
+        ]
 
     @property
     def from_youtube(self) -> bool:
@@ -124,6 +156,7 @@ class ReleaseFacts:
                 **({} if self.from_youtube else {"crawl": True}),
                 "ocr": {"model_dir"},
                 "sentiment": {"lexicon", "jar", "java"},
+                "release": {"checks"},
                 "review": {"store", "page", "host", "port", "quiet_s", "gold"},
             },
         )
@@ -138,6 +171,15 @@ class ReleaseFacts:
             "engines": dict(self.engines),
             "table_versions": dict(self.table_versions),
             "parent": self.parent,
+            "lineage": list(self.lineage),
+            "split": {
+                "method": self.settings.split.method,
+                "decided_by": dict(self.split_reasons),
+                "filled": list(self.filled),
+                "moved": {ad: list(splits) for ad, splits in self.moved.items()},
+                "empty": self.empty_cells(),
+            },
+            "changes": self.changes and self.changes.published(),
             "funnel": [step.as_json() for step in self.funnel],
             "labels": {
                 "aggregation": self.settings.sentiment.aggregation,
@@ -159,6 +201,7 @@ def collect_facts(
     yields: YieldTable,
     ad_sentiment: pa.Table,
     earlier: Sequence[str],
+    parent: Path | None,
 ) -> ReleaseFacts:
     """Describe a planned release.
 
@@ -169,7 +212,8 @@ def collect_facts(
         funnel: its steps.
         yields: how many ads other thresholds would label.
         ad_sentiment: rows of the ads whose comments are read to the end.
-        earlier: versions of the releases before, the newest last.
+        earlier: versions of the releases before.
+        parent: folder of the newest of them.
     """
     now = datetime.now(UTC)
     included = {row.video_id: row for row in plan.balanced.rows}
@@ -184,7 +228,7 @@ def collect_facts(
     origin = {ad["video_id"]: ad for ad in catalog.read("ads", ["video_id", "source", "synthetic"]).to_pylist()}
     categories = Counter((plan.frames[row.frame_id].category, row.label) for row in included.values())
     return ReleaseFacts(
-        version=next_version(now.date(), earlier),
+        version=next_version(now.date(), earlier, parent.name if parent else None),
         created_at=now.isoformat(timespec="seconds"),
         synthetic=any(origin[ad]["synthetic"] for ad in included),
         sources=frozenset(origin[ad]["source"] for ad in included),
@@ -209,9 +253,39 @@ def collect_facts(
             "sentiment": version_of(sentiment_engine(settings.sentiment)),
         },
         table_versions=catalog.versions(),
-        parent=earlier[-1] if earlier else None,
+        split_reasons=dict(sorted(Counter(plan.splits[ad].decided_by for ad in included).items())),
+        filled=sorted(ad for ad in included if plan.splits[ad].decided_by == "filled"),
+        lineage=[parent.name, *lineage_of(read_manifest(parent))] if parent else [],
         examples=_examples(catalog, plan, settings.release.seed),
     )
+
+
+def first_of(changes: Mapping[str, Any]) -> list[tuple[str, Any]]:
+    """The first changed ads, as many as a page names."""
+    return list(changes.items())[:NAMED]
+
+
+def with_changes(facts: ReleaseFacts, plan: Plan, parent: Path | None) -> ReleaseFacts:
+    """The facts with what changed since the parent, which is read for it.
+
+    Raises:
+        ReleaseError: the parent cannot be read.
+    """
+    if parent is None:
+        return facts
+    planned = Contents.of(facts.manifest() | {"version": facts.version}, plan.rows())
+    return replace(facts, changes=compare(read_contents(parent), planned))
+
+
+def with_checks(facts: ReleaseFacts, catalog: Catalog, plan: Plan) -> ReleaseFacts:
+    """The facts with what the data-quality rules find in the tables and the planned rows.
+
+    Raises:
+        CatalogError: a rule of the settings' files is wrong.
+    """
+    rows = pa.Table.from_pylist([{"split": row.split, **plan.values(row)} for row in plan.balanced.rows])
+    rules = all_rules(*facts.settings.release.checks)
+    return replace(facts, checks=check(catalog, rules, PlannedRows(rows, facts.parent)))
 
 
 _DECIDED = {

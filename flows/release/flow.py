@@ -14,20 +14,29 @@ from prefect.events import emit_event
 
 from data_catalog.catalog import Catalog
 from data_catalog.errors import ReleaseError
-from data_catalog.releases import list_releases, read_manifest, verify_release, write_release
+from data_catalog.releases import (
+    list_releases,
+    newest_release_if_any,
+    read_manifest,
+    verify_release,
+    write_release,
+)
 from data_catalog.schemas import SPLITS
 from flows.funnel import FunnelStep, count_funnel
 from flows.ocr.texts import read_frames
 from flows.release.card import dataset_card
 from flows.release.croissant import croissant_json
-from flows.release.facts import ReleaseFacts, Table1, collect_facts
-from flows.release.plan import Plan, plan_release, release_rows
+from flows.release.facts import ReleaseFacts, Table1, collect_facts, with_changes, with_checks
+from flows.release.plan import Plan, keep_splits, plan_release, release_rows
 from flows.release.report import report_html
 from flows.sentiment.labelling import Thresholds
 from flows.sentiment.rows import unread_ads
 from flows.sentiment.yield_table import YieldTable, yield_table
 from flows.settings import Settings
 from flows.stages import RELEASE
+
+NAMED_IN_EVENT = 100
+"""Ads that an event names of each kind of change; it counts all of them."""
 
 log = logging.getLogger("ytb_ads")
 
@@ -65,11 +74,16 @@ def release(catalog: Catalog, settings: Settings) -> Release:
     plan = plan_release(catalog, frames, settings, yields=yields.as_text())
     catalog.replace_drops(RELEASE.name, plan.drops)
     funnel = count_funnel(catalog, settings, frames, plan.summary)
-    earlier = list_releases(catalog.releases_dir)
+    # before the release: a run that is killed in between plans the same splits again
+    keep_splits(catalog, settings, plan)
+    earlier, newest = list_releases(catalog.releases_dir), newest_release_if_any(catalog.releases_dir)
     versions = [folder.name for folder in earlier]
-    facts = collect_facts(catalog, settings, plan, funnel, yields, ad_sentiment, versions)
-    new = not earlier or not _holds(earlier[-1], plan, facts)
-    folder = _write(catalog, settings, plan, facts) if new else earlier[-1]
+    facts = collect_facts(catalog, settings, plan, funnel, yields, ad_sentiment, versions, newest)
+    if newest and _holds(newest, plan, facts):
+        new, folder = False, newest
+    else:
+        facts = with_checks(with_changes(facts, plan, newest), catalog, plan)
+        new, folder = True, _write(catalog, settings, plan, facts)
     if not new:
         log.info("release: %s holds these rows already, nothing to write", folder.name)
     return Release(folder, new, facts.synthetic, funnel, facts.after, yields)
@@ -89,8 +103,24 @@ def _write(catalog: Catalog, settings: Settings, plan: Plan, facts: ReleaseFacts
         expected_row_set_hash=plan.row_set_hash,
         shard_bytes=settings.release.shard_mb * 1_000_000,
     )
-    emit_event("ytb-ads.release.written", resource={"prefect.resource.id": f"ytb-ads.release.{folder.name}"})
+    emit_event(
+        "ytb-ads.release.written",
+        resource={"prefect.resource.id": f"ytb-ads.release.{folder.name}"},
+        payload={
+            "version": folder.name,
+            "parent": facts.parent,
+            "changes": facts.changes and facts.changes.published(at_most=NAMED_IN_EVENT),
+        },
+    )
     log.info("release: wrote %s with %d rows", folder.name, len(plan.balanced.rows))
+    if facts.changes:
+        counts = (f"{count} {what}" for what, count in facts.changes.counts().items() if count)
+        log.info("release: since %s: %s", facts.parent, ", ".join(counts) or "the same ads and frames")
+    for note in facts.split_notes():
+        log.info("release: %s", note)
+    for result in facts.checks:
+        if result.broken:
+            log.warning("check: %s: %s: %d rows: %s", result.verdict, result.rule.meaning, result.broken, result.said)
     return folder
 
 

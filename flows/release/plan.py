@@ -9,21 +9,22 @@ import tempfile
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from data_catalog.catalog import Catalog, Drop
 from data_catalog.releases.shards import planned_row_set_hash
-from data_catalog.schemas import LABELS, RELEASE_SCHEMA, Label
+from data_catalog.schemas import LABELS, RELEASE_SCHEMA, TABLES, Label
 from data_catalog.tables.duck import connect_duckdb
 from flows.frames.reuploads import groups_of
 from flows.funnel import OF_AD, PlannedRelease
 from flows.ocr.texts import TextFrame
 from flows.release.resampling import Balanced, PlannedRow, balance_rows
-from flows.release.splitting import LabelledAd, split_ads
-from flows.settings import ReleaseSettings, Settings
+from flows.release.splitting import LabelledAd, Placement, split_ads, stratify_ads
+from flows.settings import Settings
 from flows.stages import RELEASE, REVIEW, SENTIMENT, ReleaseReason, ReviewReason, Stage
 
 ROWS_PER_BATCH = 100
@@ -38,10 +39,19 @@ _ROWS = """
 
 @dataclass(frozen=True)
 class Settled:
-    """An ad's settled label and the mean score behind it."""
+    """An ad's settled label and the mean score behind it, with its interval."""
 
     label: Label
     mean_score: float | None
+    decided_by: str
+    mean_low: float | None
+    mean_high: float | None
+
+
+class Held(NamedTuple):
+    """The split that an ad has in the table `splits`, and why."""
+
+    split: str
     decided_by: str
 
 
@@ -56,6 +66,10 @@ class Plan:
     """Kept frames of labelled ads, each once, in their splits."""
     balanced: Balanced
     drops: list[Drop]
+    splits: dict[str, Held]
+    """The split of every ad, as the table `splits` is to hold it."""
+    new_splits: dict[str, Held]
+    """Those of them that the table does not hold yet."""
 
     @property
     def summary(self) -> PlannedRelease:
@@ -65,9 +79,12 @@ class Plan:
     @property
     def row_set_hash(self) -> str:
         """The hash that the release will have."""
-        return planned_row_set_hash(
-            (row.split, self.values(row), self.frames[row.frame_id].image_sha256) for row in self.balanced.rows
-        )
+        return planned_row_set_hash(self.rows())
+
+    def rows(self) -> Iterator[tuple[str, dict[str, Any], str]]:
+        """Every row of the release: its split, its columns but for the image, and the sha256 of that."""
+        for row in self.balanced.rows:
+            yield row.split, self.values(row), self.frames[row.frame_id].image_sha256
 
     def values(self, row: PlannedRow) -> dict[str, Any]:
         """A release row's columns but for its image."""
@@ -79,7 +96,9 @@ class Plan:
             "frame_id": frame.frame_id,
             "category": frame.category,
             "timestamp_s": frame.timestamp_s,
-            "mean_score": self.labels[frame.video_id].mean_score,
+            "mean_score": (label := self.labels[frame.video_id]).mean_score,
+            "mean_low": label.mean_low,
+            "mean_high": label.mean_high,
             "n_words": frame.n_words,
             "draw": row.draw,
         }
@@ -97,16 +116,25 @@ def plan_release(catalog: Catalog, frames: dict[str, TextFrame], settings: Setti
     Raises:
         ReleaseError: a class has no rows; the message carries `yields`.
     """
-    columns = ["video_id", "label", "mean_score", "decided_by"]
-    labels = {row.pop("video_id"): Settled(**row) for row in catalog.read("labels", columns).to_pylist()}
+    labels = _labels(catalog)
     kept = [frame for frame in frames.values() if frame.n_words > settings.ocr.more_than_words]
     excluded = {key for key, why in _dropped(catalog, REVIEW).items() if why == ReviewReason.FRAME_EXCLUDED}
     labelled = [frame for frame in kept if frame.video_id in labels and frame.frame_id not in excluded]
     known = {row["video_id"]: row["group_id"] for row in catalog.read("reuploads").to_pylist()}
-    groups = group_uploads(labelled, known)
-    first = _first_uploads(catalog, groups) if settings.release.reuploads == "drop" else {ad: ad for ad in groups}
-    included = [frame for frame in labelled if first[frame.video_id] == frame.video_id]
-    rows = _split(included, labels, groups, settings.release)
+    # of all ads, labelled or not: a label that comes or goes changes no group
+    oldest = oldest_uploads(catalog, group_uploads(kept, known))
+    first = _first_uploads(labelled, oldest) if settings.release.reuploads == "drop" else {}
+    included = [frame for frame in labelled if first.get(frame.video_id, frame.video_id) == frame.video_id]
+    held = _held_splits(catalog, settings)
+    placed = _place(included, labels, oldest, held, settings)
+    splits = {
+        ad: held[ad] if ad in held and held[ad].split == place.split else Held(place.split, _DECIDED[place.decided_by])
+        for ad, place in placed.items()
+    }
+    rows = [
+        PlannedRow(splits[frame.video_id].split, frame.frame_id, 0, frame.video_id, labels[frame.video_id].label)
+        for frame in included
+    ]
     balanced = balance_rows(rows, mode=settings.release.balance, seed=settings.release.seed, yields=yields)
 
     def left_out() -> Iterator[Drop]:
@@ -117,7 +145,7 @@ def plan_release(catalog: Catalog, frames: dict[str, TextFrame], settings: Setti
                 detail = "the frame has enough words, its ad has no label"
             elif frame.frame_id in excluded:
                 reason, detail = ReleaseReason.FRAME_EXCLUDED, "more than half of its reviewers excluded it"
-            elif first[frame.video_id] != frame.video_id:
+            elif first.get(frame.video_id, frame.video_id) != frame.video_id:
                 reason, detail = ReleaseReason.REUPLOAD, f"the ad is a re-upload of {first[frame.video_id]}"
             else:
                 continue
@@ -127,23 +155,69 @@ def plan_release(catalog: Catalog, frames: dict[str, TextFrame], settings: Setti
         for row in balanced.removed:
             yield RELEASE.drop(row.frame_id, row.video_id, ReleaseReason.UNDERSAMPLED, balanced.why_removed)
 
-    return Plan(frames, labels, rows, balanced, list(left_out()))
+    new_splits = {ad: split for ad, split in splits.items() if held.get(ad) != split}
+    return Plan(frames, labels, rows, balanced, list(left_out()), splits, new_splits)
 
 
-def _split(
-    frames: list[TextFrame], labels: Mapping[str, Settled], groups: Mapping[str, str], settings: ReleaseSettings
-) -> list[PlannedRow]:
-    """A first draw of every frame, in the split of its ad."""
+def keep_splits(catalog: Catalog, settings: Settings, plan: Plan) -> None:
+    """Write the splits of a plan to the table that later plans keep them from."""
+    if settings.split.method != "hash" or not plan.new_splits:
+        return
+    fingerprint, now = _split_fingerprint(settings), datetime.now(UTC)
+    rows = [
+        {"fingerprint": fingerprint, "video_id": ad, **held._asdict(), "at": now}
+        for ad, held in sorted(plan.new_splits.items())
+    ]
+    catalog.merge("splits", pa.Table.from_pylist(rows, schema=TABLES["splits"].schema))
+
+
+_DECIDED = {"kept": "reupload", "hash": "hash", "filled": "filled", "stratified": "stratified"}
+"""Reason of a split that is new to an ad: it keeps one that only another upload of it can have had."""
+
+
+def _labels(catalog: Catalog) -> dict[str, Settled]:
+    """Settled labels by ad, with the interval of the score that they follow from."""
+    intervals = {
+        row.pop("video_id"): row
+        for row in catalog.read("ad_sentiment", ["video_id", "mean_low", "mean_high"]).to_pylist()
+    }
+    none = {"mean_low": None, "mean_high": None}
+    labels = catalog.read("labels", ["video_id", "label", "mean_score", "decided_by"]).to_pylist()
+    return {(ad := row.pop("video_id")): Settled(**row, **intervals.get(ad, none)) for row in labels}
+
+
+def _place(
+    frames: list[TextFrame],
+    labels: Mapping[str, Settled],
+    oldest: Mapping[str, str],
+    held: Mapping[str, Held],
+    settings: Settings,
+) -> dict[str, Placement]:
+    """The split of every ad; a group keeps that of its oldest upload that has one."""
     categories = {frame.video_id: frame.category for frame in frames}
     ads = [
-        LabelledAd(ad, labels[ad].label, categories[ad], groups[ad], n_frames)
+        LabelledAd(ad, labels[ad].label, categories[ad], oldest[ad], n_frames)
         for ad, n_frames in Counter(frame.video_id for frame in frames).items()
     ]
-    splits = split_ads(ads, ratios=settings.ratios, seed=settings.seed)
-    return [
-        PlannedRow(splits[frame.video_id], frame.frame_id, 0, frame.video_id, labels[frame.video_id].label)
-        for frame in frames
-    ]
+    asked = settings.release
+    if settings.split.method == "stratified":
+        return stratify_ads(ads, ratios=asked.ratios, seed=asked.seed)
+    kept: dict[str, str] = {}
+    for ad, group in oldest.items():  # from the oldest on
+        if ad in held:
+            kept.setdefault(group, held[ad].split)
+    return split_ads(ads, ratios=asked.ratios, seed=asked.seed, kept=kept)
+
+
+def _split_fingerprint(settings: Settings) -> str:
+    return settings.release.fingerprint(settings.split.method, only=frozenset({*settings.release.ratios, "seed"}))
+
+
+def _held_splits(catalog: Catalog, settings: Settings) -> dict[str, Held]:
+    """Splits that ads have from earlier plans with these shares and this seed."""
+    mine = pc.field("fingerprint") == _split_fingerprint(settings)
+    rows = catalog.read("splits", ["video_id", "split", "decided_by"], where=mine).to_pylist()
+    return {row.pop("video_id"): Held(**row) for row in rows}
 
 
 def group_uploads(frames: Iterable[TextFrame], known: Mapping[str, str]) -> dict[str, str]:
@@ -154,7 +228,7 @@ def group_uploads(frames: Iterable[TextFrame], known: Mapping[str, str]) -> dict
 
     Args:
         frames: the kept frames of those ads.
-        known: names of groups of re-uploads by video id; other ads may be among them.
+        known: names of groups of re-uploads by video id; ads without such frames may be among them.
 
     Returns:
         Every ad's group, which is named after its first video id.
@@ -165,22 +239,33 @@ def group_uploads(frames: Iterable[TextFrame], known: Mapping[str, str]) -> dict
         sharing["ad", ad].append(ad)
         if frame.media_sha256:
             sharing["file", frame.media_sha256].append(ad)
-        if ad in known:
-            sharing["group", known[ad]].append(ad)
         if frame.perceptual_hash and (text := " ".join(frame.text.casefold().split())):
             sharing["picture", frame.perceptual_hash, text].append(ad)
+    for ad, name in known.items():
+        sharing["group", name].append(ad)
     return {ad: group[0] for group in groups_of(sharing.values(), least=1) for ad in group}
 
 
-def _first_uploads(catalog: Catalog, groups: Mapping[str, str]) -> dict[str, str]:
-    """The first upload of every ad: that of the earliest date, then of the first id."""
+def oldest_uploads(catalog: Catalog, groups: Mapping[str, str]) -> dict[str, str]:
+    """The oldest upload of every ad's group: that of the earliest date, then of the first id. The oldest ads first."""
     dates = catalog.read("ads", ["video_id", "published_at"]).to_pylist()
     published = {ad["video_id"]: ad["published_at"].isoformat() for ad in dates if ad["published_at"]}
-    first: dict[str, str] = {}
     # ads without a date come last: any text is smaller than "~"
-    for ad in sorted(groups, key=lambda ad: (published.get(ad, "~"), ad)):
-        first.setdefault(groups[ad], ad)
-    return {ad: first[group] for ad, group in groups.items()}
+    by_age = sorted(groups, key=lambda ad: (published.get(ad, "~"), ad))
+    oldest: dict[str, str] = {}
+    for ad in by_age:
+        oldest.setdefault(groups[ad], ad)
+    return {ad: oldest[groups[ad]] for ad in by_age}
+
+
+def _first_uploads(labelled: Iterable[TextFrame], oldest: Mapping[str, str]) -> dict[str, str]:
+    """The first upload among the labelled ones of every ad of a group."""
+    with_label = {frame.video_id for frame in labelled}
+    first: dict[str, str] = {}
+    for ad, group in oldest.items():
+        if ad in with_label:
+            first.setdefault(group, ad)
+    return {ad: first[group] for ad, group in oldest.items() if group in first}
 
 
 def _dropped(catalog: Catalog, stage: Stage) -> dict[str, str]:

@@ -19,9 +19,10 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from data_catalog.printing import readable
+from data_catalog.releases.comparison import ReleaseDiff, ScoreBin
 from data_catalog.schemas import LABELS, SPLITS
 from flows.funnel import FunnelStep
-from flows.release.facts import ExampleRow, ReleaseFacts, sum_counts
+from flows.release.facts import NAMED, ExampleRow, ReleaseFacts, first_of, sum_counts
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -76,6 +77,8 @@ def report_html(facts: ReleaseFacts, manifest: Mapping[str, Any]) -> str:
         labels=tuple(reversed(LABELS)),
         splits=SPLITS,
         total=sum_counts,
+        shown=first_of,
+        at_most=NAMED,
         charts=_charts(facts),
         examples=[(example, thumbnail(example)) for example in facts.examples],
         settings=json.dumps(facts.published_settings(), indent=2, sort_keys=True),
@@ -104,7 +107,7 @@ def _charts(facts: ReleaseFacts) -> dict[str, Chart]:
     width = max(1, math.ceil(longest / 24))
     # one edge lies at the limit, so that no bar mixes kept and dropped frames
     first = (least_words + 0.5) % width - width
-    return {
+    return _change_charts(facts.changes) | {
         "funnel": bar_chart("Left after every step", [_step(step) for step in facts.funnel]),
         "balance": bar_chart("Rows by split and class, before and after resampling", _balance(facts)),
         "scores": histogram(
@@ -122,6 +125,21 @@ def _charts(facts: ReleaseFacts) -> dict[str, Chart]:
             np.arange(first, longest + width + 0.5, width),
             {f"kept: more than {least_words} words": least_words + 0.5},
         ),
+    }
+
+
+def _change_charts(changes: ReleaseDiff | None) -> dict[str, Chart]:
+    if changes is None:
+        return {}
+    bars = [
+        Bar(f"{split}, {label}, {when}", amount.ads, f"{amount.ads:,} ads", label, faint=when == "before")
+        for split in SPLITS
+        for label in reversed(LABELS)
+        for when, amount in zip(("before", "after"), changes.balance[split][label], strict=True)
+    ]
+    return {
+        "balance_before": bar_chart("Ads by split and class, before and after", bars),
+        "scores_before": paired_histogram("Mean score of the released ads, before and after", changes.scores),
     }
 
 
@@ -163,6 +181,25 @@ def histogram(
             axes.annotate(name, (at, 1), (aside, -9), xycoords=top, textcoords="offset points", ha=side)
     between = zip(edges, edges[1:], counts, strict=False)
     return _chart(figure, title, [f"{low:g} to {high:g}: {count}" for low, high, count in between if count])
+
+
+def paired_histogram(title: str, bins: Sequence[ScoreBin]) -> Chart:
+    """Two counts for each range of scores: of the parent's ads, faint, and of the release's."""
+    figure = _figure(2.2)
+    axes = figure.subplots()
+    lows = np.array([found.low for found in bins])
+    width = 0.45 * (bins[0].high - bins[0].low)
+    sides = [("before", [found.before for found in bins], 0.4), ("after", [found.after for found in bins], 1.0)]
+    for number, (name, counts, alpha) in enumerate(sides):
+        drawn = axes.bar(
+            lows + number * width, counts, width, align="edge", color=_COLOURS["one"], alpha=alpha, label=name
+        )
+        axes.bar_label(drawn, [f"{count}" if count else "" for count in counts], padding=2, color=_SOFT)
+    axes.set_ylim(0, 1.35 * max(1, *(count for _, counts, _ in sides for count in counts)))
+    axes.set_yticks([])
+    axes.legend(frameon=False)
+    said = [f"{found.low:g} to {found.high:g}: {found.before} before, {found.after} after" for found in bins]
+    return _chart(figure, title, [line for line, found in zip(said, bins, strict=True) if found.before or found.after])
 
 
 def _figure(height_inches: float) -> Figure:

@@ -1,5 +1,7 @@
-"""The split of each ad: whole ads, whole groups of re-uploads, both classes in every split.
+"""The split of each ad: whole ads, whole groups of re-uploads.
 
+A keyed hash of a group's oldest upload decides, so that no other ad has a say: adding, removing, relabelling or
+resampling ads moves none. What hashing cannot hold, a group whose oldest upload went, is `kept` from before.
 Ads are split before any row is drawn twice, so that no frame is seen in training and in a test.
 """
 
@@ -10,11 +12,14 @@ import math
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate, pairwise
+from typing import Literal, NamedTuple
 
 from data_catalog.errors import ReleaseError
 from data_catalog.schemas import LABELS, SPLITS, Label
 
 RATIOS: Mapping[str, float] = {"train": 0.8, "validation": 0.1, "test": 0.1}
+Range = tuple[float, float]
 FILL_ORDER = ("train", "test", "validation")
 """Splits that get a class's first, second and third group where there are few."""
 
@@ -27,45 +32,143 @@ class LabelledAd:
     label: Label
     category: str | None
     group: str
+    """The group's oldest upload; of an ad that was uploaded once, the ad itself."""
     n_frames: int = 1
+
+
+class Placement(NamedTuple):
+    """An ad's split, and the reason for it."""
+
+    split: str
+    decided_by: Literal["hash", "kept", "filled", "stratified"]
+    """`kept`: its group had this split before; `filled`: the split would have had no ad of its class."""
 
 
 @dataclass(frozen=True)
 class _Group:
     name: str
-    label: str
+    labels: tuple[Label, ...]
+    """Of all its ads, the most frequent first: two uploads of one ad may be labelled differently by their comments."""
     category: str
     video_ids: tuple[str, ...]
     n_frames: int
 
 
-def split_ads(ads: Sequence[LabelledAd], *, ratios: Mapping[str, float] = RATIOS, seed: int = 0) -> dict[str, str]:
+def split_ads(
+    ads: Sequence[LabelledAd],
+    *,
+    ratios: Mapping[str, float] = RATIOS,
+    seed: int = 0,
+    kept: Mapping[str, str] | None = None,
+) -> dict[str, Placement]:
+    """Give every ad the split that the hash of its group falls into.
+
+    The number of groups in a split is binomial: of n groups, a split with share p gets n p, within
+    1.96 sqrt(n p (1 - p)) nineteen times out of twenty; the same holds within each class and category.
+
+    Where a class would be missing from a split, and has groups enough, one that had no split before goes there: the
+    one whose number lies nearest to that split's range. Groups in `kept` never move.
+
+    Args:
+        ads: ads with their labels and groups; ads of one group share their split.
+        ratios: every split's share; a split with share 0 stays empty.
+        seed: the key of the hash: another one gives another division.
+        kept: splits of groups that had one before.
+
+    Returns:
+        The place of every ad by its video id.
+
+    Raises:
+        ReleaseError: an ad comes twice or has no known label, or the shares are no shares.
+    """
+    _check(ads, ratios)
+    groups, before, ranges = _groups(ads), kept or {}, _ranges(ratios)
+    positions = {group.name: _position(group.name, seed) for group in groups}
+    places = {
+        name: Placement(before[name], "kept") if name in before else Placement(_split_at(at, ranges), "hash")
+        for name, at in positions.items()
+    }
+    _fill(groups, places, positions, ranges)
+    return {ad: places[group.name] for group in groups for ad in group.video_ids}
+
+
+def _fill(
+    groups: Sequence[_Group], places: dict[str, Placement], positions: Mapping[str, float], ranges: Mapping[str, Range]
+) -> None:
+    """Give every split a group of each class, as far as there are groups that may still be placed."""
+    order = [split for split in FILL_ORDER if split in ranges]
+    held = Counter((label, places[group.name].split) for group in groups for label in group.labels)
+
+    def may_go(group: _Group, label: Label, needed: int) -> bool:
+        split, decided_by = places[group.name]
+        return decided_by != "kept" and all(
+            held[of, split] > 1 or (of == label and order.index(split) > needed) for of in group.labels
+        )
+
+    for label in LABELS:
+        of_label = [group for group in groups if label in group.labels]
+        for needed, split in enumerate(order[: len(of_label)]):
+            if held[label, split]:
+                continue
+            spare = [group for group in of_label if may_go(group, label, needed)]
+            if not spare:
+                continue
+            near = min(spare, key=lambda group: (_distance(positions[group.name], ranges[split]), group.name))
+            held.subtract((of, places[near.name].split) for of in near.labels)
+            held.update((of, split) for of in near.labels)
+            places[near.name] = Placement(split, "filled")
+
+
+def _position(name: str, seed: int) -> float:
+    """A number in [0, 1) that follows from a name and the seed alone."""
+    key = hashlib.blake2b(str(seed).encode(), digest_size=32).digest()
+    digest = hashlib.blake2b(name.encode(), key=key, digest_size=8).digest()
+    return (int.from_bytes(digest) >> 11) / 2**53
+
+
+def _ranges(ratios: Mapping[str, float]) -> dict[str, Range]:
+    """The part of [0, 1) that belongs to each split that has a share."""
+    shares = {split: ratios[split] for split in SPLITS if ratios[split] > 0}
+    ends = list(accumulate(shares.values()))
+    ends[-1] = 1.0  # shares such as 0.7, 0.2 and 0.1 add up to a little less
+    return dict(zip(shares, pairwise([0.0, *ends]), strict=True))
+
+
+def _split_at(position: float, ranges: Mapping[str, Range]) -> str:
+    return next(split for split, (_, end) in ranges.items() if position < end)
+
+
+def _distance(position: float, of: Range) -> float:
+    begin, end = of
+    return max(begin - position, position - end, 0.0)
+
+
+def stratify_ads(
+    ads: Sequence[LabelledAd], *, ratios: Mapping[str, float] = RATIOS, seed: int = 0
+) -> dict[str, Placement]:
     """Give every ad a split, in the given shares of frames within each class and evenly over categories.
 
-    The same ads and seed give the same splits on every machine, in whatever order the ads come. A class
-    with three groups or more is in every split; with fewer, training comes first, then test.
+    Exact where `split_ads` is exact on average, and made anew from all ads: one ad more or fewer moves others.
+    A class with three groups or more is in every split; with fewer, training comes first, then test.
 
     Args:
         ads: ads with their labels and groups; ads of one group share their split.
         ratios: every split's share; a split with share 0 stays empty.
         seed: another seed gives another division.
 
-    Returns:
-        The split of every ad by its video id.
-
     Raises:
-        ReleaseError: an ad comes twice or has no known label, or the shares are no shares.
+        ReleaseError: as in `split_ads`.
     """
     _check(ads, ratios)
     groups = _groups(ads)
-    splits: dict[str, str] = {}
+    splits: dict[str, Placement] = {}
     for label in LABELS:
-        of_label = [group for group in groups if group.label == label]
+        of_label = [group for group in groups if group.labels[0] == label]
         # Category by category, shuffled inside each: dealing evenly along this row is dealing evenly over
         # categories.
         of_label.sort(key=lambda group: (group.category, _draw(seed, group.name)))
         for group, split in zip(of_label, _deal(of_label, ratios), strict=True):
-            splits |= dict.fromkeys(group.video_ids, split)
+            splits |= dict.fromkeys(group.video_ids, Placement(split, "stratified"))
     return splits
 
 
@@ -98,8 +201,7 @@ def _groups(ads: Sequence[LabelledAd]) -> list[_Group]:
     return [
         _Group(
             name=name,
-            # two uploads of one ad may have been labelled differently by their own comments
-            label=_most_common([ad.label for ad in group]),
+            labels=tuple(label for label, _ in Counter(ad.label for ad in group).most_common()),
             category=_most_common([ad.category or "" for ad in group]),
             video_ids=tuple(ad.video_id for ad in group),
             n_frames=sum(ad.n_frames for ad in group),

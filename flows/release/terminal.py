@@ -14,7 +14,7 @@ from rich.text import Text
 from data_catalog.catalog import Catalog
 from data_catalog.errors import ReleaseError
 from data_catalog.inspect import require_catalog
-from data_catalog.releases import list_releases
+from data_catalog.releases import newest_release_if_any
 from data_catalog.schemas import LABELS, SPLITS
 from flows.funnel import FunnelStep, count_funnel
 from flows.ocr.texts import read_frames
@@ -52,10 +52,10 @@ def read_status(root: str, config: Path | None) -> Status:
         planned = plan_release(catalog, frames, settings).summary
     except ReleaseError:  # a class has no rows yet
         planned = None
-    releases = list_releases(catalog.releases_dir)
+    newest = newest_release_if_any(catalog.releases_dir)
     return Status(
         funnel=count_funnel(catalog, settings, frames, planned),
-        release=releases[-1].name if releases else None,
+        release=newest.name if newest else None,
         synthetic=bool(catalog.values("ads", "video_id", where="synthetic")),
     )
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_origin
 
 from pydantic import BaseModel, Field, FiniteFloat, SecretStr, ValidationError, model_validator
+from pydantic.json_schema import JsonSchemaValue
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 from pydantic_settings import SettingsError as PydanticSettingsError
 
@@ -91,6 +92,9 @@ class OcrSettings(Section):
     sides: Annotated[tuple[Annotated[int, Field(ge=32)], ...], Field(min_length=1)] = (640, 960, 1280)
     """Longer sides, in pixels, of the picture that the detector of `rapidocr` sees: it climbs to the next only where
     it sees small text."""
+    detail: Literal["all", "decision"] = "all"
+    """`all`: `rapidocr` reads everything on a frame; `decision`: it leaves small print unread once more words than
+    `more_than_words` are certain, which changes the text of frames that are kept, and not which are kept."""
     min_confidence: Share = 0.5
     """Words that the engine is less sure of are left out."""
     languages: tuple[str, ...] = ()
@@ -197,6 +201,13 @@ class ReviewSettings(Section):
         return self.page.rstrip("/") or f"http://{host}:{self.port}"
 
 
+class SplitSettings(Section):
+    """Method of splitting; the shares and the seed are those of `[release]`."""
+
+    method: Literal["hash", "stratified"] = "hash"
+    """`hash`: an ad's split follows from the ad and stays; `stratified`: exact shares, every release is split anew."""
+
+
 class ReleaseSettings(Section):
     """Splits, resampling and files of a release."""
 
@@ -214,6 +225,8 @@ class ReleaseSettings(Section):
     """Another seed gives other splits and other resampled rows."""
     shard_mb: Annotated[int, Field(ge=1)] = 500
     """Size of a Parquet file in MB, at most."""
+    checks: tuple[Path, ...] = ()
+    """Files of further data-quality rules, as `ytb-ads catalog check --rules` takes them."""
 
     @model_validator(mode="after")
     def _whole(self) -> ReleaseSettings:
@@ -273,9 +286,15 @@ class Settings(BaseSettings):
     ocr: OcrSettings = OcrSettings()
     sentiment: SentimentSettings = SentimentSettings()
     review: ReviewSettings = ReviewSettings()
+    split: SplitSettings = SplitSettings()
     release: ReleaseSettings = ReleaseSettings()
     runner: RunnerSettings = RunnerSettings()
     training: TrainingSettings = TrainingSettings()
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, *_: object) -> JsonSchemaValue:
+        """Leave out what is inside: Prefect asks again for every flow that takes settings, half a second in all."""
+        return {"type": "object", "title": cls.__name__}
 
     @classmethod
     def settings_customise_sources(

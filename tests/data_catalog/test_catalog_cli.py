@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -12,9 +13,12 @@ import typer
 from typer.testing import CliRunner, Result
 
 from data_catalog import LABELS, TABLES, Catalog
+from data_catalog.errors import ReleaseError
 from data_catalog.releases import write_release
 from data_catalog.schemas import RELEASE_SCHEMA
+from fgmfn.data import find_release as find_fgmfn_release
 from flows.commands.catalog import catalog_app
+from flows.train import release_folder
 
 app = typer.Typer()
 app.add_typer(catalog_app, name="catalog")
@@ -54,7 +58,7 @@ def root(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def put_release(root: Path, version: str, n: int) -> None:
+def put_release(root: Path, version: str, n: int, parent: str | None = None, **facts: object) -> None:
     def split(name: str, first: int) -> pa.Table:
         made = [
             {
@@ -81,10 +85,10 @@ def put_release(root: Path, version: str, n: int) -> None:
         "seed": 0,
         "engines": {},
         "table_versions": {},
-        "parent": None,
+        "parent": parent,
         "funnel": [],
     }
-    write_release(root / "releases", version, splits, manifest, {})
+    write_release(root / "releases", version, splits, manifest | facts, {})
 
 
 def test_tables_are_listed_with_rows_version_and_key(root: Path) -> None:
@@ -124,7 +128,7 @@ def test_history_lists_commits_newest_first(root: Path) -> None:
 
 def test_releases_are_listed_verified_and_compared(root: Path) -> None:
     put_release(root, "2026.11.16", 4)
-    put_release(root, "2026.11.23", 6)
+    put_release(root, "2026.11.23", 6, parent="2026.11.16", engines={"ocr": "other \x1b[31m1"})
 
     assert [(r["version"], r["rows"]["train"]) for r in said(root, "releases")] == [  # type: ignore[index]
         ("2026.11.16", 4),
@@ -137,9 +141,43 @@ def test_releases_are_listed_verified_and_compared(root: Path) -> None:
     assert "release 2026.11.16 is whole" in run(root, "verify", "2026.11.16").stdout
     out = run(root, "diff", "2026.11.16", "2026.11.23").stdout
     assert "a4:0, a5:0" in out
-    assert "4 -> 6" in out
+    assert "2 rows of 2 frames, 2 ads" in out
+    assert "\x1b" not in out
     (found,) = said(root, "diff", "2026.11.16", "2026.11.23")
-    assert (found["added"], found["removed"]) == (["a4:0", "a5:0"], [])
+    assert (found["frames_added"], found["ads_added"], found["ads_gone"]) == (["a4:0", "a5:0"], ["a4", "a5"], [])
+    assert found["engines"] == {"ocr": [None, "other \x1b[31m1"]}
+    assert said(root, "diff") == said(root, "diff", "2026.11.16") == [found], "by itself: the newest and its parent"
+
+
+def test_what_has_no_parent_or_is_not_there_is_not_compared(root: Path) -> None:
+    put_release(root, "2026.11.16", 4)
+    put_release(root, "2026.11.23", 4, parent="2026.11.20")
+    there = "there are 2026.11.16, 2026.11.23"
+    assert refused(root, "diff", "2026.01.01", "2026.11.16") == f"error: 2026.01.01: no such release; {there}"
+    assert refused(root, "diff", "2026.11.16", "x") == f"error: x: no such release; {there}"
+    assert refused(root, "verify", "2026.01.01") == f"error: 2026.01.01: no such release; {there}"
+    assert refused(root, "diff") == f"error: 2026.11.20: no such release; {there}"
+    shutil.rmtree(root / "releases/2026.11.23")
+    assert "2026.11.16 is the first, it has no parent" in refused(root, "diff")
+
+
+def test_every_command_means_the_same_by_the_newest(root: Path) -> None:
+    put_release(root, "2030.01.01", 4, created_at="2030-01-01T00:00:00+00:00")
+    put_release(root, "2026.11.23", 6, parent="2030.01.01", created_at="2026-11-23T00:00:00+00:00")
+    assert [r["version"] for r in said(root, "releases") if r["newest"]] == ["2026.11.23"]
+    assert "2026.11.23 *" in run(root, "releases").stdout
+    assert "release 2026.11.23 is whole" in run(root, "verify").stdout
+    assert said(root, "diff")[0]["newer"] == "2026.11.23"
+    assert said(root, "sql", "SELECT DISTINCT version FROM release") == [{"version": "2026.11.23"}]
+    assert release_folder(Catalog(root), None).name == "2026.11.23"
+    assert release_folder(Catalog(root), "2030.01.01").name == "2030.01.01"
+    assert release_folder(Catalog(root), str(root)) == root
+    with pytest.raises(ReleaseError, match=r"2026\.01\.01: no such release; there are 2026\.11\.23, 2030\.01\.01"):
+        release_folder(Catalog(root), "2026.01.01")
+    assert find_fgmfn_release(root / "releases").name == "2026.11.23"
+    (root / "releases/2026.11.23/manifest.json").write_text("{")
+    for command in (["verify"], ["diff"], ["releases"], ["sql", "FROM release"]):
+        assert "2026.11.23/manifest.json: is not JSON" in refused(root, *command)
 
 
 def test_a_changed_release_does_not_verify(root: Path) -> None:
@@ -158,7 +196,7 @@ def test_refusals_are_one_line_with_the_place(root: Path, tmp_path: Path) -> Non
     assert "To ask for: comments, texts" in refused(root, "sql", "SELECT * FROM x")
     assert "syntax error" in refused(root, "show", "texts", "--where", "n_words >")
     assert "holds no release" in refused(root, "verify")
-    assert "2026.01.01" in refused(root, "diff", "2026.01.01", "2026.01.02")
+    assert "2026.01.01: no such release; there are none" in refused(root, "diff", "2026.01.01", "2026.01.02")
     assert "releases are written to a local folder" in refused("s3://bucket/x", "releases")
     assert "\\x1b" in refused(root, "sql", "\x1b[31m")
 

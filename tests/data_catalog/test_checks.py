@@ -12,7 +12,7 @@ import pyarrow as pa
 import pytest
 
 from data_catalog import TABLES, Catalog, CatalogError
-from data_catalog.checks import all_rules, broken, check, described_rules, read_rules
+from data_catalog.checks import PlannedRows, all_rules, broken, check, described_rules, read_rules
 from data_catalog.releases import write_release
 from data_catalog.schemas import Column
 from tests.data_catalog.builders import release_row, release_rows, rows
@@ -264,3 +264,29 @@ def test_without_a_release_its_rules_are_not_asked(tmp_path: Path) -> None:
     put(catalog, "ads", row("ads", video_id="a", duration_s=30.0))
     assert verdicts(catalog)["splits_share_no_ad"] == "not asked"
     assert "error" not in verdicts(catalog).values()
+
+
+def test_a_release_is_held_against_the_rules_before_it_is_written(sound: Path) -> None:
+    made = [
+        {"split": "train", **release_row(ad, number, int(label == "positive"), category=category)}
+        for number, (ad, (category, label)) in enumerate(ADS.items())
+    ]
+    for row_ in made:
+        del row_["image"]
+    rules = [
+        rule for rule in all_rules() if rule.name in ("classes_are_there", "labels_do_not_drift", "splits_share_no_ad")
+    ]
+
+    def asked(rows_: list[dict[str, Any]], parent: str | None) -> dict[str, str]:
+        planned = PlannedRows(pa.Table.from_pylist(rows_), parent)
+        return {result.rule.name: result.verdict for result in check(Catalog(sound), rules, planned)}
+
+    holds = dict.fromkeys((rule.name for rule in rules), "holds")
+    assert asked(made, "2026.11.24") == holds
+    assert asked([row_ | {"label": 1} for row_ in made], "2026.11.24") == {
+        **holds,
+        "classes_are_there": "warning",
+        "labels_do_not_drift": "warning",
+    }
+    assert asked([*made, made[0] | {"split": "test"}], "2026.11.24")["splits_share_no_ad"] == "error"
+    assert asked(made, None)["labels_do_not_drift"] == "not asked"

@@ -15,6 +15,7 @@ from rich.console import Console
 from data_catalog import Catalog, CatalogError
 from data_catalog.inspect import connect, json_lines, render, run_sql, show_rows
 from data_catalog.printing import printable
+from data_catalog.releases.verification import FORMAT, WRITTEN_FIELDS
 from data_catalog.schemas import RELEASE_SCHEMA
 from data_catalog.tables.duck import connect_duckdb
 from tests.data_catalog.builders import rows
@@ -22,10 +23,15 @@ from tests.data_catalog.builders import rows
 
 def put_release(catalog: Catalog, version: str, **rows_of: int) -> None:
     data = catalog.releases_dir / version / "data"
+    manifest: dict[str, object] = {name: {} for name in WRITTEN_FIELDS} | {
+        "format": FORMAT,
+        "created_at": "2026-11-23T09:00:00+00:00",
+    }
     data.mkdir(parents=True)
     for split, n in rows_of.items():
         made = [{"frame_id": f"{version}{split}{i}", "label": i % 2} for i in range(n)]
         pq.write_table(pa.Table.from_pylist(made, schema=RELEASE_SCHEMA), data / f"{split}-00000-of-00001.parquet")
+    (data.parent / "manifest.json").write_text(json.dumps(manifest))
 
 
 def printed(table: pa.Table, width: int = 300) -> str:

@@ -7,7 +7,6 @@ import multiprocessing
 import os
 import time
 from collections.abc import Iterator
-from datetime import date
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -19,17 +18,15 @@ import pytest
 
 from data_catalog.errors import ReleaseError
 from data_catalog.releases import (
-    diff_releases,
     list_releases,
-    newest_release,
-    next_version,
     read_manifest,
     row_set_hash,
     verify_release,
     write_release,
 )
-from data_catalog.releases.shards import planned_row_set_hash
+from data_catalog.releases.shards import planned_row_set_hash, read_shard
 from data_catalog.releases.verification import digest_file, manifest_sha256
+from data_catalog.schemas import RELEASE_SCHEMA
 from tests.data_catalog.builders import release_row as row
 from tests.data_catalog.builders import release_rows as table
 
@@ -291,46 +288,6 @@ def test_a_folder_without_a_manifest_of_ours_is_said_to_be_none(tmp_path: Path, 
         read_manifest(tmp_path)
 
 
-def test_versions_are_dates_with_a_number_from_the_second_on() -> None:
-    day = date(2026, 11, 4)
-    assert next_version(day, []) == "2026.11.04"
-    assert next_version(day, ["2026.11.04"]) == "2026.11.04.1"
-    assert next_version(day, ["2026.11.04", "2026.11.04.9", "2026.11.04.10", "2026.11.03.77"]) == "2026.11.04.11"
-
-
-def test_the_newest_release_is_the_highest_version_not_the_last_written(tmp_path: Path) -> None:
-    for version in ("2026.11.24.10", "2026.11.24.9", "2026.02.01"):
-        write_release(tmp_path, version, three_splits(), FACTS)
-    (tmp_path / "notes").mkdir()
-    assert [path.name for path in list_releases(tmp_path)] == ["2026.02.01", "2026.11.24.9", "2026.11.24.10"]
-    assert newest_release(tmp_path).name == "2026.11.24.10"
-    assert list_releases(tmp_path / "nowhere") == []
-    with pytest.raises(ReleaseError, match="ytb-ads build"):
-        newest_release(tmp_path / "nowhere")
-
-
-def test_a_diff_names_frames_labels_moves_and_counts(release: Path) -> None:
-    newer = three_splits()
-    newer["train"] = table(
-        *(row("good", i) for i in range(4)),  # good:4 is gone
-        row("bad", 0, 1),
-        row("bad", 1, 1, text="the words were read again"),
-        row("bad", 2, 1),
-        row("new", 0, 0),
-        row("new", 0, 0, draw=1),
-    )
-    newer["validation"], newer["test"] = newer["test"], newer["validation"]
-    diff = diff_releases(release, write_release(release.parent, "2026.11.25", newer, FACTS))
-    assert diff.added == ("new:0",)
-    assert diff.removed == ("good:4",)
-    assert diff.changed == ("bad:1",)
-    assert diff.relabelled == {"bad": ("negative", "positive")}
-    assert diff.moved["fair"] == ("validation", "test")
-    assert [counts["rows"] for counts in diff.counts["train"]] == [8, 9]
-    same = diff_releases(release, release)
-    assert (same.added, same.removed, same.changed, same.relabelled, same.moved) == ((), (), (), {}, {})
-
-
 def _write_slowly(folder: Path, started: Any) -> None:
     def stream() -> Iterator[pa.RecordBatch]:
         yield table(row("good")).to_batches()[0]
@@ -359,6 +316,18 @@ def test_a_second_writer_is_refused_and_what_a_killed_one_left_is_no_release_and
     write_release(tmp_path, VERSION, three_splits(), FACTS)
     assert list(tmp_path.glob(".writing-*")) == []
     assert [path.name for path in list_releases(tmp_path)] == [VERSION]
+
+
+def test_a_release_of_the_first_kind_without_intervals_is_read_with_nulls(release: Path) -> None:
+    name = "data/train-00000-of-00001.parquet"
+    written = pq.read_table(release / name)
+    replace_rows(release, "train", written.drop_columns(["mean_low", "mean_high"]))
+    assert verify_release(release) == []
+    rows = pa.Table.from_batches(read_shard(release / name))
+    assert rows.schema.equals(RELEASE_SCHEMA)
+    assert rows["mean_low"].null_count == rows.num_rows == 8
+    replace_rows(release, "train", written.drop_columns(["mean_low"]))
+    assert any("mean_low is missing" in problem for problem in verify_release(release))
 
 
 def test_a_stream_that_breaks_leaves_nothing(tmp_path: Path) -> None:

@@ -93,6 +93,15 @@ def test_a_frame_that_a_later_stage_dropped_is_red_in_the_end_and_green_by_its_w
     assert len(first.reading_tile().boxes) == len(first.words) == 6
 
 
+def test_a_count_that_ended_with_the_decision_is_said_to_be_the_least(catalog: Catalog) -> None:
+    (read_in_full,) = catalog.read("texts", where="text = 'now 25% off until this Sunday'").to_pylist()
+    put(catalog, "texts", {**read_in_full, "engine_version": "1+decision5"})
+
+    (said,) = (told(frame) for frame in summarize_ad(catalog, "a", more_than_words=5).frames if frame.kept)
+
+    assert "kept: at least 6 words" in said
+
+
 def test_fewer_words_may_be_enough(catalog: Catalog) -> None:
     kept = [frame.kept for frame in summarize_ad(catalog, "a", more_than_words=0).frames if frame.jpeg]
 

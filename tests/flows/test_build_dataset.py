@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from datetime import UTC, datetime, tzinfo
 from html import unescape
 from pathlib import Path
 
@@ -17,7 +18,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from data_catalog.catalog import Catalog
-from data_catalog.releases import list_releases, newest_release, read_manifest, verify_release
+from data_catalog.releases import diff_releases, list_releases, newest_release, read_manifest, verify_release
+from fgmfn.data import find_release
 from flows.build_dataset import build_dataset
 from flows.funnel import FunnelStep
 from flows.release.facts import sum_counts
@@ -179,6 +181,61 @@ def test_a_damaged_release_is_not_taken_for_done(
     shutil.move(lost.parent.parent, tmp_path / "away")
     ytb_ads(*arguments)
     assert row_set_hash(copied) == row_set_hash(seeded)
+
+
+class Clock:
+    """Stands for `datetime` where a release asks for the time."""
+
+    at = datetime(2030, 1, 1, tzinfo=UTC)
+
+    @classmethod
+    def now(cls, zone: tzinfo) -> datetime:
+        return cls.at.astimezone(zone)
+
+
+def test_what_changed_is_said_everywhere_and_a_clock_that_came_back_leaves_nothing_stale(
+    seeded: Path, copied: Path, sample: Path, quick: Path, tmp_path: Path, ytb_ads: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("flows.release.facts.datetime", Clock)
+    strict = tmp_path / "strict.toml"
+    strict.write_text(quick.read_text() + "[sentiment]\npositive = 3.4\n")
+
+    def build(config: Path) -> str:
+        return ytb_ads("build", "--source", f"folder:{sample}", "--catalog", copied, "--config", config).stderr
+
+    first = newest_release(copied / "releases")
+    assert "ads that changed their split since the parent: 0 (the first release" in (first / "README.md").read_text()
+    assert f"since {first.name}: 1 ads gone" in build(strict)
+    ahead = newest_release(copied / "releases")
+    assert (ahead.name, read_manifest(ahead)["lineage"]) == ("2030.01.01", [first.name])
+
+    Clock.at = datetime(2026, 12, 1, tzinfo=UTC)
+    assert "holds these rows already" in build(strict)
+    forgotten = min(row["video_id"] for split, row in released(copied, "video_id") if split == "test")
+    ytb_ads("catalog", "forget", forgotten, "--yes", "--catalog", copied)
+    said = build(strict)
+    assert "1 ads gone" in said
+    assert "ads that changed their split since the parent: 0" in said
+    back = newest_release(copied / "releases")
+    assert (back.name, read_manifest(back)["lineage"]) == ("2030.01.01.1", ["2030.01.01", first.name])
+    assert "holds these rows already" in build(strict)
+    assert (
+        json.loads(ytb_ads("status", "--catalog", copied, "--config", strict, "--json").stdout)["release"] == back.name
+    )
+    assert find_release(copied / "releases") == back
+    assert len(list_releases(copied / "releases")) == 3
+
+    found = diff_releases(ahead, back)
+    assert (found.ads_gone, found.moved, found.relabelled) == ((forgotten,), {}, {})
+    assert read_manifest(back)["changes"] == json.loads(json.dumps(found.published()))
+    [told] = ytb_ads("catalog", "diff", "--catalog", copied, "--json").stdout.splitlines()
+    assert json.loads(told) == json.loads(json.dumps(found.as_json()))
+    for document in ("README.md", "report.html", "manifest.json"):
+        text = (back / document).read_text("utf-8")
+        assert forgotten not in text
+        assert "ads that changed their split since the parent: 0" in text or document == "manifest.json"
+    home = {row["video_id"]: split for split, row in released(seeded, "video_id")}
+    assert {row["video_id"]: split for split, row in released(copied, "video_id")}.items() <= home.items()
 
 
 def test_other_settings_than_the_builds_show_what_awaits_the_next_one(

@@ -14,12 +14,14 @@ import pytest
 from typer.testing import CliRunner
 
 from data_catalog.catalog import Catalog
+from data_catalog.checks import all_rules, broken, check
 from data_catalog.errors import CatalogError
 from data_catalog.releases import newest_release
 from data_catalog.schemas import LABELS, SPLITS, TABLES
 from flows.commands.main import app
-from flows.look.page import provenance_html
+from flows.look.page import provenance_html, split_reason
 from flows.look.provenance import explain_row
+from flows.release.card import plain
 from flows.settings import Settings, load_settings
 
 HOSTILE = "<script>alert(1)</script> \x1b[31m \u202e"
@@ -98,6 +100,21 @@ def test_it_is_told_from_the_tables_of_that_time(copied: Path, settings: Setting
     assert "<script" not in page
     assert not re.search(r"[\x1b\u202e]", page)
     assert not re.findall(r"""(?:src|href)=["'](?!data:)""", page)
+
+
+def test_the_card_says_what_the_rules_found_and_the_page_why_the_split(seeded: Path, settings: Settings) -> None:
+    release = newest_release(seeded / "releases")
+    results = check(Catalog(seeded), all_rules())
+    card = (release / "README.md").read_text("utf-8")
+    held = sum(result.verdict == "holds" for result in results)
+    assert f"{held} of {len(results)} data-quality rules hold" in card
+    assert not broken(results)
+    for result in results:
+        assert (result.verdict == "warning") == (plain(result.rule.meaning) in card)
+    found = explain_row(Catalog(seeded), f"{release.name}:test:0", settings)
+    assert found.split is not None
+    assert found.split["split"] == "test"
+    assert split_reason(found) in provenance_html(found)
 
 
 def test_what_is_not_there_is_said(seeded: Path, settings: Settings, tmp_path: Path) -> None:

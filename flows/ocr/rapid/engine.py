@@ -3,23 +3,26 @@
 The detector climbs a ladder of input sizes. It sees the picture at the lowest rung first, which finds nearly
 everything on an advert, and a larger one only where that shows text which is too small for it: a box hardly higher
 than the lowest that it can find, or a place where it suspects text and cannot box it. A closer look that shows no
-further line ends the climb.
+further line ends the climb. So do enough words, where only the decision is asked for: they stand in lines that no
+higher rung replaces.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from importlib.metadata import version as installed_version
 from importlib.util import find_spec
 from itertools import pairwise
 from pathlib import Path
+from typing import NamedTuple
 
 from flows.errors import OcrError
 from flows.frames.picture import Picture
-from flows.ocr.engine import OcrOptions, check_picture
+from flows.ocr.engine import DECISION_MARK, OcrOptions, check_picture
 from flows.ocr.rapid.detection import Detector, Quad, add_uncovered, find_regions
-from flows.ocr.rapid.recognition import Recogniser
-from flows.ocr.words import RULES_VERSION, Line, Reading, read_words
+from flows.ocr.rapid.recognition import Recogniser, turn_with_others
+from flows.ocr.words import RULES_VERSION, Line, Reading, count_certain, read_words
 
 _READER_VERSION = 2
 """Rises when a change of the ladder or of how the networks are used reads other words."""
@@ -28,6 +31,72 @@ _SMALL = 16.0
 _SUSPECTED = 0.05
 """Probability outside all boxes above which text is suspected; on nine of ten advert frames it is lower."""
 _MOST_ENLARGED = 2
+_AT_A_TIME = 4
+"""Lines that are read together; the next ones only if these do not decide."""
+
+
+class Found(NamedTuple):
+    """The lines of a picture, and how they were found."""
+
+    lines: list[Line]
+    rungs: int
+    """Rungs of the ladder that were climbed."""
+    decided: bool
+    """Whether enough words were certain, so that small print was not looked for or left unread."""
+
+
+@dataclass(frozen=True)
+class Ladder:
+    """Finds the lines of pictures and reads them, rung by rung."""
+
+    detector: Detector
+    recogniser: Recogniser
+    sides: tuple[int, ...]
+    min_confidence: float
+    enough: int | None
+    """With more certain words than this a picture is decided and its small print left unread; None reads everything."""
+
+    def read(self, image: Picture) -> Found:
+        """The lines of a picture; boxes without text are left out."""
+        if not check_picture(image):
+            return Found([], 0, decided=False)
+        height, width = image.shape[:2]
+        seen: list[Quad] = []
+        high: list[Quad] = []
+        low: list[Quad] = []
+        lines: list[Line] = []
+        for rung, side in enumerate(self._sides_for(max(height, width)), start=1):
+            regions = find_regions(self.detector.probabilities(image, side), width, height)
+            boxes = list(zip(regions.heights, regions.quads, strict=True))
+            # a line is taken from the lowest rung on which it is high enough: a higher one may tear it apart
+            read, high = len(high), add_uncovered(high, [quad for points, quad in boxes if points >= _SMALL])
+            # and one that never is, from the highest rung that finds it
+            low = [quad for points, quad in boxes if points < _SMALL] + low
+            known, seen = len(seen), add_uncovered(seen, regions.quads)
+            # on a larger map even small print is high: it is read in parts, as it may be decided before the last one
+            for part in _parts(high[read:], _AT_A_TIME if rung > 1 else len(high)):
+                if not self._is_decided(lines):
+                    lines += self._lines(image, part)
+            # what has been read stays, whatever a higher rung shows: once these are enough, they are for good
+            if decided := self._is_decided(lines):
+                break
+            if regions.unboxed <= _SUSPECTED and min(regions.heights, default=_SMALL) >= _SMALL:
+                break
+            if rung > 1 and len(seen) == known:
+                break
+        if not decided:
+            lines += self._lines(image, add_uncovered(high, low)[len(high) :])
+        return Found(turn_with_others(lines, lambda quad: self.recogniser.read(image, quad)), rung, decided)
+
+    def _lines(self, image: Picture, quads: Iterable[Quad]) -> list[Line]:
+        return [line for quad in quads if (line := self.recogniser.read(image, quad)) is not None]
+
+    def _is_decided(self, lines: list[Line]) -> bool:
+        return self.enough is not None and count_certain(lines, self.min_confidence) > self.enough
+
+    def _sides_for(self, longer: int) -> list[int]:
+        """The rungs for a picture with this longer side: enlarging it further adds no detail."""
+        return sorted({min(side, _MOST_ENLARGED * longer) for side in self.sides})
 
 
 class RapidOcrEngine:
@@ -45,43 +114,23 @@ class RapidOcrEngine:
             raise OcrError(f"sides = {list(options.sides)}; expected at least one, each larger than the one before")
         self.min_confidence = options.min_confidence
         self.version = f"{installed_version('rapidocr')}+reader{_READER_VERSION}+words{RULES_VERSION}"
-        self._sides = options.sides
-        self._detector = Detector(model_file("det"), threads=options.threads)
-        self._recogniser = Recogniser(model_file("rec"), threads=options.threads)
+        if options.enough is not None:
+            self.version += f"{DECISION_MARK}{options.enough}"
+        self.ladder = Ladder(
+            Detector(model_file("det"), threads=options.threads),
+            Recogniser(model_file("rec"), threads=options.threads),
+            options.sides,
+            options.min_confidence,
+            options.enough,
+        )
 
     def read(self, images: Sequence[Picture]) -> list[Reading]:
         """See `OcrEngine.read`."""
-        return [read_words(self.recognise(image, self.detect(image)[0]), self.min_confidence) for image in images]
+        return [read_words(self.ladder.read(image).lines, self.min_confidence) for image in images]
 
-    def detect(self, image: Picture) -> tuple[list[Quad], int]:
-        """The boxes of a picture's lines, and how many rungs of the ladder they took."""
-        if not check_picture(image):
-            return [], 0
-        height, width = image.shape[:2]
-        seen: list[Quad] = []
-        high: list[Quad] = []
-        low: list[Quad] = []
-        sides = self._sides_for(max(height, width))
-        for rung, side in enumerate(sides, start=1):
-            regions = find_regions(self._detector.probabilities(image, side), width, height)
-            boxes = list(zip(regions.quads, regions.heights, strict=True))
-            # a line is taken from the lowest rung on which it is high enough: a higher one may tear it apart
-            high = add_uncovered(high, [quad for quad, points in boxes if points >= _SMALL])
-            # and one that never is, from the highest rung that finds it
-            low = [quad for quad, points in boxes if points < _SMALL] + low
-            known, seen = len(seen), add_uncovered(seen, regions.quads)
-            settled = regions.unboxed <= _SUSPECTED and min(regions.heights, default=_SMALL) >= _SMALL
-            if settled or (rung > 1 and len(seen) == known):
-                break
-        return add_uncovered(high, low), rung
 
-    def recognise(self, image: Picture, quads: Iterable[Quad]) -> list[Line]:
-        """The lines in the boxes; boxes without text are left out."""
-        return self._recogniser.read_lines(image, quads)
-
-    def _sides_for(self, longer: int) -> list[int]:
-        """The rungs for a picture with this longer side: enlarging it further adds no detail."""
-        return sorted({min(side, _MOST_ENLARGED * longer) for side in self._sides})
+def _parts(quads: Sequence[Quad], size: int) -> list[Sequence[Quad]]:
+    return [quads[at : at + size] for at in range(0, len(quads), size)] if quads else []
 
 
 def model_file(kind: str) -> Path:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from statistics import fmean
 
@@ -37,6 +37,8 @@ _LEAST_UNREAD = 3
 _CLEAR = 100.0
 """Levels of grey over two columns at the edges of letters; on photographs of streets it is less."""
 _TINY = 1e-9
+_FAR = 5
+"""Columns between the centre of a character and ink that is not its own."""
 _UPRIGHT = 1.5
 """A line so many times taller than wide runs from top to bottom and is turned before it is read."""
 
@@ -61,32 +63,16 @@ class Recogniser:
         # class 0 is the blank of CTC, the last one the space
         self._characters = ["", *characters.splitlines(), " "]
 
-    def read_lines(self, picture: Picture, quads: Iterable[Quad]) -> list[Line]:
-        """The lines within the boxes of a picture, each the way round in which it reads surest.
+    def read(self, picture: Picture, quad: Quad) -> Line | None:
+        """The line within a box, the way round in which it is read most surely; None where nothing stands there.
 
-        A box in which nothing stands gives no line, and a long one on which no character is read gives an unread one.
+        A long box in which no character is read gives a line without text.
         """
-        cuts = [_straighten(picture, quad) for quad in quads]
-        read = [self._read_doubtful(line, quad) for line, quad in cuts]
-        for tall in (False, True):
-            group = [index for index, (line, quad) in enumerate(cuts) if _is_tall(quad) is tall]
-            turned = [index for index in group if _is_turned(read[index], cuts[index][1])]
-            if not turned:
-                continue
-            # words that read both ways, as NOON and SOS do, go with the lines around them
-            others = {index: self._read(*_turn(*cuts[index])) for index in group if index not in turned}
-            either = [at for at, other in others.items() if _sureness(other) > _sureness(read[at]) - _SURELY]
-            if len(turned) > len(others) - len(either):
-                for index in either:
-                    read[index] = others[index]
-        return [line for line in read if line is not None]
-
-    def _read_doubtful(self, line: Picture, quad: Quad) -> Line | None:
-        """A line as it stands, or turned by half where it is read more surely so."""
+        line, quad = _straighten(picture, quad)
         first = self._read(line, quad)
         if _sureness(first) >= _DOUBTFUL:
             return first
-        others = [self._read(*_turn(line, quad))]
+        others = [self._read(np.ascontiguousarray(line[::-1, ::-1]), _turned(quad))]
         if _is_tall(quad) and line.shape[1] < _MOST_UPRIGHT * line.shape[0]:  # a single high letter or digit
             others.append(self._read(np.ascontiguousarray(np.rot90(line, -1)), quad[[3, 0, 1, 2]]))
         best = max(others, key=_sureness)
@@ -140,19 +126,46 @@ def _straighten(picture: Picture, quad: Quad) -> tuple[Picture, Quad]:
     return line.astype(np.uint8), quad
 
 
-def _turn(line: Picture, quad: Quad) -> tuple[Picture, Quad]:
-    """A line that was cut out, turned by half."""
-    return np.ascontiguousarray(line[::-1, ::-1]), quad[[2, 3, 0, 1]]
+def turn_with_others(lines: Sequence[Line], read: Callable[[Quad], Line | None]) -> list[Line]:
+    """The lines of a picture, those that read both ways, as NOON and SOS do, like most of the others.
+
+    Args:
+        lines: each as it was read most surely.
+        read: reads the line within a box from the box's first edge on.
+    """
+    settled = list(lines)
+    for tall in (False, True):
+        group = [index for index, line in enumerate(lines) if _is_tall(line.quad) is tall]
+        turned = [index for index in group if _is_turned(lines[index].quad)]
+        if not turned:
+            continue
+        others = {index: read(_turned(lines[index].quad)) for index in group if index not in turned}
+        either = {
+            index: other
+            for index, other in others.items()
+            if other is not None and _sureness(other) > _sureness(lines[index]) - _SURELY
+        }
+        if len(turned) > len(others) - len(either):
+            for index, other in either.items():
+                settled[index] = other
+    return settled
+
+
+def _turned(quad: Quad) -> Quad:
+    """The same box for a line that stands on its head."""
+    return quad[[2, 3, 0, 1]]
+
+
+def _is_turned(quad: Quad) -> bool:
+    """Tell whether a line runs from right to left, or from bottom to top."""
+    along = quad[1] - quad[0]
+    return bool(along[int(_is_tall(quad))] < 0)
 
 
 def _is_tall(quad: Quad) -> bool:
     """Tell whether a line was cut out of a box that is higher than wide."""
     along = np.abs(quad[1] - quad[0])
     return bool(along[1] > along[0])
-
-
-def _is_turned(line: Line | None, quad: Quad) -> bool:
-    return line is not None and bool((line.quad[0] == quad[2]).all())
 
 
 def _sureness(line: Line | None) -> float:
@@ -197,7 +210,7 @@ def _measure(line: Picture, text: str, centres: np.ndarray) -> tuple[tuple[float
     read = np.array([at for character, at in zip(text, centres, strict=True) if not character.isspace()])
     beside = np.maximum(left[:, None] - read, read - (left + width)[:, None]).min(axis=1)
     inside = (left >= read.min()) & (left + width <= read.max())  # what lies beyond may be no text
-    skipped = width[letters & inside & (beside > _BESIDE)].sum() / max(1, width[letters].sum())
+    skipped = width[letters & inside & (beside > _FAR)].sum() / max(1, width[letters].sum())
     return tuple(gaps), alone, float(skipped)
 
 

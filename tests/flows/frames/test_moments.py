@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flows.frames.moments import Spacing, between, choose_timestamps
+from flows.frames.passes import nearest_keys
 
 video_ids = st.text("abcXYZ019_-", min_size=1, max_size=11)
 durations = st.floats(0.001, 36_000)
@@ -93,3 +95,34 @@ def test_a_video_without_length_has_no_moments(duration_s: float) -> None:
 def test_a_count_below_one_is_refused() -> None:
     with pytest.raises(ValueError, match="count = 0"):
         choose_timestamps("a", 1.0, count=0)
+
+
+TENTHS = st.integers(0, 300).map(lambda tenth: tenth / 10)
+
+
+@given(st.lists(TENTHS, min_size=1, max_size=8, unique=True), st.lists(TENTHS, min_size=5, max_size=5, unique=True))
+def test_moments_take_key_frames_each_once_and_the_rest_are_reached_soonest(keys_s: Any, moments_s: Any) -> None:
+    keys_s, moments_s = [0.0, *sorted({*keys_s} - {0.0})], sorted(moments_s)
+
+    taken = nearest_keys(keys_s, moments_s, (0.0, 30.0))
+
+    inside = [at_s for at_s in keys_s if at_s < 30.0]
+    assert len(taken) == len(set(taken.values())) == min(len(inside), len(moments_s))
+    assert list(taken) == sorted(taken)
+    assert list(taken.values()) == sorted(taken.values())
+
+    def decoded_s(moment_s: float) -> float:
+        return moment_s - max(key_s for key_s in keys_s if key_s <= moment_s)
+
+    # what is decoded exactly costs no more than what is not, unless it would show the key frame's picture again
+    exact = [moment_s for moment_s in moments_s if moment_s not in taken]
+    others = [decoded_s(moment_s) for moment_s in taken if decoded_s(moment_s) >= 1.0]
+    assert all(decoded_s(moment_s) <= min(others, default=math.inf) for moment_s in exact)
+
+
+def test_of_five_moments_and_four_key_frames_the_one_soonest_behind_a_key_frame_is_exact() -> None:
+    keys_s = [0.0, 8.3, 16.7, 25.0]
+
+    taken = nearest_keys(keys_s, [3.0, 8.5, 18.0, 20.0, 29.0], (0.0, 30.0))
+
+    assert taken == {3.0: 0, 8.5: 1, 20.0: 2, 29.0: 3}

@@ -13,6 +13,7 @@ import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.cluster.hierarchy import DisjointSet
 
 from data_catalog.catalog import Catalog
 from data_catalog.privacy.forget import ad_held, forget_ad
@@ -95,6 +96,11 @@ def test_groups_join_chains_in_whatever_order_they_come(pairs: list[list[str]], 
     assert sorted(itertools.chain(*groups)) == sorted(set(itertools.chain(*groups)))
     in_group = {ad: number for number, group in enumerate(groups) for ad in group}
     assert all(len({in_group.get(ad, ad) for ad in pair}) == 1 for pair in pairs)
+    joined = DisjointSet(itertools.chain(*pairs))
+    for first, *others in pairs:
+        for other in others:
+            joined.merge(first, other)
+    assert groups_of(pairs, least=1) == sorted(map(sorted, joined.subsets()))
     random.shuffle(pairs)
     assert sorted(groups_of(pairs)) == sorted(groups)
 

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import io
 import math
+import os
+import subprocess
+import sys
 from itertools import pairwise
 from pathlib import Path
 from statistics import fmean
@@ -289,3 +292,42 @@ def test_real_ads_give_five_different_frames_each(shared_data: Path) -> None:
         assert len(times) == 5
         assert all(before < after for before, after in pairwise(times))
         assert all(0 <= moment - time < 0.05 for moment, time in zip(moments, times, strict=True))
+
+
+PICTURES_OF_NOISE = """
+import ctypes, hashlib, sys
+from pathlib import Path
+import av, numpy as np
+from flows.frames.picture import shown_picture
+from flows.frames.sampling import _encoded
+if sys.argv[1:]:
+    ctypes.CDLL(sys.argv[1]).av_force_cpu_flags(0)
+draw = np.random.default_rng(0)
+for name in ("yuv420p", "yuvj420p", "yuv422p", "yuv444p", "yuv420p10le", "rgb24", "gray", "nv12"):
+    frame = av.VideoFrame(322, 180, name)
+    for plane in frame.planes:
+        noise = draw.integers(0, 256, plane.buffer_size, np.uint8)
+        noise[1::2] &= 3 if "10" in name else 255
+        plane.update(noise.tobytes())
+    for max_side in (None, 161):
+        picture = shown_picture(frame, None, max_side)
+        stored = _encoded(picture, 90)
+        print(name, max_side, hashlib.sha256(picture.tobytes() + stored.jpeg).hexdigest(), stored.perceptual_hash)
+"""
+
+
+def test_pictures_are_the_same_on_a_processor_without_shortcuts() -> None:
+    libraries = list((Path(av.__file__).parents[1] / "av.libs").glob("libavutil*"))
+    if not libraries:
+        pytest.skip("this PyAV does not bring its own FFmpeg")
+    plain = os.environ | {"OPENCV_CPU_DISABLE": "SSE4_1,SSE4_2,AVX,FP16,AVX2", "JSIMD_FORCENONE": "1"}
+
+    with_them, without = (
+        subprocess.run(
+            [sys.executable, "-c", PICTURES_OF_NOISE, *arguments], env=env, capture_output=True, text=True, check=True
+        ).stdout
+        for arguments, env in (([], dict(os.environ)), ([str(libraries[0])], plain))
+    )
+
+    assert len(with_them.splitlines()) == 16
+    assert with_them == without

@@ -37,6 +37,18 @@ def test_cards_are_measured_from_either_folder(shared_data: Path, measured: Meas
     assert {"decode_ms", "recognise_ms", "rest_ms", "count_error", "false_words_per_textless_frame"} <= set(row)
 
 
+def test_frames_that_nobody_wrote_down_are_compared_with_all_that_is_read(shared_data: Path, measured: Measure) -> None:
+    (row,) = measured(
+        *("--data", shared_data, "--set", "dense", "--engine", "rapidocr", "--number", 5, "--detail", "decision")
+    )
+
+    assert (row["pictures"], row["decided_right"], row["decided"]) == (5, 5, 5)
+    assert set(row["groups"]) == {"ads", "screens"}
+    assert row["groups"]["screens"]["word_recall"] < 1
+    assert row["version"].endswith("+decision5")
+    assert sum(row["rungs"].values()) == 5
+
+
 def test_without_a_name_all_engines_that_are_there_are_measured_on_the_same_pictures(
     shared_data: Path, measured: Measure
 ) -> None:

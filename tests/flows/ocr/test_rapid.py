@@ -32,18 +32,15 @@ def texts(words: list[Word]) -> list[str]:
 
 
 def test_large_text_is_read_on_the_first_rung(engine: RapidOcrEngine) -> None:
-    _, rungs = engine.detect(drawn("Fresh bread every morning", size=(1280, 720), font_size=72))
-
-    assert rungs == 1
+    assert engine.ladder.read(drawn("Fresh bread every morning", size=(1280, 720), font_size=72)).rungs == 1
 
 
 def test_small_print_is_climbed_for_and_read(engine: RapidOcrEngine) -> None:
     picture = drawn(*SMALL_PRINT, size=(1280, 720), font_size=12)
 
-    _, rungs = engine.detect(picture)
     (words,) = engine.read([picture])
 
-    assert rungs > 1
+    assert engine.ladder.read(picture).rungs > 1
     assert plain(texts(words)) == plain(" ".join(SMALL_PRINT).split())
 
 
@@ -138,11 +135,12 @@ def test_text_that_runs_from_top_to_bottom_is_boxed_where_it_stands(engine: Rapi
 
 def test_a_line_is_read_the_same_whatever_else_is_on_the_picture(engine: RapidOcrEngine) -> None:
     picture = drawn("Fresh bread every morning", "a", "and a line that is longer than the first", "9", size=(900, 360))
-    quads, _ = engine.detect(picture)
+    lines = engine.ladder.read(picture).lines
+    alone = [engine.ladder.recogniser.read(picture, line.quad) for line in reversed(lines)][::-1]
 
-    together = [line.text for line in engine.recognise(picture, quads)]
+    together = [line.text for line in lines]
 
-    assert together == [line.text for quad in quads for line in engine.recognise(picture, [quad])]
+    assert together == [line.text for line in alone if line]
     assert len(together) >= 3
 
 

@@ -10,12 +10,12 @@ import pyarrow as pa
 import pytest
 from PIL import Image
 
-from data_catalog.releases import write_release
+from data_catalog.releases import Contents, compare, write_release
 from data_catalog.schemas import RELEASE_SCHEMA, SPLITS, TABLES
 from flows.funnel import FunnelStep
 from flows.release.card import dataset_card
 from flows.release.croissant import croissant_json
-from flows.release.facts import ExampleRow, ReleaseFacts, count_table1
+from flows.release.facts import NAMED, ExampleRow, ReleaseFacts, count_table1
 from flows.release.report import report_html
 from flows.release.resampling import PlannedRow, balance_rows
 from flows.sentiment.labelling import Thresholds
@@ -134,6 +134,40 @@ def release(tmp_path_factory: pytest.TempPathFactory, facts: ReleaseFacts) -> Pa
             "croissant.json": croissant_json(facts, manifest),
         },
     )
+
+
+@pytest.fixture(scope="session")
+def changed_facts(facts: ReleaseFacts) -> ReleaseFacts:
+    """The same after another release: an ad came, one went, one moved, many were relabelled, the engine is another."""
+
+    def contents(version: str, engine: str, ads: dict[str, tuple[str, int, float]], settings: object) -> Contents:
+        made = {"version": version, "settings": settings, "engines": {"ocr": engine}}
+        row = {"text": "words", "timestamp_s": 1.0, "category": None}
+        rows = [
+            (
+                split,
+                {
+                    **row,
+                    "video_id": ad,
+                    "frame_id": f"{ad}:0",
+                    "label": label,
+                    "mean_score": score,
+                    "mean_low": score - 0.25,
+                    "mean_high": score + 0.25,
+                },
+                "picture",
+            )
+            for ad, (split, label, score) in ads.items()
+        ]
+        return Contents.of(made, rows)
+
+    many = {f"ad{number}": ("train", 0, -3.0) for number in range(NAMED + 1)}
+    older = contents(
+        "2026.11.23", "a 1", {**many, "gone": ("test", 1, 3.0), "moves": ("test", 1, 3.0)}, {"key": HOSTILE}
+    )
+    later = dict.fromkeys(many, ("train", 1, 2.75)) | {"came": ("test", 1, 4.0), "moves": ("train", 1, 3.0)}
+    changes = compare(older, contents(facts.version, HOSTILE, later, {"key": "new"}))
+    return replace(facts, lineage=["2026.11.23"], changes=changes, filled=["came"])
 
 
 @pytest.fixture(scope="session")

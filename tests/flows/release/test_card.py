@@ -16,8 +16,8 @@ from markdown_it import MarkdownIt
 from data_catalog.printing import readable
 from data_catalog.releases import read_manifest
 from flows.release.card import dataset_card, plain
-from flows.release.facts import ReleaseFacts, count_table1
-from flows.settings import Settings, SourceSettings
+from flows.release.facts import ClassCounts, ReleaseFacts, count_table1
+from flows.settings import ReleaseSettings, Settings, SourceSettings
 
 MANIFEST = {"row_set_hash": "abc123", "files": {}}
 
@@ -57,6 +57,56 @@ def test_the_card_tells_which_comments_do_not_count(facts: ReleaseFacts) -> None
     assert "Of 1,234 comments some do not count: 56 other\\_language." in dataset_card(facts, MANIFEST)
     nothing = replace(facts, left_out={"other_language": 0})
     assert "some do not count: none." in dataset_card(nothing, MANIFEST)
+
+
+def test_the_first_release_says_that_it_has_no_parent(facts: ReleaseFacts) -> None:
+    card = dataset_card(facts, MANIFEST)
+    assert "- ads that changed their split since the parent: 0 (the first release: there is no parent)" in card
+    assert "Since " not in card.split("## What changed")[1].split("## Funnel")[0]
+
+
+def test_what_changed_is_told_with_old_and_new_values(changed_facts: ReleaseFacts) -> None:
+    card = dataset_card(changed_facts, MANIFEST)
+    for part in (
+        "- ads that changed their split since the parent: 1\n",
+        "- ads placed where a split had no ad of their class: 1",
+        "Since 2026.11.23:",
+        "- ads added: 1",
+        "- ads gone: 1",
+        "- ads relabelled: 21",
+        "- split of moves: test → train",
+        "| ad0 | negative -3.00 (-3.25 to -2.75) | positive 2.75 (2.50 to 3.00) |",
+        "The first 20 of 21;",
+        "- thresholds: unchanged",
+        "| train | 0 | 22 | 21 | 0 |",
+        "| 2.5 to 3.0 | 2 | 22 |",
+    ):
+        assert part in card, part
+    assert "| gone |" not in card
+    assert "split of gone" not in card
+    html = as_html(card.split("---\n", 2)[2])
+    assert not re.search(r"<(script|a|img|h1>heading|del)\b", html)
+    assert re.search(r"settings: key: Buy .* → new", html)
+    assert (
+        html.count("<table>")
+        == as_html(dataset_card(replace(changed_facts, changes=None), MANIFEST).split("---\n", 2)[2]).count("<table>")
+        + 3
+    )
+
+
+def test_another_seed_or_other_shares_are_named_as_the_reason(changed_facts: ReleaseFacts) -> None:
+    assert changed_facts.changes is not None
+    on_purpose = replace(changed_facts.changes, settings={"release.seed": (0, 1)})
+    card = dataset_card(replace(changed_facts, changes=on_purpose), MANIFEST)
+    assert "since the parent: 1 (method, seed or shares are others, so this is a new division)" in card
+
+
+def test_a_split_that_lacks_a_class_is_named(facts: ReleaseFacts) -> None:
+    lacking = {**facts.after, "test": {**facts.after["test"], "negative": ClassCounts()}}
+    assert "- test has no negative ad\n" in dataset_card(replace(facts, after=lacking), MANIFEST)
+    assert "has no negative ad" not in dataset_card(facts, MANIFEST)
+    nothing = facts.settings.model_copy(update={"release": ReleaseSettings(train=0.9, validation=0.1, test=0)})
+    assert "has no negative ad" not in dataset_card(replace(facts, after=lacking, settings=nothing), MANIFEST)
 
 
 def test_agreement_is_told_where_there_were_reviewers(facts: ReleaseFacts) -> None:

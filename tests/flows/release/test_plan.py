@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from datetime import UTC, datetime
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Literal
 
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from data_catalog.catalog import Catalog, Drop
+from data_catalog.errors import ReleaseError
+from data_catalog.privacy.forget import forget_ad
 from data_catalog.schemas import TABLES
 from flows.ocr.texts import TextFrame
-from flows.release.plan import Plan, group_uploads, plan_release
-from flows.settings import ReleaseSettings, Settings
+from flows.release.plan import Plan, group_uploads, keep_splits, plan_release
+from flows.settings import ReleaseSettings, Settings, SplitSettings
 from flows.stages import REVIEW, ReviewReason
 
 LABELLED = [f"{label}{number}" for label in ("positive", "negative") for number in range(6)]
@@ -146,7 +149,7 @@ def test_a_shared_frame_with_the_same_words_joins_ads_and_chains_join_further() 
 def test_a_look_alike_with_other_words_or_without_any_joins_nothing() -> None:
     texts = ["now 49.99", "now 59.99", " ", ""]
     frames = [frame(ad, picture="ff00", text=text) for ad, text in zip("abcd", texts, strict=True)]
-    assert group_uploads(frames, {"z": "g"}) == {ad: ad for ad in "abcd"}
+    assert group_uploads(frames, {"z": "g"}) == {ad: ad for ad in "abcdz"}
 
 
 @given(st.lists(st.tuples(st.sampled_from("abcdefgh"), st.sampled_from("stuv")), max_size=20), st.randoms())
@@ -155,3 +158,190 @@ def test_groups_do_not_depend_on_the_order_of_frames(pairs: list[tuple[str, str]
     ordered = group_uploads(frames, {})
     random.shuffle(frames)
     assert group_uploads(frames, {}) == ordered
+
+
+@dataclass(frozen=True)
+class AnAd:
+    """An ad of a catalog that changes from plan to plan."""
+
+    day: int
+    label: str | None
+    group: str
+    n_frames: int = 1
+
+
+class World:
+    """A catalog whose ads come, go, are labelled anew, sampled anew and found to be uploads of each other."""
+
+    def __init__(self, root: str | Path, *, by_picture: bool = False) -> None:
+        self.catalog = Catalog(root)
+        self.by_picture = by_picture
+        """A group is known by a frame that its ads share, not by the table."""
+        self.ads: dict[str, AnAd] = {}
+
+    def put(self, name: str, day: int, label: str | None, group: str | None = None, n_frames: int = 1) -> None:
+        self.ads[name] = AnAd(day, label, group or name, n_frames)
+
+    def plan(self, asked: Settings | None = None) -> dict[str, str]:
+        """Splits of a plan of the present ads, kept for the next."""
+        asked = asked or Settings(release=ReleaseSettings(balance="none"))
+        groups: dict[str, list[str]] = {}
+        for name, ad in self.ads.items():
+            groups.setdefault(ad.group, []).append(name)
+        day_one = datetime(2026, 1, 1, tzinfo=UTC)
+        rows: dict[str, list[dict[str, Any]]] = {
+            "ads": [
+                {"video_id": name, "published_at": day_one + timedelta(days=ad.day)} for name, ad in self.ads.items()
+            ],
+            "labels": [
+                {"video_id": name, "label": ad.label, "decided_by": "comments", "n_reviewers": 0}
+                for name, ad in self.ads.items()
+                if ad.label
+            ],
+            "reuploads": [
+                {"video_id": name, "group_id": group, "duplicates": [other for other in found if other != name]}
+                for group, found in groups.items()
+                if len(found) > 1 and not self.by_picture
+                for name in found
+            ],
+        }
+        for table, of_table in rows.items():
+            self.catalog.replace(table, pa.Table.from_pylist(of_table, schema=TABLES[table].schema))
+        frames = [
+            frame(name, index, picture=ad.group if self.by_picture else "", text=ad.group)
+            for name, ad in self.ads.items()
+            for index in range(ad.n_frames)
+        ]
+        plan = plan_release(self.catalog, {one.frame_id: one for one in frames}, asked)
+        keep_splits(self.catalog, asked, plan)
+        assert {row.video_id for row in plan.labelled} == {name for name, ad in self.ads.items() if ad.label}
+        return {row.video_id: row.split for row in plan.labelled}
+
+
+LABEL = st.sampled_from(["positive", "negative", None])
+
+
+@settings(max_examples=6, phases=[Phase.explicit, Phase.reuse, Phase.generate])
+@given(st.data())
+def test_no_ad_ever_moves_but_the_younger_of_two_groups_that_are_joined(data: st.DataObject) -> None:
+    seen: dict[str, str] = {}
+    with TemporaryDirectory() as root:
+        world = World(root)
+        for number in range(12):
+            world.put(f"ad{number}", 50 + number, ("positive", "negative")[number % 2], group=f"g{number // 3 * 3}")
+        for step in range(5):
+            may_move: set[str] = set()
+            if step:
+                kind = data.draw(st.sampled_from(["add", "remove", "relabel", "resample", "join"]), "kind")
+                name = data.draw(st.sampled_from(sorted(world.ads)), "ad")
+                ad = world.ads[name]
+                if kind == "add":
+                    group = data.draw(st.sampled_from([f"new{step}", ad.group]))
+                    world.put(f"new{step}", data.draw(st.integers(0, 99)), data.draw(LABEL), group)
+                elif kind == "remove":
+                    del world.ads[name]
+                elif kind == "relabel":
+                    world.ads[name] = replace(ad, label=data.draw(LABEL))
+                elif kind == "resample":
+                    world.ads[name] = replace(ad, n_frames=data.draw(st.integers(1, 5)))
+                else:
+                    may_move = join(world, ad.group, data.draw(st.sampled_from(sorted(world.ads))), seen)
+            try:
+                splits = world.plan()
+            except ReleaseError:  # a class is without an ad to train on
+                continue
+            moved = {one for one, split in splits.items() if seen.get(one, split) != split}
+            assert moved <= may_move
+            for one in may_move - splits.keys():
+                seen.pop(one, None)
+            seen |= splits
+            homes = {(world.ads[ad].group, split) for ad, split in splits.items()}
+            assert len(homes) == len({group for group, _ in homes})
+
+
+def join(world: World, one: str, other_ad: str, seen: dict[str, str]) -> set[str]:
+    """Make one group of two; returns those who may move: all but the group of the oldest that was ever planned."""
+    other = world.ads[other_ad].group
+    if one == other:
+        return set()
+    both = [name for name, ad in world.ads.items() if ad.group in (one, other)]
+    known = [name for name in both if name in seen]
+    elder = world.ads[min(known, key=lambda name: (world.ads[name].day, name))].group if known else one
+    younger = {name for name in both if world.ads[name].group != elder}
+    for name in both:
+        world.ads[name] = replace(world.ads[name], group=one)
+    return younger
+
+
+def a_world_with_a_reupload(root: Path, *, by_picture: bool = False) -> World:
+    """`ad23`, whose hash says test, and its later upload `ad0`, whose own says train, among many others."""
+    world = World(root, by_picture=by_picture)
+    for number in range(100, 160):
+        world.put(f"ad{number}", 0, ("positive", "negative")[number % 2])
+    world.put("ad23", 10, "positive", "g")
+    world.put("ad0", 20, "positive", "g")
+    return world
+
+
+def test_a_reupload_follows_the_oldest_and_stays_when_that_is_forgotten(tmp_path: Path) -> None:
+    world = a_world_with_a_reupload(tmp_path)
+    before = world.plan()
+    assert (before["ad23"], before["ad0"]) == ("test", "test")
+
+    assert forget_ad(world.catalog, "ad23").removed.rows["splits"] == 1
+    del world.ads["ad23"]
+    after = world.plan()
+    assert after == {ad: split for ad, split in before.items() if ad != "ad23"}
+    world.put("ad0", 20, None)
+    world.plan()
+    world.put("ad0", 20, "negative")
+    assert world.plan()["ad0"] == "test", "an ad that was away comes back to its split"
+    assert "ad23" not in world.catalog.values("splits", "video_id")
+
+
+def test_an_older_upload_that_comes_later_moves_nobody(tmp_path: Path) -> None:
+    world = a_world_with_a_reupload(tmp_path)
+    del world.ads["ad23"]
+    before = world.plan()
+    assert before["ad0"] == "train"
+    world.put("ad23", 10, "positive", "g")
+    assert world.plan() == before | {"ad23": "train"}
+
+
+@pytest.mark.parametrize("by_picture", [True, False])
+def test_a_label_that_the_oldest_upload_lacks_changes_nothing(by_picture: bool, tmp_path: Path) -> None:
+    world = a_world_with_a_reupload(tmp_path, by_picture=by_picture)
+    world.put("ad23", 10, None, "g")
+    assert world.plan()["ad0"] == "test"
+
+
+def test_two_groups_that_are_joined_have_the_split_of_the_elder(tmp_path: Path) -> None:
+    world = a_world_with_a_reupload(tmp_path)
+    world.put("ad23", 10, "positive")
+    world.put("ad0", 20, "positive")
+    before = world.plan()
+    assert (before["ad23"], before["ad0"]) == ("test", "train")
+    world.put("ad23", 10, "positive", "g")
+    world.put("ad0", 20, "positive", "g")
+    assert world.plan() == before | {"ad0": "test"}
+    row = world.catalog.read("splits", ["split", "decided_by"], where="video_id = 'ad0'").to_pylist()
+    assert row == [{"split": "test", "decided_by": "reupload"}]
+
+
+def test_another_seed_or_other_shares_give_another_division_and_the_first_comes_back(tmp_path: Path) -> None:
+    world = a_world_with_a_reupload(tmp_path)
+    first = world.plan()
+    other = world.plan(Settings(release=ReleaseSettings(balance="none", seed=1)))
+    shares = world.plan(Settings(release=ReleaseSettings(balance="none", train=0.5, validation=0.25, test=0.25)))
+    assert len({tuple(sorted(splits.items())) for splits in (first, other, shares)}) == 3
+    assert world.plan() == first
+
+
+def test_a_plan_that_changes_no_split_writes_none(tmp_path: Path) -> None:
+    world = a_world_with_a_reupload(tmp_path)
+    world.plan()
+    version = world.catalog.versions()["splits"]
+    world.plan()
+    assert world.catalog.versions()["splits"] == version
+    world.plan(Settings(release=ReleaseSettings(balance="none"), split=SplitSettings(method="stratified")))
+    assert world.catalog.versions()["splits"] == version, "a stratified division is kept by nobody"

@@ -73,6 +73,25 @@ def test_the_page_asks_nothing_of_the_network_and_runs_nothing(page: Page) -> No
     assert "@import" not in page.style
 
 
+def test_what_changed_is_shown_with_charts(facts: ReleaseFacts, changed_facts: ReleaseFacts) -> None:
+    first, later = (Page(report_html(made, MANIFEST)) for made in (facts, changed_facts))
+    assert "ads that changed their split since the parent: 0 (the first release: there is no parent)" in first.text
+    assert "ads that changed their split since the parent: 1." in later.text
+    for part in (
+        "Since 2026.11.23",
+        "Ads relabelled: 21",
+        "Ads in another split: 1",
+        "negative -3.00 (-3.25 to -2.75)",
+    ):
+        assert part in later.text, part
+    told = [attributes["alt"] or "" for tag, attributes in later.elements if tag == "img" and attributes.get("alt")]
+    [scores] = [alt for alt in told if alt.startswith("Mean score of the released ads")]
+    assert "2.5 to 3: 2 before, 22 after" in scores
+    [balance] = [alt for alt in told if alt.startswith("Ads by split and class, before and after")]
+    assert "train, positive, before: 0 ads; train, positive, after: 22 ads" in balance
+    assert not {tag for tag, _ in later.elements} & {"script", "link", "a"}
+
+
 def test_the_policy_allows_its_own_style_sheet_and_pictures_in_the_page_and_nothing_else(page: Page) -> None:
     (policy,) = [a["content"] for tag, a in page.elements if tag == "meta" and a.get("http-equiv")]
     style = base64.b64encode(hashlib.sha256(page.style.encode()).digest()).decode()

@@ -1,0 +1,117 @@
+"""Releases of a folder: which there are, which is the newest, and the version of the next.
+
+A release names its parent and the ancestors behind it. No ancestor of a release is newer than it, whatever the clock
+said when either was made.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable, Mapping
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+from data_catalog.errors import ReleaseError
+from data_catalog.releases.verification import Manifest, read_manifest
+
+VERSION = re.compile(r"\d{4}\.\d{2}\.\d{2}(\.[1-9]\d*)?")
+
+
+def list_releases(releases_dir: str | os.PathLike[str]) -> list[Path]:
+    """All releases in a folder, lowest version first; the newest is what `newest_release` says."""
+    root = Path(releases_dir)
+    if not root.is_dir():
+        return []
+    found = [path for path in root.iterdir() if path.is_dir() and VERSION.fullmatch(path.name)]
+    return sorted(found, key=lambda path: _version_key(path.name))
+
+
+def newest_release(releases_dir: str | os.PathLike[str]) -> Path:
+    """The newest release: no other descends from it, and of several such it was created last.
+
+    Raises:
+        ReleaseError: there is no release, or a manifest cannot be read, so that nobody knows.
+    """
+    if newest := newest_release_if_any(releases_dir):
+        return newest
+    raise ReleaseError(f"{releases_dir}: holds no release; build one with `ytb-ads build`")
+
+
+def newest_release_if_any(releases_dir: str | os.PathLike[str]) -> Path | None:
+    """The same; None where there is no release."""
+    releases = {path.name: path for path in list_releases(releases_dir)}
+    if not releases:
+        return None
+    return releases[newest_of({name: read_manifest(path) for name, path in releases.items()})]
+
+
+def newest_of(manifests: Mapping[str, Manifest]) -> str:
+    """The newest of some releases by their manifests.
+
+    Ancestors that are gone still count, as a release names them all. In a circle, which only a damaged manifest can
+    make, nothing is older than anything else.
+    """
+    ancestors = {name: _ancestors(name, manifests) for name in manifests}
+    older = {before for name, found in ancestors.items() for before in found if name not in ancestors.get(before, ())}
+    return max(manifests.keys() - older, key=lambda name: (_created_at(name, manifests[name]), _version_key(name)))
+
+
+def lineage_of(manifest: Manifest) -> list[str]:
+    """The ancestors that a release names, its parent first; the first releases of all named their parent alone.
+
+    Raises:
+        ReleaseError: what the manifest names are no versions.
+    """
+    parent = manifest.get("parent")
+    named = manifest.get("lineage") or ([] if parent is None else [parent])
+    if not isinstance(named, list) or not all(isinstance(version, str) for version in named):
+        raise ReleaseError(f"release {manifest['version']}: its manifest names {named!r} as its ancestors")
+    return named
+
+
+def find_release(releases_dir: str | os.PathLike[str], version: str) -> Path:
+    """The release of that version.
+
+    Raises:
+        ReleaseError: there is none; the message names those there are.
+    """
+    found = {path.name: path for path in list_releases(releases_dir)}
+    if version not in found:
+        raise ReleaseError(f"{version}: no such release; there are {', '.join(found) or 'none'}")
+    return found[version]
+
+
+def next_version(day: date, existing: Iterable[str], parent: str | None = None) -> str:
+    """The day as a version, numbered from its second release on: 2026.11.24, then 2026.11.24.1.
+
+    A parent of a later day, by a clock that was ahead, lends its day: no version is lower than its parent's.
+    """
+    today = max(day.strftime("%Y.%m.%d"), (parent or "")[: len("2026.11.24")])
+    numbers = [_version_key(name)[3] for name in existing if VERSION.fullmatch(name) and name.startswith(today)]
+    return f"{today}.{max(numbers) + 1}" if numbers else today
+
+
+def _ancestors(name: str, manifests: Mapping[str, Manifest]) -> set[str]:
+    """All ancestors that a release and those of them that are there name."""
+    found: set[str] = set()
+    ahead = [name]
+    while ahead:
+        named = lineage_of(manifests[ahead.pop()])
+        fresh = set(named) - found
+        found |= fresh
+        ahead += fresh & manifests.keys()
+    return found
+
+
+def _created_at(name: str, manifest: Manifest) -> datetime:
+    try:
+        at = datetime.fromisoformat(manifest["created_at"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise ReleaseError(f"release {name}: its manifest does not say when it was created ({error})") from error
+    return at if at.tzinfo else at.replace(tzinfo=UTC)
+
+
+def _version_key(version: str) -> tuple[int, int, int, int]:
+    year, month, day, *number = (int(part) for part in version.split("."))
+    return year, month, day, number[0] if number else 0
