@@ -373,7 +373,7 @@ FRAMES = Stage(
     "frames",
     "Sampling frames",
     unit="ads",
-    tables=("frames", "looks", "reuploads"),
+    tables=("frames",),
     upstream="ads",
     columns=("video_id", "source", "media_path", "media_status", "media_sha256"),
     batch="batch_ads",
@@ -381,6 +381,17 @@ FRAMES = Stage(
     reasons=FrameReason,
     step="frames sampled",
     step_unit="frames",
+)
+LOOKS = Stage(
+    "looks",
+    "Fingerprinting ads and finding re-uploads",
+    unit="ads",
+    tables=("looks", "likenesses", "reuploads"),
+    upstream="ads",
+    columns=("video_id", "source", "media_path", "media_status", "media_sha256"),
+    batch="batch_ads",
+    fingerprint_of="flows.frames.sampling:looks_fingerprint",
+    reasons=FrameReason,
 )
 OCR = Stage(
     "ocr",
@@ -450,6 +461,7 @@ STAGES: tuple[Stage, ...] = (
     COMMENT_PAGES,
     MEDIA,
     FRAMES,
+    LOOKS,
     OCR,
     WORDS,
     SCORES,
