@@ -262,14 +262,26 @@ TABLES: dict[str, Table] = {
         ),
         Table(
             "looks",
-            "an ad's fingerprint over its length, at timestamps that do not depend on its id",
+            "an ad's fingerprint: small pictures at times that do not depend on its id; none where nothing can be seen",
             key=("video_id",),
             upstream=("ads",),
             columns=(
                 _OF_AD,
                 Column("duration_s", _REAL, "length", "seconds"),
-                Column("times_s", pa.list_(pa.float64()), "the timestamps", "seconds"),
-                Column("hashes", _TEXTS, "perceptual hash of the picture at each, in hexadecimal"),
+                Column("times_s", pa.list_(pa.float64()), "times; from the start again without a border", "seconds"),
+                Column("hashes", _TEXTS, "the picture at each: 24 by 24 fields in 64 greys, a character for each"),
+                *_PROVENANCE,
+            ),
+        ),
+        Table(
+            "likenesses",
+            "an ad whose fingerprint was compared with all others that there were at the time",
+            key=("video_id",),
+            upstream=("looks",),
+            computed=True,
+            columns=(
+                _OF_AD,
+                Column("alike", _TEXTS, "`media_sha256` of the files that show the same ad"),
                 *_PROVENANCE,
             ),
         ),
@@ -277,7 +289,7 @@ TABLES: dict[str, Table] = {
             "reuploads",
             "one of several ads that are one ad uploaded more than once; all others have no row",
             key=("video_id",),
-            upstream=("looks", "ads"),
+            upstream=("likenesses", "ads"),
             computed=True,
             columns=(
                 _OF_AD,

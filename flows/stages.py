@@ -368,7 +368,7 @@ FRAMES = Stage(
     "frames",
     "Sampling frames",
     unit="ads",
-    tables=("frames", "looks", "reuploads"),
+    tables=("frames",),
     upstream="ads",
     columns=("video_id", "source", "media_path", "media_status", "media_sha256"),
     batch="batch_ads",
@@ -376,6 +376,17 @@ FRAMES = Stage(
     reasons=FrameReason,
     step="frames sampled",
     step_unit="frames",
+)
+LOOKS = Stage(
+    "looks",
+    "Fingerprinting ads and finding re-uploads",
+    unit="ads",
+    tables=("looks", "likenesses", "reuploads"),
+    upstream="ads",
+    columns=("video_id", "source", "media_path", "media_status", "media_sha256"),
+    batch="batch_ads",
+    fingerprint_of="flows.frames.sampling:looks_fingerprint",
+    reasons=FrameReason,
 )
 OCR = Stage(
     "ocr",
@@ -445,6 +456,7 @@ STAGES: tuple[Stage, ...] = (
     COMMENT_PAGES,
     MEDIA,
     FRAMES,
+    LOOKS,
     OCR,
     WORDS,
     SCORES,

@@ -143,6 +143,7 @@ def ad_held(catalog: Catalog, video_id: str) -> Removal:
     rows |= {name: catalog.snapshot(name).count(of_ad) for name in _tables_of_ads()}
     in_groups = pc.field("group_id").isin(pa.array(_groups_of(catalog, [video_id]), pa.string()))
     rows["reuploads"] = catalog.snapshot("reuploads").count(in_groups)
+    rows["likenesses"] = len(_compared_with(catalog, [video_id]))
     return Removal(_some(rows), _below(catalog, media_of(catalog, [video_id])))
 
 
@@ -195,6 +196,9 @@ def _remove_some(
         except OSError as error:
             raise CatalogError(f"{path}: cannot be removed ({error.strerror}); remove it and run this again") from error
     rows["reuploads"] = catalog.delete_groups("reuploads", column="group_id", values=_groups_of(catalog, ids))
+    if "ads" not in keep_tables:
+        compared = _compared_with(catalog, ids)
+        rows["likenesses"] = catalog.delete_groups("likenesses", column="video_id", values=compared)
     for name in _tables_of_ads():
         if name in keep_tables:
             continue
@@ -206,6 +210,14 @@ def _groups_of(catalog: Catalog, ids: Iterable[str]) -> list[str]:
     """Groups of re-uploads that hold these ads: all rows of one name the ad, and the next build makes them anew."""
     of_ads = pc.field("video_id").isin(pa.array(sorted(ids), pa.string()))
     return catalog.values("reuploads", "group_id", where=of_ads & pc.is_valid(pc.field("group_id")))
+
+
+def _compared_with(catalog: Catalog, ids: Iterable[str]) -> set[str]:
+    """These ads and those that name a file of theirs as alike: the next build compares those again."""
+    of_ads = pc.field("video_id").isin(pa.array(sorted(ids), pa.string()))
+    files = {*catalog.values("ads", "media_sha256", where=of_ads)} - {None}
+    rows = catalog.read("likenesses", ["video_id", "alike"]).to_pylist()
+    return {row["video_id"] for row in rows if row["video_id"] in ids or not files.isdisjoint(row["alike"])}
 
 
 def _remove_author(catalog: Catalog, author_hash: str) -> Removal:

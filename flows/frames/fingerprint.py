@@ -1,41 +1,50 @@
-"""Visual fingerprints: hashes of a picture in a few bits, and of an ad at moments over its length.
+"""Hashes of single pictures, and the fingerprint of an ad: small grey pictures on a fixed grid of times.
 
-Near pictures have near hashes, whatever their size and quality. The frames of two uploads of one ad are drawn at
-different moments, so they cannot be compared. What can be: every picture that had to be decoded on the way to the
-frames, one for each half second, and a few key frames. Two uploads have enough half seconds in common, and next to
-nothing is decoded for the purpose. The table `looks` holds them.
+Near pictures have near hashes, whatever their size and quality. Frames are drawn at moments that depend on the ad's id,
+and key frames lie where an encoder put them, so neither serves to compare two uploads. A fingerprint comes from a pass
+of its own over the video. It depends on what is shown at which time alone: each of its pictures is the mean of half a
+second, in 24 by 24 fields. The table `looks` holds it.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from flows.frames.passes import key_frame
 from flows.frames.picture import grey_thumbnail, reduced
 from flows.frames.video import Video
 
-FINGERPRINT_VERSION = "1"
-"""Raise it when hashes or moments change: those of different versions are not compared."""
-SLOT_S = 0.5
-_MOST_SLOTS = 120
-"""A minute of pictures tells an ad from another; a longer one is not looked at more closely."""
-_KEY_FRAMES = 2
-_ENOUGH = 5
-"""With so many fingerprints on the way to the frames no others are decoded."""
+FINGERPRINT_VERSION = "2"
+"""Raise it when fingerprints change: those of different versions are not compared."""
+STEP_S = 0.5
+"""Distance of a fingerprint's pictures; each is the mean over this time from its moment on."""
+SIDE = 24
+"""Fields along each side of a fingerprint's picture."""
+LEVELS = 64
+"""Greys that a field may have, a character for each."""
+_A_STEP = 4
+"""Pictures that the mean is of."""
+_WHOLLY_S, _PART_S, _EVERY_S, _PARTS = 60.0, 6.0, 60.0, 20
+"""A minute is looked at wholly; of later ones only their beginning, up to the last of so many."""
+_FIELD = 4
+"""Side of the squares that the fields are put together from, four each: they overlap, so that small shifts blur."""
+_THUMBNAIL_SIDE = (SIDE + 1) * _FIELD
+_GREYS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+_FLAT_DEVIATION = 3.0
+"""Levels of brightness, over a line and over the ad, that coding leaves of a border of one colour."""
+_LEAST_INSIDE = 0.4
+"""Share of each side that is left at least between borders."""
 _SIDE = 32
 _LOW = 8
-_FINGERPRINT_SIDE = 16
-THUMBNAIL_SIDE = 64
-"""Side of the thumbnails that `fingerprint_hash` takes."""
 REDUCED_SIDE = 64
 """`reduced` to this shorter side, a picture has the same hash and is as blank as before."""
-_RIMS = (0, 1, 2)
 _BLANK_DEVIATION = 6.0
 """Levels of brightness; below that it shows a colour, not a picture."""
 SAME_PICTURE_BITS = 4
@@ -44,41 +53,117 @@ SAME_PICTURE_BITS = 4
 
 @dataclass(frozen=True)
 class Fingerprint:
-    """One picture of an ad by its hash."""
+    """An ad over its length; if it has a border, with it and then from the start again without it."""
 
-    time_s: float
-    hash: str
+    duration_s: float
+    times_s: tuple[float, ...]
+    hashes: tuple[str, ...]
+    """The picture at each time, a character a field, row by row."""
+
+    def row(self, video_id: str) -> dict[str, Any]:
+        """As a row of the table `looks`, without the columns of provenance."""
+        return {
+            "video_id": video_id,
+            "duration_s": self.duration_s,
+            "times_s": list(self.times_s),
+            "hashes": list(self.hashes),
+        }
 
 
-@dataclass
-class FingerprintCollector:
-    """Collects an ad's fingerprints from the frames that are decoded."""
+def fingerprint_video(path: Path) -> Fingerprint:
+    """Decode a video and take its fingerprint: the same on every machine, for whatever frames are sampled.
 
-    _by_slot: dict[int, Fingerprint | None] = field(default_factory=dict)
-    """By half second; None where the picture is blank and says nothing."""
+    Raises:
+        FrameError: the file cannot be opened, or is no video.
+    """
+    with Video(path) as video:
+        duration_s = video.duration_s()
+        # blocks stay visible at their edges, which these fields do not show: a fifth of the time of H.264
+        video.decoder.options = {"skip_loop_filter": "all"}
+        steps, shown = _shown(video, duration_s)
+    if not steps:
+        return Fingerprint(duration_s, (), ())
+    views = [shown, *_without_border(shown)]
+    times_s = tuple(step * STEP_S for step in steps)
+    return Fingerprint(
+        duration_s, times_s * len(views), tuple(fields_as_text(one) for view in views for one in _fields(view))
+    )
 
-    def add(self, frame: Any, time_s: float) -> None:
-        """Hash a frame if it is the first in its half second."""
-        slot = int(time_s // SLOT_S)
-        if slot in self._by_slot or len(self._by_slot) >= _MOST_SLOTS:
-            return
-        grey = grey_thumbnail(frame, THUMBNAIL_SIDE)
-        self._by_slot[slot] = None if is_blank(grey) else Fingerprint(time_s, fingerprint_hash(grey))
 
-    def fill(self, video: Video, duration_s: float) -> None:
-        """Unless enough was seen, add the key frames nearest to two moments evenly over the ad."""
-        keys_s = video.key_times_s
-        if not keys_s or len(self._by_slot) >= _ENOUGH:
-            return
-        even_s = [(part + 0.5) / _KEY_FRAMES * duration_s for part in range(_KEY_FRAMES)]
-        nearest = {min(range(len(keys_s)), key=lambda number: abs(keys_s[number] - at_s)) for at_s in even_s}
-        for number in sorted(nearest):
-            if int(keys_s[number] // SLOT_S) not in self._by_slot and (frame := key_frame(video, number)) is not None:
-                self.add(frame, video.time_of(frame))
+def pictures_of(hashes: Sequence[str]) -> NDArray[np.uint8]:
+    """The pictures of a fingerprint, [n, SIDE, SIDE], 0 to LEVELS - 1."""
+    codes = np.frombuffer("".join(hashes).encode("ascii"), np.uint8)
+    return _decoding()[codes].reshape(len(hashes), SIDE, SIDE)
 
-    def all(self) -> tuple[Fingerprint, ...]:
-        """The fingerprints in the order of time."""
-        return tuple(sorted(filter(None, self._by_slot.values()), key=lambda one: one.time_s))
+
+def _shown(video: Video, duration_s: float) -> tuple[list[int], NDArray[np.uint8]]:
+    """Steps of the grid with all their pictures, [n, _A_STEP, _THUMBNAIL_SIDE, _THUMBNAIL_SIDE]."""
+    timeline = video.timeline
+    steps: list[int] = []
+    pictures: list[list[NDArray[np.uint8]]] = []
+    for part in _parts(min(duration_s, timeline.end_s)):
+        numbers = [[timeline.shown_at((step + n / _A_STEP) * STEP_S) for n in range(_A_STEP)] for step in part]
+        wanted = {number for of_step in numbers for number in of_step}
+        first = min(map(timeline.decoded_from, wanted))
+        thumbnails: dict[int, NDArray[np.uint8]] = {}
+        for frame in video.frames(first, max(wanted), wanted):
+            if frame.pts in wanted:
+                thumbnails[frame.pts] = grey_thumbnail(frame, _THUMBNAIL_SIDE)
+        for step, of_step in zip(part, numbers, strict=True):
+            if all(number in thumbnails for number in of_step):
+                steps.append(step)
+                pictures.append([thumbnails[number] for number in of_step])
+    return steps, np.array(pictures, dtype=np.uint8)
+
+
+def _parts(end_s: float) -> Iterator[range]:
+    """Steps to look at, by parts that are decoded in one go; the last of them may reach beyond the end."""
+    last = int(end_s / STEP_S)
+    starts_s = [part * _EVERY_S for part in range(_PARTS)]
+    for start_s in starts_s:
+        length_s = _WHOLLY_S if start_s == 0 else _PART_S
+        steps = range(int(start_s / STEP_S), min(int((start_s + length_s) / STEP_S), last))
+        if steps:
+            yield steps
+
+
+def _without_border(shown: NDArray[np.uint8]) -> list[NDArray[np.uint8]]:
+    """The pictures without the rim that has one colour throughout, as large as before; none if there is no rim."""
+    top, bottom = _inside(shown, along=2)
+    left, right = _inside(shown, along=3)
+    size = (bottom - top, right - left)
+    if size == (_THUMBNAIL_SIDE, _THUMBNAIL_SIDE) or min(size) < _LEAST_INSIDE * _THUMBNAIL_SIDE:
+        return []
+    inner = shown[:, :, top:bottom, left:right].reshape(-1, *size)
+    grown = [cv2.resize(one, (_THUMBNAIL_SIDE, _THUMBNAIL_SIDE), interpolation=cv2.INTER_LINEAR_EXACT) for one in inner]
+    return [np.array(grown, dtype=np.uint8).reshape(shown.shape)]
+
+
+def _inside(shown: NDArray[np.uint8], along: int) -> tuple[int, int]:
+    """First and behind the last of the rows (along axis 2) or columns (3) that vary over their length and the ad."""
+    by_line = np.moveaxis(shown, along, 0).reshape(_THUMBNAIL_SIDE, -1)
+    lines = np.flatnonzero(by_line.std(axis=1) > _FLAT_DEVIATION)
+    return (int(lines[0]), int(lines[-1]) + 1) if len(lines) else (0, 0)
+
+
+def _fields(shown: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Mean pictures in fields, [n, SIDE, SIDE], 0 to LEVELS - 1: whole numbers only, the same on every machine."""
+    squares = shown.reshape(-1, _A_STEP, SIDE + 1, _FIELD, SIDE + 1, _FIELD).sum(axis=(1, 3, 5), dtype=np.int64)
+    fields = squares[:, :-1, :-1] + squares[:, 1:, :-1] + squares[:, :-1, 1:] + squares[:, 1:, 1:]
+    return (fields * LEVELS // (256 * 4 * _A_STEP * _FIELD**2)).astype(np.uint8)
+
+
+def fields_as_text(fields: NDArray[np.uint8]) -> str:
+    """A picture of a fingerprint as it is stored: the reverse of `pictures_of`."""
+    return "".join(_GREYS[level] for level in fields.ravel())
+
+
+@cache
+def _decoding() -> NDArray[np.uint8]:
+    """Level by character code."""
+    levels = np.zeros(128, dtype=np.uint8)
+    levels[np.frombuffer(_GREYS.encode("ascii"), np.uint8)] = np.arange(LEVELS)
+    return levels
 
 
 def perceptual_hash(picture: NDArray[np.uint8]) -> str:
@@ -98,24 +183,9 @@ def is_blank(picture: NDArray[np.uint8]) -> bool:
     return float(deviation.max()) < _BLANK_DEVIATION
 
 
-def fingerprint_hash(grey: NDArray[np.uint8]) -> str:
-    """The lowest 16 by 16 frequencies of a 64 by 64 thumbnail against their median, three times over.
-
-    Fine enough that other words over the same footage show, for which 64 bits are too few. So fine a hash also
-    changes when a copy is cropped by two hundredths; so the whole picture is followed by the picture without its outer
-    64th and without its outer 32nd, which the whole of a cropped copy resembles. 3 x 64 hexadecimal digits.
-    """
-    return "".join(_low_bits(grey[rim : THUMBNAIL_SIDE - rim, rim : THUMBNAIL_SIDE - rim]) for rim in _RIMS)
-
-
 def differing_bits(one: str, other: str) -> int:
     """In how many bits two hashes differ."""
     return (int(one, 16) ^ int(other, 16)).bit_count()
-
-
-def _low_bits(grey: NDArray[np.uint8]) -> str:
-    low = _frequencies(np.asarray(cv2.resize(grey, (_SIDE, _SIDE), interpolation=cv2.INTER_AREA)), _FINGERPRINT_SIDE)
-    return _hex(low > np.median(low))
 
 
 def _frequencies(grey: NDArray[np.uint8], count: int) -> NDArray[np.float64]:

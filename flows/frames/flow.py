@@ -1,4 +1,4 @@
-"""Frames as a Prefect flow: `ads` to `frames`, one task run per batch of ads."""
+"""Frames as a Prefect flow: `ads` to `frames` and `looks`, one task run per batch of ads, then the re-uploads."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from data_catalog.catalog import Catalog
 from data_catalog.schemas import TABLES
 from flows.frames.isolation import close_idle_workers
 from flows.frames.reuploads import record_reuploads
-from flows.frames.sampling import sample_ad
+from flows.frames.sampling import fingerprint_ad, sample_ad
 from flows.pool_worker import end_with_parent
 from flows.runner import run_stage
 from flows.settings import FrameSettings, Settings
-from flows.stages import FRAMES, FrameReason, StageCount
+from flows.stages import FRAMES, LOOKS, FrameReason, StageCount
 
 log = logging.getLogger("ytb_ads")
 
@@ -33,16 +33,13 @@ def sample_batch(
     end_with_parent()
     video_ids: list[Any] = ads["video_id"].to_pylist()
     sampled = [sample_ad(ad, roots, settings, fingerprint) for ad in ads.to_pylist()]
-    frames = [row for ad in sampled for row in ad.frames]
+    frames = [row for ad in sampled for row in ad.rows]
     drops = [drop for ad in sampled for drop in ad.drops]
     # of these ads nothing but the drop is written: the frames that they have could not be made again
     deleted = {drop.key: drop for drop in drops if drop.reason == FrameReason.VIDEO_DELETED}
     if deleted:
         catalog.commit("frames", _rows("frames", []), stage=FRAMES.name, drops=list(deleted.values()), done=deleted)
     others = [id_ for id_ in video_ids if id_ not in deleted]
-    fingerprints = _rows("looks", [row for ad in sampled for row in ad.fingerprints])
-    catalog.replace_groups("looks", fingerprints, column="video_id", values=others)
-    # the frames go last: an ad with frames is done
     catalog.commit(
         "frames",
         _rows("frames", frames),
@@ -52,6 +49,20 @@ def sample_batch(
         upstream="ads",
     )
     return FRAMES.count(rows_in=ads.num_rows, rows_out=len(frames), drops=drops)
+
+
+@task(name="fingerprint-ads", cache_policy=NO_CACHE)
+def fingerprint_batch(
+    ads: pa.Table, *, catalog: Catalog, roots: Mapping[str, Path], settings: FrameSettings, fingerprint: str
+) -> StageCount:
+    """Take the fingerprints of a batch of ads and commit them."""
+    end_with_parent()
+    taken = [fingerprint_ad(ad, roots, settings, fingerprint) for ad in ads.to_pylist()]
+    looks = [row for ad in taken for row in ad.rows]
+    drops = [drop for ad in taken for drop in ad.drops]
+    done: list[Any] = ads["video_id"].to_pylist()
+    catalog.commit("looks", _rows("looks", looks), stage=LOOKS.name, drops=drops, done=done, upstream="ads")
+    return LOOKS.count(rows_in=ads.num_rows, rows_out=len(looks), drops=drops)
 
 
 def _rows(table: str, rows: list[dict[str, Any]]) -> pa.Table:
@@ -78,8 +89,10 @@ def frames(catalog: Catalog, roots: Mapping[str, Path], settings: Settings) -> S
     """
     try:
         count = run_stage(FRAMES, sample_batch, catalog, settings, roots=roots, settings=settings.frames)
+        if settings.frames.reuploads == "pictures":
+            run_stage(LOOKS, fingerprint_batch, catalog, settings, roots=roots, settings=settings.frames)
     finally:
         close_idle_workers()
-    found = record_reuploads(catalog)
+    found = record_reuploads(catalog, by_pictures=settings.frames.reuploads == "pictures")
     log.info("re-uploads: %s", f"{found} ads are uploads of another one" if found else "none found")
     return count

@@ -1,101 +1,306 @@
-"""Re-uploads: ads with equal files, or with the same pictures at the same times.
+"""Re-uploads: ads with equal files, or that show the same over their length.
 
-Two ads are compared where both have a fingerprint at nearly the same time. A re-encoded, scaled or slightly cropped
-copy resembles its original nearly everywhere; another ad over the same footage does not where its words stand.
+Two fingerprints are laid over each other at the offset at which they correlate best; one of them is then fitted to the
+other (brightness, contrast, place and size in the picture). What still differs for a while, and not only where things
+move, is another content, such as other words over the same footage. A logo in one corner is allowed for.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+import itertools
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from data_catalog.catalog import Catalog
 from data_catalog.schemas import TABLES
-from flows.frames.fingerprint import FINGERPRINT_VERSION
+from flows.frames.fingerprint import FINGERPRINT_VERSION, LEVELS, SIDE, STEP_S, pictures_of
 
-NEAR_BITS = 24
-"""Fingerprints that differ in at most so many of 256 bits show the same picture."""
-WINDOW_S = 0.1
-"""Fingerprints so near in time are compared: later, what moves has moved."""
-LEAST_NEAR = 2
-"""So many fingerprints must show the same picture. Those of other ads differ in a hundred bits and more."""
-LEAST_SHARE = 0.6
-"""So large a share of the fingerprints that are compared must; cuts and fades fall between them."""
-_NEVER = 999
-_LONGER_S = 1.0
-_LONGER_SHARE = 0.04
-"""An upload may be longer by a second, or by this share: an end card was added, a black end cut off."""
+LEAST_OVERLAP = 0.65
+"""Share of the longer ad's length that both must have in common: a bumper of 6 s may lack a second at either end."""
+LEAST_SAME = 0.65
+"""Share of the moments in common that must show the same; blank ones do not count."""
+LEAST_ALIKE = 0.8
+"""Share of the moments in common that must show the same footage, whatever words are over it."""
+LEAST_MOMENTS = 4
+"""So many moments in common, blank ones not counted, or all of an ad that has fewer."""
+LEAST_CORRELATION = 0.6
+"""Of the pictures before they are fitted, on average."""
+DIFFERING_FIELDS = 0.008
+"""Share of a picture's fields that may differ: a short word takes more."""
+OTHER_FOOTAGE = 0.1
+"""Share of a picture's fields from which on it shows something else."""
+COMPARISON_VERSION = f"{FINGERPRINT_VERSION}.1"
+"""Raise the last number when other ads are found to be the same: all are compared anew."""
+_GREY = LEVELS / 256
+_DIFFERENCE = 12 * _GREY
+"""Greys by which a field must differ to count, in a picture of much contrast; fewer in one of little."""
+_BLANK = 3 * _GREY
+"""Standard deviation of a picture of one colour."""
+_AS_GOOD = 0.003
+"""Less correlation than that does not tell one offset from another."""
+_LASTING = 4
+"""Moments that a difference is averaged over: motion and coding leave others each time, words stay."""
+_PARTS_OF_STEP = (-0.5, -0.25, 0.0, 0.25, 0.5)
+_MISPLACED = 0.25
+"""Fields by which an edge may be misplaced after fitting."""
+_CORNER = round(0.22 * SIDE)
+_FITTED = 40
+"""Moments that the fit is made on."""
+_LARGEST_SHIFT = 0.05 * SIDE
+_SHORTEST = LEAST_OVERLAP - 0.05
+"""Share of the longer ad's length that the shorter one has at least; a step may be missing at the end."""
+_LEAST_MET = 4
+"""So many equal words at one offset make two ads worth comparing."""
+_WORDS = 4
+_LOW = 8
+_BASIS: NDArray[np.float64] = np.cos(np.pi * np.outer(np.arange(_LOW), 2 * np.arange(SIDE) + 1) / (2 * SIDE))
+# of the 64 lowest frequencies all but the mean, each fourth one in a word, the last one twice
+_ORDER = np.array([*range(1, _LOW**2), _LOW**2 - 1]).reshape(16, _WORDS).T.ravel()
+_MIRROR: NDArray[np.uint16] = np.packbits(_ORDER % 2 == 1).view(">u2").astype(np.uint16)
+"""Bits that turn round in a mirror: those of frequencies that are odd from left to right."""
+_SPAN = 2**20
+"""More than any two steps are apart."""
+
+
+class View(NamedTuple):
+    """An ad's pictures, with its border or without."""
+
+    steps: NDArray[np.int64]
+    """[n]: their times in steps of the grid."""
+    pictures: NDArray[np.uint8]
+    """[n, SIDE, SIDE]"""
+
+    @property
+    def mirrored(self) -> View:
+        """As seen in a mirror."""
+        return View(self.steps, self.pictures[:, :, ::-1])
 
 
 @dataclass(frozen=True)
-class AdFingerprints:
-    """An ad's length and its fingerprints."""
+class AdFingerprint:
+    """How long an ad is and how it looks."""
 
-    video_id: str
+    name: str
+    """Of its content: equal files have one name."""
     duration_s: float
-    times_s: NDArray[np.float64]
-    """[n]"""
-    hashes: NDArray[np.uint64]
-    """[n, 3, 4]: of the whole picture and of two crops, each as four words of 64 bits."""
+    views: tuple[View, ...]
 
     @classmethod
-    def of_row(cls, row: Mapping[str, Any]) -> AdFingerprints:
-        """An ad's fingerprints from its row in the table `looks`."""
-        words = np.frombuffer(bytes.fromhex("".join(row["hashes"])), dtype=">u8").astype(np.uint64)
-        times_s = np.array(row["times_s"], dtype=np.float64)
-        return cls(row["video_id"], row["duration_s"], times_s, words.reshape(len(times_s), 3, 4))
+    def of_row(cls, row: Mapping[str, Any], name: str) -> AdFingerprint:
+        """An ad's fingerprint from its row in the table `looks`."""
+        steps = np.round(np.array(row["times_s"], dtype=np.float64) / STEP_S).astype(np.int64)
+        pictures = pictures_of(row["hashes"])
+        begins = [0, *(np.flatnonzero(np.diff(steps) <= 0) + 1), len(steps)] if len(steps) else []
+        views = (View(steps[a:b], pictures[a:b]) for a, b in itertools.pairwise(begins))
+        return cls(name, row["duration_s"], tuple(views))
 
 
-def same_ads(ads: Iterable[AdFingerprints]) -> list[tuple[str, str]]:
-    """Pairs of ads that look the same over their length.
+def same_ads(ads: Iterable[AdFingerprint], new: Collection[str] | None = None) -> list[tuple[str, str]]:
+    """Pairs of ads that show the same, sorted; with `new`, only those that have one of these names in them.
 
-    Every ad is compared with those of its length: half an hour for 100,000 ads, seconds for 5,000.
+    Whether two are a pair depends on these two alone, so that pairs found before need not be looked for again.
     """
-    by_length = sorted((ad for ad in ads if len(ad.times_s)), key=lambda ad: (ad.duration_s, ad.video_id))
-    if not by_length:
+    by_name = {ad.name: ad for ad in ads if ad.views}
+    ordered = [by_name[name] for name in sorted(by_name)]
+    is_new = np.array([new is None or ad.name in new for ad in ordered], dtype=bool)
+    return [
+        (ordered[one].name, ordered[other].name)
+        for one, other in _candidates(ordered, is_new)
+        if same_ad(ordered[one], ordered[other])
+    ]
+
+
+def _candidates(ads: Sequence[AdFingerprint], is_new: NDArray[np.bool_]) -> list[tuple[int, int]]:
+    """Pairs of ads that have some equal parts of coarse hashes at one offset: nothing else is compared closely."""
+    if not is_new.any():
         return []
-    lengths = np.array([ad.duration_s for ad in by_length])
-    first_of = np.concatenate([[0], np.cumsum([len(ad.times_s) for ad in by_length])])
-    owners = np.repeat(np.arange(len(by_length)), np.diff(first_of))
-    times_s = np.concatenate([ad.times_s for ad in by_length])
-    hashes = np.concatenate([ad.hashes for ad in by_length])
-    pairs: list[tuple[str, str]] = []
-    for number, ad in enumerate(by_length[:-1]):
-        longest = ad.duration_s + max(_LONGER_S, ad.duration_s * _LONGER_SHARE)
-        others = slice(first_of[number + 1], first_of[np.searchsorted(lengths, longest, "right")])
-        similar = _similar(ad, times_s[others], hashes[others], owners[others] - number)
-        pairs += [(ad.video_id, by_length[number + step].video_id) for step in similar]
-    return pairs
+    tables = [_coarse(view) for ad in ads for view in ad.views]
+    sizes = [len(steps) for steps, _ in tables]
+    owners = np.repeat(np.repeat(np.arange(len(ads)), [len(ad.views) for ad in ads]), sizes)
+    steps = np.concatenate([steps for steps, _ in tables])
+    words = np.concatenate([words for _, words in tables])
+    lengths_s = np.array([ad.duration_s for ad in ads])
+    orders = [np.argsort(column, kind="stable") for column in words.T]
+    columns = [column[order] for column, order in zip(words.T, orders, strict=True)]
+    begins = np.searchsorted(owners, np.arange(len(ads) + 1))
+    found: set[tuple[int, int]] = set()
+    for one in np.flatnonzero(is_new):
+        mine = slice(begins[one], begins[one + 1])
+        for flips in (np.zeros(_WORDS, np.uint16), _MIRROR):
+            met: list[NDArray[np.int64]] = []
+            for order, column, asked in zip(orders, columns, (words[mine] ^ flips).T, strict=True):
+                low, high = np.searchsorted(column, asked, "left"), np.searchsorted(column, asked, "right")
+                counts = high - low
+                at = np.repeat(low - np.cumsum(counts) + counts, counts) + np.arange(counts.sum())
+                theirs = order[at]
+                others = owners[theirs]
+                is_other = (others != one) & ~(is_new[others] & (others < one))
+                apart = np.repeat(steps[mine], counts)[is_other] - steps[theirs[is_other]]
+                met.append(others[is_other] * _SPAN + apart + _SPAN // 2)
+            keys, times = np.unique(np.concatenate(met), return_counts=True)
+            others = np.unique(keys[times >= _LEAST_MET] // _SPAN)
+            near = np.minimum(lengths_s[others], lengths_s[one]) >= _SHORTEST * np.maximum(
+                lengths_s[others], lengths_s[one]
+            )
+            found |= {(min(one, other), max(one, other)) for other in others[near].tolist()}
+    return sorted(found)
 
 
-def _similar(
-    ad: AdFingerprints, times_s: NDArray[np.float64], hashes: NDArray[np.uint64], owners: NDArray[np.int64]
-) -> list[int]:
-    """Owners of fingerprints enough of which are near those of the ad."""
-    if not len(times_s):
-        return []
-    mine, theirs = np.nonzero(np.abs(ad.times_s[:, None] - times_s) <= WINDOW_S)
-    bits = _differing(ad.hashes[mine], hashes[theirs])
-    # of several of theirs at one time the nearest in kind counts
-    size = int(owners.max()) + 1
-    best = np.full((len(ad.times_s), size), _NEVER, dtype=np.int64)
-    np.minimum.at(best, (mine, owners[theirs]), bits)
-    compared = (best < _NEVER).sum(axis=0)
-    near = (best <= NEAR_BITS).sum(axis=0)
-    return [int(owner) for owner in np.flatnonzero((near >= LEAST_NEAR) & (near >= LEAST_SHARE * compared))]
+def _coarse(view: View) -> tuple[NDArray[np.int64], NDArray[np.uint16]]:
+    """Steps [k] and hashes [k, _WORDS] of a view's pictures that are not blank: signs of their lowest frequencies."""
+    seen = view.pictures.std(axis=(1, 2)) > _BLANK
+    pictures = view.pictures[seen].astype(np.float64)
+    low = np.round(_BASIS @ pictures @ _BASIS.T, 3)
+    bits = np.ascontiguousarray((low > 0).reshape(len(pictures), _LOW**2)[:, _ORDER])
+    return view.steps[seen], np.packbits(bits, axis=1).view(">u2").astype(np.uint16)
 
 
-def _differing(ones: NDArray[np.uint64], others: NDArray[np.uint64]) -> NDArray[np.int64]:
-    """Differing bits of pairs of fingerprints [k, 3, 4], where one may be a crop of the other."""
-    pairs = [(0, 0), *((0, rim) for rim in (1, 2)), *((rim, 0) for rim in (1, 2))]
-    bits = [np.bitwise_count(ones[:, one] ^ others[:, other]).sum(axis=1, dtype=np.int64) for one, other in pairs]
-    return np.min(bits, axis=0)
+def same_ad(one: AdFingerprint, other: AdFingerprint) -> bool:
+    """Tell whether two ads show the same over their length, mirrored or not, with or without a border."""
+    lengths_s = (one.duration_s, other.duration_s)
+    return any(
+        same_view(mine, turned, lengths_s)
+        for mine in one.views
+        for theirs in other.views
+        for turned in (theirs, theirs.mirrored)
+    )
+
+
+def same_view(mine: View, theirs: View, lengths_s: tuple[float, float]) -> bool:
+    """Tell whether two views show the same where they overlap."""
+    pair = _aligned(mine, theirs, lengths_s)
+    if pair is None:
+        return False
+    differing = _differing(*pair)
+    same = int((differing <= DIFFERING_FIELDS).sum())
+    alike = int((differing <= OTHER_FOOTAGE).sum())
+    enough = len(pair[0]) >= min(LEAST_MOMENTS, len(mine.steps), len(theirs.steps))
+    return enough and same >= LEAST_SAME * len(differing) and alike >= LEAST_ALIKE * len(differing)
+
+
+def _aligned(
+    mine: View, theirs: View, lengths_s: tuple[float, float]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
+    """Pictures of the same moments [k, SIDE, SIDE] at the best offset, without those that are blank in both."""
+    ones, others = (_normalised(_halved(view.pictures)) for view in (mine, theirs))
+    seen = np.logical_or.outer(ones.any(axis=1), others.any(axis=1)).astype(np.float64)
+    apart = mine.steps[:, None] - theirs.steps
+    base = int(apart.min())
+    size = int(apart.max()) - base + 1
+    counts = np.bincount((apart - base).ravel(), seen.ravel(), size)
+    sums = np.bincount((apart - base).ravel(), (ones @ others.T).ravel(), size)
+    offsets_s = (np.arange(size) + base) * STEP_S
+    overlaps_s = np.minimum(lengths_s[0], lengths_s[1] + offsets_s) - np.maximum(0, offsets_s)
+    allowed = (overlaps_s >= LEAST_OVERLAP * max(lengths_s) - STEP_S / 2) & (counts > 0)
+    means = np.where(allowed, sums / np.maximum(counts, 1), -1.0)
+    if means.max() < LEAST_CORRELATION:
+        return None
+    # where little moves, many offsets fit: the one with most in common
+    best = int(np.argmax(np.where(means >= means.max() - _AS_GOOD, counts, -1)))
+    at_mine, at_theirs = np.nonzero((apart == best + base) & (seen > 0))
+    pictures = mine.pictures[at_mine].astype(np.float64)
+    shifted = [_between(theirs, at_theirs, part) for part in _PARTS_OF_STEP]
+    nearest = max(shifted, key=lambda other: float((_normalised(pictures) * _normalised(other)).sum()))
+    return pictures, nearest
+
+
+def _between(view: View, at: NDArray[np.intp], part: float) -> NDArray[np.float64]:
+    """The pictures a part of a step later, between two of the grid."""
+    step = 1 if part > 0 else -1
+    next_to = np.clip(at + step, 0, len(view.steps) - 1)
+    next_to = np.where(view.steps[next_to] - view.steps[at] == step, next_to, at)
+    return (1 - abs(part)) * view.pictures[at] + abs(part) * view.pictures[next_to]
+
+
+def _halved(pictures: NDArray[Any]) -> NDArray[np.float64]:
+    """Pictures of half the side: enough to find the offset, at a quarter of the cost."""
+    squares = pictures.reshape(-1, SIDE // 2, 2, SIDE // 2, 2)
+    return np.asarray(squares.mean(axis=(2, 4)), dtype=np.float64)
+
+
+def _normalised(pictures: NDArray[Any]) -> NDArray[np.float64]:
+    """Pictures as rows of mean 0 and length 1, [n, fields]; blank ones are 0."""
+    rows = (pictures - pictures.mean(axis=(1, 2), keepdims=True)).reshape(len(pictures), -1)
+    length = np.linalg.norm(rows, axis=1, keepdims=True)
+    return np.where(length > _BLANK * rows.shape[1] ** 0.5, rows / np.maximum(length, 1e-9), 0.0)
+
+
+def _differing(ones: NDArray[np.float64], others: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Share of each picture's fields that lastingly differ, outside the corner where most do, [k]."""
+    fitted = _fitted(others, ones)
+    contrast = np.minimum(ones.std(axis=(1, 2)), fitted.std(axis=(1, 2)))
+    tolerance = np.clip(contrast / 2, _DIFFERENCE / 4, _DIFFERENCE)[:, None, None]
+    # along edges that both have, a small shift makes a difference
+    tolerance = tolerance + _MISPLACED * np.minimum(_steepness(ones), _steepness(fitted))
+    differs = np.abs(_lasting(ones - fitted)) > _lasting(tolerance)
+    inner = differs[:, 1:-1, 1:-1]
+    counts = inner.sum(axis=(1, 2))
+    ends = (slice(_CORNER - 1), slice(1 - _CORNER, None))
+    corners = [inner[:, y, x].sum(axis=(1, 2)) for y, x in itertools.product(ends, ends)]
+    return np.asarray((counts - max(corners, key=lambda corner: int(corner.sum()))) / SIDE**2)
+
+
+def _steepness(pictures: NDArray[np.float64]) -> NDArray[np.float64]:
+    down, right = np.gradient(pictures, axis=(1, 2))
+    return np.asarray(np.hypot(down, right))
+
+
+def _lasting(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Means over some consecutive moments."""
+    width = min(_LASTING, len(values))
+    sums = np.cumsum(np.concatenate([np.zeros_like(values[:1]), values]), axis=0)
+    return (sums[width:] - sums[:-width]) / width
+
+
+def _fitted(others: NDArray[np.float64], ones: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The second pictures as they would look in the place, the size and the tones of the first."""
+    some = np.unique(np.linspace(0, len(ones) - 1, _FITTED).astype(int))
+    place = (np.arange(SIDE) - (SIDE - 1) / 2) / (SIDE / 2)
+    moved = np.zeros(4)
+    for _ in range(3):
+        near = _moved(others[some], moved)
+        down, right = np.gradient(near, axis=(1, 2))
+        columns = [near, np.ones_like(near), right, down, right * place, down * place[:, None]]
+        solved = _robust(columns, ones[some])
+        moved = np.clip(moved + solved[2:] / max(solved[0], 0.1), -_LARGEST_SHIFT, _LARGEST_SHIFT)
+    placed = _moved(others, moved)
+    # the square: another gamma, or light parts clipped
+    gain, level, bend = _robust([placed[some], np.ones_like(placed[some]), placed[some] ** 2 / LEVELS], ones[some])
+    return np.asarray(gain * placed + level + bend * placed**2 / LEVELS)
+
+
+def _robust(columns: Sequence[Any], values: NDArray[np.float64]) -> NDArray[Any]:
+    """Coefficients of the columns that give the values, with little weight on what they cannot give."""
+    matrix = np.stack([column.ravel() for column in columns], axis=1)
+    wanted = values.ravel()
+    weights = np.ones(len(wanted))
+    solved: NDArray[Any] = np.zeros(len(columns))
+    for _ in range(3):
+        weighted = matrix * weights[:, None]
+        normal = weighted.T @ matrix + 1e-6 * np.eye(len(columns))
+        solved = np.linalg.solve(normal, weighted.T @ wanted)
+        weights = 1 / (1 + ((wanted - matrix @ solved) / _DIFFERENCE) ** 2)
+    return solved
+
+
+def _moved(pictures: NDArray[np.float64], moved: NDArray[Any]) -> NDArray[np.float64]:
+    """Pictures shifted right and down by fields, then stretched."""
+    right, down, wider, higher = moved
+    return _lines(down, higher) @ pictures @ _lines(right, wider).T
+
+
+def _lines(shift: float, stretch: float) -> NDArray[np.float64]:
+    """Matrix [SIDE, SIDE] that reads each line of fields between two of the lines given."""
+    place = np.arange(SIDE)
+    at = np.clip(place + shift + stretch * (place - (SIDE - 1) / 2) / (SIDE / 2), 0, SIDE - 1)
+    return np.maximum(0.0, 1 - np.abs(at[:, None] - place))
 
 
 def groups_of(members: Iterable[Sequence[str]], *, least: int = 2) -> list[list[str]]:
@@ -118,19 +323,23 @@ def groups_of(members: Iterable[Sequence[str]], *, least: int = 2) -> list[list[
     return sorted(sorted(group) for group in groups.values() if len(group) >= least)
 
 
-def record_reuploads(catalog: Catalog) -> int:
-    """Find the re-uploads among all ads that there are and make the table `reuploads` say so.
+def record_reuploads(catalog: Catalog, *, by_pictures: bool = True) -> int:
+    """Compare the ads that are new with all others, and make the table `reuploads` say which are uploads of one ad.
+
+    Args:
+        catalog: the tables.
+        by_pictures: False: only ads with equal files are.
 
     Returns:
         How many ads are uploads of another one.
     """
-    rows = catalog.current("looks", upstream="ads", fingerprint=FINGERPRINT_VERSION).to_pylist()
-    files: dict[str, list[str]] = {}
+    ads_of: dict[str, list[str]] = {}
     for ad in catalog.read("ads", ["video_id", "media_sha256"]).to_pylist():
         if ad["media_sha256"]:
-            files.setdefault(ad["media_sha256"], []).append(ad["video_id"])
-    pairs = same_ads(AdFingerprints.of_row(row) for row in rows)
-    groups = groups_of([*pairs, *(ads for ads in files.values() if len(ads) > 1)])
+            ads_of.setdefault(ad["media_sha256"], []).append(ad["video_id"])
+    pairs = _alike(catalog) if by_pictures else []
+    joined = [[*ads_of.get(one, []), *ads_of.get(other, [])] for one, other in pairs if {one, other} <= ads_of.keys()]
+    groups = groups_of([*joined, *(ads for ads in ads_of.values() if len(ads) > 1)])
     reuploads = [
         {"video_id": ad, "group_id": _name(group), "duplicates": [other for other in group if other != ad]}
         for group in groups
@@ -138,6 +347,42 @@ def record_reuploads(catalog: Catalog) -> int:
     ]
     catalog.replace("reuploads", pa.Table.from_pylist(reuploads, schema=TABLES["reuploads"].schema))
     return sum(len(group) - 1 for group in groups)
+
+
+def _alike(catalog: Catalog) -> set[tuple[str, str]]:
+    """Pairs of files that show the same ad, by their sha256; what was not compared before is compared and kept."""
+    of_version = pc.field("fingerprint") == FINGERPRINT_VERSION
+    columns = ["video_id", "upstream_revision"]
+    looks = {
+        row["video_id"]: row["upstream_revision"] for row in catalog.read("looks", columns, of_version).to_pylist()
+    }
+    compared = catalog.read(
+        "likenesses", [*columns, "alike"], pc.field("fingerprint") == COMPARISON_VERSION
+    ).to_pylist()
+    known = {(row["upstream_revision"], other) for row in compared for other in row["alike"]}
+    done = {row["video_id"] for row in compared if looks.get(row["video_id"], "") == row["upstream_revision"]}
+    new = [video_id for video_id in looks if video_id not in done]
+    if not new:
+        return known
+    # a file that no ad has at the moment may come back: it is compared, too
+    rows = catalog.read("looks", where=of_version).to_pylist()
+    ads = (AdFingerprint.of_row(row, row["upstream_revision"] or row["video_id"]) for row in rows)
+    found = same_ads(ads, {looks[video_id] or video_id for video_id in new})
+    alike: dict[str, list[str]] = {}
+    for one, other in found:
+        alike.setdefault(one, []).append(other)
+        alike.setdefault(other, []).append(one)
+    made = [
+        {
+            "video_id": video_id,
+            "alike": alike.get(looks[video_id] or video_id, []),
+            "fingerprint": COMPARISON_VERSION,
+            "upstream_revision": looks[video_id],
+        }
+        for video_id in new
+    ]
+    catalog.merge("likenesses", pa.Table.from_pylist(made, schema=TABLES["likenesses"].schema))
+    return known | set(found)
 
 
 def _name(group: Sequence[str]) -> str:

@@ -19,8 +19,8 @@ from flows.frames.fingerprint import (
     REDUCED_SIDE,
     SAME_PICTURE_BITS,
     Fingerprint,
-    FingerprintCollector,
     differing_bits,
+    fingerprint_video,
     is_blank,
     perceptual_hash,
 )
@@ -29,7 +29,7 @@ from flows.frames.moments import ANYWHERE, Spacing, between, choose_timestamps
 from flows.frames.passes import decoded_frames, key_frame, nearest_keys
 from flows.frames.picture import Picture, reduced
 from flows.frames.video import Video
-from flows.stages import FRAMES, FrameReason
+from flows.stages import FRAMES, LOOKS, FrameReason
 
 if TYPE_CHECKING:  # the processes that decode need no settings
     from flows.settings import FrameSettings, Settings
@@ -38,16 +38,21 @@ Seek = Literal["exact", "keyframe"]
 # decoder and encoder of another generation may give other pixels; raise the first number when the choice of
 # moments or pictures changes
 _AV, _OPENCV = (library.__version__.split(".")[0] for library in (av, cv2))
-SAMPLER_VERSION = f"4 av {_AV} opencv {_OPENCV} looks {FINGERPRINT_VERSION}"
+SAMPLER_VERSION = f"4 av {_AV} opencv {_OPENCV}"
 
 # how long decoding may take decides whether there are rows, not what they hold
-_NOT_IN_THE_ROWS = {"timeout_s"}
+_NOT_IN_THE_ROWS = {"timeout_s", "reuploads"}
 
 
 def frames_fingerprint(settings: Settings) -> str:
     """Fingerprint of what rows of `frames` depend on besides the video."""
     only = frozenset(type(settings.frames).model_fields) - _NOT_IN_THE_ROWS
     return settings.frames.fingerprint(SAMPLER_VERSION, only=only)
+
+
+def looks_fingerprint(settings: Settings) -> str:
+    """Fingerprint of rows of `looks`: no setting changes them."""
+    return FINGERPRINT_VERSION
 
 
 @dataclass(frozen=True)
@@ -92,22 +97,12 @@ class Frame:
 
 @dataclass(frozen=True)
 class SampledFrames:
-    """Frames of one ad, a drop for each that it could not give, and its visual fingerprints."""
+    """Frames of one ad, and a drop for each that it could not give."""
 
     video_id: str
     duration_s: float
     frames: tuple[Frame, ...]
     drops: tuple[Drop, ...]
-    fingerprints: tuple[Fingerprint, ...]
-
-    def fingerprints_row(self) -> dict[str, Any]:
-        """Its visual fingerprints as a row of the table `looks`, without the columns of provenance."""
-        return {
-            "video_id": self.video_id,
-            "duration_s": self.duration_s,
-            "times_s": [one.time_s for one in self.fingerprints],
-            "hashes": [one.hash for one in self.fingerprints],
-        }
 
 
 @dataclass(frozen=True)
@@ -123,11 +118,9 @@ class _Stored:
 
 @dataclass(frozen=True)
 class AdRows:
-    """Rows made from one ad."""
+    """Rows made from one ad, and its drops."""
 
-    frames: tuple[dict[str, Any], ...] = ()
-    fingerprints: tuple[dict[str, Any], ...] = ()
-    """One row of `looks`, or none of an ad that gave nothing."""
+    rows: tuple[dict[str, Any], ...] = ()
     drops: tuple[Drop, ...] = ()
 
 
@@ -172,10 +165,9 @@ def sample_frames(
         else:
             sampler.read(moments_s)
         frames, drops = sampler.frames(video_id, moments_s, duration_s)
-        fingerprints = sampler.fingerprints(duration_s)
     if not frames:
         raise FrameError(f"{path}: no frame can be decoded at any of {count} moments in {duration_s:g} s")
-    return SampledFrames(video_id, duration_s, tuple(frames), tuple(drops), fingerprints)
+    return SampledFrames(video_id, duration_s, tuple(frames), tuple(drops))
 
 
 def sample_ad(ad: dict[str, Any], roots: Mapping[str, Path], settings: FrameSettings, fingerprint: str) -> AdRows:
@@ -187,24 +179,14 @@ def sample_ad(ad: dict[str, Any], roots: Mapping[str, Path], settings: FrameSett
         settings: which frames, and how they are stored.
         fingerprint: of the rows and the drops.
     """
-    video_id, revision = ad["video_id"], ad["media_sha256"]
+    video_id, made = ad["video_id"], {"fingerprint": fingerprint, "upstream_revision": ad["media_sha256"]}
 
     def dropped(reason: str, detail: str) -> AdRows:
-        made = {"fingerprint": fingerprint, "upstream_revision": revision}
         return AdRows(drops=(FRAMES.drop(video_id, video_id, reason, detail, **made),))
 
-    if ad["media_status"] == "missing":
-        detail = "no video came with this ad; a folder's lies beside its info.json as .mp4, .webm or .mkv"
-        return dropped(FrameReason.NO_VIDEO, detail)
-    if ad["media_status"] == "deleted":
-        detail = "its video was deleted after frames were sampled; crawl it again"
-        return dropped(FrameReason.VIDEO_DELETED, detail)
-    root = roots.get(ad["source"])
-    if root is None:
-        return dropped(FrameReason.SOURCE_NOT_GIVEN, f"came from the source {ad['source']}; build that one")
-    path = root / ad["media_path"]
-    if not path.is_file():
-        return dropped(FrameReason.VIDEO_GONE, f"{ad['media_path']}: was there when the ad was added")
+    path = _video_of(ad, roots)
+    if not isinstance(path, Path):
+        return dropped(*path)
     try:
         sampled = call_isolated(
             settings.timeout_s,
@@ -223,12 +205,51 @@ def sample_ad(ad: dict[str, Any], roots: Mapping[str, Path], settings: FrameSett
     except FrameError as error:
         # the message names the path on this machine; a row names it below the source's folder
         return dropped(FrameReason.UNREADABLE_VIDEO, str(error).replace(str(path), ad["media_path"]))
-    made = {"upstream_revision": revision}
     return AdRows(
-        frames=tuple({**frame.row(), "fingerprint": fingerprint, **made} for frame in sampled.frames),
-        fingerprints=({**sampled.fingerprints_row(), "fingerprint": FINGERPRINT_VERSION, **made},),
-        drops=tuple(replace(lost, fingerprint=fingerprint, upstream_revision=revision) for lost in sampled.drops),
+        rows=tuple({**frame.row(), **made} for frame in sampled.frames),
+        drops=tuple(replace(lost, **made) for lost in sampled.drops),
     )
+
+
+def fingerprint_ad(ad: dict[str, Any], roots: Mapping[str, Path], settings: FrameSettings, fingerprint: str) -> AdRows:
+    """Take one ad's fingerprint, in a process of its own: a row of `looks`, without pictures where none can be had.
+
+    Args:
+        ad: row of `ads` with `video_id`, `source`, `media_path`, `media_status` and `media_sha256`.
+        roots: what `media_path` is below, by source.
+        settings: how long it may take.
+        fingerprint: of the row or the drop.
+    """
+    video_id, made = ad["video_id"], {"fingerprint": fingerprint, "upstream_revision": ad["media_sha256"]}
+    found = Fingerprint(0.0, (), ())
+    path = _video_of(ad, roots)
+    try:
+        if isinstance(path, Path):
+            found = call_isolated(settings.timeout_s, fingerprint_video, path)
+        elif path[0].kind == "failed":
+            return AdRows(drops=(LOOKS.drop(video_id, video_id, *path, **made),))
+    except DecoderLostError as error:
+        detail = f"{ad['media_path']}: {error}"
+        return AdRows(drops=(LOOKS.drop(video_id, video_id, error.reason, detail, **made),))
+    except FrameError:
+        pass  # what the stage `frames` has dropped the ad for; there is nothing to compare
+    return AdRows(rows=({**found.row(video_id), **made},))
+
+
+def _video_of(ad: Mapping[str, Any], roots: Mapping[str, Path]) -> Path | tuple[FrameReason, str]:
+    """An ad's video file, or the reason for which there is none and its detail."""
+    if ad["media_status"] == "missing":
+        detail = "no video came with this ad; a folder's lies beside its info.json as .mp4, .webm or .mkv"
+        return FrameReason.NO_VIDEO, detail
+    if ad["media_status"] == "deleted":
+        return FrameReason.VIDEO_DELETED, "its video was deleted after frames were sampled; crawl it again"
+    root = roots.get(ad["source"])
+    if root is None:
+        return FrameReason.SOURCE_NOT_GIVEN, f"came from the source {ad['source']}; build that one"
+    path = root / ad["media_path"]
+    if not path.is_file():
+        return FrameReason.VIDEO_GONE, f"{ad['media_path']}: was there when the ad was added"
+    return path
 
 
 def decode_jpeg(jpeg: bytes) -> Picture:
@@ -250,7 +271,6 @@ class _Sampler:
         self._video = video
         self._quality = quality
         self._max_side = max_side
-        self._fingerprints = FingerprintCollector()
         self._stored: dict[float, _Stored] = {}
         """Pictures by the time at which they come up."""
         self._time_at: dict[float, float] = {}
@@ -259,16 +279,16 @@ class _Sampler:
     def read(self, moments_s: Sequence[float]) -> None:
         """Take the pictures on the screen at the moments, in one pass."""
         for frame, shown_at_s in decoded_frames(self._video, moments_s):
-            time_s = self._seen(frame)
             if shown_at_s:
+                time_s = self._video.time_of(frame)
                 self._store(frame, time_s)
-            self._time_at |= dict.fromkeys(shown_at_s, time_s)
+                self._time_at |= dict.fromkeys(shown_at_s, time_s)
 
     def snap(self, moments_s: Sequence[float], bounds_s: tuple[float, float]) -> None:
         """Take the key frames nearest to the moments."""
         for moment_s, number in nearest_keys(self._video.key_times_s, moments_s, bounds_s).items():
             if (frame := key_frame(self._video, number)) is not None:
-                self._time_at[moment_s] = self._seen(frame)
+                self._time_at[moment_s] = self._video.time_of(frame)
                 self._store(frame, self._time_at[moment_s])
 
     def frames(self, video_id: str, moments_s: Sequence[float], duration_s: float) -> tuple[list[Frame], list[Drop]]:
@@ -280,7 +300,7 @@ class _Sampler:
             time_s = self._time_at.get(moment_s)
             if time_s is None or time_s in taken:
                 found = self._video.find(moment_s, taken)
-                time_s = None if found is None else self._seen(found)
+                time_s = None if found is None else self._video.time_of(found)
                 if time_s is not None:
                     self._store(found, time_s)
             if time_s is None:
@@ -305,16 +325,6 @@ class _Sampler:
                 )
             )
         return frames, drops
-
-    def fingerprints(self, duration_s: float) -> tuple[Fingerprint, ...]:
-        """Fingerprints of decoded frames, with some key frames where those are few."""
-        self._fingerprints.fill(self._video, duration_s)
-        return self._fingerprints.all()
-
-    def _seen(self, frame: Any) -> float:
-        time_s = self._video.time_of(frame)
-        self._fingerprints.add(frame, time_s)
-        return time_s
 
     def _store(self, frame: Any, time_s: float) -> None:
         if time_s not in self._stored:

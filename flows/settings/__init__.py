@@ -82,6 +82,8 @@ class FrameSettings(Section):
     """Longer side of a stored picture in pixels; larger ones are scaled down."""
     timeout_s: Annotated[float, Field(gt=0, le=86_400)] = 120.0
     """Decoding one ad is given up after so many seconds, and tried again by a later run."""
+    reuploads: Literal["pictures", "files"] = "pictures"
+    """`pictures`: ads that look the same are uploads of one ad, for which all are decoded; `files`: equal files."""
 
 
 class OcrSettings(Section):

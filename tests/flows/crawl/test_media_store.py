@@ -104,7 +104,7 @@ class Place:
         settings = self.settings
         for ad in self.catalog.read("ads", where="media_status = 'present'").to_pylist():
             made = sample_ad(ad, {"youtube": self.media}, settings.frames, self.fingerprint)
-            put(self.catalog, "frames", *made.frames)
+            put(self.catalog, "frames", *made.rows)
 
     def ad(self, video_id: str) -> dict[str, object]:
         [row] = self.catalog.read("ads", where=pc.field("video_id") == video_id).to_pylist()
