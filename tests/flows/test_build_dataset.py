@@ -13,6 +13,7 @@ import time
 from datetime import UTC, datetime, tzinfo
 from html import unescape
 from pathlib import Path
+from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
@@ -197,6 +198,8 @@ def test_what_changed_is_said_everywhere_and_a_clock_that_came_back_leaves_nothi
     seeded: Path, copied: Path, sample: Path, quick: Path, tmp_path: Path, ytb_ads: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("flows.release.facts.datetime", Clock)
+    told_server: list[dict[str, Any]] = []
+    monkeypatch.setattr("flows.release.flow.emit_event", lambda event, **facts: told_server.append(facts["payload"]))
     strict = tmp_path / "strict.toml"
     strict.write_text(quick.read_text() + "[sentiment]\npositive = 3.4\n")
 
@@ -205,7 +208,7 @@ def test_what_changed_is_said_everywhere_and_a_clock_that_came_back_leaves_nothi
 
     first = newest_release(copied / "releases")
     assert "ads that changed their split since the parent: 0 (the first release" in (first / "README.md").read_text()
-    assert f"since {first.name}: 1 ads gone" in build(strict)
+    assert f"since {first.name}: ads gone: 1, " in build(strict)
     ahead = newest_release(copied / "releases")
     assert (ahead.name, read_manifest(ahead)["lineage"]) == ("2030.01.01", [first.name])
 
@@ -214,7 +217,8 @@ def test_what_changed_is_said_everywhere_and_a_clock_that_came_back_leaves_nothi
     forgotten = min(row["video_id"] for split, row in released(copied, "video_id") if split == "test")
     ytb_ads("catalog", "forget", forgotten, "--yes", "--catalog", copied)
     said = build(strict)
-    assert "1 ads gone" in said
+    assert "ads gone: 1, " in said
+    assert "its parent is of 2030-01-01, later than the clock says" in said
     assert "ads that changed their split since the parent: 0" in said
     back = newest_release(copied / "releases")
     assert (back.name, read_manifest(back)["lineage"]) == ("2030.01.01.1", ["2030.01.01", first.name])
@@ -228,6 +232,8 @@ def test_what_changed_is_said_everywhere_and_a_clock_that_came_back_leaves_nothi
     found = diff_releases(ahead, back)
     assert (found.ads_gone, found.moved, found.relabelled) == ((forgotten,), {}, {})
     assert read_manifest(back)["changes"] == json.loads(json.dumps(found.published()))
+    assert [payload["version"] for payload in told_server] == ["2030.01.01", "2030.01.01.1"]
+    assert json.loads(json.dumps(told_server[1]["changes"])) == read_manifest(back)["changes"]
     [told] = ytb_ads("catalog", "diff", "--catalog", copied, "--json").stdout.splitlines()
     assert json.loads(told) == json.loads(json.dumps(found.as_json()))
     for document in ("README.md", "report.html", "manifest.json"):

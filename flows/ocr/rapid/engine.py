@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from importlib.metadata import version as installed_version
 from importlib.util import find_spec
 from itertools import pairwise
@@ -105,7 +106,7 @@ class RapidOcrEngine:
     name = "rapidocr"
 
     def __init__(self, options: OcrOptions) -> None:
-        """Load the networks.
+        """Find the networks; they are loaded for the first picture: a fingerprint needs the version alone.
 
         Raises:
             OcrError: they are missing, or the rungs do not rise.
@@ -116,9 +117,20 @@ class RapidOcrEngine:
         self.version = f"{installed_version('rapidocr')}+reader{_READER_VERSION}+words{RULES_VERSION}"
         if options.enough is not None:
             self.version += f"{DECISION_MARK}{options.enough}"
-        self.ladder = Ladder(
-            Detector(model_file("det"), threads=options.threads),
-            Recogniser(model_file("rec"), threads=options.threads),
+        self._options = options
+        self._models = model_file("det"), model_file("rec")
+
+    @cached_property
+    def ladder(self) -> Ladder:
+        """What reads the pictures.
+
+        Raises:
+            OcrError: a network cannot be loaded.
+        """
+        options, (detector, recogniser) = self._options, self._models
+        return Ladder(
+            Detector(detector, threads=options.threads),
+            Recogniser(recogniser, threads=options.threads),
             options.sides,
             options.min_confidence,
             options.enough,

@@ -164,11 +164,12 @@ def test_a_damaged_model_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
     models = tmp_path / "rapidocr" / "models"
     models.mkdir(parents=True)
     (models.parent / "__init__.py").touch()
-    (models / "PP-OCRv6_det_small.onnx").write_bytes(b"half a download")
+    for kind in ("det", "rec"):
+        (models / f"PP-OCRv6_{kind}_small.onnx").write_bytes(b"half a download")
     monkeypatch.syspath_prepend(tmp_path)
 
     with pytest.raises(OcrError, match=r"PP-OCRv6_det_small\.onnx: cannot be loaded as an ONNX model"):
-        make_engine("rapidocr")
+        make_engine("rapidocr").read([drawn("words", size=(320, 180))])
 
 
 def test_every_card_is_decided_right_and_read_whole(engine: RapidOcrEngine, shared_data: Path) -> None:
