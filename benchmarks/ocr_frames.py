@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from importlib.util import find_spec
@@ -298,12 +298,16 @@ def _fonts() -> tuple[Path, ...]:
     package = find_spec("matplotlib")
     folders = [Path(str(package.origin)).parent / "mpl-data" / "fonts"] if package else []
     folders.append(Path("/usr/share/fonts"))
-    files = {path.name: path for folder in folders for path in sorted(folder.rglob("*.ttf"))}
-    wanted = "".join(SENTENCES.values())
-    usable = [path for _, path in sorted(files.items()) if _draws_all(path, wanted)]
+    usable = fonts_with("".join(SENTENCES.values()), folders)
     if not usable:
         raise SystemExit(f"no font in {', '.join(map(str, folders))} has the letters of {', '.join(SENTENCES)}")
     return tuple(usable)
+
+
+def fonts_with(letters: str, folders: Iterable[Path]) -> list[Path]:
+    """Files of fonts below some folders that have all these letters, by name."""
+    files = {path.name: path for folder in folders for path in sorted(folder.rglob("*.[to]t[fc]"))}
+    return [path for _, path in sorted(files.items()) if _draws_all(path, letters)]
 
 
 def _draws_all(path: Path, text: str) -> bool:
@@ -312,10 +316,9 @@ def _draws_all(path: Path, text: str) -> bool:
         font = ImageFont.truetype(path, 20)
     except OSError:  # a font of bitmaps in one size, as those of coloured emoji are
         return False
-    if bytes(font.getmask("a")) == bytes(font.getmask("e")):
-        return False
     missing = bytes(font.getmask("\U0010fffe"))
-    return not any(bytes(font.getmask(character)) == missing for character in set(text) if not character.isspace())
+    drawn = {character: bytes(font.getmask(character)) for character in set(text) if character.isalnum()}
+    return missing not in drawn.values() and len(set(drawn.values())) > len(drawn) / 2
 
 
 def _scaled(picture: Picture) -> Picture:

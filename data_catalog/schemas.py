@@ -314,6 +314,7 @@ TABLES: dict[str, Table] = {
                     "each word: text, confidence 0 to 1, box x_min y_min x_max y_max in pixels",
                 ),
                 Column("mean_confidence", pa.float32(), "mean confidence of the words, 0 to 1", null=True),
+                Column("unread", _TEXT, "lines in letters that the engine does not know, if most are", null=True),
                 Column("engine", _TEXT, "the OCR engine"),
                 Column(
                     "engine_version",

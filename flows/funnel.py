@@ -161,7 +161,7 @@ def _of_ads(
             WORDS.step.format(more_than_words=more_than),
             ad_of,
             kept,
-            lambda key: WordReason.TOO_FEW_WORDS if key in frames else why(OCR)(key),
+            lambda key: reasons[WORDS.name].get(key, WordReason.TOO_FEW_WORDS) if key in frames else why(OCR)(key),
             ad_of,
         ),
         _step(

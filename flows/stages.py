@@ -158,6 +158,11 @@ class WordReason(Reason):
     """Frames that are left out for their text."""
 
     TOO_FEW_WORDS = "too_few_words", "filtered", "not more words than `ocr.more_than_words`; the detail quotes them"
+    UNKNOWN_SCRIPT = (
+        "unknown_script",
+        "filtered",
+        "too few words, and most of the text is in letters that the OCR engine does not know; the detail quotes it",
+    )
 
 
 class ScoreReason(Reason):

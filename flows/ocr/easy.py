@@ -13,7 +13,7 @@ import numpy as np
 from flows.errors import OcrError
 from flows.frames.picture import Picture
 from flows.ocr.engine import OcrOptions, check_picture
-from flows.ocr.words import RULES_VERSION, Line, Word, read_words
+from flows.ocr.words import RULES_VERSION, Line, Reading, read_words
 
 _PICTURES_AT_A_TIME = 16
 """Pictures that the detector sees at once: 16 of 1280x720 take about 3 GB of a GPU."""
@@ -55,13 +55,13 @@ class EasyOcrEngine:
                 "set ocr.model_dir to a folder that holds them"
             ) from error
 
-    def read(self, images: Sequence[Picture]) -> list[list[Word]]:
+    def read(self, images: Sequence[Picture]) -> list[Reading]:
         """See `OcrEngine.read`."""
         by_shape: dict[tuple[int, ...], list[int]] = defaultdict(list)
         for index, image in enumerate(images):
             if check_picture(image):
                 by_shape[image.shape].append(index)
-        words: list[list[Word]] = [[] for _ in images]
+        words = [Reading() for _ in images]
         for indices in by_shape.values():
             for start in range(0, len(indices), _PICTURES_AT_A_TIME):
                 together = indices[start : start + _PICTURES_AT_A_TIME]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from flows.errors import OcrError
-from flows.ocr.words import Word
+from flows.ocr.words import Reading
 
 if TYPE_CHECKING:  # it would load the video decoder, and commands import this package
     from flows.frames.picture import Picture
@@ -32,7 +32,7 @@ class OcrEngine(Protocol):
     def version(self) -> str:
         """Version of the engine and of the rules of counting: rows made under another are made again."""
 
-    def read(self, images: Sequence[Picture]) -> list[list[Word]]:
+    def read(self, images: Sequence[Picture]) -> list[Reading]:
         """The words of each picture in reading order, as `flows/ocr/words.py` defines them.
 
         What is read on a picture does not depend on the pictures that are read with it.

@@ -16,7 +16,7 @@ import numpy as np
 from flows.errors import OcrError
 from flows.frames.picture import Picture
 from flows.ocr.engine import OcrOptions, check_picture
-from flows.ocr.words import RULES_VERSION, Line, Word, read_words
+from flows.ocr.words import RULES_VERSION, Line, Reading, read_words
 
 _SPARSE = "11"
 """Tesseract's page segmentation for text that stands anywhere, in no order."""
@@ -52,10 +52,11 @@ class TesseractEngine:
             )
         self.version = f"{program[1] if program else 'unknown'}+words{RULES_VERSION}"
 
-    def read(self, images: Sequence[Picture]) -> list[list[Word]]:
+    def read(self, images: Sequence[Picture]) -> list[Reading]:
         """See `OcrEngine.read`."""
         return [
-            read_words(self._lines(image), self._min_confidence) if check_picture(image) else [] for image in images
+            read_words(self._lines(image), self._min_confidence) if check_picture(image) else Reading()
+            for image in images
         ]
 
     def _lines(self, image: Picture) -> list[Line]:
@@ -65,7 +66,16 @@ class TesseractEngine:
             grey = cv2.resize(grey, None, fx=scale, fy=scale, interpolation=cv2.INTER_CUBIC)
         picture = cv2.imencode(".pgm", grey)[1].tobytes()
         table = self._ask(
-            "stdin", "stdout", "-l", self._languages, "--psm", _SPARSE, *self._folder, "tsv", given=picture
+            "stdin",
+            "stdout",
+            "-l",
+            self._languages,
+            "--psm",
+            _SPARSE,
+            *self._folder,
+            "-c",
+            "tessedit_create_tsv=1",
+            given=picture,
         )
         return list(_lines_of(table.decode("utf-8", "replace"), scale))
 

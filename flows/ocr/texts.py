@@ -13,7 +13,7 @@ from flows.errors import FrameError, OcrError
 from flows.frames.picture import Picture
 from flows.frames.sampling import decode_jpeg
 from flows.ocr.engine import OcrEngine
-from flows.ocr.words import Word
+from flows.ocr.words import Reading
 from flows.settings import Settings
 from flows.stages import FRAMES, OCR, WORDS, OcrReason, WordReason
 
@@ -35,7 +35,7 @@ def read_texts(engine: OcrEngine, frames: pa.Table, *, fingerprint: str) -> tupl
     for frame in batch:
         made = {"fingerprint": fingerprint, "upstream_revision": frame["image_sha256"]}
         words = read[frame["image_sha256"]]
-        if isinstance(words, list):
+        if isinstance(words, Reading):
             rows.append({**_row(frame, words, engine), **made})
         else:
             reason = OcrReason.UNDECODABLE_PICTURE if isinstance(words, FrameError) else OcrReason.ENGINE_FAILED
@@ -43,9 +43,9 @@ def read_texts(engine: OcrEngine, frames: pa.Table, *, fingerprint: str) -> tupl
     return rows, drops
 
 
-def _read(engine: OcrEngine, images: dict[str, bytes]) -> dict[str, list[Word] | FrameError | OcrError]:
+def _read(engine: OcrEngine, images: dict[str, bytes]) -> dict[str, Reading | FrameError | OcrError]:
     """The words of each stored picture, or why it has none."""
-    read: dict[str, list[Word] | FrameError | OcrError] = {}
+    read: dict[str, Reading | FrameError | OcrError] = {}
     pictures: dict[str, Picture] = {}
     for key, image in images.items():
         try:
@@ -63,7 +63,7 @@ def _read(engine: OcrEngine, images: dict[str, bytes]) -> dict[str, list[Word] |
     return read
 
 
-def _row(frame: dict[str, Any], words: list[Word], engine: OcrEngine) -> dict[str, Any]:
+def _row(frame: dict[str, Any], words: Reading, engine: OcrEngine) -> dict[str, Any]:
     confidences = [word.confidence for word in words]
     return {
         "frame_id": frame["frame_id"],
@@ -72,6 +72,7 @@ def _row(frame: dict[str, Any], words: list[Word], engine: OcrEngine) -> dict[st
         "n_words": len(words),
         "words": [{"text": word.text, "confidence": word.confidence, "box": list(word.box)} for word in words],
         "mean_confidence": sum(confidences) / len(confidences) if confidences else None,
+        "unread": words.unread or None,
         "engine": engine.name,
         "engine_version": engine.version,
     }
@@ -90,6 +91,7 @@ class TextFrame:
     n_words: int
     category: str
     media_sha256: str | None
+    unread: str | None = None
 
 
 def read_frames(catalog: Catalog, settings: Settings) -> dict[str, TextFrame]:
@@ -97,7 +99,7 @@ def read_frames(catalog: Catalog, settings: Settings) -> dict[str, TextFrame]:
     ads = {ad["video_id"]: ad for ad in catalog.read("ads", ["video_id", "category", "media_sha256"]).to_pylist()}
     columns = ["frame_id", "video_id", "timestamp_s", "image_sha256", "perceptual_hash"]
     pictures = catalog.current("frames", upstream="ads", fingerprint=FRAMES.fingerprint(settings), columns=columns)
-    columns = ["frame_id", "text", "n_words"]
+    columns = ["frame_id", "text", "n_words", "unread"]
     texts = catalog.current("texts", upstream="frames", fingerprint=OCR.fingerprint(settings), columns=columns)
     text_of = {text["frame_id"]: text for text in texts.to_pylist()}
     return {
@@ -105,6 +107,7 @@ def read_frames(catalog: Catalog, settings: Settings) -> dict[str, TextFrame]:
             **picture,
             text=text["text"],
             n_words=text["n_words"],
+            unread=text["unread"],
             category=ads[picture["video_id"]]["category"],
             media_sha256=ads[picture["video_id"]]["media_sha256"],
         )
@@ -114,13 +117,14 @@ def read_frames(catalog: Catalog, settings: Settings) -> dict[str, TextFrame]:
 
 
 def words_drops(frames: Iterable[TextFrame], more_than: int) -> list[Drop]:
-    """A drop for every frame with too few words; it quotes them."""
+    """A drop for every frame with too few words; it quotes them, and what was read in a script that is not known."""
     return [
         WORDS.drop(
             frame.frame_id,
             frame.video_id,
-            WordReason.TOO_FEW_WORDS,
-            f"{frame.n_words} word{'' if frame.n_words == 1 else 's'}: {frame.text!r}",
+            WordReason.UNKNOWN_SCRIPT if frame.unread else WordReason.TOO_FEW_WORDS,
+            f"{frame.n_words} word{'' if frame.n_words == 1 else 's'}: {frame.text!r}"
+            + (f"; read in letters that the engine does not know: {frame.unread}" if frame.unread else ""),
         )
         for frame in frames
         if frame.n_words <= more_than

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from importlib.metadata import version as installed_version
 from importlib.util import find_spec
 from itertools import pairwise
@@ -21,10 +22,10 @@ from flows.errors import OcrError
 from flows.frames.picture import Picture
 from flows.ocr.engine import DECISION_MARK, OcrOptions, check_picture
 from flows.ocr.rapid.detection import Detector, Quad, add_uncovered, find_regions
-from flows.ocr.rapid.recognition import Recogniser
-from flows.ocr.words import RULES_VERSION, Line, Word, count_certain, read_words
+from flows.ocr.rapid.recognition import Recogniser, turn_with_others
+from flows.ocr.words import RULES_VERSION, Line, Reading, count_certain, read_words
 
-_READER_VERSION = 1
+_READER_VERSION = 2
 """Rises when a change of the ladder or of how the networks are used reads other words."""
 _SMALL = 16.0
 """Points of the map below which a line is better read off a larger one, and smaller ones beside it are lost."""
@@ -86,7 +87,7 @@ class Ladder:
                 break
         if not decided:
             lines += self._lines(image, add_uncovered(high, low)[len(high) :])
-        return Found(lines, rung, decided)
+        return Found(turn_with_others(lines, lambda quad: self.recogniser.read(image, quad)), rung, decided)
 
     def _lines(self, image: Picture, quads: Iterable[Quad]) -> list[Line]:
         return [line for quad in quads if (line := self.recogniser.read(image, quad)) is not None]
@@ -105,7 +106,7 @@ class RapidOcrEngine:
     name = "rapidocr"
 
     def __init__(self, options: OcrOptions) -> None:
-        """Load the networks.
+        """Find the networks; they are loaded for the first picture: a fingerprint needs the version alone.
 
         Raises:
             OcrError: they are missing, or the rungs do not rise.
@@ -116,15 +117,26 @@ class RapidOcrEngine:
         self.version = f"{installed_version('rapidocr')}+reader{_READER_VERSION}+words{RULES_VERSION}"
         if options.enough is not None:
             self.version += f"{DECISION_MARK}{options.enough}"
-        self.ladder = Ladder(
-            Detector(model_file("det"), threads=options.threads),
-            Recogniser(model_file("rec"), threads=options.threads),
+        self._options = options
+        self._models = model_file("det"), model_file("rec")
+
+    @cached_property
+    def ladder(self) -> Ladder:
+        """What reads the pictures.
+
+        Raises:
+            OcrError: a network cannot be loaded.
+        """
+        options, (detector, recogniser) = self._options, self._models
+        return Ladder(
+            Detector(detector, threads=options.threads),
+            Recogniser(recogniser, threads=options.threads),
             options.sides,
             options.min_confidence,
             options.enough,
         )
 
-    def read(self, images: Sequence[Picture]) -> list[list[Word]]:
+    def read(self, images: Sequence[Picture]) -> list[Reading]:
         """See `OcrEngine.read`."""
         return [read_words(self.ladder.read(image).lines, self.min_confidence) for image in images]
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from itertools import pairwise
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+from PIL import Image, ImageDraw, ImageFont
 
 from flows.errors import OcrError
 from flows.ocr.engine import OcrOptions
@@ -51,6 +53,78 @@ def test_large_text_beside_small_print_is_read_whole_and_once(engine: RapidOcrEn
     assert plain(texts(words)) == plain(["SALE", *" ".join(SMALL_PRINT).split()])
 
 
+@pytest.mark.parametrize("quarters", [1, 2, 3])
+def test_text_is_read_however_the_picture_is_turned(engine: RapidOcrEngine, quarters: int) -> None:
+    upright = drawn("Fresh bread every day", "until 19:00 for $5", "SOS", size=(480, 270))
+
+    (words,) = engine.read([np.ascontiguousarray(np.rot90(upright, quarters))])
+
+    assert texts(words) == ["Fresh", "bread", "every", "day", "until", "19:00", "for", "$5", "SOS"]
+
+
+def test_one_line_that_stands_on_its_head_is_read_among_upright_ones(engine: RapidOcrEngine) -> None:
+    picture = drawn("SOS and NOON", "the other way round", "Fresh bread")
+    picture[100:165] = picture[100:165][::-1, ::-1].copy()
+
+    (words,) = engine.read([picture])
+
+    assert Counter(texts(words)) == Counter(["SOS", "and", "NOON", "the", "other", "way", "round", "Fresh", "bread"])
+
+
+@pytest.mark.parametrize("slant", [-20, -8, 8, 20])
+def test_a_slanted_block_is_read_line_by_line(engine: RapidOcrEngine, slant: int) -> None:
+    lines = ("Half the price of", "everything today", "and free returns")
+    turn = cv2.getRotationMatrix2D((320, 180), slant, 0.8)
+    picture = cv2.warpAffine(drawn(*lines), turn, (640, 360), borderValue=(225, 235, 235)).astype(np.uint8)
+
+    (words,) = engine.read([picture])
+
+    assert texts(words) == " ".join(lines).split()
+
+
+SCRIPTS = Path(__file__).parent / "scripts"
+"""Two lines each, drawn with free fonts."""
+
+
+@pytest.mark.parametrize("script", sorted(path.stem for path in SCRIPTS.glob("*.png")))
+def test_letters_that_the_networks_do_not_know_are_no_words(engine: RapidOcrEngine, script: str) -> None:
+    picture = cv2.imread(str(SCRIPTS / f"{script}.png")).astype(np.uint8)
+
+    (alone,) = engine.read([picture])
+    (beside,) = engine.read([np.vstack([drawn("Order online now", "for the best price", size=(640, 200)), picture])])
+
+    assert list(alone) == []
+    assert alone.unread
+    assert texts(beside) == ["Order", "online", "now", "for", "the", "best", "price"]
+
+
+@pytest.mark.parametrize(
+    ("parts", "words"),
+    [
+        ([("NOW", 50), ("OPEN", 84)], ["now", "open"]),
+        ([("Mas", 36), ("ALLA", 90)], ["mas", "alla"]),
+        ([("D", 90), ("iscover", 45)], ["discover"]),
+        ([("BIGGER THAN EVER", 60)], ["bigger", "than", "ever"]),
+        ([("iPhone 2", 60), ("nd", 30)], ["iphone", "2nd"]),
+        ([("S A L E  N O W", 60)], ["sale", "now"]),
+        ([("N E W  today", 60)], ["new", "today"]),
+    ],
+)
+def test_words_end_where_letters_grow_or_are_set_wider(
+    engine: RapidOcrEngine, parts: list[tuple[str, int]], words: list[str]
+) -> None:
+    image = Image.new("RGB", (800, 240), (40, 60, 90))
+    left = 40.0
+    for text, size in parts:
+        font = ImageFont.load_default(size)
+        ImageDraw.Draw(image).text((left, 140), text, (255, 255, 255), font, anchor="ls")
+        left += font.getlength(text)
+
+    (read,) = engine.read([np.asarray(image)])
+
+    assert [word.lower() for word in texts(read)] == words
+
+
 def test_text_that_runs_from_top_to_bottom_is_boxed_where_it_stands(engine: RapidOcrEngine) -> None:
     (words,) = engine.read([drawn("Fresh bread every morning", turned=True)])
 
@@ -90,11 +164,12 @@ def test_a_damaged_model_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
     models = tmp_path / "rapidocr" / "models"
     models.mkdir(parents=True)
     (models.parent / "__init__.py").touch()
-    (models / "PP-OCRv6_det_small.onnx").write_bytes(b"half a download")
+    for kind in ("det", "rec"):
+        (models / f"PP-OCRv6_{kind}_small.onnx").write_bytes(b"half a download")
     monkeypatch.syspath_prepend(tmp_path)
 
     with pytest.raises(OcrError, match=r"PP-OCRv6_det_small\.onnx: cannot be loaded as an ONNX model"):
-        make_engine("rapidocr")
+        make_engine("rapidocr").read([drawn("words", size=(320, 180))])
 
 
 def test_every_card_is_decided_right_and_read_whole(engine: RapidOcrEngine, shared_data: Path) -> None:

@@ -12,7 +12,7 @@ from data_catalog.schemas import TABLES
 from flows.errors import OcrError
 from flows.frames.picture import Picture
 from flows.ocr.texts import read_texts
-from flows.ocr.words import Word
+from flows.ocr.words import Reading, Word
 
 
 class Reader:
@@ -21,10 +21,10 @@ class Reader:
     name = "reader"
     version = "1"
 
-    def read(self, images: Sequence[Picture]) -> list[list[Word]]:
+    def read(self, images: Sequence[Picture]) -> list[Reading]:
         if any(image.mean() < 10 for image in images):
             raise OcrError("too dark")
-        return [[Word("big", 0.9, (0, 0, 4, 4)), Word("sale", 0.7, (5, 0, 9, 4))] for _ in images]
+        return [Reading([Word("big", 0.9, (0, 0, 4, 4)), Word("sale", 0.7, (5, 0, 9, 4))]) for _ in images]
 
 
 class Counting(Reader):
@@ -33,7 +33,7 @@ class Counting(Reader):
     def __init__(self) -> None:
         self.calls: list[int] = []
 
-    def read(self, images: Sequence[Picture]) -> list[list[Word]]:
+    def read(self, images: Sequence[Picture]) -> list[Reading]:
         self.calls.append(len(images))
         return super().read(images)
 

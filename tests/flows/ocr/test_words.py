@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -182,6 +185,105 @@ def test_no_text_is_too_strange(texts: list[str]) -> None:
     given_characters = "".join("".join(texts).split())
     assert all(is_word(word.text) and word.text in given_characters for word in words)
     assert all(word.box[0] <= word.box[2] and word.box[1] <= word.box[3] for word in words)
+
+
+LAYOUT = [("one", 0, 0), ("two", 150, 4), ("three", 0, 30), ("four", 150, 33), ("five", 20, 64), ("sixth", 140, 60)]
+
+
+def turned(one: Line, degrees: float) -> Line:
+    """The same line on a picture that is turned clockwise around its corner."""
+    turn = np.radians(degrees)
+    matrix = np.array([[np.cos(turn), np.sin(turn)], [-np.sin(turn), np.cos(turn)]])
+    return replace(one, quad=one.quad @ matrix + (2000, 2000))
+
+
+@given(st.floats(-180, 180), st.permutations(LAYOUT))
+def test_lines_are_read_in_the_same_order_however_the_picture_is_turned(
+    degrees: float, layout: list[tuple[str, float, float]]
+) -> None:
+    lines = [turned(line(text, left=left, top=top, width=100), degrees) for text, left, top in layout]
+
+    assert words_of(*lines) == ["one", "two", "three", "four", "five", "sixth"]
+
+
+def test_a_slanted_block_is_read_as_a_whole_between_upright_lines() -> None:
+    above, below = line("Only today", top=0, width=300), line("Terms apply", top=400, width=300)
+    stamp = [turned(line(text, top=top, width=160), -15) for text, top in (("half the", 0), ("price now", 30))]
+    moved = [replace(one, quad=one.quad - (1800, 1800)) for one in stamp]
+
+    assert " ".join(words_of(moved[1], below, moved[0], above)) == "Only today half the price now Terms apply"
+
+
+def test_a_short_line_follows_the_slant_of_its_neighbours() -> None:
+    long = [turned(line("one two three", top=top, width=300), 15) for top in (0, 30)]
+    beside = turned(line("5", left=310, top=0, width=20), 15).quad.mean(axis=0)
+    upright = line("5", width=20)
+    short = replace(upright, quad=upright.quad - upright.quad.mean(axis=0) + beside)
+
+    assert words_of(long[1], short, long[0]) == ["one", "two", "three", "5", "one", "two", "three"]
+
+
+def measured(text: str, gaps: Sequence[float] = (), heights: Sequence[float] = ()) -> Line:
+    return replace(line(text, width=40 * len(text), height=40), gaps=tuple(gaps), heights=tuple(heights))
+
+
+@pytest.mark.parametrize(
+    ("text", "gaps", "words"),
+    [
+        ("SALENOW", [0, 0.3, 0.33, 0.31, 0.6, 0.34, 0.3], ["SALE", "NOW"]),
+        ("SALEnow", [0, 0.3, 0.33, 0.31, 0.6, 0.05, 0.05], ["SALE", "now"]),
+        ("S A L E now", [0, 0, 0.3, 0, 0.3, 0, 0.3, 0, 0.6, 0.05, 0.05], ["SALE", "now"]),
+        ("NEW", [0, 0.5, 0.45], ["NEW"]),
+        ("SALE now", [0, 0.05, 0.04, 0.06, 0, 0.3, 0.05, 0.05], ["SALE", "now"]),
+        ("Bill", [0, 0.1, 0.2, 0.1], ["Bill"]),
+    ],
+)
+def test_letters_that_are_set_wide_are_one_word_up_to_a_wider_gap(
+    text: str, gaps: list[float], words: list[str]
+) -> None:
+    assert words_of(measured(text, gaps=gaps)) == words
+
+
+@pytest.mark.parametrize(
+    ("text", "heights", "words"),
+    [
+        ("MÁSALLÁ", [0.3, 0.3, 0.3, 0.6, 0.6, 0.6, 0.6], ["MÁS", "ALLÁ"]),
+        ("MÁsALLÁ", [0.3, 0.31, 0.3, 0.6, 0.6, 0.6, 0.6], ["MÁs", "ALLÁ"]),
+        ("BIGsale", [0.6, 0.6, 0.6, 0.22, 0.22, 0.3, 0.22], ["BIG", "sale"]),
+        ("DISCOVER", [0.8, *[0.5] * 7], ["DISCOVER"]),
+        ("Bargain", [0.6, *[0.44] * 6], ["Bargain"]),
+        ("iPhone", [0.6, 0.6, 0.6, 0.44, 0.44, 0.44], ["iPhone"]),
+        ("MÁSALLÁ", [0.6] * 7, ["MÁSALLÁ"]),
+        ("SALENOW", [0.6, 0, 0, 0, 0, 0.3, 0.3], ["SALENOW"]),
+        ("1999", [0.8, 0.8, 0.4, 0.4], ["1999"]),
+    ],
+)
+def test_a_jump_in_the_height_of_letters_parts_words(text: str, heights: list[float], words: list[str]) -> None:
+    assert words_of(measured(text, heights=heights)) == words
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("十 Order online 品 now", ["Order", "online", "now"]),
+        ("口 50% off 回田 today", ["50%", "off", "today"]),
+        ("new 東京 store", ["new", "東京", "store"]),
+        ("今天 全场 半价 今 Sony", ["今天", "全场", "半价", "今", "Sony"]),
+        ("買 一 送 一", ["買一送一"]),
+    ],
+)
+def test_single_chinese_signs_in_a_latin_text_are_icons(text: str, words: list[str]) -> None:
+    assert words_of(line(text)) == words
+
+
+def test_a_line_in_letters_that_are_not_known_is_quoted_and_no_words() -> None:
+    latin, other = line("Order online now", width=300), line("D1 0 H", top=40, confidence=0.6, width=310)
+
+    for unknown in (replace(other, doubt=0.9), replace(other, skipped=0.4)):
+        read = read_words([latin, unknown])
+        assert ([word.text for word in read], read.unread) == (["Order", "online", "now"], "'D1 0 H' at 0.60")
+    assert read_words([latin, Line("", (), (), other.quad, skipped=1.0)]).unread == "nothing"
+    assert read_words([latin, line("today", top=80, width=300), replace(other, doubt=0.9)]).unread == ""
 
 
 @given(st.permutations([(0, "one"), (30, "two"), (60, "three"), (90, "four")]))
