@@ -27,7 +27,7 @@ from flows.stages import FrameReason as Frames
 from flows.stages import ReleaseReason as Release
 from flows.stages import ReviewReason as Review
 
-ENGINES = {stage.name: f"{stage.name} of now" for stage in (FRAMES, OCR, SCORES)}
+ENGINES = {stage.name: f"{stage.name} of now" for stage in stages.STAGES if stage.upstream}
 
 
 class Shot(NamedTuple):
