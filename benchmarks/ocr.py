@@ -139,6 +139,11 @@ class Clocked:
         with self._spent.on(self._step):
             return self._network.read(picture, quad)
 
+    def read_otherwise(self, picture: Picture, quad: Any) -> Any:
+        """See `Recogniser.read_otherwise`."""
+        with self._spent.on(self._step):
+            return self._network.read_otherwise(picture, quad)
+
 
 class Spent:
     """Seconds of the processor by what they were spent on, over all threads."""

@@ -22,10 +22,10 @@ from flows.errors import OcrError
 from flows.frames.picture import Picture
 from flows.ocr.engine import DECISION_MARK, OcrOptions, check_picture
 from flows.ocr.rapid.detection import Detector, Quad, add_uncovered, find_regions
-from flows.ocr.rapid.recognition import Recogniser, turn_with_others
+from flows.ocr.rapid.recognition import DOUBTFUL, Recogniser, sureness, turn_doubtful, turn_with_others
 from flows.ocr.words import RULES_VERSION, Line, Reading, count_certain, read_words
 
-_READER_VERSION = 2
+_READER_VERSION = 3
 """Rises when a change of the ladder or of how the networks are used reads other words."""
 _SMALL = 16.0
 """Points of the map below which a line is better read off a larger one, and smaller ones beside it are lost."""
@@ -65,7 +65,7 @@ class Ladder:
         seen: list[Quad] = []
         high: list[Quad] = []
         low: list[Quad] = []
-        lines: list[Line] = []
+        lines: list[tuple[Quad, Line | None]] = []
         for rung, side in enumerate(self._sides_for(max(height, width)), start=1):
             regions = find_regions(self.detector.probabilities(image, side), width, height)
             boxes = list(zip(regions.heights, regions.quads, strict=True))
@@ -87,13 +87,17 @@ class Ladder:
                 break
         if not decided:
             lines += self._lines(image, add_uncovered(high, low)[len(high) :])
-        return Found(turn_with_others(lines, lambda quad: self.recogniser.read(image, quad)), rung, decided)
+        turned = turn_doubtful(lines, lambda quad: self.recogniser.read_otherwise(image, quad))
+        return Found(turn_with_others(turned, lambda quad: self.recogniser.read(image, quad)), rung, decided)
 
-    def _lines(self, image: Picture, quads: Iterable[Quad]) -> list[Line]:
-        return [line for quad in quads if (line := self.recogniser.read(image, quad)) is not None]
+    def _lines(self, image: Picture, quads: Iterable[Quad]) -> list[tuple[Quad, Line | None]]:
+        return [(quad, self.recogniser.read(image, quad)) for quad in quads]
 
-    def _is_decided(self, lines: list[Line]) -> bool:
-        return self.enough is not None and count_certain(lines, self.min_confidence) > self.enough
+    def _is_decided(self, lines: Iterable[tuple[Quad, Line | None]]) -> bool:
+        if self.enough is None:
+            return False
+        upright = [line for _, line in lines if line is not None and sureness(line) >= DOUBTFUL]
+        return count_certain(upright, self.min_confidence) > self.enough
 
     def _sides_for(self, longer: int) -> list[int]:
         """The rungs for a picture with this longer side: enlarging it further adds no detail."""

@@ -27,8 +27,10 @@ _LETTER = 12
 """Rows of ink from which on it is a whole letter."""
 _BESIDE = 3
 """Columns that a character's centre may lie beside its ink."""
-_DOUBTFUL = 0.9
-"""Mean confidence below which a line is read the other way round, too: upright lines hardly ever are that unsure."""
+DOUBTFUL = 0.9
+"""Mean confidence below which a line may stand on its head: large upright lines hardly ever are that unsure."""
+_TRIED = 3
+"""So many doubtful lines of a picture are read the other way round, the longest first; all if one of them is turned."""
 _SURELY = 0.05
 """By so much one way round must be surer than the other."""
 _MOST_UPRIGHT = 2.5
@@ -64,19 +66,19 @@ class Recogniser:
         self._characters = ["", *characters.splitlines(), " "]
 
     def read(self, picture: Picture, quad: Quad) -> Line | None:
-        """The line within a box, the way round in which it is read most surely; None where nothing stands there.
+        """The line within a box, from left to right or from top to bottom; None where nothing stands there.
 
         A long box in which no character is read gives a line without text.
         """
+        return self._read(*_straighten(picture, quad))
+
+    def read_otherwise(self, picture: Picture, quad: Quad) -> Line | None:
+        """The same line the other way round; of several ways the one in which it is read most surely."""
         line, quad = _straighten(picture, quad)
-        first = self._read(line, quad)
-        if _sureness(first) >= _DOUBTFUL:
-            return first
         others = [self._read(np.ascontiguousarray(line[::-1, ::-1]), _turned(quad))]
         if _is_tall(quad) and line.shape[1] < _MOST_UPRIGHT * line.shape[0]:  # a single high letter or digit
             others.append(self._read(np.ascontiguousarray(np.rot90(line, -1)), quad[[3, 0, 1, 2]]))
-        best = max(others, key=_sureness)
-        return best if _sureness(best) > _sureness(first) + _SURELY else first
+        return max(others, key=sureness)
 
     def _read(self, line: Picture, quad: Quad) -> Line | None:
         """A line that was cut out; None where nothing stands there."""
@@ -126,6 +128,31 @@ def _straighten(picture: Picture, quad: Quad) -> tuple[Picture, Quad]:
     return line.astype(np.uint8), quad
 
 
+def turn_doubtful(
+    found: Sequence[tuple[Quad, Line | None]], read_otherwise: Callable[[Quad], Line | None]
+) -> list[Line]:
+    """The lines of a picture, each the way round in which it is read most surely.
+
+    Only lines that are read unsurely are read otherwise, the longest first: where none of the first few is turned, the
+    rest is small print, or no text.
+
+    Args:
+        found: boxes, and what was read in them.
+        read_otherwise: reads the line within a box the other way round.
+    """
+    lines = [line for _, line in found]
+    doubtful = [index for index, line in enumerate(lines) if sureness(line) < DOUBTFUL]
+    doubtful.sort(key=lambda index: (not sureness(lines[index]), -max(extent(found[index][0]))))
+    turned = 0
+    for number, index in enumerate(doubtful):
+        if number >= _TRIED and not turned:
+            break
+        other = read_otherwise(found[index][0])
+        if sureness(other) > sureness(lines[index]) + _SURELY:
+            lines[index], turned = other, turned + 1
+    return [line for line in lines if line is not None]
+
+
 def turn_with_others(lines: Sequence[Line], read: Callable[[Quad], Line | None]) -> list[Line]:
     """The lines of a picture, those that read both ways, as NOON and SOS do, like most of the others.
 
@@ -143,7 +170,7 @@ def turn_with_others(lines: Sequence[Line], read: Callable[[Quad], Line | None])
         either = {
             index: other
             for index, other in others.items()
-            if other is not None and _sureness(other) > _sureness(lines[index]) - _SURELY
+            if other is not None and sureness(other) > sureness(lines[index]) - _SURELY
         }
         if len(turned) > len(others) - len(either):
             for index, other in either.items():
@@ -168,7 +195,8 @@ def _is_tall(quad: Quad) -> bool:
     return bool(along[1] > along[0])
 
 
-def _sureness(line: Line | None) -> float:
+def sureness(line: Line | None) -> float:
+    """Mean confidence of a line's characters; 0 where there are none."""
     return fmean(line.confidences) if line is not None and line.confidences else 0.0
 
 

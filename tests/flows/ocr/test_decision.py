@@ -88,6 +88,9 @@ class Reader:
             return None
         return Line.evenly_set(str(drawn_lot.choice(SAID)), float(drawn_lot.choice([0.4, 0.7, 0.9])), quad)
 
+    def read_otherwise(self, picture: Picture, quad: Quad) -> Line | None:
+        return self.read(picture, quad[[2, 3, 0, 1]])
+
 
 BOXES = st.lists(
     st.tuples(st.integers(0, 500), st.integers(0, 300), st.integers(20, 400), st.integers(6, 80)), max_size=7
