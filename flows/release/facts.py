@@ -231,7 +231,7 @@ def collect_facts(
         version=next_version(now.date(), earlier, parent.name if parent else None),
         created_at=now.isoformat(timespec="seconds"),
         synthetic=any(origin[ad]["synthetic"] for ad in included),
-        sources=frozenset(origin[ad]["source"] for ad in included),
+        sources=frozenset(source for ad in included if (source := origin[ad]["source"])),
         after=count_table1(plan.balanced.rows),
         before=count_table1(plan.labelled),
         funnel=funnel,

@@ -175,16 +175,16 @@ def test_streets_are_decided_as_with_everything_read(
 
 
 @pytest.mark.slow
-def test_every_frame_of_every_ad_and_street_is_decided_as_with_everything_read(
+def test_a_frame_of_every_second_ad_and_some_streets_are_decided_as_with_everything_read(
     everything: RapidOcrEngine, hasty: RapidOcrEngine, shared_data: Path
 ) -> None:
     files = [path for path in sorted((shared_data / "ads").rglob("*")) if path.suffix in {".mp4", ".webm"}]
-    frames = [frame.jpeg for path in files for frame in sample_frames(path, path.stem).frames]
+    frames = [sample_frames(path, path.stem).frames[0].jpeg for path in files[::2]]
     pictures = [cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR).astype(np.uint8) for jpeg in frames]
 
-    decisions = _decisions([*pictures, *_streets(shared_data / "ocr")], everything, hasty)
+    decisions = _decisions([*pictures, *_streets(shared_data / "ocr")[::8]], everything, hasty)
 
-    assert len(decisions) > 200
+    assert len(decisions) > 20
     assert all(hasty_one == other for hasty_one, other in decisions)
 
 
