@@ -94,9 +94,17 @@ def find_regions(probabilities: NDArray[np.float32], width: int, height: int) ->
 def add_uncovered(quads: Sequence[Quad], others: Sequence[Quad]) -> list[Quad]:
     """`quads`, and each of the others that those before it do not cover."""
     taken = list(quads)
+    bounds = [_bounds(quad) for quad in taken]
     for other in others:
-        if _share_covered(other, taken) < _COVERED:
+        left, top, right, bottom = own = _bounds(other)
+        near = [
+            quad
+            for quad, (x, y, x_end, y_end) in zip(taken, bounds, strict=True)
+            if x_end >= left and x <= right and y_end >= top and y <= bottom
+        ]
+        if not near or _share_covered(other, near) < _COVERED:
             taken.append(other)
+            bounds.append(own)
     return taken
 
 
@@ -120,9 +128,14 @@ def _share_covered(quad: Quad, by: Sequence[Quad]) -> float:
     own, under = np.zeros((h, w), np.uint8), np.zeros((h, w), np.uint8)
     cv2.fillPoly(own, [np.rint(quad - (x, y)).astype(np.int32)], (1,))
     for other in by:
-        if (other.max(axis=0) >= (x, y)).all() and (other.min(axis=0) <= (x + w, y + h)).all():
-            cv2.fillPoly(under, [np.rint(other - (x, y)).astype(np.int32)], (1,))
+        cv2.fillPoly(under, [np.rint(other - (x, y)).astype(np.int32)], (1,))
     return float((own & under).sum()) / max(1, int(own.sum()))
+
+
+def _bounds(quad: Quad) -> tuple[float, float, float, float]:
+    """Left, top, right and bottom of a box."""
+    (left, top), (right, bottom) = quad.min(axis=0).tolist(), quad.max(axis=0).tolist()
+    return left, top, right, bottom
 
 
 def _mean_within(probabilities: NDArray[np.float32], box: Any) -> float:

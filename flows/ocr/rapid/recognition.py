@@ -39,6 +39,7 @@ _LEAST_UNREAD = 3
 _CLEAR = 100.0
 """Levels of grey over two columns at the edges of letters; on photographs of streets it is less."""
 _TINY = 1e-9
+_CERTAIN = 0.999
 _FAR = 5
 """Columns between the centre of a character and ink that is not its own."""
 _UPRIGHT = 1.5
@@ -96,8 +97,7 @@ class Recogniser:
                 Line("", (), (), quad, skipped=1.0) if used >= _LEAST_UNREAD * _HEIGHT and _is_clear(scaled) else None
             )
         gaps, heights, skipped = _measure(scaled, text, np.array(centres) * used)
-        said = steps[: math.ceil(len(steps) * used / room)]
-        doubt = float(-(said * np.log(np.maximum(said, _TINY))).sum(axis=1).mean())
+        doubt = _doubt(steps[: math.ceil(len(steps) * used / room)])
         return Line(text, confidences, centres, quad, gaps, heights, doubt, skipped, _is_clear(scaled))
 
     def _decode(self, steps: np.ndarray, used: float) -> tuple[str, tuple[float, ...], tuple[float, ...]]:
@@ -115,6 +115,16 @@ class Recogniser:
         at = [column for piece, column in zip(pieces, columns, strict=True) for _ in piece]
         centres = np.minimum((np.array(at) + 0.5) / (len(steps) * used), 1.0)
         return "".join(pieces), tuple(map(float, steps[at, best[at]])), tuple(map(float, centres))
+
+
+def _doubt(steps: np.ndarray) -> float:
+    """Mean entropy of the steps of a line, [steps, classes], in nats.
+
+    Those that are as good as certain have less than 0.02 and count as 0: the others are few, and each has the
+    logarithms of 18,710 classes.
+    """
+    unsure = steps[steps.max(axis=1) < _CERTAIN]
+    return float(-(unsure * np.log(np.maximum(unsure, _TINY))).sum() / len(steps))
 
 
 def _straighten(picture: Picture, quad: Quad) -> tuple[Picture, Quad]:
