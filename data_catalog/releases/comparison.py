@@ -1,4 +1,4 @@
-"""Differences between two releases: ads, frames, labels, scores, splits, settings and engines."""
+"""Differences between two releases: ads, frames, labels, scores, categories, splits, settings and engines."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 from data_catalog.errors import ReleaseError
 from data_catalog.releases.shards import read_shard, rows_with_pictures, split_of
 from data_catalog.releases.verification import Manifest, read_manifest
-from data_catalog.schemas import LABELS, SPLITS
+from data_catalog.schemas import LABELS, RELEASE_SCHEMA, SPLITS
 
 Row = tuple[str, Mapping[str, Any], str]
 """A row of a release: its split, its columns but for the image, and the sha256 of that."""
@@ -28,6 +28,7 @@ BIN_WIDTH = 0.5
 _BINS = 20
 _DIVISION = ("split.method", "release.seed", *(f"release.{split}" for split in SPLITS))
 """Settings of which each value gives another division."""
+_COLUMNS = tuple(name for name in RELEASE_SCHEMA.names if name != "image")
 
 
 class Verdict(NamedTuple):
@@ -63,6 +64,7 @@ class ScoreBin(NamedTuple):
 class _Ad(NamedTuple):
     split: str
     verdict: Verdict
+    category: str | None
 
 
 class _Frame(NamedTuple):
@@ -83,6 +85,8 @@ class Contents:
     frames: dict[str, _Frame] = field(default_factory=dict)
     rows: dict[tuple[str, str], int] = field(default_factory=lambda: defaultdict(int))
     """By split and label."""
+    values: set[tuple[Any, ...]] = field(default_factory=set)
+    """Of every row its split and its columns but for the image."""
 
     @classmethod
     def of(cls, manifest: Mapping[str, Any], rows: Iterable[Row]) -> Contents:
@@ -101,9 +105,10 @@ class Contents:
         for split, row, picture_sha256 in rows:
             label, ad, frame = LABELS[row["label"]], row["video_id"], row["frame_id"]
             contents.rows[split, label] += 1
+            contents.values.add((split, *(row.get(name) for name in _COLUMNS)))
             if ad not in contents.ads:
                 verdict = Verdict(label, row["mean_score"], row["mean_low"], row["mean_high"])
-                contents.ads[ad] = _Ad(split, verdict)
+                contents.ads[ad] = _Ad(split, verdict, row["category"])
             if frame not in contents.frames:
                 contents.frames[frame] = _Frame(ad, row["text"], (row["timestamp_s"], picture_sha256))
         return contents
@@ -136,12 +141,16 @@ class ReleaseDiff:
     """Ads of another mean score, whether that gives them another label or not."""
     moved: dict[str, tuple[str, str]]
     """Ads in another split than before."""
+    recategorised: dict[str, tuple[str | None, str | None]]
+    """Ads in another category than before."""
     frames_added: tuple[str, ...]
     frames_gone: tuple[str, ...]
     frames_changed: tuple[str, ...]
     """Frames in both that show another picture or another moment."""
     words_changed: tuple[str, ...]
     """Frames in both on which other words were read."""
+    other_rows: bool
+    """Whether rows differ in any column, also in those that nothing counts: draws, numbers of words, intervals."""
     settings: dict[str, Pair]
     """Settings that differ, as `section.key`; None where a release has no such setting."""
     engines: dict[str, Pair]
@@ -165,14 +174,20 @@ class ReleaseDiff:
             "ads relabelled": len(self.relabelled),
             "ads with another score": len(self.rescored),
             "ads that changed their split": len(self.moved),
+            "ads in another category": len(self.recategorised),
             "frames added": len(self.frames_added),
             "frames gone": len(self.frames_gone),
             "frames with another picture": len(self.frames_changed),
             "frames with other words": len(self.words_changed),
         }
 
+    def summary(self) -> str:
+        """What changed of the ads and frames, in a line."""
+        changed = ", ".join(f"{what}: {count:,}" for what, count in self.counts().items() if count)
+        return changed or ("other rows of the same ads and frames" if self.other_rows else "the same rows")
+
     def published(self, at_most: int | None = None) -> dict[str, Any]:
-        """What a release says of itself: counts, and of the ads by name those that were relabelled or moved.
+        """What a release says of itself: counts, and by name the ads of another label, split or category.
 
         What is gone is not named: it may have been forgotten.
 
@@ -180,8 +195,8 @@ class ReleaseDiff:
             at_most: so many of them are named; by default all.
         """
         values = self.as_json()
-        names = ("older", "newer", "settings", "engines", "thresholds", "balance", "scores")
-        named = {name: dict(list(values[name].items())[:at_most]) for name in ("relabelled", "moved")}
+        names = ("older", "newer", "other_rows", "settings", "engines", "thresholds", "balance", "scores")
+        named = {name: dict(list(values[name].items())[:at_most]) for name in ("relabelled", "moved", "recategorised")}
         return {"counts": self.counts(), **named, **{name: values[name] for name in names}}
 
     def as_json(self) -> dict[str, Any]:
@@ -220,10 +235,12 @@ def compare(older: Contents, newer: Contents) -> ReleaseDiff:
         relabelled={ad: (a.verdict, b.verdict) for ad, a, b in ads if a.verdict.label != b.verdict.label},
         rescored=tuple(ad for ad, a, b in ads if a.verdict.score != b.verdict.score),
         moved={ad: (a.split, b.split) for ad, a, b in ads if a.split != b.split},
+        recategorised={ad: (a.category, b.category) for ad, a, b in ads if a.category != b.category},
         frames_added=tuple(sorted(newer.frames.keys() - older.frames.keys())),
         frames_gone=tuple(sorted(older.frames.keys() - newer.frames.keys())),
         frames_changed=tuple(frame for frame, a, b in frames if a.picture != b.picture),
         words_changed=tuple(frame for frame, a, b in frames if a.text != b.text),
+        other_rows=older.values != newer.values,
         settings=_changes(older.settings, newer.settings),
         engines=_changes(older.engines, newer.engines),
         thresholds=_changes(older.thresholds, newer.thresholds),

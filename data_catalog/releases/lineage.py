@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, date, datetime
 from pathlib import Path
 
@@ -38,23 +38,25 @@ def newest_release(releases_dir: str | os.PathLike[str]) -> Path:
     raise ReleaseError(f"{releases_dir}: holds no release; build one with `ytb-ads build`")
 
 
-def newest_release_if_any(releases_dir: str | os.PathLike[str]) -> Path | None:
-    """The same; None where there is no release."""
+def newest_release_if_any(
+    releases_dir: str | os.PathLike[str], having: Callable[[Manifest], bool] = lambda manifest: True
+) -> Path | None:
+    """The same, of the releases whose manifest is asked for; None where there is none."""
     releases = {path.name: path for path in list_releases(releases_dir)}
-    if not releases:
-        return None
-    return releases[newest_of({name: read_manifest(path) for name, path in releases.items()})]
+    manifests = {name: read_manifest(path) for name, path in releases.items()}
+    among = {name for name, manifest in manifests.items() if having(manifest)}
+    return releases[_newest_of(among, manifests)] if among else None
 
 
-def newest_of(manifests: Mapping[str, Manifest]) -> str:
-    """The newest of some releases by their manifests.
+def _newest_of(among: set[str], manifests: Mapping[str, Manifest]) -> str:
+    """The newest of some releases by the manifests of all.
 
     Ancestors that are gone still count, as a release names them all. In a circle, which only a damaged manifest can
     make, nothing is older than anything else.
     """
-    ancestors = {name: _ancestors(name, manifests) for name in manifests}
+    ancestors = {name: _ancestors(name, manifests) for name in among}
     older = {before for name, found in ancestors.items() for before in found if name not in ancestors.get(before, ())}
-    return max(manifests.keys() - older, key=lambda name: (_created_at(name, manifests[name]), _version_key(name)))
+    return max(among - older, key=lambda name: (_created_at(name, manifests[name]), _version_key(name)))
 
 
 def lineage_of(manifest: Manifest) -> list[str]:

@@ -320,7 +320,11 @@ def verify(
 @catalog_app.command(epilog="Example: ytb-ads catalog diff 2026.11.16 2026.11.23")
 def diff(
     older: Annotated[
-        str | None, typer.Argument(metavar="[A]", help="Version to compare with; the parent of B if not given.")
+        str | None,
+        typer.Argument(
+            metavar="[A]",
+            help="Version to compare with; the parent of B if not given, or if it is the newest and B is not given.",
+        ),
     ] = None,
     newer: Annotated[
         str | None, typer.Argument(metavar="[B]", help="Version that is compared; the newest if not given.")
@@ -330,15 +334,21 @@ def diff(
 ) -> None:
     """Say what changed from release A to release B: ads, labels, splits, frames, words, settings, engines."""
     from data_catalog.catalog import Catalog
-    from data_catalog.releases import diff_releases, find_release, newest_release, read_manifest
+    from data_catalog.releases import diff_releases, find_release, list_releases, newest_release, read_manifest
 
     folder = Catalog(catalog).releases_dir
     before = find_release(folder, older) if older else None
     after = find_release(folder, newer) if newer else newest_release(folder)
-    if before is None:
+    if before is None or (newer is None and before == after):
         parent = read_manifest(after).get("parent")
         if parent is None:
             raise CatalogError(f"release {after.name} is the first, it has no parent; name the release to compare with")
+        others = [path.name for path in list_releases(folder) if path != after]
+        if parent not in others:
+            raise CatalogError(
+                f"the parent of release {after.name}, {parent}, is gone; name the release to compare with, "
+                f"there are {', '.join(others) or 'no others'}"
+            )
         before = find_release(folder, parent)
     found = diff_releases(before, after)
     if as_json:
@@ -442,10 +452,17 @@ def _diff_tables(found: ReleaseDiff) -> Iterator[tuple[tuple[str, ...], list[tup
     }
     versions = (found.older, found.newer)
     counts = found.counts().items()
-    yield (f"{found.older} -> {found.newer}", "", ""), [(what, n, _few(which.get(what, ()))) for what, n in counts]
+    yield (
+        (f"{found.older} -> {found.newer}", "", ""),
+        [
+            *((what, n, _few(which.get(what, ()))) for what, n in counts),
+            *([] if any(n for _, n in counts) else [(found.summary(), "", "")]),
+        ],
+    )
     for title, changes in (
         ("relabelled ad", found.relabelled),
         ("ad in another split", found.moved),
+        ("ad in another category", found.recategorised),
         ("setting", found.settings),
         ("engine", found.engines),
         ("threshold", found.thresholds),

@@ -101,6 +101,8 @@ class ReleaseFacts:
     """Number of ads by what decided their split."""
     filled: Sequence[str] = ()
     """Ads in a split that would otherwise have had no ad of their class."""
+    filled_before: frozenset[str] = frozenset()
+    """Those of the parent."""
     lineage: Sequence[str] = ()
     """Versions of its ancestors, the parent first."""
     changes: ReleaseDiff | None = None
@@ -120,15 +122,18 @@ class ReleaseFacts:
         return self.changes.moved if self.changes else {}
 
     def split_notes(self) -> list[str]:
-        """What is to be said of the splits: who moved, who was placed to fill one, and what is still empty."""
+        """What is to be said of the splits: who moved, who was newly placed to fill one, and what is still empty."""
         why = ""
         if self.changes is None:
             why = " (the first release: there is no parent)"
         elif self.changes.is_new_division:
             why = " (method, seed or shares are others, so this is a new division)"
         notes = [f"ads that changed their split since the parent: {len(self.moved)}{why}"]
-        if self.filled:
-            notes.append(f"ads placed where a split had no ad of their class: {len(self.filled)}")
+        divided_anew = self.changes is None or self.changes.is_new_division
+        placed = set(self.filled) - (frozenset() if divided_anew else self.filled_before)
+        if placed:
+            since = "" if self.changes is None else " since the parent"
+            notes.append(f"ads placed{since} where a split had no ad of their class: {len(placed)}")
         return notes + self.empty_cells()
 
     def empty_cells(self) -> list[str]:
@@ -216,6 +221,7 @@ def collect_facts(
         parent: folder of the newest of them.
     """
     now = datetime.now(UTC)
+    before = read_manifest(parent) if parent else None
     included = {row.video_id: row for row in plan.balanced.rows}
     counting = pc.field("n_scored") - pc.field("n_neutral") >= settings.sentiment.min_comments
     means: list[Any] = ad_sentiment.filter(counting).column("mean_score").drop_null().to_pylist()
@@ -255,7 +261,8 @@ def collect_facts(
         table_versions=catalog.versions(),
         split_reasons=dict(sorted(Counter(plan.splits[ad].decided_by for ad in included).items())),
         filled=sorted(ad for ad in included if plan.splits[ad].decided_by == "filled"),
-        lineage=[parent.name, *lineage_of(read_manifest(parent))] if parent else [],
+        filled_before=frozenset(((before or {}).get("split") or {}).get("filled") or []),
+        lineage=[parent.name, *lineage_of(before)] if parent and before else [],
         examples=_examples(catalog, plan, settings.release.seed),
     )
 

@@ -114,8 +114,7 @@ def _write(catalog: Catalog, settings: Settings, plan: Plan, facts: ReleaseFacts
     )
     log.info("release: wrote %s with %d rows", folder.name, len(plan.balanced.rows))
     if facts.changes:
-        counts = (f"{what}: {count:,}" for what, count in facts.changes.counts().items() if count)
-        log.info("release: since %s: %s", facts.parent, ", ".join(counts) or "the same ads and frames")
+        log.info("release: since %s: %s", facts.parent, facts.changes.summary())
     if (of_day := facts.version[:10].replace(".", "-")) > facts.created_at:
         log.warning("release: its parent is of %s, later than the clock says: the version keeps that day", of_day)
     for note in facts.split_notes():

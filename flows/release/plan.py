@@ -18,6 +18,7 @@ import pyarrow.compute as pc
 from data_catalog.catalog import Catalog, Drop
 from data_catalog.releases import newest_release_if_any, read_manifest, read_splits
 from data_catalog.releases.shards import planned_row_set_hash
+from data_catalog.releases.verification import Manifest
 from data_catalog.schemas import LABELS, RELEASE_SCHEMA, TABLES, Label
 from data_catalog.tables.duck import connect_duckdb
 from flows.frames.reuploads import groups_of
@@ -223,16 +224,16 @@ def _stored_splits(catalog: Catalog, settings: Settings) -> dict[str, Held]:
 
 
 def _released_splits(catalog: Catalog, settings: Settings) -> dict[str, Held]:
-    """Splits of the newest release if it has this method, seed and shares: for tables that were made anew."""
-    newest = newest_release_if_any(catalog.releases_dir) if catalog.is_local else None
+    """Splits of the newest release of this method, seed and shares: for tables that were made anew."""
+
+    def is_of_this_division(manifest: Manifest) -> bool:
+        division = (manifest.get("split", {}).get("method"), manifest.get("seed"), manifest.get("ratios"))
+        return division == ("hash", settings.release.seed, settings.release.ratios)
+
+    newest = newest_release_if_any(catalog.releases_dir, is_of_this_division) if catalog.is_local else None
     if newest is None:
         return {}
-    manifest = read_manifest(newest)
-    of_release = manifest.get("split", {})
-    division = (of_release.get("method"), manifest.get("seed"), manifest.get("ratios"))
-    if division != ("hash", settings.release.seed, settings.release.ratios):
-        return {}
-    filled = set(of_release["filled"])
+    filled = set(read_manifest(newest)["split"]["filled"])
     return {ad: Held(split, "filled" if ad in filled else "hash") for ad, split in read_splits(newest).items()}
 
 

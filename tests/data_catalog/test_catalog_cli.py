@@ -147,6 +147,7 @@ def test_releases_are_listed_verified_and_compared(root: Path) -> None:
     assert (found["frames_added"], found["ads_added"], found["ads_gone"]) == (["a4:0", "a5:0"], ["a4", "a5"], [])
     assert found["engines"] == {"ocr": [None, "other \x1b[31m1"]}
     assert said(root, "diff") == said(root, "diff", "2026.11.16") == [found], "by itself: the newest and its parent"
+    assert said(root, "diff", "2026.11.23") == [found], "the newest alone, too"
 
 
 def test_what_has_no_parent_or_is_not_there_is_not_compared(root: Path) -> None:
@@ -156,9 +157,16 @@ def test_what_has_no_parent_or_is_not_there_is_not_compared(root: Path) -> None:
     assert refused(root, "diff", "2026.01.01", "2026.11.16") == f"error: 2026.01.01: no such release; {there}"
     assert refused(root, "diff", "2026.11.16", "x") == f"error: x: no such release; {there}"
     assert refused(root, "verify", "2026.01.01") == f"error: 2026.01.01: no such release; {there}"
-    assert refused(root, "diff") == f"error: 2026.11.20: no such release; {there}"
+    gone = "error: the parent of release 2026.11.23, 2026.11.20, is gone; name the release to compare with, "
+    assert refused(root, "diff") == refused(root, "diff", "2026.11.23") == f"{gone}there are 2026.11.16"
+    assert said(root, "diff", "2026.11.16")[0]["older"] == "2026.11.16"
+    shutil.rmtree(root / "releases/2026.11.16")
+    assert refused(root, "diff") == f"{gone}there are no others"
+    put_release(root, "2026.11.16", 4)
     shutil.rmtree(root / "releases/2026.11.23")
     assert "2026.11.16 is the first, it has no parent" in refused(root, "diff")
+    assert "2026.11.16 is the first, it has no parent" in refused(root, "diff", "2026.11.16")
+    assert "the same rows" in run(root, "diff", "2026.11.16", "2026.11.16").stdout
 
 
 def test_every_command_means_the_same_by_the_newest(root: Path) -> None:

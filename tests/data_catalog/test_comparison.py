@@ -17,7 +17,7 @@ import pytest
 from data_catalog.errors import ReleaseError
 from data_catalog.releases import Contents, compare, diff_releases, read_contents, write_release
 from data_catalog.releases.comparison import ReleaseDiff
-from data_catalog.schemas import LABELS, SPLITS
+from data_catalog.schemas import LABELS, RELEASE_SCHEMA, SPLITS
 from tests.data_catalog.builders import release_row as row
 from tests.data_catalog.builders import release_rows as table
 
@@ -42,6 +42,7 @@ def random_rows(seed: int) -> dict[str, Any]:
     for number in range(40):
         facts: list[dict[str, Any]] = [
             {"split": rng.choice(SPLITS), "label": rng.randrange(2), "edge": rng.randrange(-10, 11) / 2}
+            | {"category": rng.choice([None, "food", "cars"])}
             for rng in (base, own)
         ]
         chosen = {key: facts[own.random() < 0.3][key] for key in facts[0]}
@@ -53,6 +54,7 @@ def random_rows(seed: int) -> dict[str, Any]:
             "mean_score": score,
             "mean_low": score and score - 0.1,
             "mean_high": score and score + 0.1,
+            "category": chosen["category"],
         }
         for index in range(own.randint(1, 3)):
             words = f"words {index}" if own.random() < 0.8 else "other words"
@@ -109,7 +111,9 @@ def test_what_came_and_went_is_what_sql_says(
     assert list(getattr(diff, f"{field}_gone")) == gone
 
 
-def test_relabelled_rescored_and_moved_ads_are_what_sql_says(diff: ReleaseDiff, sql: duckdb.DuckDBPyConnection) -> None:
+def test_relabelled_rescored_moved_and_recategorised_ads_are_what_sql_says(
+    diff: ReleaseDiff, sql: duckdb.DuckDBPyConnection
+) -> None:
     joined = "FROM a JOIN b USING (video_id)"
     values = ", ".join(
         f"any_value({side}.{name})" for side in "ab" for name in ("label", "mean_score", "mean_low", "mean_high")
@@ -126,6 +130,9 @@ def test_relabelled_rescored_and_moved_ads_are_what_sql_says(diff: ReleaseDiff, 
         f"SELECT DISTINCT video_id, a.split, b.split {joined} WHERE a.split <> b.split ORDER BY 1"
     ).fetchall()
     assert [(ad, *splits) for ad, splits in diff.moved.items()] == moves
+    other = "a.category IS DISTINCT FROM b.category"
+    found = sql.sql(f"SELECT DISTINCT video_id, a.category, b.category {joined} WHERE {other} ORDER BY 1").fetchall()
+    assert [(ad, *categories) for ad, categories in diff.recategorised.items()] == found
 
 
 def test_frames_with_another_picture_moment_or_other_words_are_what_sql_says(
@@ -168,9 +175,31 @@ def test_settings_engines_and_thresholds_are_named_with_both_values(diff: Releas
 def test_a_release_does_not_differ_from_itself(pair: tuple[Path, Path]) -> None:
     same = diff_releases(pair[0], pair[0])
     assert not any(same.counts().values())
+    assert same.summary() == "the same rows"
     assert (same.settings, same.engines, same.thresholds, same.relabelled, same.moved) == ({}, {}, {}, {}, {})
     assert all(before == after for by_label in same.balance.values() for before, after in by_label.values())
     assert all(found.before == found.after for found in same.scores)
+
+
+@pytest.mark.parametrize("column", [name for name in RELEASE_SCHEMA.names if name != "image"])
+def test_rows_that_differ_in_any_column_are_told_apart(column: str) -> None:
+    """Whatever a column holds: its change is counted, or said to be in other rows."""
+    other: dict[str, Any] = dict.fromkeys(RELEASE_SCHEMA.names, "other") | {"label": 0, "timestamp_s": 9.0, "draw": 1}
+    other |= {"mean_score": -2.0, "mean_low": -2.0, "mean_high": -2.0, "n_words": 7}
+    one = row("ad", mean_score=-1.0, mean_low=-1.0, mean_high=-1.0)
+    before, after = (
+        Contents.of({"version": version}, [("train", values, "picture")])
+        for version, values in (("2026.11.23", one), ("2026.11.24", one | {column: other[column]}))
+    )
+    found = compare(before, after)
+    uncounted = column in ("mean_low", "mean_high", "n_words", "draw")
+    assert found.other_rows
+    assert any(found.counts().values()) != uncounted
+    assert (found.summary() == "other rows of the same ads and frames") == uncounted
+    assert found.published()["other_rows"]
+    if column == "category":
+        assert found.summary() == "ads in another category: 1"
+        assert found.published()["recategorised"] == {"ad": ("apparel", "other")}
 
 
 def test_the_way_back_is_the_mirror_image(pair: tuple[Path, Path], diff: ReleaseDiff) -> None:

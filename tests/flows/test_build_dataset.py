@@ -211,6 +211,13 @@ def test_what_changed_is_said_everywhere_and_a_clock_that_came_back_leaves_nothi
     assert f"since {first.name}: ads gone: 1, " in build(strict)
     ahead = newest_release(copied / "releases")
     assert (ahead.name, read_manifest(ahead)["lineage"]) == ("2030.01.01", [first.name])
+    filled, still = (read_manifest(folder)["split"]["filled"] for folder in (first, ahead))
+    assert filled
+    assert set(still) <= set(filled)
+    said_placed = [
+        "where a split had no ad of their class" in (one / "README.md").read_text() for one in (first, ahead)
+    ]
+    assert said_placed == [True, False]
 
     Clock.at = datetime(2026, 12, 1, tzinfo=UTC)
     assert "holds these rows already" in build(strict)

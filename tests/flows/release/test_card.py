@@ -14,10 +14,12 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
 from data_catalog.printing import readable
-from data_catalog.releases import read_manifest
+from data_catalog.releases import Contents, compare, read_manifest
 from flows.release.card import dataset_card, plain
 from flows.release.facts import ClassCounts, ReleaseFacts, count_table1
+from flows.release.report import report_html
 from flows.settings import ReleaseSettings, Settings, SourceSettings
+from tests.flows.release.conftest import HOSTILE
 
 MANIFEST = {"row_set_hash": "abc123", "files": {}}
 
@@ -69,7 +71,7 @@ def test_what_changed_is_told_with_old_and_new_values(changed_facts: ReleaseFact
     card = dataset_card(changed_facts, MANIFEST)
     for part in (
         "- ads that changed their split since the parent: 1\n",
-        "- ads placed where a split had no ad of their class: 1",
+        "- ads placed since the parent where a split had no ad of their class: 1",
         "Since 2026.11.23:",
         "- ads added: 1",
         "- ads gone: 1",
@@ -92,6 +94,46 @@ def test_what_changed_is_told_with_old_and_new_values(changed_facts: ReleaseFact
         == as_html(dataset_card(replace(changed_facts, changes=None), MANIFEST).split("---\n", 2)[2]).count("<table>")
         + 3
     )
+
+
+def test_ads_that_filled_a_split_of_the_parent_are_not_counted_again(
+    facts: ReleaseFacts, changed_facts: ReleaseFacts
+) -> None:
+    def placed(facts: ReleaseFacts, *before: str) -> list[str]:
+        notes = replace(facts, filled=["came", "stays"], filled_before=frozenset(before)).split_notes()
+        return [note for note in notes if "placed" in note]
+
+    assert placed(facts) == ["ads placed where a split had no ad of their class: 2"]
+    said = "ads placed since the parent where a split had no ad of their class"
+    assert placed(changed_facts, "stays") == [f"{said}: 1"]
+    assert placed(changed_facts, "stays", "came") == []
+    assert changed_facts.changes is not None
+    anew = replace(changed_facts.changes, settings={"release.seed": (0, 1)})
+    assert placed(replace(changed_facts, changes=anew), "stays", "came") == [f"{said}: 2"]
+
+
+def test_a_release_of_other_categories_or_draws_alone_does_not_look_unchanged(
+    changed_facts: ReleaseFacts,
+) -> None:
+    made = {"text": "words", "timestamp_s": 1.0, "video_id": "ad", "frame_id": "ad:0", "label": 1}
+    made |= {"mean_score": 3.0, "mean_low": 2.0, "mean_high": 4.0, "category": HOSTILE}
+    older, recategorised, redrawn = (
+        Contents.of({"version": "2026.11.23"}, [("train", made | change, "picture")])
+        for change in ({}, {"category": None}, {"draw": 1})
+    )
+    card, page = of(replace(changed_facts, changes=compare(older, recategorised)))
+    assert "- ads in another category: 1\n" in card
+    assert re.search(r"\n- category of ad: Buy .* → none\n", card)
+    assert "Ads in another category: 1" in page
+    assert "<td>none</td>" in page
+    assert "<script>" not in card + page
+    for text in of(replace(changed_facts, changes=compare(older, redrawn))):
+        assert "other rows of the same ads and frames" in text
+    assert all("other rows" not in text for text in (card, page))
+
+
+def of(facts: ReleaseFacts) -> tuple[str, str]:
+    return dataset_card(facts, MANIFEST), report_html(facts, MANIFEST)
 
 
 def test_another_seed_or_other_shares_are_named_as_the_reason(changed_facts: ReleaseFacts) -> None:

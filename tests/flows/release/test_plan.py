@@ -16,11 +16,13 @@ from hypothesis import strategies as st
 from data_catalog.catalog import Catalog, Drop
 from data_catalog.errors import ReleaseError
 from data_catalog.privacy.forget import forget_ad
-from data_catalog.schemas import TABLES
+from data_catalog.releases import write_release
+from data_catalog.schemas import SPLITS, TABLES
 from flows.ocr.texts import TextFrame
 from flows.release.plan import Plan, group_uploads, keep_splits, plan_release
 from flows.settings import ReleaseSettings, Settings, SplitSettings
 from flows.stages import REVIEW, ReviewReason
+from tests.data_catalog.builders import release_row, release_rows
 
 LABELLED = [f"{label}{number}" for label in ("positive", "negative") for number in range(6)]
 WITHOUT_LABEL = ["odd", "unseen"]
@@ -335,6 +337,36 @@ def test_another_seed_or_other_shares_give_another_division_and_the_first_comes_
     shares = world.plan(Settings(release=ReleaseSettings(balance="none", train=0.5, validation=0.25, test=0.25)))
     assert len({tuple(sorted(splits.items())) for splits in (first, other, shares)}) == 3
     assert world.plan() == first
+
+
+def test_splits_whose_table_is_gone_are_those_of_the_newest_release_of_this_division(tmp_path: Path) -> None:
+    """Not of a newer release of another seed, other shares or another method, and not of an older one of this."""
+    world = a_world_with_a_reupload(tmp_path)
+    asked = ReleaseSettings(balance="none")
+    ratios = dict(asked.ratios)
+    of_hash = {"seed": asked.seed, "ratios": ratios, "split": {"method": "hash", "filled": []}}
+    others = {
+        "2026.11.25": of_hash | {"seed": 1},
+        "2026.11.26": of_hash | {"ratios": ratios | {"train": 0.7, "test": 0.2}},
+        "2026.11.27": of_hash | {"split": {"method": "stratified", "filled": []}},
+    }
+    lineage: list[str] = []
+    for version, facts, home in [
+        ("2026.11.23", of_hash, "validation"),
+        # the clock was ahead: that it is the newer of the two says lineage alone
+        ("2026.11.24", of_hash | {"created_at": "2020-01-01T00:00:00+00:00"}, "train"),
+        *((version, facts, "validation") for version, facts in others.items()),
+    ]:
+        rows = {split: [] for split in SPLITS} | {"train": [release_row("x"), release_row("y", label=0)]}
+        rows[home] += [release_row("ad23"), release_row("ad100", label=0)]
+        splits = {split: release_rows(*of_split) for split, of_split in rows.items()}
+        made = facts | {"synthetic": True, "parent": lineage[0] if lineage else None, "lineage": lineage}
+        write_release(world.catalog.releases_dir, version, splits, made)
+        lineage = [version, *lineage]
+    planned = world.plan()
+    assert (planned["ad23"], planned["ad0"], planned["ad100"]) == ("train", "train", "train")
+    other = world.plan(Settings(release=ReleaseSettings(balance="none", seed=1)))
+    assert (other["ad23"], other["ad100"]) == ("validation", "validation")
 
 
 def test_a_plan_that_changes_no_split_writes_none(tmp_path: Path) -> None:
