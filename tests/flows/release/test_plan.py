@@ -357,7 +357,9 @@ def test_splits_whose_table_is_gone_are_those_of_the_newest_release_of_this_divi
         ("2026.11.24", of_hash | {"created_at": "2020-01-01T00:00:00+00:00"}, "train"),
         *((version, facts, "validation") for version, facts in others.items()),
     ]:
-        rows = {split: [] for split in SPLITS} | {"train": [release_row("x"), release_row("y", label=0)]}
+        rows: dict[str, list[dict[str, Any]]] = {split: [] for split in SPLITS} | {
+            "train": [release_row("x"), release_row("y", label=0)]
+        }
         rows[home] += [release_row("ad23"), release_row("ad100", label=0)]
         splits = {split: release_rows(*of_split) for split, of_split in rows.items()}
         made = facts | {"synthetic": True, "parent": lineage[0] if lineage else None, "lineage": lineage}
