@@ -219,7 +219,7 @@ def count_certain(lines: Iterable[Line], min_confidence: float = 0.5) -> int:
         word.confidence >= min_confidence and sum(map(str.isalnum, word.text)) > 1 and not _is_icon(word)
         for line in lines
         if sum(map(str.isalnum, line.text)) > _FRAGMENT
-        and not _READ_BOTH_WAYS.issuperset(filter(str.isalnum, line.text))
+        and not _READ_BOTH_WAYS.issuperset(character for character in line.text if character.isalnum())
         and _is_known(line, _MOST_BLURRED_DOUBT)
         for word in _words_of(line)
     )
