@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Set
 from datetime import UTC, date, datetime
 from pathlib import Path
 
@@ -45,18 +45,19 @@ def newest_release_if_any(
     releases = {path.name: path for path in list_releases(releases_dir)}
     manifests = {name: read_manifest(path) for name, path in releases.items()}
     among = {name for name, manifest in manifests.items() if having(manifest)}
-    return releases[_newest_of(among, manifests)] if among else None
+    return releases[newest_of(manifests, among)] if among else None
 
 
-def _newest_of(among: set[str], manifests: Mapping[str, Manifest]) -> str:
-    """The newest of some releases by the manifests of all.
+def newest_of(manifests: Mapping[str, Manifest], among: Set[str] | None = None) -> str:
+    """The newest of some releases by their manifests; `among` leaves out others that only tell what is older.
 
     Ancestors that are gone still count, as a release names them all. In a circle, which only a damaged manifest can
     make, nothing is older than anything else.
     """
+    among = manifests.keys() if among is None else among
     ancestors = {name: _ancestors(name, manifests) for name in among}
     older = {before for name, found in ancestors.items() for before in found if name not in ancestors.get(before, ())}
-    return max(among - older, key=lambda name: (_created_at(name, manifests[name]), _version_key(name)))
+    return max(among - older, key=lambda name: (created_at(name, manifests[name]), _version_key(name)))
 
 
 def lineage_of(manifest: Manifest) -> list[str]:
@@ -106,7 +107,12 @@ def _ancestors(name: str, manifests: Mapping[str, Manifest]) -> set[str]:
     return found
 
 
-def _created_at(name: str, manifest: Manifest) -> datetime:
+def created_at(name: str, manifest: Manifest) -> datetime:
+    """When a release was created, by its manifest.
+
+    Raises:
+        ReleaseError: that does not say.
+    """
     try:
         at = datetime.fromisoformat(manifest["created_at"])
     except (KeyError, TypeError, ValueError) as error:
