@@ -76,7 +76,10 @@ class Catalog:
             )
         self._options = storage_options
         self._file_locks = file_locks and self.is_local
-        self._as_of: datetime | Mapping[str, int] | None = None
+        self.moment: datetime | Mapping[str, int] | None = None
+        """What it is opened as of: a time, or a version of each table; None of what is newest."""
+        self.release: str | None = None
+        """The release whose tables these are, where it is opened as of one."""
 
     def __repr__(self) -> str:
         return f"Catalog({self.root!r})"
@@ -88,14 +91,15 @@ class Catalog:
             raise CatalogError(f"{self.root}: releases are written to a local folder; give one as the catalog")
         return Path(self.root) / "releases"
 
-    def as_of(self, when: datetime | Mapping[str, int]) -> Catalog:
+    def as_of(self, when: datetime | Mapping[str, int], *, release: str | None = None) -> Catalog:
         """The same catalog as it was: every read is of that time, and nothing can be written.
 
         Args:
             when: a time, or a version of each table; of tables that are not named there was none.
+            release: the release that was made from these versions.
         """
         earlier = copy(self)
-        earlier._as_of = when
+        earlier.moment, earlier.release = when, release
         return earlier
 
     # Writing
@@ -328,7 +332,7 @@ class Catalog:
     def snapshot(self, table: str) -> Snapshot:
         """Open one table's newest version, or the one of `as_of`, to read from it more than once."""
         spec = spec_of(table)
-        if isinstance(self._as_of, Mapping) and table not in self._as_of:
+        if isinstance(self.moment, Mapping) and table not in self.moment:
             return Snapshot.of_no_table(spec, f"{self.root}/tables/{table}")
         return self._store(spec).snapshot()
 
@@ -380,7 +384,7 @@ class Catalog:
     def _store(self, spec: Table) -> DeltaStore:
         lock = Path(self.root) / ".locks" / f"{spec.name}.lock" if self._file_locks else None
         location = f"{self.root}/tables/{spec.name}"
-        as_of = self._as_of.get(spec.name, -1) if isinstance(self._as_of, Mapping) else self._as_of
+        as_of = self.moment.get(spec.name, -1) if isinstance(self.moment, Mapping) else self.moment
         return DeltaStore(spec, location, lock=lock, storage_options=self._options, as_of=as_of)
 
 

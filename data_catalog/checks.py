@@ -6,14 +6,14 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Any, Literal, NamedTuple, cast, get_args
 
 import duckdb
 import pyarrow as pa
 
 from data_catalog.catalog import Catalog
 from data_catalog.errors import CatalogError
-from data_catalog.inspect import connect
+from data_catalog.inspect import connect, select
 from data_catalog.printing import plain, shown
 from data_catalog.schemas import TABLES
 
@@ -99,33 +99,47 @@ def described_rules() -> Iterator[Rule]:
                 yield Rule(f"{table.name}_{column.name}_exists", "error", f"{column.name} is one of {column.of}", query)
 
 
-def read_rules(file: Path) -> Iterator[Rule]:
+def read_rules(file: Path) -> list[Rule]:
     """The rules of one file.
 
     Raises:
-        CatalogError: it cannot be read, or a query has no head, or one that is none.
+        CatalogError: it cannot be read, a query has no head or is none that selects, or two rules have one name.
     """
     try:
-        text = file.read_text("utf-8")
+        text = file.read_text("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise CatalogError(f"{file}: rules cannot be read ({error})") from error
+    rules: dict[str, Rule] = {}
+    for line, head, query in _queries(text):
+        where = f"{file}, line {line}"
+        if head is None or head["severity"] not in get_args(Severity):
+            raise CatalogError(f"{where}: above a query stands `-- name: {'|'.join(get_args(Severity))}: what holds`")
+        name, severity = head["name"], cast(Severity, head["severity"])
+        if query is None:
+            raise CatalogError(f"{where}: the query of rule {name} does not end with a semicolon")
+        if name in rules:
+            raise CatalogError(f"{where}: there is a rule {name} above")
+        rules[name] = Rule(name, severity, head["meaning"], query)
+    return list(rules.values())
+
+
+def _queries(text: str) -> Iterator[tuple[int, re.Match[str] | None, str | None]]:
+    """Every query with the line on which it begins and the head above it; None where it has no end."""
+    data = text.encode()
     head: re.Match[str] | None = None
-    query: list[str] = []
-    for number, line in enumerate([*text.splitlines(), ""], start=1):
-        if line.startswith("--"):
-            head = _HEAD.match(line) if not query else head
-        elif line.strip():
-            query.append(line)
-        if query and line.rstrip().endswith(";"):
-            if head is None or head["severity"] not in get_args(Severity):
-                raise CatalogError(
-                    f"{file}, line {number}: above a query stands `-- name: {'|'.join(get_args(Severity))}: what holds`"
-                )
-            severity: Severity = "error" if head["severity"] == "error" else "warning"
-            yield Rule(head["name"], severity, head["meaning"], "\n".join(query).rstrip().rstrip(";"))
-            head, query = None, []
-    if query:
-        raise CatalogError(f"{file}: the last query does not end with a semicolon: {query[0]}")
+    begin: int | None = None
+    for at, kind in duckdb.tokenize(text):
+        if kind == duckdb.token_type.comment:
+            if begin is None and (found := _HEAD.match(data[at:].split(b"\n")[0].decode().rstrip())):
+                head = found
+        elif data[at : at + 1] == b";" and kind == duckdb.token_type.operator:
+            if begin is not None:
+                yield data[:begin].count(b"\n") + 1, head, data[begin:at].decode()
+            head = begin = None
+        elif begin is None:
+            begin = at
+    if begin is not None:
+        yield data[:begin].count(b"\n") + 1, head, None
 
 
 def check(catalog: Catalog, rules: Sequence[Rule], planned: PlannedRows | None = None) -> list[Result]:
@@ -148,8 +162,6 @@ def check(catalog: Catalog, rules: Sequence[Rule], planned: PlannedRows | None =
                 parent = f"FROM releases WHERE version = '{planned.parent}'"
                 connection.execute(f"CREATE TEMP VIEW parent AS {parent}")
         views = {str(name) for (name,) in connection.sql("SELECT table_name FROM information_schema.tables").fetchall()}
-        for name in TABLES.keys() - views:  # no row breaks a rule
-            connection.register(name, TABLES[name].schema.empty_table())
         return [_ask(connection, rule, _RELEASES - views) for rule in rules]
 
 
@@ -162,9 +174,9 @@ def _ask(connection: duckdb.DuckDBPyConnection, rule: Rule, missing: set[str]) -
     if missing & set(re.findall(r"\w+", rule.query)):
         return Result(rule, None)
     try:
-        found = connection.sql(rule.query)
+        found = select(connection, rule.query)
         first = found.limit(_EXAMPLES).to_arrow_table().to_pylist()
         count = len(first) if len(first) < _EXAMPLES else len(found)
-    except duckdb.Error as error:
+    except (duckdb.Error, CatalogError) as error:
         raise CatalogError(f"rule {rule.name}: {error}") from error
     return Result(rule, count, tuple({name: plain(value) for name, value in row.items()} for row in first))

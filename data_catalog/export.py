@@ -8,6 +8,7 @@ import json
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,8 @@ import pyarrow.parquet as pq
 
 from data_catalog.catalog import Catalog
 from data_catalog.errors import CatalogError
-from data_catalog.inspect import connect, query_of, wrong_query
-from data_catalog.schemas import TABLES
+from data_catalog.inspect import connect, query_of, refuse_equal_names, select, wrong_query
+from data_catalog.schemas import RELEASE, TABLES
 
 _ROWS_AT_ONCE = 1000
 _ROWS_WITH_PICTURES = 100
@@ -51,14 +52,13 @@ def export_rows(
         raise CatalogError(f"{target}: the ending says the format; give one of {', '.join(_WRITERS)}")
     with connect(catalog) as connection:
         try:
-            found = connection.sql(query_of(asked))
-            if found is None:
-                raise CatalogError(f"{asked!r} gives no rows; ask with SELECT or FROM")
+            found = select(connection, query_of(asked))
+            refuse_equal_names(found.columns)
             wide = any("BLOB" in str(column) for column in found.types)
             reader = found.to_arrow_reader(_ROWS_WITH_PICTURES if wide else _ROWS_AT_ONCE)
             with _finished_or_not_there(target) as path:
                 return write(path, _with_meanings(reader.schema, asked), _counted(reader, advance))
-        except (duckdb.Error, pa.ArrowException) as error:
+        except (duckdb.Error, pa.ArrowException, OSError) as error:
             raise wrong_query(catalog, error) from error
 
 
@@ -70,7 +70,9 @@ def _counted(reader: pa.RecordBatchReader, advance: Callable[[float], object]) -
 
 def _with_meanings(schema: pa.Schema, asked: str) -> pa.Schema:
     """The schema with what is known of the columns, where a whole table is exported."""
-    known = TABLES[asked].schema if asked in TABLES else pa.schema([])
+    if len(asked.split()) > 1:
+        return schema
+    known = {**TABLES, RELEASE.name: RELEASE}.get(asked.strip().lower(), RELEASE).schema
     return pa.schema([known.field(field.name) if field.name in known.names else field for field in schema])
 
 
@@ -81,6 +83,8 @@ def _finished_or_not_there(target: Path) -> Iterator[Path]:
         yield path
         path.replace(target)
     except OSError as error:
+        if error.errno is None:  # Arrow's word for a query that fails in the middle of its rows
+            raise
         raise CatalogError(f"{target}: cannot be written ({error.strerror or error})") from error
     finally:
         path.unlink(missing_ok=True)
@@ -141,6 +145,8 @@ def _number_or_time(value: Any) -> Any:
     if isinstance(value, float):
         # JSON has no infinity and no NaN
         return value if value - value == 0 else str(value)
+    if isinstance(value, Decimal):
+        return int(value) if value == value.to_integral_value() else float(value)
     return value.isoformat() if hasattr(value, "isoformat") else str(value)
 
 

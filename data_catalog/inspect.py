@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -17,10 +18,13 @@ from rich.text import Text
 from data_catalog.catalog import Catalog
 from data_catalog.errors import CatalogError, ReleaseError
 from data_catalog.printing import CELL_CHARACTERS, plain, printable, shown
-from data_catalog.releases import list_releases, newest_release, read_manifest
+from data_catalog.releases import lineage_of, list_releases, newest_release_if_any, read_manifest
+from data_catalog.releases.lineage import created_at, newest_of
 from data_catalog.schemas import SPLITS, TABLES
 from data_catalog.tables.duck import connect_duckdb
 
+_RELEASED = re.compile(r"(?i)\b(releases?|parent)\b")
+"""Queries that ask for a release; to open them takes a while where there are many."""
 _SETTINGS = {
     # looking changes nothing: no COPY ... TO, no reading of files that are no table of the catalog
     "enable_external_access": "false",
@@ -30,20 +34,30 @@ _SETTINGS = {
 
 
 def connect(catalog: Catalog, *, with_releases: bool = True) -> duckdb.DuckDBPyConnection:
-    """Open DuckDB with a view for every table that exists, all `releases`, the newest `release` and its `parent`.
+    """Open DuckDB with a view for every table, all `releases`, the newest `release` and its `parent`.
 
-    The views are of the versions that were newest when the connection was made.
+    The views are of the versions that are newest when the connection is made, or that the catalog is opened as of.
     """
     require_catalog(catalog)
     connection = connect_duckdb(**_SETTINGS)
     connection.execute("SET TimeZone = 'UTC'")
-    for name in TABLES:
-        snapshot = catalog.snapshot(name)
-        if snapshot.exists:
-            connection.register(name, snapshot.dataset)
+    for name in TABLES:  # one that does not exist yet has no row
+        connection.register(name, catalog.snapshot(name).dataset)
     if with_releases and catalog.is_local:
-        _add_releases(connection, catalog.releases_dir)
+        _add_releases(connection, catalog)
     return connection
+
+
+def select(connection: duckdb.DuckDBPyConnection, query: str) -> duckdb.DuckDBPyRelation:
+    """The rows of one query.
+
+    Raises:
+        CatalogError: it is no query, or more than one: only the last one's rows would be seen.
+    """
+    statements = connection.extract_statements(query)
+    if len(statements) != 1 or statements[0].type != duckdb.StatementType.SELECT:
+        raise CatalogError("expected one query that gives rows: SELECT, FROM, DESCRIBE or SHOW")
+    return connection.sql(query)
 
 
 def require_catalog(catalog: Catalog) -> None:
@@ -64,10 +78,9 @@ def run_sql(catalog: Catalog, query: str) -> pa.Table:
     Raises:
         CatalogError: with DuckDB's own message and the names that can be asked for.
     """
-    with connect(catalog, with_releases="release" in query.lower()) as connection:
+    with connect(catalog, with_releases=_RELEASED.search(query) is not None) as connection:
         try:
-            found = connection.sql(query)
-            return found.to_arrow_table() if found is not None else pa.table({})
+            return select(connection, query).to_arrow_table()
         except (duckdb.Error, pa.ArrowException, OSError) as error:
             raise wrong_query(catalog, error) from error
 
@@ -98,7 +111,7 @@ def as_of(catalog: Catalog, when: str, table: str | None = None) -> Catalog:
     if when.isdecimal() and table:
         return catalog.as_of({table: int(when)})
     if catalog.is_local and when in (found := {path.name: path for path in list_releases(catalog.releases_dir)}):
-        return catalog.as_of(read_manifest(found[when])["table_versions"])
+        return catalog.as_of(read_manifest(found[when])["table_versions"], release=when)
     try:
         moment = datetime.fromisoformat(when)
     except ValueError:
@@ -114,9 +127,9 @@ def as_of(catalog: Catalog, when: str, table: str | None = None) -> Catalog:
 
 def count_rows(catalog: Catalog, table: str, where: str | None = None) -> int:
     """Count the rows of one table that a condition in SQL keeps."""
-    if where is None or table not in TABLES or not catalog.snapshot(table).exists:
+    if not (where and where.strip()):
         return catalog.count(table)
-    found = run_sql(catalog, f'SELECT count(*) AS n FROM "{table}" WHERE {where}')  # noqa: S608 - the owner's own
+    found = run_sql(catalog, f'SELECT count(*) AS n FROM "{table}" WHERE ({where}\n)')  # noqa: S608 - the owner's own
     return int(found["n"][0].as_py())
 
 
@@ -135,10 +148,8 @@ def show_rows(
     unknown = [name for name in columns or () if name not in schema.names]
     if unknown:
         raise CatalogError(f"{table} has no column {unknown[0]!r}; it has {', '.join(schema.names)}")
-    if not catalog.snapshot(table).exists:
-        return schema.empty_table().select(list(columns or schema.names))
     names = ", ".join(f'"{name}"' for name in columns or schema.names)
-    condition = f" WHERE {where}" if where else ""
+    condition = f" WHERE ({where}\n)" if where and where.strip() else ""
     bound = f" LIMIT {limit:d}" if limit is not None else ""
     return run_sql(catalog, f'SELECT {names} FROM "{table}"{condition}{bound}')  # noqa: S608 - the owner's own
 
@@ -165,8 +176,23 @@ def render_rows(
     return table
 
 
+def refuse_equal_names(names: Sequence[str]) -> None:
+    """Refuse rows of which a column would be lost.
+
+    Raises:
+        CatalogError: two columns have one name.
+    """
+    if twice := sorted({name for name in names if list(names).count(name) > 1}):
+        raise CatalogError(f"two columns are named {twice[0]}; name one of them otherwise, with AS")
+
+
 def json_lines(rows: pa.Table) -> Iterable[str]:
-    """One JSON object per row, in ASCII; pictures as their kind and size."""
+    """One JSON object per row, in ASCII; pictures as their kind and size.
+
+    Raises:
+        CatalogError: two columns have one name.
+    """
+    refuse_equal_names(rows.column_names)
     for batch in rows.to_batches(max_chunksize=1000):
         for row in batch.to_pylist():
             yield json.dumps(plain(row))
@@ -178,9 +204,10 @@ def _names(catalog: Catalog) -> str:
     return ", ".join([*names, *(["releases", "release"] if released else [])])
 
 
-def _add_releases(connection: duckdb.DuckDBPyConnection, releases_dir: Path) -> None:
+def _add_releases(connection: duckdb.DuckDBPyConnection, catalog: Catalog) -> None:
+    releases, newest = _releases_of(catalog)
     parts: list[str] = []
-    for release in list_releases(releases_dir):
+    for release in releases:
         for split in SPLITS:
             files = sorted(map(str, (release / "data").glob(f"{split}-*.parquet")))
             if not files:
@@ -193,14 +220,29 @@ def _add_releases(connection: duckdb.DuckDBPyConnection, releases_dir: Path) -> 
                     f"{release}: cannot be read ({error}); see `ytb-ads catalog verify {release.name}`"
                 ) from error
             parts.append(f"SELECT '{release.name}' AS version, '{split}' AS split, * FROM {view}")  # noqa: S608
-    if parts:
-        newest = newest_release(releases_dir).name
+    if parts and newest:
         union = " UNION ALL BY NAME ".join(parts)
         connection.execute(f"CREATE TEMP VIEW releases AS {union}")
-        connection.execute(f"CREATE TEMP VIEW release AS FROM releases WHERE version = '{newest}'")
-        parent = _parent_of(releases_dir / newest)
-        if parent in {path.name for path in list_releases(releases_dir)}:
+        connection.execute(f"CREATE TEMP VIEW release AS FROM releases WHERE version = '{newest.name}'")
+        parent = _parent_of(newest)
+        if parent in {path.name for path in releases}:
             connection.execute(f"CREATE TEMP VIEW parent AS FROM releases WHERE version = '{parent}'")
+
+
+def _releases_of(catalog: Catalog) -> tuple[list[Path], Path | None]:
+    """The releases that there were when the catalog was as it is opened, and the newest of them."""
+    releases = {path.name: path for path in list_releases(catalog.releases_dir)}
+    if catalog.moment is None:
+        return list(releases.values()), newest_release_if_any(catalog.releases_dir)
+    manifests = {name: read_manifest(path) for name, path in releases.items()}
+    if catalog.release is not None:
+        known = {catalog.release, *lineage_of(manifests[catalog.release])}
+        return [path for name, path in releases.items() if name in known], releases[catalog.release]
+    moment = catalog.moment
+    if not isinstance(moment, datetime):  # versions of tables tell nothing of releases
+        return [], None
+    then = {name: manifest for name, manifest in manifests.items() if created_at(name, manifest) <= moment}
+    return [releases[name] for name in then], releases[newest_of(then)] if then else None
 
 
 def _parent_of(release: Path) -> str | None:

@@ -54,7 +54,7 @@ def newest_of(manifests: Mapping[str, Manifest]) -> str:
     """
     ancestors = {name: _ancestors(name, manifests) for name in manifests}
     older = {before for name, found in ancestors.items() for before in found if name not in ancestors.get(before, ())}
-    return max(manifests.keys() - older, key=lambda name: (_created_at(name, manifests[name]), _version_key(name)))
+    return max(manifests.keys() - older, key=lambda name: (created_at(name, manifests[name]), _version_key(name)))
 
 
 def lineage_of(manifest: Manifest) -> list[str]:
@@ -104,7 +104,12 @@ def _ancestors(name: str, manifests: Mapping[str, Manifest]) -> set[str]:
     return found
 
 
-def _created_at(name: str, manifest: Manifest) -> datetime:
+def created_at(name: str, manifest: Manifest) -> datetime:
+    """When a release was created, by its manifest.
+
+    Raises:
+        ReleaseError: that does not say.
+    """
     try:
         at = datetime.fromisoformat(manifest["created_at"])
     except (KeyError, TypeError, ValueError) as error:

@@ -94,9 +94,7 @@ def show(
     opened = _opened(catalog, as_of, table)
     names = [name.strip() for name in columns.split(",")] if columns else None
     rows = show_rows(opened, table, columns=names, where=where, limit=limit)
-    _print_rows(rows, as_json)
-    if rows.num_rows == limit and (more := count_rows(opened, table, where) - limit) > 0:
-        typer.echo(f"{more:,} more rows; --limit {limit + more} prints all of them", err=True)
+    _print_rows(rows, as_json, count_rows(opened, table, where) if rows.num_rows == limit else rows.num_rows)
 
 
 @catalog_app.command(epilog='Example: ytb-ads catalog sql "SELECT reason, count(*) FROM drops GROUP BY reason"')
@@ -475,15 +473,20 @@ def _few(names: Iterable[str], at_most: int = 3) -> str:
     return ", ".join(listed[:at_most]) + (", …" if len(listed) > at_most else "")
 
 
-def _print_rows(rows: pa.Table, as_json: bool) -> None:
+def _print_rows(rows: pa.Table, as_json: bool, there_are: int | None = None) -> None:
+    """Print rows, and how many of those that there are are left out."""
     from data_catalog.inspect import json_lines, render
 
     if as_json:
         _print_lines(json_lines(rows))
-        return
-    print_tables(render(rows.slice(0, _ROWS_PRINTED)))
-    if rows.num_rows > _ROWS_PRINTED:
-        typer.echo(f"{rows.num_rows - _ROWS_PRINTED:,} more rows; --json prints all of them", err=True)
+    else:
+        print_tables(render(rows.slice(0, _ROWS_PRINTED)))
+    printed = rows.num_rows if as_json else min(rows.num_rows, _ROWS_PRINTED)
+    total = rows.num_rows if there_are is None else there_are
+    if total > printed:
+        words = ["--json"] if total > _ROWS_PRINTED else []
+        words += [f"--limit {total}"] if total > rows.num_rows else []
+        typer.echo(f"{total - printed:,} more rows; {' '.join(words)} prints all of them", err=True)
 
 
 def _print_table(names: tuple[str, ...], rows: Iterable[tuple[object, ...]]) -> None:

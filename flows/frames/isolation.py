@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import gc
 import os
 import pickle
 import signal
@@ -150,6 +151,7 @@ def _serve() -> None:
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
     answers.write(_READY)
     answers.flush()
+    gc.freeze()  # what was imported stays
     while True:
         try:
             timeout_s, function, args, kwargs = pickle.load(sys.stdin.buffer)  # noqa: S301 - from our own process
@@ -164,6 +166,9 @@ def _serve() -> None:
         signal.setitimer(signal.ITIMER_REAL, 0)
         answers.write(pickle.dumps(outcome))
         answers.flush()
+        # a file and its decoder name each other, and hold pictures of which Python does not know the size
+        del outcome
+        gc.collect()
 
 
 if __name__ == "__main__":

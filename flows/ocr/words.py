@@ -39,7 +39,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-RULES_VERSION = 4
+RULES_VERSION = 5
 """Rises when a change of this file counts other words; rows of `texts` made under another are read again."""
 
 ONE_LETTER_WORDS = frozenset("ai")
@@ -57,12 +57,16 @@ _JUMP = 1.4
 _X_HEIGHT = 0.73
 """Of a small letter without ascender, where a capital is 1 high."""
 _ALIKE = 1.2
+_READ_BOTH_WAYS = frozenset("HINOSXZMWbdhlnopqsuxzy0156789")
+"""Letters and digits that are one, themselves or another, on their head, too."""
 _QUOTED = 5
 """Lines that are quoted at most."""
 _FEW_SIGNS = 2
 """Different Chinese signs, icons aside, from which on they are a text."""
 _MOST_DOUBT = 0.18
 """Entropy above which a clear line is in letters that the engine does not know."""
+_MOST_WIDE_DOUBT = 0.3
+"""As above where letters are set wide: between them the engine wavers whether a space stands there."""
 _MOST_SKIPPED = 0.08
 _MOST_BLURRED_DOUBT = 0.75
 """As above for a line that is blurred or faint, where no line of the picture is sure."""
@@ -184,7 +188,15 @@ def _known(lines: Sequence[Line]) -> list[Line]:
 def _is_known(line: Line, most_blurred: float) -> bool:
     if not line.clear:
         return bool(line.text) and line.doubt <= most_blurred
-    return bool(line.text) and line.doubt <= _MOST_DOUBT and line.skipped <= _MOST_SKIPPED
+    return bool(line.text) and line.doubt <= _most_doubt(line) and line.skipped <= _MOST_SKIPPED
+
+
+def _most_doubt(line: Line) -> float:
+    """Entropy above which the line is in letters that the engine does not know; numbers are in no letters."""
+    if not any(map(str.isalpha, line.text)) and fmean(line.confidences) >= _FRAGMENT_CONFIDENCE:
+        return math.inf
+    room = [gap for character, gap in zip(line.text, line.gaps, strict=False) if not character.isspace()][1:]
+    return _MOST_WIDE_DOUBT if room and median(room) >= _SET_WIDE else _MOST_DOUBT
 
 
 def _quote(lines: Sequence[Line], known: Sequence[Line]) -> str:
@@ -201,11 +213,14 @@ def count_certain(lines: Iterable[Line], min_confidence: float = 0.5) -> int:
     """Number of the words in these lines that count whatever other lines the picture has.
 
     A line of more letters and digits than a fragment's is stray in no row, and a word of two is one in any company.
+    What reads both ways round, as NOON does, may yet be turned with the others.
     """
     return sum(
         word.confidence >= min_confidence and sum(map(str.isalnum, word.text)) > 1 and not _is_icon(word)
         for line in lines
-        if sum(map(str.isalnum, line.text)) > _FRAGMENT and _is_known(line, _MOST_BLURRED_DOUBT)
+        if sum(map(str.isalnum, line.text)) > _FRAGMENT
+        and not _READ_BOTH_WAYS.issuperset(character for character in line.text if character.isalnum())
+        and _is_known(line, _MOST_BLURRED_DOUBT)
         for word in _words_of(line)
     )
 

@@ -260,7 +260,7 @@ def _cells(comment: ExplainedComment) -> tuple[str, ...]:
 
 def _notes(ad: ExplainedAd) -> Iterator[str]:
     if ad.n_more:
-        yield f"{ad.n_more:,} more comments, none of them stronger; --limit shows more"
+        yield f"{ad.n_more:,} more comments, none of them stronger; `sentiment explain --ad ID --limit N` shows more"
     if ad.n_without_score:
         yield f"comments without a score: {ad.n_without_score:,}"
     if otherwise := sum(comment.scored_otherwise is not None for comment in ad.comments):

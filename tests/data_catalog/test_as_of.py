@@ -83,6 +83,39 @@ def test_a_release_names_the_versions_that_it_was_made_from(tmp_path: Path) -> N
     assert labelled(catalog) == {"a": "positive", "b": "negative"}
 
 
+def test_releases_are_those_of_that_time_too(tmp_path: Path) -> None:
+    catalog = Catalog(tmp_path)
+    put(catalog, a="positive")
+    for version, parent, lineage in (("2026.11.23", None, []), ("2026.11.24", "2026.11.23", ["2026.11.23"])):
+        manifest = {
+            "created_at": f"{version.replace('.', '-')}T08:00:00+00:00",
+            "synthetic": False,
+            "settings": {},
+            "seed": 0,
+            "engines": {},
+            "table_versions": catalog.versions(),
+            "parent": parent,
+            "lineage": lineage,
+            "funnel": [],
+        }
+        splits = {name: release_rows(release_row(name)) for name in ("train", "validation", "test")}
+        write_release(catalog.releases_dir, version, splits, manifest, {})
+
+    def seen(then: Catalog, view: str) -> list[str]:
+        query = f"SELECT DISTINCT version FROM {view} ORDER BY 1"  # noqa: S608 - names of this test
+        return [str(version) for version in run_sql(then, query)["version"].to_pylist()]
+
+    assert (seen(catalog, "release"), seen(catalog, "parent")) == (["2026.11.24"], ["2026.11.23"])
+    for when in ("2026.11.23", "2026-11-23", "2026-11-24T07:59"):
+        then = as_of(catalog, when)
+        assert (seen(then, "release"), seen(then, "releases")) == (["2026.11.23"], ["2026.11.23"])
+        with pytest.raises(CatalogError, match="parent does not exist"):
+            seen(then, "parent")
+    assert seen(as_of(catalog, "2026.11.24"), "releases") == ["2026.11.23", "2026.11.24"]
+    with pytest.raises(CatalogError, match="release does not exist"):
+        seen(as_of(catalog, "1", "labels"), "release")
+
+
 def test_a_date_is_its_end_and_before_the_first_commit_there_was_nothing(tmp_path: Path) -> None:
     catalog = Catalog(tmp_path)
     put(catalog, a="positive")

@@ -240,7 +240,9 @@ def test_rules_of_ones_own_are_added_and_replace_those_of_their_name(catalog: Ca
     [
         ("SELECT 1;", r"line 1: above a query stands `-- name: error\|warning: what holds`"),
         ("-- a: fatal: b\nSELECT 1;", "line 2: above a query"),
-        ("-- a: error: b\nSELECT 1", "the last query does not end with a semicolon: SELECT 1"),
+        ("-- a: error: b\nSELECT 1", "line 2: the query of rule a does not end with a semicolon"),
+        ("-- a: error: b\nSELECT 1; SELECT 2;", "line 2: above a query"),
+        ("-- a: error: b\nSELECT 1;\n-- a: error: b\nSELECT 1;", "line 4: there is a rule a above"),
     ],
 )
 def test_a_file_that_is_none_is_refused_with_the_line(text: str, said: str, tmp_path: Path) -> None:
@@ -290,3 +292,21 @@ def test_a_release_is_held_against_the_rules_before_it_is_written(sound: Path) -
     }
     assert asked([*made, made[0] | {"split": "test"}], "2026.11.24")["splits_share_no_ad"] == "error"
     assert asked(made, None)["labels_do_not_drift"] == "not asked"
+
+
+def test_a_rule_is_one_query_whatever_stands_in_it_and_behind_it(sound: Path, tmp_path: Path) -> None:
+    file = tmp_path / "rules.sql"
+    file.write_text(
+        "\ufeff-- first: error: é\n-- a remark\nSELECT 1 AS a WHERE ';--' = 'a;\nb'; -- behind it\n\n"
+        "/* ; */\n-- second: warning: y\nSELECT 'x;' AS b -- within it;\n;\n",
+        "utf-8",
+    )
+    rules = list(read_rules(file))
+    assert [(rule.name, rule.severity, rule.meaning) for rule in rules] == [
+        ("first", "error", "é"),
+        ("second", "warning", "y"),
+    ]
+    assert [result.verdict for result in check(Catalog(sound), rules)] == ["holds", "warning"]
+    file.write_text("-- changes: error: nothing\nSET threads = 1;")
+    with pytest.raises(CatalogError, match="rule changes: expected one query"):
+        check(Catalog(sound), list(read_rules(file)))

@@ -66,7 +66,7 @@ def test_json_lines_hold_one_row_each(catalog: Catalog, tmp_path: Path) -> None:
     export_rows(catalog, query, tmp_path / "q.jsonl")
     assert json.loads((tmp_path / "q.jsonl").read_text()) == {
         "n": "nan",
-        "d": "1.50",
+        "d": 1.5,
         "day": "2026-11-23",
         "list": [1, 2],
     }
@@ -87,3 +87,17 @@ def test_what_cannot_be_written_leaves_nothing_behind(catalog: Catalog, tmp_path
     with pytest.raises(CatalogError, match="cannot be written"):
         export_rows(catalog, "comments", folder / "missing" / "c.csv")
     assert [(file.name, file.read_text()) for file in folder.iterdir()] == [("old.csv", "old")]
+
+
+def test_rows_that_would_lose_a_column_and_what_is_no_query_are_refused(catalog: Catalog, tmp_path: Path) -> None:
+    for query in ("SELECT 1 AS a, 2 AS a", "SELECT * FROM texts t JOIN frames f ON t.frame_id = f.frame_id"):
+        with pytest.raises(CatalogError, match="two columns are named"):
+            export_rows(catalog, query, tmp_path / "x.csv")
+    for query in ("SELECT 1; SELECT 2", "CREATE TABLE x AS SELECT 1", "SET threads = 1", "-- nothing at all"):
+        with pytest.raises(CatalogError, match="expected one query that gives rows"):
+            export_rows(catalog, query, tmp_path / "x.csv")
+    late = "SELECT CASE WHEN i = 500000 THEN error('late') ELSE i END AS i FROM range(1000000) t(i)"
+    with pytest.raises(CatalogError, match="late") as caught:
+        export_rows(catalog, late, tmp_path / "x.csv")
+    assert "cannot be written" not in str(caught.value)
+    assert not (tmp_path / "x.csv").exists()

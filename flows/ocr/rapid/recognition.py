@@ -64,7 +64,9 @@ class Recogniser:
         if not characters:
             raise OcrError(f"{model}: the model carries no list of characters; expected one in its metadata")
         # class 0 is the blank of CTC, the last one the space
-        self._characters = ["", *characters.splitlines(), " "]
+        # full-width letters and signs, U+FF01 on, are the plain ones set as wide as a Chinese sign
+        plain = characters.translate({code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)})
+        self._characters = ["", *plain.splitlines(), " "]
 
     def read(self, picture: Picture, quad: Quad) -> Line | None:
         """The line within a box, from left to right or from top to bottom; None where nothing stands there.

@@ -86,7 +86,9 @@ class Reader:
         drawn_lot = np.random.default_rng([self.seed, *np.abs(quad).astype(int).ravel()])
         if drawn_lot.random() < 0.1:
             return None
-        return Line.evenly_set(str(drawn_lot.choice(SAID)), float(drawn_lot.choice([0.4, 0.7, 0.9])), quad)
+        on_its_head = quad[1][0] < quad[0][0]  # what is sure upright is not sure so
+        confidence = float(drawn_lot.choice([0.4, 0.7] if on_its_head else [0.4, 0.7, 0.9]))
+        return Line.evenly_set(str(drawn_lot.choice(SAID)), confidence, quad)
 
     def read_otherwise(self, picture: Picture, quad: Quad) -> Line | None:
         return self.read(picture, quad[[2, 3, 0, 1]])
