@@ -2,7 +2,7 @@
 
 `ID.mp4|webm|mkv` lies beside `ID.info.json`, which may be gzipped, at the top or in a sub-folder that names the
 category. Every file that looks like a video or an info.json ends as an ad or as a drop with its reason; all other files
-are ignored, but for sound and unfinished downloads where an info.json has no video.
+are ignored, but for unfinished downloads without a video, and sound where an info.json has no video.
 
 Names are compared in Unicode's composed form (NFC): a disk or an archive may have changed how an accent is written.
 """
@@ -40,12 +40,13 @@ LAYOUT = (
 )
 UNCATEGORISED = "uncategorised"
 # part of every stamp: raise it when this reader takes other things from the same files
-_READER = 2
+_READER = 3
 # yt-dlp: `NAME.fFORMAT.mp4` until formats are merged, which needs ffmpeg; it takes some characters out of their ids
-_FORMAT = re.compile(r"\.f(?=[^\s,/+\[\]()]*\d[^\s,/+\[\]()]*$)")
+_FORMAT = re.compile(r"\.f(?=([^\s,/+\[\]()]+)$)")
 # yt-dlp: what a conversion reads or writes until it is over
 _INTERMEDIATE = (".temp", ".uncut", ".orig")
-_PART = ".part"
+# yt-dlp: a download until it is over, its fragments, and how far it is
+_UNFINISHED = re.compile(r"\.(?:part(?:-frag\d+(?:\.part)?)?|ytdl)$", re.IGNORECASE)
 _CHOICE = "of several files that with pictures, then a whole one before a single format, then the one with more pixels"
 _PROBE_TIMEOUT_S = 60.0
 
@@ -87,10 +88,12 @@ class AdFiles:
     videos: tuple[PurePosixPath, ...]
     """Of several, one is used: see `_CHOICE`."""
     info: PurePosixPath | None
+    other_infos: tuple[PurePosixPath, ...] = ()
+    """Further files of that name, gzipped or not: the first that can be read is used."""
 
     @property
     def paths(self) -> tuple[PurePosixPath, ...]:
-        """All of them, the videos first."""
+        """The videos and the info.json, in this order."""
         return (*self.videos, self.info) if self.info else self.videos
 
     @property
@@ -136,6 +139,8 @@ class _Reader:
 
     def read(self, files: AdFiles) -> Iterator[FoundAd | UnchangedAd | Drop]:
         """The ad of these files, and a drop for each that is not used: of several videos, or if the id is taken."""
+        files, broken = self._with_readable_info(files)
+        yield from broken
         try:
             found, video = self._find(files)
         except InfoJsonError as error:
@@ -157,6 +162,26 @@ class _Reader:
         for other in files.videos:
             if other is not video:
                 yield _file_drop(other, "repeated_id", f"{used} has the same name and is used: {_CHOICE}", video_id)
+
+    def _with_readable_info(self, files: AdFiles) -> tuple[AdFiles, list[Drop]]:
+        """The files with one info.json, the first that can be read if any can, and drops for the others."""
+        if not files.info or not files.other_infos:
+            return files, []
+        candidates = (files.info, *files.other_infos)
+        faults: dict[PurePosixPath, tuple[str, str]] = {}
+        for path in candidates:
+            try:
+                load_info(self.root / path)
+                break
+            except InfoJsonError as error:
+                faults[path] = error.reason, str(error)
+            except OSError as error:
+                faults[path] = "unreadable", _why(error)
+        used = next((path for path in candidates if path not in faults), files.info)
+        repeated = "repeated_id", f"{used} has the same name and is used"
+        others = [path for path in candidates if path != used]
+        drops = [_file_drop(path, *faults.get(path, repeated), files.named_id) for path in others]
+        return replace(files, info=used, other_infos=()), drops
 
     def _find(self, files: AdFiles) -> tuple[FoundAd | UnchangedAd, PurePosixPath | None]:
         """The ad, and the video that is used of those that it has."""
@@ -290,36 +315,41 @@ def _entries(folder: Path) -> list[os.DirEntry[str]]:
 
 def _bring_together(files: Iterable[PurePosixPath]) -> tuple[list[AdFiles], list[Drop]]:
     """Put together what is of one ad: same folder and name, or a name that is unique; and drops for what is of none."""
-    infos: dict[PurePosixPath, PurePosixPath] = {}
+    infos: dict[PurePosixPath, list[PurePosixPath]] = defaultdict(list)
     videos: dict[PurePosixPath, list[PurePosixPath]] = defaultdict(list)
     leftovers: dict[PurePosixPath, list[Drop]] = defaultdict(list)
+    sounds: dict[PurePosixPath, list[Drop]] = defaultdict(list)
     drops: list[Drop] = []
     others: list[PurePosixPath] = []
     for path in files:
-        if not (suffix := _info_suffix(path)):
+        if suffix := _info_suffix(path):
+            infos[_place(path, path.name[: -len(suffix)])].append(path)
+        else:
             others.append(path)
-        elif (used := infos.setdefault(_place(path, path.name[: -len(suffix)]), path)) is not path:
-            drops.append(_file_drop(path, "repeated_id", f"{used} has the same name and is used"))
     names = {place.name for place in infos}
     for path in others:
-        is_part = path.suffix.lower() == _PART
-        place = _place(path, path.with_suffix("").stem if is_part else path.stem)
+        media = _media_path(path)
+        place = _place(path, media.stem)
         if place.name not in names and place.name.lower().endswith(_INTERMEDIATE):
             drops.append(_file_drop(path, "unfinished", "yt-dlp writes or reads this while it converts a download"))
             continue
         if place.name not in names:
             place = _without_format(place, infos)
-        if is_part:
+        if media != path:
             leftovers[place].append(_file_drop(path, "unfinished", "a download that was stopped"))
         elif path.suffix.lower() in SOUND_SUFFIXES:
-            leftovers[place].append(_file_drop(path, "sound_alone", "sound, and no video beside it"))
+            sounds[place].append(_file_drop(path, "sound_alone", "sound, and no video beside it"))
         else:
             videos[place].append(path)
     _reunite(videos, infos)
-    for place in infos.keys() - videos.keys():
+    for place in leftovers.keys() - videos.keys():
         drops += leftovers[place]
-    places = videos.keys() | infos.keys()
-    ads = [AdFiles(place.name, tuple(videos.get(place, ())), infos.get(place)) for place in places]
+    for place in infos.keys() - videos.keys():
+        drops += sounds.get(place, [])
+    ads = []
+    for place in videos.keys() | infos.keys():
+        info, *other_infos = infos.get(place, [None])
+        ads.append(AdFiles(place.name, tuple(videos.get(place, ())), info, tuple(filter(None, other_infos))))
     return sorted(ads, key=lambda ad: ad.paths), drops
 
 
@@ -329,12 +359,17 @@ def _place(path: PurePosixPath, name: str) -> PurePosixPath:
 
 
 def _without_format(place: PurePosixPath, infos: Collection[PurePosixPath]) -> PurePosixPath:
-    """The place of the ad that a single format is of."""
-    cuts = [place.with_name(place.name[: mark.start()]) for mark in _FORMAT.finditer(place.name) if mark.start()]
-    return next((cut for cut in reversed(cuts) if cut in infos), cuts[-1] if cuts else place)
+    """The place of the ad that a single format is of; without an info.json there, a format is known by a digit."""
+    formats = {
+        place.with_name(place.name[: mark.start()]): mark[1]
+        for mark in reversed(list(_FORMAT.finditer(place.name)))
+        if mark.start()
+    }
+    numbered = (cut for cut, format_id in formats.items() if re.search(r"\d", format_id))
+    return next((cut for cut in formats if cut in infos), next(numbered, place))
 
 
-def _reunite(videos: dict[PurePosixPath, list[PurePosixPath]], infos: dict[PurePosixPath, PurePosixPath]) -> None:
+def _reunite(videos: dict[PurePosixPath, list[PurePosixPath]], infos: dict[PurePosixPath, list[PurePosixPath]]) -> None:
     """Pair a lone video with a lone info.json elsewhere if nothing else has their name."""
     places: dict[str, list[PurePosixPath]] = defaultdict(list)
     for place in videos.keys() | infos.keys():
@@ -351,9 +386,12 @@ def _info_suffix(path: PurePosixPath) -> str | None:
 
 
 def _is_candidate(path: PurePosixPath) -> bool:
-    suffix = path.suffix.lower()
-    is_part = suffix == _PART and path.with_suffix("").suffix.lower() in MEDIA_SUFFIXES
-    return is_part or suffix in (*MEDIA_SUFFIXES, *SOUND_SUFFIXES) or _info_suffix(path) is not None
+    return _media_path(path).suffix.lower() in (*MEDIA_SUFFIXES, *SOUND_SUFFIXES) or _info_suffix(path) is not None
+
+
+def _media_path(path: PurePosixPath) -> PurePosixPath:
+    """What the file would be once it is downloaded."""
+    return path.with_name(_UNFINISHED.sub("", path.name))
 
 
 def _composed(text: str) -> str:

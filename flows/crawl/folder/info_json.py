@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import gzip
 import hashlib
-import html
 import json
 import re
 import zlib
 from collections.abc import Iterator, Mapping
 from datetime import datetime
+from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
@@ -36,9 +36,17 @@ MAX_INFO_BYTES = 1_000_000_000
 """About a million comments; the whole file is in memory while it is read."""
 _NOT_VIDEOS = ("playlist", "multi_video", "channel")
 _CHUNK_BYTES = 1 << 20
-_LINE_ENDS = re.compile(r" ?<(?:br|/p|/div|/li)\b[^<>]*> ?", re.IGNORECASE)
-_TAG = re.compile(r"<[/!]?[a-z-][^<>]*>", re.IGNORECASE)
-_ALT = re.compile(r"""^<img\b.*?\salt=(?:"([^"]*)"|'([^']*)')""", re.IGNORECASE)
+_LINES = re.compile(
+    "address|article|aside|blockquote|body|caption|center|dd|details|dialog|dir|div|dl|dt|fieldset|figcaption|figure|"
+    "footer|form|h[1-6]|header|hgroup|hr|html|legend|li|main|menu|nav|ol|optgroup|option|p|pre|search|section|summary|"
+    "table|tbody|tfoot|thead|tr|ul"
+)
+_CELLS = ("td", "th")
+_SPACE = " \t\n\r\f"
+_SPACES = re.compile(f"[{_SPACE}]+")
+_TAG_START = re.compile("<(?!!--)")
+# enough digits to be beyond Unicode; Python refuses to read thousands
+_LONG_NUMBER = re.compile("&#0*([0-9]{1,8})[0-9]*")
 
 
 class InfoJsonError(ValueError):
@@ -211,14 +219,59 @@ def _said(entry: Mapping[str, Any]) -> object:
 
 
 def shown_text(markup: str) -> str:
-    """What HTML shows: lines end as it says, other white space is one space; a picture is its alternative text."""
-    lines = _LINE_ENDS.sub("\n", re.sub(r"\s+", " ", markup))
-    return html.unescape(_TAG.sub(_alternative, lines)).strip()
+    """What HTML shows: blocks are lines, white space is one space, a picture is its alternative text."""
+    # after the last ">" nothing but a comment begins; the parser would look for the end of each tag
+    head, end, tail = _LONG_NUMBER.sub(r"&#\1", markup).rpartition(">")
+    shown = _Shown()
+    shown.feed(head + end + _TAG_START.sub("&lt;", tail))
+    shown.close()
+    return "\n".join(_SPACES.sub(" ", "".join(line)).strip(" ") for line in shown.lines).strip()
 
 
-def _alternative(tag: re.Match[str]) -> str:
-    found = _ALT.match(tag.group())
-    return (found[1] or found[2] or "") if found else ""
+class _Shown(HTMLParser):
+    """Collects the lines of text that a browser would show."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lines: list[list[str]] = [[]]
+        self.templates = 0
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if self.templates or tag == "template":
+            self.templates += tag == "template"
+        elif tag == "br":
+            self.lines.append([])
+        elif tag == "img":
+            self.handle_data(next((value or "" for name, value in attrs if name == "alt"), ""))
+        else:
+            self._part(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        if self.templates:
+            self.templates -= tag == "template"
+        else:
+            self._part(tag)
+
+    def handle_data(self, data: str) -> None:
+        if not self.templates and self.cdata_elem not in ("script", "style"):
+            self.lines[-1].append(data)
+
+    def parse_comment(self, i: int, report: bool = True) -> int:
+        """The end of a comment; one that is left open reaches to the end, and is not looked through again."""
+        end = self.rawdata.find("-->", i + 2)
+        return end + 3 if end >= 0 else len(self.rawdata)
+
+    def parse_html_declaration(self, i: int) -> int:
+        """The end of `<!...>`; the library raises AssertionError on some."""
+        return self.rawdata.index(">", i) + 1
+
+    def _part(self, tag: str) -> None:
+        if tag in _CELLS:
+            self.handle_data(" ")
+        elif _LINES.fullmatch(tag) and "".join(self.lines[-1]).strip(_SPACE):
+            self.lines.append([])
+        elif _LINES.fullmatch(tag):
+            self.lines[-1].clear()
 
 
 def _is_youtube(info: Mapping[str, Any]) -> bool:

@@ -10,6 +10,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import time
 import unicodedata
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, fields
@@ -340,12 +341,21 @@ def test_which_file_is_used_depends_on_the_files_alone(tmp_path: Path, clips: di
 
 
 @pytest.mark.parametrize("name", ["ID", "An ad. Part 2 [ID]", "dots.f.in.names"])
-@pytest.mark.parametrize("format_id", ["137", "251-drc", "hls-1080p", "dash-3_video=1.2"])
+@pytest.mark.parametrize("format_id", ["137", "251-drc", "hls-1080p", "dash-3_video=1.2", "dash-video", "sd"])
 def test_a_single_format_belongs_to_its_ad_as_yt_dlp_names_it(tmp_path: Path, name: str, format_id: str) -> None:
     named = prepend_extension(f"{name}.mp4", f"f{format_id}", "mp4")
     put(tmp_path, {named: VIDEO, f"{name}.info.json": info_of("ID"), "other.info.json": info_of("other")})
 
     assert {id_: found.ad.media_path for id_, found in ads_of(scan(tmp_path)).items()} == {"ID": named, "other": None}
+
+
+def test_a_name_without_a_digit_or_an_info_json_is_its_own(tmp_path: Path) -> None:
+    put(tmp_path, {"Best.fun.mp4": VIDEO, "b/Best.info.json": info_of("ID")})
+
+    results = scan(tmp_path)
+
+    assert ads_of(results)["ID"].ad.media_path is None
+    assert drops_of(results)["Best.fun.mp4"].video_id is None
 
 
 @pytest.mark.parametrize("name", ["Best.f1 races [ID]", "Best.f1_races-[ID]", "a.f2"])
@@ -363,10 +373,17 @@ def test_a_name_with_an_info_json_is_no_single_format(tmp_path: Path, name: str)
     [
         (("ID.temp.mp4", "ID.uncut.webm"), {"ID.temp.mp4": "unfinished", "ID.uncut.webm": "unfinished"}),
         (("ID.f137.temp.mp4",), {"ID.f137.temp.mp4": "unfinished"}),
-        (("ID.mp4.part", "ID.mp4.ytdl", "ID.mp4.part-Frag3"), {"ID.mp4.part": "unfinished"}),
+        (
+            ("ID.mp4.part", "ID.mp4.ytdl", "ID.mp4.part-Frag3", "ID.mp4.part-Frag12.part"),
+            dict.fromkeys(("ID.mp4.part", "ID.mp4.ytdl", "ID.mp4.part-Frag3", "ID.mp4.part-Frag12.part"), "unfinished"),
+        ),
+        (
+            ("ID.f140.m4a.part", "ID.fdash-video.webm.ytdl"),
+            dict.fromkeys(("ID.f140.m4a.part", "ID.fdash-video.webm.ytdl"), "unfinished"),
+        ),
         (("ID.f137.mp4.part", "ID.f140.m4a"), {"ID.f137.mp4.part": "unfinished", "ID.f140.m4a": "sound_alone"}),
         (("ID.m4a",), {"ID.m4a": "sound_alone"}),
-        (("song.m4a", "other.mp4.part"), {}),
+        (("song.m4a", "notes.txt.part", "other.part"), {}),
     ],
 )
 def test_what_is_left_of_a_download_is_no_video_and_says_so(
@@ -378,6 +395,27 @@ def test_what_is_left_of_a_download_is_no_video_and_says_so(
 
     assert ads_of(results)["ID"].ad.media_status == "missing"
     assert {key: drop.reason for key, drop in drops_of(results).items()} == drops
+
+
+@pytest.mark.parametrize(
+    "name", ["ID.mp4.part", "ID.f137.mp4.part", "ID.mp4.part-Frag3", "ID.mp4.ytdl", "ID.f140.m4a.part", "ID.temp.mp4"]
+)
+def test_what_is_left_of_a_download_is_named_without_an_info_json_too(tmp_path: Path, name: str) -> None:
+    put(tmp_path, {name: VIDEO})
+
+    (drop,) = scan(tmp_path)
+
+    assert isinstance(drop, Drop)
+    assert (drop.key, drop.reason) == (name, "unfinished")
+
+
+@pytest.mark.parametrize("name", ["ID.mp4.part", "ID.f137.mp4.part-Frag3", "ID.f140.m4a.ytdl"])
+def test_what_is_left_beside_a_whole_video_is_ignored(tmp_path: Path, name: str) -> None:
+    put(tmp_path, {name: VIDEO, **pair("ID")})
+
+    (found,) = scan(tmp_path)
+
+    assert isinstance(found, FoundAd)
 
 
 FORMS = ("NFC", "NFD")
@@ -412,6 +450,42 @@ def test_an_info_json_may_be_gzipped(tmp_path: Path) -> None:
         "zipped": (1, "LOUD.mp4"),
     }
     assert {drop.reason for drop in drops_of(results).values()} == {"repeated_id"}
+
+
+WHOLE = json.dumps(info_of("a")).encode()
+PACKED = gzip.compress(WHOLE)
+
+
+@pytest.mark.parametrize(
+    ("plain", "packed", "n_comments", "drops"),
+    [
+        (WHOLE[:-9], PACKED, 1, {"a.info.json": "info_not_json"}),
+        (b"", PACKED, 1, {"a.info.json": "info_not_json"}),
+        (WHOLE, PACKED[:-9], 1, {"a.info.json.gz": "repeated_id"}),
+        (WHOLE[:-9], PACKED[:-9], None, dict.fromkeys(("a.info.json", "a.info.json.gz"), "info_not_json")),
+    ],
+)
+def test_of_two_info_jsons_the_whole_one_is_used(
+    tmp_path: Path, plain: bytes, packed: bytes, n_comments: int | None, drops: dict[str, str]
+) -> None:
+    put(tmp_path, {"a.mp4": VIDEO, "a.info.json": plain, "a.info.json.gz": packed})
+
+    results = scan(tmp_path)
+    again = scan(tmp_path, known=stamps_of(results))
+
+    expected = {} if n_comments is None else {"a": ("a.mp4", n_comments)}
+    assert {id_: (one.ad.media_path, len(one.comments)) for id_, one in ads_of(results).items()} == expected
+    assert {key: drop.reason for key, drop in drops_of(results).items()} == drops
+    assert drops_of(again) == drops_of(results)
+    assert [one for one in again if not isinstance(one, Drop)] == [UnchangedAd(id_) for id_ in expected]
+
+
+def test_an_info_json_that_was_cut_off_and_is_whole_now_is_read(tmp_path: Path) -> None:
+    put(tmp_path, {"a.info.json": WHOLE[:-9], "a.info.json.gz": PACKED})
+    known = stamps_of(scan(tmp_path))
+    put(tmp_path, {"a.info.json": info_of("a", title="whole")})
+
+    assert ads_of(scan(tmp_path, known=known))["a"].ad.title == "whole"
 
 
 @pytest.mark.parametrize(
@@ -475,6 +549,54 @@ def test_comments_that_have_only_html_are_read_as_it_shows(tmp_path: Path) -> No
 def test_html_is_read_as_yt_dlp_reads_it(parts: list[str]) -> None:
     markup = "".join(parts)
     assert shown_text(markup).split() == (clean_html(markup) or "").split()
+
+
+@pytest.mark.parametrize(
+    ("markup", "shown"),
+    [
+        ("Great<div>Awful</div>", "Great\nAwful"),
+        ("<div>a</div> <div>b</div>c", "a\nb\nc"),
+        ("love it<p>hate it", "love it\nhate it"),
+        ("<ul><li>a<li>b</ul>c", "a\nb\nc"),
+        ("a<hr>b<h1>c</h1>d<blockquote>e</blockquote>f", "a\nb\nc\nd\ne\nf"),
+        ("<dl><dt>a<dd>b</dl>", "a\nb"),
+        ("<table><tr><td>a<td>b<tr><th>c</table>d", "a b\nc\nd"),
+        ("a<br><br> b<div><br></div>c", "a\n\nb\n\nc"),
+        ("in<b>si</b>de<span>s</span>", "insides"),
+        ("a<script>x < 'b'</script>b<style>p > b {}</style>c", "abc"),
+        ("a<template><div>x<br></script><template></template>y</div></template>b", "ab"),
+        ("<!-- a > b -->seen<!-- open <b>", "seen"),
+        ("<!---->a<!-->b<![CDATA[x]]>c<![if x]>d<!doctype html>e", "abcde"),
+        ('<a title="a > b">link</a>', "link"),
+        ("<a title='<!-- a'>link</a> <!-- b -->", "link"),
+        ("<img alt=\U0001f525 src=x><IMG ALT='&lt;3'>", "\U0001f525<3"),
+        ('<img alt=">:("><img alt><img data-alt="no">', ">:("),
+        ("I <3 it, 1 < 2 > 0 & more <b", "I <3 it, 1 < 2 > 0 & more <b"),
+        ("&amp;lt; &#00000065;&#x1f600;", "&lt; A\U0001f600"),
+    ],
+)
+def test_html_is_read_as_a_browser_shows_it(markup: str, shown: str) -> None:
+    assert shown_text(markup) == shown
+
+
+@pytest.mark.parametrize(
+    "piece",
+    ["<a>", " <div>", "<template>", "<a", "</a", '<a b="', '<a b=">', "<!--", "<!-- >", "<![x", "<?", "9", "<a\0"],
+)
+def test_hostile_html_is_read_in_linear_time(piece: str) -> None:
+    many = piece * 100_000
+    started = time.process_time()
+    for markup in (f"&#9{many}", f"{many}>"):
+        shown_text(markup)
+    # what is linear takes a second, what is quadratic minutes
+    assert time.process_time() - started < 10
+
+
+@given(st.text(st.sampled_from("<>/!-[]?&#9;='\" \0abrp"), max_size=60))
+def test_any_markup_is_read(markup: str) -> None:
+    shown = shown_text(f"first<p>{markup}")
+    assert shown.startswith("first")
+    assert shown_text(f"<script>{markup.replace('<', '')}</script><!-- {markup.replace('-', '')}-->last") == "last"
 
 
 def test_links_out_of_the_folder_are_not_followed(tmp_path: Path) -> None:
