@@ -25,9 +25,11 @@ from flows.frames.fingerprint import FINGERPRINT_VERSION, LEVELS, SIDE, STEP_S, 
 LEAST_OVERLAP = 0.65
 """Share of the longer ad's length that both must have in common: a bumper of 6 s may lack a second at either end."""
 LEAST_SAME = 0.65
-"""Share of the moments in common that must show the same; blank ones do not count."""
+"""Share of the moments in common that must show the same; blank ones count only where their greys differ."""
 LEAST_ALIKE = 0.8
 """Share of the moments in common that must show the same footage, whatever words are over it."""
+LEAST_SEEN = 0.5
+"""Share of the moments in common that are not blank in both: too little is known otherwise."""
 LEAST_MOMENTS = 4
 """So many moments in common, blank ones not counted, or all of an ad that has fewer."""
 LEAST_CORRELATION = 0.6
@@ -36,7 +38,7 @@ DIFFERING_FIELDS = 0.008
 """Share of a picture's fields that may differ: a short word takes more."""
 OTHER_FOOTAGE = 0.1
 """Share of a picture's fields from which on it shows something else."""
-COMPARISON_VERSION = f"{FINGERPRINT_VERSION}.1"
+COMPARISON_VERSION = f"{FINGERPRINT_VERSION}.2"
 """Raise the last number when other ads are found to be the same: all are compared anew."""
 _GREY = LEVELS / 256
 _DIFFERENCE = 12 * _GREY
@@ -178,37 +180,45 @@ def same_view(mine: View, theirs: View, lengths_s: tuple[float, float]) -> bool:
     pair = _aligned(mine, theirs, lengths_s)
     if pair is None:
         return False
-    differing = _differing(*pair)
+    ones, others, seen = pair
+    fitted = _fitted(others, ones, seen)
+    differing = _differing(ones[seen], fitted[seen])
+    # of one colour in both, but not of the same one
+    other_colour = np.abs((ones - fitted)[~seen].mean(axis=(1, 2))) > _DIFFERENCE
+    compared = len(differing) + int(other_colour.sum())
     same = int((differing <= DIFFERING_FIELDS).sum())
     alike = int((differing <= OTHER_FOOTAGE).sum())
-    enough = len(pair[0]) >= min(LEAST_MOMENTS, len(mine.steps), len(theirs.steps))
-    return enough and same >= LEAST_SAME * len(differing) and alike >= LEAST_ALIKE * len(differing)
+    enough = int(seen.sum()) >= min(LEAST_MOMENTS, len(mine.steps), len(theirs.steps))
+    return enough and same >= LEAST_SAME * compared and alike >= LEAST_ALIKE * compared
 
 
 def _aligned(
     mine: View, theirs: View, lengths_s: tuple[float, float]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
-    """Pictures of the same moments [k, SIDE, SIDE] at the best offset, without those that are blank in both."""
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.bool_]] | None:
+    """Pictures of the same moments [k, SIDE, SIDE] at the best offset, and which are not blank in both [k]."""
     ones, others = (_normalised(_halved(view.pictures)) for view in (mine, theirs))
     seen = np.logical_or.outer(ones.any(axis=1), others.any(axis=1)).astype(np.float64)
     apart = mine.steps[:, None] - theirs.steps
     base = int(apart.min())
     size = int(apart.max()) - base + 1
     counts = np.bincount((apart - base).ravel(), seen.ravel(), size)
+    moments = np.bincount((apart - base).ravel(), minlength=size)
     sums = np.bincount((apart - base).ravel(), (ones @ others.T).ravel(), size)
     offsets_s = (np.arange(size) + base) * STEP_S
     overlaps_s = np.minimum(lengths_s[0], lengths_s[1] + offsets_s) - np.maximum(0, offsets_s)
-    allowed = (overlaps_s >= LEAST_OVERLAP * max(lengths_s) - STEP_S / 2) & (counts > 0)
+    allowed = (
+        (overlaps_s >= LEAST_OVERLAP * max(lengths_s) - STEP_S / 2) & (counts > 0) & (counts >= LEAST_SEEN * moments)
+    )
     means = np.where(allowed, sums / np.maximum(counts, 1), -1.0)
     if means.max() < LEAST_CORRELATION:
         return None
     # where little moves, many offsets fit: the one with most in common
     best = int(np.argmax(np.where(means >= means.max() - _AS_GOOD, counts, -1)))
-    at_mine, at_theirs = np.nonzero((apart == best + base) & (seen > 0))
+    at_mine, at_theirs = np.nonzero(apart == best + base)
     pictures = mine.pictures[at_mine].astype(np.float64)
     shifted = [_between(theirs, at_theirs, part) for part in _PARTS_OF_STEP]
     nearest = max(shifted, key=lambda other: float((_normalised(pictures) * _normalised(other)).sum()))
-    return pictures, nearest
+    return pictures, nearest, seen[at_mine, at_theirs] > 0
 
 
 def _between(view: View, at: NDArray[np.intp], part: float) -> NDArray[np.float64]:
@@ -232,9 +242,8 @@ def _normalised(pictures: NDArray[Any]) -> NDArray[np.float64]:
     return np.where(length > _BLANK * rows.shape[1] ** 0.5, rows / np.maximum(length, 1e-9), 0.0)
 
 
-def _differing(ones: NDArray[np.float64], others: NDArray[np.float64]) -> NDArray[np.float64]:
+def _differing(ones: NDArray[np.float64], fitted: NDArray[np.float64]) -> NDArray[np.float64]:
     """Share of each picture's fields that lastingly differ, outside the corner where most do, [k]."""
-    fitted = _fitted(others, ones)
     contrast = np.minimum(ones.std(axis=(1, 2)), fitted.std(axis=(1, 2)))
     tolerance = np.clip(contrast / 2, _DIFFERENCE / 4, _DIFFERENCE)[:, None, None]
     # along edges that both have, a small shift makes a difference
@@ -259,9 +268,10 @@ def _lasting(values: NDArray[np.float64]) -> NDArray[np.float64]:
     return (sums[width:] - sums[:-width]) / width
 
 
-def _fitted(others: NDArray[np.float64], ones: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The second pictures as they would look in the place, the size and the tones of the first."""
-    some = np.unique(np.linspace(0, len(ones) - 1, _FITTED).astype(int))
+def _fitted(others: NDArray[np.float64], ones: NDArray[np.float64], seen: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """The second pictures as they would look in the place, the size and the tones of the first, as far as seen."""
+    at = np.flatnonzero(seen)
+    some = at[np.unique(np.linspace(0, len(at) - 1, _FITTED).astype(int))]
     place = (np.arange(SIDE) - (SIDE - 1) / 2) / (SIDE / 2)
     moved = np.zeros(4)
     for _ in range(3):

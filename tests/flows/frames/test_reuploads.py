@@ -137,6 +137,39 @@ def test_pictures_of_one_colour_say_nothing(tmp_path: Path) -> None:
     assert same_ads([AdFingerprint("a", 10.0, ()), AdFingerprint("b", 10.0, ())]) == []
 
 
+RED, BLUE, BLACK = (30, 30, 200), (200, 60, 20), (0, 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("colours", "blank_s", "same"),
+    [
+        pytest.param((RED, BLUE), 7, False, id="mostly of one colour each"),
+        pytest.param((RED, BLUE), 4, False, id="of another grey for 40 %"),
+        pytest.param((RED, RED), 7, False, id="mostly of the same colour: too little is seen"),
+        pytest.param((BLACK, BLACK), 2, True, id="black for a while"),
+        pytest.param(((40, 40, 40), (46, 46, 46)), 4, True, id="of nearly the same grey"),
+    ],
+)
+def test_a_shared_end_makes_one_ad_of_two_only_if_most_before_it_is_seen_or_equal(
+    tmp_path: Path, original: Path, colours: tuple[tuple[int, int, int], ...], blank_s: int, same: bool
+) -> None:
+    end = pictures_of(original)[: 110 - 10 * blank_s] if blank_s < 7 else [pictures_of(original)[0]] * 40
+    for name, colour in zip("ab", colours, strict=True):
+        blank = np.full_like(end[0], colour)
+        write_pictures(tmp_path / f"{name}.mp4", [*[blank] * (10 * blank_s), *end])
+
+    assert joined(tmp_path / "a.mp4", tmp_path / "b.mp4") == ([("a", "b")] if same else [])
+
+
+def test_pictures_too_dark_to_be_told_apart_may_not_be_most_of_an_ad(tmp_path: Path, original: Path) -> None:
+    first = pictures_of(original)
+    for name, pictures in (("a", first), ("b", pictures_of(write_ad(tmp_path / "o.mp4", 2)))):
+        dark = [(picture * 0.02 + 8).astype(np.uint8) for picture in pictures[:70]]
+        write_pictures(tmp_path / f"{name}.mp4", [*dark, *first[70:110]])
+
+    assert joined(tmp_path / "a.mp4", tmp_path / "b.mp4") == []
+
+
 def test_stills_are_one_ad_where_they_show_one_picture(tmp_path: Path, original: Path) -> None:
     first, *_, last = pictures_of(original)
     for name, picture, crf in (("a", first, "18"), ("b", first, "36"), ("c", last, "18")):
