@@ -464,6 +464,7 @@ PACKED = gzip.compress(WHOLE)
         (WHOLE, PACKED[:-9], 1, {"a.info.json.gz": "repeated_id"}),
         (WHOLE[:-9], PACKED[:-9], None, dict.fromkeys(("a.info.json", "a.info.json.gz"), "info_not_json")),
     ],
+    ids=["cut off", "empty", "the other cut off", "both cut off"],
 )
 def test_of_two_info_jsons_the_whole_one_is_used(
     tmp_path: Path, plain: bytes, packed: bytes, n_comments: int | None, drops: dict[str, str]
