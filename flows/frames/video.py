@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Collection, Container, Iterator
 from dataclasses import dataclass
+from functools import partial
 from itertools import chain, islice
 from pathlib import Path
 from types import TracebackType
@@ -28,6 +29,8 @@ _FURTHER_BACK_S = (0.0, 10.0, 60.0, float("inf"))
 _MOST_FRAMES = 20_000
 # decoders that can be told for every packet to pass over what no other is drawn from; libdav1d listens only as it opens
 _SKIPPING = {"h264", "hevc", "mpeg1video", "mpeg2video", "mpeg4", "vp8"}
+# codecs whose key frames containers flag rightly; those of H.263+ are not
+_FLAGGED = {*_SKIPPING, "av1", "libaom-av1", "libdav1d", "libvpx", "libvpx-vp9", "vp9"}
 # a track with so many times fewer pictures than another of the file is a poster, or thumbnails to seek by
 _THUMBNAILS_SHARE = 10
 _NO_VIDEO = Disposition.attached_pic | Disposition.timed_thumbnails
@@ -69,6 +72,8 @@ class Video:
             raise
         # as many processes as cores decode as many ads: threads inside them would only wait for each other
         self.decoder.thread_count = 1
+        if self.decoder.name not in _FLAGGED and not self.decoder.codec.intra_only and not self.timeline.is_counted:
+            self._find_keys()
         self._end_s = self.timeline.end_s
         """End of the data, as far as it can be decoded."""
 
@@ -104,16 +109,23 @@ class Video:
             raise FrameError(f"{self.path}: claims {size:,} pixels a picture; at most {MAX_PIXELS:,} are decoded")
         rate = self._track.average_rate
         self._is_broadcast = bool(self._container.format.flags & Flags.ts_discont.value)
+        self._new_timeline = partial(
+            Timeline,
+            time_base=self._track.time_base,
+            still_s=float(1 / rate) if rate else 0.0,
+            is_broadcast=self._is_broadcast,
+            reorders=self.decoder.has_b_frames and self._container.format.name == "avi",
+        )
         try:
-            self.timeline = Timeline(
-                self._packets,
-                self._track.time_base,
-                still_s=float(1 / rate) if rate else 0.0,
-                is_broadcast=self._is_broadcast,
-                reorders=self.decoder.has_b_frames and self._container.format.name == "avi",
-            )
+            self.timeline = self._new_timeline(self._packets)
         except ValueError as error:
             raise FrameError(f"{self.path}: no frame can be decoded") from error
+
+    def _find_keys(self) -> None:
+        """Ask the decoder which frames are key frames, where containers are known to flag others, too."""
+        keys = {frame.pts for frame in self.frames(0) if frame.key_frame}
+        self._packets.is_key = bytearray(number in keys for number in range(len(self._packets)))
+        self.timeline = self._new_timeline(self._packets)
 
     def __enter__(self) -> Self:
         return self

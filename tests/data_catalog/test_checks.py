@@ -84,15 +84,7 @@ def make_sound(root: Path) -> Catalog:
         "comment_scores",
         *(row("comment_scores", comment_id=f"{ad}.c", video_id=ad, negative=-1) for ad in ADS),
     )
-    counts = {
-        "n_comments": 1,
-        "n_scored": 1,
-        "n_only_links": 0,
-        "n_other_language": 0,
-        "n_duplicates": 0,
-        "n_repeats": 0,
-    }
-    put(catalog, "ad_sentiment", *(row("ad_sentiment", video_id=ad, **counts) for ad in ADS))
+    put(catalog, "ad_sentiment", *(sentiment(video_id=ad) for ad in ADS))
     put(
         catalog,
         "labels",
@@ -185,7 +177,7 @@ def sentiment(**values: Any) -> dict[str, Any]:
         "n_duplicates": 0,
         "n_repeats": 0,
     }
-    return row("ad_sentiment", video_id="ad00", **{**counts, **values})
+    return row("ad_sentiment", **{"video_id": "ad00", **counts, **values})
 
 
 def newer(catalog: Catalog, **changes: dict[str, Any]) -> None:

@@ -85,6 +85,9 @@ CODECS: dict[str, tuple[str, dict[str, str], str]] = {
     "mpeg1": ("mpeg1video", {"bf": "2"}, "mpg"),
     "mpeg2": ("mpeg2video", {"bf": "2"}, "ts mkv mp4 avi mpg"),
     "mpeg4": ("mpeg4", {"bf": "2"}, "avi mp4 mkv ts"),
+    "h263+": ("h263p", {}, "avi"),
+    "flash": ("flv", {}, "flv"),
+    "wmv2": ("wmv2", {}, "avi"),
 }
 CASES = [(name, suffix) for name, (_, _, suffixes) in CODECS.items() for suffix in suffixes.split()]
 
@@ -92,7 +95,7 @@ CASES = [(name, suffix) for name, (_, _, suffixes) in CODECS.items() for suffix 
 @pytest.mark.parametrize(("name", "suffix"), CASES, ids=str)
 def test_every_moment_shows_the_picture_that_ffmpeg_shows(tmp_path: Path, name: str, suffix: str) -> None:
     codec, settings, _ = CODECS[name]
-    rate = 25 if codec.startswith("mpeg") or suffix == "avi" else None
+    rate = 25 if codec.startswith(("mpeg", "h263", "flv", "wmv")) or suffix == "avi" else None
     times = [number / 25 for number in range(60)] if rate else steady(45)
     path = write_video(tmp_path / f"a.{suffix}", times, codec=codec, settings=settings, rate=rate)
 
