@@ -20,7 +20,6 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 from transformers import set_seed
-from transformers.utils import CONFIG_NAME
 
 from fgmfn.baselines import MODELS, check_models, model_class
 from fgmfn.baselines.fitted import FittedModel
@@ -154,8 +153,8 @@ def read_trained(folder: Path) -> TrainedModel | None:
         return None
     try:
         record = json.loads(file.read_text(encoding="utf-8"))
-        files = record.get("files", {})
-        if CONFIG_NAME not in files or not all((folder / name).is_file() for name in files):
+        files = record["files"]
+        if not all((folder / name).is_file() for name in files):
             log.warning("%s: scores without the weights they belong to; it is trained anew", folder)
             return None
         other = next((name for name, digest in files.items() if file_digest(folder / name) != digest), None)

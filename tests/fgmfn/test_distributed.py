@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import io
 import json
 import multiprocessing
 import os
 import shutil
 import socket
-import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import redirect_stdout, suppress
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from timm.layers import BatchNormAct2d
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
+from fgmfn.commands.main import main
 from fgmfn.data import open_release
 from fgmfn.distributed import from_first_process, is_first_process, join_processes, share_batch_statistics
 from fgmfn.errors import ConfigError, DataError, FgmfnError
@@ -125,7 +127,7 @@ def test_batch_norms_run_over_the_rows_of_all_processes(tmp_path: Path) -> None:
     shapes = ((4, 3, 5, 2), (4, 3, 1, 1), (4, 3))
     rows = [4 * torch.randn(shape) + 9 for shape in shapes]
 
-    def run(norm: nn.Module, given: Tensor) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
+    def run(norm: nn.Module, given: Tensor) -> tuple[Tensor, Tensor | None, dict[str, Tensor]]:
         given = given.clone().requires_grad_()
         output = norm(norm(given))
         (output.sin() * output).sum().backward()
@@ -139,6 +141,7 @@ def test_batch_norms_run_over_the_rows_of_all_processes(tmp_path: Path) -> None:
     shares = in_two_processes(work, tmp_path)
     for number, norm in enumerate(norms):
         output, gradient, state = run(norm, rows[number])
+        assert gradient is not None
         assert torch.allclose(torch.cat([share[number][0] for share in shares]), output, atol=1e-5)
         assert torch.allclose(torch.cat([share[number][1] for share in shares]), gradient, atol=1e-4)
         for share in shares:
@@ -179,15 +182,17 @@ def test_a_run_of_two_processes_ends_as_one_of_a_single_process_and_is_resumed_e
             train_run(run, progress=False, after_epoch=stop_in_second_epoch)
         checkpoints = sorted(path.name for path in (run.folder / "checkpoints").iterdir())
         resumed = train_run(run, progress=False)
-        again, (fitted,) = (
-            train_run(run, progress=False),
-            train_models(source, config, tmp_path / "both", ("tfidf",), progress=False),
-        )
-        return folders | {"resumed": resumed, "again": again, "left": checkpoints, "fitted": fitted}
+        again = train_run(run, progress=False)
+        sys.argv = ["fgmfn", "train", "--data", str(source.path), "--config", str(config), "--model", "tfidf"]
+        sys.argv += ["--output", str(tmp_path / "fitted"), "--json"]
+        with redirect_stdout(io.StringIO()) as printed, suppress(SystemExit):
+            main()
+        return folders | {"resumed": resumed, "again": again, "left": checkpoints, "printed": printed.getvalue()}
 
     first, second = in_two_processes(work, tmp_path)
+    assert (first["left"], first["again"].already_trained) == (["checkpoint-3"], True)
+    assert (json.loads(first.pop("printed"))[0]["test"]["rows"], second.pop("printed")) == (8, "")
     assert first == second
-    assert (first["left"], first["again"].already_trained, first["fitted"].test.rows) == (["checkpoint-3"], True, 8)
     record = json.loads((first["plain"] / "metrics.json").read_text())
     assert record["devices"] == {"count": 2, "batch_size": 4}
 
@@ -214,18 +219,6 @@ def test_what_the_first_process_refuses_all_refuse(tmp_path: Path) -> None:
         return str(refused.value)
 
     assert in_two_processes(work, tmp_path) == ["no rows", "no rows"]
-
-
-@pytest.mark.slow
-def test_torchrun_trains_one_run_that_a_second_call_finds(tmp_path: Path) -> None:
-    release, config = small_release(tmp_path / "r"), tiny_config(tmp_path, epochs=1)
-    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "-m", "fgmfn", "train"]
-    command += ["--data", str(release), "--config", str(config), "--output", str(tmp_path / "runs"), "--json"]
-    command += ["--model", "text_only"]
-    told = [subprocess.run(command, capture_output=True, text=True, check=True, timeout=200) for _ in range(2)]
-    records = [json.loads(one.stdout)[0] for one in told]  # printed by one process alone
-    assert [record["already_trained"] for record in records] == [False, True]
-    assert read_trained(Path(records[0]["checkpoint"])) is not None
 
 
 # --- plans and finished runs ---
