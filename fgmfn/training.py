@@ -209,7 +209,7 @@ def _train_in_steps(
 ) -> None:
     model, processor = build_model(kind, run.settings, run.source.splits["train"], run.source.class_names)
     data, training, splits = run.settings.data, run.settings.training, run.source.splits
-    augmentation = Augmentation(processor.image_size, data.min_crop, data.mirror, training.seed)
+    augmentation = Augmentation(data.min_crop, data.mirror, training.seed)
     trainer = make_trainer(
         model,
         processor,

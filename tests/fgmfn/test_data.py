@@ -21,7 +21,8 @@ from tests.fgmfn.releases import Row, ad_rows, picture, small_release, write_rel
 
 
 def _processor(texts: list[str]) -> FgmfnProcessor:
-    return FgmfnProcessor(image_processor(small_config()), train_tokenizer(texts, 200), max_tokens=12)
+    tokenizer = train_tokenizer(texts, 200)
+    return FgmfnProcessor(image_processor(small_config()), tokenizer, max_tokens=12, fit="letterbox")
 
 
 def _one_split(path: Path, rows: list[Row], **settings: Any) -> Path:
@@ -156,7 +157,7 @@ def test_crops_differ_from_epoch_to_epoch_and_repeat_with_seed_epoch_and_row(tmp
     split = open_release(small_release(tmp_path / "r")).splits["train"]
 
     def views(seed: int) -> list[bytes]:
-        augmentation = Augmentation(image_size=64, min_crop=0.3, mirror=False, seed=seed)
+        augmentation = Augmentation(min_crop=0.3, mirror=False, seed=seed)
         dataset = SplitDataset(split, _processor(split.text), FgmfnForSentiment.inputs, augmentation=augmentation)
         found = []
         for epoch in (0, 1, 0):
