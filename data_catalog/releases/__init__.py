@@ -17,6 +17,7 @@ from data_catalog.releases.lineage import (
     newest_release_if_any,
     next_version,
     read_manifests,
+    survey_releases,
     versions_given,
 )
 from data_catalog.releases.shards import row_set_hash
@@ -42,6 +43,7 @@ __all__ = [
     "read_manifests",
     "read_splits",
     "row_set_hash",
+    "survey_releases",
     "verify_release",
     "versions_given",
     "write_release",
