@@ -140,7 +140,7 @@ def _check_silent(
             EventFilter(
                 event=EventNameFilter(name=[_HEARTBEAT]),
                 resource=EventResourceFilter(id=[f"prefect.flow-run.{run.id}"]),
-                occurred=EventOccurredFilter.model_validate({"since": limit}),
+                occurred=EventOccurredFilter.model_validate({"since": limit, "until": now}),
             ),
             limit=1,
         )

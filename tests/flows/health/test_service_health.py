@@ -6,11 +6,10 @@ import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import pytest
 from prefect.client.orchestration import SyncPrefectClient, get_client
-from prefect.events import Event, Resource
 from prefect.settings import PREFECT_API_URL, temporary_settings
 from prefect.states import Completed, Failed, Running, Scheduled
 
@@ -81,20 +80,23 @@ def test_a_server_through_a_week(server: str, client: SyncPrefectClient) -> None
 
     runs = run_of(client, "build-dataset/weekly-rebuild", minutes_ago=0)
     client.set_flow_run_state(runs, Running(), force=True)
-    assert "1 run alive" in checks(server)["running"].said
-    silent = checks(server, datetime.now(UTC) + timedelta(minutes=11))["running"]
+    assert checks(server)["running"].said == "1 run alive"
+    later = datetime.now(UTC) + timedelta(minutes=11)
+    silent = checks(server, later)["running"]
     assert silent.ok is False
     assert str(runs) in silent.said
-    sign = Event(
-        occurred=datetime.now(UTC) + timedelta(minutes=5),
-        event="prefect.flow-run.heartbeat",
-        resource=Resource({"prefect.resource.id": f"prefect.flow-run.{runs}"}),
-    )
-    client.request("POST", "/events", json=[sign.model_dump(mode="json")])
+    sign = {
+        "id": str(uuid4()),
+        "occurred": (later - timedelta(minutes=5)).isoformat(),
+        "event": "prefect.flow-run.heartbeat",
+        "resource": {"prefect.resource.id": f"prefect.flow-run.{runs}"},
+    }
+    client.request("POST", "/events", json=[sign])
     deadline = time.monotonic() + STARTUP_S
-    while not checks(server, datetime.now(UTC) + timedelta(minutes=11))["running"].ok:  # events are kept in batches
-        assert time.monotonic() < deadline
+    while not (alive := checks(server, later)["running"]).ok:  # events are kept in batches
+        assert time.monotonic() < deadline, alive
         time.sleep(0.5)
+    assert alive.said == "1 run alive"
 
     client.pause_deployment(client.read_deployment_by_name("build-dataset/weekly-rebuild").id)
     assert checks(server)["weekly-rebuild"].ok is None
