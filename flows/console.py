@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
@@ -31,6 +31,7 @@ VideoId = Annotated[
     str, typer.Argument(metavar="VIDEO_ID", help="Id of the ad; write -- before one that begins with -.")
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of tables, for other programs.")]
+AsJsonLines = Annotated[bool, typer.Option("--json", help="One JSON object per line, for other programs.")]
 
 
 def say(line: str) -> None:
@@ -60,6 +61,19 @@ def print_tables(tables: RenderableType) -> None:
     """Print tables to standard output, as wide as the terminal or, without one, 200 characters."""
     # a pipe has no width; wrapping there would only tear rows apart
     (out if out.is_terminal else Console(width=200)).print(tables, highlight=False)
+
+
+def print_table(names: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """Print values as a table to standard output."""
+    from data_catalog.inspect import render_rows
+
+    print_tables(render_rows(names, rows, cell_characters=200))
+
+
+def print_lines(lines: Iterable[str]) -> None:
+    """Print lines to standard output as they are."""
+    for line in lines:
+        typer.echo(line)
 
 
 def show_progress() -> None:

@@ -16,7 +16,7 @@ from data_catalog.releases.lineage import (
     next_version,
 )
 from data_catalog.releases.shards import row_set_hash
-from data_catalog.releases.verification import read_manifest, verify_release
+from data_catalog.releases.verification import present_row_set_hash, read_manifest, verify_release
 from data_catalog.releases.writing import write_release
 
 __all__ = [
@@ -30,6 +30,7 @@ __all__ = [
     "newest_release",
     "newest_release_if_any",
     "next_version",
+    "present_row_set_hash",
     "read_contents",
     "read_manifest",
     "read_splits",

@@ -17,6 +17,7 @@ from filelock import FileLock, Timeout
 from data_catalog.errors import ReleaseError
 from data_catalog.releases.lineage import VERSION
 from data_catalog.releases.shards import (
+    HASH_VERSION,
     ROW_GROUP_ROWS,
     SHARD_BYTES,
     Census,
@@ -151,6 +152,7 @@ def _fill(
         "splits": {census.split: census.counts() for census in censuses},
         "files": files,
         "row_set_hash": hash_of(censuses),
+        "row_set_hash_version": HASH_VERSION,
     }
     for name, content in (documents(manifest) if callable(documents) else documents or {}).items():
         if Path(name).name != name or name == MANIFEST:

@@ -1,11 +1,11 @@
-"""`ytb-ads catalog ...`: tables, rows, SQL, history, releases, and the removal of an ad or an author."""
+"""`ytb-ads catalog ...`: tables, rows, SQL, rules, history, and the removal of an ad or an author."""
 
 from __future__ import annotations
 
 import json
 import re
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -15,14 +15,14 @@ from typer.core import TyperGroup
 
 from data_catalog.errors import CatalogError, YtbAdsError
 from data_catalog.printing import plain, printable
-from flows.console import CatalogDir, ConfigFile, print_tables, progress
+from flows.commands.releases import releases_app
+from flows.console import AsJson, AsJsonLines, CatalogDir, ConfigFile, print_lines, print_table, print_tables, progress
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
     from data_catalog.catalog import Catalog
     from data_catalog.privacy.forget import Forgetting, Removal
-    from data_catalog.releases.comparison import Amount, ReleaseDiff
     from flows.settings import ReviewSettings
 
 _ROWS_PRINTED = 200
@@ -52,6 +52,7 @@ catalog_app = typer.Typer(
     epilog="Example: ytb-ads catalog sql 'SELECT label, count(*) FROM labels GROUP BY label'",
 )
 app.add_typer(catalog_app)
+catalog_app.add_typer(releases_app)
 
 AsOf = Annotated[
     str | None,
@@ -60,7 +61,6 @@ AsOf = Annotated[
         help="As it was: a release, a date (its end), a time (UTC), or of one table the number of its version.",
     ),
 ]
-AsJsonLines = Annotated[bool, typer.Option("--json", help="One JSON object per line, for other programs.")]
 
 
 @catalog_app.command(epilog="Example: ytb-ads catalog tables --json")
@@ -72,10 +72,10 @@ def tables(catalog: CatalogDir = "./catalog", as_json: AsJsonLines = False) -> N
     require_catalog(Catalog(catalog))
     infos = Catalog(catalog).tables()
     if as_json:
-        _print_lines(json.dumps(asdict(info)) for info in infos)
+        print_lines(json.dumps(asdict(info)) for info in infos)
         return
     rows = [(i.name, f"{i.rows:,}", i.version, f"{i.size_bytes / 1e6:.1f} MB", ", ".join(i.key)) for i in infos]
-    _print_table(("table", "rows", "version", "size", "key"), rows)
+    print_table(("table", "rows", "version", "size", "key"), rows)
 
 
 @catalog_app.command(epilog='Example: ytb-ads catalog show texts --where "n_words > 5" --columns frame_id,text')
@@ -127,47 +127,6 @@ def export(
     typer.echo(f"{to}: {rows:,} rows")
 
 
-@catalog_app.command(epilog="Example: ytb-ads catalog explain 2026.11.23:test:0 --html row.html")
-def explain(
-    asked: Annotated[
-        str,
-        typer.Argument(
-            metavar="WHAT",
-            help="VIDEO_ID or VIDEO_ID:FRAME, after RELEASE: if not of the newest; or RELEASE:SPLIT:ROW.",
-        ),
-    ],
-    html: Annotated[
-        Path | None, typer.Option("--html", metavar="FILE", help="Write it as a page with the pictures, too.")
-    ] = None,
-    catalog: CatalogDir = "./catalog",
-    config: ConfigFile = None,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object, for other programs.")] = False,
-) -> None:
-    """Follow a row back: its split, frame and words, the label, each vote, the comments that weigh most, the drops.
-
-    Told from the tables as they were when the release was made. Write -- before an id that begins with a dash.
-    """
-    from data_catalog.catalog import Catalog
-    from data_catalog.inspect import require_catalog
-    from flows.look.page import provenance_html, render_provenance
-    from flows.look.provenance import explain_row
-    from flows.settings import load_settings
-
-    tables = Catalog(catalog)
-    require_catalog(tables)
-    row = explain_row(tables, asked, load_settings(config))
-    if as_json:
-        typer.echo(json.dumps(row.as_json()))
-    else:
-        print_tables(render_provenance(row))
-    if html is not None:
-        try:
-            html.write_text(provenance_html(row), "utf-8")
-        except OSError as error:
-            raise CatalogError(f"{html}: cannot be written ({error.strerror})") from error
-        typer.echo(f"page: {html}", err=True)
-
-
 @catalog_app.command(epilog="Example: ytb-ads catalog describe texts")
 def describe(
     table: Annotated[str | None, typer.Argument(metavar="[TABLE]", help="All tables if not given.")] = None,
@@ -180,9 +139,9 @@ def describe(
     known = {**TABLES, RELEASE.name: RELEASE}
     described = [known[table] if table in known else spec_of(table)] if table else list(known.values())
     if as_json:
-        _print_lines(json.dumps(column) for spec in described for column in spec.described())
+        print_lines(json.dumps(column) for spec in described for column in spec.described())
     elif table is None:
-        _print_table(
+        print_table(
             ("table", "a row is", "key", "made from"),
             [(spec.name, spec.meaning, ", ".join(spec.key), ", ".join(spec.upstream)) for spec in described],
         )
@@ -191,7 +150,7 @@ def describe(
         made_from = f", made from {', '.join(spec.upstream)}" if spec.upstream else ""
         typer.echo(f"{spec.name}: a row is {spec.meaning}{made_from}")
         names = ("column", "type", "unit", "key", "null", "of", "meaning")
-        _print_table(names, [tuple(column[name] for name in names) for column in spec.described()])
+        print_table(names, [tuple(column[name] for name in names) for column in spec.described()])
 
 
 @catalog_app.command(epilog="Example: ytb-ads catalog check --rules ours.sql")
@@ -215,11 +174,11 @@ def check(
 
     asked = all_rules(*load_settings(config).release.checks, *rules or [])
     if show_rules:
-        _print_lines(f"-- {rule.name}: {rule.severity}: {rule.meaning}\n{rule.query};\n" for rule in asked)
+        print_lines(f"-- {rule.name}: {rule.severity}: {rule.meaning}\n{rule.query};\n" for rule in asked)
         return
     results = ask(Catalog(catalog), asked)
     if as_json:
-        _print_lines(
+        print_lines(
             json.dumps(
                 {**asdict(result.rule), "verdict": result.verdict, "broken": result.broken, "examples": result.examples}
             )
@@ -233,7 +192,7 @@ def check(
             if result.verdict != "holds"
         ]
         if rows:
-            _print_table(("", "rule", "holds if", "rows", "first of them"), rows)
+            print_table(("", "rule", "holds if", "rows", "first of them"), rows)
         typer.echo(f"{held} of {len(results)} rules hold")
     if broken(results):
         raise typer.Exit(1)
@@ -250,110 +209,10 @@ def history(
 
     commits = Catalog(catalog).history(table)
     if as_json:
-        _print_lines(json.dumps(plain(asdict(commit))) for commit in commits)
+        print_lines(json.dumps(plain(asdict(commit))) for commit in commits)
         return
     rows = [(c.version, c.at, c.operation, c.rows_written, c.files_removed) for c in commits]
-    _print_table(("version", "at", "operation", "rows written", "files removed"), rows)
-
-
-@catalog_app.command(epilog="Example: ytb-ads catalog releases")
-def releases(catalog: CatalogDir = "./catalog", as_json: AsJsonLines = False) -> None:
-    """List the releases by version: parent, rows of each split, and where they lie; `*` marks the newest."""
-    from data_catalog.catalog import Catalog
-    from data_catalog.releases import list_releases, newest_release_if_any, read_manifest
-
-    folder = Catalog(catalog).releases_dir
-    newest = newest_release_if_any(folder)
-    manifests = [(path, read_manifest(path)) for path in list_releases(folder)]
-    listed = [
-        {
-            "version": path.name,
-            "newest": path == newest,
-            "parent": manifest.get("parent"),
-            "synthetic": manifest.get("synthetic"),
-            "rows": {split: facts.get("rows") for split, facts in manifest["splits"].items()},
-            "row_set_hash": manifest["row_set_hash"],
-            "path": str(path),
-        }
-        for path, manifest in manifests
-    ]
-    if as_json:
-        _print_lines(json.dumps(plain(release)) for release in listed)
-        return
-    _print_table(
-        ("version", "parent", "ads", "rows", "row-set hash", "path"),
-        [
-            (
-                f"{r['version']}{' *' if r['newest'] else ''}",
-                r["parent"] or "",
-                "synthetic" if r["synthetic"] else "crawled",
-                _counts(r["rows"]),
-                r["row_set_hash"],
-                r["path"],
-            )
-            for r in listed
-        ],
-    )
-
-
-@catalog_app.command(epilog="Example: ytb-ads catalog verify 2026.11.23")
-def verify(
-    version: Annotated[str | None, typer.Argument(metavar="[VERSION]", help="The newest if not given.")] = None,
-    catalog: CatalogDir = "./catalog",
-) -> None:
-    """Read every byte of a release and say what is wrong with it; exit code 1 if something is."""
-    from data_catalog.catalog import Catalog
-    from data_catalog.releases import find_release, newest_release, verify_release
-
-    folder = Catalog(catalog).releases_dir
-    release = find_release(folder, version) if version else newest_release(folder)
-    problems = verify_release(release)
-    _print_lines(printable(problem) for problem in problems)
-    if problems:
-        typer.echo(f"error: release {release.name} is not what was written; problems: {len(problems)}", err=True)
-        raise typer.Exit(1)
-    typer.echo(f"release {release.name} is whole: {release}")
-
-
-@catalog_app.command(epilog="Example: ytb-ads catalog diff 2026.11.16 2026.11.23")
-def diff(
-    older: Annotated[
-        str | None,
-        typer.Argument(
-            metavar="[A]",
-            help="Version to compare with; the parent of B if not given, or if it is the newest and B is not given.",
-        ),
-    ] = None,
-    newer: Annotated[
-        str | None, typer.Argument(metavar="[B]", help="Version that is compared; the newest if not given.")
-    ] = None,
-    catalog: CatalogDir = "./catalog",
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object, for other programs.")] = False,
-) -> None:
-    """Say what changed from release A to release B: ads, labels, splits, frames, words, settings, engines."""
-    from data_catalog.catalog import Catalog
-    from data_catalog.releases import diff_releases, find_release, list_releases, newest_release, read_manifest
-
-    folder = Catalog(catalog).releases_dir
-    before = find_release(folder, older) if older else None
-    after = find_release(folder, newer) if newer else newest_release(folder)
-    if before is None or (newer is None and before == after):
-        parent = read_manifest(after).get("parent")
-        if parent is None:
-            raise CatalogError(f"release {after.name} is the first, it has no parent; name the release to compare with")
-        others = [path.name for path in list_releases(folder) if path != after]
-        if parent not in others:
-            raise CatalogError(
-                f"the parent of release {after.name}, {parent}, is gone; name the release to compare with, "
-                f"there are {', '.join(others) or 'no others'}"
-            )
-        before = find_release(folder, parent)
-    found = diff_releases(before, after)
-    if as_json:
-        _print_lines([json.dumps(plain(found.as_json()))])
-        return
-    for names, rows in _diff_tables(found):
-        _print_table(names, rows)
+    print_table(("version", "at", "operation", "rows written", "files removed"), rows)
 
 
 @catalog_app.command(
@@ -369,7 +228,7 @@ def forget(
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
     catalog: CatalogDir = "./catalog",
     config: ConfigFile = None,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object, for other programs.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Remove an ad, or an author's comments, everywhere and from table history, and never collect them again.
 
@@ -433,69 +292,12 @@ def open_catalog(catalog: str, config: Path | None) -> tuple[Catalog, ReviewSett
     return tables, settings.review
 
 
-def _counts(rows: dict[str, Any]) -> str:
-    return ", ".join(f"{split} {count}" for split, count in rows.items())
-
-
-def _diff_tables(found: ReleaseDiff) -> Iterator[tuple[tuple[str, ...], list[tuple[object, ...]]]]:
-    """Tables of what changed; those of labels, splits and settings only where any did."""
-    which = {
-        "ads added": found.ads_added,
-        "ads gone": found.ads_gone,
-        "ads with another score": found.rescored,
-        "frames added": found.frames_added,
-        "frames gone": found.frames_gone,
-        "frames with another picture": found.frames_changed,
-        "frames with other words": found.words_changed,
-    }
-    versions = (found.older, found.newer)
-    counts = found.counts().items()
-    yield (
-        (f"{found.older} -> {found.newer}", "", ""),
-        [
-            *((what, n, _few(which.get(what, ()))) for what, n in counts),
-            *([] if any(n for _, n in counts) else [(found.summary(), "", "")]),
-        ],
-    )
-    for title, changes in (
-        ("relabelled ad", found.relabelled),
-        ("ad in another split", found.moved),
-        ("ad in another category", found.recategorised),
-        ("setting", found.settings),
-        ("engine", found.engines),
-        ("threshold", found.thresholds),
-    ):
-        if changes:
-            yield (title, *versions), [(name, str(before), str(after)) for name, (before, after) in changes.items()]
-    yield (
-        ("split", "class", *versions),
-        [
-            (split, label, _amount(before), _amount(after))
-            for split, by_label in found.balance.items()
-            for label, (before, after) in reversed(by_label.items())
-        ],
-    )
-    yield (
-        ("ads of mean score", *versions),
-        [(f"{b.low:g} to {b.high:g}", b.before, b.after) for b in found.scores if b.before or b.after],
-    )
-
-
-def _amount(amount: Amount) -> str:
-    return f"{amount.rows:,} rows of {amount.frames:,} frames, {amount.ads:,} ads"
-
-
-def _few(names: Iterable[str], at_most: int = 3) -> str:
-    listed = list(names)
-    return ", ".join(listed[:at_most]) + (", …" if len(listed) > at_most else "")
-
-
 def _print_rows(rows: pa.Table, as_json: bool, there_are: int | None = None) -> None:
     """Print rows, and how many of those that there are are left out."""
     from data_catalog.inspect import json_lines, render
 
     if as_json:
-        _print_lines(json_lines(rows))
+        print_lines(json_lines(rows))
     else:
         print_tables(render(rows.slice(0, _ROWS_PRINTED)))
     printed = rows.num_rows if as_json else min(rows.num_rows, _ROWS_PRINTED)
@@ -504,17 +306,6 @@ def _print_rows(rows: pa.Table, as_json: bool, there_are: int | None = None) -> 
         words = ["--json"] if total > _ROWS_PRINTED else []
         words += [f"--limit {total}"] if total > rows.num_rows else []
         typer.echo(f"{total - printed:,} more rows; {' '.join(words)} prints all of them", err=True)
-
-
-def _print_table(names: tuple[str, ...], rows: Iterable[tuple[object, ...]]) -> None:
-    from data_catalog.inspect import render_rows
-
-    print_tables(render_rows(names, rows, cell_characters=200))
-
-
-def _print_lines(lines: Iterable[str]) -> None:
-    for line in lines:
-        typer.echo(line)
 
 
 def _ask(name: str, held: Removal, entries: int) -> None:

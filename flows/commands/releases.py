@@ -1,0 +1,217 @@
+"""`ytb-ads catalog ...` of releases: list, verify and compare them, and follow one of their rows back."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from data_catalog.errors import CatalogError
+from data_catalog.printing import plain, printable
+from flows.console import AsJson, AsJsonLines, CatalogDir, ConfigFile, print_lines, print_table, print_tables
+
+if TYPE_CHECKING:
+    from data_catalog.releases.comparison import Amount, ReleaseDiff
+
+releases_app = typer.Typer()
+
+
+@releases_app.command(epilog="Example: ytb-ads catalog releases")
+def releases(catalog: CatalogDir = "./catalog", as_json: AsJsonLines = False) -> None:
+    """List the releases by version: parent, rows of each split, and where they lie; `*` marks the newest."""
+    from data_catalog.catalog import Catalog
+    from data_catalog.releases import list_releases, newest_release_if_any, read_manifest
+
+    folder = Catalog(catalog).releases_dir
+    newest = newest_release_if_any(folder)
+    manifests = [(path, read_manifest(path)) for path in list_releases(folder)]
+    listed = [
+        {
+            "version": path.name,
+            "newest": path == newest,
+            "parent": manifest.get("parent"),
+            "synthetic": manifest.get("synthetic"),
+            "rows": {split: facts.get("rows") for split, facts in manifest["splits"].items()},
+            "row_set_hash": manifest["row_set_hash"],
+            "path": str(path),
+        }
+        for path, manifest in manifests
+    ]
+    if as_json:
+        print_lines(json.dumps(plain(release)) for release in listed)
+        return
+    print_table(
+        ("version", "parent", "ads", "rows", "row-set hash", "path"),
+        [
+            (
+                f"{r['version']}{' *' if r['newest'] else ''}",
+                r["parent"] or "",
+                "synthetic" if r["synthetic"] else "crawled",
+                _counts(r["rows"]),
+                r["row_set_hash"],
+                r["path"],
+            )
+            for r in listed
+        ],
+    )
+
+
+@releases_app.command(epilog="Example: ytb-ads catalog verify 2026.11.23")
+def verify(
+    version: Annotated[str | None, typer.Argument(metavar="[VERSION]", help="The newest if not given.")] = None,
+    catalog: CatalogDir = "./catalog",
+) -> None:
+    """Read every byte of a release and say what is wrong with it; exit code 1 if something is."""
+    from data_catalog.catalog import Catalog
+    from data_catalog.releases import find_release, newest_release, verify_release
+
+    folder = Catalog(catalog).releases_dir
+    release = find_release(folder, version) if version else newest_release(folder)
+    problems = verify_release(release)
+    print_lines(printable(problem) for problem in problems)
+    if problems:
+        typer.echo(f"error: release {release.name} is not what was written; problems: {len(problems)}", err=True)
+        raise typer.Exit(1)
+    typer.echo(f"release {release.name} is whole: {release}")
+
+
+@releases_app.command(epilog="Example: ytb-ads catalog diff 2026.11.16 2026.11.23")
+def diff(
+    older: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[A]",
+            help="Version to compare with; the parent of B if not given, or if it is the newest and B is not given.",
+        ),
+    ] = None,
+    newer: Annotated[
+        str | None, typer.Argument(metavar="[B]", help="Version that is compared; the newest if not given.")
+    ] = None,
+    catalog: CatalogDir = "./catalog",
+    as_json: AsJson = False,
+) -> None:
+    """Say what changed from release A to release B: ads, labels, splits, frames, words, settings, engines."""
+    from data_catalog.catalog import Catalog
+    from data_catalog.releases import diff_releases, find_release, list_releases, newest_release, read_manifest
+
+    folder = Catalog(catalog).releases_dir
+    before = find_release(folder, older) if older else None
+    after = find_release(folder, newer) if newer else newest_release(folder)
+    if before is None or (newer is None and before == after):
+        parent = read_manifest(after).get("parent")
+        if parent is None:
+            raise CatalogError(f"release {after.name} is the first, it has no parent; name the release to compare with")
+        others = [path.name for path in list_releases(folder) if path != after]
+        if parent not in others:
+            raise CatalogError(
+                f"the parent of release {after.name}, {parent}, is gone; name the release to compare with, "
+                f"there are {', '.join(others) or 'no others'}"
+            )
+        before = find_release(folder, parent)
+    found = diff_releases(before, after)
+    if as_json:
+        print_lines([json.dumps(plain(found.as_json()))])
+        return
+    for names, rows in _diff_tables(found):
+        print_table(names, rows)
+
+
+@releases_app.command(epilog="Example: ytb-ads catalog explain 2026.11.23:test:0 --html row.html")
+def explain(
+    asked: Annotated[
+        str,
+        typer.Argument(
+            metavar="WHAT",
+            help="VIDEO_ID or VIDEO_ID:FRAME, after RELEASE: if not of the newest; or RELEASE:SPLIT:ROW.",
+        ),
+    ],
+    html: Annotated[
+        Path | None, typer.Option("--html", metavar="FILE", help="Write it as a page with the pictures, too.")
+    ] = None,
+    catalog: CatalogDir = "./catalog",
+    config: ConfigFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """Follow a row back: its split, frame and words, the label, each vote, the comments that weigh most, the drops.
+
+    Told from the tables as they were when the release was made. Write -- before an id that begins with a dash.
+    """
+    from data_catalog.catalog import Catalog
+    from data_catalog.inspect import require_catalog
+    from flows.look.page import provenance_html, render_provenance
+    from flows.look.provenance import explain_row
+    from flows.settings import load_settings
+
+    tables = Catalog(catalog)
+    require_catalog(tables)
+    row = explain_row(tables, asked, load_settings(config))
+    if as_json:
+        typer.echo(json.dumps(row.as_json()))
+    else:
+        print_tables(render_provenance(row))
+    if html is not None:
+        try:
+            html.write_text(provenance_html(row), "utf-8")
+        except OSError as error:
+            raise CatalogError(f"{html}: cannot be written ({error.strerror})") from error
+        typer.echo(f"page: {html}", err=True)
+
+
+def _counts(rows: dict[str, Any]) -> str:
+    return ", ".join(f"{split} {count}" for split, count in rows.items())
+
+
+def _diff_tables(found: ReleaseDiff) -> Iterator[tuple[tuple[str, ...], list[tuple[object, ...]]]]:
+    """Tables of what changed; those of labels, splits and settings only where any did."""
+    which = {
+        "ads added": found.ads_added,
+        "ads gone": found.ads_gone,
+        "ads with another score": found.rescored,
+        "frames added": found.frames_added,
+        "frames gone": found.frames_gone,
+        "frames with another picture": found.frames_changed,
+        "frames with other words": found.words_changed,
+    }
+    versions = (found.older, found.newer)
+    counts = found.counts().items()
+    yield (
+        (f"{found.older} -> {found.newer}", "", ""),
+        [
+            *((what, n, _few(which.get(what, ()))) for what, n in counts),
+            *([] if any(n for _, n in counts) else [(found.summary(), "", "")]),
+        ],
+    )
+    for title, changes in (
+        ("relabelled ad", found.relabelled),
+        ("ad in another split", found.moved),
+        ("ad in another category", found.recategorised),
+        ("setting", found.settings),
+        ("engine", found.engines),
+        ("threshold", found.thresholds),
+    ):
+        if changes:
+            yield (title, *versions), [(name, str(before), str(after)) for name, (before, after) in changes.items()]
+    yield (
+        ("split", "class", *versions),
+        [
+            (split, label, _amount(before), _amount(after))
+            for split, by_label in found.balance.items()
+            for label, (before, after) in reversed(by_label.items())
+        ],
+    )
+    yield (
+        ("ads of mean score", *versions),
+        [(f"{b.low:g} to {b.high:g}", b.before, b.after) for b in found.scores if b.before or b.after],
+    )
+
+
+def _amount(amount: Amount) -> str:
+    return f"{amount.rows:,} rows of {amount.frames:,} frames, {amount.ads:,} ads"
+
+
+def _few(names: Iterable[str], at_most: int = 3) -> str:
+    listed = list(names)
+    return ", ".join(listed[:at_most]) + (", …" if len(listed) > at_most else "")
