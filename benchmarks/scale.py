@@ -103,7 +103,9 @@ def measure(folder: Path, ads: int) -> Iterator[Cost]:
         yield ytb_ads(name, ads, [*command, "--catalog", catalog], LOOKING, THRESHOLDS)
 
 
-def ytb_ads(name: str, ads: int, command: list[str], limit: Limit, environment: Mapping[str, str] | None = None) -> Cost:
+def ytb_ads(
+    name: str, ads: int, command: list[str], limit: Limit, environment: Mapping[str, str] | None = None
+) -> Cost:
     """What `ytb-ads COMMAND` costs."""
     return run(name, ads, [sys.executable, "-m", "flows", *command], limit, environment)
 
@@ -213,7 +215,12 @@ def _commit_frames(catalog: Catalog, settings: Settings) -> None:
             for index in range(FRAMES):
                 frame = f"{ad['video_id']}:{index}"
                 # another comment in the file makes another picture of it
-                jpeg = picture[:2] + b"\xff\xfe\x00\x42" + hashlib.sha256(frame.encode()).hexdigest().encode() + picture[2:]
+                jpeg = (
+                    picture[:2]
+                    + b"\xff\xfe\x00\x42"
+                    + hashlib.sha256(frame.encode()).hexdigest().encode()
+                    + picture[2:]
+                )
                 digest = hashlib.sha256(jpeg).hexdigest()
                 words = [str(noise.choice(_WORDS)) for _ in range(8)] + [str(noise.integers(10_000))]
                 frames.append(
@@ -248,7 +255,11 @@ def _commit_frames(catalog: Catalog, settings: Settings) -> None:
                         "upstream_revision": digest,
                     }
                 )
-        for stage, rows, key in ((FRAMES_STAGE, frames, "video_id"), (OCR, texts, "frame_id"), (LOOKS, looks, "video_id")):
+        for stage, rows, key in (
+            (FRAMES_STAGE, frames, "video_id"),
+            (OCR, texts, "frame_id"),
+            (LOOKS, looks, "video_id"),
+        ):
             table = pa.Table.from_pylist(rows, schema=TABLES[stage.table].schema)
             done = [row[key] for row in rows]
             catalog.commit(stage.table, table, stage=stage.name, done=done, upstream=stage.upstream)
