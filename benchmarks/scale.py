@@ -45,8 +45,8 @@ _SAID = {
     "negative": ("I hate this {}, it is {} and {}", "the {} is awful, {} and {}", "terrible {}, really {} {}"),
     "neutral": ("where did they film the {} with the {} {}", "my brother has a {} like that, {} or {}"),
 }
-_NOUNS = "song car dog ending story voice colour scene idea phone drink game actor music place".split()
-_WORDS = "new fast slow red blue old long short loud quiet big small warm cold early late round flat open".split()
+_NOUNS = ["song", "car", "dog", "ending", "story", "voice", "colour", "scene", "idea", "phone", "drink", "game", "actor", "music", "place"]
+_WORDS = ["new", "fast", "slow", "red", "blue", "old", "long", "short", "loud", "quiet", "big", "small", "warm", "cold", "early", "late", "round", "flat", "open"]
 
 
 @dataclass(frozen=True)
@@ -149,7 +149,7 @@ def make(folder: Path, ads: int) -> None:
 
 
 def _write_ad(folder: Path, number: int) -> None:
-    draw = random.Random(number)  # noqa: S311 - invented ads, not secrets
+    draw = random.Random(number)
     video_id = "v" + hashlib.sha256(str(number).encode()).hexdigest()[:10]
     place = folder / CATEGORIES[number % len(CATEGORIES)]
     place.mkdir(parents=True, exist_ok=True)
@@ -189,7 +189,6 @@ def _commit_frames(catalog: Catalog, settings: Settings) -> None:
     from flows.ocr.registry import ocr_engine
     from flows.stages import FRAMES as FRAMES_STAGE
     from flows.stages import LOOKS, OCR
-    from flows.settings.section import version_of
 
     picture, noise = _picture(), np.random.default_rng(0)
     made = {stage: stage.fingerprint(settings) for stage in (FRAMES_STAGE, LOOKS, OCR)}

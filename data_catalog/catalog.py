@@ -95,6 +95,11 @@ class Catalog:
             raise CatalogError(f"{self.root}: releases are written to a local folder; give one as the catalog")
         return Path(self.root) / "releases"
 
+    @property
+    def models_dir(self) -> Path:
+        """Folder of the trained models, in folders by release."""
+        return Path(self.root) / "models"
+
     def as_of(self, when: datetime | Mapping[str, int], *, release: str | None = None) -> Catalog:
         """The same catalog as it was: every read is of that time, and nothing can be written.
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from transformers.trainer import OPTIMIZER_NAME, SCHEDULER_NAME, TRAINER_STATE_N
 from transformers.utils import SAFE_WEIGHTS_NAME
 
 from fgmfn.data import Collator, SplitDataset
+from fgmfn.distributed import process_count, share_batch_statistics
 from fgmfn.evaluation import score
 from fgmfn.modeling import SentimentModel, SentimentOutput
 from fgmfn.processing import FgmfnProcessor
@@ -62,7 +64,8 @@ class SentimentTrainer(Trainer):
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         """Add the parts' means since the last log, and the time since then, to a training log."""
         if "loss" in logs:
-            logs |= {name: float(torch.stack(values).mean()) for name, values in self._parts.items()}
+            means = {name: torch.stack(values).mean() for name, values in self._parts.items()}
+            logs |= {name: float(value) for name, value in self.accelerator.reduce(means, "mean").items()}
             self._parts = {}
             logs["lap_runtime"] = self._lap_s()
             self._lap_started = time.monotonic()
@@ -111,6 +114,62 @@ class Hooks(TrainerCallback):
             self._after_epoch(round(state.epoch or 0), float(given["metrics"]["eval_macro_f1"]))
 
 
+@dataclass(frozen=True)
+class Epoch:
+    """One epoch of a training, for those who watch it."""
+
+    model: str
+    number: int
+    of: int
+    losses: Mapping[str, float]
+    """Means over the epoch: `loss`, and the parts of eq. 12 that the model has."""
+    dev: Mapping[str, float]
+    """`accuracy` and `macro_f1` on the development rows; empty where there are none."""
+    rows_per_s: float
+    remaining_s: float
+    """Time that the epochs to come will take, if they take as long as this one."""
+
+    def __str__(self) -> str:
+        figures = [*self.losses.items(), *((f"dev {name}", value) for name, value in self.dev.items())]
+        said = ", ".join(f"{name.replace('_', ' ')} {value:.3f}" for name, value in figures)
+        left = f", {self.remaining_s / 60:.1f} min left" if self.number < self.of else ""
+        return f"{self.model}: epoch {self.number}/{self.of}: {said}, {self.rows_per_s:.1f} rows/s{left}"
+
+
+OnEpoch = Callable[[Epoch], None]
+"""Called after each epoch, in the process that reports."""
+
+
+class EpochReports(TrainerCallback):
+    """Tells a caller of each epoch: after its development rows are scored, or after its loss is known."""
+
+    def __init__(self, model: str, rows: int, has_dev: bool, on_epoch: OnEpoch) -> None:
+        self._model, self._rows, self._has_dev, self._on_epoch = model, rows, has_dev, on_epoch
+        self._started = time.monotonic()
+
+    def on_epoch_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        """Start the clock."""
+        self._started = time.monotonic()
+
+    def on_log(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **given: Any) -> None:
+        """Tell of the epoch as soon as all is known of it."""
+        if not state.is_world_process_zero or ("eval_macro_f1" if self._has_dev else "loss") not in given["logs"]:
+            return
+        newest = {name: value for entry in state.log_history for name, value in entry.items()}
+        number, took_s = round(state.epoch or 0), time.monotonic() - self._started
+        self._on_epoch(
+            Epoch(
+                self._model,
+                number,
+                round(args.num_train_epochs),
+                {name: newest[name] for name in ("loss", *LOSS_PARTS) if name in newest},
+                {name: newest[f"eval_{name}"] for name in ("accuracy", "macro_f1")} if self._has_dev else {},
+                self._rows / took_s,
+                took_s * (round(args.num_train_epochs) - number),
+            )
+        )
+
+
 class ProgressBar(TrainerCallback):
     """One bar over all steps on standard error; silent when that is not a terminal."""
 
@@ -153,11 +212,13 @@ def make_trainer(
     title: str,
     progress: bool,
     after_epoch: AfterEpoch | None = None,
+    on_epoch: OnEpoch | None = None,
 ) -> SentimentTrainer:
     """Set up training: a checkpoint per epoch, the best by the development split's macro-F1.
 
     Without a development split nothing can be chosen by it: the last epoch's weights stay.
     """
+    share_batch_statistics(model)
     trainer = SentimentTrainer(
         model=model,
         args=_arguments(settings, checkpoints, has_dev=dev is not None),
@@ -167,22 +228,37 @@ def make_trainer(
         compute_metrics=_development_scores,
         optimizer_cls_and_kwargs=(OPTIMIZERS[settings.optimizer], {"lr": settings.learning_rate}),
     )
+    # The trainer has seeded all processes alike: rows of one place in them would be dropped out alike.
+    torch.manual_seed(settings.seed + trainer.args.process_index)
     # Both of them write to standard output, which belongs to results.
     trainer.remove_callback(PrinterCallback)
     trainer.remove_callback(ProgressCallback)
     trainer.add_callback(Hooks(model, train, after_epoch))
+    if on_epoch:
+        trainer.add_callback(EpochReports(title, len(train), dev is not None, on_epoch))
     if progress:
         trainer.add_callback(ProgressBar(title))
     return trainer
 
 
+class Arguments(TrainingArguments):
+    """One device per process: where several are visible, transformers would split each batch among their copies."""
+
+    @property
+    def n_gpu(self) -> int:
+        """Devices of this process."""
+        return min(1, int(super().n_gpu))
+
+
 def _arguments(settings: TrainingSettings, checkpoints: Path, *, has_dev: bool) -> TrainingArguments:
     """Translate our settings into transformers'."""
     on_cuda = torch.cuda.is_available()
-    return TrainingArguments(
+    return Arguments(
         output_dir=str(checkpoints),
+        use_cpu=not torch.accelerator.is_available(),
         num_train_epochs=settings.epochs,
-        per_device_train_batch_size=settings.batch_size,
+        per_device_train_batch_size=settings.batch_size // process_count(),
+        # Whole batches, as one process would score them: the contrastive loss depends on a batch's size.
         per_device_eval_batch_size=settings.batch_size,
         learning_rate=settings.learning_rate,
         weight_decay=settings.weight_decay,
@@ -237,5 +313,6 @@ def _is_whole(folder: Path) -> bool:
         json.loads((folder / TRAINER_STATE_NAME).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return False
-    # Removing an outdated checkpoint may have been cut short as well.
-    return all(any(folder.glob(name)) for name in RESUMED_FROM)
+    # Removing an outdated checkpoint may have been cut short as well, and each process writes its own random state.
+    wanted = {name: process_count() if "*" in name else 1 for name in RESUMED_FROM}
+    return all(len(list(folder.glob(name))) >= number for name, number in wanted.items())

@@ -6,9 +6,9 @@ call with the same of both finds the first one's results, and any other call tra
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
-import os
 import shutil
 import time
 import warnings
@@ -27,6 +27,7 @@ from fgmfn.building import build_model, model_config
 from fgmfn.card import model_card
 from fgmfn.console import quiet_libraries
 from fgmfn.data import Source, SplitDataset, open_source
+from fgmfn.distributed import from_first_process, is_first_process, join_processes
 from fgmfn.errors import FgmfnError, RunInProgressError
 from fgmfn.evaluation import Metrics
 from fgmfn.inference import METRICS, Checkpoint, evaluate_split
@@ -35,7 +36,7 @@ from fgmfn.planning import Run, code_version, plan_run
 from fgmfn.processing import Augmentation, FgmfnProcessor
 from fgmfn.settings import load_settings
 from fgmfn.sizes import parameter_counts
-from fgmfn.trainer import AfterEpoch, last_whole_checkpoint, make_trainer
+from fgmfn.trainer import AfterEpoch, OnEpoch, last_whole_checkpoint, make_trainer
 
 log = logging.getLogger(__name__)
 
@@ -71,6 +72,7 @@ def train_models(
     seed: int | None = None,
     from_scratch: bool = False,
     progress: bool = True,
+    on_epoch: OnEpoch | None = None,
 ) -> list[TrainedModel]:
     """Train models of the comparison on the same rows, one after the other; what is trained already is only read.
 
@@ -83,6 +85,7 @@ def train_models(
         seed: replaces the configuration's seed.
         from_scratch: start the encoders at random and download nothing.
         progress: show a bar on standard error, if that is a terminal.
+        on_epoch: told of every epoch of the models that train in steps.
 
     Raises:
         ConfigError: A setting or a model's name is wrong.
@@ -93,60 +96,75 @@ def train_models(
     names = check_models(list(models))
     source = data if isinstance(data, Source) else open_source(data, load_settings(config).source)
     runs = [plan_run(name, source, config, output, seed=seed, from_scratch=from_scratch) for name in names]
-    return [train_run(run, progress=progress) for run in runs]
+    return [train_run(run, progress=progress, on_epoch=on_epoch) for run in runs]
 
 
-def train_run(run: Run, *, progress: bool = True, after_epoch: AfterEpoch | None = None) -> TrainedModel:
+def train_run(
+    run: Run, *, progress: bool = True, after_epoch: AfterEpoch | None = None, on_epoch: OnEpoch | None = None
+) -> TrainedModel:
     """Train one run, go on with it where it was stopped, or read its result if it has finished.
 
     Args:
         run: from `plan_run`.
         progress: show a bar on standard error, if that is a terminal.
         after_epoch: for models that train in steps.
+        on_epoch: told of every epoch of such models.
 
     Raises:
         ConfigError: Settings contradict each other.
         WeightsError: Pretrained weights cannot be had.
         RunInProgressError: Another process is training into the same folder.
     """
+    join_processes()
     with quiet_libraries(), _locked(run.folder):
-        finished = read_trained(run.folder)
+        finished = from_first_process(lambda: read_trained(run.folder))
         if finished is None:
-            return _train(run, progress, after_epoch)
-        shutil.rmtree(run.folder / CHECKPOINTS, ignore_errors=True)  # the finishing process may have been killed here
+            return _train(run, progress, after_epoch, on_epoch)
+        if is_first_process():
+            # The finishing process may have been killed here.
+            shutil.rmtree(run.folder / CHECKPOINTS, ignore_errors=True)
         return finished
 
 
 @contextmanager
 def _locked(folder: Path) -> Iterator[None]:
     """Let one training at a time into a folder; the lock of a killed process ends with it."""
-    folder.mkdir(parents=True, exist_ok=True)
-    if int(os.environ.get("RANK", "0")) > 0:
-        # The other processes of one distributed training belong to the one that holds the lock.
-        yield
-        return
     lock = FileLock(folder / ".lock")
-    try:
-        lock.acquire(timeout=0)
-    except Timeout as error:
-        raise RunInProgressError(f"{folder}: another process is training here; wait for it or stop it") from error
+    from_first_process(lambda: _acquire(lock, folder))
     try:
         yield
     finally:
         lock.release()
 
 
+def _acquire(lock: FileLock, folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout as error:
+        raise RunInProgressError(f"{folder}: another process is training here; wait for it or stop it") from error
+
+
 def read_trained(folder: Path) -> TrainedModel | None:
     """Return the result of a finished run, or None where none has finished yet.
 
+    A run has finished when its scores and all files that were scored, weights and configuration among them, are there.
+
     Raises:
-        FgmfnError: The run's metrics.json is damaged.
+        FgmfnError: The run's metrics.json is damaged, or a file is not the one that was scored.
     """
     file = folder / METRICS
     if not file.is_file():
         return None
     try:
         record = json.loads(file.read_text(encoding="utf-8"))
+        files = record["files"]
+        if not all((folder / name).is_file() for name in files):
+            log.warning("%s: scores without the weights they belong to; it is trained anew", folder)
+            return None
+        other = next((name for name, digest in files.items() if file_digest(folder / name) != digest), None)
+        if other:
+            raise FgmfnError(f"{folder / other}: not the file that was scored; remove the folder to train again")
         dev, test = (Metrics.from_json(record[split]) if record[split] else None for split in ("dev", "test"))
         return TrainedModel(
             record["model"],
@@ -162,16 +180,16 @@ def read_trained(folder: Path) -> TrainedModel | None:
         raise FgmfnError(f"{file}: damaged ({error!r}); remove the folder to train again") from error
 
 
-def _train(run: Run, progress: bool, after_epoch: AfterEpoch | None) -> TrainedModel:
+def _train(run: Run, progress: bool, after_epoch: AfterEpoch | None, on_epoch: OnEpoch | None) -> TrainedModel:
     set_seed(run.settings.training.seed)
     kind = model_class(run.name)
     if issubclass(kind, FittedModel):
-        _fit(run, kind, progress)
+        from_first_process(lambda: _fit(run, kind, progress))
     else:
-        _train_in_steps(run, kind, progress, after_epoch)
-    finished = read_trained(run.folder)
+        _train_in_steps(run, kind, progress, after_epoch, on_epoch)
+    finished = from_first_process(lambda: read_trained(run.folder))
     if finished is None:
-        raise FgmfnError(f"{run.folder}: training ended without {METRICS}; all hosts must share this folder")
+        raise FgmfnError(f"{run.folder}: training ended without {METRICS}")
     return TrainedModel(**(vars(finished) | {"already_trained": False}))
 
 
@@ -182,7 +200,13 @@ def _fit(run: Run, kind: type[FittedModel], progress: bool) -> None:
     _finish(run, model, None, time.monotonic() - started, [chosen], progress=False)
 
 
-def _train_in_steps(run: Run, kind: type[SentimentModel], progress: bool, after_epoch: AfterEpoch | None) -> None:
+def _train_in_steps(
+    run: Run,
+    kind: type[SentimentModel],
+    progress: bool,
+    after_epoch: AfterEpoch | None,
+    on_epoch: OnEpoch | None,
+) -> None:
     model, processor = build_model(kind, run.settings, run.source.splits["train"], run.source.class_names)
     data, training, splits = run.settings.data, run.settings.training, run.source.splits
     augmentation = Augmentation(processor.image_size, data.min_crop, data.mirror, training.seed)
@@ -196,9 +220,10 @@ def _train_in_steps(run: Run, kind: type[SentimentModel], progress: bool, after_
         title=MODELS[run.name].title,
         progress=progress,
         after_epoch=after_epoch,
+        on_epoch=on_epoch,
     )
-    resumed_from = last_whole_checkpoint(run.folder / CHECKPOINTS)
-    if resumed_from:
+    resumed_from = from_first_process(lambda: last_whole_checkpoint(run.folder / CHECKPOINTS))
+    if resumed_from and is_first_process():
         log.info("%s: goes on from %s, where an earlier run was stopped", run.name, resumed_from.name)
     with warnings.catch_warnings():
         # A resumed schedule is stepped before its optimizer once; PyTorch warns about that order.
@@ -245,18 +270,40 @@ def _finish(
         "checksums": run.source.checksums,
         "parameters": dict(zip(("total", "trainable"), sizes, strict=True)) if sizes else None,
         "settings": run.settings.as_json(),
+        "devices": run.devices,
         "config": model.config.to_dict(),
         "history": history,
         "seconds": round(seconds, 1),
     }
-    model.save_pretrained(run.folder)
-    if processor is not None:
-        processor.save_pretrained(run.folder)
+    record["files"] = _save(run.folder, model, processor)
     (run.folder / "README.md").write_text(model_card(record, MODELS[run.name].title), encoding="utf-8")
     beside = run.folder / f".{METRICS}"
     beside.write_text(json.dumps(record, indent=2, default=str) + "\n", encoding="utf-8")
     beside.replace(run.folder / METRICS)
     shutil.rmtree(run.folder / CHECKPOINTS, ignore_errors=True)
+
+
+def _save(folder: Path, model: SentimentModel | FittedModel, processor: FgmfnProcessor | None) -> dict[str, str]:
+    """Write all that a prediction needs; return the digest of each file, by its name within the folder."""
+    saved = folder / ".saved"
+    shutil.rmtree(saved, ignore_errors=True)  # of a process that was killed here
+    saved.mkdir()
+    model.save_pretrained(saved)
+    if processor is not None:
+        processor.save_pretrained(saved)
+    files = sorted(path for path in saved.rglob("*") if path.is_file())
+    digests = {path.relative_to(saved).as_posix(): file_digest(path) for path in files}
+    for path, name in zip(files, digests, strict=True):
+        (folder / name).parent.mkdir(exist_ok=True, parents=True)
+        path.replace(folder / name)
+    shutil.rmtree(saved)
+    return digests
+
+
+def file_digest(file: Path) -> str:
+    """SHA-256 of a file's bytes."""
+    with file.open("rb") as content:
+        return hashlib.file_digest(content, "sha256").hexdigest()
 
 
 def _notes(run: Run, model: SentimentModel | FittedModel) -> list[str]:

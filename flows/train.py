@@ -46,7 +46,7 @@ def train(
     return train_models(
         data=folder,
         config=config or settings.config,
-        output=Path(root.root) / "models" / folder.name,
+        output=root.models_dir / folder.name,
         models=tuple(models or settings.models),
         seed=settings.seed,
         from_scratch=settings.from_scratch if from_scratch is None else from_scratch,

@@ -16,7 +16,6 @@ from data_catalog.catalog import Catalog
 from data_catalog.errors import ReleaseError
 from data_catalog.releases import (
     changed_files,
-    list_releases,
     newest_release_if_any,
     present_row_set_hash,
     read_manifest,
@@ -77,9 +76,8 @@ def release(catalog: Catalog, settings: Settings) -> Release:
     funnel = count_funnel(catalog, settings, frames, plan.summary)
     # before the release: a run that is killed in between plans the same splits again
     keep_splits(catalog, settings, plan)
-    earlier, newest = list_releases(catalog.releases_dir), newest_release_if_any(catalog.releases_dir)
-    versions = [folder.name for folder in earlier]
-    facts = collect_facts(catalog, settings, plan, funnel, yields, ad_sentiment, versions, newest)
+    newest = newest_release_if_any(catalog.releases_dir)
+    facts = collect_facts(catalog, settings, plan, funnel, yields, ad_sentiment, newest)
     if newest and _holds(newest, plan, facts):
         new, folder = False, newest
     else:

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from data_catalog.catalog import Catalog, Drop
-from data_catalog.releases import newest_release_if_any, read_manifest, read_splits
+from data_catalog.releases import line_of, newest_of, read_manifests, read_splits
 from data_catalog.releases.shards import planned_row_set_hash
 from data_catalog.releases.verification import Manifest
 from data_catalog.schemas import LABELS, RELEASE_SCHEMA, TABLES, Label
@@ -129,7 +129,8 @@ def plan_release(catalog: Catalog, frames: dict[str, TextFrame], settings: Setti
     stored = _stored_splits(catalog, settings)
     held = stored or _released_splits(catalog, settings)
     placed = _place(included, labels, oldest, held, settings)
-    splits = {
+    # what is inherited and not in this plan is kept, too: the ad may come back
+    splits = held | {
         ad: held[ad] if ad in held and held[ad].split == place.split else Held(place.split, _DECIDED[place.decided_by])
         for ad, place in placed.items()
     }
@@ -223,17 +224,27 @@ def _stored_splits(catalog: Catalog, settings: Settings) -> dict[str, Held]:
 
 
 def _released_splits(catalog: Catalog, settings: Settings) -> dict[str, Held]:
-    """Splits of the newest release of this method, seed and shares: for tables that were made anew."""
+    """Splits of the newest release of this method, seed and shares, and of its ancestors for ads that it lacks.
+
+    For tables that were made anew; ads that were forgotten stay out of them.
+    """
 
     def is_of_this_division(manifest: Manifest) -> bool:
         division = (manifest.get("split", {}).get("method"), manifest.get("seed"), manifest.get("ratios"))
         return division == ("hash", settings.release.seed, settings.release.ratios)
 
-    newest = newest_release_if_any(catalog.releases_dir, is_of_this_division) if catalog.is_local else None
-    if newest is None:
-        return {}
-    filled = set(read_manifest(newest)["split"]["filled"])
-    return {ad: Held(split, "filled" if ad in filled else "hash") for ad, split in read_splits(newest).items()}
+    manifests = read_manifests(catalog.releases_dir) if catalog.is_local else {}
+    of_this = {version for version, manifest in manifests.items() if is_of_this_division(manifest)}
+    line = line_of(newest_of(manifests, of_this), manifests) if of_this else []
+    forgotten = catalog.forgotten()
+    splits: dict[str, Held] = {}
+    for version in line:
+        if version in of_this:
+            filled = set(manifests[version]["split"]["filled"])
+            for ad, split in read_splits(catalog.releases_dir / version).items():
+                if not forgotten.has_ad(ad):
+                    splits.setdefault(ad, Held(split, "filled" if ad in filled else "hash"))
+    return splits
 
 
 def group_uploads(frames: Iterable[TextFrame], known: Mapping[str, str]) -> dict[str, str]:
