@@ -3,7 +3,7 @@
     python -m benchmarks.scale [--ads 500 5000] [--folder DIR] [--json]
 
 Makes a folder of N ads with 200 comments each, all drawn from a seed, and a catalog of it through the public API: the
-folder is read as by `build`, the comments are scored; of the frames (5 an ad, 27 kB each) and the words on them rows are
+folder is read and the comments are scored as by `build`; frames (5 an ad, 27 kB each) and the words on them are
 committed as their stages would. Then each command runs in a process of its own. CPU seconds are of the process and its
 children, user and system; memory is that of the largest of them. The exit code is 1 if a limit is exceeded.
 """
@@ -45,8 +45,8 @@ _SAID = {
     "negative": ("I hate this {}, it is {} and {}", "the {} is awful, {} and {}", "terrible {}, really {} {}"),
     "neutral": ("where did they film the {} with the {} {}", "my brother has a {} like that, {} or {}"),
 }
-_NOUNS = ["song", "car", "dog", "ending", "story", "voice", "colour", "scene", "idea", "phone", "drink", "game", "actor", "music", "place"]
-_WORDS = ["new", "fast", "slow", "red", "blue", "old", "long", "short", "loud", "quiet", "big", "small", "warm", "cold", "early", "late", "round", "flat", "open"]
+_NOUNS = ("song", "car", "dog", "ending", "story", "voice", "scene", "idea", "phone", "drink", "actor", "place")
+_WORDS = ("new", "fast", "slow", "red", "blue", "old", "long", "short", "quiet", "big", "small", "round", "flat")
 
 
 @dataclass(frozen=True)
@@ -282,11 +282,18 @@ def _commit_scores(catalog: Catalog, settings: Settings) -> None:
     from flows.stages import SCORES
 
     fingerprint = SCORES.fingerprint(settings)
-    asked = {"upstream": "comments", "stage": SCORES.name, "fingerprint": fingerprint, "columns": SCORES.columns}
-    for comments in catalog.pending("comment_scores", size=COMMENTS * _BATCH_ADS, **asked):
+    pending = catalog.pending(
+        "comment_scores",
+        upstream="comments",
+        stage=SCORES.name,
+        fingerprint=fingerprint,
+        size=COMMENTS * _BATCH_ADS,
+        columns=SCORES.columns,
+    )
+    for comments in pending:
         engine, identifier = sentiment_engine(settings.sentiment), language_identifier()
         rows, drops = score_comments(comments, engine, identifier, fingerprint=fingerprint)
-        done = comments["comment_id"].to_pylist()
+        done: list[Any] = comments["comment_id"].to_pylist()
         catalog.commit("comment_scores", rows, stage=SCORES.name, drops=drops, done=done, upstream="comments")
 
 

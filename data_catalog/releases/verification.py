@@ -92,7 +92,7 @@ def verify_release(release: str | os.PathLike[str]) -> list[str]:
 
 
 def changed_files(release: str | os.PathLike[str]) -> list[str]:
-    """Compare every byte of a release with its manifest, without a look at the rows; an empty list means they are the same.
+    """Compare every byte of a release with its manifest and say what differs, without a look at the rows.
 
     Raises:
         ReleaseError: the manifest cannot be read.
