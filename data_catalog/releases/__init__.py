@@ -21,12 +21,18 @@ from data_catalog.releases.lineage import (
     versions_given,
 )
 from data_catalog.releases.shards import row_set_hash
-from data_catalog.releases.verification import present_row_set_hash, read_manifest, verify_release
+from data_catalog.releases.verification import (
+    changed_files,
+    present_row_set_hash,
+    read_manifest,
+    verify_release,
+)
 from data_catalog.releases.writing import write_release
 
 __all__ = [
     "Contents",
     "ReleaseDiff",
+    "changed_files",
     "compare",
     "diff_releases",
     "find_release",
