@@ -5,7 +5,6 @@ Read from the catalog's narrow columns alone; what does not go in is a drop with
 
 from __future__ import annotations
 
-import tempfile
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -20,7 +19,7 @@ from data_catalog.releases import line_of, newest_of, read_manifests, read_split
 from data_catalog.releases.shards import planned_row_set_hash
 from data_catalog.releases.verification import Manifest
 from data_catalog.schemas import LABELS, RELEASE_SCHEMA, TABLES, Label
-from data_catalog.tables.duck import connect_duckdb
+from data_catalog.tables.duck import within_memory
 from flows.frames.reuploads import groups_of
 from flows.funnel import OF_AD, PlannedRelease
 from flows.ocr.texts import TextFrame
@@ -305,10 +304,7 @@ def _dropped(catalog: Catalog, stage: Stage) -> dict[str, str]:
 def release_rows(catalog: Catalog, plan: Plan, split: str) -> Iterator[pa.RecordBatch]:
     """Rows of one split with their images, a batch at a time; memory stays flat, the order is always the same."""
     planned = pa.Table.from_pylist([{"split": row.split, **plan.values(row)} for row in plan.balanced.rows])
-    with (
-        tempfile.TemporaryDirectory(prefix="ytb-ads-") as spill,
-        connect_duckdb(temp_directory=spill, memory_limit="2GB") as connection,
-    ):
+    with within_memory("400MB") as connection:
         connection.register("planned", planned)
         connection.register("frames", catalog.snapshot("frames").dataset)
         reader = connection.sql(_ROWS, params={"split": split}).to_arrow_reader(ROWS_PER_BATCH)
