@@ -23,7 +23,7 @@ from transformers import (
 )
 
 from fgmfn.configuration import FgmfnConfig, SentimentConfig
-from fgmfn.errors import WeightsError
+from fgmfn.errors import InputError, WeightsError
 from fgmfn.settings import DataSettings
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
@@ -72,6 +72,7 @@ class FgmfnProcessor(ProcessorMixin):
     ) -> BatchFeature:
         """Return `pixel_values` [B, 3, H, W] and `input_ids`, `attention_mask` [B, n] of what is given."""
         batch: dict[str, Any] = {}
+        refuse_single(images=images)
         if images is not None:
             batch["pixel_values"] = self.pixels([self.square(image) for image in images])
         if text is not None:
@@ -95,6 +96,7 @@ class FgmfnProcessor(ProcessorMixin):
             offsets: add `offset_mapping`, the characters of `text` behind each token; (0, 0) for special tokens
                 and those of the second text.
         """
+        refuse_single(text=text, text_pair=text_pair)
         first = [readable(one) for one in text]
         second = None if text_pair is None else [readable(one) for one in text_pair]
         length = limit or self.max_tokens
@@ -149,6 +151,17 @@ class FgmfnProcessor(ProcessorMixin):
     def image_size(self) -> int:
         """Side of the square picture that comes out, in pixels."""
         return int(self.image_processor.crop_size["height"])
+
+
+def refuse_single(**given: Any) -> None:
+    """Refuse one text or picture where a list of them belongs: its letters would be taken for texts.
+
+    Raises:
+        InputError: Something given is one.
+    """
+    for name, value in given.items():
+        if isinstance(value, str | bytes | Image.Image):
+            raise InputError(f"{name} is one {type(value).__name__}; expected a list, [{name}]")
 
 
 def readable(text: str) -> str:

@@ -116,7 +116,7 @@ class SplitDataset(Dataset[dict[str, Any]]):
         groups = [identity(self.rows.text[row]), identity(self.rows.group[row])]
         if self._pictures is not None:
             content = self._pictures.read(row)
-            example["pixel_values"] = self._prepare(decode(content, self.rows.name[row]), row)
+            example["pixel_values"] = self._prepare(decode(content, self.rows.where(row)), row)
             groups.append(identity(content))
         return example | ({"groups": groups} if "groups" in self._inputs.fields else {})
 
