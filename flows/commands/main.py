@@ -20,6 +20,7 @@ COMMANDS = {
     "build": "pipeline",
     "status": "pipeline",
     "train": "pipeline",
+    "models": "models",
     "deploy": "deploy",
     "config": "config",
     "catalog": "catalog",
