@@ -64,18 +64,13 @@ class Decision:
     """What the gate measured."""
 
 
-def models_folder(catalog: Catalog) -> Path:
-    """Folder of the models, beside the releases."""
-    return catalog.releases_dir.parent / "models"
-
-
 def list_runs(catalog: Catalog) -> list[ModelRun]:
     """Every finished training, by release and name.
 
     Raises:
         ModelError: a metrics.json is damaged.
     """
-    root = models_folder(catalog)
+    root = catalog.models_dir
     return [_read_run(root, file.parent) for file in sorted(root.glob(f"*/*/{_METRICS}"))]
 
 
@@ -99,7 +94,7 @@ def run_in_service(catalog: Catalog) -> ModelRun | None:
     Raises:
         ModelError: the run is gone.
     """
-    root = models_folder(catalog)
+    root = catalog.models_dir
     try:
         name = (root / CURRENT).read_text("utf-8").strip()
     except FileNotFoundError:
@@ -112,7 +107,7 @@ def run_in_service(catalog: Catalog) -> ModelRun | None:
 def read_history(catalog: Catalog) -> list[Decision]:
     """All decisions, oldest first; a last line that a killed process left unfinished counts for nothing."""
     try:
-        lines = (models_folder(catalog) / HISTORY).read_text("utf-8").splitlines(keepends=True)
+        lines = (catalog.models_dir / HISTORY).read_text("utf-8").splitlines(keepends=True)
     except FileNotFoundError:
         return []
     return [Decision(**json.loads(line)) for line in lines if line.endswith("\n")]
@@ -208,7 +203,7 @@ def _append(root: Path, decision: Decision) -> None:
 
 @contextmanager
 def _only_writer(catalog: Catalog) -> Iterator[Path]:
-    root = models_folder(catalog)
+    root = catalog.models_dir
     root.mkdir(parents=True, exist_ok=True)
     with FileLock(root / ".lock"):
         yield root

@@ -22,7 +22,7 @@ from fgmfn.card import confusion_lines
 from fgmfn.trainer import Epoch
 from fgmfn.training import TrainedModel, train_models
 from flows.gate import decide
-from flows.models import Decision, ModelRun, find_run, models_folder, run_in_service
+from flows.models import Decision, ModelRun, find_run, run_in_service
 from flows.runner import artifact_key, begin_run, run_name
 from flows.settings import load_settings
 
@@ -73,7 +73,7 @@ def train(
     trained = train_models(
         data=folder,
         config=config or settings.config,
-        output=models_folder(root) / folder.name,
+        output=root.models_dir / folder.name,
         models=wanted,
         seed=settings.seed,
         from_scratch=settings.from_scratch if from_scratch is None else from_scratch,

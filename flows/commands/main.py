@@ -21,6 +21,7 @@ COMMANDS = {
     "status": "pipeline",
     "train": "pipeline",
     "models": "models",
+    "health": "health",
     "deploy": "deploy",
     "config": "config",
     "catalog": "catalog",

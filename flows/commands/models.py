@@ -25,7 +25,7 @@ def list_models(context: typer.Context, catalog: CatalogDir = "./catalog", as_js
     if context.invoked_subcommand:
         return
     from data_catalog.catalog import Catalog
-    from flows.models import list_runs, models_folder, read_history, run_in_service
+    from flows.models import list_runs, read_history, run_in_service
 
     tables = Catalog(catalog)
     runs, present = list_runs(tables), run_in_service(tables)
@@ -36,7 +36,7 @@ def list_models(context: typer.Context, catalog: CatalogDir = "./catalog", as_js
         print_json({"in_service": current, "runs": rows, "history": [asdict(decision) for decision in history]})
         return
     if not rows:
-        say(f"{models_folder(tables)}: no trained model yet")
+        say(f"{tables.models_dir}: no trained model yet")
         return
     print_tables(_table(rows))
     say(f"in service: {current or 'none'}")

@@ -16,11 +16,10 @@ from prefect.events import emit_event
 from data_catalog.catalog import Catalog
 from data_catalog.errors import ReleaseError
 from data_catalog.releases import (
-    list_releases,
+    changed_files,
     newest_release_if_any,
     present_row_set_hash,
     read_manifest,
-    verify_release,
     write_release,
 )
 from data_catalog.schemas import SPLITS
@@ -82,9 +81,8 @@ def release(catalog: Catalog, settings: Settings) -> Release:
     funnel = count_funnel(catalog, settings, frames, plan.summary)
     # before the release: a run that is killed in between plans the same splits again
     keep_splits(catalog, settings, plan)
-    earlier, newest = list_releases(catalog.releases_dir), newest_release_if_any(catalog.releases_dir)
-    versions = [folder.name for folder in earlier]
-    facts = collect_facts(catalog, settings, plan, funnel, yields, ad_sentiment, versions, newest)
+    newest = newest_release_if_any(catalog.releases_dir)
+    facts = collect_facts(catalog, settings, plan, funnel, yields, ad_sentiment, newest)
     if newest and _holds(newest, plan, facts):
         new, folder = False, newest
     else:
@@ -148,6 +146,7 @@ def _holds(folder: Path, plan: Plan, facts: ReleaseFacts) -> bool:
         return False
     if present_row_set_hash(folder) != plan.row_set_hash:
         return False
-    if problems := verify_release(folder):
+    # a file that is what was written holds the rows that were verified then
+    if problems := changed_files(folder):
         raise ReleaseError(f"{folder}: is damaged ({'; '.join(problems)}); move it away and build again")
     return True

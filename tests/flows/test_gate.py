@@ -18,7 +18,6 @@ from flows.models import (
     ModelRun,
     find_run,
     list_runs,
-    models_folder,
     promote,
     read_history,
     roll_back,
@@ -59,7 +58,7 @@ def write(catalog: Catalog, version: str, train: Ads, test: Ads) -> Path:
 
 
 def trained(catalog: Catalog, release: Path) -> ModelRun:
-    [one] = train_models(release, None, models_folder(catalog) / release.name, ("tfidf",), progress=False)
+    [one] = train_models(release, None, catalog.models_dir / release.name, ("tfidf",), progress=False)
     return find_run(catalog, f"{release.name}/{one.checkpoint.name}")
 
 
@@ -82,7 +81,7 @@ def test_the_first_model_goes_in_service_where_it_beats_the_majority_line(catalo
     assert (decision.action, decision.run, decision.instead_of) == ("promoted", served.name, None)
     # three ads of each class, two rows each: naming one class always has a macro-F1 of (2/3 + 0) / 2
     assert decision.comparison == {"macro_f1": 1.0, "majority_macro_f1": pytest.approx(1 / 3), "rows": 12}
-    assert (models_folder(catalog) / CURRENT).read_text().strip() == served.name
+    assert (catalog.models_dir / CURRENT).read_text().strip() == served.name
 
 
 def test_a_first_model_no_better_than_the_majority_line_does_not_go_in_service(catalog: Catalog) -> None:
@@ -203,7 +202,7 @@ def test_going_back_takes_the_one_before_again_and_again_and_the_history_is_kept
 
 
 def test_a_line_that_a_killed_process_left_unfinished_counts_for_nothing(catalog: Catalog, served: ModelRun) -> None:
-    with (models_folder(catalog) / HISTORY).open("a") as file:
+    with (catalog.models_dir / HISTORY).open("a") as file:
         file.write('{"at": "2026')
     assert len(read_history(catalog)) == 1
     promote(catalog, served, "again", by="hand")
