@@ -6,7 +6,6 @@ import json
 import re
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import duckdb
@@ -21,6 +20,7 @@ from data_catalog.printing import CELL_CHARACTERS, plain, printable, shown
 from data_catalog.releases import lineage_of, list_releases, newest_release_if_any, read_manifest
 from data_catalog.releases.lineage import created_at, newest_of
 from data_catalog.schemas import SPLITS, TABLES
+from data_catalog.storage import Place, arrow_filesystem, refusal
 from data_catalog.tables.duck import connect_duckdb
 
 _RELEASED = re.compile(r"(?i)\b(releases?|parent)\b")
@@ -43,7 +43,7 @@ def connect(catalog: Catalog, *, with_releases: bool = True) -> duckdb.DuckDBPyC
     connection.execute("SET TimeZone = 'UTC'")
     for name in TABLES:  # one that does not exist yet has no row
         connection.register(name, catalog.snapshot(name).dataset)
-    if with_releases and catalog.is_local:
+    if with_releases:
         _add_releases(connection, catalog)
     return connection
 
@@ -66,7 +66,7 @@ def require_catalog(catalog: Catalog) -> None:
     Raises:
         CatalogError: the folder holds no catalog; a misspelt one must not pass for an empty one.
     """
-    if not catalog.tables() and not (catalog.is_local and list_releases(catalog.releases_dir)):
+    if not catalog.tables() and not list_releases(catalog.releases_dir):
         raise CatalogError(
             f"{catalog.root}: no catalog here; `ytb-ads build --source folder:DIR --catalog {catalog.root}` makes one"
         )
@@ -93,7 +93,7 @@ def query_of(asked: str) -> str:
 
 def wrong_query(catalog: Catalog, error: BaseException) -> CatalogError:
     """The error of a query, with the names that can be asked for."""
-    return CatalogError(f"{str(error).strip()}\nTo ask for: {_names(catalog)}")
+    return refusal(catalog.place, error) or CatalogError(f"{str(error).strip()}\nTo ask for: {_names(catalog)}")
 
 
 def as_of(catalog: Catalog, when: str, table: str | None = None) -> Catalog:
@@ -110,7 +110,7 @@ def as_of(catalog: Catalog, when: str, table: str | None = None) -> Catalog:
     """
     if when.isdecimal() and table:
         return catalog.as_of({table: int(when)})
-    if catalog.is_local and when in (found := {path.name: path for path in list_releases(catalog.releases_dir)}):
+    if when in (found := {path.name: path for path in list_releases(catalog.releases_dir)}):
         return catalog.as_of(read_manifest(found[when])["table_versions"], release=when)
     try:
         moment = datetime.fromisoformat(when)
@@ -118,7 +118,7 @@ def as_of(catalog: Catalog, when: str, table: str | None = None) -> Catalog:
         numbered = f", a version of {table} as `ytb-ads catalog history {table}` lists it," if table else ""
         raise CatalogError(
             f"{printable(when)!r} is no release{numbered} and no date or time such as 2026-11-23 or "
-            "2026-11-23T08:30; releases: " + (", ".join(found) if catalog.is_local and found else "none")
+            "2026-11-23T08:30; releases: " + (", ".join(found) or "none")
         ) from None
     if len(when) <= len("2026-11-23"):
         moment += timedelta(days=1, microseconds=-1)
@@ -200,7 +200,7 @@ def json_lines(rows: pa.Table) -> Iterable[str]:
 
 def _names(catalog: Catalog) -> str:
     names = [info.name for info in catalog.tables()]
-    released = catalog.is_local and bool(list_releases(catalog.releases_dir))
+    released = bool(list_releases(catalog.releases_dir))
     return ", ".join([*names, *(["releases", "release"] if released else [])])
 
 
@@ -208,15 +208,16 @@ def _add_releases(connection: duckdb.DuckDBPyConnection, catalog: Catalog) -> No
     releases, newest = _releases_of(catalog)
     parts: list[str] = []
     for release in releases:
+        data = arrow_filesystem(release / "data")
         for split in SPLITS:
-            files = sorted(map(str, (release / "data").glob(f"{split}-*.parquet")))
+            files = sorted(path.name for path in (release / "data").glob(f"{split}-*.parquet"))
             if not files:
                 continue
             view = f"_release_{len(parts)}"
             try:
-                connection.register(view, ds.dataset(files, format="parquet"))
+                connection.register(view, ds.dataset(files, filesystem=data, format="parquet"))
             except (pa.ArrowException, OSError) as error:
-                raise CatalogError(
+                raise refusal(release, error) or CatalogError(
                     f"{release}: cannot be read ({error}); see `ytb-ads catalog verify {release.name}`"
                 ) from error
             parts.append(f"SELECT '{release.name}' AS version, '{split}' AS split, * FROM {view}")  # noqa: S608
@@ -229,7 +230,7 @@ def _add_releases(connection: duckdb.DuckDBPyConnection, catalog: Catalog) -> No
             connection.execute(f"CREATE TEMP VIEW parent AS FROM releases WHERE version = '{parent}'")
 
 
-def _releases_of(catalog: Catalog) -> tuple[list[Path], Path | None]:
+def _releases_of(catalog: Catalog) -> tuple[list[Place], Place | None]:
     """The releases that there were when the catalog was as it is opened, and the newest of them."""
     releases = {path.name: path for path in list_releases(catalog.releases_dir)}
     if catalog.moment is None:
@@ -245,7 +246,7 @@ def _releases_of(catalog: Catalog) -> tuple[list[Path], Path | None]:
     return [releases[name] for name in then], releases[newest_of(then)] if then else None
 
 
-def _parent_of(release: Path) -> str | None:
+def _parent_of(release: Place) -> str | None:
     """The release that one was made after; None where its manifest is damaged, which `catalog verify` says."""
     try:
         return read_manifest(release).get("parent")

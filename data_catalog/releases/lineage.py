@@ -6,28 +6,24 @@ said when either was made.
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Callable, Iterable, Mapping, Set
 from datetime import UTC, date, datetime
-from pathlib import Path
 
 from data_catalog.errors import ReleaseError
-from data_catalog.releases.verification import Manifest, read_manifest
+from data_catalog.releases.verification import MANIFEST, Manifest, read_manifest
+from data_catalog.storage import PathLike, Place, as_place, folders_of
 
 VERSION = re.compile(r"\d{4}\.\d{2}\.\d{2}(\.[1-9]\d*)?")
 
 
-def list_releases(releases_dir: str | os.PathLike[str]) -> list[Path]:
+def list_releases(releases_dir: PathLike) -> list[Place]:
     """All releases in a folder, lowest version first; the newest is what `newest_release` says."""
-    root = Path(releases_dir)
-    if not root.is_dir():
-        return []
-    found = [path for path in root.iterdir() if path.is_dir() and VERSION.fullmatch(path.name)]
+    found = [path for path in folders_of(as_place(releases_dir), MANIFEST) if VERSION.fullmatch(path.name)]
     return sorted(found, key=lambda path: _version_key(path.name))
 
 
-def newest_release(releases_dir: str | os.PathLike[str]) -> Path:
+def newest_release(releases_dir: PathLike) -> Place:
     """The newest release: no other descends from it, and of several such it was created last.
 
     Raises:
@@ -39,8 +35,8 @@ def newest_release(releases_dir: str | os.PathLike[str]) -> Path:
 
 
 def newest_release_if_any(
-    releases_dir: str | os.PathLike[str], having: Callable[[Manifest], bool] = lambda manifest: True
-) -> Path | None:
+    releases_dir: PathLike, having: Callable[[Manifest], bool] = lambda manifest: True
+) -> Place | None:
     """The same, of the releases whose manifest is asked for; None where there is none."""
     releases = {path.name: path for path in list_releases(releases_dir)}
     manifests = {name: read_manifest(path) for name, path in releases.items()}
@@ -73,7 +69,7 @@ def lineage_of(manifest: Manifest) -> list[str]:
     return named
 
 
-def find_release(releases_dir: str | os.PathLike[str], version: str) -> Path:
+def find_release(releases_dir: PathLike, version: str) -> Place:
     """The release of that version.
 
     Raises:

@@ -21,6 +21,7 @@ import pyarrow.parquet as pq
 
 from data_catalog.errors import ReleaseError
 from data_catalog.schemas import LABELS, RELEASE_SCHEMA, SPLITS
+from data_catalog.storage import Place, arrow_filesystem
 from data_catalog.tables.pending import rebatched
 
 RowBatches = pa.Table | Iterable[pa.RecordBatch]
@@ -183,9 +184,9 @@ def write_split(
     return {name: n_rows for name, (_, n_rows) in named.items()}, census
 
 
-def read_shard(path: Path) -> Iterator[pa.RecordBatch]:
+def read_shard(path: Place) -> Iterator[pa.RecordBatch]:
     """Read a release's file batch by batch, a row group at a time; columns that came later are null."""
-    with pq.ParquetFile(path) as parquet:
+    with pq.ParquetFile(path.name, filesystem=arrow_filesystem(path.parent)) as parquet:
         names = parquet.schema_arrow.names
         _check_schema(
             str(path), parquet.schema_arrow, _FIRST_SCHEMA if names == _FIRST_SCHEMA.names else RELEASE_SCHEMA

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -14,6 +12,7 @@ import pyarrow as pa
 from data_catalog.errors import ReleaseError
 from data_catalog.releases.shards import Census, hash_of, read_shard, split_of, straddling
 from data_catalog.schemas import LABELS, SPLITS
+from data_catalog.storage import PathLike, Place, as_place, digest, file_names
 
 Manifest = dict[str, Any]
 
@@ -31,13 +30,13 @@ WRITTEN_FIELDS = (
 """What writing a release adds to the manifest; the rest is the caller's."""
 
 
-def read_manifest(release: str | os.PathLike[str]) -> Manifest:
+def read_manifest(release: PathLike) -> Manifest:
     """Read a release's manifest.
 
     Raises:
         ReleaseError: there is none, or it is not a manifest of a format that this version reads.
     """
-    path = Path(release) / MANIFEST
+    path = as_place(release) / MANIFEST
     try:
         manifest = json.loads(path.read_bytes())
     except OSError as error:
@@ -57,9 +56,9 @@ def read_manifest(release: str | os.PathLike[str]) -> Manifest:
     return manifest
 
 
-def verify_release(release: str | os.PathLike[str]) -> list[str]:
+def verify_release(release: PathLike) -> list[str]:
     """Read every byte of a release and say all that is wrong with it; an empty list means nothing is."""
-    folder = Path(release)
+    folder = as_place(release)
     try:
         manifest = read_manifest(folder)
     except ReleaseError as error:
@@ -83,11 +82,10 @@ def verify_release(release: str | os.PathLike[str]) -> list[str]:
     return problems
 
 
-def digest_file(path: Path) -> dict[str, Any]:
+def digest_file(path: Place) -> dict[str, Any]:
     """A file's sha256 and size, as the manifest holds them."""
-    with path.open("rb") as file:
-        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-    return {"sha256": sha256, "size_bytes": path.stat().st_size}
+    sha256, size_bytes = digest(path)
+    return {"sha256": sha256, "size_bytes": size_bytes}
 
 
 def manifest_sha256(manifest: Manifest) -> str:
@@ -96,10 +94,9 @@ def manifest_sha256(manifest: Manifest) -> str:
     return hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()
 
 
-def _check_files(folder: Path, files: Mapping[str, Any]) -> tuple[set[str], list[str]]:
+def _check_files(folder: Place, files: Mapping[str, Any]) -> tuple[set[str], list[str]]:
     """Compare the files with the manifest: the names of those missing or changed, and every problem."""
-    present = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if not path.is_dir()}
-    present.discard(MANIFEST)
+    present = {name for name in file_names(folder) if name != MANIFEST}
     problems = [f"{name}: not named in the manifest" for name in sorted(present - files.keys())]
     broken: set[str] = set()
     for name, said in files.items():
@@ -114,7 +111,7 @@ def _check_files(folder: Path, files: Mapping[str, Any]) -> tuple[set[str], list
 
 
 def _count_rows(
-    folder: Path, files: Mapping[str, Any], broken: set[str]
+    folder: Place, files: Mapping[str, Any], broken: set[str]
 ) -> tuple[dict[str, Census], set[str], list[str]]:
     """Count the rows of all sound files: by split, the splits that lack some, and every problem."""
     censuses = {split: Census(split) for split in SPLITS}

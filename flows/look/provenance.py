@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 import pyarrow.compute as pc
@@ -19,6 +18,7 @@ from data_catalog.inspect import as_of
 from data_catalog.printing import plain, printable
 from data_catalog.releases import list_releases, newest_release, read_manifest
 from data_catalog.schemas import LABELS, SPLITS
+from data_catalog.storage import Place, arrow_filesystem
 from flows.look.ad import AdSummary, FrameSummary, summarize_ad
 from flows.sentiment.explain import ExplainedAd, explain_ad
 from flows.settings import Settings
@@ -152,9 +152,9 @@ def explain_row(catalog: Catalog, asked: str, settings: Settings) -> Provenance:
     )
 
 
-def _release_of(catalog: Catalog, asked: str) -> tuple[Path | None, str]:
+def _release_of(catalog: Catalog, asked: str) -> tuple[Place | None, str]:
     """The release that is asked for, or else the newest one if there is one; and what is asked of it."""
-    releases = {path.name: path for path in list_releases(catalog.releases_dir)} if catalog.is_local else {}
+    releases = {path.name: path for path in list_releases(catalog.releases_dir)}
     version, parted, rest = asked.partition(":")
     if parted and version in releases:
         return releases[version], rest
@@ -166,18 +166,19 @@ def _is_row(asked: str) -> bool:
     return split in SPLITS and number.isdecimal()
 
 
-def _rows_of(release: Path, asked: str) -> Iterator[ReleasedRow]:
+def _rows_of(release: Place, asked: str) -> Iterator[ReleasedRow]:
     """The rows that a place, a frame or an ad has in a release.
 
     Raises:
         CatalogError: the place is beyond the end of its split.
     """
     wanted, _, number = asked.partition(":")
+    data = release / "data"
     for split in SPLITS:
         rows = 0
-        for file in sorted((release / "data").glob(f"{split}-*.parquet")):
+        for file in sorted(path.name for path in data.glob(f"{split}-*.parquet")):
             columns = ["frame_id", "video_id", "label", "mean_score", "draw"]
-            for row in pq.read_table(file, columns=columns).to_pylist():
+            for row in pq.read_table(file, columns=columns, filesystem=arrow_filesystem(data)).to_pylist():
                 is_asked = wanted == split and number == str(rows) if _is_row(asked) else asked in _names(row)
                 if is_asked:
                     label = LABELS[row["label"]]
@@ -191,7 +192,7 @@ def _names(row: Mapping[str, Any]) -> tuple[str, str]:
     return row["frame_id"], row["video_id"]
 
 
-def _then(catalog: Catalog, release: Path | None) -> tuple[Catalog, list[str]]:
+def _then(catalog: Catalog, release: Place | None) -> tuple[Catalog, list[str]]:
     """The tables as the release was made from, or else as they are now, and a note that says so."""
     if release is None:
         return catalog, ["there is no release yet; told from the tables as they are now"]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from dataclasses import dataclass
-from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -22,6 +21,7 @@ from data_catalog.releases import (
     write_release,
 )
 from data_catalog.schemas import SPLITS
+from data_catalog.storage import Place
 from flows.funnel import FunnelStep, count_funnel
 from flows.ocr.texts import read_frames
 from flows.release.card import dataset_card
@@ -45,7 +45,7 @@ log = logging.getLogger("ytb_ads")
 class Release:
     """A written release, new or the one that already holds these rows."""
 
-    folder: Path
+    folder: Place
     new: bool
     synthetic: bool
     funnel: list[FunnelStep]
@@ -89,7 +89,7 @@ def release(catalog: Catalog, settings: Settings) -> Release:
     return Release(folder, new, facts.synthetic, funnel, facts.after, yields)
 
 
-def _write(catalog: Catalog, settings: Settings, plan: Plan, facts: ReleaseFacts) -> Path:
+def _write(catalog: Catalog, settings: Settings, plan: Plan, facts: ReleaseFacts) -> Place:
     folder = write_release(
         catalog.releases_dir,
         facts.version,
@@ -125,7 +125,7 @@ def _write(catalog: Catalog, settings: Settings, plan: Plan, facts: ReleaseFacts
     return folder
 
 
-def _holds(folder: Path, plan: Plan, facts: ReleaseFacts) -> bool:
+def _holds(folder: Place, plan: Plan, facts: ReleaseFacts) -> bool:
     """Tell whether a release has the planned rows, with labels decided in the same way, and is undamaged."""
     manifest = read_manifest(folder)
     if manifest["row_set_hash"] != plan.row_set_hash or manifest["labels"]["decided_by"] != dict(facts.decided_by):

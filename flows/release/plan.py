@@ -230,7 +230,7 @@ def _released_splits(catalog: Catalog, settings: Settings) -> dict[str, Held]:
         division = (manifest.get("split", {}).get("method"), manifest.get("seed"), manifest.get("ratios"))
         return division == ("hash", settings.release.seed, settings.release.ratios)
 
-    newest = newest_release_if_any(catalog.releases_dir, is_of_this_division) if catalog.is_local else None
+    newest = newest_release_if_any(catalog.releases_dir, is_of_this_division)
     if newest is None:
         return {}
     filled = set(read_manifest(newest)["split"]["filled"])
