@@ -9,12 +9,9 @@ import re
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args, get_origin
+from typing import TYPE_CHECKING, Any, get_args
 
 import typer
-from pydantic import BaseModel
-from pydantic.fields import FieldInfo
-from pydantic_core import PydanticUndefined
 
 if TYPE_CHECKING:
     from data_catalog.schemas import Column
@@ -25,19 +22,28 @@ _NOTE = "<!-- Written by docs/generate.py; do not edit. -->"
 
 def settings_page() -> str:
     """Every key of the settings file with its type, default and meaning."""
-    from flows.settings import ENV_PREFIX, Settings
+    from flows.settings import ENV_PREFIX
+    from flows.settings.listing import tables
 
     lines = [
         "# Settings",
         _NOTE,
         (
-            "Settings are read from `ytb_ads.toml` of the working directory, or from the file that `--config` names. "
-            f"The environment overrides the file: `{ENV_PREFIX}FRAMES__COUNT=7` sets `count` of `[frames]`. An unknown "
-            "key is an error that names the nearest known one. The defaults are the paper's."
+            "Settings are read from `ytb_ads.toml` of the working directory, or from the file that `--config` names; "
+            "`ytb-ads config init` writes one with every key. Variables override the file: "
+            f"`{ENV_PREFIX}FRAMES__COUNT=7` sets `count` of `[frames]`, in the environment or in the file `.env` of "
+            "the working directory, which gives way to it. `ytb-ads config show` says what is in force and from where. "
+            "An unknown key is an error that names the nearest known one. The defaults are the paper's."
+        ),
+        (
+            "A secret may be `secret-block:NAME`: the Prefect server that `PREFECT_API_URL` names is asked for its "
+            "block of type Secret when the secret is needed."
         ),
     ]
-    for name, field in Settings.model_fields.items():
-        lines += _section(name, field.annotation)
+    for table in tables():
+        lines += [f"## [{'.'.join(table.path)}]", table.meaning]
+        rows = [(f"`{key.name}`", *map(_cell, (key.type, key.default_in_words, key.meaning))) for key in table.keys]
+        lines += [_table(("key", "type", "default", "meaning"), rows)] if rows else []
     return _page(lines)
 
 
@@ -111,60 +117,6 @@ def main() -> None:
     """Write all pages."""
     for name, page in PAGES.items():
         (DOCS / name).write_text(page(), "utf-8")
-
-
-def _section(path: str, model: Any) -> Iterator[str]:
-    """A table of the settings file, then the tables below it."""
-    yield f"## [{path}]"
-    yield from filter(None, [_plain(model.__doc__)])
-    below = {name: _model_in(field.annotation) for name, field in model.model_fields.items()}
-    rows = [
-        (f"`{name}`", _cell(_type(field)), _cell(_default(field)), _cell(_plain(field.description)))
-        for name, field in model.model_fields.items()
-        if below[name] is None
-    ]
-    if rows:
-        yield _table(("key", "type", "default", "meaning"), rows)
-    for name, found in below.items():
-        if found is not None:
-            named = get_origin(model.model_fields[name].annotation) is dict
-            yield from _section(f"{path}.{name}" + (".NAME" if named else ""), found)
-
-
-def _model_in(annotation: Any) -> Any:
-    """The model of a nested table, or of the values of a table of tables; None for any other key."""
-    found = get_args(annotation)[1] if get_origin(annotation) is dict else annotation
-    return found if isinstance(found, type) and issubclass(found, BaseModel) else None
-
-
-def _type(field: FieldInfo) -> str:
-    return _type_name(field.annotation)
-
-
-def _type_name(annotation: Any) -> str:
-    origin, arguments = get_origin(annotation), get_args(annotation)
-    if origin is None:
-        return str(getattr(annotation, "__name__", annotation)).replace("NoneType", "none")
-    if str(origin).endswith("Literal"):
-        return " | ".join(f"`{value}`" for value in arguments)
-    if str(origin).endswith("Annotated"):
-        return _type_name(arguments[0])
-    if origin in (tuple, list):
-        return f"list of {_type_name(arguments[0])}"
-    if origin is dict:
-        return f"table of {_type_name(arguments[1])}"
-    return " | ".join(_type_name(each) for each in arguments if each is not type(None))
-
-
-def _default(field: FieldInfo) -> str:
-    if field.default_factory is not None and field.annotation is int:
-        return "the number of CPUs"
-    value = field.get_default(call_default_factory=True)
-    if value is PydanticUndefined:
-        return "required"
-    if value is None or value == () or value == {}:
-        return "none"
-    return f"`{list(value) if isinstance(value, tuple) else value}`"
 
 
 def _commands(path: str, group: Any) -> Iterator[str]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -111,6 +112,62 @@ class Hooks(TrainerCallback):
             self._after_epoch(round(state.epoch or 0), float(given["metrics"]["eval_macro_f1"]))
 
 
+@dataclass(frozen=True)
+class Epoch:
+    """One epoch of a training, for those who watch it."""
+
+    model: str
+    number: int
+    of: int
+    losses: Mapping[str, float]
+    """Means over the epoch: `loss`, and the parts of eq. 12 that the model has."""
+    dev: Mapping[str, float]
+    """`accuracy` and `macro_f1` on the development rows; empty where there are none."""
+    rows_per_s: float
+    remaining_s: float
+    """Time that the epochs to come will take, if they take as long as this one."""
+
+    def __str__(self) -> str:
+        figures = [*self.losses.items(), *((f"dev {name}", value) for name, value in self.dev.items())]
+        said = ", ".join(f"{name.replace('_', ' ')} {value:.3f}" for name, value in figures)
+        left = f", {self.remaining_s / 60:.1f} min left" if self.number < self.of else ""
+        return f"{self.model}: epoch {self.number}/{self.of}: {said}, {self.rows_per_s:.1f} rows/s{left}"
+
+
+OnEpoch = Callable[[Epoch], None]
+"""Called after each epoch, in the process that reports."""
+
+
+class EpochReports(TrainerCallback):
+    """Tells a caller of each epoch: after its development rows are scored, or after its loss is known."""
+
+    def __init__(self, model: str, rows: int, has_dev: bool, on_epoch: OnEpoch) -> None:
+        self._model, self._rows, self._has_dev, self._on_epoch = model, rows, has_dev, on_epoch
+        self._started = time.monotonic()
+
+    def on_epoch_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        """Start the clock."""
+        self._started = time.monotonic()
+
+    def on_log(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **given: Any) -> None:
+        """Tell of the epoch as soon as all is known of it."""
+        if not state.is_world_process_zero or ("eval_macro_f1" if self._has_dev else "loss") not in given["logs"]:
+            return
+        newest = {name: value for entry in state.log_history for name, value in entry.items()}
+        number, took_s = round(state.epoch or 0), time.monotonic() - self._started
+        self._on_epoch(
+            Epoch(
+                self._model,
+                number,
+                round(args.num_train_epochs),
+                {name: newest[name] for name in ("loss", *LOSS_PARTS) if name in newest},
+                {name: newest[f"eval_{name}"] for name in ("accuracy", "macro_f1")} if self._has_dev else {},
+                self._rows / took_s,
+                took_s * (round(args.num_train_epochs) - number),
+            )
+        )
+
+
 class ProgressBar(TrainerCallback):
     """One bar over all steps on standard error; silent when that is not a terminal."""
 
@@ -153,6 +210,7 @@ def make_trainer(
     title: str,
     progress: bool,
     after_epoch: AfterEpoch | None = None,
+    on_epoch: OnEpoch | None = None,
 ) -> SentimentTrainer:
     """Set up training: a checkpoint per epoch, the best by the development split's macro-F1.
 
@@ -171,6 +229,8 @@ def make_trainer(
     trainer.remove_callback(PrinterCallback)
     trainer.remove_callback(ProgressCallback)
     trainer.add_callback(Hooks(model, train, after_epoch))
+    if on_epoch:
+        trainer.add_callback(EpochReports(title, len(train), dev is not None, on_epoch))
     if progress:
         trainer.add_callback(ProgressBar(title))
     return trainer

@@ -35,7 +35,7 @@ from fgmfn.planning import Run, code_version, plan_run
 from fgmfn.processing import Augmentation, FgmfnProcessor
 from fgmfn.settings import load_settings
 from fgmfn.sizes import parameter_counts
-from fgmfn.trainer import AfterEpoch, last_whole_checkpoint, make_trainer
+from fgmfn.trainer import AfterEpoch, OnEpoch, last_whole_checkpoint, make_trainer
 
 log = logging.getLogger(__name__)
 
@@ -71,6 +71,7 @@ def train_models(
     seed: int | None = None,
     from_scratch: bool = False,
     progress: bool = True,
+    on_epoch: OnEpoch | None = None,
 ) -> list[TrainedModel]:
     """Train models of the comparison on the same rows, one after the other; what is trained already is only read.
 
@@ -83,6 +84,7 @@ def train_models(
         seed: replaces the configuration's seed.
         from_scratch: start the encoders at random and download nothing.
         progress: show a bar on standard error, if that is a terminal.
+        on_epoch: told of every epoch of the models that train in steps.
 
     Raises:
         ConfigError: A setting or a model's name is wrong.
@@ -93,16 +95,19 @@ def train_models(
     names = check_models(list(models))
     source = data if isinstance(data, Source) else open_source(data, load_settings(config).source)
     runs = [plan_run(name, source, config, output, seed=seed, from_scratch=from_scratch) for name in names]
-    return [train_run(run, progress=progress) for run in runs]
+    return [train_run(run, progress=progress, on_epoch=on_epoch) for run in runs]
 
 
-def train_run(run: Run, *, progress: bool = True, after_epoch: AfterEpoch | None = None) -> TrainedModel:
+def train_run(
+    run: Run, *, progress: bool = True, after_epoch: AfterEpoch | None = None, on_epoch: OnEpoch | None = None
+) -> TrainedModel:
     """Train one run, go on with it where it was stopped, or read its result if it has finished.
 
     Args:
         run: from `plan_run`.
         progress: show a bar on standard error, if that is a terminal.
         after_epoch: for models that train in steps.
+        on_epoch: told of every epoch of such models.
 
     Raises:
         ConfigError: Settings contradict each other.
@@ -112,7 +117,7 @@ def train_run(run: Run, *, progress: bool = True, after_epoch: AfterEpoch | None
     with quiet_libraries(), _locked(run.folder):
         finished = read_trained(run.folder)
         if finished is None:
-            return _train(run, progress, after_epoch)
+            return _train(run, progress, after_epoch, on_epoch)
         shutil.rmtree(run.folder / CHECKPOINTS, ignore_errors=True)  # the finishing process may have been killed here
         return finished
 
@@ -162,13 +167,13 @@ def read_trained(folder: Path) -> TrainedModel | None:
         raise FgmfnError(f"{file}: damaged ({error!r}); remove the folder to train again") from error
 
 
-def _train(run: Run, progress: bool, after_epoch: AfterEpoch | None) -> TrainedModel:
+def _train(run: Run, progress: bool, after_epoch: AfterEpoch | None, on_epoch: OnEpoch | None) -> TrainedModel:
     set_seed(run.settings.training.seed)
     kind = model_class(run.name)
     if issubclass(kind, FittedModel):
         _fit(run, kind, progress)
     else:
-        _train_in_steps(run, kind, progress, after_epoch)
+        _train_in_steps(run, kind, progress, after_epoch, on_epoch)
     finished = read_trained(run.folder)
     if finished is None:
         raise FgmfnError(f"{run.folder}: training ended without {METRICS}; all hosts must share this folder")
@@ -182,7 +187,13 @@ def _fit(run: Run, kind: type[FittedModel], progress: bool) -> None:
     _finish(run, model, None, time.monotonic() - started, [chosen], progress=False)
 
 
-def _train_in_steps(run: Run, kind: type[SentimentModel], progress: bool, after_epoch: AfterEpoch | None) -> None:
+def _train_in_steps(
+    run: Run,
+    kind: type[SentimentModel],
+    progress: bool,
+    after_epoch: AfterEpoch | None,
+    on_epoch: OnEpoch | None,
+) -> None:
     model, processor = build_model(kind, run.settings, run.source.splits["train"], run.source.class_names)
     data, training, splits = run.settings.data, run.settings.training, run.source.splits
     augmentation = Augmentation(processor.image_size, data.min_crop, data.mirror, training.seed)
@@ -196,6 +207,7 @@ def _train_in_steps(run: Run, kind: type[SentimentModel], progress: bool, after_
         title=MODELS[run.name].title,
         progress=progress,
         after_epoch=after_epoch,
+        on_epoch=on_epoch,
     )
     resumed_from = last_whole_checkpoint(run.folder / CHECKPOINTS)
     if resumed_from:

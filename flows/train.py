@@ -9,8 +9,10 @@ from pathlib import Path
 from prefect import flow
 
 from data_catalog.catalog import Catalog
-from data_catalog.releases import find_release, list_releases, newest_release
-from fgmfn.training import TrainedModel, train_models
+from data_catalog.releases import fetch_release, find_release, list_releases, newest_release
+from data_catalog.storage import Place, deliver_folder, fetch_folder, folders_of, working_folder
+from fgmfn.inference import METRICS
+from fgmfn.training import CHECKPOINTS, TrainedModel, train_models
 from flows.settings import load_settings
 
 log = logging.getLogger("ytb_ads")
@@ -28,7 +30,7 @@ def train(
     """Train on a release, by default the newest of `catalog`; what is already trained is not trained again.
 
     Args:
-        catalog: folder of the catalog; models go to its `models/`.
+        catalog: folder of the catalog, or its place on an object store; models go to its `models/`.
         release: a release's version or folder.
         config: name of a configuration of `fgmfn/configs` or path of a TOML file; by default the settings' one.
         models: rows to train; by default the settings', FGMFN and text only.
@@ -41,19 +43,26 @@ def train(
     """
     settings = load_settings(Path(settings_file) if settings_file else None).training
     root = Catalog(catalog)
-    folder = release_folder(root, release)
+    folder = fetch_release(release_folder(root, release))
     log.info("training %s on release %s", ", ".join(models or settings.models), folder.name)
-    return train_models(
+    place, names = root.place / "models" / folder.name, tuple(models or settings.models)
+    for done in folders_of(place, METRICS):
+        if done.name.rpartition("-")[0] in names:  # trained on another machine
+            fetch_folder(done, METRICS)
+    trained = train_models(
         data=folder,
         config=config or settings.config,
-        output=Path(root.root) / "models" / folder.name,
-        models=tuple(models or settings.models),
+        output=working_folder(place),
+        models=names,
         seed=settings.seed,
         from_scratch=settings.from_scratch if from_scratch is None else from_scratch,
     )
+    for model in trained:
+        deliver_folder(model.checkpoint, place / model.checkpoint.name, METRICS, skip=(CHECKPOINTS, ".lock"))
+    return trained
 
 
-def release_folder(catalog: Catalog, name: str | None) -> Path:
+def release_folder(catalog: Catalog, name: str | None) -> Place:
     """The folder of a release given as a version of the catalog or as a path; by default the newest.
 
     Raises:

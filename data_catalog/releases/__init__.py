@@ -7,6 +7,7 @@ whole or not at all, and nothing in it is ever written again.
 from __future__ import annotations
 
 from data_catalog.releases.comparison import Contents, ReleaseDiff, compare, diff_releases, read_contents, read_splits
+from data_catalog.releases.fetching import fetch_release
 from data_catalog.releases.lineage import (
     find_release,
     lineage_of,
@@ -16,7 +17,7 @@ from data_catalog.releases.lineage import (
     next_version,
 )
 from data_catalog.releases.shards import row_set_hash
-from data_catalog.releases.verification import read_manifest, verify_release
+from data_catalog.releases.verification import present_row_set_hash, read_manifest, verify_release
 from data_catalog.releases.writing import write_release
 
 __all__ = [
@@ -24,12 +25,14 @@ __all__ = [
     "ReleaseDiff",
     "compare",
     "diff_releases",
+    "fetch_release",
     "find_release",
     "lineage_of",
     "list_releases",
     "newest_release",
     "newest_release_if_any",
     "next_version",
+    "present_row_set_hash",
     "read_contents",
     "read_manifest",
     "read_splits",

@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping, Set
 from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import overload
 
 from data_catalog.errors import ReleaseError
 from data_catalog.releases.verification import MANIFEST, Manifest, read_manifest
@@ -23,6 +25,10 @@ def list_releases(releases_dir: PathLike) -> list[Place]:
     return sorted(found, key=lambda path: _version_key(path.name))
 
 
+@overload
+def newest_release(releases_dir: Path) -> Path: ...
+@overload
+def newest_release(releases_dir: PathLike) -> Place: ...
 def newest_release(releases_dir: PathLike) -> Place:
     """The newest release: no other descends from it, and of several such it was created last.
 

@@ -32,6 +32,12 @@ ROW_GROUP_ROWS = 100
 _EXAMPLES = 5
 _HF_DTYPES = {"double": "float64", "float": "float32"}  # all other types have Arrow's names there too
 _NEVER_NULL = ("text", "label", "video_id", "frame_id", "draw")
+HASH_VERSION = 2
+"""Version of the row-set hash that is made now."""
+_FIRST_IDENTITY = ("frame_id", "draw", "label", "text", "timestamp_s", "image", "category", "mean_score")
+_IDENTITIES = {1: _FIRST_IDENTITY, 2: (*_FIRST_IDENTITY, "video_id", "mean_low", "mean_high", "n_words")}
+"""Columns that the row-set hash covers, by its version: now all of them. Of the image it is the bytes, as its name
+follows from the frame."""
 _FIRST_SCHEMA = pa.schema([column for column in RELEASE_SCHEMA if column.name not in ("mean_low", "mean_high")])
 """Columns of the first releases."""
 _PLAIN_COLUMNS = ["image.path", *(name for name in RELEASE_SCHEMA.names if name != "image")]
@@ -58,6 +64,7 @@ class Census:
     """Count of one split's rows: totals, identities, a digest per row, and what is wrong with them."""
 
     split: str
+    hash_version: int = HASH_VERSION
     rows: int = 0
     rows_by_label: Counter[str] = field(default_factory=Counter)
     ads_by_label: dict[str, set[str]] = field(default_factory=lambda: {label: set() for label in LABELS})
@@ -111,7 +118,7 @@ class Census:
         self.draws.add((frame, row["draw"]))
         if row["draw"]:
             self.drawn_again.append(frame)
-        self.digests.append(_row_digest(self.split, row, hashlib.sha256(picture).hexdigest()))
+        self.digests.append(_row_digest(self.split, row, hashlib.sha256(picture).hexdigest(), self.hash_version))
 
     def problems(self) -> list[str]:
         """Rule violations, each with its first cases."""
@@ -207,6 +214,21 @@ def row_set_hash(splits: Mapping[str, RowBatches]) -> str:
     return hash_of(censuses)
 
 
+def hash_version_of(manifest: Mapping[str, Any]) -> int:
+    """Version of a release's row-set hash; the first releases do not name it.
+
+    Raises:
+        ReleaseError: it is one of a later program.
+    """
+    version = manifest.get("row_set_hash_version", 1)
+    if version not in _IDENTITIES:
+        raise ReleaseError(
+            f"release {manifest['version']}: its row-set hash is of version {version!r}; this program knows "
+            f"{', '.join(map(str, _IDENTITIES))}"
+        )
+    return int(version)
+
+
 def hash_of(censuses: Iterable[Census]) -> str:
     """The row-set hash of counted splits: over the sorted digests of their rows."""
     return _hash_of_digests(digest for census in censuses for digest in census.digests)
@@ -239,18 +261,10 @@ def _hash_of_digests(digests: Iterable[bytes]) -> str:
     return hashlib.sha256(b"".join(sorted(digests))).hexdigest()
 
 
-def _row_digest(split: str, row: Mapping[str, Any], picture_sha256: str) -> bytes:
-    identity = [
-        split,
-        row["frame_id"],
-        row["draw"],
-        row["label"],
-        row["text"],
-        row["timestamp_s"],
-        picture_sha256,
-        row["category"],
-        row["mean_score"],
-    ]
+def _row_digest(split: str, row: Mapping[str, Any], picture_sha256: str, hash_version: int = HASH_VERSION) -> bytes:
+    columns = _IDENTITIES[hash_version]
+    # floats as the shortest text that gives them back: the same on every machine
+    identity = [split, *(picture_sha256 if name == "image" else row[name] for name in columns)]
     return hashlib.sha256(json.dumps(identity, separators=(",", ":")).encode()).digest()
 
 

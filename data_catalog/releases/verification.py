@@ -10,9 +10,17 @@ from typing import Any
 import pyarrow as pa
 
 from data_catalog.errors import ReleaseError
-from data_catalog.releases.shards import Census, hash_of, read_shard, split_of, straddling
+from data_catalog.releases.shards import (
+    HASH_VERSION,
+    Census,
+    hash_of,
+    hash_version_of,
+    read_shard,
+    split_of,
+    straddling,
+)
 from data_catalog.schemas import LABELS, SPLITS
-from data_catalog.storage import PathLike, Place, as_place, digest, file_names
+from data_catalog.storage import PathLike, Place, as_place, digest, file_names, refusal
 
 Manifest = dict[str, Any]
 
@@ -25,9 +33,12 @@ WRITTEN_FIELDS = (
     "splits",
     "files",
     "row_set_hash",
+    "row_set_hash_version",
     "manifest_sha256",
 )
 """What writing a release adds to the manifest; the rest is the caller's."""
+_LATER_FIELDS = {"row_set_hash_version"}
+"""Those that the first releases lack."""
 
 
 def read_manifest(release: PathLike) -> Manifest:
@@ -47,7 +58,7 @@ def read_manifest(release: PathLike) -> Manifest:
         raise ReleaseError(f"{path}: is not JSON ({error}); restore the file or build the release again") from error
     if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
         raise ReleaseError(f"{path}: not a manifest of format {FORMAT}")
-    if missing := [name for name in WRITTEN_FIELDS if name not in manifest]:
+    if missing := [name for name in WRITTEN_FIELDS if name not in {*manifest, *_LATER_FIELDS}]:
         raise ReleaseError(f"{path}: has no {', '.join(missing)}")
     for name in ("splits", "files"):
         part = manifest[name]
@@ -61,6 +72,7 @@ def verify_release(release: PathLike) -> list[str]:
     folder = as_place(release)
     try:
         manifest = read_manifest(folder)
+        hash_version = hash_version_of(manifest)
     except ReleaseError as error:
         return [str(error)]
     broken, problems = _check_files(folder, manifest["files"])
@@ -69,7 +81,7 @@ def verify_release(release: PathLike) -> list[str]:
     if manifest["class_names"] != list(LABELS):
         problems.append(f"{MANIFEST}: class names {manifest['class_names']}, expected {list(LABELS)}")
 
-    censuses, incomplete, unreadable = _count_rows(folder, manifest["files"], broken)
+    censuses, incomplete, unreadable = _count_rows(folder, manifest["files"], broken, hash_version)
     problems += unreadable
     for split, census in censuses.items():
         problems += census.problems()
@@ -80,6 +92,21 @@ def verify_release(release: PathLike) -> list[str]:
     if not incomplete and hash_of(censuses.values()) != manifest["row_set_hash"]:
         problems.append(f"row_set_hash: the manifest says {manifest['row_set_hash']}, the rows give another")
     return problems
+
+
+def present_row_set_hash(release: PathLike) -> str:
+    """A release's row-set hash as it would be made now: of one with an older hash it is counted from the rows.
+
+    Raises:
+        ReleaseError: it cannot be read.
+    """
+    manifest = read_manifest(release)
+    if hash_version_of(manifest) == HASH_VERSION:
+        return str(manifest["row_set_hash"])
+    censuses, _, problems = _count_rows(as_place(release), manifest["files"], set())
+    if problems:
+        raise ReleaseError(f"{release}: is damaged ({'; '.join(problems)}); move it away and build again")
+    return hash_of(censuses.values())
 
 
 def digest_file(path: Place) -> dict[str, Any]:
@@ -111,10 +138,10 @@ def _check_files(folder: Place, files: Mapping[str, Any]) -> tuple[set[str], lis
 
 
 def _count_rows(
-    folder: Place, files: Mapping[str, Any], broken: set[str]
+    folder: Place, files: Mapping[str, Any], broken: set[str], hash_version: int = HASH_VERSION
 ) -> tuple[dict[str, Census], set[str], list[str]]:
     """Count the rows of all sound files: by split, the splits that lack some, and every problem."""
-    censuses = {split: Census(split) for split in SPLITS}
+    censuses = {split: Census(split, hash_version) for split in SPLITS}
     incomplete = {split for name in broken if (split := split_of(name))}
     problems: list[str] = []
     for name in sorted(files.keys() - broken):
@@ -125,6 +152,8 @@ def _count_rows(
             for batch in read_shard(folder / name):
                 censuses[split].take(batch)
         except (ReleaseError, pa.ArrowException, OSError) as error:
+            if unreachable := refusal(folder, error):
+                raise unreachable from None
             problems.append(f"{name}: cannot be read as rows of a release: {error}")
             incomplete.add(split)
             continue

@@ -9,11 +9,12 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, overload
 
 from data_catalog.errors import LockHeldError, ReleaseError
 from data_catalog.releases.lineage import VERSION
 from data_catalog.releases.shards import (
+    HASH_VERSION,
     ROW_GROUP_ROWS,
     SHARD_BYTES,
     Census,
@@ -47,6 +48,30 @@ from data_catalog.storage import (
 Documents = Mapping[str, str | bytes]
 
 
+@overload
+def write_release(
+    releases_dir: Path,
+    version: str,
+    splits: Mapping[str, RowBatches],
+    manifest: Mapping[str, Any],
+    documents: Documents | Callable[[Manifest], Documents] | None = None,
+    *,
+    expected_row_set_hash: str | None = None,
+    shard_bytes: int = SHARD_BYTES,
+    row_group_rows: int = ROW_GROUP_ROWS,
+) -> Path: ...
+@overload
+def write_release(
+    releases_dir: PathLike,
+    version: str,
+    splits: Mapping[str, RowBatches],
+    manifest: Mapping[str, Any],
+    documents: Documents | Callable[[Manifest], Documents] | None = None,
+    *,
+    expected_row_set_hash: str | None = None,
+    shard_bytes: int = SHARD_BYTES,
+    row_group_rows: int = ROW_GROUP_ROWS,
+) -> Place: ...
 def write_release(
     releases_dir: PathLike,
     version: str,
@@ -157,6 +182,7 @@ def _fill(
         "splits": {census.split: census.counts() for census in censuses},
         "files": files,
         "row_set_hash": hash_of(censuses),
+        "row_set_hash_version": HASH_VERSION,
     }
     for name, content in (documents(manifest) if callable(documents) else documents or {}).items():
         if Path(name).name != name or name == MANIFEST:

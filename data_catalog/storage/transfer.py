@@ -16,7 +16,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from data_catalog.errors import StorageError
-from data_catalog.storage.locks import Held
+from data_catalog.storage.locks import Held, lock
 from data_catalog.storage.places import Place, StorePath
 
 DRAFT = ".writing-"
@@ -93,7 +93,7 @@ def deliver(file: Path, to: Place) -> None:
 
 
 def deliver_folder(folder: Path, to: Place, last: str, *, skip: Iterable[str] = ()) -> None:
-    """The same for a folder; the file that says that it is whole comes last.
+    """The same for a folder, unless a whole one is there; the file that says that it is whole comes last.
 
     Args:
         folder: a working folder.
@@ -104,10 +104,12 @@ def deliver_folder(folder: Path, to: Place, last: str, *, skip: Iterable[str] = 
     if folder == to:
         return
     skipped = {*skip, last}
-    for name in file_names(folder):
-        if Path(name).parts[0] not in skipped:
+    with lock(to.parent / f".{to.name}.lock", wait=True) as held:
+        if (to / last).is_file():
+            return
+        for name in [*(name for name in file_names(folder) if Path(name).parts[0] not in skipped), last]:
+            held.check()
             deliver(folder / name, to / name)
-    deliver(folder / last, to / last)
 
 
 def drafts(root: Place) -> list[Place]:

@@ -21,6 +21,7 @@ COMMANDS = {
     "status": "pipeline",
     "train": "pipeline",
     "deploy": "deploy",
+    "config": "config",
     "catalog": "catalog",
     "frames": "show",
     "ocr": "show",

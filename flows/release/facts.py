@@ -7,7 +7,6 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
-from pathlib import Path
 from statistics import fmean
 from typing import Any
 
@@ -18,6 +17,7 @@ from data_catalog.catalog import Catalog
 from data_catalog.checks import PlannedRows, Result, all_rules, check
 from data_catalog.releases import Contents, ReleaseDiff, compare, lineage_of, next_version, read_contents, read_manifest
 from data_catalog.schemas import LABELS, SPLITS, Label
+from data_catalog.storage import Place
 from flows.funnel import FunnelStep
 from flows.ocr.registry import ocr_engine
 from flows.release.plan import Plan
@@ -206,7 +206,7 @@ def collect_facts(
     yields: YieldTable,
     ad_sentiment: pa.Table,
     earlier: Sequence[str],
-    parent: Path | None,
+    parent: Place | None,
 ) -> ReleaseFacts:
     """Describe a planned release.
 
@@ -272,7 +272,7 @@ def first_of(changes: Mapping[str, Any]) -> list[tuple[str, Any]]:
     return list(changes.items())[:NAMED]
 
 
-def with_changes(facts: ReleaseFacts, plan: Plan, parent: Path | None) -> ReleaseFacts:
+def with_changes(facts: ReleaseFacts, plan: Plan, parent: Place | None) -> ReleaseFacts:
     """The facts with what changed since the parent, which is read for it.
 
     Raises:

@@ -16,6 +16,7 @@ from data_catalog.errors import ReleaseError
 from data_catalog.releases import (
     list_releases,
     newest_release_if_any,
+    present_row_set_hash,
     read_manifest,
     verify_release,
     write_release,
@@ -127,8 +128,9 @@ def _write(catalog: Catalog, settings: Settings, plan: Plan, facts: ReleaseFacts
 
 def _holds(folder: Place, plan: Plan, facts: ReleaseFacts) -> bool:
     """Tell whether a release has the planned rows, with labels decided in the same way, and is undamaged."""
-    manifest = read_manifest(folder)
-    if manifest["row_set_hash"] != plan.row_set_hash or manifest["labels"]["decided_by"] != dict(facts.decided_by):
+    if read_manifest(folder)["labels"]["decided_by"] != dict(facts.decided_by):
+        return False
+    if present_row_set_hash(folder) != plan.row_set_hash:
         return False
     if problems := verify_release(folder):
         raise ReleaseError(f"{folder}: is damaged ({'; '.join(problems)}); move it away and build again")

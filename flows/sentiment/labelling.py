@@ -180,8 +180,9 @@ def resampled_means(comments: Sequence[ScoreGroup], aggregation: Aggregation, se
     values, weights = np.array(ordered, dtype=np.float64).reshape(-1, 2).T
     digest = hashlib.sha256(seed.encode("utf-8", "surrogatepass")).digest()
     drawn = np.random.default_rng(list(digest)).multinomial(counts.sum(), counts / counts.sum(), size=DRAWS)
-    total = drawn @ weights
-    return (drawn @ (weights * values))[total > 0] / total[total > 0]
+    # not as a product of matrices, whose last bit is each processor's own: the interval is part of a release's hash
+    total = (drawn * weights).sum(axis=1)
+    return (drawn * (weights * values)).sum(axis=1)[total > 0] / total[total > 0]
 
 
 def _mean(comments: Sequence[ScoreGroup], aggregation: Aggregation) -> float | None:

@@ -1,6 +1,7 @@
-"""Every setting of the pipeline, typed, from one TOML file and the environment; the defaults are the paper's.
+"""Every setting of the pipeline, typed, from one TOML file, `.env` and the environment; the defaults are the paper's.
 
-`YTB_ADS__FRAMES__COUNT=7` overrides `count` in `[frames]` of `ytb_ads.toml`.
+`YTB_ADS__FRAMES__COUNT=7` overrides `count` in `[frames]` of `ytb_ads.toml`, in the environment as in `.env`, which
+gives way to it.
 """
 
 from __future__ import annotations
@@ -13,17 +14,21 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_origin
 
-from pydantic import BaseModel, Field, FiniteFloat, SecretStr, ValidationError, model_validator
+from dotenv import dotenv_values
+from pydantic import BaseModel, Field, FiniteFloat, ValidationError, model_validator
 from pydantic.json_schema import JsonSchemaValue
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 from pydantic_settings import SettingsError as PydanticSettingsError
 
 from flows.errors import SettingsError
 from flows.settings.crawl import CrawlSettings, MediaSettings
+from flows.settings.secrets import Secret
 from flows.settings.section import Section
 
 ENV_PREFIX = "YTB_ADS__"
 DEFAULT_FILE = Path("ytb_ads.toml")
+ENV_FILE = Path(".env")
+"""File of the working directory with variables, for secrets that belong neither into the settings nor the shell."""
 
 Aggregation = Literal["dominant", "dominant_with_neutral", "scale"]
 ThresholdMode = Literal["fixed", "quantile"]
@@ -57,7 +62,7 @@ class SourceSettings(Section):
 class PrivacySettings(Section):
     """Keyed hashes in place of the comments' authors."""
 
-    author_key: SecretStr | None = None
+    author_key: Secret | None = None
     """Key of the authors' hashes; by default one is drawn once and kept beside the tables."""
 
 
@@ -178,7 +183,7 @@ class ReviewSettings(Section):
     """Share of ads whose answer is known, from `gold`, mixed in."""
     gold: dict[str, Literal["negative", "positive"]] = Field(default_factory=dict)
     """Known answers by video id."""
-    store: SecretStr | None = None
+    store: Secret | None = None
     """File of what people did, or `postgresql://USER:PASSWORD@HOST/DATABASE`; by default a file in the catalog."""
     page: Annotated[str, Field(pattern=r"^(https?://[^\s/?#]+/?)?$")] = ""
     """Address by which people reach the page, where that is not `host` and `port`."""
@@ -307,26 +312,34 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """The environment above what the file gave, and nothing else."""
-        return env_settings, init_settings
+        """The environment above `.env` above what the file gave, and nothing else."""
+        # pydantic's own source of `.env` takes variables without the prefix for sections
+        in_file = EnvSettingsSource(settings_cls)
+        in_file.env_vars = {name.lower(): value for name, value in read_env_file().items()}
+        return env_settings, in_file, init_settings
 
 
 def load_settings(file: Path | None = None) -> Settings:
-    """Settings from `file` (default: `ytb_ads.toml` of this folder, if there) under those of the environment.
+    """Settings from `file` (default: `ytb_ads.toml` of this folder, if there) under `.env` under the environment.
 
     Raises:
         SettingsError: the file cannot be read, a key is unknown (the nearest known one is named) or a value is wrong.
     """
     _refuse_unknown_variables()
     try:
-        return Settings(**_read_file(file))
+        return Settings(**read_file(file))
     except ValidationError as error:
         raise SettingsError("\n".join(_sentences(error))) from None
     except PydanticSettingsError as error:
         raise SettingsError(f"environment: {error}") from None
 
 
-def _read_file(file: Path | None) -> dict[str, Any]:
+def read_file(file: Path | None) -> dict[str, Any]:
+    """What a settings file sets, unchecked; nothing if none is named and the default one is not there.
+
+    Raises:
+        SettingsError: it cannot be read.
+    """
     if file is None:
         if not DEFAULT_FILE.is_file():
             return {}
@@ -339,14 +352,29 @@ def _read_file(file: Path | None) -> dict[str, Any]:
         raise SettingsError(f"{file}: not TOML: {error}") from error
 
 
+def read_env_file() -> dict[str, str]:
+    """The variables of `.env`, whatever they are for.
+
+    Raises:
+        SettingsError: it cannot be read.
+    """
+    try:
+        # `$` in a secret is a `$`
+        held = dotenv_values(ENV_FILE, interpolate=False)
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{ENV_FILE}: cannot be read ({error}); mend it or move it away") from error
+    return {name: value for name, value in held.items() if value is not None}
+
+
 def _refuse_unknown_variables() -> None:
     """A misspelt section in the environment would otherwise be passed over in silence."""
-    for variable in sorted(os.environ):
-        if not variable.upper().startswith(ENV_PREFIX):
-            continue
-        section = variable[len(ENV_PREFIX) :].split("__")[0].lower()
-        if section not in Settings.model_fields:
-            raise SettingsError(_unknown([section], f"environment variable {variable}: "))
+    for where, variables in (("environment variable", os.environ), (f"{ENV_FILE}: variable", read_env_file())):
+        for variable in sorted(variables):
+            if not variable.upper().startswith(ENV_PREFIX):
+                continue
+            section = variable[len(ENV_PREFIX) :].split("__")[0].lower()
+            if section not in Settings.model_fields:
+                raise SettingsError(_unknown([section], f"{where} {variable}: "))
 
 
 def _sentences(error: ValidationError) -> Iterator[str]:

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
-from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, SecretStr, field_validator, model_validator
+from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, field_validator, model_validator
 
+from flows.settings.secrets import Secret
 from flows.settings.section import Section
 
 _CHANNEL = re.compile(r"UC[A-Za-z0-9_-]{22}|@[\w.·-]{3,30}")
@@ -141,9 +142,9 @@ class CommentPageSettings(Section):
 class CrawlSettings(Section):
     """Ads to collect from YouTube, the keys to use, and the pace."""
 
-    api_key: SecretStr | None = None
+    api_key: Secret | None = None
     """Key of the YouTube Data API v3; better given as YTB_ADS__CRAWL__API_KEY than written into a file."""
-    api_keys: tuple[SecretStr, ...] = ()
+    api_keys: tuple[Secret, ...] = ()
     """More keys: the next one is used when a key's day is spent."""
     seed: int = 0
     """Another seed draws other ads."""
@@ -198,7 +199,7 @@ class CrawlSettings(Section):
         return self.endpoint is not None and urlsplit(self.endpoint).scheme == "http"
 
     @property
-    def given_keys(self) -> list[SecretStr]:
+    def given_keys(self) -> list[Secret]:
         """Every key that is given, each once."""
         given = (self.api_key, *self.api_keys) if self.api_key else self.api_keys
         return list({key.get_secret_value(): key for key in given if key and key.get_secret_value()}.values())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import multiprocessing
 import os
 import time
@@ -19,6 +20,7 @@ import pytest
 from data_catalog.errors import ReleaseError
 from data_catalog.releases import (
     list_releases,
+    present_row_set_hash,
     read_manifest,
     row_set_hash,
     verify_release,
@@ -144,22 +146,46 @@ def test_the_row_set_hash_knows_neither_order_nor_layout_nor_date(tmp_path: Path
     assert hashes == {row_set_hash(splits)} == {row_set_hash(mixed)}
 
 
-@pytest.mark.parametrize(
-    "change",
-    [
-        {"text": "other words"},
-        {"label": 1},
-        {"timestamp_s": 9.0},
-        {"category": "healthcare"},
-        {"mean_score": -2.5},
-        {"draw": 1},
-        {"image": {"bytes": b"other", "path": "bad-0.png"}},
-    ],
-    ids=lambda change: next(iter(change)),
-)
-def test_the_row_set_hash_knows_every_part_of_a_row(change: dict[str, Any]) -> None:
-    assert row_set_hash(three_splits()) != row_set_hash(three_splits(**change))
-    assert row_set_hash({"train": table(row("good"))}) != row_set_hash({"test": table(row("good"))})
+@pytest.mark.parametrize("column", RELEASE_SCHEMA.names)
+def test_the_row_set_hash_knows_every_column_of_a_row(column: str) -> None:
+    """A value that differs by the least that its type can differ by, and null, are other rows."""
+    [sound] = table(row("good", mean_low=2.5, mean_high=3.0)).to_pylist()
+    value = sound[column]
+    if column == "image":
+        others: list[Any] = [value | {"bytes": value["bytes"] + b"\0"}]
+    elif isinstance(value, float):
+        others = [math.nextafter(value, math.inf), None]
+    else:
+        others = [value + " " if isinstance(value, str) else 1 - value]
+    hashes = {row_set_hash({"train": table(sound | {column: other})}) for other in [value, *others]}
+    assert len(hashes) == 1 + len(others)
+    assert row_set_hash({"train": table(sound)}) != row_set_hash({"test": table(sound)})
+
+
+def test_a_release_with_the_hash_of_the_first_program_verifies_and_is_counted_anew(tmp_path: Path) -> None:
+    facts: dict[str, Any] = {
+        "text": "sechs Wörter auf dem Bild hier",
+        "image": {"bytes": b"picture", "path": "x.jpg"},
+        "category": None,
+    }
+    rows = table(*(row("a", 0, **facts, timestamp_s=1 / 3, mean_low=0.1, mean_high=2.9, draw=draw) for draw in (0, 1)))
+    release = write_release(tmp_path, VERSION, {"train": rows}, FACTS)
+    manifest = read_manifest(release)
+    now = manifest["row_set_hash"]
+    assert (manifest["row_set_hash_version"], present_row_set_hash(release)) == (2, now)
+
+    rewrite_manifest(release, row_set_hash_version=3)
+    assert "its row-set hash is of version 3; this program knows 1, 2" in verify_release(release)[0]
+    # as that program gave it
+    del manifest["row_set_hash_version"]
+    manifest["row_set_hash"] = "b83d0b557d0eacc4551d43cceabbcc102d83bc3e459cdf9d4e06953c137b4c53"
+    manifest["manifest_sha256"] = manifest_sha256(manifest)
+    (release / "manifest.json").write_text(json.dumps(manifest))
+    assert verify_release(release) == []
+    assert present_row_set_hash(release) == now
+    (release / "data" / "train-00000-of-00001.parquet").unlink()
+    with pytest.raises(ReleaseError, match="is damaged"):
+        present_row_set_hash(release)
 
 
 def test_the_hash_of_planned_rows_is_that_of_the_written_ones() -> None:

@@ -29,7 +29,7 @@ from fgmfn.modeling import FgmfnForSentiment
 from fgmfn.planning import plan_run
 from fgmfn.processing import FgmfnProcessor, image_processor, train_tokenizer
 from fgmfn.settings import TrainingSettings
-from fgmfn.trainer import SentimentTrainer, last_whole_checkpoint, make_trainer
+from fgmfn.trainer import Epoch, SentimentTrainer, last_whole_checkpoint, make_trainer
 from fgmfn.training import TrainedModel, train_models
 from tests.fgmfn.conftest import Finished
 from tests.fgmfn.models import learn, small_config
@@ -192,9 +192,14 @@ def test_the_epoch_with_the_best_development_score_is_kept(tmp_path: Path) -> No
     release = write_release(
         tmp_path / "r", {"train": ad_rows(24, image_sign=False), "validation": contrary, "test": []}
     )
-    config = tiny_config(tmp_path, epochs=10, learning_rate=5e-3)
-    (trained,) = train_models(release, config, tmp_path / "runs", ("text_only",), progress=False)
+    config, told = tiny_config(tmp_path, epochs=10, learning_rate=5e-3), list[Epoch]()
+    (trained,) = train_models(release, config, tmp_path / "runs", ("text_only",), progress=False, on_epoch=told.append)
     scores = [entry["eval_macro_f1"] for entry in _record(trained)["history"] if "eval_macro_f1" in entry]
+    losses = [entry["loss"] for entry in _record(trained)["history"] if "loss" in entry]
+    assert [(epoch.number, epoch.of) for epoch in told] == [(number, 10) for number in range(1, 11)]
+    assert [epoch.losses["loss"] for epoch in told] == losses, "of this epoch, not of the one before"
+    assert [epoch.dev["macro_f1"] for epoch in told] == scores
+    assert (told[-1].remaining_s, told[0].remaining_s > 0, told[0].rows_per_s > 0) == (0, True, True)
     assert trained.dev
     assert scores[-1] == 0
     assert trained.dev.macro_f1 == pytest.approx(max(scores))
@@ -204,8 +209,9 @@ def test_the_epoch_with_the_best_development_score_is_kept(tmp_path: Path) -> No
 def test_without_validation_rows_the_last_epoch_is_kept_and_said(tmp_path: Path) -> None:
     splits = {"train": ad_rows(12), "validation": [], "test": ad_rows(4, first=12)}
     release = write_release(tmp_path / "r", splits, synthetic=False)
-    config = tiny_config(tmp_path, epochs=1)
-    (trained,) = train_models(release, config, tmp_path / "runs", ("text_only",), progress=False)
+    config, told = tiny_config(tmp_path, epochs=1), list[Epoch]()
+    (trained,) = train_models(release, config, tmp_path / "runs", ("text_only",), progress=False, on_epoch=told.append)
+    assert [(epoch.number, epoch.dev) for epoch in told] == [(1, {})]
     assert trained.dev is None
     assert trained.test is not None
     assert trained.notes == ("the data have no validation rows: the last epoch's weights were kept, unchosen",)

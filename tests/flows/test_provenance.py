@@ -77,7 +77,7 @@ def test_an_ad_has_all_its_rows_frames_and_drops(seeded: Path, settings: Setting
 
 def test_it_is_told_from_the_tables_of_that_time(copied: Path, settings: Settings) -> None:
     tables = Catalog(copied)
-    release = newest_release(tables.releases_dir)
+    release = newest_release(Path(tables.root) / "releases")
     row = released(release, "test")[0]
     other = LABELS[1 - row["label"]]
     [label] = tables.read("labels", where=f"video_id = '{row['video_id']}'").to_pylist()
@@ -119,7 +119,7 @@ def test_the_card_says_what_the_rules_found_and_the_page_why_the_split(seeded: P
 
 def test_what_is_not_there_is_said(seeded: Path, settings: Settings, tmp_path: Path) -> None:
     tables = Catalog(seeded)
-    release = newest_release(tables.releases_dir)
+    release = newest_release(Path(tables.root) / "releases")
     rows = released(release, "test")
     with pytest.raises(CatalogError, match=rf"test has rows 0 to {len(rows) - 1}, none of number 999"):
         explain_row(tables, f"{release.name}:test:999", settings)
