@@ -1,4 +1,4 @@
-"""Servers that tests talk to: Prefect's, and PostgreSQL's."""
+"""Servers that tests talk to: Prefect's, PostgreSQL's, and one of S3."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +72,30 @@ def _wait_until_healthy(url: str, server: subprocess.Popen[bytes], log: Path) ->
         except OSError:
             time.sleep(0.3)
     pytest.fail(f"the Prefect server did not start:\n{log.read_text()[-2000:]}")
+
+
+@contextmanager
+def s3_serving(log: Path) -> Iterator[str]:
+    """Start a server of S3 that keeps all in memory; yields its address."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    with log.open("wb") as output:
+        server = subprocess.Popen(
+            [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)], stdout=output, stderr=output
+        )
+    try:
+        deadline = time.monotonic() + STARTUP_S
+        while time.monotonic() < deadline and server.poll() is None:
+            with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+                break
+            time.sleep(0.1)
+        else:
+            pytest.fail(f"the S3 server did not start:\n{log.read_text()[-2000:]}")
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        server.terminate()
+        server.wait(timeout=30)
 
 
 @contextmanager

@@ -70,11 +70,6 @@ _FAULTS = (
         "set AWS_ENDPOINT_URL as https://HOST or http://HOST:PORT",
     ),
     _Fault(
-        re.compile(r"NotImplemented|501 Not Implemented"),
-        "the server knows no conditional writes",
-        "take a store that does: without them two writers lose each other's rows",
-    ),
-    _Fault(
         re.compile(r"400 Bad Request"),
         "the request is not understood there",
         "check AWS_REGION and AWS_ENDPOINT_URL",

@@ -201,8 +201,10 @@ def _create(file: Path, to: StorePath) -> bool:
     """Upload a file that must not be there yet; whether it was not."""
     if not file.stat().st_size:
         return to.put(b"") is not None
-    with file.open("rb") as opened, mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
-        return to.put(memoryview(mapped)) is not None
+    with file.open("rb") as opened:
+        mapped = mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ)
+    # not closed here: an error that is raised still refers to the bytes
+    return to.put(memoryview(mapped)) is not None
 
 
 def _sync(path: Path) -> None:

@@ -237,7 +237,7 @@ def _check_catalog(settings: Settings, catalog: Catalog) -> Iterator[Check]:
         with open_ledger(catalog, settings) as ledger:
             yield Check("ledger", True, f"{ledger.path} can be written")
             yield from _check_ledger(settings.crawl, ledger)
-    except CrawlError as error:
+    except (CrawlError, StorageError) as error:
         yield Check("ledger", False, str(error), "make it writable, or name another file in crawl.quota.ledger")
 
 
