@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fgmfn.configuration import FgmfnConfig
+from fgmfn.distributed import all_rows
 
 
 class ImageTextContrast(nn.Module):
@@ -36,8 +37,13 @@ class ImageTextContrast(nn.Module):
             text: unimodal sentence vectors, [B, d].
             image: unimodal picture vectors, [B, d].
             groups: identities of each row's text, ad and picture, [B, 3]; None means no row shares any.
+
+        While several processes train, the loss runs over the rows of all of them, and each returns the same one.
         """
         text, image = self.text_projection(text), self.image_projection(image)
+        if self.training:
+            text, image = all_rows(text), all_rows(image)
+            groups = None if groups is None else all_rows(groups)
         # Under autocast the product alone would be in bfloat16 again, whatever its factors are.
         with torch.autocast(text.device.type, enabled=False):
             similarities = F.normalize(text.float(), dim=-1) @ F.normalize(image.float(), dim=-1).T

@@ -12,11 +12,13 @@ from pathlib import Path
 from typing import Any
 
 from fgmfn.baselines import MODELS, check_models, model_class
+from fgmfn.baselines.fitted import FittedModel
 from fgmfn.building import model_config
 from fgmfn.configuration import FgmfnConfig
 from fgmfn.console import quiet_libraries
 from fgmfn.data import Source
-from fgmfn.errors import DataError
+from fgmfn.distributed import process_count
+from fgmfn.errors import ConfigError, DataError
 from fgmfn.settings import ModelSettings, load_settings, model_settings_for, shipped_configs
 
 
@@ -28,6 +30,8 @@ class Run:
     settings: ModelSettings
     source: Source
     folder: Path
+    devices: dict[str, int]
+    """`count`: processes that train it, each with a device; `batch_size`: each one's share of every batch."""
 
     @property
     def has_dev(self) -> bool:
@@ -71,11 +75,22 @@ def plan_run(
     model_config(kind, settings.model, source.class_names)
     if "image" in kind.modalities and source.splits["train"].pictures is None:
         raise DataError(f"{source.name}: {name} looks at pictures; name their folder (--images DIR)")
-    return Run(name, settings, source, output / f"{name}-{_key(name, settings, source)}")
+    devices = _devices(settings.training.batch_size, 1 if issubclass(kind, FittedModel) else process_count())
+    return Run(name, settings, source, output / f"{name}-{_key(name, settings, source, devices)}", devices)
 
 
-def _key(name: str, settings: ModelSettings, source: Source) -> str:
+def _devices(batch_size: int, count: int) -> dict[str, int]:
+    if batch_size % count:
+        raise ConfigError(
+            f"setting [training] batch_size = {batch_size}; expected a multiple of {count}: "
+            f"its rows are those of one step, shared evenly by {count} processes"
+        )
+    return {"count": count, "batch_size": batch_size // count}
+
+
+def _key(name: str, settings: ModelSettings, source: Source, devices: dict[str, int]) -> str:
     parts = {
+        "devices": devices,
         "code": code_version(name),
         "model": name,
         "settings": settings.as_json(),

@@ -77,7 +77,7 @@ class TrainingSettings(BaseModel):
 
     epochs: int = Field(default=100, ge=1)
     batch_size: int = Field(default=64, ge=2)
-    """Rows per step and device."""
+    """Rows per step, shared evenly by the devices that train."""
     learning_rate: float = Field(default=5e-5, gt=0)
     optimizer: Literal["adamw", "adam"] = "adamw"
     """The paper's text says AdamW with decay 0.01, its Table 3 says Adam, which adds the decay to the gradient."""

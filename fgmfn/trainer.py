@@ -26,6 +26,7 @@ from transformers.trainer import OPTIMIZER_NAME, SCHEDULER_NAME, TRAINER_STATE_N
 from transformers.utils import SAFE_WEIGHTS_NAME
 
 from fgmfn.data import Collator, SplitDataset
+from fgmfn.distributed import process_count, share_batch_statistics
 from fgmfn.evaluation import score
 from fgmfn.modeling import SentimentModel, SentimentOutput
 from fgmfn.processing import FgmfnProcessor
@@ -63,7 +64,8 @@ class SentimentTrainer(Trainer):
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         """Add the parts' means since the last log, and the time since then, to a training log."""
         if "loss" in logs:
-            logs |= {name: float(torch.stack(values).mean()) for name, values in self._parts.items()}
+            means = {name: torch.stack(values).mean() for name, values in self._parts.items()}
+            logs |= {name: float(value) for name, value in self.accelerator.reduce(means, "mean").items()}
             self._parts = {}
             logs["lap_runtime"] = self._lap_s()
             self._lap_started = time.monotonic()
@@ -216,6 +218,7 @@ def make_trainer(
 
     Without a development split nothing can be chosen by it: the last epoch's weights stay.
     """
+    share_batch_statistics(model)
     trainer = SentimentTrainer(
         model=model,
         args=_arguments(settings, checkpoints, has_dev=dev is not None),
@@ -225,6 +228,8 @@ def make_trainer(
         compute_metrics=_development_scores,
         optimizer_cls_and_kwargs=(OPTIMIZERS[settings.optimizer], {"lr": settings.learning_rate}),
     )
+    # The trainer has seeded all processes alike: rows of one place in them would be dropped out alike.
+    torch.manual_seed(settings.seed + trainer.args.process_index)
     # Both of them write to standard output, which belongs to results.
     trainer.remove_callback(PrinterCallback)
     trainer.remove_callback(ProgressCallback)
@@ -236,13 +241,24 @@ def make_trainer(
     return trainer
 
 
+class Arguments(TrainingArguments):
+    """One device per process: where several are visible, transformers would split each batch among their copies."""
+
+    @property
+    def n_gpu(self) -> int:
+        """Devices of this process."""
+        return min(1, int(super().n_gpu))
+
+
 def _arguments(settings: TrainingSettings, checkpoints: Path, *, has_dev: bool) -> TrainingArguments:
     """Translate our settings into transformers'."""
     on_cuda = torch.cuda.is_available()
-    return TrainingArguments(
+    return Arguments(
         output_dir=str(checkpoints),
+        use_cpu=not torch.accelerator.is_available(),
         num_train_epochs=settings.epochs,
-        per_device_train_batch_size=settings.batch_size,
+        per_device_train_batch_size=settings.batch_size // process_count(),
+        # Whole batches, as one process would score them: the contrastive loss depends on a batch's size.
         per_device_eval_batch_size=settings.batch_size,
         learning_rate=settings.learning_rate,
         weight_decay=settings.weight_decay,
@@ -297,5 +313,6 @@ def _is_whole(folder: Path) -> bool:
         json.loads((folder / TRAINER_STATE_NAME).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return False
-    # Removing an outdated checkpoint may have been cut short as well.
-    return all(any(folder.glob(name)) for name in RESUMED_FROM)
+    # Removing an outdated checkpoint may have been cut short as well, and each process writes its own random state.
+    wanted = {name: process_count() if "*" in name else 1 for name in RESUMED_FROM}
+    return all(len(list(folder.glob(name))) >= number for name, number in wanted.items())

@@ -6,9 +6,9 @@ call with the same of both finds the first one's results, and any other call tra
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
-import os
 import shutil
 import time
 import warnings
@@ -27,6 +27,7 @@ from fgmfn.building import build_model, model_config
 from fgmfn.card import model_card
 from fgmfn.console import quiet_libraries
 from fgmfn.data import Source, SplitDataset, open_source
+from fgmfn.distributed import from_first_process, is_first_process, join_processes
 from fgmfn.errors import FgmfnError, RunInProgressError
 from fgmfn.evaluation import Metrics
 from fgmfn.inference import METRICS, Checkpoint, evaluate_split
@@ -114,44 +115,56 @@ def train_run(
         WeightsError: Pretrained weights cannot be had.
         RunInProgressError: Another process is training into the same folder.
     """
+    join_processes()
     with quiet_libraries(), _locked(run.folder):
-        finished = read_trained(run.folder)
+        finished = from_first_process(lambda: read_trained(run.folder))
         if finished is None:
             return _train(run, progress, after_epoch, on_epoch)
-        shutil.rmtree(run.folder / CHECKPOINTS, ignore_errors=True)  # the finishing process may have been killed here
+        if is_first_process():
+            # The finishing process may have been killed here.
+            shutil.rmtree(run.folder / CHECKPOINTS, ignore_errors=True)
         return finished
 
 
 @contextmanager
 def _locked(folder: Path) -> Iterator[None]:
     """Let one training at a time into a folder; the lock of a killed process ends with it."""
-    folder.mkdir(parents=True, exist_ok=True)
-    if int(os.environ.get("RANK", "0")) > 0:
-        # The other processes of one distributed training belong to the one that holds the lock.
-        yield
-        return
     lock = FileLock(folder / ".lock")
-    try:
-        lock.acquire(timeout=0)
-    except Timeout as error:
-        raise RunInProgressError(f"{folder}: another process is training here; wait for it or stop it") from error
+    from_first_process(lambda: _acquire(lock, folder))
     try:
         yield
     finally:
         lock.release()
 
 
+def _acquire(lock: FileLock, folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout as error:
+        raise RunInProgressError(f"{folder}: another process is training here; wait for it or stop it") from error
+
+
 def read_trained(folder: Path) -> TrainedModel | None:
     """Return the result of a finished run, or None where none has finished yet.
 
+    A run has finished when its scores and all files that were scored, weights and configuration among them, are there.
+
     Raises:
-        FgmfnError: The run's metrics.json is damaged.
+        FgmfnError: The run's metrics.json is damaged, or a file is not the one that was scored.
     """
     file = folder / METRICS
     if not file.is_file():
         return None
     try:
         record = json.loads(file.read_text(encoding="utf-8"))
+        files = record["files"]
+        if not all((folder / name).is_file() for name in files):
+            log.warning("%s: scores without the weights they belong to; it is trained anew", folder)
+            return None
+        other = next((name for name, digest in files.items() if file_digest(folder / name) != digest), None)
+        if other:
+            raise FgmfnError(f"{folder / other}: not the file that was scored; remove the folder to train again")
         dev, test = (Metrics.from_json(record[split]) if record[split] else None for split in ("dev", "test"))
         return TrainedModel(
             record["model"],
@@ -171,12 +184,12 @@ def _train(run: Run, progress: bool, after_epoch: AfterEpoch | None, on_epoch: O
     set_seed(run.settings.training.seed)
     kind = model_class(run.name)
     if issubclass(kind, FittedModel):
-        _fit(run, kind, progress)
+        from_first_process(lambda: _fit(run, kind, progress))
     else:
         _train_in_steps(run, kind, progress, after_epoch, on_epoch)
-    finished = read_trained(run.folder)
+    finished = from_first_process(lambda: read_trained(run.folder))
     if finished is None:
-        raise FgmfnError(f"{run.folder}: training ended without {METRICS}; all hosts must share this folder")
+        raise FgmfnError(f"{run.folder}: training ended without {METRICS}")
     return TrainedModel(**(vars(finished) | {"already_trained": False}))
 
 
@@ -209,8 +222,8 @@ def _train_in_steps(
         after_epoch=after_epoch,
         on_epoch=on_epoch,
     )
-    resumed_from = last_whole_checkpoint(run.folder / CHECKPOINTS)
-    if resumed_from:
+    resumed_from = from_first_process(lambda: last_whole_checkpoint(run.folder / CHECKPOINTS))
+    if resumed_from and is_first_process():
         log.info("%s: goes on from %s, where an earlier run was stopped", run.name, resumed_from.name)
     with warnings.catch_warnings():
         # A resumed schedule is stepped before its optimizer once; PyTorch warns about that order.
@@ -257,18 +270,40 @@ def _finish(
         "checksums": run.source.checksums,
         "parameters": dict(zip(("total", "trainable"), sizes, strict=True)) if sizes else None,
         "settings": run.settings.as_json(),
+        "devices": run.devices,
         "config": model.config.to_dict(),
         "history": history,
         "seconds": round(seconds, 1),
     }
-    model.save_pretrained(run.folder)
-    if processor is not None:
-        processor.save_pretrained(run.folder)
+    record["files"] = _save(run.folder, model, processor)
     (run.folder / "README.md").write_text(model_card(record, MODELS[run.name].title), encoding="utf-8")
     beside = run.folder / f".{METRICS}"
     beside.write_text(json.dumps(record, indent=2, default=str) + "\n", encoding="utf-8")
     beside.replace(run.folder / METRICS)
     shutil.rmtree(run.folder / CHECKPOINTS, ignore_errors=True)
+
+
+def _save(folder: Path, model: SentimentModel | FittedModel, processor: FgmfnProcessor | None) -> dict[str, str]:
+    """Write all that a prediction needs; return the digest of each file, by its name within the folder."""
+    saved = folder / ".saved"
+    shutil.rmtree(saved, ignore_errors=True)  # of a process that was killed here
+    saved.mkdir()
+    model.save_pretrained(saved)
+    if processor is not None:
+        processor.save_pretrained(saved)
+    files = sorted(path for path in saved.rglob("*") if path.is_file())
+    digests = {path.relative_to(saved).as_posix(): file_digest(path) for path in files}
+    for path, name in zip(files, digests, strict=True):
+        (folder / name).parent.mkdir(exist_ok=True, parents=True)
+        path.replace(folder / name)
+    shutil.rmtree(saved)
+    return digests
+
+
+def file_digest(file: Path) -> str:
+    """SHA-256 of a file's bytes."""
+    with file.open("rb") as content:
+        return hashlib.file_digest(content, "sha256").hexdigest()
 
 
 def _notes(run: Run, model: SentimentModel | FittedModel) -> list[str]:

@@ -10,33 +10,49 @@ from data_catalog.releases.comparison import Contents, ReleaseDiff, compare, dif
 from data_catalog.releases.fetching import fetch_release
 from data_catalog.releases.lineage import (
     find_release,
+    line_of,
     lineage_of,
     list_releases,
+    newest_of,
     newest_release,
     newest_release_if_any,
     next_version,
+    read_manifests,
+    survey_releases,
+    versions_given,
 )
 from data_catalog.releases.shards import row_set_hash
-from data_catalog.releases.verification import present_row_set_hash, read_manifest, verify_release
+from data_catalog.releases.verification import (
+    changed_files,
+    present_row_set_hash,
+    read_manifest,
+    verify_release,
+)
 from data_catalog.releases.writing import write_release
 
 __all__ = [
     "Contents",
     "ReleaseDiff",
+    "changed_files",
     "compare",
     "diff_releases",
     "fetch_release",
     "find_release",
+    "line_of",
     "lineage_of",
     "list_releases",
+    "newest_of",
     "newest_release",
     "newest_release_if_any",
     "next_version",
     "present_row_set_hash",
     "read_contents",
     "read_manifest",
+    "read_manifests",
     "read_splits",
     "row_set_hash",
+    "survey_releases",
     "verify_release",
+    "versions_given",
     "write_release",
 ]

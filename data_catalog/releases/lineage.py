@@ -44,10 +44,41 @@ def newest_release_if_any(
     releases_dir: PathLike, having: Callable[[Manifest], bool] = lambda manifest: True
 ) -> Place | None:
     """The same, of the releases whose manifest is asked for; None where there is none."""
-    releases = {path.name: path for path in list_releases(releases_dir)}
-    manifests = {name: read_manifest(path) for name, path in releases.items()}
+    manifests = read_manifests(releases_dir)
     among = {name for name, manifest in manifests.items() if having(manifest)}
-    return releases[newest_of(manifests, among)] if among else None
+    return as_place(releases_dir) / newest_of(manifests, among) if among else None
+
+
+def read_manifests(releases_dir: PathLike) -> dict[str, Manifest]:
+    """The manifests of all releases by version, but for those that cannot be read and that another descends from.
+
+    Raises:
+        ReleaseError: one cannot be read that may be the newest.
+    """
+    manifests, damaged = survey_releases(releases_dir)
+    for name in may_be_newest(manifests, damaged):
+        raise damaged[name]
+    return manifests
+
+
+def survey_releases(releases_dir: PathLike) -> tuple[dict[str, Manifest], dict[str, ReleaseError]]:
+    """The manifests of all releases by version, and why those of the others cannot be read."""
+    manifests: dict[str, Manifest] = {}
+    damaged: dict[str, ReleaseError] = {}
+    for path in list_releases(releases_dir):
+        try:
+            manifest = read_manifest(path)
+            lineage_of(manifest)
+            manifests[path.name] = manifest
+        except ReleaseError as error:
+            damaged[path.name] = error
+    return manifests, damaged
+
+
+def may_be_newest(manifests: Mapping[str, Manifest], damaged: Iterable[str]) -> list[str]:
+    """Those of the releases without a manifest that no other descends from."""
+    older = {before for name in manifests for before in _ancestors(name, manifests)}
+    return [name for name in damaged if name not in older]
 
 
 def newest_of(manifests: Mapping[str, Manifest], among: Set[str] | None = None) -> str:
@@ -75,6 +106,30 @@ def lineage_of(manifest: Manifest) -> list[str]:
     return named
 
 
+def line_of(version: str, manifests: Mapping[str, Manifest]) -> list[str]:
+    """A release and its ancestors that are there, each before its own ancestors."""
+    line = {version: None}
+    ahead = [version]
+    for name in ahead:
+        fresh = [before for before in lineage_of(manifests[name]) if before in manifests and before not in line]
+        line |= dict.fromkeys(fresh)
+        ahead += fresh
+    return list(line)
+
+
+def versions_given(releases_dir: PathLike, models_dir: PathLike) -> set[str]:
+    """Every version that a release has or had, as far as something still names it.
+
+    That is its folder, another release that descends from it, or the folder of the models that were trained on it. Of a
+    release of which nothing is left but what was published, nobody here knows.
+    """
+    models = as_place(models_dir)
+    trained_on = {path.name for path in models.iterdir()} if models.is_dir() else set()
+    folders = {path.name for path in list_releases(releases_dir)}
+    named = {before for manifest in read_manifests(releases_dir).values() for before in lineage_of(manifest)}
+    return {version for version in folders | named | trained_on if VERSION.fullmatch(version)}
+
+
 def find_release(releases_dir: PathLike, version: str) -> Place:
     """The release of that version.
 
@@ -87,13 +142,14 @@ def find_release(releases_dir: PathLike, version: str) -> Place:
     return found[version]
 
 
-def next_version(day: date, existing: Iterable[str], parent: str | None = None) -> str:
+def next_version(day: date, given: Iterable[str], parent: str | None = None) -> str:
     """The day as a version, numbered from its second release on: 2026.11.24, then 2026.11.24.1.
 
-    A parent of a later day, by a clock that was ahead, lends its day: no version is lower than its parent's.
+    No version of `given` is given again. A parent of a later day, by a clock that was ahead, lends its day: no version
+    is lower than its parent's.
     """
     today = max(day.strftime("%Y.%m.%d"), (parent or "")[: len("2026.11.24")])
-    numbers = [_version_key(name)[3] for name in existing if VERSION.fullmatch(name) and name.startswith(today)]
+    numbers = [_version_key(name)[3] for name in given if VERSION.fullmatch(name) and name.startswith(today)]
     return f"{today}.{max(numbers) + 1}" if numbers else today
 
 

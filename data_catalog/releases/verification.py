@@ -76,11 +76,7 @@ def verify_release(release: PathLike) -> list[str]:
     except ReleaseError as error:
         return [str(error)]
     broken, problems = _check_files(folder, manifest["files"])
-    if manifest["manifest_sha256"] != manifest_sha256(manifest):
-        problems.append(f"{MANIFEST}: changed since the release was written")
-    if manifest["class_names"] != list(LABELS):
-        problems.append(f"{MANIFEST}: class names {manifest['class_names']}, expected {list(LABELS)}")
-
+    problems += _check_manifest(manifest)
     censuses, incomplete, unreadable = _count_rows(folder, manifest["files"], broken, hash_version)
     problems += unreadable
     for split, census in censuses.items():
@@ -92,6 +88,17 @@ def verify_release(release: PathLike) -> list[str]:
     if not incomplete and hash_of(censuses.values()) != manifest["row_set_hash"]:
         problems.append(f"row_set_hash: the manifest says {manifest['row_set_hash']}, the rows give another")
     return problems
+
+
+def changed_files(release: PathLike) -> list[str]:
+    """Compare every byte of a release with its manifest and say what differs, without a look at the rows.
+
+    Raises:
+        ReleaseError: the manifest cannot be read.
+    """
+    manifest = read_manifest(release)
+    _, problems = _check_files(as_place(release), manifest["files"])
+    return problems + _check_manifest(manifest)
 
 
 def present_row_set_hash(release: PathLike) -> str:
@@ -135,6 +142,15 @@ def _check_files(folder: Place, files: Mapping[str, Any]) -> tuple[set[str], lis
             continue
         broken.add(name)
     return broken, problems
+
+
+def _check_manifest(manifest: Manifest) -> list[str]:
+    problems = []
+    if manifest["manifest_sha256"] != manifest_sha256(manifest):
+        problems.append(f"{MANIFEST}: changed since the release was written")
+    if manifest["class_names"] != list(LABELS):
+        problems.append(f"{MANIFEST}: class names {manifest['class_names']}, expected {list(LABELS)}")
+    return problems
 
 
 def _count_rows(

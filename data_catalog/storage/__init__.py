@@ -14,6 +14,7 @@ from data_catalog.storage.places import (
     nearest,
     place_of,
     refusal,
+    replace,
     try_writing,
 )
 from data_catalog.storage.transfer import (
@@ -29,6 +30,7 @@ from data_catalog.storage.transfer import (
     folders_of,
     local_copy,
     publish,
+    size_of,
     working_folder,
 )
 
@@ -57,6 +59,8 @@ __all__ = [
     "place_of",
     "publish",
     "refusal",
+    "replace",
+    "size_of",
     "try_writing",
     "working_folder",
 ]

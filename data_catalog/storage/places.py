@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import re
 import tempfile
+import threading
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -135,6 +136,12 @@ class StorePath:
     @property
     def parent(self) -> StorePath:
         return StorePath(self.root, self.key.parent, self.options)
+
+    def absolute(self) -> StorePath:
+        return self
+
+    def as_uri(self) -> str:
+        return str(self)
 
     def relative_to(self, other: StorePath) -> PurePosixPath:
         return self.key.relative_to(other.key)
@@ -282,15 +289,33 @@ def create(file: Place, data: bytes) -> None:
     if isinstance(file, StorePath):
         file.put(data)
         return
-    file.parent.mkdir(parents=True, exist_ok=True)
-    draft = file.with_name(f".{file.name}-{os.getpid()}")
-    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as out:
-        out.write(data)
-        out.flush()
-        os.fsync(out.fileno())
+    draft = _draft(file, data, 0o600)
     with suppress(FileExistsError):
         os.link(draft, file)
     draft.unlink()
+
+
+def replace(file: Place, data: bytes) -> None:
+    """Write a small file whole or not at all, in place of what is there.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    if isinstance(file, StorePath):
+        file.write_bytes(data)
+    else:
+        _draft(file, data, 0o666).replace(file)
+
+
+def _draft(file: Path, data: bytes, mode: int) -> Path:
+    """A file beside another one, on the disk."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    draft = file.with_name(f".{file.name}-{os.getpid()}-{threading.get_ident()}")
+    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode), "wb") as out:
+        out.write(data)
+        out.flush()
+        os.fsync(out.fileno())
+    return draft
 
 
 def try_writing(folder: Place) -> None:

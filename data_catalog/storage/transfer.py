@@ -178,6 +178,14 @@ def file_names(folder: Place) -> list[str]:
     return [path.relative_to(folder).as_posix() for path in folder.rglob("*")]
 
 
+def size_of(file: Place) -> int | None:
+    """The bytes of a file; None where there is none."""
+    if isinstance(file, Path):
+        return file.stat().st_size if file.is_file() else None
+    found = file.head()
+    return int(found["size"]) if found else None
+
+
 def digest(file: Place) -> tuple[str, int]:
     """The sha256 of a file's bytes, and how many there are."""
     if isinstance(file, Path):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import torch
 from huggingface_hub.dataclasses import strict
@@ -40,7 +40,8 @@ class LxmertMmsaForSentiment(Baseline):
     """LXMERT's own head for answering questions, with the classes as answers.
 
     The first word's state is all that is read in the end, so that what the last exchange does to the objects has no
-    effect and those weights never learn: `visn_...` of the last of the `x_layers`. They are LXMERT's and are kept.
+    effect: `visn_...` of the last of the `x_layers`. Those weights are LXMERT's and are kept, frozen, for no gradient
+    reaches them.
     """
 
     config_class = LxmertMmsaConfig
@@ -63,6 +64,18 @@ class LxmertMmsaForSentiment(Baseline):
             nn.Linear(d, 2 * d), nn.GELU(), nn.LayerNorm(2 * d), nn.Linear(2 * d, config.num_labels)
         )
         self.post_init()
+        self._freeze_unread()
+
+    def _freeze_unread(self) -> None:
+        for name, part in self.lxmert.encoder.x_layers[-1].named_children():
+            if name.startswith("visn_"):
+                part.requires_grad_(False).eval()
+
+    def train(self, mode: bool = True) -> Self:
+        """Train all that is read."""
+        super().train(mode)
+        self._freeze_unread()
+        return self
 
     def load_pretrained(self, tokenizer: Any) -> None:
         """Take LXMERT's weights as they were pretrained on captions and questions, and the backbone's.
@@ -74,6 +87,7 @@ class LxmertMmsaForSentiment(Baseline):
         if self.config.pretrained:
             self._check_width()
             self.lxmert = _pretrained(self.config.text_encoder)
+            self._freeze_unread()
         super().load_pretrained(tokenizer)
 
     def _check_width(self) -> None:

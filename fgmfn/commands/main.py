@@ -6,6 +6,7 @@ Exit codes: 0 done, 1 refused with a reason, 2 wrong usage.
 from __future__ import annotations
 
 import logging
+import os
 import sys
 from importlib import import_module
 from typing import Any
@@ -53,7 +54,8 @@ def fgmfn() -> None:
 def main() -> None:
     """Run the command line; a refusal is one line on standard error and exit code 1."""
     package = logging.getLogger("fgmfn")
-    package.setLevel(logging.INFO)
+    # under torchrun the first process reports for all
+    package.setLevel(logging.INFO if os.environ.get("RANK", "0") == "0" else logging.WARNING)
     package.handlers = [ReportHandler()]
     try:
         app()

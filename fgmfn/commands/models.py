@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -52,12 +51,13 @@ def train(
 
       torchrun --nproc-per-node 4 -m fgmfn train --config ytb_ads
     """
+    from fgmfn.distributed import is_first_process
     from fgmfn.training import train_models
 
     names = check_models(["fgmfn", "text_only"] if model is None else names_of(model))
     trained = train_models(source.open(), source.config, output, names, seed=seed, from_scratch=from_scratch)
-    if os.environ.get("RANK", "0") != "0":
-        return  # under torchrun the first process reports for all
+    if not is_first_process():
+        return
     announce(trained)
     if title := unproven(names):
         reports.print(f"Without a text-only row beside it {title}'s row proves nothing: add --model text_only")

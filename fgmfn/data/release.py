@@ -29,7 +29,7 @@ def find_release(path: Path) -> Path:
     The newest is the one that no other descends from; of several such, as YTB-ADS has it, the one created last.
 
     Raises:
-        ReleaseDataError: There is neither, or a manifest cannot be read, so that nobody knows the newest.
+        ReleaseDataError: There is neither, or the manifest of one that may be the newest cannot be read.
     """
     if (path / "manifest.json").is_file():
         return path
@@ -39,7 +39,7 @@ def find_release(path: Path) -> Path:
             f"{path}: neither a release folder nor a folder of releases (a release has a manifest.json); "
             f"build one first, or name another folder"
         )
-    manifests = {folder.name: _read_manifest(folder) for folder in inside}
+    manifests = _read_manifests(inside)
     ancestors = {name: _ancestors(name, manifests) for name in manifests}
     older = {before for name, found in ancestors.items() for before in found if name not in ancestors.get(before, ())}
     return path / max(manifests.keys() - older, key=lambda name: (_created_at(manifests[name]), _numbers(name)))
@@ -89,6 +89,21 @@ def _ancestors(name: str, manifests: Mapping[str, dict[str, Any]]) -> set[str]:
         found |= fresh
         ahead += fresh & manifests.keys()
     return found
+
+
+def _read_manifests(folders: Sequence[Path]) -> dict[str, dict[str, Any]]:
+    """The manifests by version, but for those that cannot be read and that another release descends from."""
+    manifests: dict[str, dict[str, Any]] = {}
+    damaged: dict[str, ReleaseDataError] = {}
+    for folder in folders:
+        try:
+            manifests[folder.name] = _read_manifest(folder)
+        except ReleaseDataError as error:
+            damaged[folder.name] = error
+    older = {before for name in manifests for before in _ancestors(name, manifests)}
+    for name in damaged.keys() - older:
+        raise damaged[name]
+    return manifests
 
 
 def _created_at(manifest: dict[str, Any]) -> datetime:

@@ -19,7 +19,8 @@ from tqdm import tqdm
 from fgmfn.baselines import MODELS, model_class
 from fgmfn.building import model_config
 from fgmfn.data import Source
-from fgmfn.errors import DataError, RunInProgressError, WeightsError
+from fgmfn.distributed import process_count
+from fgmfn.errors import ConfigError, DataError, RunInProgressError, WeightsError
 from fgmfn.planning import Run, plan_run
 from fgmfn.sizes import free_bytes, freeing_memory, least_training_bytes, out_of_memory
 from fgmfn.training import TrainedModel, read_trained, train_run
@@ -96,6 +97,8 @@ def run_experiments(
     Raises:
         ConfigError: A setting is wrong; nothing has been trained.
     """
+    if process_count() > 1:
+        raise ConfigError("a table trains in one process; start the same command once per GPU, they share its runs")
     cells = [Cell(entry, source) for source in sources for entry in entries]
     planned = [(cell, seed, run) for seed in recipe.seeds for cell in cells if (run := _plan(cell, seed, recipe))]
     if recipe.only_finished:

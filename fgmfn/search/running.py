@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -20,6 +19,7 @@ import optuna
 from tqdm import tqdm
 
 from fgmfn.data import Source
+from fgmfn.distributed import process_count
 from fgmfn.errors import ConfigError, DataError
 from fgmfn.inference import METRICS
 from fgmfn.planning import Run, code_version, plan_run
@@ -95,7 +95,7 @@ def run_search(search: Search, *, progress: bool = True) -> Outcome:
     ]
     if not ends[0].has_dev:
         raise DataError(f"{search.source.name}: no development rows to choose by; a search has nothing to go by")
-    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+    if process_count() > 1:
         raise ConfigError("a search trains in one process; start the same command once per GPU, they share its study")
     name, key = _identity(search, ends)
     seed = ends[0].settings.training.seed

@@ -126,14 +126,15 @@ def _plan(catalog: str, config: Path | None, as_json: bool) -> None:
 
 def _check(catalog: str, config: Path | None, as_json: bool) -> None:
     from data_catalog.catalog import Catalog
-    from flows.crawl.preflight import check, render_checks
+    from flows.checks import render_checks
+    from flows.crawl.preflight import check
     from flows.settings import load_settings
 
     checks = check(load_settings(config), Catalog(catalog))
     if as_json:
         print_json([vars(found) for found in checks])
     else:
-        print_tables(render_checks(checks))
+        print_tables(render_checks(checks, "Before the crawl"))
     if failed := [found.name for found in checks if found.ok is False]:
         say_error(f"not ready to crawl: {', '.join(failed)}")
         raise typer.Exit(1)

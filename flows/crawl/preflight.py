@@ -9,7 +9,6 @@ import ssl
 import statistics
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import date, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -18,13 +17,11 @@ from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 from pydantic import SecretStr
-from rich import box
-from rich.table import Table
-from rich.text import Text
 
 from data_catalog.catalog import Catalog
 from data_catalog.errors import CatalogError, StorageError
 from data_catalog.storage import Place, nearest, try_writing, working_folder
+from flows.checks import Check
 from flows.crawl.data_api.client import ENDPOINT, YouTube
 from flows.crawl.data_api.faults import FaultError
 from flows.crawl.data_api.parsing import SOURCE
@@ -44,17 +41,6 @@ OLD = 60
 _A_VIDEO = "jNQXAC9IVRw"
 # what yt-dlp takes
 _OLDEST = {"deno": (2, 3, 0), "node": (22, 0, 0)}
-_STATES = {True: ("ok", "green"), None: ("warning", "yellow"), False: ("failed", "red")}
-
-
-@dataclass(frozen=True)
-class Check:
-    """One check; `ok` is None for a warning: the crawl works, but not for long or not as well as it could."""
-
-    name: str
-    ok: bool | None
-    said: str
-    todo: str = ""
 
 
 def check(settings: Settings, catalog: Catalog) -> list[Check]:
@@ -68,19 +54,6 @@ def check(settings: Settings, catalog: Catalog) -> list[Check]:
         check_yt_dlp(version("yt-dlp"), date.today()),  # noqa: DTZ011 - a day more or less
         *([check_cookies(settings.media.cookies)] if settings.media.cookies else []),
     ]
-
-
-def render_checks(checks: Sequence[Check]) -> Table:
-    """The checks as a table: what was looked at, how it is, and what to do about it."""
-    table = Table(title="Before the crawl", title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
-    for name in ("check", "state"):
-        table.add_column(name, no_wrap=True)
-    for name in ("found", "what to do"):
-        table.add_column(name, overflow="fold")
-    for row in checks:
-        state, style = _STATES[row.ok]
-        table.add_row(Text(row.name), Text(state, style=style), Text(row.said), Text(row.todo))
-    return table
 
 
 def check_key(key: SecretStr, settings: CrawlSettings, ledger: Ledger) -> Check:

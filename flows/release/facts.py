@@ -14,8 +14,17 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from data_catalog.catalog import Catalog
-from data_catalog.checks import PlannedRows, Result, all_rules, check
-from data_catalog.releases import Contents, ReleaseDiff, compare, lineage_of, next_version, read_contents, read_manifest
+from data_catalog.checks import Result, all_rules, check
+from data_catalog.releases import (
+    Contents,
+    ReleaseDiff,
+    compare,
+    lineage_of,
+    next_version,
+    read_contents,
+    read_manifest,
+    versions_given,
+)
 from data_catalog.schemas import LABELS, SPLITS, Label
 from data_catalog.storage import Place
 from flows.funnel import FunnelStep
@@ -205,7 +214,6 @@ def collect_facts(
     funnel: Sequence[FunnelStep],
     yields: YieldTable,
     ad_sentiment: pa.Table,
-    earlier: Sequence[str],
     parent: Place | None,
 ) -> ReleaseFacts:
     """Describe a planned release.
@@ -217,11 +225,11 @@ def collect_facts(
         funnel: its steps.
         yields: how many ads other thresholds would label.
         ad_sentiment: rows of the ads whose comments are read to the end.
-        earlier: versions of the releases before.
-        parent: folder of the newest of them.
+        parent: folder of the newest release before.
     """
     now = datetime.now(UTC)
     before = read_manifest(parent) if parent else None
+    given = versions_given(catalog.releases_dir, catalog.models_dir)
     included = {row.video_id: row for row in plan.balanced.rows}
     counting = pc.field("n_scored") - pc.field("n_neutral") >= settings.sentiment.min_comments
     means: list[Any] = ad_sentiment.filter(counting).column("mean_score").drop_null().to_pylist()
@@ -234,7 +242,7 @@ def collect_facts(
     origin = {ad["video_id"]: ad for ad in catalog.read("ads", ["video_id", "source", "synthetic"]).to_pylist()}
     categories = Counter((plan.frames[row.frame_id].category, row.label) for row in included.values())
     return ReleaseFacts(
-        version=next_version(now.date(), earlier, parent.name if parent else None),
+        version=next_version(now.date(), given, parent.name if parent else None),
         created_at=now.isoformat(timespec="seconds"),
         synthetic=any(origin[ad]["synthetic"] for ad in included),
         sources=frozenset(source for ad in included if (source := origin[ad]["source"])),
@@ -292,7 +300,7 @@ def with_checks(facts: ReleaseFacts, catalog: Catalog, plan: Plan) -> ReleaseFac
     """
     rows = pa.Table.from_pylist([{"split": row.split, **plan.values(row)} for row in plan.balanced.rows])
     rules = all_rules(*facts.settings.release.checks)
-    return replace(facts, checks=check(catalog, rules, PlannedRows(rows, facts.parent)))
+    return replace(facts, checks=check(catalog, rules, rows))
 
 
 _DECIDED = {

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from dataclasses import dataclass
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -14,11 +15,10 @@ from prefect.events import emit_event
 from data_catalog.catalog import Catalog
 from data_catalog.errors import ReleaseError
 from data_catalog.releases import (
-    list_releases,
+    changed_files,
     newest_release_if_any,
     present_row_set_hash,
     read_manifest,
-    verify_release,
     write_release,
 )
 from data_catalog.schemas import SPLITS
@@ -36,6 +36,10 @@ from flows.sentiment.yield_table import YieldTable, yield_table
 from flows.settings import Settings
 from flows.stages import RELEASE
 
+WRITTEN = "ytb-ads.release.written"
+"""Event of a new release; starts its training."""
+UNTRAINED = "ytb-ads.release.untrained"
+"""Event of a release on which no training has succeeded, told of by a build that has nothing to write; starts it."""
 NAMED_IN_EVENT = 100
 """Ads that an event names of each kind of change; it counts all of them."""
 
@@ -77,9 +81,8 @@ def release(catalog: Catalog, settings: Settings) -> Release:
     funnel = count_funnel(catalog, settings, frames, plan.summary)
     # before the release: a run that is killed in between plans the same splits again
     keep_splits(catalog, settings, plan)
-    earlier, newest = list_releases(catalog.releases_dir), newest_release_if_any(catalog.releases_dir)
-    versions = [folder.name for folder in earlier]
-    facts = collect_facts(catalog, settings, plan, funnel, yields, ad_sentiment, versions, newest)
+    newest = newest_release_if_any(catalog.releases_dir)
+    facts = collect_facts(catalog, settings, plan, funnel, yields, ad_sentiment, newest)
     if newest and _holds(newest, plan, facts):
         new, folder = False, newest
     else:
@@ -88,6 +91,24 @@ def release(catalog: Catalog, settings: Settings) -> Release:
     if not new:
         log.info("release: %s holds these rows already, nothing to write", folder.name)
     return Release(folder, new, facts.synthetic, funnel, facts.after, yields)
+
+
+def tell_of_release(catalog: Catalog, folder: Place, event: str, **payload: Any) -> None:
+    """Tell Prefect's server of a release; the event starts the training of that release of that catalog."""
+    manifest = read_manifest(folder)
+    emit_event(
+        event,
+        resource={"prefect.resource.id": f"ytb-ads.release.{folder.name}", "ytb-ads.catalog": catalog.root},
+        payload={
+            "catalog": catalog.root,
+            "version": folder.name,
+            "row_set_hash": manifest["row_set_hash"],
+            "counts": manifest["splits"],
+            "synthetic": manifest["synthetic"],
+            "parent": manifest.get("parent"),
+            **payload,
+        },
+    )
 
 
 def _write(catalog: Catalog, settings: Settings, plan: Plan, facts: ReleaseFacts) -> Place:
@@ -104,15 +125,8 @@ def _write(catalog: Catalog, settings: Settings, plan: Plan, facts: ReleaseFacts
         expected_row_set_hash=plan.row_set_hash,
         shard_bytes=settings.release.shard_mb * 1_000_000,
     )
-    emit_event(
-        "ytb-ads.release.written",
-        resource={"prefect.resource.id": f"ytb-ads.release.{folder.name}"},
-        payload={
-            "version": folder.name,
-            "parent": facts.parent,
-            "changes": facts.changes and facts.changes.published(at_most=NAMED_IN_EVENT),
-        },
-    )
+    changes = facts.changes and facts.changes.published(at_most=NAMED_IN_EVENT)
+    tell_of_release(catalog, folder, WRITTEN, changes=changes)
     log.info("release: wrote %s with %d rows", folder.name, len(plan.balanced.rows))
     if facts.changes:
         log.info("release: since %s: %s", facts.parent, facts.changes.summary())
@@ -132,6 +146,7 @@ def _holds(folder: Place, plan: Plan, facts: ReleaseFacts) -> bool:
         return False
     if present_row_set_hash(folder) != plan.row_set_hash:
         return False
-    if problems := verify_release(folder):
+    # a file that is what was written holds the rows that were verified then
+    if problems := changed_files(folder):
         raise ReleaseError(f"{folder}: is damaged ({'; '.join(problems)}); move it away and build again")
     return True

@@ -5,7 +5,6 @@ Read from the catalog's narrow columns alone; what does not go in is a drop with
 
 from __future__ import annotations
 
-import tempfile
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -16,11 +15,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from data_catalog.catalog import Catalog, Drop
-from data_catalog.releases import newest_release_if_any, read_manifest, read_splits
+from data_catalog.releases import line_of, newest_of, read_manifests, read_splits
 from data_catalog.releases.shards import planned_row_set_hash
 from data_catalog.releases.verification import Manifest
 from data_catalog.schemas import LABELS, RELEASE_SCHEMA, TABLES, Label
-from data_catalog.tables.duck import connect_duckdb
+from data_catalog.tables.duck import within_memory
 from flows.frames.reuploads import groups_of
 from flows.funnel import OF_AD, PlannedRelease
 from flows.ocr.texts import TextFrame
@@ -130,7 +129,8 @@ def plan_release(catalog: Catalog, frames: dict[str, TextFrame], settings: Setti
     stored = _stored_splits(catalog, settings)
     held = stored or _released_splits(catalog, settings)
     placed = _place(included, labels, oldest, held, settings)
-    splits = {
+    # what is inherited and not in this plan is kept, too: the ad may come back
+    splits = held | {
         ad: held[ad] if ad in held and held[ad].split == place.split else Held(place.split, _DECIDED[place.decided_by])
         for ad, place in placed.items()
     }
@@ -224,17 +224,27 @@ def _stored_splits(catalog: Catalog, settings: Settings) -> dict[str, Held]:
 
 
 def _released_splits(catalog: Catalog, settings: Settings) -> dict[str, Held]:
-    """Splits of the newest release of this method, seed and shares: for tables that were made anew."""
+    """Splits of the newest release of this method, seed and shares, and of its ancestors for ads that it lacks.
+
+    For tables that were made anew; ads that were forgotten stay out of them.
+    """
 
     def is_of_this_division(manifest: Manifest) -> bool:
         division = (manifest.get("split", {}).get("method"), manifest.get("seed"), manifest.get("ratios"))
         return division == ("hash", settings.release.seed, settings.release.ratios)
 
-    newest = newest_release_if_any(catalog.releases_dir, is_of_this_division)
-    if newest is None:
-        return {}
-    filled = set(read_manifest(newest)["split"]["filled"])
-    return {ad: Held(split, "filled" if ad in filled else "hash") for ad, split in read_splits(newest).items()}
+    manifests = read_manifests(catalog.releases_dir)
+    of_this = {version for version, manifest in manifests.items() if is_of_this_division(manifest)}
+    line = line_of(newest_of(manifests, of_this), manifests) if of_this else []
+    forgotten = catalog.forgotten()
+    splits: dict[str, Held] = {}
+    for version in line:
+        if version in of_this:
+            filled = set(manifests[version]["split"]["filled"])
+            for ad, split in read_splits(catalog.releases_dir / version).items():
+                if not forgotten.has_ad(ad):
+                    splits.setdefault(ad, Held(split, "filled" if ad in filled else "hash"))
+    return splits
 
 
 def group_uploads(frames: Iterable[TextFrame], known: Mapping[str, str]) -> dict[str, str]:
@@ -294,10 +304,7 @@ def _dropped(catalog: Catalog, stage: Stage) -> dict[str, str]:
 def release_rows(catalog: Catalog, plan: Plan, split: str) -> Iterator[pa.RecordBatch]:
     """Rows of one split with their images, a batch at a time; memory stays flat, the order is always the same."""
     planned = pa.Table.from_pylist([{"split": row.split, **plan.values(row)} for row in plan.balanced.rows])
-    with (
-        tempfile.TemporaryDirectory(prefix="ytb-ads-") as spill,
-        connect_duckdb(temp_directory=spill, memory_limit="2GB") as connection,
-    ):
+    with within_memory("400MB") as connection:
         connection.register("planned", planned)
         connection.register("frames", catalog.snapshot("frames").dataset)
         reader = connection.sql(_ROWS, params={"split": split}).to_arrow_reader(ROWS_PER_BATCH)

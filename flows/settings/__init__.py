@@ -267,6 +267,23 @@ class RunnerSettings(Section):
     """Runs that try a failed row before it is left alone."""
 
 
+class HealthSettings(Section):
+    """Limits beyond which `ytb-ads health` warns."""
+
+    release_days: Annotated[float, Field(gt=0)] = 15.0
+    """Age of the newest release in days: two weekly rebuilds that brought nothing new."""
+    failure_days: Annotated[float, Field(gt=0)] = 14.0
+    """Age in days of a fault that later runs try to cure."""
+    idle_days: Annotated[float, Field(gt=0)] = 3.0
+    """Days without a judgement of a reviewer who has something to judge."""
+    free_gb: Annotated[float, Field(ge=0)] = 5.0
+    """Free space of the catalog's disk in GB; a tenth of it is a failure."""
+    late_minutes: Annotated[float, Field(gt=0)] = 15.0
+    """Minutes after its time at which a scheduled run that has not begun is late."""
+    silent_minutes: Annotated[float, Field(gt=0)] = 10.0
+    """Minutes without a heartbeat of a run that is said to be running."""
+
+
 class TrainingSettings(Section):
     """Models that `ytb-ads train` and its deployment train."""
 
@@ -278,6 +295,14 @@ class TrainingSettings(Section):
     """Instead of the configuration's seed."""
     from_scratch: bool = False
     """Start without pretrained weights."""
+    promote: Literal["not_worse", "never"] = "not_worse"
+    """`not_worse`: a new model goes in service if the lower end of the 95 % interval of its difference in macro-F1 to
+    the one in service is above minus `tolerance`, both on the new release's test ads that neither has learned from;
+    the first, if it is better than always naming the most frequent class. `never`: only by hand."""
+    tolerance: Share = 0.02
+    """Loss of macro-F1 that a new model may bring, at worst."""
+    min_test_ads: Annotated[int, Field(ge=1)] = 10
+    """With fewer test ads that neither model has learned from, a comparison says nothing and the old model stays."""
 
 
 class Settings(BaseSettings):
@@ -297,6 +322,7 @@ class Settings(BaseSettings):
     release: ReleaseSettings = ReleaseSettings()
     runner: RunnerSettings = RunnerSettings()
     training: TrainingSettings = TrainingSettings()
+    health: HealthSettings = HealthSettings()
 
     @classmethod
     def __get_pydantic_json_schema__(cls, *_: object) -> JsonSchemaValue:

@@ -12,7 +12,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from data_catalog.errors import ReleaseError
-from data_catalog.releases import lineage_of, list_releases, newest_release, newest_release_if_any, next_version
+from data_catalog.releases import (
+    line_of,
+    lineage_of,
+    list_releases,
+    newest_release,
+    newest_release_if_any,
+    next_version,
+    read_manifests,
+    versions_given,
+)
 from fgmfn.data import find_release as find_fgmfn_release
 from fgmfn.errors import ReleaseDataError
 
@@ -23,15 +32,16 @@ class Clocked:
     """A folder of releases, written as a build would at the times that a clock says."""
 
     def __init__(self, root: Path) -> None:
-        self.root = root
+        self.root = root / "releases"
+        self.models = root / "models"
+        self.root.mkdir()
 
     def build(self, at: datetime, parent: str | None = "newest") -> str:
         """Write a release's manifest, all that lineage reads; by default a child of the newest."""
         newest = newest_release_if_any(self.root)
         if parent == "newest":
             parent = newest.name if newest else None
-        existing = [path.name for path in list_releases(self.root)]
-        version = next_version(at.date(), existing, parent)
+        version = next_version(at.date(), versions_given(self.root, self.models), parent)
         above = lineage_of(json.loads((self.root / parent / "manifest.json").read_text())) if parent else []
         self.write(version, created_at=at.isoformat(), parent=parent, lineage=[parent, *above] if parent else [])
         return version
@@ -124,7 +134,23 @@ def test_a_manifest_that_does_not_say_its_place_is_named(damage: dict[str, objec
         newest_release(clocked.root)
 
 
-def test_a_manifest_that_cannot_be_read_leaves_nobody_to_guess(clocked: Clocked) -> None:
+def test_a_manifest_that_cannot_be_read_is_passed_over_where_another_descends_from_it(clocked: Clocked) -> None:
+    first, second, third = (clocked.build(DAY + timedelta(days=days)) for days in range(3))
+    for version in (first, second):
+        (clocked.root / version / "manifest.json").write_text("{")
+    assert clocked.newest == third
+    assert list(read_manifests(clocked.root)) == [third]
+    assert clocked.build(DAY + timedelta(days=3)) == clocked.newest
+
+    clocked.take_away(clocked.newest)
+    (clocked.root / third / "manifest.json").write_text("{")
+    with pytest.raises(ReleaseError, match=r"manifest\.json: is not JSON"):
+        newest_release(clocked.root)
+    with pytest.raises(ReleaseDataError, match=r"manifest\.json: cannot be read"):
+        find_fgmfn_release(clocked.root)
+
+
+def test_a_manifest_that_cannot_be_read_and_may_be_the_newest_leaves_nobody_to_guess(clocked: Clocked) -> None:
     clocked.build(DAY)
     clocked.write("2026.11.01")
     (clocked.root / "2026.11.01" / "manifest.json").write_text("{")
@@ -134,21 +160,59 @@ def test_a_manifest_that_cannot_be_read_leaves_nobody_to_guess(clocked: Clocked)
         find_fgmfn_release(clocked.root)
 
 
+def test_a_line_holds_each_release_before_its_ancestors_and_no_sister(clocked: Clocked) -> None:
+    first = clocked.build(DAY)
+    gone = clocked.build(DAY + timedelta(days=1))
+    sister = clocked.build(DAY + timedelta(days=2), first)
+    last = clocked.build(DAY + timedelta(days=3), gone)
+    # as the first releases of all, that named their parent alone
+    clocked.write("2026.12.01", created_at=DAY.isoformat(), parent=last)
+    clocked.take_away(gone)
+    manifests = read_manifests(clocked.root)
+    assert line_of("2026.12.01", manifests) == ["2026.12.01", last, first]
+    assert line_of(sister, manifests) == [sister, first]
+
+
 @settings(max_examples=25)
 @given(st.data())
 def test_however_the_clock_jumps_and_whatever_is_taken_away_the_last_written_is_the_newest(data: st.DataObject) -> None:
+    """And no version is given twice that a release descends from or that a model was trained on."""
     with TemporaryDirectory() as root:
         clocked = Clocked(Path(root))
         written: list[str] = []
+        ancestors: dict[str, set[str]] = {}
+        trained_on: set[str] = set()
         for _ in range(data.draw(st.integers(1, 8))):
-            written.append(
-                clocked.build(DAY + timedelta(seconds=data.draw(st.sampled_from([0, 1, 86400, -(10**7), 10**8]))))
-            )
+            named = trained_on.union(written, *(ancestors[version] for version in written))
+            parent = written[-1] if written else None
+            version = clocked.build(DAY + timedelta(seconds=data.draw(st.sampled_from([0, 1, 86400, -(10**7), 10**8]))))
+            assert version not in named
+            ancestors[version] = {parent, *ancestors[parent]} if parent else set()
+            written.append(version)
+            if data.draw(st.booleans()):
+                trained_on.add(version)
+                (clocked.models / version / "fgmfn").mkdir(parents=True)
             if data.draw(st.booleans()):
                 clocked.take_away(written.pop(data.draw(st.integers(0, len(written) - 1))))
             if written:
                 assert clocked.newest == written[-1]
-        assert [path.name for path in list_releases(root)] == written, "versions never fall"
+        assert [path.name for path in list_releases(clocked.root)] == written, "versions never fall"
+
+
+def test_a_version_that_only_a_sister_descends_from_is_not_given_again(clocked: Clocked) -> None:
+    """As earlier versions of the program left it, after a clock that was ahead."""
+    clocked.write("2030.01.01", created_at=DAY.isoformat(), parent="2026.11.20.1")
+    clocked.write("2026.11.20", created_at=(DAY + timedelta(hours=1)).isoformat(), parent=None)
+    assert clocked.newest == "2026.11.20"
+    assert clocked.build(DAY + timedelta(hours=2)) == "2026.11.20.2"
+
+
+def test_a_version_is_given_again_where_nothing_names_it_any_more(clocked: Clocked) -> None:
+    first, second = clocked.build(DAY), clocked.build(DAY)
+    clocked.take_away(second)
+    assert clocked.build(DAY) == second == f"{first}.1"
+    (clocked.models / "notes").mkdir(parents=True)
+    assert versions_given(clocked.root, clocked.models) == {first, second}
 
 
 def test_versions_are_dates_with_a_number_from_the_second_on() -> None:

@@ -70,8 +70,7 @@ TINY: dict[str, Tiny] = {
     "tombert": Tiny(PIECES | PICTURE, (292_859_971, 234_716_163), learning_rate=4e-3),
     "lxmert_mmsa": Tiny(
         PIECES | PICTURE | {"text_config": TEXT | {"l_layers": 1, "r_layers": 1, "x_layers": 2}},
-        (267_269_443, 209_125_635),
-        silent=("lxmert.encoder.x_layers.1.visn_",),
+        (267_269_443, 202_037_763),
         learning_rate=4e-3,
     ),
     "arfn": Tiny(PIECES | PICTURE | {"cell_size": 24}, (335_667_907, 277_524_099), learning_rate=4e-3),

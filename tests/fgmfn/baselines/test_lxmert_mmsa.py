@@ -53,10 +53,13 @@ def test_both_ways_share_one_cross_attention(model: Any, batch: dict[str, Tensor
     assert calls == [(6, 4), (4, 6)]
 
 
-def test_only_the_last_exchanges_effect_on_objects_is_idle(model: Any, batch: dict[str, Tensor]) -> None:
+def test_only_the_last_exchanges_effect_on_objects_is_idle_and_frozen(model: Any, batch: dict[str, Tensor]) -> None:
+    frozen = {name for name, weight in model.lxmert.named_parameters(prefix="lxmert") if not weight.requires_grad}
+    model.lxmert.requires_grad_(True)
     output = model(**batch)
     output.logits.square().sum().backward()
     idle = {name for name, weight in model.named_parameters() if weight.requires_grad and weight.grad is None}
+    assert frozen == idle
     last = {f"lxmert.encoder.x_layers.1.{name}" for name, _ in model.lxmert.encoder.x_layers[1].named_parameters()}
     assert idle == {name for name in last if ".visn_" in name}
 

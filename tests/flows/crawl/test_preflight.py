@@ -19,6 +19,7 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from data_catalog import Catalog
+from flows.checks import Check, render_checks
 from flows.commands.main import app
 from flows.crawl import preflight
 from flows.crawl.data_api.quota import key_name
@@ -26,13 +27,11 @@ from flows.crawl.media.lane import LANE
 from flows.crawl.media.store import USUAL_BYTES
 from flows.crawl.preflight import (
     OLD,
-    Check,
     check,
     check_connection,
     check_cookies,
     check_js_runtime,
     check_yt_dlp,
-    render_checks,
     videos_to_come,
 )
 from flows.crawl.steps import open_ledger
@@ -361,7 +360,7 @@ def test_a_certificate_that_nobody_vouches_for_or_none_at_all_fails(place: Place
 def rendered(checks: Sequence[Check], width: int = 100) -> str:
     console = Console(width=width, file=io.StringIO())
     with console.capture() as capture:
-        console.print(render_checks(checks))
+        console.print(render_checks(checks, "Before the crawl"))
     return capture.get()
 
 

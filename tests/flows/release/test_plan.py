@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -18,6 +19,7 @@ from data_catalog.errors import ReleaseError
 from data_catalog.privacy.forget import forget_ad
 from data_catalog.releases import write_release
 from data_catalog.schemas import SPLITS, TABLES
+from data_catalog.tables.forgotten import digest_of_ad
 from flows.ocr.texts import TextFrame
 from flows.release.plan import Plan, group_uploads, keep_splits, plan_release
 from flows.settings import ReleaseSettings, Settings, SplitSettings
@@ -340,7 +342,8 @@ def test_another_seed_or_other_shares_give_another_division_and_the_first_comes_
 
 
 def test_splits_whose_table_is_gone_are_those_of_the_newest_release_of_this_division(tmp_path: Path) -> None:
-    """Not of a newer release of another seed, other shares or another method, and not of an older one of this."""
+    """Not of a newer release of another seed, other shares or another method; of an older one of this those of ads that
+    the newest lacks."""
     world = a_world_with_a_reupload(tmp_path)
     asked = ReleaseSettings(balance="none")
     ratios = dict(asked.ratios)
@@ -361,12 +364,22 @@ def test_splits_whose_table_is_gone_are_those_of_the_newest_release_of_this_divi
             "train": [release_row("x"), release_row("y", label=0)]
         }
         rows[home] += [release_row("ad23"), release_row("ad100", label=0)]
+        if version == "2026.11.23":  # an ad that no later release has, and one that was forgotten since
+            rows[home] += [release_row("left out"), release_row("forgotten")]
         splits = {split: release_rows(*of_split) for split, of_split in rows.items()}
         made = facts | {"synthetic": True, "parent": lineage[0] if lineage else None, "lineage": lineage}
         write_release(world.catalog.releases_dir, version, splits, made)
         lineage = [version, *lineage]
+    digest = digest_of_ad("forgotten")
+    gone = pa.Table.from_pylist([{"digest": digest, "kind": "ad"}], schema=TABLES["forgotten"].schema)
+    world.catalog.merge("forgotten", gone)
     planned = world.plan()
     assert (planned["ad23"], planned["ad0"], planned["ad100"]) == ("train", "train", "train")
+    assert "forgotten" not in world.catalog.values("splits", "video_id")
+    world.put("left out", 1, "positive")
+    assert world.plan() == planned | {"left out": "validation"}, "the table was there again"
+    shutil.rmtree(f"{world.catalog.root}/tables/splits")
+    assert world.plan()["left out"] == "validation"
     other = world.plan(Settings(release=ReleaseSettings(balance="none", seed=1)))
     assert (other["ad23"], other["ad100"]) == ("validation", "validation")
 
