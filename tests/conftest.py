@@ -96,12 +96,17 @@ def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 @pytest.fixture
 def bucket(s3_server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     """`s3://` and the name of an empty bucket that the environment has the credentials of, and an empty cache."""
+    return new_bucket(s3_server, tmp_path / "cache", monkeypatch)
+
+
+def new_bucket(s3_server: str, cache: Path, patch: pytest.MonkeyPatch) -> str:
+    """Make a bucket, and let the environment name its server, its credentials and the user's cache."""
     for name in [name for name in os.environ if name.startswith("AWS_")]:
-        monkeypatch.delenv(name)
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "somebody")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", S3_KEY)
-    monkeypatch.setenv("AWS_ENDPOINT_URL", s3_server)
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+        patch.delenv(name)
+    patch.setenv("AWS_ACCESS_KEY_ID", "somebody")
+    patch.setenv("AWS_SECRET_ACCESS_KEY", S3_KEY)
+    patch.setenv("AWS_ENDPOINT_URL", s3_server)
+    patch.setenv("XDG_CACHE_HOME", str(cache))
     name = f"bucket-{uuid.uuid4().hex[:12]}"
     with urllib.request.urlopen(urllib.request.Request(f"{s3_server}/{name}", method="PUT"), timeout=30):
         return f"s3://{name}"
