@@ -14,9 +14,9 @@ import pyarrow.parquet as pq
 
 from data_catalog.errors import ReleaseError
 from data_catalog.releases.shards import read_shard, rows_with_pictures, split_of
-from data_catalog.releases.verification import Manifest, read_manifest
+from data_catalog.releases.verification import Manifest, read_manifest, read_pictures
 from data_catalog.schemas import LABELS, RELEASE_SCHEMA, SPLITS
-from data_catalog.storage import PathLike, Place, arrow_filesystem, as_place, refusal
+from data_catalog.storage import PathLike, Place, arrow_filesystem, as_place, refusal, size_of
 
 Row = tuple[str, Mapping[str, Any], str]
 """A row of a release: its split, its columns but for the image, and the sha256 of that."""
@@ -251,7 +251,9 @@ def compare(older: Contents, newer: Contents) -> ReleaseDiff:
 
 
 def read_contents(release: PathLike) -> Contents:
-    """The contents of a release on disk, every picture of it read once.
+    """The contents of a release on disk; its pictures are those that it was written with, which `verify` checks.
+
+    Of a release that does not name them every picture is read once.
 
     Raises:
         ReleaseError: it cannot be read.
@@ -289,16 +291,27 @@ def read_splits(release: PathLike) -> dict[str, str]:
 
 
 def _rows(folder: Place, manifest: Manifest) -> Iterator[Row]:
+    files = [(split, name) for name in manifest["files"] if (split := split_of(name))]
+    pictures = read_pictures(folder, manifest)
+    if pictures is not None and all(_is_as_large(folder, name, manifest) for _, name in files):
+        for split, name in files:
+            for batch in read_shard(folder / name, pictures=False):
+                for row in batch.to_pylist():
+                    yield split, row, pictures[row["frame_id"]]
+        return
     seen: set[str] = set()
-    for name in manifest["files"]:
-        if (split := split_of(name)) is None:
-            continue
+    for split, name in files:
         for batch in read_shard(folder / name):
             for row, picture in rows_with_pictures(batch):
                 # a row that is drawn again has the same picture
                 known = row["frame_id"] in seen
                 seen.add(row["frame_id"])
                 yield split, row, "" if known else hashlib.sha256(picture or b"").hexdigest()
+
+
+def _is_as_large(folder: Place, name: str, manifest: Manifest) -> bool:
+    """Whether a file has the size that it was written with."""
+    return size_of(folder / name) == manifest["files"][name].get("size_bytes")
 
 
 def _flat(values: Mapping[str, Any], above: str = "") -> dict[str, Any]:
