@@ -61,7 +61,7 @@ def releases(catalog: CatalogDir = "./catalog", as_json: AsJsonLines = False) ->
     )
 
 
-@releases_app.command(epilog="Example: fgmfn train --release $(ytb-ads catalog fetch --catalog s3://bucket/ads)")
+@releases_app.command(epilog="Example: ytb-ads catalog fetch 2026.11.23 --catalog s3://bucket/ads")
 def fetch(
     version: Annotated[str | None, typer.Argument(metavar="[VERSION]", help="The newest if not given.")] = None,
     model: Annotated[
