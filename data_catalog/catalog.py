@@ -12,6 +12,7 @@ place, so threads may share it and processes (spawned, not forked) may open it s
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -38,15 +39,18 @@ from data_catalog.tables.changes import (
 from data_catalog.tables.conforming import conform, last_of_each_key
 from data_catalog.tables.delta import Change, DeltaStore
 from data_catalog.tables.drops import Drop, drop_rows, settle
+from data_catalog.tables.duck import within_memory
 from data_catalog.tables.forgotten import Forgotten
 from data_catalog.tables.pending import Pending, current_rows, join_column, pending_rows
 from data_catalog.tables.purging import Purged, purge
-from data_catalog.tables.snapshot import Commit, Snapshot, TableInfo
+from data_catalog.tables.snapshot import Commit, Snapshot, TableInfo, reading
 
 __all__ = ["Catalog", "Commit", "Drop", "TableInfo", "spec_of"]
 
 # deltalake 1.6 turns paths into urls and fails, or loses its way, on these
 _UNUSABLE_IN_PATHS = re.compile(r"[\[\]^|\\\x00-\x1f\x7f]|%[0-9A-Fa-f]{2}")
+
+_QUERY_MEMORY = "400MB"
 
 
 class Catalog:
@@ -279,6 +283,19 @@ class Catalog:
         found: list[Any] = self.read(table, [column], where)[column].to_pylist()
         return found
 
+    def query(self, query: str, *, tables: Sequence[str], params: Mapping[str, object]) -> pa.Table:
+        """Rows of one query over tables, worked through in little memory, however large these are.
+
+        Args:
+            query: in SQL; each of `tables` goes by its name, and $name stands for one of `params`.
+            tables: names of the tables that it reads.
+            params: values.
+        """
+        with within_memory(_QUERY_MEMORY) as connection, reading(f"{self.root}/tables"):
+            for table in tables:
+                connection.register(table, self.snapshot(table).dataset)
+            return connection.sql(query, params=dict(params)).to_arrow_table()
+
     def count(self, table: str) -> int:
         """Count the table's rows, from its log alone."""
         return self.snapshot(table).count()
@@ -341,6 +358,17 @@ class Catalog:
             return Snapshot.of_no_table(spec, f"{self.root}/tables/{table}")
         return self._store(spec).snapshot()
 
+    def state(self, table: str) -> str:
+        """Name of the table's present rows, from its log alone: where two are equal, the rows are.
+
+        Delta never changes a file, and names each for itself.
+        """
+        return _digest(sorted(self.snapshot(table).files()))
+
+    def drops_state(self, stage: str) -> str:
+        """Name of a stage's present drops: where two are equal, the drops are."""
+        return _digest(sorted(map(repr, self.read("drops", where=pc.field("stage") == stage).to_pylist())))
+
     def forgotten(self) -> Forgotten:
         """Ads and authors that were removed on request and that no crawl may bring back."""
         held = self.read("forgotten", ["digest", "kind"]).to_pylist()
@@ -391,6 +419,10 @@ class Catalog:
         location = f"{self.root}/tables/{spec.name}"
         as_of = self.moment.get(spec.name, -1) if isinstance(self.moment, Mapping) else self.moment
         return DeltaStore(spec, location, lock=lock, storage_options=self._options, as_of=as_of)
+
+
+def _digest(names: Iterable[str]) -> str:
+    return hashlib.sha256("\n".join(names).encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def _fresh(spec: Table, rows: pa.Table) -> pa.Table:

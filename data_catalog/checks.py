@@ -6,14 +6,14 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, cast, get_args
+from typing import Any, Literal, cast, get_args
 
 import duckdb
 import pyarrow as pa
 
 from data_catalog.catalog import Catalog
 from data_catalog.errors import CatalogError
-from data_catalog.inspect import connect, select
+from data_catalog.inspect import RELEASE_VIEWS, connect, select
 from data_catalog.printing import plain, shown
 from data_catalog.schemas import TABLES
 
@@ -21,7 +21,6 @@ Severity = Literal["error", "warning"]
 RULES = Path(__file__).with_name("checks.sql")
 _HEAD = re.compile(r"^-- *(?P<name>\w+) *: *(?P<severity>\w+) *: *(?P<meaning>.+)$")
 _EXAMPLES = 3
-_RELEASES = {"releases", "release", "parent"}
 
 
 @dataclass(frozen=True)
@@ -55,15 +54,6 @@ class Result:
     def said(self) -> str:
         """The first rows that break it, on one line."""
         return "; ".join(" ".join(f"{name}={shown(value, 60)}" for name, value in row.items()) for row in self.examples)
-
-
-class PlannedRows(NamedTuple):
-    """A release before it is written."""
-
-    rows: pa.Table
-    """A release's columns but for the image, and `split`."""
-    parent: str | None
-    """Version of the release that it will follow."""
 
 
 def all_rules(*files: Path) -> list[Rule]:
@@ -142,27 +132,32 @@ def _queries(text: str) -> Iterator[tuple[int, re.Match[str] | None, str | None]
         yield data[:begin].count(b"\n") + 1, head, None
 
 
-def check(catalog: Catalog, rules: Sequence[Rule], planned: PlannedRows | None = None) -> list[Result]:
+def check(catalog: Catalog, rules: Sequence[Rule], planned: pa.Table | None = None) -> list[Result]:
     """Ask every rule.
 
     Args:
         catalog: tables and releases.
         rules: the rules.
-        planned: a release that is about to be written, to be asked instead of the newest one.
+        planned: rows of a release that is about to be written, to be asked instead of the newest one, which is then the
+            parent; a release's columns but for the image, and `split`.
 
     Raises:
         CatalogError: a query is wrong; the message names its rule.
     """
     with connect(catalog) as connection:
         if planned is not None:
-            for view in ("release", "parent"):
-                connection.execute(f"DROP VIEW IF EXISTS {view}")
-            connection.register("release", planned.rows)
-            if planned.parent:
-                parent = f"FROM releases WHERE version = '{planned.parent}'"
-                connection.execute(f"CREATE TEMP VIEW parent AS {parent}")
-        views = {str(name) for (name,) in connection.sql("SELECT table_name FROM information_schema.tables").fetchall()}
-        return [_ask(connection, rule, _RELEASES - views) for rule in rules]
+            # the newest release is the parent of the one that is planned
+            connection.execute("DROP VIEW IF EXISTS parent")
+            if "release" in _views(connection):
+                connection.execute("ALTER VIEW release RENAME TO parent")
+            connection.register("release", planned)
+        missing = {*RELEASE_VIEWS} - _views(connection)
+        return [_ask(connection, rule, missing) for rule in rules]
+
+
+def _views(connection: duckdb.DuckDBPyConnection) -> set[str]:
+    names = connection.sql("SELECT table_name FROM information_schema.tables").fetchall()
+    return {str(name) for (name,) in names}
 
 
 def broken(results: Iterable[Result]) -> bool:

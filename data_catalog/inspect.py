@@ -3,26 +3,35 @@
 from __future__ import annotations
 
 import json
+import logging
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import duckdb
 import pyarrow as pa
 import pyarrow.dataset as ds
+import pyarrow.parquet as pq
 from rich.table import Table as RichTable
 from rich.text import Text
 
 from data_catalog.catalog import Catalog
-from data_catalog.errors import CatalogError, ReleaseError
+from data_catalog.errors import CatalogError
 from data_catalog.printing import CELL_CHARACTERS, plain, printable, shown
-from data_catalog.releases import lineage_of, list_releases, newest_release_if_any, read_manifest
-from data_catalog.releases.lineage import created_at, newest_of
-from data_catalog.schemas import SPLITS, TABLES
+from data_catalog.releases import lineage_of, list_releases, newest_of, read_manifest
+from data_catalog.releases.lineage import created_at, may_be_newest, survey_releases
+from data_catalog.releases.shards import split_of
+from data_catalog.releases.verification import Manifest
+from data_catalog.schemas import RELEASE, RELEASE_SCHEMA, TABLES
 from data_catalog.tables.duck import connect_duckdb
 
+log = logging.getLogger("ytb_ads")
+
+RELEASE_VIEWS = ("releases", "release", "parent")
+"""What can be asked for beside the tables: all releases, the newest, and the one that it was made after."""
 _RELEASED = re.compile(r"(?i)\b(releases?|parent)\b")
 """Queries that ask for a release; to open them takes a while where there are many."""
 _SETTINGS = {
@@ -33,19 +42,23 @@ _SETTINGS = {
 }
 
 
-def connect(catalog: Catalog, *, with_releases: bool = True) -> duckdb.DuckDBPyConnection:
+@contextmanager
+def connect(catalog: Catalog, *, with_releases: bool = True) -> Iterator[duckdb.DuckDBPyConnection]:
     """Open DuckDB with a view for every table, all `releases`, the newest `release` and its `parent`.
 
-    The views are of the versions that are newest when the connection is made, or that the catalog is opened as of.
+    The views are of the versions that are newest when the connection is made, or that the catalog is opened as of. A
+    release that cannot be read is in none of them, and a warning names it in the end.
     """
     require_catalog(catalog)
     connection = connect_duckdb(**_SETTINGS)
     connection.execute("SET TimeZone = 'UTC'")
     for name in TABLES:  # one that does not exist yet has no row
         connection.register(name, catalog.snapshot(name).dataset)
-    if with_releases and catalog.is_local:
-        _add_releases(connection, catalog)
-    return connection
+    damaged = _add_releases(connection, catalog) if with_releases and catalog.is_local else {}
+    with connection:
+        yield connection
+    for version, problem in damaged.items():
+        log.warning("release %s is left out: %s", version, problem)
 
 
 def select(connection: duckdb.DuckDBPyConnection, query: str) -> duckdb.DuckDBPyRelation:
@@ -70,6 +83,19 @@ def require_catalog(catalog: Catalog) -> None:
         raise CatalogError(
             f"{catalog.root}: no catalog here; `ytb-ads build --source folder:DIR --catalog {catalog.root}` makes one"
         )
+
+
+def require_newest_release(catalog: Catalog) -> None:
+    """Make sure that the newest release can be looked at, if there is one.
+
+    Raises:
+        CatalogError: it, or the manifest of one that may be the newest, cannot be read.
+    """
+    if catalog.is_local and list_releases(catalog.releases_dir):
+        views, damaged = _views_of_releases(catalog)
+        if "release" not in views:
+            said = "; ".join(f"release {version}: {problem}" for version, problem in damaged.items())
+            raise CatalogError(f"the newest release cannot be read, so that no rule was asked of it: {said}")
 
 
 def run_sql(catalog: Catalog, query: str) -> pa.Table:
@@ -108,7 +134,7 @@ def as_of(catalog: Catalog, when: str, table: str | None = None) -> Catalog:
     Raises:
         CatalogError: `when` is nothing of these.
     """
-    if when.isdecimal() and table:
+    if when.isdecimal() and table and not _only_a_date(catalog, when, table):
         return catalog.as_of({table: int(when)})
     if catalog.is_local and when in (found := {path.name: path for path in list_releases(catalog.releases_dir)}):
         return catalog.as_of(read_manifest(found[when])["table_versions"], release=when)
@@ -117,7 +143,7 @@ def as_of(catalog: Catalog, when: str, table: str | None = None) -> Catalog:
     except ValueError:
         numbered = f", a version of {table} as `ytb-ads catalog history {table}` lists it," if table else ""
         raise CatalogError(
-            f"{printable(when)!r} is no release{numbered} and no date or time such as 2026-11-23 or "
+            f"{printable(when)!r} is no release{numbered} and no date or time such as 2026-11-23, 20261123 or "
             "2026-11-23T08:30; releases: " + (", ".join(found) if catalog.is_local and found else "none")
         ) from None
     if len(when) <= len("2026-11-23"):
@@ -125,11 +151,17 @@ def as_of(catalog: Catalog, when: str, table: str | None = None) -> Catalog:
     return catalog.as_of(moment if moment.tzinfo else moment.replace(tzinfo=UTC))
 
 
+def _only_a_date(catalog: Catalog, when: str, table: str) -> bool:
+    """Tell whether a number is written as dates are, 20261123, and is no version of the table."""
+    return len(when) == len("20261123") and int(when) > max(c.version for c in catalog.history(table))
+
+
 def count_rows(catalog: Catalog, table: str, where: str | None = None) -> int:
-    """Count the rows of one table that a condition in SQL keeps."""
-    if not (where and where.strip()):
+    """Count the rows of one table, or view of releases, that a condition in SQL keeps."""
+    if table in TABLES and not (where and where.strip()):
         return catalog.count(table)
-    found = run_sql(catalog, f'SELECT count(*) AS n FROM "{table}" WHERE ({where}\n)')  # noqa: S608 - the owner's own
+    condition = f" WHERE ({where}\n)" if where and where.strip() else ""
+    found = run_sql(catalog, f'SELECT count(*) AS n FROM "{table}"{condition}')  # noqa: S608 - the owner's own
     return int(found["n"][0].as_py())
 
 
@@ -141,14 +173,17 @@ def show_rows(
     where: str | None = None,
     limit: int | None = 20,
 ) -> pa.Table:
-    """Read the first rows of one table that a condition in SQL keeps."""
-    if table not in TABLES:
+    """Read the first rows of one table, or view of releases, that a condition in SQL keeps."""
+    if table in RELEASE_VIEWS:
+        known = ["version", "split", *RELEASE.schema.names]
+    elif table in TABLES:
+        known = TABLES[table].schema.names
+    else:
         raise CatalogError(f"there is no table {table!r}; to ask for: {_names(catalog)}")
-    schema = TABLES[table].schema
-    unknown = [name for name in columns or () if name not in schema.names]
+    unknown = [name for name in columns or () if name not in known]
     if unknown:
-        raise CatalogError(f"{table} has no column {unknown[0]!r}; it has {', '.join(schema.names)}")
-    names = ", ".join(f'"{name}"' for name in columns or schema.names)
+        raise CatalogError(f"{table} has no column {unknown[0]!r}; it has {', '.join(known)}")
+    names = ", ".join(f'"{name}"' for name in columns or known)
     condition = f" WHERE ({where}\n)" if where and where.strip() else ""
     bound = f" LIMIT {limit:d}" if limit is not None else ""
     return run_sql(catalog, f'SELECT {names} FROM "{table}"{condition}{bound}')  # noqa: S608 - the owner's own
@@ -199,55 +234,94 @@ def json_lines(rows: pa.Table) -> Iterable[str]:
 
 
 def _names(catalog: Catalog) -> str:
+    """What can be asked for, and the releases that cannot."""
     names = [info.name for info in catalog.tables()]
-    released = catalog.is_local and bool(list_releases(catalog.releases_dir))
-    return ", ".join([*names, *(["releases", "release"] if released else [])])
+    if catalog.is_local:
+        views, damaged = _views_of_releases(catalog)
+        names += views
+        damage = [f"release {version}: {problem}" for version, problem in damaged.items()]
+    return "; ".join([", ".join(names), *(damage if catalog.is_local else [])])
 
 
-def _add_releases(connection: duckdb.DuckDBPyConnection, catalog: Catalog) -> None:
-    releases, newest = _releases_of(catalog)
-    parts: list[str] = []
-    for release in releases:
-        for split in SPLITS:
-            files = sorted(map(str, (release / "data").glob(f"{split}-*.parquet")))
-            if not files:
-                continue
-            view = f"_release_{len(parts)}"
+class _Part(NamedTuple):
+    """The rows of one split of a release."""
+
+    version: str
+    split: str
+    rows: ds.Dataset
+
+
+def _add_releases(connection: duckdb.DuckDBPyConnection, catalog: Catalog) -> dict[str, str]:
+    """Make the views of releases; returns the releases that cannot be read, with what is wrong."""
+    views, damaged = _views_of_releases(catalog)
+    registered: dict[int, str] = {}
+    for view, parts in views.items():
+        selects = []
+        for part in parts:
+            name = registered.setdefault(id(part), f"_release_{len(registered)}")
+            connection.register(name, part.rows)
+            selects.append(f"SELECT '{part.version}' AS version, '{part.split}' AS split, * FROM {name}")  # noqa: S608
+        connection.execute(f"CREATE TEMP VIEW {view} AS {' UNION ALL BY NAME '.join(selects)}")
+    return damaged
+
+
+def _views_of_releases(catalog: Catalog) -> tuple[dict[str, list[_Part]], dict[str, str]]:
+    """The views of releases that can be read with their parts, and the releases that cannot, with what is wrong."""
+    manifests, unread = survey_releases(catalog.releases_dir)
+    damaged = {version: str(error) for version, error in unread.items()}
+    now = catalog.moment is None
+    unknown = may_be_newest(manifests, unread) if now else []
+    there, newest = _releases_of(catalog, manifests)
+    parts: dict[str, list[_Part]] = {}
+    for version in there:
+        try:
+            parts[version] = _parts_of(catalog.releases_dir / version, manifests[version])
+        except CatalogError as error:
+            damaged[version] = f"{error}; see `ytb-ads catalog verify {version}`"
+    parent = manifests[newest].get("parent") if newest else None
+    views = {
+        "releases": [part for of_release in parts.values() for part in of_release],
+        "release": parts.get(newest or "", []) if not unknown else [],
+        "parent": parts.get(parent or "", []) if not unknown else [],
+    }
+    return {view: of_view for view, of_view in views.items() if of_view}, damaged
+
+
+def _parts_of(release: Path, manifest: Manifest) -> list[_Part]:
+    """A release's rows by split, from the files that its manifest names.
+
+    Raises:
+        CatalogError: a file is missing, is not as long as the manifest says, or is no Parquet.
+    """
+    files: dict[str, list[str]] = {}
+    for name, facts in manifest["files"].items():
+        if split := split_of(name):
+            file = release / name
+            if not file.is_file():
+                raise CatalogError(f"{file} is missing")
+            if (size := file.stat().st_size) != facts.get("size_bytes", size):
+                raise CatalogError(f"{file} has {size} bytes, not {facts['size_bytes']}")
             try:
-                connection.register(view, ds.dataset(files, format="parquet"))
+                pq.read_schema(file)
             except (pa.ArrowException, OSError) as error:
-                raise CatalogError(
-                    f"{release}: cannot be read ({error}); see `ytb-ads catalog verify {release.name}`"
-                ) from error
-            parts.append(f"SELECT '{release.name}' AS version, '{split}' AS split, * FROM {view}")  # noqa: S608
-    if parts and newest:
-        union = " UNION ALL BY NAME ".join(parts)
-        connection.execute(f"CREATE TEMP VIEW releases AS {union}")
-        connection.execute(f"CREATE TEMP VIEW release AS FROM releases WHERE version = '{newest.name}'")
-        parent = _parent_of(newest)
-        if parent in {path.name for path in releases}:
-            connection.execute(f"CREATE TEMP VIEW parent AS FROM releases WHERE version = '{parent}'")
+                raise CatalogError(f"{file} cannot be read ({error})") from error
+            files.setdefault(split, []).append(str(file))
+    # columns that came later are null
+    return [
+        _Part(release.name, split, ds.dataset(sorted(of_split), schema=RELEASE_SCHEMA, format="parquet"))
+        for split, of_split in files.items()
+    ]
 
 
-def _releases_of(catalog: Catalog) -> tuple[list[Path], Path | None]:
+def _releases_of(catalog: Catalog, manifests: Mapping[str, Manifest]) -> tuple[list[str], str | None]:
     """The releases that there were when the catalog was as it is opened, and the newest of them."""
-    releases = {path.name: path for path in list_releases(catalog.releases_dir)}
-    if catalog.moment is None:
-        return list(releases.values()), newest_release_if_any(catalog.releases_dir)
-    manifests = {name: read_manifest(path) for name, path in releases.items()}
     if catalog.release is not None:
         known = {catalog.release, *lineage_of(manifests[catalog.release])}
-        return [path for name, path in releases.items() if name in known], releases[catalog.release]
-    moment = catalog.moment
-    if not isinstance(moment, datetime):  # versions of tables tell nothing of releases
-        return [], None
-    then = {name: manifest for name, manifest in manifests.items() if created_at(name, manifest) <= moment}
-    return [releases[name] for name in then], releases[newest_of(then)] if then else None
-
-
-def _parent_of(release: Path) -> str | None:
-    """The release that one was made after; None where its manifest is damaged, which `catalog verify` says."""
-    try:
-        return read_manifest(release).get("parent")
-    except ReleaseError:
-        return None
+        return [version for version in manifests if version in known], catalog.release
+    then = dict(manifests)
+    if isinstance(catalog.moment, datetime):
+        moment = catalog.moment
+        then = {version: one for version, one in manifests.items() if created_at(version, one) <= moment}
+    elif catalog.moment is not None:  # versions of tables tell nothing of releases
+        then = {}
+    return list(then), newest_of(then) if then else None

@@ -28,7 +28,7 @@ def model_card(record: Mapping[str, Any], title: str) -> str:
             "",
             *(f"- {note}" for note in record["notes"]),
             "",
-            *_confusion(record),
+            *confusion_lines(record),
             f"The weights are those of {_chosen(record)}; the test split was read once.",
             f"Rows: `{record['row_set_hash']}`. Every setting is in `metrics.json`.",
             "",
@@ -73,7 +73,8 @@ def _score_line(split: str, metrics: Mapping[str, Any] | None, checksums: Mappin
     return f"| {split} | {figures} | `{checksums[split][:12]}` |"
 
 
-def _confusion(record: Mapping[str, Any]) -> list[str]:
+def confusion_lines(record: Mapping[str, Any]) -> list[str]:
+    """Lines of Markdown with the confusion matrix of the test rows; none where nothing was tested."""
     if record["test"] is None:
         return []
     names = record["class_names"]

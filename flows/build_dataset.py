@@ -9,25 +9,28 @@ from __future__ import annotations
 import logging
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
-from prefect import flow
-from prefect.artifacts import create_table_artifact
+from prefect import flow, get_run_logger
+from prefect.artifacts import create_markdown_artifact
 from prefect.client.schemas.objects import State
+from prefect.runtime import flow_run as this_run
 
 from data_catalog.catalog import Catalog
 from data_catalog.errors import ReleaseError
+from data_catalog.releases import read_manifest
 from flows.crawl.data_api.parsing import SOURCE as YOUTUBE_ADS
 from flows.crawl.flow import crawl_folder, crawl_youtube, go_on_later, paused, source_folder
 from flows.crawl.media.store import delete_sampled, media_folder
 from flows.crawl.status import CrawlStatus
 from flows.frames.flow import frames
 from flows.funnel import FunnelStep
+from flows.models import untrained_release
 from flows.ocr.flow import ocr
-from flows.release.flow import Release, release
+from flows.release.flow import UNTRAINED, Release, release, tell_of_release
 from flows.review.flow import review, waits
 from flows.review.human import Waiting, draw_unjudged, read_judged, read_waiting, review_store, still_open
-from flows.runner import make_task_runner
+from flows.runner import artifact_key, begin_run, make_task_runner, run_name
 from flows.sentiment.flow import sentiment
 from flows.settings import Settings, load_settings
 from flows.stages import FRAMES
@@ -35,14 +38,22 @@ from flows.stages import FRAMES
 log = logging.getLogger("ytb_ads")
 
 
-@flow(name="build-dataset")
+def _name_of_build() -> str:
+    return run_name("rebuild", str(this_run.parameters["source"]))
+
+
+def _name_of_release() -> str:
+    return run_name("release", Path(this_run.parameters["catalog"]).name)
+
+
+@flow(name="build-dataset", flow_run_name=_name_of_build)
 def build_dataset(
     source: str,
     catalog: str = "catalog",
     config: str | None = None,
     category: str | None = None,
     policy: Literal["auto", "human"] | None = None,
-) -> Release | CrawlStatus | Waiting | State[CrawlStatus] | State[Waiting]:
+) -> Release | CrawlStatus | Waiting | State[Any]:
     """Bring a catalog up to date with its source and write a release if anything has changed.
 
     A crawl that has to wait, for tomorrow's quota for example, ends the run as *paused*: meanwhile frames and text are
@@ -66,6 +77,8 @@ def build_dataset(
     Raises:
         YtbAdsError: a stage cannot do its work; what the stages before it did is kept.
     """
+    if given_up := begin_run(f"catalog:{catalog}", f"source:{source}"):
+        return given_up
     settings = load_settings(Path(config) if config else None)
     if category is not None:
         settings = settings.model_copy(update={"source": settings.source.model_copy(update={"category": category})})
@@ -77,27 +90,28 @@ def build_dataset(
     log.debug("releases go to %s", tables.releases_dir)
     runner = make_task_runner(settings.runner)
 
+    said = get_run_logger().info  # each stage says the same in the log of its own run
     crawled = _ingest(tables, folder, settings)
     resumes_at = crawled.resumes_at if crawled else None
     if not resumes_at or tables.values("ads", "video_id", where="media_sha256 IS NOT NULL"):
         roots = {"folder": folder} if folder else {YOUTUBE_ADS: media_folder(tables)}
-        frames.with_options(task_runner=runner)(tables, roots, settings)
+        said("%s", frames.with_options(task_runner=runner)(tables, roots, settings))
         if not folder and not settings.media.keep:
             deleted = delete_sampled(tables, FRAMES.fingerprint(settings))
             log.info("media: deleted %d videos, their frames stay", deleted)
-        ocr.with_options(task_runner=runner)(tables, settings)
+        said("%s", ocr.with_options(task_runner=runner)(tables, settings))
     if crawled and resumes_at:
         go_on_later(resumes_at)
         return paused(crawled)
-    sentiment.with_options(task_runner=runner)(tables, settings)
+    said("%s", sentiment.with_options(task_runner=runner)(tables, settings))
     if settings.review.policy == "human":
         return _release_or_wait(tables, settings)
-    review(tables, settings)
+    said("%s", review(tables, settings))
     return _release(tables, settings)
 
 
-@flow(name="release-reviewed")
-def release_reviewed(catalog: str = "catalog", config: str | None = None) -> Release | Waiting | State[Waiting]:
+@flow(name="release-reviewed", flow_run_name=_name_of_release)
+def release_reviewed(catalog: str = "catalog", config: str | None = None) -> Release | Waiting | State[Any]:
     """Write the release of what people have judged; the event of a closed round starts this.
 
     Args:
@@ -110,6 +124,8 @@ def release_reviewed(catalog: str = "catalog", config: str | None = None) -> Rel
     Raises:
         YtbAdsError: the release cannot be written.
     """
+    if given_up := begin_run(f"catalog:{catalog}"):
+        return given_up
     settings = _with_policy(load_settings(Path(config) if config else None), "human")
     tables = Catalog(catalog)
     with review_store(tables, settings.review, must_exist=True) as store:
@@ -148,23 +164,40 @@ def _release_if_any(tables: Catalog, settings: Settings) -> Release | None:
 
 
 def _release(tables: Catalog, settings: Settings) -> Release:
-    """Write the release, and show the funnel on the server."""
+    """Write the release, show the funnel on the server, and ask for a training that never succeeded."""
     written = release(tables, settings)
-    note = " Synthetic ads: rendered, not crawled." if written.synthetic else ""
-    create_table_artifact(
-        key="funnel",
-        table=[
-            {
-                "step": cells.step,
-                "in": cells.rows_in,
-                "out": cells.rows_out,
-                "dropped": ", ".join(cells.dropped) or "none",
-            }
-            for cells in map(FunnelStep.cells, written.funnel)
-        ],
-        description=f"Funnel of release {written.folder.name}.{note}",
+    folder = written.folder
+    get_run_logger().info("release: %s%s", folder.name, "" if written.new else ", which holds these rows already")
+    if not written.new and untrained_release(tables, settings.training) == folder:
+        log.info("release: %s has no trained model, so its training is started again", folder.name)
+        tell_of_release(tables, folder, UNTRAINED)
+    create_markdown_artifact(
+        key=artifact_key("funnel", tables),
+        markdown=_funnel_page(written, tables),
+        description=f"Funnel of release {folder.name} of {tables.root}",
     )
     return written
+
+
+def _funnel_page(written: Release, tables: Catalog) -> str:
+    """The funnel as a table in Markdown, with the places of report, card and differences."""
+    folder, parent = written.folder, read_manifest(written.folder).get("parent")
+    rows = (cells._replace(dropped=cells.dropped or ["none"]) for cells in map(FunnelStep.cells, written.funnel))
+    return "\n".join(
+        [
+            f"# Release {folder.name}",
+            *(["**Synthetic ads**: rendered, not crawled."] if written.synthetic else []),
+            "",
+            "| step | in | out | dropped |",
+            "|---|---:|---:|---|",
+            *(f"| {row.step} | {row.rows_in} | {row.rows_out} | {', '.join(row.dropped)} |" for row in rows),
+            "",
+            f"- [report]({(folder / 'report.html').as_uri()}) and [card]({(folder / 'README.md').as_uri()})",
+            f"- differences from {parent}: `ytb-ads catalog diff {parent} {folder.name} --catalog {tables.root}`"
+            if parent
+            else "- the first release: nothing to compare it with",
+        ]
+    )
 
 
 def _with_policy(settings: Settings, policy: Literal["auto", "human"]) -> Settings:

@@ -80,5 +80,9 @@ class SentimentError(YtbAdsError):
     """A lexicon cannot be read or comments cannot be scored."""
 
 
+class ModelError(YtbAdsError):
+    """A trained model is not there, is damaged, or cannot be compared."""
+
+
 class StageError(YtbAdsError):
     """A stage lost rows, or had work and ended with nothing."""

@@ -7,17 +7,16 @@ its unit before. Card, report, terminal and artifact show these steps.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
-
-import pyarrow.compute as pc
 
 from data_catalog.catalog import Catalog
 from data_catalog.printing import readable
 from data_catalog.schemas import TABLES
 from flows.ocr.texts import TextFrame
 from flows.settings import Settings
+from flows.settled import Settled
 from flows.stages import (
     COMMENTS,
     DRAW,
@@ -43,6 +42,8 @@ AWAITS_BUILD = "awaits_the_next_build"
 AWAITS_DRAW = "awaits_the_draw"
 """Reason of candidates that a draw has not come to."""
 OF_AD = ReleaseReason.OF_AD.removesuffix("*")
+ROWS_LOOKED_AT = 10_000
+"""Rows in memory while those without a result are counted."""
 
 _Reasons = Mapping[str, Mapping[str, str]]
 """Reasons of the drops, by stage and key."""
@@ -242,14 +243,29 @@ def _step(
 
 def _row_by_row(catalog: Catalog, settings: Settings, stage: Stage, reasons: _Reasons) -> FunnelStep:
     """The step of a stage that makes its rows one by one from all rows of another table."""
+    why = reasons[stage.name]
+    drops = Counter(why.get(item, AWAITS_BUILD) for item in _without_row(catalog, settings, stage, why))
+    rows_in = catalog.count(stage.upstream)
+    return FunnelStep(stage.step, rows_in, rows_in - drops.total(), drops, stage.step_unit)
+
+
+def _without_row(catalog: Catalog, settings: Settings, stage: Stage, dropped: Collection[str]) -> Iterator[str]:
+    """Keys of the upstream rows that the stage has no current row of."""
+    if not dropped and Settled.of_stage(catalog, stage, settings).is_noted():
+        return
     [key] = TABLES[stage.upstream].key
-    upstream = catalog.read(stage.upstream, [key])[key]
-    made = catalog.current(
-        stage.table, upstream=stage.upstream, fingerprint=stage.fingerprint(settings), columns=[key]
-    ).column(key)
-    gone: list[Any] = upstream.filter(pc.invert(pc.is_in(upstream, value_set=made.combine_chunks()))).to_pylist()
-    drops = Counter(reasons[stage.name].get(item, AWAITS_BUILD) for item in gone)
-    return FunnelStep(stage.step, len(upstream), len(upstream) - len(gone), drops, stage.step_unit)
+    # of no stage: its drops settle none
+    without = catalog.pending(
+        stage.table,
+        upstream=stage.upstream,
+        stage="",
+        fingerprint=stage.fingerprint(settings),
+        size=ROWS_LOOKED_AT,
+        columns=[key],
+    )
+    for rows in without:
+        keys: list[Any] = rows[key].to_pylist()
+        yield from keys
 
 
 def _candidates(catalog: Catalog, reasons: _Reasons) -> FunnelStep:

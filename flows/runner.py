@@ -1,19 +1,38 @@
-"""Task runners, and the loop that puts a stage's batches through them: a few in flight, counted as they end."""
+"""Task runners, the loop that puts a stage's batches through them, and what every run of a deployment begins with."""
 
 from __future__ import annotations
 
+import hashlib
 import logging
+import re
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from datetime import UTC, datetime
 from typing import Any
+from uuid import UUID
 
 import pyarrow.compute as pc
 from prefect import Task
+from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.schemas.filters import (
+    FlowRunFilter,
+    FlowRunFilterId,
+    FlowRunFilterParentFlowRunId,
+    FlowRunFilterState,
+    FlowRunFilterStateType,
+    TaskRunFilter,
+    TaskRunFilterState,
+    TaskRunFilterStateType,
+)
+from prefect.client.schemas.objects import State, StateType
 from prefect.events.worker import EventsWorker
 from prefect.futures import PrefectFuture, as_completed
 from prefect.logging.handlers import APILogWorker
+from prefect.runtime import deployment as this_deployment
+from prefect.runtime import flow_run as this_run
 from prefect.settings import PREFECT_API_URL, PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
+from prefect.states import Crashed, Failed
 from prefect.task_runners import ProcessPoolTaskRunner, TaskRunner, ThreadPoolTaskRunner
 
 from data_catalog.catalog import Catalog
@@ -22,14 +41,19 @@ from flows.console import progress
 from flows.embedded_server import answers, embedded_server
 from flows.errors import SettingsError, StageError
 from flows.settings import RunnerSettings, Settings
+from flows.settled import Settled
 from flows.stages import Stage, StageCount
 
 log = logging.getLogger("ytb_ads")
 # what the stages report is kept by Prefect's server, for runs that nobody watches too; Prefect sets no level
 log.setLevel(logging.INFO)
+# of each batch Prefect would note that it began and that it ended
+logging.getLogger("prefect.task_runs").setLevel(logging.WARNING)
 
 BATCHES_PER_WORKER = 2
 """Batches in flight for each worker: one at work, one waiting, so that memory stays flat."""
+MOST_ATTEMPTS = 3
+"""A run of a deployment that failed or crashed so often is not started again."""
 
 
 def make_task_runner(settings: RunnerSettings) -> TaskRunner[Any]:
@@ -62,7 +86,8 @@ def run_stage(
 ) -> StageCount:
     """Process the upstream rows that have no current row of the stage, one task run per batch, and check the sums.
 
-    Rows and drops whose upstream row is gone are removed.
+    Rows and drops whose upstream row is gone are removed. Where all this was found done before, of just these tables,
+    nothing is looked at.
 
     Args:
         stage: its input, output and fingerprint.
@@ -77,6 +102,11 @@ def run_stage(
     """
     fingerprint = stage.fingerprint(all_settings)
     runner = all_settings.runner
+    count = StageCount(stage.name, stage.upstream)
+    settled = Settled.of_stage(catalog, stage, all_settings)
+    if settled.is_noted():
+        log.info("%s", count)
+        return count
     batches = catalog.pending(
         stage.table,
         upstream=stage.upstream,
@@ -86,7 +116,6 @@ def run_stage(
         columns=stage.columns,
         max_attempts=runner.max_attempts,
     )
-    count = StageCount(stage.name, stage.upstream)
     in_flight: list[PrefectFuture[StageCount]] = []
     with progress(f"{count.stage}: {count.unit}", batches.rows) as advance:
 
@@ -103,11 +132,20 @@ def run_stage(
                 settle_one()
         while in_flight:
             settle_one()
+    settled = settled.again()
     if removed := catalog.remove_orphans(stage.name, stage.tables, upstream=stage.upstream):
         log.info("%s: removed %d rows and drops of %s that are gone", stage.name, removed, stage.upstream)
     check_nothing_lost(catalog, stage, fingerprint)
+    if not removed and not _to_be_tried_again(catalog, stage, runner.max_attempts):
+        settled.note()
     log.info("%s", count)
     return count
+
+
+def _to_be_tried_again(catalog: Catalog, stage: Stage, max_attempts: int) -> int:
+    """The number of the stage's drops that a later run tries again."""
+    failed = (pc.field("stage") == stage.name) & (pc.field("kind") == "failed")
+    return len(catalog.values("drops", "key", where=failed & (pc.field("attempts") < max_attempts)))
 
 
 def check_nothing_lost(catalog: Catalog, stage: Stage, fingerprint: str) -> None:
@@ -128,10 +166,59 @@ def check_nothing_lost(catalog: Catalog, stage: Stage, fingerprint: str) -> None
             f"stage {stage.name}: {lost.rows} of {wanted} rows of {upstream} have neither a row in {table} nor a drop, "
             f"{next(lost)[key][0].as_py()!r} first; run the build again, and report this if it stays"
         )
-    if wanted and not catalog.current(table, upstream=upstream, fingerprint=fingerprint, columns=[key]).num_rows:
-        reasons = Counter(catalog.values("drops", "reason", where=pc.field("stage") == stage.name))
+    reasons = Counter(catalog.values("drops", "reason", where=pc.field("stage") == stage.name))
+    # with fewer drops than rows some came through
+    if not wanted or reasons.total() < wanted:
+        return
+    if not catalog.current(table, upstream=upstream, fingerprint=fingerprint, columns=[key]).num_rows:
         why = ", ".join(f"{count} {reason}" for reason, count in reasons.most_common(5))
         raise StageError(f"stage {stage.name}: none of {wanted} rows of {upstream} came through ({why})")
+
+
+def run_name(what: str, of: str) -> str:
+    """A name by which a run is found again: `rebuild 2026-11-29 youtube`."""
+    return f"{what} {datetime.now(UTC):%Y-%m-%d} {of}"
+
+
+def artifact_key(what: str, catalog: Catalog) -> str:
+    """Key under which the server keeps something of a catalog: `funnel-ads-3f2a9c`, another one for each catalog."""
+    name = re.sub("[^a-z0-9]+", "-", catalog.root.rpartition("/")[2].lower()).strip("-")
+    return f"{what}-{name or 'catalog'}-{hashlib.sha256(catalog.root.encode()).hexdigest()[:6]}"
+
+
+def begin_run(*tags: str) -> State[Any] | None:
+    """Tag this run, and clear up after an attempt of it that crashed; a state to end with where it was tried too often.
+
+    The server starts a run of a deployment again that failed or crashed (`ytb-ads deploy` sees to that).
+
+    Args:
+        *tags: the catalog and what else a run is found by.
+    """
+    with get_client(sync_client=True) as client:
+        run_id = UUID(this_run.id)
+        client.update_flow_run(run_id, tags=sorted({*this_run.tags, *tags}))
+        if not this_deployment.id or this_run.run_count <= 1:
+            return None
+        _end_left_over(client, run_id)
+    if this_run.run_count > MOST_ATTEMPTS:
+        return Failed(name="GivenUp", message=f"Failed or crashed {MOST_ATTEMPTS} times: its log says why.")
+    log.info("attempt %d of %d: what the one before did is kept", this_run.run_count, MOST_ATTEMPTS)
+    return None
+
+
+def _end_left_over(client: SyncPrefectClient, run_id: UUID) -> None:
+    """End what is marked as running below a run whose process is gone; nobody else would."""
+    unfinished = [StateType.RUNNING, StateType.PENDING, StateType.SCHEDULED]
+    ended: State[Any] = Crashed(message="The process of its parent is gone.")
+    state = FlowRunFilterState(type=FlowRunFilterStateType(any_=unfinished))
+    of_run = FlowRunFilter(parent_flow_run_id=FlowRunFilterParentFlowRunId(any_=[run_id]), state=state)
+    children = [child.id for child in client.read_flow_runs(flow_run_filter=of_run)]
+    of_these = FlowRunFilter(id=FlowRunFilterId(any_=[run_id, *children]))
+    tasks = TaskRunFilter(state=TaskRunFilterState(type=TaskRunFilterStateType(any_=unfinished)))
+    for task in client.read_task_runs(flow_run_filter=of_these, task_run_filter=tasks):
+        client.set_task_run_state(task.id, ended, force=True)
+    for child in children:
+        client.set_flow_run_state(child, ended, force=True)
 
 
 @contextmanager

@@ -1,22 +1,45 @@
-"""Training as one flow: the newest release of a catalog trains FGMFN and its text-only row, on CPU or GPU."""
+"""Training as one flow: a release trains FGMFN and its text-only row, and the better model goes in service."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
+from uuid import UUID
 
+import httpx
 from prefect import flow
+from prefect.artifacts import create_markdown_artifact, create_progress_artifact, update_progress_artifact
+from prefect.client.schemas.objects import State
+from prefect.events import emit_event
+from prefect.runtime import flow_run as this_run
 
 from data_catalog.catalog import Catalog
 from data_catalog.releases import find_release, list_releases, newest_release
+from fgmfn.baselines import MODELS
+from fgmfn.card import confusion_lines
+from fgmfn.trainer import Epoch
 from fgmfn.training import TrainedModel, train_models
+from flows.gate import decide
+from flows.models import Decision, ModelRun, find_run, run_in_service
+from flows.runner import artifact_key, begin_run, run_name
 from flows.settings import load_settings
+
+TRAINED = "ytb-ads.model.trained"
+"""Event of a finished training."""
+DECIDED = "ytb-ads.model.{action}"
+"""Event of what the gate decided: promoted or refused."""
+_BARS = "▁▂▃▄▅▆▇█"
 
 log = logging.getLogger("ytb_ads")
 
 
-@flow(name="train")
+def _name_of_training() -> str:
+    return run_name("train", this_run.parameters["release"] or "newest release")
+
+
+@flow(name="train", flow_run_name=_name_of_training)
 def train(
     catalog: str = "catalog",
     release: str | None = None,
@@ -24,8 +47,10 @@ def train(
     models: Sequence[str] | None = None,
     from_scratch: bool | None = None,
     settings_file: str | None = None,
-) -> list[TrainedModel]:
+) -> list[TrainedModel] | State[Any]:
     """Train on a release, by default the newest of `catalog`; what is already trained is not trained again.
+
+    The first of the models then goes in service, unless it may be worse than the one that is (`training.promote`).
 
     Args:
         catalog: folder of the catalog; models go to its `models/`.
@@ -39,18 +64,32 @@ def train(
         ReleaseError: there is no such release.
         FgmfnError: the release or the configuration cannot be trained on.
     """
-    settings = load_settings(Path(settings_file) if settings_file else None).training
     root = Catalog(catalog)
-    folder = release_folder(root, release)
-    log.info("training %s on release %s", ", ".join(models or settings.models), folder.name)
-    return train_models(
+    if given_up := begin_run(f"catalog:{root.root}"):
+        return given_up
+    settings = load_settings(Path(settings_file) if settings_file else None).training
+    folder, wanted = release_folder(root, release), tuple(models or settings.models)
+    log.info("training %s on release %s", ", ".join(wanted), folder.name)
+    trained = train_models(
         data=folder,
         config=config or settings.config,
         output=root.models_dir / folder.name,
-        models=tuple(models or settings.models),
+        models=wanted,
         seed=settings.seed,
         from_scratch=settings.from_scratch if from_scratch is None else from_scratch,
+        on_epoch=_Watch(root, folder.name, len(wanted)),
     )
+    runs = [find_run(root, f"{folder.name}/{one.checkpoint.name}") for one in trained]
+    decision = decide(root, runs[0], folder, settings)
+    if decision:
+        log.info("%s: %s: %s", decision.run, decision.action, decision.reason)
+    _tell(root, folder, trained, decision)
+    create_markdown_artifact(
+        key=artifact_key("training", root),
+        markdown=training_page(root, folder, runs, decision),
+        description=f"Models trained on release {folder.name} of {root.root}",
+    )
+    return trained
 
 
 def release_folder(catalog: Catalog, name: str | None) -> Path:
@@ -63,3 +102,100 @@ def release_folder(catalog: Catalog, name: str | None) -> Path:
         return newest_release(catalog.releases_dir)
     versions = {folder.name for folder in list_releases(catalog.releases_dir)}
     return Path(name) if name not in versions and Path(name).is_dir() else find_release(catalog.releases_dir, name)
+
+
+class _Watch:
+    """Shows every epoch: a line in the log of the run, and a bar on the server, which may be away meanwhile."""
+
+    def __init__(self, catalog: Catalog, release: str, n_models: int) -> None:
+        self._key, self._n_models = artifact_key("progress", catalog), n_models
+        self._description = f"Training on release {release} of {catalog.root}"
+        self._bar: UUID | None = None
+        self._models: list[str] = []
+
+    def __call__(self, epoch: Epoch) -> None:
+        log.info("%s", epoch)
+        if epoch.model not in self._models:
+            self._models.append(epoch.model)
+        done = 100 * (len(self._models) - 1 + epoch.number / epoch.of) / self._n_models
+        try:
+            if self._bar is None:
+                self._bar = create_progress_artifact(done, key=self._key, description=self._description)  # type: ignore[assignment]  # a coroutine only inside another
+            else:
+                update_progress_artifact(self._bar, progress=done, description=f"{self._description}: {epoch}")
+        except httpx.HTTPError as error:
+            log.warning("the server does not show this epoch: %s", error)
+
+
+def _tell(catalog: Catalog, release: Path, trained: Sequence[TrainedModel], decision: Decision | None) -> None:
+    for one in trained:
+        emit_event(
+            TRAINED,
+            resource={
+                "prefect.resource.id": f"ytb-ads.model.{release.name}.{one.checkpoint.name}",
+                "ytb-ads.catalog": catalog.root,
+            },
+            payload={"catalog": catalog.root, "release": release.name, **one.as_json()},
+        )
+    if decision:
+        emit_event(
+            DECIDED.format(action=decision.action),
+            resource={
+                "prefect.resource.id": f"ytb-ads.model.{decision.run.replace('/', '.')}",
+                "ytb-ads.catalog": catalog.root,
+            },
+            payload={"catalog": catalog.root, **vars(decision)},
+        )
+
+
+def training_page(catalog: Catalog, release: Path, runs: Sequence[ModelRun], decision: Decision | None) -> str:
+    """The results of a training in Markdown: scores, decision, curves, confusion matrices, and where all of it lies."""
+    present = run_in_service(catalog)
+    lines = [
+        f"# Models of release {release.name}",
+        *(["**Synthetic ads**: the scores say nothing about real ones."] if runs[0].record["synthetic"] else []),
+        "",
+        "| model | validation accuracy | validation macro-F1 | test accuracy | test macro-F1 | seconds | |",
+        "|---|---:|---:|---:|---:|---:|---|",
+        *(_score_row(run) for run in runs),
+        "",
+        f"{decision.run}: **{decision.action}**. {decision.reason}" if decision else "Decided before.",
+        "",
+        f"In service: {present.name if present else 'no model yet'}.",
+        "",
+        f"- [report of the release]({(release / 'report.html').absolute().as_uri()})",
+        f"- [card of the release]({(release / 'README.md').absolute().as_uri()})",
+    ]
+    for run in runs:
+        lines += ["", f"## {MODELS[run.model].title}", "", *_curves(run), *confusion_lines(run.record)]
+    return "\n".join([*lines, ""])
+
+
+def _score_row(run: ModelRun) -> str:
+    figures = [
+        f"{run.record[split][name]:.1%}" if run.record[split] else "-"
+        for split in ("dev", "test")
+        for name in ("accuracy", "macro_f1")
+    ]
+    card = f"[model card]({(run.folder / 'README.md').absolute().as_uri()})"
+    return f"| {MODELS[run.model].title} | {' | '.join(figures)} | {run.record['seconds']:.0f} | {card} |"
+
+
+def _curves(run: ModelRun) -> list[str]:
+    """A line for each quantity, its course as bars: `loss 0.693 ▇▅▂▁ 0.210`."""
+    found: dict[str, list[float]] = {}
+    for entry in run.record.get("history", []):
+        for name, value in entry.items():
+            if name.endswith("loss") or name in ("eval_accuracy", "eval_macro_f1"):
+                found.setdefault(name.replace("eval_", "validation ").replace("_", " "), []).append(float(value))
+    return [
+        "| by epoch | first | course | last |",
+        "|---|---:|---|---:|",
+        *(f"| {name} | {values[0]:.3f} | {_course(values)} | {values[-1]:.3f} |" for name, values in found.items()),
+        "",
+    ] * bool(found)
+
+
+def _course(values: Sequence[float]) -> str:
+    low, span = min(values), (max(values) - min(values)) or 1.0
+    return "".join(_BARS[round((value - low) / span * (len(_BARS) - 1))] for value in values)

@@ -17,15 +17,22 @@ from data_catalog.releases.lineage import (
     newest_release_if_any,
     next_version,
     read_manifests,
+    survey_releases,
     versions_given,
 )
 from data_catalog.releases.shards import row_set_hash
-from data_catalog.releases.verification import present_row_set_hash, read_manifest, verify_release
+from data_catalog.releases.verification import (
+    changed_files,
+    present_row_set_hash,
+    read_manifest,
+    verify_release,
+)
 from data_catalog.releases.writing import write_release
 
 __all__ = [
     "Contents",
     "ReleaseDiff",
+    "changed_files",
     "compare",
     "diff_releases",
     "find_release",
@@ -42,6 +49,7 @@ __all__ = [
     "read_manifests",
     "read_splits",
     "row_set_hash",
+    "survey_releases",
     "verify_release",
     "versions_given",
     "write_release",

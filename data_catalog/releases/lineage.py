@@ -53,6 +53,14 @@ def read_manifests(releases_dir: str | os.PathLike[str]) -> dict[str, Manifest]:
     Raises:
         ReleaseError: one cannot be read that may be the newest.
     """
+    manifests, damaged = survey_releases(releases_dir)
+    for name in may_be_newest(manifests, damaged):
+        raise damaged[name]
+    return manifests
+
+
+def survey_releases(releases_dir: str | os.PathLike[str]) -> tuple[dict[str, Manifest], dict[str, ReleaseError]]:
+    """The manifests of all releases by version, and why those of the others cannot be read."""
     manifests: dict[str, Manifest] = {}
     damaged: dict[str, ReleaseError] = {}
     for path in list_releases(releases_dir):
@@ -62,10 +70,13 @@ def read_manifests(releases_dir: str | os.PathLike[str]) -> dict[str, Manifest]:
             manifests[path.name] = manifest
         except ReleaseError as error:
             damaged[path.name] = error
-    older = {before for name in manifests for before in _ancestors(name, manifests)} if damaged else set()
-    for name in damaged.keys() - older:
-        raise damaged[name]
-    return manifests
+    return manifests, damaged
+
+
+def may_be_newest(manifests: Mapping[str, Manifest], damaged: Iterable[str]) -> list[str]:
+    """Those of the releases without a manifest that no other descends from."""
+    older = {before for name in manifests for before in _ancestors(name, manifests)}
+    return [name for name in damaged if name not in older]
 
 
 def newest_of(manifests: Mapping[str, Manifest], among: Set[str] | None = None) -> str:

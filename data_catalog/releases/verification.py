@@ -26,6 +26,8 @@ from data_catalog.schemas import LABELS, SPLITS
 Manifest = dict[str, Any]
 
 MANIFEST = "manifest.json"
+PICTURES = "pictures.json"
+"""The sha256 of each frame's picture, so that releases are compared without reading any; the first releases lack it."""
 FORMAT = 1
 WRITTEN_FIELDS = (
     "format",
@@ -77,11 +79,7 @@ def verify_release(release: str | os.PathLike[str]) -> list[str]:
     except ReleaseError as error:
         return [str(error)]
     broken, problems = _check_files(folder, manifest["files"])
-    if manifest["manifest_sha256"] != manifest_sha256(manifest):
-        problems.append(f"{MANIFEST}: changed since the release was written")
-    if manifest["class_names"] != list(LABELS):
-        problems.append(f"{MANIFEST}: class names {manifest['class_names']}, expected {list(LABELS)}")
-
+    problems += _check_manifest(manifest)
     censuses, incomplete, unreadable = _count_rows(folder, manifest["files"], broken, hash_version)
     problems += unreadable
     for split, census in censuses.items():
@@ -90,9 +88,36 @@ def verify_release(release: str | os.PathLike[str]) -> list[str]:
         if split not in incomplete and said != found:
             problems.append(f"{split}: the manifest counts {said}, the files hold {found}")
     problems += straddling(censuses.values())
+    found = {frame: sha256 for census in censuses.values() for frame, sha256 in census.pictures.items()}
+    if not incomplete and (named := read_pictures(folder, manifest)) not in (None, found):
+        problems.append(f"{PICTURES}: names {len(named or ())} pictures, not those of the {len(found)} frames")
     if not incomplete and hash_of(censuses.values()) != manifest["row_set_hash"]:
         problems.append(f"row_set_hash: the manifest says {manifest['row_set_hash']}, the rows give another")
     return problems
+
+
+def read_pictures(folder: Path, manifest: Manifest) -> dict[str, str] | None:
+    """The sha256 of each frame's picture, as written with the release; None where that is missing or changed."""
+    said = manifest["files"].get(PICTURES)
+    try:
+        content = (folder / PICTURES).read_bytes() if said else b""
+    except OSError:
+        return None
+    if not said or hashlib.sha256(content).hexdigest() != said.get("sha256"):
+        return None
+    pictures: dict[str, str] = json.loads(content)
+    return pictures
+
+
+def changed_files(release: str | os.PathLike[str]) -> list[str]:
+    """Compare every byte of a release with its manifest and say what differs, without a look at the rows.
+
+    Raises:
+        ReleaseError: the manifest cannot be read.
+    """
+    manifest = read_manifest(release)
+    _, problems = _check_files(Path(release), manifest["files"])
+    return problems + _check_manifest(manifest)
 
 
 def present_row_set_hash(release: str | os.PathLike[str]) -> str:
@@ -138,6 +163,15 @@ def _check_files(folder: Path, files: Mapping[str, Any]) -> tuple[set[str], list
             continue
         broken.add(name)
     return broken, problems
+
+
+def _check_manifest(manifest: Manifest) -> list[str]:
+    problems = []
+    if manifest["manifest_sha256"] != manifest_sha256(manifest):
+        problems.append(f"{MANIFEST}: changed since the release was written")
+    if manifest["class_names"] != list(LABELS):
+        problems.append(f"{MANIFEST}: class names {manifest['class_names']}, expected {list(LABELS)}")
+    return problems
 
 
 def _count_rows(

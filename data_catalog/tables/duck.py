@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import atexit
 import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 
 import duckdb
@@ -19,6 +22,16 @@ def connect_duckdb(**settings: str) -> duckdb.DuckDBPyConnection:
     """
     # opening a database takes 16 ms, another connection to it less than one; after a fork its threads are missing
     return _opened(**settings) if settings else _shared(os.getpid()).cursor()
+
+
+@contextmanager
+def within_memory(limit: str) -> Iterator[duckdb.DuckDBPyConnection]:
+    """Connect to a database of its own that holds no more than that, as "400MB", and writes the rest to a folder."""
+    with (
+        tempfile.TemporaryDirectory(prefix="ytb-ads-") as spill,
+        connect_duckdb(temp_directory=spill, memory_limit=limit) as connection,
+    ):
+        yield connection
 
 
 @cache

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from data_catalog.errors import CatalogError
 from data_catalog.schemas import Table
@@ -42,7 +44,7 @@ class Pending(Iterator[pa.Table]):
     failed row is met once.
     """
 
-    def __init__(self, upstream: Snapshot, numbers: list[int], *, size: int, columns: Sequence[str] | None):
+    def __init__(self, upstream: Snapshot, numbers: NDArray[np.int64], *, size: int, columns: Sequence[str] | None):
         self.rows = len(numbers)
         """How many rows the whole pass yields."""
         self._batches = rebatched(upstream.rows_at(numbers, columns), size)
@@ -53,7 +55,7 @@ class Pending(Iterator[pa.Table]):
 
 def pending_rows(
     mine: Snapshot, upstream: Snapshot, drops: Snapshot, *, stage: str, fingerprint: str, max_attempts: int
-) -> list[int]:
+) -> NDArray[np.int64]:
     """Row numbers of the upstream rows that are left to do."""
     join_column(mine.table, upstream.table)
     narrow = {
@@ -65,7 +67,7 @@ def pending_rows(
     return _row_numbers(upstream.location, _PENDING, narrow, asked)
 
 
-def current_rows(mine: Snapshot, upstream: Snapshot, *, fingerprint: str) -> list[int]:
+def current_rows(mine: Snapshot, upstream: Snapshot, *, fingerprint: str) -> NDArray[np.int64]:
     """Row numbers of my rows whose settings and upstream content still hold."""
     narrow = {"mine": _keyed(mine, upstream.table), "upstream": _revisions(upstream)}
     return _row_numbers(mine.location, _CURRENT, narrow, {"fingerprint": fingerprint})
@@ -99,15 +101,15 @@ def _revisions(upstream: Snapshot) -> pa.Table:
 
 
 def _numbered(rows: pa.Table) -> pa.Table:
-    return rows.append_column("row", pa.array(range(rows.num_rows), pa.int64()))
+    return rows.append_column("row", pa.array(np.arange(rows.num_rows)))
 
 
-def _row_numbers(location: str, query: str, narrow: dict[str, pa.Table], asked: dict[str, object]) -> list[int]:
+def _row_numbers(location: str, query: str, narrow: dict[str, pa.Table], asked: dict[str, object]) -> NDArray[np.int64]:
     with connect_duckdb() as connection, reading(location):
         for name, rows in narrow.items():
             connection.register(name, rows)
-        numbers = connection.sql(query, params=asked).to_arrow_table().column("row")
-    return list(numbers.to_pylist())
+        numbers: NDArray[np.int64] = connection.sql(query, params=asked).fetchnumpy()["row"]
+    return numbers
 
 
 def rebatched(parts: Iterator[pa.Table], size: int) -> Iterator[pa.Table]:

@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Self
+from typing import Any, Self
 
 import duckdb
+import numpy as np
 import pyarrow as pa
 import pyarrow.dataset as ds
 from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError
+from numpy.typing import NDArray
 
 from data_catalog.errors import CatalogError, PurgedError
 from data_catalog.schemas import Table
 from data_catalog.tables.duck import connect_duckdb
 
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+_OF_SYSTEM = re.compile(r"([^:\n\u21b3]+?) \(os error \d+\)")
+"""What Rust writes of a fault of the operating system, below or behind names of its own."""
 PURGE = "ytb_ads.history_purged"
 """What a commit carries that was made to take the table's history away."""
 
@@ -71,10 +77,14 @@ class Snapshot:
             batches = self.dataset.to_batches(columns=[], filter=where, batch_readahead=1, fragment_readahead=1)
             return sum(batch.num_rows for batch in batches)
 
+    def files(self) -> dict[str, int]:
+        """Size in bytes of each of its files, by its path below the table's folder."""
+        added: list[Any] = pa.table(self.delta.get_add_actions()).to_pylist() if self.delta else []
+        return {file["path"]: file["size_bytes"] for file in added}
+
     def info(self) -> TableInfo:
         version = self.delta.version() if self.delta else -1
-        files = pa.table(self.delta.get_add_actions()).to_pylist() if self.delta else []
-        size_bytes = sum(added["size_bytes"] for added in files)
+        size_bytes = sum(self.files().values())
         return TableInfo(self.table.name, self.table.key, self.count(), version, size_bytes)
 
     def read(self, columns: Sequence[str] | None = None, where: ds.Expression | None = None) -> pa.Table:
@@ -86,24 +96,25 @@ class Snapshot:
             # few rows are kept as a rule: what is read ahead would be most of the memory
             return self.dataset.to_table(columns=names, filter=where, batch_readahead=2, fragment_readahead=1)
 
-    def rows_at(self, numbers: Sequence[int], columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
+    def rows_at(
+        self, numbers: Sequence[int] | NDArray[np.int64], columns: Sequence[str] | None = None
+    ) -> Iterator[pa.Table]:
         """Yield the rows with these ascending numbers, holding one row group in memory at a time."""
         if not self.exists:
             return
         names = list(columns) if columns else self.table.schema.names
-        wanted, first = 0, 0
+        ahead, first = np.asarray(numbers, np.int64), 0
         with self._reading():
             for fragment in self.dataset.get_fragments():
                 for group in fragment.row_groups:
-                    end, begin = first + group.num_rows, wanted
-                    while wanted < len(numbers) and numbers[wanted] < end:
-                        wanted += 1
-                    if wanted > begin:
+                    if not len(ahead):
+                        return
+                    end = first + group.num_rows
+                    here, ahead = np.split(ahead, [np.searchsorted(ahead, end)])
+                    if len(here):
                         part = fragment.subset(row_group_ids=[group.id])
                         rows = part.to_table(schema=self.table.schema, columns=names)
-                        yield rows.take(pa.array([n - first for n in numbers[begin:wanted]], pa.int64()))
-                    if wanted == len(numbers):
-                        return
+                        yield rows if len(here) == group.num_rows else rows.take(pa.array(here - first))
                     first = end
 
     def read_sql(self, columns: Sequence[str], where: str) -> pa.Table:
@@ -161,6 +172,8 @@ def damaged(location: str, error: BaseException) -> CatalogError:
 
 
 def brief(error: BaseException) -> str:
-    """The first line of an error: those from Rust carry a stack trace below it."""
-    lines = str(error).strip().splitlines()
-    return lines[0][:300] if lines else type(error).__name__
+    """An error in a line: what the system said, if it is that, or else the first line of what Rust says."""
+    said = _COLOUR.sub("", str(error)).strip()
+    if of_system := _OF_SYSTEM.search(said):
+        return of_system.group(1).strip()
+    return said.splitlines()[0][:300] if said else type(error).__name__

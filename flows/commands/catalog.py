@@ -16,7 +16,17 @@ from typer.core import TyperGroup
 from data_catalog.errors import CatalogError, YtbAdsError
 from data_catalog.printing import plain, printable
 from flows.commands.releases import releases_app
-from flows.console import AsJson, AsJsonLines, CatalogDir, ConfigFile, print_lines, print_table, print_tables, progress
+from flows.console import (
+    AsJson,
+    AsJsonLines,
+    CatalogDir,
+    ConfigFile,
+    print_lines,
+    print_table,
+    print_tables,
+    progress,
+    show_progress,
+)
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -34,6 +44,7 @@ class _OneLineErrors(TyperGroup):
     """Refusals are one line on standard error and exit code 1."""
 
     def invoke(self, ctx: Any) -> Any:
+        show_progress()
         try:
             return super().invoke(ctx)
         except YtbAdsError as error:
@@ -80,7 +91,7 @@ def tables(catalog: CatalogDir = "./catalog", as_json: AsJsonLines = False) -> N
 
 @catalog_app.command(epilog='Example: ytb-ads catalog show texts --where "n_words > 5" --columns frame_id,text')
 def show(
-    table: Annotated[str, typer.Argument(metavar="TABLE", help="Name of a table, as `tables` lists it.")],
+    table: Annotated[str, typer.Argument(metavar="TABLE", help="A table, as `tables` lists it, or `release`.")],
     limit: Annotated[int, typer.Option(min=0, help="Rows at most.")] = 20,
     where: Annotated[str | None, typer.Option(metavar="SQL", help="Condition that rows must meet.")] = None,
     columns: Annotated[str | None, typer.Option(metavar="A,B", help="Columns, parted by commas.")] = None,
@@ -133,11 +144,14 @@ def describe(
     as_json: AsJsonLines = False,
 ) -> None:
     """Say what the tables and their columns mean: type, unit, key, whether null, and where they come from."""
-    from data_catalog.catalog import spec_of
+    from data_catalog.inspect import RELEASE_VIEWS
     from data_catalog.schemas import RELEASE, TABLES
 
     known = {**TABLES, RELEASE.name: RELEASE}
-    described = [known[table] if table in known else spec_of(table)] if table else list(known.values())
+    asked = RELEASE.name if table in RELEASE_VIEWS else table
+    if asked is not None and asked not in known:
+        raise CatalogError(f"there is no table {printable(asked)!r}; tables are {', '.join(known)}")
+    described = [known[asked]] if asked else list(known.values())
     if as_json:
         print_lines(json.dumps(column) for spec in described for column in spec.described())
     elif table is None:
@@ -170,6 +184,7 @@ def check(
     from data_catalog.catalog import Catalog
     from data_catalog.checks import all_rules, broken
     from data_catalog.checks import check as ask
+    from data_catalog.inspect import require_newest_release
     from flows.settings import load_settings
 
     asked = all_rules(*load_settings(config).release.checks, *rules or [])
@@ -194,6 +209,7 @@ def check(
         if rows:
             print_table(("", "rule", "holds if", "rows", "first of them"), rows)
         typer.echo(f"{held} of {len(results)} rules hold")
+    require_newest_release(Catalog(catalog))
     if broken(results):
         raise typer.Exit(1)
 
@@ -268,12 +284,13 @@ def _opened(catalog: str, when: str | None, table: str | None = None) -> Catalog
     """A catalog, as of a time if one is given."""
     from data_catalog.catalog import Catalog
     from data_catalog.inspect import as_of, require_catalog
+    from data_catalog.schemas import TABLES
 
     opened = Catalog(catalog)
     if when is None:
         return opened
     require_catalog(opened)
-    return as_of(opened, when, table)
+    return as_of(opened, when, table if table in TABLES else None)
 
 
 def open_catalog(catalog: str, config: Path | None) -> tuple[Catalog, ReviewSettings]:

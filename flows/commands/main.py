@@ -20,6 +20,7 @@ COMMANDS = {
     "build": "pipeline",
     "status": "pipeline",
     "train": "pipeline",
+    "models": "models",
     "health": "health",
     "deploy": "deploy",
     "config": "config",

@@ -117,7 +117,9 @@ def train(
     ] = None,
 ) -> None:
     """Train FGMFN and its text-only row on a release; what is already trained is not trained again."""
+    from data_catalog.catalog import Catalog
     from fgmfn.commands.models import announce, print_comparison
+    from flows.models import run_in_service
     from flows.runner import in_foreground
     from flows.train import train as train_flow
 
@@ -130,8 +132,11 @@ def train(
             from_scratch=from_scratch or None,
             settings_file=str(settings) if settings else None,
         )
+    assert isinstance(trained, list)  # noqa: S101 - a state is what a run of a deployment may end with
     announce(trained)
     print_comparison(trained)
+    current = run_in_service(Catalog(catalog))
+    say(f"in service: {current.name if current else 'no model yet; `ytb-ads models --json` says why'}")
 
 
 def _synthetic(synthetic: bool) -> str:

@@ -11,7 +11,7 @@ import typer
 
 from data_catalog.errors import CatalogError
 from data_catalog.printing import plain, printable
-from flows.console import AsJson, AsJsonLines, CatalogDir, ConfigFile, print_lines, print_table, print_tables
+from flows.console import AsJson, AsJsonLines, CatalogDir, ConfigFile, print_lines, print_table, print_tables, warn
 
 if TYPE_CHECKING:
     from data_catalog.releases.comparison import Amount, ReleaseDiff
@@ -23,22 +23,24 @@ releases_app = typer.Typer()
 def releases(catalog: CatalogDir = "./catalog", as_json: AsJsonLines = False) -> None:
     """List the releases by version: parent, rows of each split, and where they lie; `*` marks the newest."""
     from data_catalog.catalog import Catalog
-    from data_catalog.releases import list_releases, newest_release_if_any, read_manifest
+    from data_catalog.releases import newest_of, read_manifests, survey_releases
 
     folder = Catalog(catalog).releases_dir
-    newest = newest_release_if_any(folder)
-    manifests = [(path, read_manifest(path)) for path in list_releases(folder)]
+    manifests = read_manifests(folder)
+    newest = newest_of(manifests) if manifests else None
+    for error in survey_releases(folder)[1].values():
+        warn(f"left out: {error}")
     listed = [
         {
-            "version": path.name,
-            "newest": path == newest,
+            "version": version,
+            "newest": version == newest,
             "parent": manifest.get("parent"),
             "synthetic": manifest.get("synthetic"),
             "rows": {split: facts.get("rows") for split, facts in manifest["splits"].items()},
             "row_set_hash": manifest["row_set_hash"],
-            "path": str(path),
+            "path": str(folder / version),
         }
-        for path, manifest in manifests
+        for version, manifest in manifests.items()
     ]
     if as_json:
         print_lines(json.dumps(plain(release)) for release in listed)
@@ -140,6 +142,7 @@ def explain(
     Told from the tables as they were when the release was made. Write -- before an id that begins with a dash.
     """
     from data_catalog.catalog import Catalog
+    from data_catalog.export import finished_or_not_there
     from data_catalog.inspect import require_catalog
     from flows.look.page import provenance_html, render_provenance
     from flows.look.provenance import explain_row
@@ -153,10 +156,8 @@ def explain(
     else:
         print_tables(render_provenance(row))
     if html is not None:
-        try:
-            html.write_text(provenance_html(row), "utf-8")
-        except OSError as error:
-            raise CatalogError(f"{html}: cannot be written ({error.strerror})") from error
+        with finished_or_not_there(html) as unfinished:
+            unfinished.write_text(provenance_html(row), "utf-8")
         typer.echo(f"page: {html}", err=True)
 
 

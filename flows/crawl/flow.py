@@ -6,7 +6,7 @@ import logging
 from collections.abc import Collection
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
@@ -27,6 +27,7 @@ from flows.crawl.status import CrawlStatus, read_status
 from flows.crawl.steps import CommentCount, Crawl, open_crawl
 from flows.errors import SourceError
 from flows.review.human import withdraw_ads
+from flows.runner import begin_run, run_name
 from flows.settings import Settings, load_settings
 from flows.stages import StageCount
 
@@ -140,8 +141,12 @@ def refresh_comments_task(crawl: Crawl, refreshed: Refreshed) -> None:
         refresh_comments(crawl, refreshed, advance)
 
 
-@flow(name="refresh")
-def refresh(catalog: str = "catalog", config: str | None = None) -> Refreshed | State[Refreshed]:
+def _name_of_refresh() -> str:
+    return run_name("refresh", Path(this_run.parameters["catalog"]).name)
+
+
+@flow(name="refresh", flow_run_name=_name_of_refresh)
+def refresh(catalog: str = "catalog", config: str | None = None) -> Refreshed | State[Any]:
     """Fetch rows of the API again that are older than `crawl.refresh_days`, and remove what is gone there.
 
     Args:
@@ -151,6 +156,8 @@ def refresh(catalog: str = "catalog", config: str | None = None) -> Refreshed | 
     Raises:
         CrawlError: no key is given or accepted, or so much is gone that it looks like a fault of the API.
     """
+    if given_up := begin_run(f"catalog:{catalog}"):
+        return given_up
     settings = load_settings(Path(config) if config else None)
     tables = Catalog(catalog)
     refreshed = Refreshed()

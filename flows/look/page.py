@@ -70,19 +70,32 @@ def _picture(frame: FrameSummary) -> tuple[str, tuple[int, int]]:
 
 def _sections(row: Provenance) -> Iterator[tuple[str, list[RenderableType]]]:
     name = row.frame_id or row.video_id
-    yield f"{shown(name)} of ad {shown(row.video_id)}", [_facts({f: row.ad[f] for f in _AD_FACTS})]
+    yield f"{shown(name)} of ad {shown(row.video_id)}", [*_told(row, "ad"), _facts({f: row.ad[f] for f in _AD_FACTS})]
     yield _released(row)
-    yield "Frames" if row.frame_id is None else "Frame", [part for frame in row.frames for part in _frame(frame)]
-    yield "Label", [_label(row)]
+    frames = [part for frame in row.frames for part in _frame(frame)]
+    yield "Frames" if row.frame_id is None else "Frame", [*_told(row, "frames"), *frames]
+    yield "Label", [*_told(row, "label"), _label(row)]
+    votes = [*_told(row, "votes")]
     if row.reviews:
         columns = ("at", "reviewer", "verdict", "excluded_frames", "note")
-        yield "Votes", [_table(columns, [tuple(review[c] for c in columns) for review in row.reviews])]
+        votes.append(_table(columns, [tuple(review[c] for c in columns) for review in row.reviews]))
+    if votes:
+        yield "Votes", votes
     if row.sentiment is not None:
-        yield "Comments", [render_ad(row.sentiment)]
+        yield "Comments", [*_told(row, "comments"), render_ad(row.sentiment)]
+    drops = [*_told(row, "drops")]
     if row.drops:
-        drops = [(d["stage"], d["key"], d["kind"], d["reason"], d["detail"]) for d in row.drops]
-        yield "Left out of this ad", [_table(("stage", "key", "kind", "reason", "detail"), drops)]
+        rows = [(d["stage"], d["key"], d["kind"], d["reason"], d["detail"]) for d in row.drops]
+        drops.append(_table(("stage", "key", "kind", "reason", "detail"), rows))
+    if drops:
+        yield "Left out of this ad", drops
     yield "Made by", [_facts(row.made_by), *(Text(f"note: {shown(note, 400)}") for note in row.notes)]
+
+
+def _told(row: Provenance, part: str) -> Iterator[RenderableType]:
+    """What a part is told from, where that may not be what the release was made of."""
+    if part in row.told:
+        yield Text(shown(row.told[part], 1000), "yellow")
 
 
 def _released(row: Provenance) -> tuple[str, list[RenderableType]]:
@@ -92,7 +105,8 @@ def _released(row: Provenance) -> tuple[str, list[RenderableType]]:
         return f"Release {row.release}: it is not in it; what it was left out for stands below", []
     rows = [(r.split, r.row, r.frame_id, r.draw, r.label, r.mean_score) for r in row.rows]
     why = [Text(split_reason(row))] if row.split else []
-    return f"Release {row.release}", [*why, _table(("split", "row", "frame", "draw", "label", "mean score"), rows)]
+    table = _table(("split", "row", "frame", "draw", "label", "mean score"), rows)
+    return f"Release {row.release}", [*_told(row, "split"), *why, table]
 
 
 def split_reason(row: Provenance) -> str:

@@ -1,12 +1,16 @@
 """Provenance of one row: from a release back to the frame, its words, the label, each vote, and the comments.
 
-Everything is read from the tables as they were when the release was made, as far as their history was not purged.
+Everything is read from the tables as they were when the release was made. A table whose history does not go back as far
+is read as it is now. Either is held against the release's own row, and what differs is said beside the part it is in.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import hashlib
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -15,15 +19,27 @@ import pyarrow.parquet as pq
 
 from data_catalog.catalog import Catalog
 from data_catalog.errors import CatalogError, YtbAdsError
-from data_catalog.inspect import as_of
-from data_catalog.printing import plain, printable
+from data_catalog.printing import plain, printable, shown
 from data_catalog.releases import list_releases, newest_release, read_manifest
-from data_catalog.schemas import LABELS, SPLITS
+from data_catalog.releases.lineage import created_at
+from data_catalog.schemas import LABELS, RELEASE_SCHEMA, SPLITS, TABLES
 from flows.look.ad import AdSummary, FrameSummary, summarize_ad
 from flows.sentiment.explain import ExplainedAd, explain_ad
 from flows.settings import Settings
 
 _COMMENTS = 8
+PARTS: Mapping[str, tuple[str, ...]] = {
+    "split": ("splits",),
+    "frames": ("frames", "texts"),
+    "label": ("labels",),
+    "votes": ("reviews",),
+    "comments": ("comments", "comment_scores", "ad_sentiment"),
+    "drops": ("drops",),
+    "ad": ("ads", "reuploads"),
+}
+"""Tables that each part of a page is told from."""
+_SAME_SECOND = timedelta(seconds=1)
+"""A release names the second in which it was made."""
 
 
 @dataclass(frozen=True)
@@ -34,9 +50,16 @@ class ReleasedRow:
     row: int
     """Its place in the split, from 0."""
     draw: int
+    video_id: str
     frame_id: str
     label: str
     mean_score: float | None
+    mean_low: float | None
+    mean_high: float | None
+    category: str | None
+    text: str
+    timestamp_s: float | None
+    image_sha256: str
 
 
 @dataclass(frozen=True)
@@ -67,6 +90,8 @@ class Provenance:
     """Versions and settings that the row depends on."""
     notes: tuple[str, ...]
     """What could not be told, and why."""
+    told: Mapping[str, str]
+    """Of a part that is not told from what the release was made of, or may not be, what it is told from."""
 
     @property
     def frames(self) -> tuple[FrameSummary, ...]:
@@ -95,6 +120,7 @@ class Provenance:
             "drops": plain([dict(drop) for drop in self.drops]),
             "made_by": dict(self.made_by),
             "notes": list(self.notes),
+            "told": dict(self.told),
         }
 
 
@@ -112,7 +138,9 @@ def explain_row(catalog: Catalog, asked: str, settings: Settings) -> Provenance:
     """
     release, rest = _release_of(catalog, asked)
     rows = tuple(_rows_of(release, rest)) if release else ()
-    tables, notes = _then(catalog, release)
+    tables, changed = _then(catalog, release)
+    if release and rows and not tables.values("ads", "video_id", pc.field("video_id") == rows[0].video_id):
+        raise _not_held(catalog, release, rows[0])
     video_id, frame_id = _ad_and_frame(tables, rows[0].frame_id if rows and _is_row(rest) else rest)
     more_than = settings.ocr.more_than_words
     thresholds = f"positive above {settings.sentiment.positive:g}, negative at or below {settings.sentiment.negative:g}"
@@ -131,7 +159,11 @@ def explain_row(catalog: Catalog, asked: str, settings: Settings) -> Provenance:
     labels = tables.read("labels", where=of_ad).to_pylist()
     splits = {held["split"]: held for held in tables.read("splits", where=of_ad).to_pylist()}
     reviews = sorted(tables.read("reviews", where=of_ad).to_pylist(), key=lambda review: str(review["at"]))
-    sentiment, failed = _sentiment(tables, video_id, settings)
+    sentiment, notes = _sentiment(tables, video_id, settings)
+    if release is None:
+        notes.append("there is no release yet; told from the tables as they are now")
+    split = splits.get(rows[0].split) if rows else None
+    differing = _differences(rows, summary, ad, split, labels[0] if labels else None, sentiment)
     made_by |= _fingerprints(tables, video_id, frame_id)
     return Provenance(
         asked=asked,
@@ -141,14 +173,15 @@ def explain_row(catalog: Catalog, asked: str, settings: Settings) -> Provenance:
         rows=rows,
         ad=ad,
         summary=summary,
-        split=splits.get(rows[0].split) if rows else None,
+        split=split,
         label=labels[0] if labels else None,
         thresholds=thresholds,
         reviews=tuple(reviews),
         sentiment=sentiment,
         drops=tuple(tables.read("drops", where=of_ad).to_pylist()),
         made_by=made_by,
-        notes=(*notes, *failed),
+        notes=tuple(notes),
+        told={part: said for part in PARTS if (said := _told(part, changed, differing, compared=bool(rows)))},
     )
 
 
@@ -176,53 +209,134 @@ def _rows_of(release: Path, asked: str) -> Iterator[ReleasedRow]:
     for split in SPLITS:
         rows = 0
         for file in sorted((release / "data").glob(f"{split}-*.parquet")):
-            columns = ["frame_id", "video_id", "label", "mean_score", "draw"]
-            for row in pq.read_table(file, columns=columns).to_pylist():
-                is_asked = wanted == split and number == str(rows) if _is_row(asked) else asked in _names(row)
-                if is_asked:
-                    label = LABELS[row["label"]]
-                    yield ReleasedRow(split, rows, row["draw"], row["frame_id"], label, row["mean_score"])
-                rows += 1
+            with pq.ParquetFile(file) as parquet:
+                columns = [name for name in parquet.schema_arrow.names if name != "image"]
+                for number_in_file, row in enumerate(parquet.read(columns=columns).to_pylist()):
+                    at = rows + number_in_file
+                    is_asked = wanted == split and number == str(at) if _is_row(asked) else asked in _names(row)
+                    if is_asked:
+                        yield _released(split, at, row, _picture(parquet, number_in_file))
+                rows += parquet.metadata.num_rows
         if _is_row(asked) and wanted == split and int(number) >= rows:
             raise CatalogError(f"release {release.name}: {split} has rows 0 to {rows - 1}, none of number {number}")
+
+
+def _released(split: str, at: int, row: Mapping[str, Any], picture: bytes) -> ReleasedRow:
+    # intervals came after the first releases
+    same = {name: row.get(name) for name in RELEASE_SCHEMA.names if name not in ("image", "label", "n_words")}
+    values: dict[str, Any] = {**same, "label": LABELS[row["label"]]}
+    return ReleasedRow(split=split, row=at, image_sha256=hashlib.sha256(picture).hexdigest(), **values)
+
+
+def _picture(parquet: pq.ParquetFile, number: int) -> bytes:
+    """The picture of one row; its row group alone is read."""
+    group = 0
+    while number >= (size := parquet.metadata.row_group(group).num_rows):
+        number, group = number - size, group + 1
+    picture: bytes = parquet.read_row_group(group, ["image.bytes"])["image"][number]["bytes"].as_py()
+    return picture
 
 
 def _names(row: Mapping[str, Any]) -> tuple[str, str]:
     return row["frame_id"], row["video_id"]
 
 
-def _then(catalog: Catalog, release: Path | None) -> tuple[Catalog, list[str]]:
-    """The tables as the release was made from, or else as they are now, and a note that says so."""
+def _then(catalog: Catalog, release: Path | None) -> tuple[Catalog, dict[str, str]]:
+    """The tables as the release was made from; of those that cannot be had so, what there is now, and why."""
     if release is None:
-        return catalog, ["there is no release yet; told from the tables as they are now"]
-    then = as_of(catalog, release.name)
-    try:
-        for name in (
-            "ads",
-            "frames",
-            "texts",
-            "labels",
-            "ad_sentiment",
-            "comments",
-            "comment_scores",
-            "drops",
-            "splits",
-        ):
-            then.snapshot(name)
-    except CatalogError as error:
-        return catalog, [f"told from the tables as they are now, which may have changed since: {error}"]
-    return then, []
+        return catalog, {}
+    manifest = read_manifest(release)
+    made_at = created_at(release.name, manifest) + _SAME_SECOND
+    versions = dict(manifest["table_versions"])
+    changed: dict[str, str] = {}
+    for name in TABLES.keys() & versions.keys():
+        commits = {commit.version: commit for commit in catalog.history(name)}
+        now = catalog.snapshot(name)
+        if not commits or now.delta is None:
+            changed[name] = "the table is gone"
+        elif versions[name] not in commits and versions[name] < now.delta.version():
+            changed[name] = "its history of that time was purged"
+        elif versions[name] not in commits or commits[versions[name]].at > made_at:
+            changed[name] = "the table was made anew since"
+        else:
+            continue
+        versions[name] = now.delta.version() if now.delta else -1
+    return catalog.as_of(versions, release=release.name), changed
+
+
+def _not_held(catalog: Catalog, release: Path, row: ReleasedRow) -> CatalogError:
+    """The error of a released row whose ad is in no table any more."""
+    forgotten = catalog.forgotten().has_ad(row.video_id)
+    why = "was forgotten" if forgotten else "is not in the tables, nor in their history"
+    what_to_do = "; delete this release and build again" if forgotten else ""
+    return CatalogError(
+        f"{release.name}:{row.split}:{row.row} is frame {printable(row.frame_id)} of ad {printable(row.video_id)}, "
+        f"which {why}: there is nothing to explain it by{what_to_do}"
+    )
+
+
+def _differences(
+    rows: Sequence[ReleasedRow],
+    summary: AdSummary,
+    ad: Mapping[str, Any],
+    split: Mapping[str, Any] | None,
+    label: Mapping[str, Any] | None,
+    sentiment: ExplainedAd | None,
+) -> dict[str, list[str]]:
+    """What is otherwise in the tables than in the rows of the release, by part."""
+    found: dict[str, list[str]] = defaultdict(list)
+    if not rows:
+        return found
+
+    def compare(part: str, what: str, released: object, here: object) -> None:
+        if released != here:
+            found[part].append(f"{what}: {shown(released) or 'none'} in the release, {shown(here) or 'none'} here")
+
+    first, scored = rows[0], sentiment.sentiment if sentiment else {}
+    compare("ad", "category", first.category, ad["category"])
+    compare("split", "split", first.split, split and split["split"])
+    compare("label", "label", first.label, label and label["label"])
+    compare("label", "mean score", first.mean_score, label and label["mean_score"])
+    for name in ("mean_score", "mean_low", "mean_high"):
+        compare("comments", name.replace("_", " "), getattr(first, name), scored.get(name))
+    held = {f"{summary.video_id}:{frame.index}": frame for frame in summary.frames}
+    for row in {row.frame_id: row for row in rows}.values():
+        frame = held.get(row.frame_id)
+        if frame is None or frame.jpeg is None:
+            found["frames"].append(f"frame {row.frame_id} is in the release and not here")
+            continue
+        if hashlib.sha256(frame.jpeg).hexdigest() != row.image_sha256:
+            found["frames"].append(f"frame {row.frame_id} has another picture in the release")
+        compare("frames", f"words of frame {row.frame_id}", row.text.split(), " ".join(frame.words).split())
+        compare("frames", f"moment of frame {row.frame_id}", row.timestamp_s, frame.at_s)
+    return found
+
+
+_COMPARED = ("split", "frames", "label", "comments", "ad")
+
+
+def _told(part: str, changed: Mapping[str, str], differing: Mapping[str, Sequence[str]], *, compared: bool) -> str:
+    """What a part is told from, where that is not, or may not be, what the release was made of."""
+    now = [f"{name} ({changed[name]})" for name in PARTS[part] if name in changed]
+    said = [f"told as of now from {' and '.join(now)}"] if now else []
+    if part in differing:
+        said += ["not what the release was made of", *differing[part]]
+    elif now:
+        said.append(
+            "the release holds the same" if compared and part in _COMPARED else "it may have changed since the release"
+        )
+    return "; ".join(said)
 
 
 def _ad_and_frame(tables: Catalog, asked: str) -> tuple[str, str | None]:
     video_id, parted, index = asked.rpartition(":")
-    if parted and index.isdecimal() and tables.values("ads", "video_id", pc.field("video_id") == video_id):
-        known = tables.values("frames", "frame_id", pc.field("frame_id") == asked)
-        known += tables.values("drops", "key", pc.field("key") == asked)
-        if not known:
-            raise CatalogError(f"ad {printable(video_id)} has no frame {index}; ask for the ad alone to see its frames")
-        return video_id, asked
-    return asked, None
+    if not (parted and index.isdecimal()) or tables.values("ads", "video_id", pc.field("video_id") == asked):
+        return asked, None
+    known = tables.values("frames", "frame_id", pc.field("frame_id") == asked)
+    known += tables.values("drops", "key", pc.field("key") == asked)
+    if not known and tables.values("ads", "video_id", pc.field("video_id") == video_id):
+        raise CatalogError(f"ad {printable(video_id)} has no frame {index}; ask for the ad alone to see its frames")
+    return video_id, asked
 
 
 def _sentiment(tables: Catalog, video_id: str, settings: Settings) -> tuple[ExplainedAd | None, list[str]]:

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from data_catalog.catalog import Catalog
-from data_catalog.checks import PlannedRows, Result, all_rules, check
+from data_catalog.checks import Result, all_rules, check
 from data_catalog.releases import (
     Contents,
     ReleaseDiff,
@@ -300,7 +300,7 @@ def with_checks(facts: ReleaseFacts, catalog: Catalog, plan: Plan) -> ReleaseFac
     """
     rows = pa.Table.from_pylist([{"split": row.split, **plan.values(row)} for row in plan.balanced.rows])
     rules = all_rules(*facts.settings.release.checks)
-    return replace(facts, checks=check(catalog, rules, PlannedRows(rows, facts.parent)))
+    return replace(facts, checks=check(catalog, rules, rows))
 
 
 _DECIDED = {

@@ -6,6 +6,7 @@ import logging
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -13,12 +14,12 @@ from prefect import flow
 from prefect.events import emit_event
 
 from data_catalog.catalog import Catalog
-from data_catalog.errors import ReleaseError
+from data_catalog.errors import CatalogError, ReleaseError
 from data_catalog.releases import (
+    changed_files,
     newest_release_if_any,
     present_row_set_hash,
     read_manifest,
-    verify_release,
     write_release,
 )
 from data_catalog.schemas import SPLITS
@@ -35,6 +36,10 @@ from flows.sentiment.yield_table import YieldTable, yield_table
 from flows.settings import Settings
 from flows.stages import RELEASE
 
+WRITTEN = "ytb-ads.release.written"
+"""Event of a new release; starts its training."""
+UNTRAINED = "ytb-ads.release.untrained"
+"""Event of a release on which no training has succeeded, told of by a build that has nothing to write; starts it."""
 NAMED_IN_EVENT = 100
 """Ads that an event names of each kind of change; it counts all of them."""
 
@@ -58,8 +63,14 @@ def release(catalog: Catalog, settings: Settings) -> Release:
     """Write a release of everything that is current and labelled, unless the newest one holds just that.
 
     Raises:
+        CatalogError: there are no ads.
         ReleaseError: a class is empty (the message says what other thresholds would give), or it cannot be written.
     """
+    if not catalog.count("ads"):
+        raise CatalogError(
+            f"{catalog.root}: holds no ad, so there is nothing to release; if it held some when this run began, the "
+            "folder was moved or removed meanwhile: put it back, or run again"
+        )
     frames = read_frames(catalog, settings)
     unread = pa.array(sorted(unread_ads(catalog)), pa.string())
     ad_sentiment = catalog.read("ad_sentiment", where=~pc.field("video_id").isin(unread))
@@ -88,6 +99,24 @@ def release(catalog: Catalog, settings: Settings) -> Release:
     return Release(folder, new, facts.synthetic, funnel, facts.after, yields)
 
 
+def tell_of_release(catalog: Catalog, folder: Path, event: str, **payload: Any) -> None:
+    """Tell Prefect's server of a release; the event starts the training of that release of that catalog."""
+    manifest = read_manifest(folder)
+    emit_event(
+        event,
+        resource={"prefect.resource.id": f"ytb-ads.release.{folder.name}", "ytb-ads.catalog": catalog.root},
+        payload={
+            "catalog": catalog.root,
+            "version": folder.name,
+            "row_set_hash": manifest["row_set_hash"],
+            "counts": manifest["splits"],
+            "synthetic": manifest["synthetic"],
+            "parent": manifest.get("parent"),
+            **payload,
+        },
+    )
+
+
 def _write(catalog: Catalog, settings: Settings, plan: Plan, facts: ReleaseFacts) -> Path:
     folder = write_release(
         catalog.releases_dir,
@@ -102,15 +131,8 @@ def _write(catalog: Catalog, settings: Settings, plan: Plan, facts: ReleaseFacts
         expected_row_set_hash=plan.row_set_hash,
         shard_bytes=settings.release.shard_mb * 1_000_000,
     )
-    emit_event(
-        "ytb-ads.release.written",
-        resource={"prefect.resource.id": f"ytb-ads.release.{folder.name}"},
-        payload={
-            "version": folder.name,
-            "parent": facts.parent,
-            "changes": facts.changes and facts.changes.published(at_most=NAMED_IN_EVENT),
-        },
-    )
+    changes = facts.changes and facts.changes.published(at_most=NAMED_IN_EVENT)
+    tell_of_release(catalog, folder, WRITTEN, changes=changes)
     log.info("release: wrote %s with %d rows", folder.name, len(plan.balanced.rows))
     if facts.changes:
         log.info("release: since %s: %s", facts.parent, facts.changes.summary())
@@ -130,6 +152,7 @@ def _holds(folder: Path, plan: Plan, facts: ReleaseFacts) -> bool:
         return False
     if present_row_set_hash(folder) != plan.row_set_hash:
         return False
-    if problems := verify_release(folder):
+    # a file that is what was written holds the rows that were verified then
+    if problems := changed_files(folder):
         raise ReleaseError(f"{folder}: is damaged ({'; '.join(problems)}); move it away and build again")
     return True

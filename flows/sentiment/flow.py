@@ -16,7 +16,10 @@ from flows.sentiment.engines import sentiment_engine
 from flows.sentiment.language import language_identifier
 from flows.sentiment.rows import label_ads, score_comments, sentiment_drops, unread_ads
 from flows.settings import SentimentSettings, Settings
+from flows.settled import Settled
 from flows.stages import SCORES, SENTIMENT, StageCount
+
+_LABELLED_FROM = ("ads", "comments", "comment_fetches", "comment_scores")
 
 log = logging.getLogger("ytb_ads")
 
@@ -40,11 +43,29 @@ def sentiment(catalog: Catalog, settings: Settings) -> StageCount:
         SentimentError: the lexicon cannot be read.
     """
     run_stage(SCORES, score_batch, catalog, settings, settings=settings.sentiment)
-    ads = label_ads(catalog, settings.sentiment, scores_fingerprint=SCORES.fingerprint(settings))
-    drops = sentiment_drops(ads, settings.sentiment, unread_ads(catalog))
-    changed = catalog.replace("ad_sentiment", ads) | catalog.replace_drops(SENTIMENT.name, drops)
-    labelled = SENTIMENT.count()
-    if changed:
-        labelled = SENTIMENT.count(rows_in=ads.num_rows, rows_out=ads.num_rows - len(drops), drops=drops)
+    labelled = _label(catalog, settings)
     log.info("%s", labelled)
     return labelled
+
+
+def _label(catalog: Catalog, settings: Settings) -> StageCount:
+    """Label all ads anew, unless that was done with just these rows and settings."""
+    fingerprint = SCORES.fingerprint(settings)
+    facts = fingerprint, settings.sentiment.model_dump(mode="json")
+    settled = Settled.now(catalog, SENTIMENT.name, (*_LABELLED_FROM, "ad_sentiment"), *facts)
+    if settled.is_noted():
+        return SENTIMENT.count()
+    ads = label_ads(catalog, settings.sentiment, scores_fingerprint=fingerprint)
+    drops = sentiment_drops(ads, settings.sentiment, unread_ads(catalog))
+
+    def write() -> bool:
+        return catalog.replace("ad_sentiment", ads) | catalog.replace_drops(SENTIMENT.name, drops)
+
+    changed = write()
+    now = settled.again()
+    # what another process did meanwhile was not looked at
+    if now.agrees(settled, _LABELLED_FROM) and not write():
+        now.note()
+    if not changed:
+        return SENTIMENT.count()
+    return SENTIMENT.count(rows_in=ads.num_rows, rows_out=ads.num_rows - len(drops), drops=drops)

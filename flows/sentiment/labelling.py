@@ -160,8 +160,15 @@ def bootstrap_interval(
         return None
     means = resampled_means(comments, aggregation, seed)
     low, high = np.quantile(means, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    same = Counter(label_of(float(m), thresholds) for m in means)[label_of(mean, thresholds)]
-    return BootstrapInterval(float(low), float(high), same / means.size)
+    same = _labels_of(means, thresholds) == _labels_of(np.array([mean]), thresholds)
+    return BootstrapInterval(float(low), float(high), float(same.mean()))
+
+
+def _labels_of(means: NDArray[np.float64], thresholds: Thresholds) -> NDArray[np.int_]:
+    """As `label_of`, of many means at once: 1 for positive, -1 for negative, 0 for none."""
+    import numpy as np
+
+    return np.select([means > thresholds.positive, means <= thresholds.negative], [1, -1], 0)
 
 
 def resampled_means(comments: Sequence[ScoreGroup], aggregation: Aggregation, seed: str) -> NDArray[np.float64]:

@@ -28,7 +28,7 @@ from flows.sentiment.labelling import (
     quantile_thresholds,
 )
 from flows.sentiment.language import LanguageIdentifier
-from flows.sentiment.selection import COMMENT_COLUMNS, SCORE_COLUMNS, with_reasons, wording
+from flows.sentiment.selection import COMMENT_COLUMNS, SCORE_COLUMNS, reasons_query, wording
 from flows.settings import LeftOut, SentimentSettings
 from flows.stages import SCORES, SENTIMENT, LabelReason
 
@@ -136,21 +136,29 @@ def sentiment_drops(ads: pa.Table, settings: SentimentSettings, unread: Collecti
 
 def group_comments(catalog: Catalog, settings: SentimentSettings, *, scores_fingerprint: str) -> dict[str, AdComments]:
     """Every ad's comments, equal ones counted together: few rows, however many comments."""
-    scores = catalog.current(
-        "comment_scores", upstream="comments", fingerprint=scores_fingerprint, columns=SCORE_COLUMNS
-    )
-    comments = catalog.read("comments", COMMENT_COLUMNS)
-    selected = with_reasons(scores, comments, language=settings.language, leave_out=settings.leave_out)
+    reasons, params = reasons_query(settings.language, settings.leave_out)
     kind = ["video_id", "positive", "negative", "left_out", *(["likes"] if settings.like_weights != "none" else [])]
-    counted = selected.group_by(kind).aggregate([([], "count_all")]).sort_by([(name, "ascending") for name in kind])
+    counted = catalog.query(
+        f"""
+        WITH scores AS (
+            SELECT {", ".join(SCORE_COLUMNS)}, coalesce(upstream_revision, '') AS revision
+            FROM comment_scores WHERE fingerprint = $fingerprint),
+        held AS (
+            SELECT {", ".join(COMMENT_COLUMNS)}, coalesce(text_sha256, '') AS revision FROM comments),
+        selected AS ({reasons} FROM scores JOIN held USING (comment_id, revision))
+        SELECT {", ".join(kind)}, count(*) AS n FROM selected GROUP BY ALL ORDER BY ALL
+        """,  # noqa: S608 - names of ours
+        tables=("comment_scores", "comments"),
+        params={"fingerprint": scores_fingerprint, **params},
+    )
     by_ad: dict[str, AdComments] = defaultdict(AdComments)
     for row in counted.to_pylist():
         ad = by_ad[row["video_id"]]
         if row["left_out"]:
-            ad.left_out[row["left_out"]] += row["count_all"]
+            ad.left_out[row["left_out"]] += row["n"]
         else:
             weight = like_weight(row.get("likes", 0), settings.like_weights)
-            ad.counting.append(ScoreGroup(row["positive"], row["negative"], weight, row["count_all"]))
+            ad.counting.append(ScoreGroup(row["positive"], row["negative"], weight, row["n"]))
     return dict(by_ad)
 
 

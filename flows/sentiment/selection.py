@@ -82,13 +82,19 @@ def with_reasons(scores: pa.Table, comments: pa.Table, *, language: str, leave_o
     """
     from data_catalog.tables.duck import connect_duckdb
 
-    cases = " ".join(f"WHEN {_CONDITIONS[reason]} THEN '{reason}'" for reason in LeftOut if reason in leave_out)
-    left_out = f"CASE {cases} END" if cases else "CAST(NULL AS VARCHAR)"
+    query, params = reasons_query(language, leave_out)
     with connect_duckdb() as connection:
         connection.register("scores", scores.select(SCORE_COLUMNS))
         connection.register("comments", comments.select(COMMENT_COLUMNS))
-        return connection.sql(
-            f"SELECT comment_id, video_id, positive, negative, greatest(coalesce(like_count, 0), 0) AS likes, "  # noqa: S608
-            f"{left_out} AS left_out FROM scores JOIN comments USING (comment_id)",
-            params={"language": language} if "$language" in cases else None,
-        ).to_arrow_table()
+        return connection.sql(f"{query} FROM scores JOIN comments USING (comment_id)", params=params).to_arrow_table()
+
+
+def reasons_query(language: str, leave_out: Collection[str]) -> tuple[str, dict[str, str]]:
+    """What `with_reasons` gives as a query up to its FROM, which joins `scores` and `comments`; and its parameters."""
+    cases = " ".join(f"WHEN {_CONDITIONS[reason]} THEN '{reason}'" for reason in LeftOut if reason in leave_out)
+    left_out = f"CASE {cases} END" if cases else "CAST(NULL AS VARCHAR)"
+    query = (
+        "SELECT comment_id, video_id, positive, negative, greatest(coalesce(like_count, 0), 0) AS likes, "
+        f"{left_out} AS left_out"
+    )
+    return query, {"language": language} if "$language" in cases else {}

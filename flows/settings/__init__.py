@@ -295,6 +295,14 @@ class TrainingSettings(Section):
     """Instead of the configuration's seed."""
     from_scratch: bool = False
     """Start without pretrained weights."""
+    promote: Literal["not_worse", "never"] = "not_worse"
+    """`not_worse`: a new model goes in service if the lower end of the 95 % interval of its difference in macro-F1 to
+    the one in service is above minus `tolerance`, both on the new release's test ads that neither has learned from;
+    the first, if it is better than always naming the most frequent class. `never`: only by hand."""
+    tolerance: Share = 0.02
+    """Loss of macro-F1 that a new model may bring, at worst."""
+    min_test_ads: Annotated[int, Field(ge=1)] = 10
+    """With fewer test ads that neither model has learned from, a comparison says nothing and the old model stays."""
 
 
 class Settings(BaseSettings):

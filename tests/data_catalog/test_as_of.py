@@ -124,6 +124,13 @@ def test_a_date_is_its_end_and_before_the_first_commit_there_was_nothing(tmp_pat
     assert labelled(as_of(catalog, f"{today:%Y-%m-%d}")) == {"a": "positive"}
     assert labelled(as_of(catalog, f"{today - timedelta(days=1):%Y-%m-%d}")) == {}
     assert labelled(as_of(catalog, "2020-01-01T08:30+02:00")) == {}
+    # without dashes too, where the table has no such version
+    assert labelled(as_of(catalog, f"{today:%Y%m%d}", "labels")) == labelled(as_of(catalog, f"{today:%Y%m%d}"))
+    assert labelled(as_of(catalog, f"{today:%Y%m%d}", "labels")) == {"a": "positive"}
+    assert labelled(as_of(catalog, "20200101", "labels")) == {}
+    assert labelled(as_of(catalog, "00000001", "labels")) == {"a": "positive"}
+    with pytest.raises(CatalogError, match=r"'20261340' is no release, a version of labels as .* such as .*20261123"):
+        as_of(catalog, "20261340", "labels")
 
 
 def test_the_past_is_not_written(tmp_path: Path) -> None:

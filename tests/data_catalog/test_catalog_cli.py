@@ -188,6 +188,28 @@ def test_every_command_means_the_same_by_the_newest(root: Path) -> None:
         assert "2026.11.23/manifest.json: is not JSON" in refused(root, *command)
 
 
+def test_an_older_release_that_cannot_be_read_is_named_and_in_nobodys_way(root: Path) -> None:
+    put_release(root, "2026.11.16", 4)
+    put_release(root, "2026.11.23", 6, parent="2026.11.16")
+    (root / "releases/2026.11.16/manifest.json").write_text("{")
+    for words in (["releases"], ["sql", "FROM releases"], ["show", "release"]):
+        shown = run(root, *words)
+        assert "2026.11.23" in shown.stdout
+        assert "2026.11.16/manifest.json: is not JSON" in shown.stderr
+    assert "2026.11.16/manifest.json: is not JSON" in refused(root, "diff")
+
+
+def test_releases_are_shown_and_described_as_tables_are(root: Path) -> None:
+    assert "To ask for: comments, texts" in refused(root, "show", "release")
+    put_release(root, "2026.11.23", 4)
+    assert [row["version"] for row in said(root, "show", "release", "--where", "split = 'test'")] == ["2026.11.23"] * 2
+    assert "4 more rows" in run(root, "show", "releases", "--limit", "4").stderr
+    assert len(said(root, "show", "release", "--as-of", "2026.11.23")) == 8
+    assert run(root, "describe", "release").stdout == run(root, "describe", "releases").stdout
+    assert "tables are listings, " in refused(root, "describe", "relese")
+    assert refused(root, "describe", "relese").endswith(", release")
+
+
 def test_a_changed_release_does_not_verify(root: Path) -> None:
     put_release(root, "2026.11.23", 4)
     (file,) = (root / "releases/2026.11.23/data").glob("test-*.parquet")

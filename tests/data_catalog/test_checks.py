@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -12,7 +13,8 @@ import pyarrow as pa
 import pytest
 
 from data_catalog import TABLES, Catalog, CatalogError
-from data_catalog.checks import PlannedRows, all_rules, broken, check, described_rules, read_rules
+from data_catalog.checks import all_rules, broken, check, described_rules, read_rules
+from data_catalog.inspect import require_newest_release, run_sql
 from data_catalog.releases import write_release
 from data_catalog.schemas import Column
 from tests.data_catalog.builders import release_row, release_rows, rows
@@ -253,6 +255,50 @@ def test_a_wrong_query_names_its_rule(catalog: Catalog, tmp_path: Path) -> None:
         check(catalog, all_rules(file))
 
 
+@pytest.mark.parametrize(
+    ("which", "damage"),
+    [
+        ("older", "missing"),
+        ("older", "no manifest"),
+        ("parent", "cut"),
+        ("newest", "other bytes"),
+        ("newest", "no manifest"),
+    ],
+)
+def test_a_damaged_release_is_named_and_takes_no_rule_along_but_those_that_ask_for_it(
+    which: str, damage: str, catalog: Catalog, caplog: pytest.LogCaptureFixture
+) -> None:
+    versions = {"older": "2026.11.23", "parent": "2026.11.24", "newest": "2026.11.25"}
+    put_release(catalog, versions["newest"], versions["parent"])
+    release = catalog.releases_dir / versions[which]
+    [file] = (release / "data").glob("test-*")
+    if damage == "missing":
+        file.unlink()
+    elif damage == "no manifest":
+        (release / "manifest.json").unlink()
+    else:
+        file.write_bytes(file.read_bytes()[:-9] if damage == "cut" else b"?" * file.stat().st_size)
+
+    found = verdicts(catalog)
+
+    assert f"release {release.name} is left out" in caplog.text
+    of_parent = {"labels_do_not_drift", "scores_do_not_drift", "ads_do_not_vanish"}
+    of_newest = {rule.name for rule in all_rules() if re.search(r"\brelease\b", rule.query)}
+    not_asked = {"older": set[str](), "parent": of_parent, "newest": of_parent | of_newest}[which]
+    assert {name for name, verdict in found.items() if verdict == "not asked"} == not_asked
+    others = run_sql(catalog, "SELECT DISTINCT version FROM releases ORDER BY 1")["version"].to_pylist()
+    assert others == [version for version in versions.values() if version != release.name]
+    if which == "newest":
+        named = rf"release {release.name}: .*{'manifest.json' if damage == 'no manifest' else file.name}"
+        with pytest.raises(CatalogError, match=named):
+            require_newest_release(catalog)
+        with pytest.raises(CatalogError, match=rf"(?s)release does not exist.*{named}"):
+            run_sql(catalog, "FROM release")
+    else:
+        require_newest_release(catalog)
+        assert run_sql(catalog, "SELECT DISTINCT version FROM release").to_pylist() == [{"version": "2026.11.25"}]
+
+
 def test_without_a_release_its_rules_are_not_asked(tmp_path: Path) -> None:
     catalog = Catalog(tmp_path)
     put(catalog, "ads", row("ads", video_id="a", duration_s=30.0))
@@ -260,7 +306,7 @@ def test_without_a_release_its_rules_are_not_asked(tmp_path: Path) -> None:
     assert "error" not in verdicts(catalog).values()
 
 
-def test_a_release_is_held_against_the_rules_before_it_is_written(sound: Path) -> None:
+def test_a_release_is_held_against_the_rules_before_it_is_written(sound: Path, tmp_path: Path) -> None:
     made = [
         {"split": "train", **release_row(ad, number, int(label == "positive"), category=category)}
         for number, (ad, (category, label)) in enumerate(ADS.items())
@@ -271,19 +317,23 @@ def test_a_release_is_held_against_the_rules_before_it_is_written(sound: Path) -
         rule for rule in all_rules() if rule.name in ("classes_are_there", "labels_do_not_drift", "splits_share_no_ad")
     ]
 
-    def asked(rows_: list[dict[str, Any]], parent: str | None) -> dict[str, str]:
-        planned = PlannedRows(pa.Table.from_pylist(rows_), parent)
-        return {result.rule.name: result.verdict for result in check(Catalog(sound), rules, planned)}
+    def asked(rows_: list[dict[str, Any]], of: Path = sound) -> dict[str, str]:
+        planned = pa.Table.from_pylist(rows_)
+        return {result.rule.name: result.verdict for result in check(Catalog(of), rules, planned)}
 
     holds = dict.fromkeys((rule.name for rule in rules), "holds")
-    assert asked(made, "2026.11.24") == holds
-    assert asked([row_ | {"label": 1} for row_ in made], "2026.11.24") == {
+    assert asked(made) == holds
+    assert asked([row_ | {"label": 1} for row_ in made]) == {
         **holds,
         "classes_are_there": "warning",
         "labels_do_not_drift": "warning",
     }
-    assert asked([*made, made[0] | {"split": "test"}], "2026.11.24")["splits_share_no_ad"] == "error"
-    assert asked(made, None)["labels_do_not_drift"] == "not asked"
+    assert asked([*made, made[0] | {"split": "test"}])["splits_share_no_ad"] == "error"
+    # without a parent
+    lonely = tmp_path / "catalog"
+    shutil.copytree(sound, lonely)
+    shutil.rmtree(lonely / "releases")
+    assert asked(made, lonely) == {**holds, "labels_do_not_drift": "not asked"}
 
 
 def test_a_rule_is_one_query_whatever_stands_in_it_and_behind_it(sound: Path, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ import pytest
 from rich.console import Console
 
 from data_catalog import Catalog, CatalogError
-from data_catalog.inspect import connect, json_lines, render, run_sql, show_rows
+from data_catalog.inspect import connect, count_rows, json_lines, render, run_sql, show_rows
 from data_catalog.printing import printable
 from data_catalog.releases.verification import FORMAT, WRITTEN_FIELDS
 from data_catalog.schemas import RELEASE_SCHEMA
@@ -27,10 +27,14 @@ def put_release(catalog: Catalog, version: str, **rows_of: int) -> None:
         "format": FORMAT,
         "created_at": "2026-11-23T09:00:00+00:00",
     }
+    files: dict[str, object] = {}
+    manifest["files"] = files
     data.mkdir(parents=True)
     for split, n in rows_of.items():
         made = [{"frame_id": f"{version}{split}{i}", "label": i % 2} for i in range(n)]
-        pq.write_table(pa.Table.from_pylist(made, schema=RELEASE_SCHEMA), data / f"{split}-00000-of-00001.parquet")
+        file = data / f"{split}-00000-of-00001.parquet"
+        pq.write_table(pa.Table.from_pylist(made, schema=RELEASE_SCHEMA), file)
+        files[f"data/{file.name}"] = {"size_bytes": file.stat().st_size}
     (data.parent / "manifest.json").write_text(json.dumps(manifest))
 
 
@@ -71,7 +75,7 @@ def test_releases_are_one_view_and_the_newest_another(catalog: Catalog) -> None:
 def test_a_damaged_release_is_named_and_the_tables_still_answer(catalog: Catalog) -> None:
     put_release(catalog, "2026.11.23", train=2)
     (catalog.releases_dir / "2026.11.23/data/train-00000-of-00001.parquet").write_bytes(b"nothing like it")
-    with pytest.raises(CatalogError, match=r"2026\.11\.23: cannot be read.*catalog verify 2026\.11\.23"):
+    with pytest.raises(CatalogError, match=r"release 2026\.11\.23: .* has 15 bytes, not .*catalog verify 2026\.11\.23"):
         run_sql(catalog, "FROM releases")
     assert run_sql(catalog, "FROM labels").num_rows == 30
 
@@ -120,7 +124,15 @@ def test_rows_are_shown_by_column_condition_and_limit(catalog: Catalog) -> None:
     found = show_rows(catalog, "labels", columns=["video_id"], where="video_id > 'v7'", limit=5)
     assert sorted(found.to_pydict()["video_id"]) == ["v8", "v9"]
     assert show_rows(catalog, "ads", columns=["title"]).column_names == ["title"]
-    with pytest.raises(CatalogError, match="no table 'x'"):
+    put_release(catalog, "2026.11.23", train=2)
+    assert show_rows(catalog, "release", columns=["version", "split", "draw"], limit=1).to_pylist() == [
+        {"version": "2026.11.23", "split": "train", "draw": None}
+    ]
+    assert count_rows(catalog, "releases") == 2
+    assert count_rows(catalog, "release", "label = 1") == 1
+    with pytest.raises(CatalogError, match="release has no column 'y'; it has version, split, image, text"):
+        show_rows(catalog, "release", columns=["y"])
+    with pytest.raises(CatalogError, match=r"no table 'x'; to ask for: texts, labels, releases, release$"):
         show_rows(catalog, "x")
     with pytest.raises(CatalogError, match="labels has no column 'y'"):
         show_rows(catalog, "labels", columns=["y"])

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from flows.commands.deploy import register
 from flows.commands.main import main
 from flows.sample import render_sample
 from tests.conftest import Once
@@ -77,9 +78,9 @@ def ytb_ads(prefect_server: str) -> Run:
 
 
 @pytest.fixture(scope="session")
-def deployed_server(prefect_server: str, ytb_ads: Run) -> str:
-    """The tests' Prefect server, with which `make deploy` has registered the deployments."""
-    assert "deployments: registered" in ytb_ads("deploy").stdout
+def deployed_server(prefect_server: str) -> str:
+    """The tests' Prefect server, with which the deployments are registered as for YouTube."""
+    assert "deployments: registered" in "".join(register(prefect_server, "youtube"))
     return prefect_server
 
 

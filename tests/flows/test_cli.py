@@ -113,16 +113,38 @@ def test_a_refusal_from_a_strangers_text_cannot_move_the_cursor(
 
 
 @pytest.mark.slow
-def test_deploying_registers_the_rebuild_the_release_and_the_training(ytb_ads: Run, deployed_server: str) -> None:
+def test_deploying_registers_the_rebuild_the_release_and_the_training(
+    ytb_ads: Run, deployed_server: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("YTB_ADS_SOURCE", "youtube")
     again: Done = ytb_ads("deploy")
     assert "made" not in again.stdout, "the work pools are there already"
     deployments = {deployment["name"]: deployment for deployment in ask(deployed_server, "deployments/filter", {})}
     assert deployments["weekly-rebuild"]["schedules"][0]["schedule"]["cron"] == "0 3 * * 1"
     assert deployments["daily-refresh"]["schedules"][0]["schedule"]["timezone"] == "America/Los_Angeles"
     assert deployments["train-on-gpu"]["work_pool_name"] == "gpu"
+    for deployment in deployments.values():
+        described = [each.get("description") for each in deployment["parameter_openapi_schema"]["properties"].values()]
+        assert deployment["description"], deployment["name"]
+        assert all(described), deployment["name"]
+        queue = ask(deployed_server, f"work_queues/{deployment['work_queue_id']}")
+        assert (queue["name"], queue["concurrency_limit"]) == (deployment["name"], 1)
+
     automations = ask(deployed_server, "automations/filter", {})
-    assert {tuple(each["trigger"]["expect"]): each["actions"][0]["deployment_id"] for each in automations} == {
+    started = {tuple(each["trigger"]["expect"]): each["actions"][0] for each in automations}
+    of_deployments = {expect: action for expect, action in started.items() if action["type"] == "run-deployment"}
+    assert {tuple(sorted(expect)): action["deployment_id"] for expect, action in of_deployments.items()} == {
         ("ytb-ads.review.closed",): deployments["after-review"]["id"],
-        ("ytb-ads.release.written",): deployments["train-on-gpu"]["id"],
+        ("ytb-ads.release.untrained", "ytb-ads.release.written"): deployments["train-on-gpu"]["id"],
     }
-    assert len(automations) == 2
+    names = [each["name"] for each in automations]
+    assert len(names) == len(set(names)) == 5, "registered again, there is one of each"
+
+    monkeypatch.setenv("YTB_ADS_SOURCE", "folder:ads")
+    assert "daily-refresh: removed" in ytb_ads("deploy").stdout
+    left = {deployment["name"] for deployment in ask(deployed_server, "deployments/filter", {})}
+    assert left == deployments.keys() - {"daily-refresh"}
+    monkeypatch.setenv("YTB_ADS_SOURCE", "yotube")
+    assert "source 'yotube' is not known" in refused("deploy", server=deployed_server)
+    monkeypatch.setenv("YTB_ADS_SOURCE", "youtube")
+    assert "removed" not in ytb_ads("deploy").stdout

@@ -4,11 +4,18 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from prefect.events.worker import EventsWorker
+from prefect.settings import PREFECT_API_URL, temporary_settings
 
+from data_catalog.catalog import Catalog
+from data_catalog.releases import write_release
 from flows.commands.deploy import register
+from flows.release.flow import UNTRAINED, WRITTEN, tell_of_release
+from tests.data_catalog.builders import release_row, release_rows
 from tests.servers import STARTUP_S, ask, prefect_serving
 
 pytestmark = pytest.mark.xdist_group("prefect")
@@ -27,7 +34,7 @@ def server(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
         connection.execute("CREATE DATABASE prefect")
     database = postgres.replace("postgresql://", "postgresql+asyncpg://").replace("/postgres?", "/prefect?")
     with prefect_serving(tmp_path, PREFECT_API_DATABASE_CONNECTION_URL=database) as url:
-        assert any("weekly-rebuild" in line for line in register(url))
+        assert any("weekly-rebuild" in line for line in register(url, "youtube"))
         yield url
 
 
@@ -38,6 +45,29 @@ def test_the_next_runs_of_each_schedule_exist_after_deploying(server: str) -> No
         assert time.monotonic() < deadline, f"runs are scheduled for {scheduled or 'no deployment'}"
         time.sleep(0.5)
         scheduled = scheduled_deployments(server)
+
+
+def test_a_release_trains_that_release_of_that_catalog_whatever_the_deployment_says(
+    server: str, tmp_path: Path
+) -> None:
+    train = ask(server, "deployments/name/train/train-on-gpu")
+    assert train["parameters"] == {"catalog": "catalog"}
+    wanted = {(str(tmp_path / "shoes"), "2026.11.02"), (str(tmp_path / "cars"), "2026.11.09.1")}
+    rows = {"train": release_rows(release_row("ad"))}
+    with temporary_settings({PREFECT_API_URL: server}):
+        for (root, version), event in zip(sorted(wanted), (WRITTEN, UNTRAINED), strict=True):
+            catalog = Catalog(root)
+            folder = write_release(catalog.releases_dir, version, rows, {"synthetic": True})
+            tell_of_release(catalog, folder, event)
+        with ThreadPoolExecutor(1) as thread:
+            thread.submit(EventsWorker.drain_all).result()
+    begun: set[tuple[str, str]] = set()
+    deadline = time.monotonic() + STARTUP_S
+    while begun != wanted:
+        assert time.monotonic() < deadline, f"trainings of {begun or 'nothing'} are begun"
+        time.sleep(0.5)
+        runs = ask(server, "flow_runs/filter", {"deployments": {"id": {"any_": [train["id"]]}}})
+        begun = {(run["parameters"]["catalog"], run["parameters"]["release"]) for run in runs}
 
 
 def scheduled_deployments(server: str) -> set[str]:

@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
+import shutil
 from datetime import UTC, datetime
+from html import unescape
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from rich.console import Console
 from typer.testing import CliRunner
 
 from data_catalog.catalog import Catalog
 from data_catalog.checks import all_rules, broken, check
 from data_catalog.errors import CatalogError
-from data_catalog.releases import newest_release
+from data_catalog.privacy.forget import forget_ad
+from data_catalog.releases import newest_release, read_manifest
 from data_catalog.schemas import LABELS, SPLITS, TABLES
 from flows.commands.main import app
-from flows.look.page import provenance_html, split_reason
-from flows.look.provenance import explain_row
+from flows.look.page import provenance_html, render_provenance, split_reason
+from flows.look.provenance import PARTS, explain_row
 from flows.release.card import plain
 from flows.settings import Settings, load_settings
 
@@ -61,6 +66,7 @@ def test_the_first_and_last_row_of_every_split_are_what_the_release_says(seeded:
             assert found.sentiment is not None
             assert found.sentiment.sentiment["mean_score"] == row["mean_score"]
             assert not found.notes
+            assert not found.told
 
 
 def test_an_ad_has_all_its_rows_frames_and_drops(seeded: Path, settings: Settings) -> None:
@@ -84,22 +90,99 @@ def test_it_is_told_from_the_tables_of_that_time(copied: Path, settings: Setting
     put(tables, "labels", {**label, "label": other, "decided_by": "verifier"})
     vote = {"review_id": "1", "video_id": row["video_id"], "reviewer": "r1", "verdict": other, "note": HOSTILE}
     put(tables, "reviews", {**vote, "at": datetime(2026, 11, 23, tzinfo=UTC), "excluded_frames": []})
+    [text] = tables.read("texts", where=f"frame_id = '{row['frame_id']}'").to_pylist()
+    put(tables, "texts", {**text, "words": text["words"][:1], "n_words": 1})
 
     then = explain_row(tables, f"{release.name}:{row['frame_id']}", settings)
     assert then.label is not None
     assert (then.label["label"], then.reviews) == (LABELS[row["label"]], ())
+    assert not then.told
 
+    # history is purged table by table: only what is told from that table changes, and that is said beside it
     tables.purge("labels")
+    mixed = explain_row(tables, f"{release.name}:{row['frame_id']}", settings)
+    assert mixed.label is not None
+    assert mixed.label["decided_by"] == "verifier"
+    assert (mixed.frames, mixed.reviews, mixed.sentiment) == (then.frames, (), then.sentiment)
+    assert mixed.told == {
+        "label": "told as of now from labels (its history of that time was purged); not what the release was made of; "
+        f"label: {LABELS[row['label']]} in the release, {other} here"
+    }
+    for table in ("texts", "drops", "comments", "frames"):
+        tables.purge(table)
     now = explain_row(tables, f"{release.name}:{row['frame_id']}", settings)
-    assert now.label is not None
-    assert now.label["decided_by"] == "verifier"
-    assert [review["reviewer"] for review in now.reviews] == ["r1"]
-    assert "told from the tables as they are now, which may have changed since: labels: version" in now.notes[0]
-    page = provenance_html(now)
+    assert "words of frame" in now.told["frames"]
+    assert now.told["drops"].endswith("it may have changed since the release")
+    assert now.told["comments"].endswith("the release holds the same")
+    assert now.told.keys() == {"label", "frames", "drops", "comments"}
+    shown = io.StringIO()
+    Console(file=shown, width=400).print(render_provenance(now))
+    page = unescape(provenance_html(now))
+    for said in now.told.values():
+        assert said in shown.getvalue()
+        assert said in page
+    assert page.index("<h2>Label") < page.index(now.told["label"]) < page.index("<h2>Comments")
+
+
+def test_a_page_of_votes_and_strangers_texts_is_safe_to_open(copied: Path, settings: Settings) -> None:
+    tables = Catalog(copied)
+    ad = tables.values("labels", "video_id")[0]
+    vote = {"review_id": "1", "video_id": ad, "reviewer": "r1", "verdict": "positive", "note": HOSTILE}
+    put(tables, "reviews", {**vote, "at": datetime(2026, 11, 23, tzinfo=UTC), "excluded_frames": []})
+    shutil.rmtree(tables.releases_dir)
+    found = explain_row(tables, ad, settings)
+    assert [review["reviewer"] for review in found.reviews] == ["r1"]
+    assert "no release yet" in found.notes[0]
+    page = provenance_html(found)
     assert "alert(1)" in page
     assert "<script" not in page
     assert not re.search(r"[\x1b\u202e]", page)
     assert not re.findall(r"""(?:src|href)=["'](?!data:)""", page)
+
+
+@pytest.mark.parametrize("table", ["labels", "ads"])
+def test_a_table_that_is_gone_or_was_made_anew_is_never_taken_for_that_of_the_release(
+    table: str, copied: Path, settings: Settings
+) -> None:
+    tables = Catalog(copied)
+    release = newest_release(tables.releases_dir)
+    place = f"{release.name}:test:0"
+    before = explain_row(tables, place, settings)
+    rows = tables.read(table)
+    shutil.rmtree(copied / "tables" / table)
+    part = next(name for name, of_part in PARTS.items() if table in of_part)
+    if table == "ads":
+        with pytest.raises(CatalogError, match=r"which is not in the tables, nor in their history"):
+            explain_row(tables, place, settings)
+    else:
+        assert "the table is gone" in explain_row(tables, place, settings).told[part]
+    # as many versions as the release saw, all of later commits
+    tables.replace(table, rows)
+    while tables.versions()[table] < read_manifest(release)["table_versions"][table]:
+        tables.replace(table, rows.slice(0, 0))
+        tables.replace(table, rows)
+    made_at = datetime.fromisoformat(read_manifest(release)["created_at"])
+    assert min(commit.at for commit in tables.history(table)) > made_at
+    after = explain_row(tables, place, settings)
+    assert after.told.keys() == {part}
+    assert f"{table} (the table was made anew since); the release holds the same" in after.told[part]
+    assert (after.label, after.split, after.frames) == (before.label, before.split, before.frames)
+
+
+def test_a_released_row_of_an_ad_that_was_forgotten_is_said_to_be_one(copied: Path, settings: Settings) -> None:
+    tables = Catalog(copied)
+    release = newest_release(tables.releases_dir)
+    row = released(release, "test")[0]
+    forget_ad(tables, row["video_id"])
+    said = (
+        rf"{release.name}:test:0 is frame {row['frame_id']} of ad {row['video_id']}, which was forgotten: .*"
+        "delete this release"
+    )
+    for asked in (f"{release.name}:test:0", f"{release.name}:{row['frame_id']}", row["video_id"]):
+        with pytest.raises(CatalogError, match=said if "test" in asked else "which was forgotten"):
+            explain_row(tables, asked, settings)
+    with pytest.raises(CatalogError, match=r"has no ad nobody;"):
+        explain_row(tables, "nobody:0", settings)
 
 
 def test_the_card_says_what_the_rules_found_and_the_page_why_the_split(seeded: Path, settings: Settings) -> None:
@@ -147,3 +230,4 @@ def test_the_command_prints_a_page_and_writes_one(seeded: Path, quick: Path, tmp
     as_json = json.loads(CliRunner().invoke(app, [*words, "--json"]).stdout)
     assert as_json["rows"][0]["frame_id"] == row["frame_id"]
     assert CliRunner().invoke(app, [*words, "--html", str(tmp_path / "no" / "row.html")]).exit_code == 1
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["row.html"]

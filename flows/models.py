@@ -1,0 +1,213 @@
+"""Trained models of a catalog: which one is in service and since when, and which release still has none.
+
+`models/CURRENT` names the run in service, `models/history.jsonl` has a line for every decision that was made.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal
+
+from filelock import FileLock
+
+from data_catalog.catalog import Catalog
+from data_catalog.releases import newest_release_if_any, read_manifest
+from flows.errors import ModelError
+from flows.settings import TrainingSettings
+
+CURRENT = "CURRENT"
+HISTORY = "history.jsonl"
+_METRICS = "metrics.json"
+
+Action = Literal["promoted", "refused", "rolled back"]
+
+
+@dataclass(frozen=True)
+class ModelRun:
+    """A finished training."""
+
+    name: str
+    """`2026.11.24/fgmfn-3f2a9c81d0`: release and folder, below `models/`."""
+    folder: Path
+    record: dict[str, Any] = field(repr=False)
+    """Its metrics.json."""
+
+    @property
+    def release(self) -> str:
+        """Version of the release that it was trained on."""
+        return self.name.partition("/")[0]
+
+    @property
+    def model(self) -> str:
+        """Name of the row of the comparison."""
+        return str(self.record["model"])
+
+
+@dataclass(frozen=True)
+class Decision:
+    """One line of the history."""
+
+    at: str
+    action: Action
+    run: str
+    instead_of: str | None
+    """The run that was in service before."""
+    reason: str
+    by: Literal["gate", "hand"] = "gate"
+    comparison: dict[str, Any] | None = None
+    """What the gate measured."""
+
+
+def list_runs(catalog: Catalog) -> list[ModelRun]:
+    """Every finished training, by release and name.
+
+    Raises:
+        ModelError: a metrics.json is damaged.
+    """
+    root = catalog.models_dir
+    return [_read_run(root, file.parent) for file in sorted(root.glob(f"*/*/{_METRICS}"))]
+
+
+def find_run(catalog: Catalog, name: str) -> ModelRun:
+    """The run of that name, or the only one whose folder is called so.
+
+    Raises:
+        ModelError: there is none, or more than one.
+    """
+    runs = list_runs(catalog)
+    found = [run for run in runs if name in (run.name, run.folder.name)]
+    if len(found) != 1:
+        known = ", ".join(run.name for run in found or runs) or "none yet"
+        raise ModelError(f"{name}: {'several runs are called so' if found else 'no such run'}; there are {known}")
+    return found[0]
+
+
+def run_in_service(catalog: Catalog) -> ModelRun | None:
+    """The run that `CURRENT` names; None before the first promotion.
+
+    Raises:
+        ModelError: the run is gone.
+    """
+    root = catalog.models_dir
+    try:
+        name = (root / CURRENT).read_text("utf-8").strip()
+    except FileNotFoundError:
+        return None
+    if not (root / name / _METRICS).is_file():
+        raise ModelError(f"{root / CURRENT}: names {name}, which is gone; put it back, or promote another run")
+    return _read_run(root, root / name)
+
+
+def read_history(catalog: Catalog) -> list[Decision]:
+    """All decisions, oldest first; a last line that a killed process left unfinished counts for nothing."""
+    try:
+        lines = (catalog.models_dir / HISTORY).read_text("utf-8").splitlines(keepends=True)
+    except FileNotFoundError:
+        return []
+    return [Decision(**json.loads(line)) for line in lines if line.endswith("\n")]
+
+
+def promote(
+    catalog: Catalog,
+    run: ModelRun,
+    reason: str,
+    *,
+    by: Literal["gate", "hand"] = "gate",
+    action: Action = "promoted",
+    comparison: dict[str, Any] | None = None,
+) -> Decision:
+    """Put a run in service."""
+    with _only_writer(catalog) as root:
+        before = _named(root)
+        decision = Decision(_now(), action, run.name, before, reason, by, comparison)
+        _append(root, decision)
+        beside = root / f".{CURRENT}"
+        with beside.open("w", encoding="utf-8") as file:
+            file.write(run.name + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+        beside.replace(root / CURRENT)
+    return decision
+
+
+def refuse(catalog: Catalog, run: ModelRun, reason: str, comparison: dict[str, Any] | None = None) -> Decision:
+    """Keep what is in service, and note why."""
+    with _only_writer(catalog) as root:
+        decision = Decision(_now(), "refused", run.name, _named(root), reason, "gate", comparison)
+        _append(root, decision)
+    return decision
+
+
+def roll_back(catalog: Catalog, reason: str = "rolled back by hand") -> Decision:
+    """Put the run in service again that was there before the present one.
+
+    Raises:
+        ModelError: there was none, or it is gone.
+    """
+    present = run_in_service(catalog)
+    if present is None:
+        raise ModelError(f"{catalog.root}: no model is in service")
+    in_service: list[str] = []
+    for decision in read_history(catalog):
+        if decision.action == "promoted":
+            in_service.append(decision.run)
+        elif decision.action == "rolled back" and decision.run in in_service:
+            del in_service[in_service.index(decision.run) + 1 :]
+    earlier = [name for name in in_service if name != present.name]
+    if not earlier:
+        raise ModelError(f"{catalog.root}: {present.name} is the first model in service; there is none to go back to")
+    return promote(catalog, find_run(catalog, earlier[-1]), reason, by="hand", action="rolled back")
+
+
+def untrained_release(catalog: Catalog, settings: TrainingSettings) -> Path | None:
+    """The newest release, if no training of every wanted model has succeeded on its rows."""
+    newest = newest_release_if_any(catalog.releases_dir)
+    if newest is None:
+        return None
+    rows = read_manifest(newest)["row_set_hash"]
+    trained = {run.model for run in list_runs(catalog) if run.record.get("row_set_hash") == rows}
+    return None if trained.issuperset(settings.models) else newest
+
+
+def _read_run(root: Path, folder: Path) -> ModelRun:
+    try:
+        record = json.loads((folder / _METRICS).read_text("utf-8"))
+        record["model"], record["row_set_hash"], record["test"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ModelError(f"{folder / _METRICS}: damaged ({error!r}); remove the folder to train again") from error
+    return ModelRun(folder.relative_to(root).as_posix(), folder, record)
+
+
+def _named(root: Path) -> str | None:
+    file = root / CURRENT
+    return file.read_text("utf-8").strip() if file.is_file() else None
+
+
+def _append(root: Path, decision: Decision) -> None:
+    line = json.dumps(asdict(decision)) + "\n"
+    with (root / HISTORY).open("r+b" if (root / HISTORY).exists() else "w+b") as file:
+        content = file.read()
+        # what a killed process left unfinished would spoil this line
+        file.seek(content.rfind(b"\n") + 1)
+        file.truncate()
+        file.write(line.encode())
+        file.flush()
+        os.fsync(file.fileno())
+
+
+@contextmanager
+def _only_writer(catalog: Catalog) -> Iterator[Path]:
+    root = catalog.models_dir
+    root.mkdir(parents=True, exist_ok=True)
+    with FileLock(root / ".lock"):
+        yield root
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
