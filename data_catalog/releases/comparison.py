@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 
 from data_catalog.errors import ReleaseError
 from data_catalog.releases.shards import read_shard, rows_with_pictures, split_of
-from data_catalog.releases.verification import Manifest, read_manifest
+from data_catalog.releases.verification import Manifest, read_manifest, read_pictures
 from data_catalog.schemas import LABELS, RELEASE_SCHEMA, SPLITS
 
 Row = tuple[str, Mapping[str, Any], str]
@@ -252,7 +252,9 @@ def compare(older: Contents, newer: Contents) -> ReleaseDiff:
 
 
 def read_contents(release: str | os.PathLike[str]) -> Contents:
-    """The contents of a release on disk, every picture of it read once.
+    """The contents of a release on disk; its pictures are those that it was written with, which `verify` checks.
+
+    Of a release that does not name them every picture is read once.
 
     Raises:
         ReleaseError: it cannot be read.
@@ -287,16 +289,27 @@ def read_splits(release: str | os.PathLike[str]) -> dict[str, str]:
 
 
 def _rows(folder: Path, manifest: Manifest) -> Iterator[Row]:
+    files = [(split, name) for name in manifest["files"] if (split := split_of(name))]
+    pictures = read_pictures(folder, manifest)
+    if pictures is not None and all(_is_as_large(folder, name, manifest) for _, name in files):
+        for split, name in files:
+            for batch in read_shard(folder / name, pictures=False):
+                for row in batch.to_pylist():
+                    yield split, row, pictures[row["frame_id"]]
+        return
     seen: set[str] = set()
-    for name in manifest["files"]:
-        if (split := split_of(name)) is None:
-            continue
+    for split, name in files:
         for batch in read_shard(folder / name):
             for row, picture in rows_with_pictures(batch):
                 # a row that is drawn again has the same picture
                 known = row["frame_id"] in seen
                 seen.add(row["frame_id"])
                 yield split, row, "" if known else hashlib.sha256(picture or b"").hexdigest()
+
+
+def _is_as_large(folder: Path, name: str, manifest: Manifest) -> bool:
+    """Whether a file has the size that it was written with."""
+    return bool((folder / name).stat().st_size == manifest["files"][name].get("size_bytes"))
 
 
 def _flat(values: Mapping[str, Any], above: str = "") -> dict[str, Any]:

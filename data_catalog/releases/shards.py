@@ -69,6 +69,8 @@ class Census:
     ads_by_label: dict[str, set[str]] = field(default_factory=lambda: {label: set() for label in LABELS})
     frames_by_label: dict[str, set[str]] = field(default_factory=lambda: {label: set() for label in LABELS})
     digests: list[bytes] = field(default_factory=list)
+    pictures: dict[str, str] = field(default_factory=dict)
+    """The sha256 of each frame's picture."""
     draws: set[tuple[str, int]] = field(default_factory=set)
     drawn_again: list[str] = field(default_factory=list)
     invalid: list[str] = field(default_factory=list)
@@ -117,7 +119,10 @@ class Census:
         self.draws.add((frame, row["draw"]))
         if row["draw"]:
             self.drawn_again.append(frame)
-        self.digests.append(_row_digest(self.split, row, hashlib.sha256(picture).hexdigest(), self.hash_version))
+        picture_sha256 = hashlib.sha256(picture).hexdigest()
+        self.digests.append(_row_digest(self.split, row, picture_sha256, self.hash_version))
+        if self.pictures.setdefault(frame, picture_sha256) != picture_sha256:
+            self.invalid.append(f"{frame}: another picture than in its first row")
 
     def problems(self) -> list[str]:
         """Rule violations, each with its first cases."""
@@ -190,15 +195,22 @@ def write_split(
     return {name: n_rows for name, (_, n_rows) in named.items()}, census
 
 
-def read_shard(path: Path) -> Iterator[pa.RecordBatch]:
-    """Read a release's file batch by batch, a row group at a time; columns that came later are null."""
+def read_shard(path: Path, *, pictures: bool = True) -> Iterator[pa.RecordBatch]:
+    """Read a release's file batch by batch, a row group at a time; columns that came later are null.
+
+    Args:
+        path: the file.
+        pictures: False leaves the column `image` out, and reads none.
+    """
+    wanted = RELEASE_SCHEMA if pictures else RELEASE_SCHEMA.remove(RELEASE_SCHEMA.get_field_index("image"))
     with pq.ParquetFile(path) as parquet:
         names = parquet.schema_arrow.names
         _check_schema(
             str(path), parquet.schema_arrow, _FIRST_SCHEMA if names == _FIRST_SCHEMA.names else RELEASE_SCHEMA
         )
+        columns = [name for name in wanted.names if name in names]
         for number in range(parquet.num_row_groups):  # iter_batches would keep the whole file in memory
-            rows = [RELEASE_SCHEMA.empty_table(), parquet.read_row_group(number)]
+            rows = [wanted.empty_table(), parquet.read_row_group(number, columns)]
             yield from pa.concat_tables(rows, promote_options="default").to_batches()
 
 

@@ -26,6 +26,8 @@ from data_catalog.schemas import LABELS, SPLITS
 Manifest = dict[str, Any]
 
 MANIFEST = "manifest.json"
+PICTURES = "pictures.json"
+"""The sha256 of each frame's picture, so that releases are compared without reading any; the first releases lack it."""
 FORMAT = 1
 WRITTEN_FIELDS = (
     "format",
@@ -86,9 +88,25 @@ def verify_release(release: str | os.PathLike[str]) -> list[str]:
         if split not in incomplete and said != found:
             problems.append(f"{split}: the manifest counts {said}, the files hold {found}")
     problems += straddling(censuses.values())
+    found = {frame: sha256 for census in censuses.values() for frame, sha256 in census.pictures.items()}
+    if not incomplete and (named := read_pictures(folder, manifest)) not in (None, found):
+        problems.append(f"{PICTURES}: names {len(named or ())} pictures, not those of the {len(found)} frames")
     if not incomplete and hash_of(censuses.values()) != manifest["row_set_hash"]:
         problems.append(f"row_set_hash: the manifest says {manifest['row_set_hash']}, the rows give another")
     return problems
+
+
+def read_pictures(folder: Path, manifest: Manifest) -> dict[str, str] | None:
+    """The sha256 of each frame's picture, as written with the release; None where that is missing or changed."""
+    said = manifest["files"].get(PICTURES)
+    try:
+        content = (folder / PICTURES).read_bytes() if said else b""
+    except OSError:
+        return None
+    if not said or hashlib.sha256(content).hexdigest() != said.get("sha256"):
+        return None
+    pictures: dict[str, str] = json.loads(content)
+    return pictures
 
 
 def changed_files(release: str | os.PathLike[str]) -> list[str]:

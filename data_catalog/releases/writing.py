@@ -28,6 +28,7 @@ from data_catalog.releases.shards import (
 from data_catalog.releases.verification import (
     FORMAT,
     MANIFEST,
+    PICTURES,
     WRITTEN_FIELDS,
     Manifest,
     digest_file,
@@ -143,6 +144,9 @@ def _fill(
     if not censuses[SPLITS.index("train")].rows:
         raise ReleaseError(f"release {version}: no training rows")
 
+    pictures = {frame: sha256 for census in censuses for frame, sha256 in census.pictures.items()}
+    (draft / PICTURES).write_text(json.dumps(pictures, indent=0, sort_keys=True) + "\n", encoding="utf-8")
+    files[PICTURES] = digest_file(draft / PICTURES)
     manifest: Manifest = {
         "format": FORMAT,
         "version": version,
@@ -155,7 +159,7 @@ def _fill(
         "row_set_hash_version": HASH_VERSION,
     }
     for name, content in (documents(manifest) if callable(documents) else documents or {}).items():
-        if Path(name).name != name or name == MANIFEST:
+        if Path(name).name != name or name in (MANIFEST, PICTURES):
             raise ReleaseError(f"release {version}: a document must be a plain file name, not {name!r}")
         (draft / name).write_bytes(content.encode() if isinstance(content, str) else content)
         files[name] = digest_file(draft / name)

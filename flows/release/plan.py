@@ -5,11 +5,14 @@ Read from the catalog's narrow columns alone; what does not go in is a drop with
 
 from __future__ import annotations
 
+import hashlib
+import os
+import tempfile
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, NamedTuple
+from typing import IO, Any, NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -19,7 +22,6 @@ from data_catalog.releases import line_of, newest_of, read_manifests, read_split
 from data_catalog.releases.shards import planned_row_set_hash
 from data_catalog.releases.verification import Manifest
 from data_catalog.schemas import LABELS, RELEASE_SCHEMA, TABLES, Label
-from data_catalog.tables.duck import within_memory
 from flows.frames.reuploads import groups_of
 from flows.funnel import OF_AD, PlannedRelease
 from flows.ocr.texts import TextFrame
@@ -29,13 +31,6 @@ from flows.settings import Settings
 from flows.stages import RELEASE, REVIEW, SENTIMENT, ReleaseReason, ReviewReason, Stage
 
 ROWS_PER_BATCH = 100
-_ROWS = """
-    SELECT frames.image, planned.* EXCLUDE (split)
-    FROM planned JOIN frames USING (frame_id)
-    WHERE planned.split = $split
-    -- shuffled, and always in the same way: whoever reads only the beginning meets both classes
-    ORDER BY md5(planned.frame_id || ' ' || planned.draw)
-"""
 
 
 @dataclass(frozen=True)
@@ -302,12 +297,38 @@ def _dropped(catalog: Catalog, stage: Stage) -> dict[str, str]:
 
 
 def release_rows(catalog: Catalog, plan: Plan, split: str) -> Iterator[pa.RecordBatch]:
-    """Rows of one split with their images, a batch at a time; memory stays flat, the order is always the same."""
-    planned = pa.Table.from_pylist([{"split": row.split, **plan.values(row)} for row in plan.balanced.rows])
-    with within_memory("400MB") as connection:
-        connection.register("planned", planned)
-        connection.register("frames", catalog.snapshot("frames").dataset)
-        reader = connection.sql(_ROWS, params={"split": split}).to_arrow_reader(ROWS_PER_BATCH)
-        for batch in reader:
-            rows = pa.Table.from_batches([batch]).select(RELEASE_SCHEMA.names).cast(RELEASE_SCHEMA)
-            yield from rows.to_batches()
+    """Rows of one split with their images, a batch at a time; memory stays flat, the order is always the same.
+
+    The table holds the pictures in another order: they go through a file in the system's folder for temporary ones.
+    """
+    rows = sorted((row for row in plan.balanced.rows if row.split == split), key=_shuffled)
+    with tempfile.TemporaryFile(prefix="ytb-ads-") as file:
+        places = _write_pictures(catalog, {row.frame_id for row in rows}, file)
+        # a frame that is gone since the plan is missed when the rows are compared with it
+        found = [row for row in rows if row.frame_id in places]
+        for begin in range(0, len(found), ROWS_PER_BATCH):
+            batch = [
+                {"image": {"bytes": os.pread(file.fileno(), size, at), "path": name}, **plan.values(row)}
+                for row in found[begin : begin + ROWS_PER_BATCH]
+                for at, size, name in [places[row.frame_id]]
+            ]
+            yield pa.RecordBatch.from_pylist(batch, schema=RELEASE_SCHEMA)
+
+
+def _shuffled(row: PlannedRow) -> str:
+    """A row's place among the others: whoever reads only the beginning meets both classes."""
+    return hashlib.md5(f"{row.frame_id} {row.draw}".encode(), usedforsecurity=False).hexdigest()
+
+
+def _write_pictures(catalog: Catalog, frames: Collection[str], file: IO[bytes]) -> dict[str, tuple[int, int, str]]:
+    """Write the pictures of frames one after the other; returns where each begins, its size and its name."""
+    table = catalog.snapshot("frames")
+    ids = table.read(["frame_id"])["frame_id"]
+    wanted = pc.is_in(ids, value_set=pa.array(sorted(frames), pa.string())).to_numpy()
+    places: dict[str, tuple[int, int, str]] = {}
+    for part in table.rows_at(wanted.nonzero()[0], ["frame_id", "image"]):
+        for row in part.to_pylist():
+            content = row["image"]["bytes"]
+            places[row["frame_id"]] = (file.tell(), file.write(content), row["image"]["path"])
+    file.flush()
+    return places

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import random
+import shutil
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
@@ -15,8 +16,18 @@ import duckdb
 import pytest
 
 from data_catalog.errors import ReleaseError
-from data_catalog.releases import Contents, compare, diff_releases, read_contents, write_release
+from data_catalog.releases import (
+    Contents,
+    compare,
+    comparison,
+    diff_releases,
+    read_contents,
+    read_manifest,
+    verify_release,
+    write_release,
+)
 from data_catalog.releases.comparison import ReleaseDiff
+from data_catalog.releases.verification import PICTURES, digest_file, manifest_sha256
 from data_catalog.schemas import LABELS, RELEASE_SCHEMA, SPLITS
 from tests.data_catalog.builders import release_row as row
 from tests.data_catalog.builders import release_rows as table
@@ -253,3 +264,54 @@ def test_a_file_that_is_damaged_is_named(tmp_path: Path) -> None:
     file.unlink()
     with pytest.raises(ReleaseError, match=r"2026\.11\.23: cannot be read"):
         read_contents(folder)
+
+
+def without_named_pictures(release: Path, folder: Path) -> Path:
+    """The release as the first ones were written."""
+    older = Path(shutil.copytree(release, folder / release.name))
+    (older / PICTURES).unlink()
+    manifest = read_manifest(older)
+    del manifest["files"][PICTURES]
+    (older / "manifest.json").write_text(json.dumps(manifest))
+    return older
+
+
+def test_pictures_are_compared_without_being_read_and_of_older_releases_they_are_read(
+    tmp_path: Path, pair: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    older, newer = (without_named_pictures(release, tmp_path) for release in pair)
+    read = diff_releases(older, newer)
+    assert read.frames_changed
+    assert diff_releases(older, pair[1]) == diff_releases(pair[0], newer) == read
+    monkeypatch.setattr(comparison, "rows_with_pictures", None)
+    assert diff_releases(*pair) == read
+
+
+@pytest.mark.parametrize("damage", ["{}", "not JSON", None])
+def test_damaged_names_of_pictures_are_not_believed(
+    tmp_path: Path, pair: tuple[Path, Path], damage: str | None
+) -> None:
+    newer = Path(shutil.copytree(pair[1], tmp_path / pair[1].name))
+    (newer / PICTURES).unlink()
+    if damage is not None:
+        (newer / PICTURES).write_text(damage)
+    assert diff_releases(pair[0], newer) == diff_releases(*pair)
+
+
+def test_names_of_other_pictures_under_a_right_sha256_are_a_problem(tmp_path: Path, pair: tuple[Path, Path]) -> None:
+    release = Path(shutil.copytree(pair[1], tmp_path / pair[1].name))
+    pictures = json.loads((release / PICTURES).read_text())
+    pictures[min(pictures)] = sha256(b"another").hexdigest()
+    (release / PICTURES).write_text(json.dumps(pictures))
+    manifest = read_manifest(release)
+    manifest["files"][PICTURES] = digest_file(release / PICTURES)
+    manifest["manifest_sha256"] = manifest_sha256(manifest)
+    (release / "manifest.json").write_text(json.dumps(manifest))
+    [problem] = verify_release(release)
+    assert problem.startswith(f"{PICTURES}: names {len(pictures)} pictures, not those")
+
+
+def test_a_frame_with_two_pictures_is_refused(tmp_path: Path) -> None:
+    train = [row("a"), row("a", draw=1) | {"image": row("a", 1)["image"]}, row("b", label=0)]
+    with pytest.raises(ReleaseError, match="a:0: another picture than in its first row"):
+        write_release(tmp_path, "2026.11.23", {"train": table(*train)}, FACTS)

@@ -21,6 +21,7 @@ from data_catalog.releases import write_release
 from data_catalog.schemas import SPLITS, TABLES
 from data_catalog.tables.forgotten import digest_of_ad
 from flows.ocr.texts import TextFrame
+from flows.release import plan as plan_module
 from flows.release.plan import Plan, group_uploads, keep_splits, plan_release
 from flows.settings import ReleaseSettings, Settings, SplitSettings
 from flows.stages import REVIEW, ReviewReason
@@ -392,3 +393,29 @@ def test_a_plan_that_changes_no_split_writes_none(tmp_path: Path) -> None:
     assert world.catalog.versions()["splits"] == version
     world.plan(Settings(release=ReleaseSettings(balance="none"), split=SplitSettings(method="stratified")))
     assert world.catalog.versions()["splits"] == version, "a stratified division is kept by nobody"
+
+
+def test_every_row_is_written_with_its_own_picture_and_few_are_in_memory(
+    catalog: Catalog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(plan_module, "ROWS_PER_BATCH", 4)
+    plan = planned(catalog)
+    pictures = {key: key.encode() * 20_000 for key in FRAMES if key != plan.balanced.rows[0].frame_id}
+    stored = [{"frame_id": key, "image": {"bytes": made, "path": f"{key}.jpg"}} for key, made in pictures.items()]
+    for part in (stored[1::2], stored[::2]):
+        catalog.merge("frames", pa.Table.from_pylist(part, schema=TABLES["frames"].schema))
+    rows = [replace(row, split="train") for row in plan.balanced.rows]
+    drawn = [*rows, *(replace(row, draw=1) for row in rows)]
+    plan = replace(plan, balanced=replace(plan.balanced, rows=drawn))
+    written: list[tuple[str, int]] = []
+    before, held = pa.total_allocated_bytes(), 0
+    for batch in plan_module.release_rows(catalog, plan, "train"):
+        held = max(held, pa.total_allocated_bytes() - before)
+        for row in batch.to_pylist():
+            assert row["image"] == {"bytes": pictures[row["frame_id"]], "path": f"{row['frame_id']}.jpg"}
+            written.append((row["frame_id"], row["draw"]))
+    # of the frame that the table lost there is no row: a release that lacks it is refused
+    assert sorted(written) == sorted((row.frame_id, row.draw) for row in drawn if row.frame_id in pictures)
+    assert written != sorted(written)
+    assert held < sum(map(len, pictures.values())) / 2
+    assert list(plan_module.release_rows(catalog, plan, "test")) == []
