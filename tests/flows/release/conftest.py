@@ -101,11 +101,12 @@ def facts() -> ReleaseFacts:
 def release(tmp_path_factory: pytest.TempPathFactory, facts: ReleaseFacts) -> Path:
     """The release that those facts describe, written; to be read, not changed."""
     rows = balance_rows(plan(), seed=7).rows
+    number_of = {frame: number for number, frame in enumerate(dict.fromkeys(row.frame_id for row in rows))}
     tables = {
         split: pa.Table.from_pylist(
             [
                 {
-                    "image": {"bytes": png(n), "path": f"{n}.png"},
+                    "image": {"bytes": png(number_of[row.frame_id]), "path": f"{number_of[row.frame_id]}.png"},
                     "text": "six words stand on this frame",
                     "label": ("negative", "positive").index(row.label),
                     "video_id": row.video_id,
@@ -116,7 +117,7 @@ def release(tmp_path_factory: pytest.TempPathFactory, facts: ReleaseFacts) -> Pa
                     "n_words": 6,
                     "draw": row.draw,
                 }
-                for n, row in enumerate(rows)
+                for row in rows
                 if row.split == split
             ],
             schema=RELEASE_SCHEMA,
