@@ -82,6 +82,8 @@ def build_model(
             )
     model = kind(config)
     model.load_pretrained(tokenizer)
+    for part in model.loaded:
+        log.info("%s: %s", model_of_class(kind.__name__) or kind.__name__, part)
     card = picture_card(config)
     processor = FgmfnProcessor(
         image_processor(config, data),

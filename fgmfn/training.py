@@ -286,6 +286,7 @@ def _finish(
         "settings": run.settings.as_json(),
         "devices": run.devices,
         "config": model.config.to_dict(),
+        "loaded": [asdict(part) for part in model.loaded],
         "history": history,
         "seconds": round(seconds, 1),
     }

@@ -305,6 +305,10 @@ def test_pretrained_encoders_are_needed_once_and_the_checkpoint_stands_alone(tmp
     )
     (trained,) = train_models(release, config, tmp_path / "runs", ("fgmfn",), progress=False)
     shutil.rmtree(encoders)
+    counted = {part["part"]: (part["tensors"], part["of"]) for part in _record(trained)["loaded"]}
+    assert counted == {"text encoder": (21, 21), "backbone": (counted["backbone"][1],) * 2}
+    card = (trained.checkpoint / "README.md").read_text()
+    assert all(f"{have} of {of} tensors loaded, SHA-256" in card for have, of in counted.values())
     checkpoint = load_checkpoint(trained.checkpoint)
     assert checkpoint.model.config.text_config["intermediate_size"] == 40
     assert evaluate_split(checkpoint, open_release(release), "test", progress=False) == trained.test
