@@ -9,12 +9,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-from data_catalog.printing import readable
+from data_catalog.printing import counted, readable
 from data_catalog.releases.shards import hf_dtype, split_of
 from data_catalog.schemas import LABELS, RELEASE, SPLITS
 from flows.release.facts import NAMED, ReleaseFacts, first_of, sum_counts
+from flows.templates import render
 
 _TEMPLATES = Path(__file__).parent / "templates"
 _SIGNS = re.compile(r"([\\`*_{}\[\]#|~$^=!])")
@@ -29,17 +28,11 @@ def dataset_card(facts: ReleaseFacts, manifest: Mapping[str, Any]) -> str:
         facts: what the release says about itself.
         manifest: the release's manifest, for its files and its row-set hash.
     """
-    environment = Environment(
-        loader=FileSystemLoader(_TEMPLATES),
-        autoescape=False,  # noqa: S701 - Markdown, in which all untrusted text goes through `plain`
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    environment.filters |= {"plain": plain, "thousands": lambda number: f"{number:,}"}
     rows = sum_counts(facts.after).rows
-    return environment.get_template("card.md").render(
+    # Markdown, in which all untrusted text goes through `plain`
+    return render(
+        _TEMPLATES / "card.md",
+        {"plain": plain, "thousands": lambda number: f"{number:,}", "counted": counted},
         facts=facts,
         manifest=manifest,
         labels=tuple(reversed(LABELS)),
