@@ -21,6 +21,7 @@ import pyarrow.parquet as pq
 
 from data_catalog.errors import ReleaseError
 from data_catalog.schemas import LABELS, RELEASE_SCHEMA, SPLITS
+from data_catalog.storage import Place, arrow_filesystem
 from data_catalog.tables.pending import rebatched
 
 RowBatches = pa.Table | Iterable[pa.RecordBatch]
@@ -197,7 +198,7 @@ def write_split(
     return {name: n_rows for name, (_, n_rows) in named.items()}, census
 
 
-def read_shard(path: Path, *, pictures: bool = True) -> Iterator[pa.RecordBatch]:
+def read_shard(path: Place, *, pictures: bool = True) -> Iterator[pa.RecordBatch]:
     """Read a release's file batch by batch, a row group at a time; columns that came later are null.
 
     Args:
@@ -205,7 +206,7 @@ def read_shard(path: Path, *, pictures: bool = True) -> Iterator[pa.RecordBatch]
         pictures: False leaves the column `image` out, and reads none.
     """
     wanted = RELEASE_SCHEMA if pictures else RELEASE_SCHEMA.remove(RELEASE_SCHEMA.get_field_index("image"))
-    with pq.ParquetFile(path) as parquet:
+    with pq.ParquetFile(path.name, filesystem=arrow_filesystem(path.parent)) as parquet:
         names = parquet.schema_arrow.names
         _check_schema(
             str(path), parquet.schema_arrow, _FIRST_SCHEMA if names == _FIRST_SCHEMA.names else RELEASE_SCHEMA

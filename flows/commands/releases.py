@@ -61,6 +61,34 @@ def releases(catalog: CatalogDir = "./catalog", as_json: AsJsonLines = False) ->
     )
 
 
+@releases_app.command(epilog="Example: ytb-ads catalog fetch 2026.11.23 --catalog s3://bucket/ads")
+def fetch(
+    version: Annotated[str | None, typer.Argument(metavar="[VERSION]", help="The newest if not given.")] = None,
+    model: Annotated[
+        str | None, typer.Option(metavar="NAME", help="A model trained on it, as `ytb-ads train` names its folder.")
+    ] = None,
+    catalog: CatalogDir = "./catalog",
+) -> None:
+    """Have a release, or a model, in a folder of this machine, and print that folder.
+
+    From an object store it is fetched once, into the user's cache; the hashes of a release are checked.
+    """
+    from data_catalog.catalog import Catalog
+    from data_catalog.releases import fetch_release, find_release, newest_release
+    from data_catalog.storage import fetch_folder, folders_of
+
+    tables = Catalog(catalog)
+    release = find_release(tables.releases_dir, version) if version else newest_release(tables.releases_dir)
+    if model is None:
+        typer.echo(str(fetch_release(release)))
+        return
+    models = {path.name: path for path in folders_of(tables.place / "models" / release.name, "metrics.json")}
+    if model not in models:
+        there_are = ", ".join(sorted(models)) or "none"
+        raise CatalogError(f"{printable(model)}: no such model of release {release.name}; there are {there_are}")
+    typer.echo(str(fetch_folder(models[model], "metrics.json")))
+
+
 @releases_app.command(epilog="Example: ytb-ads catalog verify 2026.11.23")
 def verify(
     version: Annotated[str | None, typer.Argument(metavar="[VERSION]", help="The newest if not given.")] = None,

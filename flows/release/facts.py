@@ -7,7 +7,6 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
-from pathlib import Path
 from statistics import fmean
 from typing import Any
 
@@ -28,6 +27,7 @@ from data_catalog.releases import (
     versions_given,
 )
 from data_catalog.schemas import LABELS, SPLITS, Label
+from data_catalog.storage import Place
 from flows.funnel import FunnelStep
 from flows.ocr.registry import ocr_engine
 from flows.release.plan import Plan
@@ -219,7 +219,7 @@ def collect_facts(
     funnel: Sequence[FunnelStep],
     yields: YieldTable,
     ad_sentiment: pa.Table,
-    parent: Path | None,
+    parent: Place | None,
 ) -> ReleaseFacts:
     """Describe a planned release.
 
@@ -285,7 +285,7 @@ def first_of(changes: Mapping[str, Any]) -> list[tuple[str, Any]]:
     return list(changes.items())[:NAMED]
 
 
-def with_changes(facts: ReleaseFacts, plan: Plan, parent: Path | None) -> ReleaseFacts:
+def with_changes(facts: ReleaseFacts, plan: Plan, parent: Place | None) -> ReleaseFacts:
     """The facts with what changed since the parent, which is read for it.
 
     Raises:
