@@ -123,7 +123,7 @@ def _word_edges(longest: int, limit: int) -> NDArray[np.float64]:
     lasts, last = [-1], 0
     while lasts[-1] < longest:
         lasts.append(last)
-        following = max(last + 1, int(1.25 * last))
+        following = math.ceil(1.25 * last) if last else 1
         last = limit if last < limit < following else following
     return np.array(lasts) + 0.5
 
