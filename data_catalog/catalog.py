@@ -78,6 +78,14 @@ class Catalog:
     def __repr__(self) -> str:
         return f"Catalog({self.root!r})"
 
+    def reach(self) -> None:
+        """Make sure that its place can be asked, before a server is started or a table is opened.
+
+        Raises:
+            StorageError: it is a bucket that is not there, or may not be read.
+        """
+        self.place.is_dir()
+
     @property
     def releases_dir(self) -> Place:
         """Folder of the releases."""

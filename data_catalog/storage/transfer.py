@@ -84,16 +84,17 @@ def fetch_folder(folder: Place, last: str) -> Path:
 
 
 def deliver(file: Path, to: Place) -> None:
-    """Bring a file that was made in a working folder to its place, in place of what is there."""
+    """Move a file that was made in a working folder to its place, in place of what is there."""
     if isinstance(to, StorePath):
         to.upload(file)
+        file.unlink()
     elif file != to:
         to.parent.mkdir(parents=True, exist_ok=True)
         shutil.move(file, to)
 
 
 def deliver_folder(folder: Path, to: Place, last: str, *, skip: Iterable[str] = ()) -> None:
-    """The same for a folder, unless a whole one is there; the file that says that it is whole comes last.
+    """Copy a working folder to its place, unless a whole one is there; the file that says that it is whole comes last.
 
     Args:
         folder: a working folder.
@@ -101,7 +102,7 @@ def deliver_folder(folder: Path, to: Place, last: str, *, skip: Iterable[str] = 
         last: name of that file.
         skip: names of files and folders in it that stay.
     """
-    if folder == to:
+    if not isinstance(to, StorePath):  # it was made in its place
         return
     skipped = {*skip, last}
     with lock(to.parent / f".{to.name}.lock", wait=True) as held:
@@ -109,7 +110,7 @@ def deliver_folder(folder: Path, to: Place, last: str, *, skip: Iterable[str] = 
             return
         for name in [*(name for name in file_names(folder) if Path(name).parts[0] not in skipped), last]:
             held.check()
-            deliver(folder / name, to / name)
+            (to / name).upload(folder / name)
 
 
 def drafts(root: Place) -> list[Place]:

@@ -8,11 +8,14 @@ import subprocess
 import sys
 import threading
 import time
+import urllib.request
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import pytest
+from deltalake import write_deltalake
 
 from data_catalog.catalog import Catalog
 from data_catalog.errors import CatalogError, LockHeldError, ReleaseError, StorageError
@@ -394,3 +397,24 @@ def test_a_bucket_that_is_not_there_or_no_longer_is_one_sentence(bucket: str) ->
     ):
         with pytest.raises(StorageError, match=f"^{missing}/x[^:]*: there is no such bucket; make the bucket"):
             ask()
+
+
+def test_a_bucket_that_goes_in_the_middle_of_a_write_is_one_sentence_and_no_panic(
+    bucket: str, s3_server: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    tables = Catalog(f"{bucket}/x")
+    tables.merge("labels", labels(a="positive"))
+
+    def gone_by_now(*arguments: Any, **options: Any) -> None:
+        for path in place_of(bucket).rglob("*"):
+            path.unlink()
+        name = bucket.removeprefix("s3://")
+        with urllib.request.urlopen(urllib.request.Request(f"{s3_server}/{name}", method="DELETE"), timeout=30):
+            pass
+        write_deltalake(*arguments, **options)
+
+    monkeypatch.setattr("data_catalog.tables.delta.write_deltalake", gone_by_now)
+    with pytest.raises(StorageError, match=f"^{bucket}/x/tables/labels: there is no such bucket; make the bucket"):
+        tables.merge("labels", labels(b="positive"))
+    time.sleep(0.3)
+    assert capfd.readouterr().err == ""
