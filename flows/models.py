@@ -164,7 +164,7 @@ def untrained_release(catalog: Catalog, settings: TrainingSettings) -> Place | N
     if newest is None:
         return None
     rows, trained = read_manifest(newest)["row_set_hash"], set[str]()
-    for file in catalog.models_dir.glob(f"*/*/{_METRICS}"):
+    for file in catalog.models_dir.glob(f"*/*/{METRICS}"):
         with suppress(ModelError):  # a damaged run is none
             run = _read_run(catalog.models_dir, file.parent)
             trained |= {run.model} if run.record["row_set_hash"] == rows else set()
