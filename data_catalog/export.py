@@ -7,7 +7,7 @@ import csv
 import json
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -56,7 +56,7 @@ def export_rows(
             refuse_equal_names(found.columns)
             wide = any("BLOB" in str(column) for column in found.types)
             reader = found.to_arrow_reader(_ROWS_WITH_PICTURES if wide else _ROWS_AT_ONCE)
-            with _finished_or_not_there(target) as path:
+            with finished_or_not_there(target) as path:
                 return write(path, _with_meanings(reader.schema, asked), _counted(reader, advance))
         except (duckdb.Error, pa.ArrowException, OSError) as error:
             raise wrong_query(catalog, error) from error
@@ -77,7 +77,12 @@ def _with_meanings(schema: pa.Schema, asked: str) -> pa.Schema:
 
 
 @contextmanager
-def _finished_or_not_there(target: Path) -> Iterator[Path]:
+def finished_or_not_there(target: Path) -> Iterator[Path]:
+    """A file to write that takes the target's name in the end; where it is not finished, nothing is left of it.
+
+    Raises:
+        CatalogError: it cannot be written.
+    """
     path = target.with_name(f".{target.name}.{os.getpid()}")
     try:
         yield path
@@ -87,7 +92,8 @@ def _finished_or_not_there(target: Path) -> Iterator[Path]:
             raise
         raise CatalogError(f"{target}: cannot be written ({error.strerror or error})") from error
     finally:
-        path.unlink(missing_ok=True)
+        with suppress(OSError):  # where nothing can be written, nothing was
+            path.unlink(missing_ok=True)
 
 
 def _write_parquet(path: Path, schema: pa.Schema, batches: Batches) -> int:

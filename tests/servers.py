@@ -7,6 +7,7 @@ import os
 import pwd
 import secrets
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -14,6 +15,7 @@ import time
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -74,17 +76,73 @@ def _wait_until_healthy(url: str, server: subprocess.Popen[bytes], log: Path) ->
     pytest.fail(f"the Prefect server did not start:\n{log.read_text()[-2000:]}")
 
 
+@dataclass(frozen=True)
+class Postgres:
+    """A PostgreSQL server of the tests, which can be killed and started again."""
+
+    folder: Path
+    as_user: tuple[str, ...]
+    """Words before a command, for a user who is not root."""
+
+    @property
+    def url(self) -> str:
+        """URL of its database `postgres`."""
+        return f"postgresql://postgres@/postgres?host={self.folder}"
+
+    @property
+    def asyncpg_url(self) -> str:
+        """The same for Prefect."""
+        return self.url.replace("postgresql://", "postgresql+asyncpg://")
+
+    def start(self) -> None:
+        """Start it, after a crash too."""
+        options = f"-k {self.folder} -c listen_addresses=''"
+        self._call("pg_ctl", "-D", self._data, "-w", "-l", str(self.folder / "log"), "-o", options, "start")
+
+    def kill(self) -> None:
+        """Kill -9 of the server; the processes of its sessions end when they notice."""
+        os.kill(int(Path(self._data, "postmaster.pid").read_text().split()[0]), signal.SIGKILL)
+
+    def stop(self) -> None:
+        """Stop it without a word to its clients."""
+        self._call("pg_ctl", "-D", self._data, "-m", "immediate", "stop")
+
+    def make(self) -> None:
+        """Make its files."""
+        self._call("initdb", "--auth=trust", "--username=postgres", "--no-sync", "-D", self._data)
+
+    @property
+    def _data(self) -> str:
+        return str(self.folder / "data")
+
+    def _call(self, program: str, *words: str) -> None:
+        log, found = Path(f"{self.folder}.log"), _program(program)
+        assert found
+        with log.open("wb") as out:  # the server would hold a pipe open
+            command = [*self.as_user, found, *words]
+            ended = subprocess.run(command, stdout=out, stderr=out, cwd=self.folder, timeout=120, check=False)
+        said = log.read_text()
+        log.unlink()
+        assert ended.returncode == 0, said
+
+
 @contextmanager
 def postgres_serving() -> Iterator[str]:
     """Start a PostgreSQL server, unless the environment names one; yields the URL of its database `postgres`."""
     if given := os.environ.get(POSTGRES_VARIABLE):
         yield given
         return
-    initdb, pg_ctl = _program("initdb"), _program("pg_ctl")
-    if initdb is None or pg_ctl is None:
+    with postgres_running() as postgres:
+        yield postgres.url
+
+
+@contextmanager
+def postgres_running() -> Iterator[Postgres]:
+    """Start a PostgreSQL server."""
+    if _program("initdb") is None or _program("pg_ctl") is None:
         pytest.skip(f"no PostgreSQL server: set {POSTGRES_VARIABLE}, or install Debian's postgresql")
     # the server refuses to run as root, and its user cannot enter pytest's folders
-    as_user: list[str] = []
+    as_user: tuple[str, ...] = ()
     folder = Path("/tmp") / f"ytb-ads-postgres-{secrets.token_hex(4)}"
     folder.mkdir(mode=0o700)
     if os.geteuid() == 0:
@@ -94,22 +152,13 @@ def postgres_serving() -> Iterator[str]:
             pytest.skip("PostgreSQL does not run as root, and there is no user postgres or nobody to run it as")
         account = pwd.getpwnam(user)
         os.chown(folder, account.pw_uid, account.pw_gid)
-        as_user = ["setpriv", f"--reuid={account.pw_uid}", f"--regid={account.pw_gid}", "--clear-groups"]
-
-    def call(*command: str) -> None:
-        log = Path(f"{folder}.log")
-        with log.open("wb") as out:  # the server would hold a pipe open
-            ended = subprocess.run([*as_user, *command], stdout=out, stderr=out, cwd=folder, timeout=60, check=False)
-        said = log.read_text()
-        log.unlink()
-        assert ended.returncode == 0, said
-
-    data = str(folder / "data")
+        as_user = ("setpriv", f"--reuid={account.pw_uid}", f"--regid={account.pw_gid}", "--clear-groups")
+    postgres = Postgres(folder, as_user)
     try:
-        call(initdb, "--auth=trust", "--username=postgres", "--no-sync", "-D", data)
-        call(pg_ctl, "-D", data, "-w", "-l", str(folder / "log"), "-o", f"-k {folder} -c listen_addresses=''", "start")
-        yield f"postgresql://postgres@/postgres?host={folder}"
-        call(pg_ctl, "-D", data, "-m", "immediate", "stop")
+        postgres.make()
+        postgres.start()
+        yield postgres
+        postgres.stop()
     finally:
         shutil.rmtree(folder)
 

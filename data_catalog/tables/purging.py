@@ -56,7 +56,8 @@ def purge(store: DeltaStore) -> Purged | None:
         files = store.filesystem()
         try:
             if not _is_purged(delta, files):
-                _begin_history_anew(delta)
+                with store.writing_files():
+                    _begin_history_anew(delta)
             return _remove_the_past(store, delta, files)
         except CommitFailedError as error:
             raise CatalogError(

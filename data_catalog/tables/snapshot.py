@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -20,6 +21,9 @@ from data_catalog.errors import CatalogError, PurgedError
 from data_catalog.schemas import Table
 from data_catalog.tables.duck import connect_duckdb
 
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+_OF_SYSTEM = re.compile(r"([^:\n\u21b3]+?) \(os error \d+\)")
+"""What Rust writes of a fault of the operating system, below or behind names of its own."""
 PURGE = "ytb_ads.history_purged"
 """What a commit carries that was made to take the table's history away."""
 
@@ -168,6 +172,8 @@ def damaged(location: str, error: BaseException) -> CatalogError:
 
 
 def brief(error: BaseException) -> str:
-    """The first line of an error: those from Rust carry a stack trace below it."""
-    lines = str(error).strip().splitlines()
-    return lines[0][:300] if lines else type(error).__name__
+    """An error in a line: what the system said, if it is that, or else the first line of what Rust says."""
+    said = _COLOUR.sub("", str(error)).strip()
+    if of_system := _OF_SYSTEM.search(said):
+        return of_system.group(1).strip()
+    return said.splitlines()[0][:300] if said else type(error).__name__

@@ -142,6 +142,7 @@ def explain(
     Told from the tables as they were when the release was made. Write -- before an id that begins with a dash.
     """
     from data_catalog.catalog import Catalog
+    from data_catalog.export import finished_or_not_there
     from data_catalog.inspect import require_catalog
     from flows.look.page import provenance_html, render_provenance
     from flows.look.provenance import explain_row
@@ -155,10 +156,8 @@ def explain(
     else:
         print_tables(render_provenance(row))
     if html is not None:
-        try:
-            html.write_text(provenance_html(row), "utf-8")
-        except OSError as error:
-            raise CatalogError(f"{html}: cannot be written ({error.strerror})") from error
+        with finished_or_not_there(html) as unfinished:
+            unfinished.write_text(provenance_html(row), "utf-8")
         typer.echo(f"page: {html}", err=True)
 
 

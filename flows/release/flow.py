@@ -14,7 +14,7 @@ from prefect import flow
 from prefect.events import emit_event
 
 from data_catalog.catalog import Catalog
-from data_catalog.errors import ReleaseError
+from data_catalog.errors import CatalogError, ReleaseError
 from data_catalog.releases import (
     changed_files,
     newest_release_if_any,
@@ -63,8 +63,14 @@ def release(catalog: Catalog, settings: Settings) -> Release:
     """Write a release of everything that is current and labelled, unless the newest one holds just that.
 
     Raises:
+        CatalogError: there are no ads.
         ReleaseError: a class is empty (the message says what other thresholds would give), or it cannot be written.
     """
+    if not catalog.count("ads"):
+        raise CatalogError(
+            f"{catalog.root}: holds no ad, so there is nothing to release; if it held some when this run began, the "
+            "folder was moved or removed meanwhile: put it back, or run again"
+        )
     frames = read_frames(catalog, settings)
     unread = pa.array(sorted(unread_ads(catalog)), pa.string())
     ad_sentiment = catalog.read("ad_sentiment", where=~pc.field("video_id").isin(unread))

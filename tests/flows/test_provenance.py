@@ -230,3 +230,4 @@ def test_the_command_prints_a_page_and_writes_one(seeded: Path, quick: Path, tmp
     as_json = json.loads(CliRunner().invoke(app, [*words, "--json"]).stdout)
     assert as_json["rows"][0]["frame_id"] == row["frame_id"]
     assert CliRunner().invoke(app, [*words, "--html", str(tmp_path / "no" / "row.html")]).exit_code == 1
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["row.html"]

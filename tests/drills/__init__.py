@@ -1,0 +1,1 @@
+"""Scripted failures of the service, on real servers with real workers."""
