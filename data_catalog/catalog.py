@@ -14,11 +14,9 @@ from __future__ import annotations
 
 import hashlib
 import os
-import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from copy import copy
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -27,6 +25,7 @@ import pyarrow.dataset as ds
 
 from data_catalog.errors import CatalogError, PurgedError
 from data_catalog.schemas import TABLES, Table
+from data_catalog.storage import Place, place_of
 from data_catalog.tables.changes import (
     Key,
     by_group,
@@ -47,9 +46,6 @@ from data_catalog.tables.snapshot import Commit, Snapshot, TableInfo, reading
 
 __all__ = ["Catalog", "Commit", "Drop", "TableInfo", "spec_of"]
 
-# deltalake 1.6 turns paths into urls and fails, or loses its way, on these
-_UNUSABLE_IN_PATHS = re.compile(r"[\[\]^|\\\x00-\x1f\x7f]|%[0-9A-Fa-f]{2}")
-
 _QUERY_MEMORY = "400MB"
 
 
@@ -57,8 +53,9 @@ class Catalog:
     """Tables below a local folder (made on first write) or an object store's url.
 
     Args:
-        root: folder, or a url such as `s3://bucket/catalog`.
-        storage_options: credentials and settings of the object store, as deltalake takes them.
+        root: folder, or `s3://bucket/prefix`.
+        storage_options: credentials and settings of the object store, as deltalake takes them; by default those of
+            the environment, `AWS_ACCESS_KEY_ID` and the like.
         file_locks: let writers on a local folder wait for each other. Turn it off where the file system
             cannot lock; writers then find each other's commits and try again, as on an object store.
     """
@@ -70,16 +67,9 @@ class Catalog:
         storage_options: dict[str, str] | None = None,
         file_locks: bool = True,
     ) -> None:
-        given = os.fspath(root).removeprefix("file://")
-        self.is_local = "://" not in given
-        self.root = str(Path(given).expanduser().absolute()) if self.is_local else given.rstrip("/")
-        if self.is_local and (unusable := _UNUSABLE_IN_PATHS.search(self.root)):
-            raise CatalogError(
-                f"{self.root}: Delta tables cannot lie in a folder whose path holds {unusable.group()!r}; "
-                "choose another folder"
-            )
-        self._options = storage_options
-        self._file_locks = file_locks and self.is_local
+        self.place = place_of(root, storage_options)
+        self.root = str(self.place)
+        self._file_locks = file_locks
         self.moment: datetime | Mapping[str, int] | None = None
         """What it is opened as of: a time, or a version of each table; None of what is newest."""
         self.release: str | None = None
@@ -88,17 +78,23 @@ class Catalog:
     def __repr__(self) -> str:
         return f"Catalog({self.root!r})"
 
-    @property
-    def releases_dir(self) -> Path:
-        """Folder of the releases."""
-        if not self.is_local:
-            raise CatalogError(f"{self.root}: releases are written to a local folder; give one as the catalog")
-        return Path(self.root) / "releases"
+    def reach(self) -> None:
+        """Make sure that its place can be asked, before a server is started or a table is opened.
+
+        Raises:
+            StorageError: it is a bucket that is not there, or may not be read.
+        """
+        self.place.is_dir()
 
     @property
-    def models_dir(self) -> Path:
+    def releases_dir(self) -> Place:
+        """Folder of the releases."""
+        return self.place / "releases"
+
+    @property
+    def models_dir(self) -> Place:
         """Folder of the trained models, in folders by release."""
-        return Path(self.root) / "models"
+        return self.place / "models"
 
     def as_of(self, when: datetime | Mapping[str, int], *, release: str | None = None) -> Catalog:
         """The same catalog as it was: every read is of that time, and nothing can be written.
@@ -415,10 +411,9 @@ class Catalog:
         return self._store(spec).change(decide)
 
     def _store(self, spec: Table) -> DeltaStore:
-        lock = Path(self.root) / ".locks" / f"{spec.name}.lock" if self._file_locks else None
-        location = f"{self.root}/tables/{spec.name}"
+        lock = self.place / ".locks" / f"{spec.name}.lock"
         as_of = self.moment.get(spec.name, -1) if isinstance(self.moment, Mapping) else self.moment
-        return DeltaStore(spec, location, lock=lock, storage_options=self._options, as_of=as_of)
+        return DeltaStore(spec, self.place / "tables" / spec.name, lock=lock if self._file_locks else None, as_of=as_of)
 
 
 def _digest(names: Iterable[str]) -> str:

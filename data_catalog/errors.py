@@ -15,5 +15,13 @@ class PurgedError(CatalogError):
     """A version of a table was taken away with the table's history while it was being read; the newest is there."""
 
 
+class StorageError(CatalogError):
+    """The object store cannot be used: a wrong bucket, key or region, or no connection."""
+
+
+class LockHeldError(CatalogError):
+    """Another process is at work where only one may be."""
+
+
 class ReleaseError(YtbAdsError):
     """A release cannot be written, found or trusted."""

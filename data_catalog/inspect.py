@@ -8,7 +8,6 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import duckdb
@@ -19,13 +18,14 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from data_catalog.catalog import Catalog
-from data_catalog.errors import CatalogError
+from data_catalog.errors import CatalogError, StorageError
 from data_catalog.printing import CELL_CHARACTERS, plain, printable, shown
 from data_catalog.releases import lineage_of, list_releases, newest_of, read_manifest
 from data_catalog.releases.lineage import created_at, may_be_newest, survey_releases
 from data_catalog.releases.shards import split_of
 from data_catalog.releases.verification import Manifest
 from data_catalog.schemas import RELEASE, RELEASE_SCHEMA, TABLES
+from data_catalog.storage import Place, arrow_filesystem, refusal, size_of
 from data_catalog.tables.duck import connect_duckdb
 
 log = logging.getLogger("ytb_ads")
@@ -54,7 +54,7 @@ def connect(catalog: Catalog, *, with_releases: bool = True) -> Iterator[duckdb.
     connection.execute("SET TimeZone = 'UTC'")
     for name in TABLES:  # one that does not exist yet has no row
         connection.register(name, catalog.snapshot(name).dataset)
-    damaged = _add_releases(connection, catalog) if with_releases and catalog.is_local else {}
+    damaged = _add_releases(connection, catalog) if with_releases else {}
     with connection:
         yield connection
     for version, problem in damaged.items():
@@ -79,9 +79,7 @@ def require_catalog(catalog: Catalog) -> None:
     Raises:
         CatalogError: the folder holds no catalog; a misspelt one must not pass for an empty one.
     """
-    if not any(catalog.snapshot(name).exists for name in TABLES) and not (
-        catalog.is_local and list_releases(catalog.releases_dir)
-    ):
+    if not any(catalog.snapshot(name).exists for name in TABLES) and not list_releases(catalog.releases_dir):
         raise CatalogError(
             f"{catalog.root}: no catalog here; `ytb-ads build --source folder:DIR --catalog {catalog.root}` makes one"
         )
@@ -93,7 +91,7 @@ def require_newest_release(catalog: Catalog) -> None:
     Raises:
         CatalogError: it, or the manifest of one that may be the newest, cannot be read.
     """
-    if catalog.is_local and list_releases(catalog.releases_dir):
+    if list_releases(catalog.releases_dir):
         views, damaged = _views_of_releases(catalog)
         if "release" not in views:
             said = "; ".join(f"release {version}: {problem}" for version, problem in damaged.items())
@@ -121,7 +119,7 @@ def query_of(asked: str) -> str:
 
 def wrong_query(catalog: Catalog, error: BaseException) -> CatalogError:
     """The error of a query, with the names that can be asked for."""
-    return CatalogError(f"{str(error).strip()}\nTo ask for: {_names(catalog)}")
+    return refusal(catalog.place, error) or CatalogError(f"{str(error).strip()}\nTo ask for: {_names(catalog)}")
 
 
 def as_of(catalog: Catalog, when: str, table: str | None = None) -> Catalog:
@@ -138,7 +136,7 @@ def as_of(catalog: Catalog, when: str, table: str | None = None) -> Catalog:
     """
     if when.isdecimal() and table and not _only_a_date(catalog, when, table):
         return catalog.as_of({table: int(when)})
-    if catalog.is_local and when in (found := {path.name: path for path in list_releases(catalog.releases_dir)}):
+    if when in (found := {path.name: path for path in list_releases(catalog.releases_dir)}):
         return catalog.as_of(read_manifest(found[when])["table_versions"], release=when)
     try:
         moment = datetime.fromisoformat(when)
@@ -146,7 +144,7 @@ def as_of(catalog: Catalog, when: str, table: str | None = None) -> Catalog:
         numbered = f", a version of {table} as `ytb-ads catalog history {table}` lists it," if table else ""
         raise CatalogError(
             f"{printable(when)!r} is no release{numbered} and no date or time such as 2026-11-23, 20261123 or "
-            "2026-11-23T08:30; releases: " + (", ".join(found) if catalog.is_local and found else "none")
+            "2026-11-23T08:30; releases: " + (", ".join(found) or "none")
         ) from None
     if len(when) <= len("2026-11-23"):
         moment += timedelta(days=1, microseconds=-1)
@@ -238,11 +236,9 @@ def json_lines(rows: pa.Table) -> Iterable[str]:
 def _names(catalog: Catalog) -> str:
     """What can be asked for, and the releases that cannot."""
     names = [info.name for info in catalog.tables()]
-    if catalog.is_local:
-        views, damaged = _views_of_releases(catalog)
-        names += views
-        damage = [f"release {version}: {problem}" for version, problem in damaged.items()]
-    return "; ".join([", ".join(names), *(damage if catalog.is_local else [])])
+    views, damaged = _views_of_releases(catalog)
+    damage = [f"release {version}: {problem}" for version, problem in damaged.items()]
+    return "; ".join([", ".join([*names, *views]), *damage])
 
 
 class _Part(NamedTuple):
@@ -278,6 +274,8 @@ def _views_of_releases(catalog: Catalog) -> tuple[dict[str, list[_Part]], dict[s
     for version in there:
         try:
             parts[version] = _parts_of(catalog.releases_dir / version, manifests[version])
+        except StorageError:
+            raise
         except CatalogError as error:
             damaged[version] = f"{error}; see `ytb-ads catalog verify {version}`"
     parent = manifests[newest].get("parent") if newest else None
@@ -289,28 +287,29 @@ def _views_of_releases(catalog: Catalog) -> tuple[dict[str, list[_Part]], dict[s
     return {view: of_view for view, of_view in views.items() if of_view}, damaged
 
 
-def _parts_of(release: Path, manifest: Manifest) -> list[_Part]:
+def _parts_of(release: Place, manifest: Manifest) -> list[_Part]:
     """A release's rows by split, from the files that its manifest names.
 
     Raises:
         CatalogError: a file is missing, is not as long as the manifest says, or is no Parquet.
     """
     files: dict[str, list[str]] = {}
+    there = arrow_filesystem(release)
     for name, facts in manifest["files"].items():
         if split := split_of(name):
             file = release / name
-            if not file.is_file():
+            if (size := size_of(file)) is None:
                 raise CatalogError(f"{file} is missing")
-            if (size := file.stat().st_size) != facts.get("size_bytes", size):
+            if size != facts.get("size_bytes", size):
                 raise CatalogError(f"{file} has {size} bytes, not {facts['size_bytes']}")
             try:
-                pq.read_schema(file)
+                pq.read_schema(name, filesystem=there)
             except (pa.ArrowException, OSError) as error:
-                raise CatalogError(f"{file} cannot be read ({error})") from error
-            files.setdefault(split, []).append(str(file))
+                raise refusal(release, error) or CatalogError(f"{file} cannot be read ({error})") from error
+            files.setdefault(split, []).append(name)
     # columns that came later are null
     return [
-        _Part(release.name, split, ds.dataset(sorted(of_split), schema=RELEASE_SCHEMA, format="parquet"))
+        _Part(release.name, split, ds.dataset(sorted(of_split), RELEASE_SCHEMA, "parquet", there))
         for split, of_split in files.items()
     ]
 

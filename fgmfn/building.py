@@ -12,7 +12,14 @@ from fgmfn.data import Rows
 from fgmfn.encoders import longest_text, pretrained_text_config
 from fgmfn.errors import ConfigError
 from fgmfn.modeling import SentimentModel
-from fgmfn.processing import FgmfnProcessor, image_processor, pretrained_tokenizer, train_tokenizer, train_words
+from fgmfn.processing import (
+    FgmfnProcessor,
+    image_processor,
+    picture_card,
+    pretrained_tokenizer,
+    train_tokenizer,
+    train_words,
+)
 from fgmfn.settings import DataSettings, ModelSettings
 
 log = logging.getLogger(__name__)
@@ -67,8 +74,15 @@ def build_model(
             )
     model = kind(config)
     model.load_pretrained(tokenizer)
+    card = picture_card(config)
     processor = FgmfnProcessor(
-        image_processor(config), tokenizer, max_tokens=data.max_tokens, max_target_tokens=data.max_target_tokens
+        image_processor(config, data),
+        tokenizer,
+        max_tokens=data.max_tokens,
+        max_target_tokens=data.max_target_tokens,
+        fit=data.fit or "letterbox",
+        crop_share=data.crop_share or (card.crop_pct if card else 1.0),
+        interpolation=data.interpolation or (card.interpolation if card else "bicubic"),
     )
     return model, processor
 

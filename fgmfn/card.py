@@ -22,7 +22,7 @@ def model_card(record: Mapping[str, Any], title: str) -> str:
             "| split | rows | accuracy | macro-F1 | checksum of the rows |",
             "|---|---:|---:|---:|---|",
             *(
-                _score_line(split, record[key], record["checksums"])
+                _score_line(split, record["rows"][split], record[key], record["checksums"])
                 for split, key in (("validation", "dev"), ("test", "test"))
             ),
             "",
@@ -66,10 +66,10 @@ def _chosen(record: Mapping[str, Any]) -> str:
     return "the last epoch" if record["dev"] is None else "the epoch with the best macro-F1 on the validation split"
 
 
-def _score_line(split: str, metrics: Mapping[str, Any] | None, checksums: Mapping[str, str]) -> str:
+def _score_line(split: str, rows: int, metrics: Mapping[str, Any] | None, checksums: Mapping[str, str]) -> str:
     if metrics is None:
-        return f"| {split} | 0 | - | - | - |"
-    figures = f"{metrics['rows']} | {metrics['accuracy']:.4f} | {metrics['macro_f1']:.4f}"
+        return f"| {split} | {rows} | - | - | - |"
+    figures = f"{rows} | {metrics['accuracy']:.4f} | {metrics['macro_f1']:.4f}"
     return f"| {split} | {figures} | `{checksums[split][:12]}` |"
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 import torch
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
@@ -20,10 +20,11 @@ from fgmfn.baselines import model_class, model_of_class
 from fgmfn.baselines.fitted import FittedModel
 from fgmfn.console import quiet_libraries
 from fgmfn.data import Collator, Rows, Source, SplitDataset
-from fgmfn.data.rows import NOWHERE, given_rows
+from fgmfn.data.pictures import NO_PICTURE, as_seen
+from fgmfn.data.rows import NOWHERE, UNKNOWN, given_rows
 from fgmfn.errors import DataError, InputError, WeightsError
 from fgmfn.evaluation import Metrics, score
-from fgmfn.processing import FgmfnProcessor
+from fgmfn.processing import FgmfnProcessor, refuse_single
 
 if TYPE_CHECKING:
     from fgmfn.modeling import SentimentModel
@@ -129,6 +130,7 @@ def predict(
         InputError: The numbers differ, the model needs a target and there is none, or it needs the target's place
             in the text and the target does not stand there.
     """
+    refuse_single(images=images, texts=texts, targets=targets, auxiliary=auxiliary)
     looks = "image" in checkpoint.model.modalities
     if len(images) != len(texts) and (looks or len(images)):
         raise InputError(f"{len(images)} pictures and {len(texts)} texts; every picture needs its words")
@@ -190,8 +192,8 @@ def read_image(path: Path) -> Image.Image:
         InputError: It is missing or not a picture.
     """
     try:
-        return Image.open(path).convert("RGB")
-    except (UnidentifiedImageError, Image.DecompressionBombError, OSError, ValueError, SyntaxError) as error:
+        return as_seen(Image.open(path))
+    except NO_PICTURE as error:
         raise InputError(f"{path}: cannot be read as a picture: {error}") from error
 
 
@@ -241,7 +243,13 @@ def predict_split(
 
 
 def evaluate_split(checkpoint: Checkpoint, source: Source, split: str, *, progress: bool = True) -> Metrics:
-    """Score a checkpoint on a split of a source."""
+    """Score a checkpoint on a split of a source.
+
+    Raises:
+        DataError: As `predict_split`, or the split's labels are hidden.
+    """
+    if len(source.splits.get(split, ())) and not source.splits[split].scorable:
+        raise DataError(f"{source.path}: the labels of split {split!r} are hidden; predict it instead")
     predicted = predict_split(checkpoint, source, split, progress=progress).argmax(axis=1)
     return score(source.splits[split].label, predicted.tolist(), len(source.class_names))
 
@@ -252,7 +260,7 @@ def prediction_table(source: Source, split: str, probabilities: np.ndarray) -> p
     columns = {
         source.row_names[0]: pa.array(rows.name),
         source.row_names[1]: pa.array(rows.group),
-        "label": pa.array([names[number] for number in rows.label]),
+        "label": pa.array([None if number == UNKNOWN else names[number] for number in rows.label], pa.string()),
         "predicted": pa.array([names[number] for number in probabilities.argmax(axis=1)]),
     }
     columns |= {f"probability_{name}": pa.array(probabilities[:, number]) for number, name in enumerate(names)}

@@ -6,7 +6,7 @@ import ast
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from fgmfn.building import model_config
 from fgmfn.configuration import FgmfnConfig
 from fgmfn.console import quiet_libraries
 from fgmfn.data import Source
+from fgmfn.data.twitter import TWITTER_SETS
 from fgmfn.distributed import process_count
 from fgmfn.errors import ConfigError, DataError
 from fgmfn.settings import ModelSettings, load_settings, model_settings_for, shipped_configs
@@ -72,6 +73,9 @@ def plan_run(
     if run_settings.models:
         check_models(list(run_settings.models))
     settings = model_settings_for(name, run_settings, kind, from_scratch=from_scratch, seed=seed, changes=changes)
+    if settings.data.fit is None:
+        shown = "crop" if source.dataset in TWITTER_SETS else "letterbox"
+        settings = replace(settings, data=settings.data.model_copy(update={"fit": shown}))
     model_config(kind, settings.model, source.class_names)
     if "image" in kind.modalities and source.splits["train"].pictures is None:
         raise DataError(f"{source.name}: {name} looks at pictures; name their folder (--images DIR)")

@@ -11,6 +11,7 @@ import numpy as np
 import timm
 from PIL import Image
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
+from torch import Tensor
 from transformers import (
     AutoProcessor,
     AutoTokenizer,
@@ -22,7 +23,8 @@ from transformers import (
 )
 
 from fgmfn.configuration import FgmfnConfig, SentimentConfig
-from fgmfn.errors import WeightsError
+from fgmfn.errors import InputError, WeightsError
+from fgmfn.settings import DataSettings
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -31,13 +33,17 @@ SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 
 
 class FgmfnProcessor(ProcessorMixin):
-    """A tokenizer for the words and a resize, centre crop and normalisation for the picture.
+    """A tokenizer for the words, and a square and its normalisation for the picture.
 
     Args:
-        image_processor: resizes the shorter side, crops the centre square, normalises.
+        image_processor: normalises; its `crop_size` is the square's side.
         tokenizer: the text encoder's.
         max_tokens: tokens per text; what is beyond is cut off.
         max_target_tokens: tokens per target where a model reads it alone.
+        fit: how a picture becomes the square. `letterbox`: whole, on a ground of the mean colour; `squash`: whole,
+            stretched; `crop`: its middle. None: as `image_processor` does it alone.
+        crop_share: share of the shorter side that `crop` shows.
+        interpolation: name of a filter of Pillow.
     """
 
     def __init__(
@@ -46,11 +52,17 @@ class FgmfnProcessor(ProcessorMixin):
         tokenizer: Any = None,
         max_tokens: int = 128,
         max_target_tokens: int = 16,
+        fit: str | None = None,
+        crop_share: float = 1.0,
+        interpolation: str = "bicubic",
         **kwargs: Any,
     ) -> None:
         super().__init__(image_processor, tokenizer, **kwargs)
         self.max_tokens = max_tokens
         self.max_target_tokens = max_target_tokens
+        self.fit = fit
+        self.crop_share = crop_share
+        self.interpolation = interpolation
 
     def __call__(
         self,
@@ -60,8 +72,9 @@ class FgmfnProcessor(ProcessorMixin):
     ) -> BatchFeature:
         """Return `pixel_values` [B, 3, H, W] and `input_ids`, `attention_mask` [B, n] of what is given."""
         batch: dict[str, Any] = {}
+        refuse_single(images=images)
         if images is not None:
-            batch |= self.image_processor(list(images), return_tensors="pt")
+            batch["pixel_values"] = self.pixels([self.square(image) for image in images])
         if text is not None:
             batch |= self.tokenizer.pad(self.tokenize(text, text_pair), return_tensors="pt")
         return BatchFeature(batch)
@@ -83,6 +96,7 @@ class FgmfnProcessor(ProcessorMixin):
             offsets: add `offset_mapping`, the characters of `text` behind each token; (0, 0) for special tokens
                 and those of the second text.
         """
+        refuse_single(text=text, text_pair=text_pair)
         first = [readable(one) for one in text]
         second = None if text_pair is None else [readable(one) for one in text_pair]
         length = limit or self.max_tokens
@@ -101,10 +115,53 @@ class FgmfnProcessor(ProcessorMixin):
                     values[name][row] = [one.get(name, 0)]
         return values
 
+    def square(self, image: Image.Image, *, share: float = 1.0, place: tuple[float, float] = (0.5, 0.5)) -> Image.Image:
+        """Return the square that a model sees of a picture.
+
+        Args:
+            image: in RGB.
+            share: length of what is shown, as a share of what is shown by default.
+            place: where it lies in the picture and the picture on its ground, from (0, 0) at the left top to (1, 1).
+        """
+        if self.fit is None:
+            return image
+        side, (width, height) = self.image_size, image.size
+        shown = self.crop_share * min(width, height) if self.fit == "crop" else 0
+        shown_width, shown_height = share * (shown or width), share * (shown or height)
+        left, top = place[0] * (width - shown_width), place[1] * (height - shown_height)
+        scale = side / max(shown_width, shown_height)
+        letterboxed = (max(1, round(scale * shown_width)), max(1, round(scale * shown_height)))
+        size = letterboxed if self.fit == "letterbox" else (side, side)
+        box = (left, top, min(width, left + shown_width), min(height, top + shown_height))
+        resized = image.resize(size, Image.Resampling[self.interpolation.upper()], box=box)
+        if size == (side, side):
+            return resized
+        red, green, blue = (round(255 * mean) for mean in self.image_processor.image_mean)
+        ground = Image.new("RGB", (side, side), (red, green, blue))
+        ground.paste(resized, (round(place[0] * (side - size[0])), round(place[1] * (side - size[1]))))
+        return ground
+
+    def pixels(self, squares: Sequence[Image.Image]) -> Tensor:
+        """Normalise squares: [B, 3, H, W]."""
+        ready = {} if self.fit is None else {"do_resize": False, "do_center_crop": False}
+        values: Tensor = self.image_processor(list(squares), return_tensors="pt", **ready)["pixel_values"]
+        return values
+
     @property
     def image_size(self) -> int:
         """Side of the square picture that comes out, in pixels."""
         return int(self.image_processor.crop_size["height"])
+
+
+def refuse_single(**given: Any) -> None:
+    """Refuse one text or picture where a list of them belongs: its letters would be taken for texts.
+
+    Raises:
+        InputError: Something given is one.
+    """
+    for name, value in given.items():
+        if isinstance(value, str | bytes | Image.Image):
+            raise InputError(f"{name} is one {type(value).__name__}; expected a list, [{name}]")
 
 
 def readable(text: str) -> str:
@@ -114,41 +171,48 @@ def readable(text: str) -> str:
 
 @dataclass(frozen=True)
 class Augmentation:
-    """Random crops (and mirrors) of training pictures, the same for the same seed, epoch and row."""
+    """Random places (shares, mirrors) of training pictures, the same for the same seed, epoch and row.
 
-    image_size: int
+    A letterboxed picture lies anywhere on its ground, and a crop anywhere in the picture, as large as in evaluation.
+
+    Args:
+        min_crop: least share of the area of what evaluation shows; 1 cuts nothing else off.
+        mirror: mirror every other picture.
+        seed: of the drawing.
+    """
+
     min_crop: float
     mirror: bool
     seed: int
 
-    def __call__(self, image: Image.Image, *, epoch: int, row: int) -> Image.Image:
-        """Return a random part of the picture, stretched to the model's square."""
+    def __call__(self, image: Image.Image, processor: FgmfnProcessor, *, epoch: int, row: int) -> Image.Image:
+        """Return the square that the model sees of a training picture this time."""
         rng = np.random.default_rng((self.seed, epoch, row))
-        # A wide frame loses its sides to the square as it would in evaluation, but not always the same ones.
-        side = min(image.size)
-        crop = side * float(np.sqrt(rng.uniform(self.min_crop, 1.0)))
-        left, top = (float(rng.uniform(0, length - crop)) for length in image.size)
-        square = image.resize(
-            (self.image_size, self.image_size), Image.Resampling.BICUBIC, box=(left, top, left + crop, top + crop)
-        )
+        share, across, down = float(np.sqrt(rng.uniform(self.min_crop, 1.0))), rng.random(), rng.random()
+        square = processor.square(image, share=share, place=(across, down))
         if self.mirror and rng.random() < 0.5:
             return square.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
         return square
 
 
-def image_processor(config: SentimentConfig) -> CLIPImageProcessor:
-    """Resize, centre crop (224 of 256 pixels, or in that proportion) and the backbone's own normalisation.
+def image_processor(config: SentimentConfig, data: DataSettings | None = None) -> CLIPImageProcessor:
+    """Normalise as the backbone's card says, or the settings; without a `fit`, crop the centre (224 of 256 pixels).
 
     A model that looks at no picture gets one that is never used.
     """
+    data, card = data or DataSettings(), picture_card(config)
     side = getattr(config, "image_size", 224)
-    card = timm.get_pretrained_cfg(config.backbone) if hasattr(config, "backbone") else None
     return CLIPImageProcessor(
         size={"shortest_edge": round(side * 256 / 224)},
         crop_size={"height": side, "width": side},
-        image_mean=list(card.mean if card else IMAGENET_MEAN),
-        image_std=list(card.std if card else IMAGENET_STD),
+        image_mean=list(data.image_mean or (card.mean if card else IMAGENET_MEAN)),
+        image_std=list(data.image_std or (card.std if card else IMAGENET_STD)),
     )
+
+
+def picture_card(config: SentimentConfig) -> Any:
+    """Return timm's card of a model's backbone, None where there is no backbone."""
+    return timm.get_pretrained_cfg(config.backbone) if hasattr(config, "backbone") else None
 
 
 def pretrained_tokenizer(name: str) -> Any:

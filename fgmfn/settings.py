@@ -1,7 +1,7 @@
 """The settings of training runs, from one TOML file: [model], [models.NAME], [source], [data] and [training].
 
 A file names what differs from the defaults: Table 3's YTB-ADS column and, where the paper is silent, our own.
-Ours are the schedule with its warm-up, the clipping of gradients and the random crops. What [training] names
+Ours are the schedule with its warm-up, the clipping of gradients and how pictures are shown. What [training] names
 holds for every model and goes before a model's own recipe. `[model]` holds `FgmfnConfig`'s settings, where a
 dotted table is short for a common prefix: `[model.itc] alpha = 0.5` is `itc_alpha = 0.5`.
 """
@@ -49,7 +49,7 @@ class SourceSettings(BaseModel):
 
 
 class DataSettings(BaseModel):
-    """Settings of batches: lengths, vocabulary, crops."""
+    """Settings of batches: lengths, vocabulary, pictures."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -61,8 +61,20 @@ class DataSettings(BaseModel):
     """Word pieces to learn from the training texts when nothing is pretrained."""
     min_word_count: int = Field(default=1, ge=1)
     """Rarer words of the training texts are unknown ones, for models that read words."""
-    min_crop: float = Field(default=0.7, gt=0, le=1)
-    """Least share of a training picture that a random crop keeps (ours); 1 turns the crops off."""
+    fit: Literal["letterbox", "squash", "crop"] | None = None
+    """How a picture becomes the model's square: `letterbox` shows it whole on a ground of the mean colour, `squash`
+    whole and stretched, `crop` its middle. Unset: `crop` for the Twitter sets, `letterbox` for all others, since the
+    words of ads stand at their edges."""
+    crop_share: float | None = Field(default=None, gt=0, le=1)
+    """Share of the shorter side that `crop` shows. Unset: as the backbone's card says."""
+    interpolation: Literal["nearest", "box", "bilinear", "hamming", "bicubic", "lanczos"] | None = None
+    """Filter that shrinks pictures. Unset: as the backbone's card says."""
+    image_mean: tuple[float, float, float] | None = None
+    """Of the colours, from 0 to 1, for the normalisation. Unset: as the backbone's card says."""
+    image_std: tuple[float, float, float] | None = None
+    """Likewise."""
+    min_crop: float = Field(default=1.0, gt=0, le=1)
+    """Least share that a random crop keeps of what evaluation shows (ours); 1 turns the crops off, which cut words."""
     mirror: bool = False
     """Mirror every other training picture. Off: the words on it would be mirrored too."""
 

@@ -93,7 +93,7 @@ def train_models(
         WeightsError: Pretrained weights cannot be had.
         RunInProgressError: Another process is training into the same folder.
     """
-    names = check_models(list(models))
+    names = check_models(models)
     source = data if isinstance(data, Source) else open_source(data, load_settings(config).source)
     runs = [plan_run(name, source, config, output, seed=seed, from_scratch=from_scratch) for name in names]
     return [train_run(run, progress=progress, on_epoch=on_epoch) for run in runs]
@@ -183,6 +183,8 @@ def read_trained(folder: Path) -> TrainedModel | None:
 def _train(run: Run, progress: bool, after_epoch: AfterEpoch | None, on_epoch: OnEpoch | None) -> TrainedModel:
     set_seed(run.settings.training.seed)
     kind = model_class(run.name)
+    if "image" in kind.modalities:
+        from_first_process(lambda: run.source.check_pictures(progress=progress))
     if issubclass(kind, FittedModel):
         from_first_process(lambda: _fit(run, kind, progress))
     else:
@@ -209,7 +211,7 @@ def _train_in_steps(
 ) -> None:
     model, processor = build_model(kind, run.settings, run.source.splits["train"], run.source.class_names)
     data, training, splits = run.settings.data, run.settings.training, run.source.splits
-    augmentation = Augmentation(processor.image_size, data.min_crop, data.mirror, training.seed)
+    augmentation = Augmentation(data.min_crop, data.mirror, training.seed)
     trainer = make_trainer(
         model,
         processor,
@@ -250,7 +252,7 @@ def _finish(
     """Score the chosen weights once on both splits and write all that belongs to them; metrics.json comes last."""
     checkpoint = Checkpoint(run.folder, run.name, model, processor, run.source.row_set_hash)
     dev, test = (
-        evaluate_split(checkpoint, run.source, split, progress=progress) if len(run.source.splits[split]) else None
+        evaluate_split(checkpoint, run.source, split, progress=progress) if run.source.splits[split].scorable else None
         for split in ("validation", "test")
     )
     sizes = model.parameter_counts() if isinstance(model, FittedModel) else parameter_counts(model)
@@ -315,7 +317,7 @@ def _notes(run: Run, model: SentimentModel | FittedModel) -> list[str]:
         notes.append("the data have no validation rows: the last epoch's weights were kept, unchosen")
     if not len(splits["test"]):
         notes.append("the data have no test rows: nothing was tested")
-    for split in ("validation", "test"):
+    for split in (split for split in ("validation", "test") if splits[split].scorable):
         present = {names[number] for number in splits[split].label}
         if present and len(present) < len(names):
             notes.append(

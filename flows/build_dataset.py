@@ -86,8 +86,6 @@ def build_dataset(
         settings = _with_policy(settings, policy)
     folder = source_folder(source)
     tables = Catalog(catalog)
-    # a place that releases cannot be written to is refused now, not after hours of work
-    log.debug("releases go to %s", tables.releases_dir)
     runner = make_task_runner(settings.runner)
 
     said = get_run_logger().info  # each stage says the same in the log of its own run

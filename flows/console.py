@@ -21,7 +21,9 @@ err = Console(stderr=True)
 
 CatalogDir = Annotated[
     str,
-    typer.Option("--catalog", envvar="YTB_ADS_CATALOG", metavar="DIR", help="Folder or URL of the catalog."),
+    typer.Option(
+        "--catalog", envvar="YTB_ADS_CATALOG", metavar="DIR", help="Folder of the catalog, or s3://BUCKET/PREFIX."
+    ),
 ]
 ConfigFile = Annotated[
     Path | None,

@@ -13,12 +13,13 @@ from data_catalog.catalog import Catalog
 from data_catalog.errors import ReleaseError
 from data_catalog.releases import list_releases, read_manifest
 from data_catalog.releases.comparison import read_splits
+from data_catalog.storage import Place, fetch_folder
 from fgmfn.data import Rows, Source, open_source
 from fgmfn.errors import FgmfnError
 from fgmfn.evaluation import paired_difference, score
 from fgmfn.inference import load_checkpoint, predict_split
 from flows.errors import ModelError
-from flows.models import Decision, ModelRun, promote, read_history, refuse, run_in_service
+from flows.models import METRICS, Decision, ModelRun, promote, read_history, refuse, run_in_service
 from flows.settings import TrainingSettings
 
 log = logging.getLogger("ytb_ads")
@@ -119,8 +120,8 @@ def unseen_rows(rows: Rows, seen: frozenset[str]) -> tuple[Rows, int]:
     return rows.take(unseen), len(seen.intersection(rows.group))
 
 
-def _predict(folder: Path, source: Source, rows: Rows) -> list[int]:
-    checkpoint = load_checkpoint(folder)
+def _predict(folder: Place, source: Source, rows: Rows) -> list[int]:
+    checkpoint = load_checkpoint(fetch_folder(folder, METRICS))
     # of these rows it is known that it has not learned from them: no warning is due that it may have
     own = replace(source, splits={**source.splits, "test": rows}, row_set_hash=checkpoint.row_set_hash or "")
     predicted: np.ndarray = predict_split(checkpoint, own, "test", progress=False).argmax(axis=1)

@@ -6,24 +6,21 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any, Literal
-
-from filelock import FileLock
 
 from data_catalog.catalog import Catalog
 from data_catalog.releases import newest_release_if_any, read_manifest
+from data_catalog.storage import Place, lock, replace
 from flows.errors import ModelError
 from flows.settings import TrainingSettings
 
 CURRENT = "CURRENT"
 HISTORY = "history.jsonl"
-_METRICS = "metrics.json"
+METRICS = "metrics.json"
 
 Action = Literal["promoted", "refused", "rolled back"]
 
@@ -34,7 +31,7 @@ class ModelRun:
 
     name: str
     """`2026.11.24/fgmfn-3f2a9c81d0`: release and folder, below `models/`."""
-    folder: Path
+    folder: Place
     record: dict[str, Any] = field(repr=False)
     """Its metrics.json."""
 
@@ -71,7 +68,8 @@ def list_runs(catalog: Catalog) -> list[ModelRun]:
         ModelError: a metrics.json is damaged.
     """
     root = catalog.models_dir
-    return [_read_run(root, file.parent) for file in sorted(root.glob(f"*/*/{_METRICS}"))]
+    found: list[Place] = [file.parent for file in root.glob(f"*/*/{METRICS}")]
+    return [_read_run(root, folder) for folder in sorted(found, key=str)]
 
 
 def find_run(catalog: Catalog, name: str) -> ModelRun:
@@ -99,7 +97,7 @@ def run_in_service(catalog: Catalog) -> ModelRun | None:
         name = (root / CURRENT).read_text("utf-8").strip()
     except FileNotFoundError:
         return None
-    if not (root / name / _METRICS).is_file():
+    if not (root / name / METRICS).is_file():
         raise ModelError(f"{root / CURRENT}: names {name}, which is gone; put it back, or promote another run")
     return _read_run(root, root / name)
 
@@ -127,12 +125,7 @@ def promote(
         before = _named(root)
         decision = Decision(_now(), action, run.name, before, reason, by, comparison)
         _append(root, decision)
-        beside = root / f".{CURRENT}"
-        with beside.open("w", encoding="utf-8") as file:
-            file.write(run.name + "\n")
-            file.flush()
-            os.fsync(file.fileno())
-        beside.replace(root / CURRENT)
+        replace(root / CURRENT, f"{run.name}\n".encode())
     return decision
 
 
@@ -165,7 +158,7 @@ def roll_back(catalog: Catalog, reason: str = "rolled back by hand") -> Decision
     return promote(catalog, find_run(catalog, earlier[-1]), reason, by="hand", action="rolled back")
 
 
-def untrained_release(catalog: Catalog, settings: TrainingSettings) -> Path | None:
+def untrained_release(catalog: Catalog, settings: TrainingSettings) -> Place | None:
     """The newest release, if no training of every wanted model has succeeded on its rows."""
     newest = newest_release_if_any(catalog.releases_dir)
     if newest is None:
@@ -175,38 +168,31 @@ def untrained_release(catalog: Catalog, settings: TrainingSettings) -> Path | No
     return None if trained.issuperset(settings.models) else newest
 
 
-def _read_run(root: Path, folder: Path) -> ModelRun:
+def _read_run(root: Place, folder: Place) -> ModelRun:
     try:
-        record = json.loads((folder / _METRICS).read_text("utf-8"))
+        record = json.loads((folder / METRICS).read_text("utf-8"))
         record["model"], record["row_set_hash"], record["test"]
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ModelError(f"{folder / _METRICS}: damaged ({error!r}); remove the folder to train again") from error
-    return ModelRun(folder.relative_to(root).as_posix(), folder, record)
+        raise ModelError(f"{folder / METRICS}: damaged ({error!r}); remove the folder to train again") from error
+    return ModelRun(f"{folder.parent.name}/{folder.name}", folder, record)
 
 
-def _named(root: Path) -> str | None:
+def _named(root: Place) -> str | None:
     file = root / CURRENT
     return file.read_text("utf-8").strip() if file.is_file() else None
 
 
-def _append(root: Path, decision: Decision) -> None:
-    line = json.dumps(asdict(decision)) + "\n"
-    with (root / HISTORY).open("r+b" if (root / HISTORY).exists() else "w+b") as file:
-        content = file.read()
-        # what a killed process left unfinished would spoil this line
-        file.seek(content.rfind(b"\n") + 1)
-        file.truncate()
-        file.write(line.encode())
-        file.flush()
-        os.fsync(file.fileno())
+def _append(root: Place, decision: Decision) -> None:
+    before = (root / HISTORY).read_bytes() if (root / HISTORY).exists() else b""
+    # what a killed process left unfinished would spoil this line
+    whole = before[: before.rfind(b"\n") + 1]
+    replace(root / HISTORY, whole + json.dumps(asdict(decision)).encode() + b"\n")
 
 
 @contextmanager
-def _only_writer(catalog: Catalog) -> Iterator[Path]:
-    root = catalog.models_dir
-    root.mkdir(parents=True, exist_ok=True)
-    with FileLock(root / ".lock"):
-        yield root
+def _only_writer(catalog: Catalog) -> Iterator[Place]:
+    with lock(catalog.models_dir / ".lock", wait=True):
+        yield catalog.models_dir
 
 
 def _now() -> str:

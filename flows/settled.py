@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -20,11 +19,12 @@ from typing import Any, Self
 import data_catalog
 import flows
 from data_catalog.catalog import Catalog
+from data_catalog.storage import Place, replace
 from flows.settings import Settings
 from flows.stages import Stage
 
 FOLDER = ".settled"
-"""Folder of the notes, in the catalog's; an object store keeps none."""
+"""Folder of the notes, in the catalog's."""
 _LIBRARIES = ("duckdb", "numpy", "pyarrow")
 
 
@@ -71,23 +71,18 @@ class Settled:
     def is_noted(self) -> bool:
         """Whether just this was found to be settled."""
         try:
-            return self._file.read_text("ascii") == self._digest() if self.catalog.is_local else False
+            return self._file.read_text("ascii") == self._digest()
         except (OSError, ValueError):
             return False
 
     def note(self) -> None:
         """Keep that this was found to be settled."""
-        if not self.catalog.is_local:
-            return
-        draft = self._file.with_name(f".{self.stage}-{os.getpid()}")
         with suppress(OSError):  # without a note the next build takes longer, that is all
-            draft.parent.mkdir(exist_ok=True)
-            draft.write_text(self._digest(), "ascii")
-            draft.replace(self._file)
+            replace(self._file, self._digest().encode())
 
     @property
-    def _file(self) -> Path:
-        return Path(self.catalog.root) / FOLDER / self.stage
+    def _file(self) -> Place:
+        return self.catalog.place / FOLDER / self.stage
 
     def _digest(self) -> str:
         return hashlib.sha256(json.dumps([self.states, self.facts, _program()], sort_keys=True).encode()).hexdigest()

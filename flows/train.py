@@ -16,13 +16,14 @@ from prefect.events import emit_event
 from prefect.runtime import flow_run as this_run
 
 from data_catalog.catalog import Catalog
-from data_catalog.releases import find_release, list_releases, newest_release
+from data_catalog.releases import fetch_release, find_release, list_releases, newest_release
+from data_catalog.storage import Place, deliver_folder, fetch_folder, folders_of, working_folder
 from fgmfn.baselines import MODELS
 from fgmfn.card import confusion_lines
 from fgmfn.trainer import Epoch
-from fgmfn.training import TrainedModel, train_models
+from fgmfn.training import CHECKPOINTS, TrainedModel, train_models
 from flows.gate import decide
-from flows.models import Decision, ModelRun, find_run, run_in_service
+from flows.models import METRICS, Decision, ModelRun, find_run, run_in_service
 from flows.runner import artifact_key, begin_run, run_name
 from flows.settings import load_settings
 
@@ -53,7 +54,7 @@ def train(
     The first of the models then goes in service, unless it may be worse than the one that is (`training.promote`).
 
     Args:
-        catalog: folder of the catalog; models go to its `models/`.
+        catalog: folder of the catalog, or its place in a bucket; models go to its `models/`.
         release: a release's version or folder.
         config: name of a configuration of `fgmfn/configs` or path of a TOML file; by default the settings' one.
         models: rows to train; by default the settings', FGMFN and text only.
@@ -68,17 +69,23 @@ def train(
     if given_up := begin_run(f"catalog:{root.root}"):
         return given_up
     settings = load_settings(Path(settings_file) if settings_file else None).training
-    folder, wanted = release_folder(root, release), tuple(models or settings.models)
+    folder, wanted = fetch_release(release_folder(root, release)), tuple(models or settings.models)
+    place = root.models_dir / folder.name
+    for done in folders_of(place, METRICS):
+        if done.name.rpartition("-")[0] in wanted:  # trained on another machine
+            fetch_folder(done, METRICS)
     log.info("training %s on release %s", ", ".join(wanted), folder.name)
     trained = train_models(
         data=folder,
         config=config or settings.config,
-        output=root.models_dir / folder.name,
+        output=working_folder(place),
         models=wanted,
         seed=settings.seed,
         from_scratch=settings.from_scratch if from_scratch is None else from_scratch,
         on_epoch=_Watch(root, folder.name, len(wanted)),
     )
+    for one in trained:
+        deliver_folder(one.checkpoint, place / one.checkpoint.name, METRICS, skip=(CHECKPOINTS, ".lock"))
     runs = [find_run(root, f"{folder.name}/{one.checkpoint.name}") for one in trained]
     decision = decide(root, runs[0], folder, settings)
     if decision:
@@ -92,7 +99,7 @@ def train(
     return trained
 
 
-def release_folder(catalog: Catalog, name: str | None) -> Path:
+def release_folder(catalog: Catalog, name: str | None) -> Place:
     """The folder of a release given as a version of the catalog or as a path; by default the newest.
 
     Raises:

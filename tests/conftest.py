@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import urllib.request
+import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -13,7 +15,7 @@ import pytest
 from filelock import FileLock
 from hypothesis import settings
 
-from tests.servers import postgres_serving, prefect_serving
+from tests.servers import postgres_serving, prefect_serving, s3_serving
 
 # every worker has its share of the cores: threads that wait for each other, spinning, cost more than they bring
 if workers := os.environ.get("PYTEST_XDIST_WORKER_COUNT"):
@@ -29,6 +31,10 @@ settings.load_profile("untimed")
 
 SHARED_DATA = os.environ.get("YTB_ADS_TEST_DATA", str(Path(__file__).resolve().parents[2] / "shared" / "data"))
 """Where the real ads lie; empty: nowhere."""
+
+
+S3_KEY = "a-secret-key-that-must-not-be-shown"
+"""Of the S3 server's only user."""
 
 
 @pytest.fixture(scope="session")
@@ -78,6 +84,32 @@ def postgres_server() -> Iterator[str]:
     pytest.importorskip("psycopg", reason="psycopg is not installed")
     with postgres_serving() as url:
         yield url
+
+
+@pytest.fixture(scope="module")
+def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Address of a server of S3, for the tests of one file."""
+    with s3_serving(tmp_path_factory.mktemp("s3") / "server.log") as url:
+        yield url
+
+
+@pytest.fixture
+def bucket(s3_server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """`s3://` and the name of an empty bucket that the environment has the credentials of, and an empty cache."""
+    return new_bucket(s3_server, tmp_path / "cache", monkeypatch)
+
+
+def new_bucket(s3_server: str, cache: Path, patch: pytest.MonkeyPatch) -> str:
+    """Make a bucket, and let the environment name its server, its credentials and the user's cache."""
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        patch.delenv(name)
+    patch.setenv("AWS_ACCESS_KEY_ID", "somebody")
+    patch.setenv("AWS_SECRET_ACCESS_KEY", S3_KEY)
+    patch.setenv("AWS_ENDPOINT_URL", s3_server)
+    patch.setenv("XDG_CACHE_HOME", str(cache))
+    name = f"bucket-{uuid.uuid4().hex[:12]}"
+    with urllib.request.urlopen(urllib.request.Request(f"{s3_server}/{name}", method="PUT"), timeout=30):
+        return f"s3://{name}"
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Servers that tests talk to: Prefect's, and PostgreSQL's."""
+"""Servers that tests talk to: Prefect's, PostgreSQL's, and one of S3."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -124,6 +124,30 @@ class Postgres:
         said = log.read_text()
         log.unlink()
         assert ended.returncode == 0, said
+
+
+@contextmanager
+def s3_serving(log: Path) -> Iterator[str]:
+    """Start a server of S3 that keeps all in memory; yields its address."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    with log.open("wb") as output:
+        server = subprocess.Popen(
+            [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)], stdout=output, stderr=output
+        )
+    try:
+        deadline = time.monotonic() + STARTUP_S
+        while time.monotonic() < deadline and server.poll() is None:
+            with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+                break
+            time.sleep(0.1)
+        else:
+            pytest.fail(f"the S3 server did not start:\n{log.read_text()[-2000:]}")
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        server.terminate()
+        server.wait(timeout=30)
 
 
 @contextmanager

@@ -27,6 +27,7 @@ from annotation.store.ledger import Ledger, is_withdrawn, withdrawn
 from annotation.store.people import People, Person, still_there
 from annotation.store.round_store import Rounds, round_of
 from annotation.store.schema import event_of
+from data_catalog.storage import place_of
 
 _EVENTS = schema.events.c
 
@@ -133,8 +134,17 @@ def open_store(location: str | Path, *, must_exist: bool = False) -> Store:
 
 
 def default_location(catalog_root: str) -> str:
-    """The SQLite file of a catalog on this machine."""
-    return str(Path(catalog_root) / "annotation" / "store.sqlite3")
+    """The SQLite file of a catalog on this machine.
+
+    Raises:
+        StoreError: the catalog is on an object store, which cannot hold the file.
+    """
+    place = place_of(catalog_root)
+    if not isinstance(place, Path):
+        raise StoreError(
+            f"{place}: what people do cannot be kept there; name a file or a PostgreSQL server as review.store"
+        )
+    return str(place / "annotation" / "store.sqlite3")
 
 
 def _add(connection: Connection, person: Person, submission: Submission, entry: Entry, now: datetime) -> Receipt:

@@ -27,6 +27,7 @@ from itsdangerous import BadSignature, URLSafeTimedSerializer
 from annotation.errors import AccessError, StoreError
 from annotation.protocol import Role
 from annotation.store.people import People, Person, require_role
+from data_catalog.storage import place_of, working_folder
 
 CSRF_HEADER = "X-CSRF-Token"
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -202,18 +203,10 @@ class Attempts:
 
 
 def default_secret_file(store: str, catalog: str) -> Path:
-    """Beside the store's file; in the catalog's folder where the store is a server.
-
-    Raises:
-        StoreError: neither is on this machine.
-    """
+    """Beside the store's file; in the catalog's working folder where the store is a server."""
     if "://" not in store:
         return Path(store).expanduser().absolute().parent / _KEY_FILE
-    if "://" not in catalog:
-        return Path(catalog).expanduser().absolute() / "annotation" / _KEY_FILE
-    raise StoreError(
-        f"{urlsplit(catalog).scheme} catalog and database server: name a secret_file for the sessions' key"
-    )
+    return working_folder(place_of(catalog)) / "annotation" / _KEY_FILE
 
 
 def read_secret(path: Path) -> bytes:

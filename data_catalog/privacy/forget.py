@@ -11,7 +11,6 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any, Literal
 
 import pyarrow as pa
@@ -28,6 +27,7 @@ from data_catalog.privacy.references import (
     releases_with,
 )
 from data_catalog.schemas import TABLES
+from data_catalog.storage import Place, working_folder
 from data_catalog.tables.forgotten import digest_of_ad
 from data_catalog.tables.purging import Purged
 
@@ -257,8 +257,9 @@ def _empty(catalog: Catalog, author_hash: str) -> dict[str, int]:
     return _some(emptied)
 
 
-def _below(catalog: Catalog, paths: Iterable[Path]) -> tuple[str, ...]:
-    return tuple(path.relative_to(catalog.root).as_posix() for path in paths)
+def _below(catalog: Catalog, paths: Iterable[Place]) -> tuple[str, ...]:
+    root, here = str(catalog.place), str(working_folder(catalog.place))
+    return tuple(str(path).removeprefix(f"{root}/").removeprefix(f"{here}/") for path in paths)
 
 
 def _some(counts: Mapping[str, int]) -> dict[str, int]:

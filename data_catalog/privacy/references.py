@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Collection
 from dataclasses import dataclass
-from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -14,6 +13,7 @@ import pyarrow.parquet as pq
 from data_catalog.catalog import Catalog
 from data_catalog.releases import list_releases
 from data_catalog.schemas import TABLES
+from data_catalog.storage import Place, arrow_filesystem, drafts, working_folder
 
 MEDIA_DIR = "media"
 """Where the videos of the crawl lie below the catalog, as `ID.mp4`."""
@@ -77,31 +77,29 @@ def named_in(catalog: Catalog, name: str) -> dict[str, int]:
     return {place: rows for place, rows in found.items() if rows}
 
 
-def media_of(catalog: Catalog, video_ids: Collection[str]) -> list[Path]:
-    """The files `ID.*` of the media store, whole ones and parts."""
-    folder = Path(catalog.root) / MEDIA_DIR
-    if not catalog.is_local or not folder.is_dir():
-        return []
-    files = (path for pattern in ("*", f"{UNFINISHED_DIR}/*") for path in folder.glob(pattern))
+def media_of(catalog: Catalog, video_ids: Collection[str]) -> list[Place]:
+    """The files `ID.*` of the media store, whole ones and parts, and what a crawl left of them on this machine."""
+    stored = catalog.place / MEDIA_DIR
+    folders = dict.fromkeys((stored, working_folder(stored)))
+    files = (path for folder in folders for pattern in ("*", f"{UNFINISHED_DIR}/*") for path in folder.glob(pattern))
     named = (path for path in files if path.name.partition(".")[0] in video_ids)
-    return sorted(path for path in named if not path.is_dir() or path.is_symlink())
+    return sorted((path for path in named if path.is_symlink() or not path.is_dir()), key=str)
 
 
 def releases_with(catalog: Catalog, video_ids: Collection[str]) -> list[HoldingRelease]:
     """Releases that contain one of these ads, oldest first, and drafts that a killed build left behind."""
-    if not catalog.is_local or not catalog.releases_dir.is_dir():
-        return []
-    folders = [*list_releases(catalog.releases_dir), *sorted(catalog.releases_dir.glob(".writing-*"))]
+    folders = [*list_releases(catalog.releases_dir), *drafts(catalog.releases_dir)]
     wanted = pa.array(sorted(video_ids), pa.string())
     counted = [HoldingRelease(folder.name, str(folder), _rows_with(folder, wanted)) for folder in folders]
     return [release for release in counted if release.rows != 0]
 
 
-def _rows_with(folder: Path, video_ids: pa.Array[pa.StringScalar]) -> int | None:
+def _rows_with(folder: Place, video_ids: pa.Array[pa.StringScalar]) -> int | None:
     rows = 0
-    for file in sorted((folder / "data").glob("*.parquet")):
+    data = folder / "data"
+    for file in sorted(path.name for path in data.glob("*.parquet")):
         try:
-            column = pq.read_table(file, columns=["video_id"])["video_id"]
+            column = pq.read_table(file, columns=["video_id"], filesystem=arrow_filesystem(data))["video_id"]
         except (OSError, pa.ArrowException):
             return None
         rows += len(column.filter(pc.is_in(column, value_set=video_ids)))

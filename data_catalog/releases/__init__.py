@@ -7,6 +7,7 @@ whole or not at all, and nothing in it is ever written again.
 from __future__ import annotations
 
 from data_catalog.releases.comparison import Contents, ReleaseDiff, compare, diff_releases, read_contents, read_splits
+from data_catalog.releases.fetching import fetch_release
 from data_catalog.releases.lineage import (
     find_release,
     line_of,
@@ -35,6 +36,7 @@ __all__ = [
     "changed_files",
     "compare",
     "diff_releases",
+    "fetch_release",
     "find_release",
     "line_of",
     "lineage_of",

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from data_catalog.errors import ReleaseError
+from data_catalog.printing import counted
 from data_catalog.releases.shards import read_shard, rows_with_pictures, split_of
 from data_catalog.releases.verification import Manifest, read_manifest, read_pictures
 from data_catalog.schemas import LABELS, RELEASE_SCHEMA, SPLITS
+from data_catalog.storage import PathLike, Place, arrow_filesystem, as_place, refusal, size_of
 
 Row = tuple[str, Mapping[str, Any], str]
 """A row of a release: its split, its columns but for the image, and the sha256 of that."""
@@ -50,6 +50,10 @@ class Amount(NamedTuple):
     rows: int
     frames: int
     ads: int
+
+    def __str__(self) -> str:
+        rows, frames, ads = counted(self.rows, "row"), counted(self.frames, "frame"), counted(self.ads, "ad")
+        return f"{rows} of {frames}, {ads}"
 
 
 class ScoreBin(NamedTuple):
@@ -211,7 +215,7 @@ class ReleaseDiff:
         }
 
 
-def diff_releases(older: str | os.PathLike[str], newer: str | os.PathLike[str]) -> ReleaseDiff:
+def diff_releases(older: PathLike, newer: PathLike) -> ReleaseDiff:
     """Compare two releases.
 
     Raises:
@@ -251,7 +255,7 @@ def compare(older: Contents, newer: Contents) -> ReleaseDiff:
     )
 
 
-def read_contents(release: str | os.PathLike[str]) -> Contents:
+def read_contents(release: PathLike) -> Contents:
     """The contents of a release on disk; its pictures are those that it was written with, which `verify` checks.
 
     Of a release that does not name them every picture is read once.
@@ -259,36 +263,39 @@ def read_contents(release: str | os.PathLike[str]) -> Contents:
     Raises:
         ReleaseError: it cannot be read.
     """
-    folder = Path(release)
+    folder = as_place(release)
     manifest = read_manifest(folder)
     try:
         return Contents.of(manifest, _rows(folder, manifest))
     except (pa.ArrowException, OSError, LookupError, TypeError) as error:
-        raise ReleaseError(
+        raise refusal(folder, error) or ReleaseError(
             f"{folder}: cannot be read ({error}); see `ytb-ads catalog verify {folder.name}`, then restore it or move "
             "it away"
         ) from error
 
 
-def read_splits(release: str | os.PathLike[str]) -> dict[str, str]:
+def read_splits(release: PathLike) -> dict[str, str]:
     """The split of every ad of a release, without a look at its pictures.
 
     Raises:
         ReleaseError: it cannot be read.
     """
-    folder = Path(release)
+    folder = as_place(release)
     splits: dict[str, str] = {}
     try:
         for name in read_manifest(folder)["files"]:
             if split := split_of(name):
-                ads = pq.read_table(folder / name, columns=["video_id"])["video_id"].unique().to_pylist()
+                rows = pq.read_table(name, columns=["video_id"], filesystem=arrow_filesystem(folder))
+                ads = rows["video_id"].unique().to_pylist()
                 splits |= {str(ad): split for ad in ads}
     except (pa.ArrowException, OSError) as error:
-        raise ReleaseError(f"{folder}: cannot be read ({error}); see `ytb-ads catalog verify {folder.name}`") from error
+        raise refusal(folder, error) or ReleaseError(
+            f"{folder}: cannot be read ({error}); see `ytb-ads catalog verify {folder.name}`"
+        ) from error
     return splits
 
 
-def _rows(folder: Path, manifest: Manifest) -> Iterator[Row]:
+def _rows(folder: Place, manifest: Manifest) -> Iterator[Row]:
     files = [(split, name) for name in manifest["files"] if (split := split_of(name))]
     pictures = read_pictures(folder, manifest)
     if pictures is not None and all(_is_as_large(folder, name, manifest) for _, name in files):
@@ -307,9 +314,9 @@ def _rows(folder: Path, manifest: Manifest) -> Iterator[Row]:
                 yield split, row, "" if known else hashlib.sha256(picture or b"").hexdigest()
 
 
-def _is_as_large(folder: Path, name: str, manifest: Manifest) -> bool:
+def _is_as_large(folder: Place, name: str, manifest: Manifest) -> bool:
     """Whether a file has the size that it was written with."""
-    return bool((folder / name).stat().st_size == manifest["files"][name].get("size_bytes"))
+    return size_of(folder / name) == manifest["files"][name].get("size_bytes")
 
 
 def _flat(values: Mapping[str, Any], above: str = "") -> dict[str, Any]:

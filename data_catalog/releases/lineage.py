@@ -6,28 +6,30 @@ said when either was made.
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Callable, Iterable, Mapping, Set
 from datetime import UTC, date, datetime
 from pathlib import Path
+from typing import overload
 
 from data_catalog.errors import ReleaseError
-from data_catalog.releases.verification import Manifest, read_manifest
+from data_catalog.releases.verification import MANIFEST, Manifest, read_manifest
+from data_catalog.storage import PathLike, Place, as_place, folders_of
 
 VERSION = re.compile(r"\d{4}\.\d{2}\.\d{2}(\.[1-9]\d*)?")
 
 
-def list_releases(releases_dir: str | os.PathLike[str]) -> list[Path]:
+def list_releases(releases_dir: PathLike) -> list[Place]:
     """All releases in a folder, lowest version first; the newest is what `newest_release` says."""
-    root = Path(releases_dir)
-    if not root.is_dir():
-        return []
-    found = [path for path in root.iterdir() if path.is_dir() and VERSION.fullmatch(path.name)]
+    found = [path for path in folders_of(as_place(releases_dir), MANIFEST) if VERSION.fullmatch(path.name)]
     return sorted(found, key=lambda path: _version_key(path.name))
 
 
-def newest_release(releases_dir: str | os.PathLike[str]) -> Path:
+@overload
+def newest_release(releases_dir: Path) -> Path: ...
+@overload
+def newest_release(releases_dir: PathLike) -> Place: ...
+def newest_release(releases_dir: PathLike) -> Place:
     """The newest release: no other descends from it, and of several such it was created last.
 
     Raises:
@@ -39,15 +41,15 @@ def newest_release(releases_dir: str | os.PathLike[str]) -> Path:
 
 
 def newest_release_if_any(
-    releases_dir: str | os.PathLike[str], having: Callable[[Manifest], bool] = lambda manifest: True
-) -> Path | None:
+    releases_dir: PathLike, having: Callable[[Manifest], bool] = lambda manifest: True
+) -> Place | None:
     """The same, of the releases whose manifest is asked for; None where there is none."""
     manifests = read_manifests(releases_dir)
     among = {name for name, manifest in manifests.items() if having(manifest)}
-    return Path(releases_dir) / newest_of(manifests, among) if among else None
+    return as_place(releases_dir) / newest_of(manifests, among) if among else None
 
 
-def read_manifests(releases_dir: str | os.PathLike[str]) -> dict[str, Manifest]:
+def read_manifests(releases_dir: PathLike) -> dict[str, Manifest]:
     """The manifests of all releases by version, but for those that cannot be read and that another descends from.
 
     Raises:
@@ -59,7 +61,7 @@ def read_manifests(releases_dir: str | os.PathLike[str]) -> dict[str, Manifest]:
     return manifests
 
 
-def survey_releases(releases_dir: str | os.PathLike[str]) -> tuple[dict[str, Manifest], dict[str, ReleaseError]]:
+def survey_releases(releases_dir: PathLike) -> tuple[dict[str, Manifest], dict[str, ReleaseError]]:
     """The manifests of all releases by version, and why those of the others cannot be read."""
     manifests: dict[str, Manifest] = {}
     damaged: dict[str, ReleaseError] = {}
@@ -115,20 +117,20 @@ def line_of(version: str, manifests: Mapping[str, Manifest]) -> list[str]:
     return list(line)
 
 
-def versions_given(releases_dir: str | os.PathLike[str], models_dir: str | os.PathLike[str]) -> set[str]:
+def versions_given(releases_dir: PathLike, models_dir: PathLike) -> set[str]:
     """Every version that a release has or had, as far as something still names it.
 
     That is its folder, another release that descends from it, or the folder of the models that were trained on it. Of a
     release of which nothing is left but what was published, nobody here knows.
     """
-    models = Path(models_dir)
+    models = as_place(models_dir)
     trained_on = {path.name for path in models.iterdir()} if models.is_dir() else set()
     folders = {path.name for path in list_releases(releases_dir)}
     named = {before for manifest in read_manifests(releases_dir).values() for before in lineage_of(manifest)}
     return {version for version in folders | named | trained_on if VERSION.fullmatch(version)}
 
 
-def find_release(releases_dir: str | os.PathLike[str], version: str) -> Path:
+def find_release(releases_dir: PathLike, version: str) -> Place:
     """The release of that version.
 
     Raises:

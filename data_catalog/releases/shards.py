@@ -21,6 +21,7 @@ import pyarrow.parquet as pq
 
 from data_catalog.errors import ReleaseError
 from data_catalog.schemas import LABELS, RELEASE_SCHEMA, SPLITS
+from data_catalog.storage import Place, arrow_filesystem
 from data_catalog.tables.pending import rebatched
 
 RowBatches = pa.Table | Iterable[pa.RecordBatch]
@@ -43,12 +44,14 @@ _FIRST_SCHEMA = pa.schema([column for column in RELEASE_SCHEMA if column.name no
 _PLAIN_COLUMNS = ["image.path", *(name for name in RELEASE_SCHEMA.names if name != "image")]
 
 
+def hf_dtype(type_: pa.DataType) -> str:
+    """The name that the `datasets` library has for a type."""
+    return _HF_DTYPES.get(str(type_), str(type_))
+
+
 def _features() -> dict[str, Any]:
     """The columns as the `datasets` library names them."""
-    values = {
-        column.name: {"dtype": _HF_DTYPES.get(str(column.type), str(column.type)), "_type": "Value"}
-        for column in RELEASE_SCHEMA
-    }
+    values = {column.name: {"dtype": hf_dtype(column.type), "_type": "Value"} for column in RELEASE_SCHEMA}
     return values | {
         "image": {"_type": "Image"},
         "label": {"names": list(LABELS), "_type": "ClassLabel"},
@@ -196,7 +199,7 @@ def write_split(
     return {name: n_rows for name, (_, n_rows) in named.items()}, census
 
 
-def read_shard(path: Path, *, pictures: bool = True) -> Iterator[pa.RecordBatch]:
+def read_shard(path: Place, *, pictures: bool = True) -> Iterator[pa.RecordBatch]:
     """Read a release's file batch by batch, a row group at a time; columns that came later are null.
 
     Args:
@@ -204,7 +207,7 @@ def read_shard(path: Path, *, pictures: bool = True) -> Iterator[pa.RecordBatch]
         pictures: False leaves the column `image` out, and reads none.
     """
     wanted = RELEASE_SCHEMA if pictures else RELEASE_SCHEMA.remove(RELEASE_SCHEMA.get_field_index("image"))
-    with pq.ParquetFile(path) as parquet:
+    with pq.ParquetFile(path.name, filesystem=arrow_filesystem(path.parent)) as parquet:
         names = parquet.schema_arrow.names
         _check_schema(
             str(path), parquet.schema_arrow, _FIRST_SCHEMA if names == _FIRST_SCHEMA.names else RELEASE_SCHEMA

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -22,6 +20,7 @@ from data_catalog.releases.shards import (
     straddling,
 )
 from data_catalog.schemas import LABELS, SPLITS
+from data_catalog.storage import PathLike, Place, as_place, digest, file_names, refusal
 
 Manifest = dict[str, Any]
 
@@ -44,13 +43,13 @@ _LATER_FIELDS = {"row_set_hash_version"}
 """Those that the first releases lack."""
 
 
-def read_manifest(release: str | os.PathLike[str]) -> Manifest:
+def read_manifest(release: PathLike) -> Manifest:
     """Read a release's manifest.
 
     Raises:
         ReleaseError: there is none, or it is not a manifest of a format that this version reads.
     """
-    path = Path(release) / MANIFEST
+    path = as_place(release) / MANIFEST
     try:
         manifest = json.loads(path.read_bytes())
     except OSError as error:
@@ -70,9 +69,9 @@ def read_manifest(release: str | os.PathLike[str]) -> Manifest:
     return manifest
 
 
-def verify_release(release: str | os.PathLike[str]) -> list[str]:
+def verify_release(release: PathLike) -> list[str]:
     """Read every byte of a release and say all that is wrong with it; an empty list means nothing is."""
-    folder = Path(release)
+    folder = as_place(release)
     try:
         manifest = read_manifest(folder)
         hash_version = hash_version_of(manifest)
@@ -96,7 +95,7 @@ def verify_release(release: str | os.PathLike[str]) -> list[str]:
     return problems
 
 
-def read_pictures(folder: Path, manifest: Manifest) -> dict[str, str] | None:
+def read_pictures(folder: Place, manifest: Manifest) -> dict[str, str] | None:
     """The sha256 of each frame's picture, as written with the release; None where that is missing or changed."""
     said = manifest["files"].get(PICTURES)
     try:
@@ -109,18 +108,18 @@ def read_pictures(folder: Path, manifest: Manifest) -> dict[str, str] | None:
     return pictures
 
 
-def changed_files(release: str | os.PathLike[str]) -> list[str]:
+def changed_files(release: PathLike) -> list[str]:
     """Compare every byte of a release with its manifest and say what differs, without a look at the rows.
 
     Raises:
         ReleaseError: the manifest cannot be read.
     """
     manifest = read_manifest(release)
-    _, problems = _check_files(Path(release), manifest["files"])
+    _, problems = _check_files(as_place(release), manifest["files"])
     return problems + _check_manifest(manifest)
 
 
-def present_row_set_hash(release: str | os.PathLike[str]) -> str:
+def present_row_set_hash(release: PathLike) -> str:
     """A release's row-set hash as it would be made now: of one with an older hash it is counted from the rows.
 
     Raises:
@@ -129,17 +128,16 @@ def present_row_set_hash(release: str | os.PathLike[str]) -> str:
     manifest = read_manifest(release)
     if hash_version_of(manifest) == HASH_VERSION:
         return str(manifest["row_set_hash"])
-    censuses, _, problems = _count_rows(Path(release), manifest["files"], set())
+    censuses, _, problems = _count_rows(as_place(release), manifest["files"], set())
     if problems:
         raise ReleaseError(f"{release}: is damaged ({'; '.join(problems)}); move it away and build again")
     return hash_of(censuses.values())
 
 
-def digest_file(path: Path) -> dict[str, Any]:
+def digest_file(path: Place) -> dict[str, Any]:
     """A file's sha256 and size, as the manifest holds them."""
-    with path.open("rb") as file:
-        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-    return {"sha256": sha256, "size_bytes": path.stat().st_size}
+    sha256, size_bytes = digest(path)
+    return {"sha256": sha256, "size_bytes": size_bytes}
 
 
 def manifest_sha256(manifest: Manifest) -> str:
@@ -148,10 +146,9 @@ def manifest_sha256(manifest: Manifest) -> str:
     return hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()
 
 
-def _check_files(folder: Path, files: Mapping[str, Any]) -> tuple[set[str], list[str]]:
+def _check_files(folder: Place, files: Mapping[str, Any]) -> tuple[set[str], list[str]]:
     """Compare the files with the manifest: the names of those missing or changed, and every problem."""
-    present = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if not path.is_dir()}
-    present.discard(MANIFEST)
+    present = {name for name in file_names(folder) if name != MANIFEST}
     problems = [f"{name}: not named in the manifest" for name in sorted(present - files.keys())]
     broken: set[str] = set()
     for name, said in files.items():
@@ -175,7 +172,7 @@ def _check_manifest(manifest: Manifest) -> list[str]:
 
 
 def _count_rows(
-    folder: Path, files: Mapping[str, Any], broken: set[str], hash_version: int = HASH_VERSION
+    folder: Place, files: Mapping[str, Any], broken: set[str], hash_version: int = HASH_VERSION
 ) -> tuple[dict[str, Census], set[str], list[str]]:
     """Count the rows of all sound files: by split, the splits that lack some, and every problem."""
     censuses = {split: Census(split, hash_version) for split in SPLITS}
@@ -189,6 +186,8 @@ def _count_rows(
             for batch in read_shard(folder / name):
                 censuses[split].take(batch)
         except (ReleaseError, pa.ArrowException, OSError) as error:
+            if unreachable := refusal(folder, error):
+                raise unreachable from None
             problems.append(f"{name}: cannot be read as rows of a release: {error}")
             incomplete.add(split)
             continue

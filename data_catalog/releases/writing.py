@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import uuid
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, overload
 
-from filelock import FileLock, Timeout
-
-from data_catalog.errors import ReleaseError
+from data_catalog.errors import LockHeldError, ReleaseError
 from data_catalog.releases.lineage import VERSION
 from data_catalog.releases.shards import (
     HASH_VERSION,
@@ -37,14 +34,24 @@ from data_catalog.releases.verification import (
     verify_release,
 )
 from data_catalog.schemas import LABELS, SPLITS
+from data_catalog.storage import (
+    DRAFT,
+    Held,
+    PathLike,
+    Place,
+    as_place,
+    clear_drafts,
+    lock,
+    publish,
+    working_folder,
+)
 
 Documents = Mapping[str, str | bytes]
 
-_DRAFT = ".writing-"
 
-
+@overload
 def write_release(
-    releases_dir: str | os.PathLike[str],
+    releases_dir: Path,
     version: str,
     splits: Mapping[str, RowBatches],
     manifest: Mapping[str, Any],
@@ -53,8 +60,33 @@ def write_release(
     expected_row_set_hash: str | None = None,
     shard_bytes: int = SHARD_BYTES,
     row_group_rows: int = ROW_GROUP_ROWS,
-) -> Path:
-    """Write a release, verify it, and move it into place in one step.
+) -> Path: ...
+@overload
+def write_release(
+    releases_dir: PathLike,
+    version: str,
+    splits: Mapping[str, RowBatches],
+    manifest: Mapping[str, Any],
+    documents: Documents | Callable[[Manifest], Documents] | None = None,
+    *,
+    expected_row_set_hash: str | None = None,
+    shard_bytes: int = SHARD_BYTES,
+    row_group_rows: int = ROW_GROUP_ROWS,
+) -> Place: ...
+def write_release(
+    releases_dir: PathLike,
+    version: str,
+    splits: Mapping[str, RowBatches],
+    manifest: Mapping[str, Any],
+    documents: Documents | Callable[[Manifest], Documents] | None = None,
+    *,
+    expected_row_set_hash: str | None = None,
+    shard_bytes: int = SHARD_BYTES,
+    row_group_rows: int = ROW_GROUP_ROWS,
+) -> Place:
+    """Write a release, verify it, and have it appear in its place in one step.
+
+    On an object store it is written and verified on this machine, then uploaded, its manifest last.
 
     Args:
         releases_dir: the folder that holds all releases; made if missing.
@@ -74,19 +106,19 @@ def write_release(
     Raises:
         ReleaseError: the version exists, another process is writing, or the rows break a release's rules.
             Nothing is left behind.
+        StorageError: the store cannot be used; what is left behind is no release, and the next writer removes it.
     """
-    root = Path(releases_dir)
+    root = as_place(releases_dir)
     _check_request(root, version, splits, manifest)
     target = root / version
-    with _only_writer(root):
-        if target.exists():
+    with _only_writer(root) as held:
+        draft = working_folder(root) / f"{DRAFT}{version}-{uuid.uuid4().hex[:8]}"
+        if (target / MANIFEST).exists():
             raise ReleaseError(
                 f"{target}: this release exists, and a release is never overwritten; take another version"
             )
-        draft = root / f"{_DRAFT}{version}-{uuid.uuid4().hex[:8]}"
         try:
-            for leftover in root.glob(f"{_DRAFT}*"):  # of killed writers: a live one would hold the lock
-                shutil.rmtree(leftover)
+            clear_drafts(root)  # of killed writers: a live one would hold the lock
             _fill(draft, version, splits, manifest, documents, shard_bytes, row_group_rows)
             written = read_manifest(draft)["row_set_hash"]
             if expected_row_set_hash not in (None, written):
@@ -96,9 +128,7 @@ def write_release(
                 )
             if problems := verify_release(draft):
                 raise ReleaseError(f"release {version} was not written: " + "; ".join(problems))
-            _sync(draft)
-            draft.rename(target)
-            _sync_path(root)
+            publish(draft, target, MANIFEST, held)
         except OSError as error:
             raise ReleaseError(f"release {version} was not written: {error}") from error
         finally:
@@ -106,7 +136,7 @@ def write_release(
     return target
 
 
-def _check_request(root: Path, version: str, splits: Mapping[str, RowBatches], manifest: Mapping[str, Any]) -> None:
+def _check_request(root: Place, version: str, splits: Mapping[str, RowBatches], manifest: Mapping[str, Any]) -> None:
     if not VERSION.fullmatch(version):
         raise ReleaseError(f"{root}: version {version!r} is not a date such as 2026.11.24 or 2026.11.24.1")
     if unknown := sorted(set(splits) - set(SPLITS)):
@@ -168,31 +198,15 @@ def _fill(
 
 
 @contextmanager
-def _only_writer(root: Path) -> Iterator[None]:
-    """Let one process write at a time; the system frees the lock of a process that was killed."""
-    lock = FileLock(root / ".lock", timeout=0)
-    try:
-        root.mkdir(parents=True, exist_ok=True)
-        lock.acquire()
-    except Timeout as error:
-        raise ReleaseError(f"{root}: another process is writing a release; start again when it has ended") from error
-    except OSError as error:
-        raise ReleaseError(f"{root}: cannot be written: {error}") from error
-    try:
-        yield
-    finally:
-        lock.release()
-
-
-def _sync(folder: Path) -> None:
-    """Have everything under a folder on the disk before its name appears."""
-    for path in [*folder.rglob("*"), folder]:
-        _sync_path(path)
-
-
-def _sync_path(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+def _only_writer(root: Place) -> Iterator[Held]:
+    """Let one process write at a time; the lock of a process that was killed becomes free."""
+    with ExitStack() as stack:
+        try:
+            held = stack.enter_context(lock(root / ".lock"))
+        except LockHeldError as error:
+            raise ReleaseError(
+                f"{root}: another process is writing a release ({error}); start again when it has ended"
+            ) from error
+        except OSError as error:
+            raise ReleaseError(f"{root}: cannot be written: {error}") from error
+        yield held

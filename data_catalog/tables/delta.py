@@ -26,11 +26,11 @@ import pyarrow.dataset as ds
 import pyarrow.fs as pafs
 from deltalake import ColumnProperties, DeltaTable, WriterProperties, write_deltalake
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
-from deltalake.fs import DeltaStorageHandler
 from filelock import FileLock, Timeout
 
 from data_catalog.errors import CatalogError
 from data_catalog.schemas import Table
+from data_catalog.storage import Place, arrow_filesystem, delta_options, refusal
 from data_catalog.tables.panics import may_fail_midway, panics_unheard
 from data_catalog.tables.snapshot import PURGE, Commit, Snapshot, brief, damaged, reading
 
@@ -75,26 +75,25 @@ class DeltaStore:
     def __init__(
         self,
         table: Table,
-        location: str,
+        place: Place,
         *,
-        lock: Path | None,
-        storage_options: dict[str, str] | None,
+        lock: Place | None,
         as_of: datetime | int | None = None,
     ) -> None:
         """A store.
 
         Args:
             table: the contract.
-            location: folder or url of the table.
-            lock: file that writers lock; None where they cannot.
-            storage_options: as deltalake takes them.
+            place: folder of the table.
+            lock: file that writers lock; None where they cannot. On an object store they never need to.
             as_of: read the version of this number, or the one that was newest at this time; nothing can be written.
         """
         self.table = table
-        self.location = location
-        self.locks = lock is not None
-        self._lock = lock
-        self._options = storage_options
+        self.location = str(place)
+        self._place = place
+        self._lock = lock if isinstance(lock, Path) else None
+        self.locks = self._lock is not None
+        self._options = delta_options(place)
         self._as_of = as_of
 
     def snapshot(self) -> Snapshot:
@@ -114,7 +113,7 @@ class DeltaStore:
             return self._open()
         except TableNotFoundError as error:
             # a folder without data is one that a writer is making, or was killed making
-            if "://" in self.location or not any(Path(self.location).glob("*.parquet")):
+            if not any(self._place.glob("*.parquet")):
                 return None
             missing = error
         try:
@@ -129,7 +128,7 @@ class DeltaStore:
         except TableNotFoundError:
             raise
         except (DeltaError, OSError, ValueError) as error:
-            if not once_more:
+            if not once_more or refusal(self.location, error):
                 raise damaged(self.location, error) from error
         # a purge may have taken entries away between the listing and the reading of the log
         time.sleep(0.05)
@@ -283,14 +282,10 @@ class DeltaStore:
 
     def filesystem(self) -> pafs.FileSystem:
         """The table's folder as Arrow reaches it."""
-        if "://" not in self.location:
-            return pafs.SubTreeFileSystem(self.location, pafs.LocalFileSystem())
-        return pafs.PyFileSystem(DeltaStorageHandler(self.location, self._options))
+        return arrow_filesystem(self._place)
 
     def _files_oldest_first(self, delta: DeltaTable) -> ds.FileSystemDataset:
-        # Arrow's own reader of local files is several times faster than the one that goes through Python
-        filesystem = None if "://" in self.location else self.filesystem()
-        dataset = cast(ds.FileSystemDataset, delta.to_pyarrow_dataset(filesystem=filesystem))
+        dataset = cast(ds.FileSystemDataset, delta.to_pyarrow_dataset(filesystem=self.filesystem()))
         added = pa.table(delta.get_add_actions())
         made_at = added["modification_time"].cast(pa.int64()).to_pylist()
         age = dict(zip(added["path"].to_pylist(), made_at, strict=True))
@@ -359,7 +354,7 @@ def _writer_properties(table: Table) -> WriterProperties:
 
 
 def _not_written(location: str, error: BaseException) -> CatalogError:
-    return CatalogError(
+    return refusal(location, error) or CatalogError(
         f"{location}: cannot be written ({brief(error)}); nothing was changed. "
         "Check free space, write permission and the file it may name, then run again"
     )

@@ -20,6 +20,7 @@ from deltalake import CommitProperties, DeltaTable
 from deltalake.exceptions import CommitFailedError, DeltaError
 
 from data_catalog.errors import CatalogError
+from data_catalog.storage import refusal
 from data_catalog.tables.delta import DeltaStore
 from data_catalog.tables.snapshot import PURGE, brief
 
@@ -64,7 +65,7 @@ def purge(store: DeltaStore) -> Purged | None:
                 f"{store.location}: another writer was faster ({brief(error)}); its history was not purged, run again"
             ) from error
         except (DeltaError, OSError) as error:
-            raise CatalogError(
+            raise refusal(store.location, error) or CatalogError(
                 f"{store.location}: not all of its history could be removed ({brief(error)}). The table is whole; "
                 "check the write permission of its files and run again"
             ) from error

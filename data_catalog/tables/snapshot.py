@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Self
 
@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from data_catalog.errors import CatalogError, PurgedError
 from data_catalog.schemas import Table
+from data_catalog.storage import refusal
 from data_catalog.tables.duck import connect_duckdb
 
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
@@ -58,7 +59,7 @@ class Snapshot:
     location: str
     delta: DeltaTable | None
     dataset: ds.FileSystemDataset | ds.InMemoryDataset
-    storage_options: dict[str, str] | None = None
+    storage_options: dict[str, str] | None = field(default=None, repr=False)
 
     @classmethod
     def of_no_table(cls, table: Table, location: str) -> Self:
@@ -165,7 +166,7 @@ def reading(location: str) -> Iterator[None]:
 
 def damaged(location: str, error: BaseException) -> CatalogError:
     """The error of a table that cannot be read."""
-    return CatalogError(
+    return refusal(location, error) or CatalogError(
         f"{location}: cannot be read ({brief(error)}). Restore this folder from a copy, or move it away and "
         "run the build again: what it held is then made anew"
     )

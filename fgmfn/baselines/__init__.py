@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
@@ -55,12 +55,14 @@ MODELS: dict[str, Row] = {
 # fmt: on
 
 
-def check_models(names: list[str]) -> list[str]:
+def check_models(names: Sequence[str]) -> list[str]:
     """Return the names without repetition.
 
     Raises:
         ConfigError: A name is not in the registry, or there is none.
     """
+    if isinstance(names, str):
+        raise ConfigError(f"models = {names!r}; expected a list of names, [{names!r}]")
     for name in names:
         if name not in MODELS:
             raise ConfigError(f"unknown model {name!r}{did_you_mean(name, MODELS)}; known: {', '.join(MODELS)}")

@@ -49,4 +49,4 @@ def open_source(data: Path | str, settings: SourceSettings | None = None) -> Sou
 def _has_tables(path: Path) -> bool:
     if (path / "manifest.json").is_file() or not path.is_dir():
         return False
-    return any(file.suffix in TABLE_ENDINGS for file in path.iterdir())
+    return any(file.suffix.lower() in TABLE_ENDINGS for file in path.iterdir())

@@ -87,7 +87,7 @@ class SplitDataset(Dataset[dict[str, Any]]):
         rows: the split.
         processor: tokenizes the texts once, and prepares every picture each time.
         inputs: what the model reads.
-        augmentation: for training pictures; None crops the centre.
+        augmentation: for training pictures; None shows them as in evaluation.
 
     Raises:
         DataError: The model looks at pictures and the rows have none.
@@ -105,7 +105,7 @@ class SplitDataset(Dataset[dict[str, Any]]):
         self._words = encode_words(rows, processor, inputs)
 
     def set_epoch(self, epoch: int) -> None:
-        """Draw this epoch's crops from now on."""
+        """Draw this epoch's places from now on."""
         self.epoch = epoch
 
     def __len__(self) -> int:
@@ -116,19 +116,16 @@ class SplitDataset(Dataset[dict[str, Any]]):
         groups = [identity(self.rows.text[row]), identity(self.rows.group[row])]
         if self._pictures is not None:
             content = self._pictures.read(row)
-            example["pixel_values"] = self._prepare(decode(content, self.rows.name[row]), row)
+            example["pixel_values"] = self._prepare(decode(content, self.rows.where(row)), row)
             groups.append(identity(content))
         return example | ({"groups": groups} if "groups" in self._inputs.fields else {})
 
     def _prepare(self, image: Image.Image, row: int) -> torch.Tensor:
         if self._augmentation is None:
-            prepared = self._processor.image_processor([image], return_tensors="pt")
+            square = self._processor.square(image)
         else:
-            square = self._augmentation(image, epoch=self.epoch, row=row)
-            prepared = self._processor.image_processor(
-                [square], do_resize=False, do_center_crop=False, return_tensors="pt"
-            )
-        return prepared["pixel_values"][0]
+            square = self._augmentation(image, self._processor, epoch=self.epoch, row=row)
+        return self._processor.pixels([square])[0]
 
 
 def _needed_pictures(rows: Rows) -> Pictures:

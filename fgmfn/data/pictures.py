@@ -6,16 +6,18 @@ import hashlib
 import io
 import json
 import os
-from collections import OrderedDict
-from collections.abc import Sequence
+from collections import OrderedDict, defaultdict
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, Protocol
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageOps, UnidentifiedImageError
 from tqdm import tqdm
 
 from fgmfn.errors import DataError
@@ -83,7 +85,7 @@ class GivenPictures:
     def read(self, row: int) -> bytes:
         """Return the row's picture in its colours."""
         encoded = io.BytesIO()
-        self.images[row].convert("RGB").save(encoded, "BMP")
+        as_seen(self.images[row]).save(encoded, "BMP")
         return encoded.getvalue()
 
 
@@ -100,13 +102,47 @@ def find_pictures(folder: Path, files: Sequence[str]) -> FilePictures:
     for name in wanted:
         if not name or "\0" in name or not (folder / name).resolve().is_relative_to(inside):
             raise DataError(f"picture {name!r}: not the name of a file in {folder}")
-    missing = [name for name in wanted if not (folder / name).is_file()]
+    listing = cache(_pictures_by_name)
+    found = {name: _find(folder, name, listing) for name in wanted}
+    missing = [name for name in wanted if found[name] is None]
     if missing:
         raise DataError(
             f"{folder}: {len(missing)} of {len(wanted)} pictures are missing; none is replaced by another: "
             f"{', '.join(missing)}"
         )
-    return FilePictures(folder, files)
+    return FilePictures(folder, [str(found[name]) for name in files])
+
+
+def holds_any(folder: Path, files: Iterable[str]) -> bool:
+    """Whether any of some pictures lies in a folder, as `find_pictures` looks for them."""
+    listing = cache(_pictures_by_name)
+    return any(name and "\0" not in name and _find(folder, name, listing) for name in files)
+
+
+def _find(folder: Path, name: str, listing: Callable[[Path], dict[str, list[str]]]) -> str | None:
+    """Return a picture's name, or the one that differs from it by capitals or has a suffix in addition.
+
+    Raises:
+        DataError: There are several such.
+    """
+    wanted = Path(name)
+    if (folder / wanted).is_file():
+        return name
+    alike = listing(folder / wanted.parent).get(wanted.name.casefold(), [])
+    if len(alike) > 1:
+        raise DataError(f"{folder}: picture {name!r} may be {' or '.join(sorted(alike))}; give its whole name")
+    return str(wanted.with_name(alike[0])) if alike else None
+
+
+def _pictures_by_name(folder: Path) -> dict[str, list[str]]:
+    """Names of a folder's pictures, by their small letters with and without suffix."""
+    found: defaultdict[str, list[str]] = defaultdict(list)
+    known = Image.registered_extensions()
+    for path in sorted(folder.iterdir()) if folder.is_dir() else ():
+        if path.suffix.lower() in known and path.is_file():
+            for key in (path.name.casefold(), path.stem.casefold()):
+                found[key].append(path.name)
+    return found
 
 
 class ParquetPictures:
@@ -183,15 +219,15 @@ def open_parquet(file: Path) -> pq.ParquetFile:
         raise DataError(f"{file}: cannot be read as Parquet: {error}") from error
 
 
-def declared_classes(parquet: pq.ParquetFile) -> tuple[str, ...]:
-    """Return the class names in a file's `huggingface` schema metadata, as `datasets` writes them; empty if none.
+def declared_classes(parquet: pq.ParquetFile, column: str = "label") -> tuple[str, ...]:
+    """Return a column's class names in the `huggingface` schema metadata, as `datasets` writes them; empty if none.
 
     Raises:
         ValueError: The metadata is not JSON.
     """
     metadata = parquet.schema_arrow.metadata or {}
     features = json.loads(metadata.get(b"huggingface", b"{}")).get("info", {}).get("features", {})
-    return tuple(features.get("label", {}).get("names", ()))
+    return tuple(features.get(column, {}).get("names", ()))
 
 
 def row_places(parquet: pq.ParquetFile, number: int) -> list[tuple[int, int, int]]:
@@ -201,12 +237,52 @@ def row_places(parquet: pq.ParquetFile, number: int) -> list[tuple[int, int, int
 
 
 def decode(content: bytes, name: str) -> Image.Image:
-    """Decode a picture.
+    """Decode a picture as a viewer shows it: upright, eight bits per colour, on white where it is transparent.
 
     Raises:
         DataError: The bytes are not a picture, or not a whole one.
     """
     try:
-        return Image.open(io.BytesIO(content)).convert("RGB")
-    except (UnidentifiedImageError, Image.DecompressionBombError, OSError, ValueError, SyntaxError) as error:
-        raise DataError(f"frame {name}: its picture cannot be decoded: {error}") from error
+        return as_seen(Image.open(io.BytesIO(content)))
+    except NO_PICTURE as error:
+        raise DataError(f"{name}: its picture cannot be decoded: {error}") from error
+
+
+NO_PICTURE = (UnidentifiedImageError, Image.DecompressionBombError, OSError, ValueError, SyntaxError)
+"""What Pillow raises for bytes that are no picture or none of a size to be decoded."""
+
+
+def as_seen(image: Image.Image) -> Image.Image:
+    """Return a picture in RGB as a viewer shows it; one that is only opened is read now."""
+    image = ImageOps.exif_transpose(image)
+    if image.mode == "F" or image.mode.startswith("I"):
+        image = Image.fromarray(_eight_bits(np.asarray(image)))
+    if image.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in image.info:
+        image = image.convert("RGBA")
+        return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
+    return image.convert("RGB")
+
+
+def _eight_bits(values: np.ndarray) -> np.ndarray:
+    """Scale greys of more than eight bits, [H, W]: floats from 0 to 1, or numbers of 16 bits, to 0 to 255."""
+    values = np.nan_to_num(values.astype(np.float64))
+    most = values.max(initial=0)
+    if most <= 1:
+        values = 255 * values
+    elif most > 255:
+        values = values * (255 / max(65535, most))
+    return values.clip(0, 255).round().astype(np.uint8)
+
+
+def check_picture(content: bytes, name: str) -> None:
+    """Decode a picture at the smallest size that its format offers.
+
+    Raises:
+        DataError: As `decode`.
+    """
+    try:
+        image = Image.open(io.BytesIO(content))
+        image.draft("RGB", (1, 1))
+        image.load()
+    except NO_PICTURE as error:
+        raise DataError(f"{name}: its picture cannot be decoded: {error}") from error

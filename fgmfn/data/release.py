@@ -56,7 +56,7 @@ def open_release(path: Path) -> Source:
     files = {split: tuple(sorted((path / "data").glob(f"{split}-*.parquet"))) for split in SPLITS}
     if not files["train"]:
         raise ReleaseDataError(f"{path}: no data/train-*.parquet, so there is nothing to train on")
-    class_names = _class_names(path, manifest, files["train"][0])
+    class_names = _class_names(path, manifest, [file for split in SPLITS for file in files[split]])
     splits = {split: _read_rows(files[split], class_names) for split in SPLITS}
     _refuse_lost_rows(path, manifest, splits)
     _refuse_straddling_ads(path, splits)
@@ -141,18 +141,21 @@ def _read_manifest(path: Path) -> dict[str, Any]:
     return manifest
 
 
-def _class_names(path: Path, manifest: dict[str, Any], file: Path) -> tuple[str, ...]:
-    """Class names from the `huggingface` schema metadata or from the manifest; both must agree."""
-    try:
-        in_schema = declared_classes(open_parquet(file))
-    except ValueError as error:
-        raise ReleaseDataError(f"{file}: its huggingface schema metadata is not JSON: {error}") from error
-    in_manifest = tuple(manifest.get("class_names", ()))
-    if in_schema and in_manifest and in_schema != in_manifest:
-        raise ReleaseDataError(f"{file}: classes {list(in_schema)}, but manifest.json says {list(in_manifest)}")
-    if not (in_schema or in_manifest):
+def _class_names(path: Path, manifest: dict[str, Any], files: Sequence[Path]) -> tuple[str, ...]:
+    """Class names from the files' `huggingface` schema metadata or from the manifest; all must agree."""
+    names, said_by = tuple(manifest.get("class_names", ())), "manifest.json"
+    for file in files:
+        try:
+            declared = declared_classes(open_parquet(file))
+        except ValueError as error:
+            raise ReleaseDataError(f"{file}: its huggingface schema metadata is not JSON: {error}") from error
+        if declared and names and declared != names:
+            raise ReleaseDataError(f"{file}: classes {list(declared)}, but {said_by} says {list(names)}")
+        if not names:
+            names, said_by = declared, file.name
+    if not names:
         raise ReleaseDataError(f"{path}: neither manifest.json nor the Parquet schema names the classes")
-    return in_schema or in_manifest
+    return names
 
 
 def _read_rows(files: tuple[Path, ...], class_names: Sequence[str]) -> Rows:

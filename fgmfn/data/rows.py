@@ -5,16 +5,19 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from PIL import Image
+from tqdm import tqdm
 
-from fgmfn.data.pictures import ChosenPictures, GivenPictures, Pictures
+from fgmfn.data.pictures import ChosenPictures, GivenPictures, Pictures, check_picture
 
 SPLITS = ("train", "validation", "test")
+UNKNOWN = -1
+"""The class of a row whose label is hidden."""
 NOWHERE = (0, 0)
 """The characters of a target that does not stand in the text."""
 
@@ -33,6 +36,7 @@ class Rows:
     span: list[tuple[int, int]]
     """The target's characters within the text, or `NOWHERE`."""
     label: list[int]
+    """Class of each row; `UNKNOWN` in a split whose labels are hidden, which cannot be scored."""
     picture: list[str]
     """Identity of each picture: its file, frame or content."""
     pictures: Pictures | None
@@ -47,6 +51,11 @@ class Rows:
     def __len__(self) -> int:
         return len(self.label)
 
+    @property
+    def scorable(self) -> bool:
+        """Whether there are rows, and they are labelled."""
+        return UNKNOWN not in self.label and len(self) > 0
+
     @cached_property
     def checksum(self) -> str:
         """SHA-256 over every row's words, target, label and picture, in their order."""
@@ -55,12 +64,33 @@ class Rows:
             digest.update(json.dumps(values).encode() + b"\n")
         return digest.hexdigest()
 
+    def where(self, row: int) -> str:
+        """Name a row and its picture, for errors."""
+        name, picture = self.name[row], self.picture[row]
+        return f"frame {name}" if picture == name else f"{name}, picture {picture}"
+
+    def check_pictures(self, *, progress: bool = True) -> None:
+        """Decode every picture once, before a training begins that would end at it.
+
+        Raises:
+            DataError: A picture is missing, or not a whole one; its row and file are named.
+        """
+        if self.pictures is None:
+            return
+        seen: set[int] = set()
+        bar = tqdm(range(len(self)), desc="pictures", unit="row", leave=False, disable=None if progress else True)
+        for row in bar:
+            content = self.pictures.read(row)
+            if (known := identity(content)) not in seen:
+                seen.add(known)
+                check_picture(content, self.where(row))
+
     def take(self, numbers: Sequence[int]) -> Rows:
         """Return some of the rows, by their numbers, in that order."""
         lists: dict[str, Any] = {
-            field.name: [getattr(self, field.name)[number] for number in numbers]
-            for field in fields(self)
-            if isinstance(getattr(self, field.name), list)
+            each.name: [getattr(self, each.name)[number] for number in numbers]
+            for each in fields(self)
+            if isinstance(getattr(self, each.name), list)
         }
         pictures = None if self.pictures is None else ChosenPictures(self.pictures, tuple(numbers))
         return replace(self, pictures=pictures, **lists)
@@ -91,6 +121,14 @@ class Source:
     """Published set that these rows are: twitter2015, twitter2017, ytb_ads; None: none."""
     notes: tuple[str, ...] = ()
     """Notes for a reader of any score on these rows."""
+    _checked: set[str] = field(default_factory=set, compare=False, repr=False)
+
+    def check_pictures(self, *, progress: bool = True) -> None:
+        """Decode all pictures once for all models that are trained on them, as `Rows.check_pictures`."""
+        if "pictures" not in self._checked:
+            for rows in self.splits.values():
+                rows.check_pictures(progress=progress)
+            self._checked.add("pictures")
 
     @property
     def checksums(self) -> dict[str, str]:

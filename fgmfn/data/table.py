@@ -1,19 +1,23 @@
 """Any table as a source: CSV, TSV, JSONL or Parquet with a picture, a text and a label per row.
 
 Columns go by the names in the settings. Splits come from a column, from files called train, validation (or
-dev) and test, or are drawn with a seed so that rows of equal text (or of one group) stay together.
-TSV is read without quoting, CSV with.
+dev) and test, or are drawn with a seed so that rows of one picture and of equal text (or of one group) stay together.
+CSV is read with quotes, TSV too unless its texts begin with quotation marks of their own.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections import defaultdict
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
-from fgmfn.data.pictures import Pictures, find_pictures
+from fgmfn.data.labels import looking_alike, read_labels
+from fgmfn.data.overlap import linked, shared_between
+from fgmfn.data.pictures import Pictures, find_pictures, holds_any
 from fgmfn.data.reading import TABLE_ENDINGS, Table, read_table
-from fgmfn.data.rows import NOWHERE, SPLITS, Rows, Source, combined_hash
+from fgmfn.data.rows import NOWHERE, SPLITS, UNKNOWN, Rows, Source, combined_hash
 from fgmfn.errors import DataError, did_you_mean
 from fgmfn.settings import SourceSettings
 
@@ -27,39 +31,61 @@ def open_table(path: Path, settings: SourceSettings) -> Source:
     """Open a table, or a folder of tables that belong together.
 
     Raises:
-        DataError: A file, column, row or picture is missing or not what it must be.
+        DataError: A file, column, row, label or picture is missing or not what it must be.
     """
-    files = [path] if path.is_file() else sorted(file for file in path.iterdir() if file.suffix in TABLE_ENDINGS)
-    table = read_table(files, settings.image)
+    inside = [path] if path.is_file() else sorted(path.iterdir())
+    files = [file for file in inside if path.is_file() or file.suffix.lower() in TABLE_ENDINGS]
+    table = read_table(files, settings.image, settings.label)
     for setting in ("text", "label", "target", "split", "group", "auxiliary"):
         _check_column(path, table, setting, getattr(settings, setting))
-    settings = _with_split_column(table, settings)
-    assignment = _assign(table, settings)
-    class_names, labels = _classes(table, settings.label)
-    rows = _all_rows(path, table, settings, labels)
+    settings, notes = _with_split_column(table, settings)
+    given = settings.split is not None or _named_by_file(table)
+    rows = _all_rows(path, table, settings)
+    assignment = _assign(table, settings) if given else draw(linked(rows, grouped=settings.group is not None), settings)
+    names, labels, hidden = read_labels(table, settings.label, assignment, given=given)
+    rows = replace(rows, label=labels)
+    # Weights cannot be chosen by rows without labels.
+    assignment = [
+        "" if (home, label) == ("validation", UNKNOWN) else home for home, label in zip(assignment, labels, strict=True)
+    ]
     splits = {split: rows.take([i for i, home in enumerate(assignment) if home == split]) for split in SPLITS}
-    present = {rows.label[i] for i, home in enumerate(assignment) if home == "train"}
+    present = set(splits["train"].label)
     if len(present) < 2:
         raise DataError(f"{path}: the training split has rows of {len(present)} class; a classifier needs rows of two")
-    notes = () if settings.split or _named_by_file(table) else (_drawn(settings),)
-    return Source(path.stem, path, combined_hash(class_names, splits), class_names, splits, notes=notes)
+    notes += [] if given else [_drawn(splits, settings)]
+    notes += [*hidden, *looking_alike(names), *shared_between(splits)]
+    return Source(path.stem, path, combined_hash(names, splits), names, splits, notes=tuple(notes))
 
 
-def _with_split_column(table: Table, settings: SourceSettings) -> SourceSettings:
-    """Take a column called split for what its name says, where all its values are names of splits."""
-    values = table.columns.get("split", [])
-    if settings.split or not values or any(str(value).lower() not in SPLIT_NAMES for value in values):
-        return settings
-    return settings.model_copy(update={"split": "split"})
+def _with_split_column(table: Table, settings: SourceSettings) -> tuple[SourceSettings, list[str]]:
+    """Take a column called split for what its name says, unless most of its values are no names of splits."""
+    values = [str(value) for value in table.columns.get("split", [])]
+    if settings.split or not values:
+        return settings, []
+    known = [value for value in values if _plain(value) in SPLIT_NAMES]
+    if 2 * len(known) <= len(values):
+        seen = ", ".join(map(repr, sorted(set(values) - set(known))[:3]))
+        return settings, [f"the column 'split' was left aside: its values, such as {seen}, name no splits"]
+    spelled = ", ".join(sorted({repr(value) for value in known if value != _plain(value)}))
+    notes = [f"in the column 'split', {spelled} were read in small letters and without blanks"] if spelled else []
+    return settings.model_copy(update={"split": "split"}), notes
+
+
+def _plain(value: str) -> str:
+    return value.strip().lower()
 
 
 def _named_by_file(table: Table) -> bool:
     return "train" in map(_split_of, table.row_files)
 
 
-def _drawn(settings: SourceSettings) -> str:
-    shares = f"{settings.validation:.0%} for validation and {settings.test:.0%} for test"
-    return f"the splits were drawn from one table with seed {settings.seed}, {shares}"
+def _drawn(splits: dict[str, Rows], settings: SourceSettings) -> str:
+    total, shares = sum(map(len, splits.values())), []
+    for split, wanted in (("validation", settings.validation), ("test", settings.test)):
+        share = len(splits[split]) / total
+        short = f" instead of {wanted:.0%}, since groups of rows are kept whole" if abs(share - wanted) > 0.02 else ""
+        shares.append(f"{len(splits[split])} rows for {split} ({share:.0%}{short})")
+    return f"the splits were drawn from one table with seed {settings.seed}: {' and '.join(shares)}"
 
 
 def _check_column(path: Path, table: Table, setting: str, name: str | None) -> None:
@@ -70,7 +96,7 @@ def _check_column(path: Path, table: Table, setting: str, name: str | None) -> N
         )
 
 
-def _all_rows(path: Path, table: Table, settings: SourceSettings, labels: list[int]) -> Rows:
+def _all_rows(path: Path, table: Table, settings: SourceSettings) -> Rows:
     texts = _words(table, settings.text)
     targets = _words(table, settings.target) if settings.target else [""] * len(table)
     pictures: Pictures | None = table.pictures
@@ -85,7 +111,7 @@ def _all_rows(path: Path, table: Table, settings: SourceSettings, labels: list[i
         text=texts,
         target=targets,
         span=[_span(text, target) for text, target in zip(texts, targets, strict=True)],
-        label=labels,
+        label=[0] * len(table),
         picture=identities if identities is not None else [""] * len(table),
         pictures=pictures,
         has_targets=settings.target is not None,
@@ -100,8 +126,7 @@ def _picture_folder(path: Path, settings: SourceSettings, files: list[str]) -> P
     Without either the rows have no pictures at hand, which a model that looks at none does not miss.
     """
     own = path.parent if path.is_file() else path
-    beside = any(name and "\0" not in name and (own / name).is_file() for name in files)
-    return settings.images or (own if beside else None)
+    return settings.images or (own if holds_any(own, files) else None)
 
 
 def _span(text: str, target: str) -> tuple[int, int]:
@@ -112,30 +137,12 @@ def _span(text: str, target: str) -> tuple[int, int]:
 
 def _words(table: Table, column: str) -> list[str]:
     for row, value in enumerate(table.columns[column]):
-        if value is None:
+        if value is None or value != value:  # a missing value of pandas is not equal to itself
             raise DataError(f"{table.row_names[row]}: no {column}")
+        if not isinstance(value, str | int | float):
+            held = f"{type(value).__name__}, not words: {str(value)[:80]}"
+            raise DataError(f"{table.row_names[row]}: the column {column!r} holds {held}")
     return [str(value) for value in table.columns[column]]
-
-
-def _classes(table: Table, column: str) -> tuple[tuple[str, ...], list[int]]:
-    """Class names in their order: those the file declares, else the labels that occur, sorted."""
-    values = table.columns[column]
-    missing = next((row for row, value in enumerate(values) if value is None or value == ""), None)
-    if missing is not None:
-        raise DataError(f"{table.row_names[missing]}: no {column}")
-    if table.class_names and all(isinstance(value, int) for value in values):
-        for row, value in enumerate(values):
-            if not 0 <= value < len(table.class_names):
-                raise DataError(f"{table.row_names[row]}: label {value}; expected 0 to {len(table.class_names) - 1}")
-        return table.class_names, list(values)
-    names = sorted({str(value) for value in values}, key=_natural)
-    number = {name: at for at, name in enumerate(names)}
-    return tuple(names), [number[str(value)] for value in values]
-
-
-def _natural(name: str) -> tuple[bool, int, str]:
-    """Numbers by their value, before words."""
-    return not name.isdecimal(), len(name) if name.isdecimal() else 0, name
 
 
 def _assign(table: Table, settings: SourceSettings) -> list[str]:
@@ -145,42 +152,36 @@ def _assign(table: Table, settings: SourceSettings) -> list[str]:
             for row, value in zip(table.row_names, table.columns[settings.split], strict=True)
         ]
     by_file = [_split_of(file) for file in table.row_files]
-    if "train" in by_file:
-        unknown = next((file for file, split in zip(table.row_files, by_file, strict=True) if split is None), None)
-        if unknown is not None:
-            raise DataError(
-                f"{unknown}: stands beside training rows but is called neither train, validation, dev nor test"
-            )
-        return [str(split) for split in by_file]
-    return _draw(_words(table, settings.group or settings.text), settings)
+    unknown = next((file for file, split in zip(table.row_files, by_file, strict=True) if split is None), None)
+    if unknown is not None:
+        raise DataError(f"{unknown}: stands beside training rows but is called neither train, validation, dev nor test")
+    return [str(split) for split in by_file]
 
 
 def _split_named(row: str, value: str) -> str:
-    if value.lower() not in SPLIT_NAMES:
+    if _plain(value) not in SPLIT_NAMES:
         raise DataError(f"{row}: split {value!r}; expected train, validation (or dev) or test")
-    return SPLIT_NAMES[value.lower()]
+    return SPLIT_NAMES[_plain(value)]
 
 
 def _split_of(file: Path) -> str | None:
     return SPLIT_NAMES.get(file.stem.lower().replace(".", "-").replace("_", "-").split("-")[0])
 
 
-def _draw(groups: list[str], settings: SourceSettings) -> list[str]:
-    """Deal whole groups to test, validation and train in an order that only the seed and their names decide."""
-    sizes: dict[str, int] = defaultdict(int)
-    for group in groups:
-        sizes[group] += 1
+def draw(groups: Sequence[str], settings: SourceSettings) -> list[str]:
+    """Deal whole groups to test, validation and train in an order that only the seed and their names decide.
+
+    A group that would take a split further from its share than the split is without it goes to train.
+    """
+    sizes = Counter(groups)
 
     def lot(group: str) -> bytes:
         return hashlib.sha256(f"{settings.seed}:{group}".encode(errors="surrogatepass")).digest()
 
     home: dict[str, str] = {}
-    dealt = 0
+    wanted = {"test": settings.test * len(groups), "validation": settings.validation * len(groups)}
     for group in sorted(sizes, key=lot):
-        share = dealt / len(groups)
-        if share < settings.test:
-            home[group] = "test"
-        else:
-            home[group] = "validation" if share < settings.test + settings.validation else "train"
-        dealt += sizes[group]
+        home[group] = next((split for split, rows in wanted.items() if sizes[group] <= 2 * rows), "train")
+        if home[group] in wanted:
+            wanted[home[group]] -= sizes[group]
     return [home[group] for group in groups]

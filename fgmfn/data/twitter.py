@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from fgmfn.data.overlap import shared_between
 from fgmfn.data.pictures import find_pictures
 from fgmfn.data.rows import Rows, Source, combined_hash
 from fgmfn.errors import DataError
@@ -36,7 +37,8 @@ def open_twitter(name: str, data_dir: Path | None, images: Path | None) -> Sourc
         )
     folder = data_dir / TWITTER_SETS[name]
     splits = {split: _read(folder / file, split, images) for split, file in FILES.items()}
-    return Source(name, folder, combined_hash(CLASS_NAMES, splits), CLASS_NAMES, splits, dataset=name)
+    key, notes = combined_hash(CLASS_NAMES, splits), tuple(shared_between(splits))
+    return Source(name, folder, key, CLASS_NAMES, splits, dataset=name, notes=notes)
 
 
 def _read(file: Path, split: str, images: Path | None) -> Rows:

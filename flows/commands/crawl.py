@@ -88,6 +88,7 @@ def _crawl(catalog: str, config: Path | None, as_json: bool) -> None:
     from flows.settings import load_settings
 
     settings = load_settings(config)
+    Catalog(catalog).reach()
     with in_foreground():
         status = crawl_youtube(Catalog(catalog), settings)
     assert isinstance(status, CrawlStatus)  # noqa: S101 - a state is what Prefect sees, never what a call returns
@@ -95,10 +96,12 @@ def _crawl(catalog: str, config: Path | None, as_json: bool) -> None:
 
 
 def _refresh(catalog: str, config: Path | None, as_json: bool) -> None:
+    from data_catalog.catalog import Catalog
     from flows.crawl.flow import refresh
     from flows.crawl.refresh import Refreshed, render_refresh
     from flows.runner import in_foreground
 
+    Catalog(catalog).reach()
     with in_foreground():
         refreshed = refresh(catalog, str(config) if config else None)
     assert isinstance(refreshed, Refreshed)  # noqa: S101 - a state is what Prefect sees, never what a call returns

@@ -61,6 +61,7 @@ def build(
     the catalog's releases/. With --review human, a run that finds ads which nobody has judged opens a round over them
     and ends with 0; the release is then of the ads that were judged before.
     """
+    from data_catalog.catalog import Catalog
     from flows.build_dataset import build_dataset
     from flows.commands.annotate import print_waiting
     from flows.commands.crawl import print_status
@@ -69,6 +70,7 @@ def build(
     from flows.review.human import Waiting
     from flows.runner import in_foreground
 
+    Catalog(catalog).reach()
     show_progress()
     with in_foreground():
         written = build_dataset(
@@ -123,6 +125,7 @@ def train(
     from flows.runner import in_foreground
     from flows.train import train as train_flow
 
+    Catalog(catalog).reach()
     show_progress()
     with in_foreground():
         trained = train_flow(

@@ -14,7 +14,7 @@ from data_catalog.printing import plain, printable
 from flows.console import AsJson, AsJsonLines, CatalogDir, ConfigFile, print_lines, print_table, print_tables, warn
 
 if TYPE_CHECKING:
-    from data_catalog.releases.comparison import Amount, ReleaseDiff
+    from data_catalog.releases.comparison import ReleaseDiff
 
 releases_app = typer.Typer()
 
@@ -59,6 +59,34 @@ def releases(catalog: CatalogDir = "./catalog", as_json: AsJsonLines = False) ->
             for r in listed
         ],
     )
+
+
+@releases_app.command(epilog="Example: ytb-ads catalog fetch 2026.11.23 --catalog s3://bucket/ads")
+def fetch(
+    version: Annotated[str | None, typer.Argument(metavar="[VERSION]", help="The newest if not given.")] = None,
+    model: Annotated[
+        str | None, typer.Option(metavar="NAME", help="A model trained on it, as `ytb-ads train` names its folder.")
+    ] = None,
+    catalog: CatalogDir = "./catalog",
+) -> None:
+    """Have a release, or a model, in a folder of this machine, and print that folder.
+
+    From an object store it is fetched once, into the user's cache; the hashes of a release are checked.
+    """
+    from data_catalog.catalog import Catalog
+    from data_catalog.releases import fetch_release, find_release, newest_release
+    from data_catalog.storage import fetch_folder, folders_of
+
+    tables = Catalog(catalog)
+    release = find_release(tables.releases_dir, version) if version else newest_release(tables.releases_dir)
+    if model is None:
+        typer.echo(str(fetch_release(release)))
+        return
+    models = {path.name: path for path in folders_of(tables.place / "models" / release.name, "metrics.json")}
+    if model not in models:
+        there_are = ", ".join(sorted(models)) or "none"
+        raise CatalogError(f"{printable(model)}: no such model of release {release.name}; there are {there_are}")
+    typer.echo(str(fetch_folder(models[model], "metrics.json")))
 
 
 @releases_app.command(epilog="Example: ytb-ads catalog verify 2026.11.23")
@@ -198,7 +226,7 @@ def _diff_tables(found: ReleaseDiff) -> Iterator[tuple[tuple[str, ...], list[tup
     yield (
         ("split", "class", *versions),
         [
-            (split, label, _amount(before), _amount(after))
+            (split, label, str(before), str(after))
             for split, by_label in found.balance.items()
             for label, (before, after) in reversed(by_label.items())
         ],
@@ -207,10 +235,6 @@ def _diff_tables(found: ReleaseDiff) -> Iterator[tuple[tuple[str, ...], list[tup
         ("ads of mean score", *versions),
         [(f"{b.low:g} to {b.high:g}", b.before, b.after) for b in found.scores if b.before or b.after],
     )
-
-
-def _amount(amount: Amount) -> str:
-    return f"{amount.rows:,} rows of {amount.frames:,} frames, {amount.ads:,} ads"
 
 
 def _few(names: Iterable[str], at_most: int = 3) -> str:

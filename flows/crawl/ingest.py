@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import os
 import secrets
 from collections.abc import Callable, Iterable
-from contextlib import suppress
 from dataclasses import asdict, replace
-from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from data_catalog.catalog import Catalog, Drop
 from data_catalog.schemas import TABLES
+from data_catalog.storage import create
 from flows.crawl.records import Ad, FoundAd, UnchangedAd
 from flows.errors import SourceError
 from flows.stages import COMMENTS, SOURCE, StageCount
@@ -60,32 +58,17 @@ def author_key(catalog: Catalog, given: str | None) -> bytes:
     """The key of the authors' hashes: the one given, else the catalog's own, drawn when first needed.
 
     Raises:
-        SourceError: the catalog is not a local folder and no key is given, or its key is gone.
+        SourceError: its key is gone.
     """
     if given:
         return given.encode()
-    if not catalog.is_local:
-        raise SourceError(f"{catalog.root}: set privacy.author_key, a catalog on an object store keeps none")
-    path = Path(catalog.root) / KEY_FILE
+    path = catalog.place / KEY_FILE
     if not path.exists():
-        _draw_key(path)
+        create(path, secrets.token_hex(32).encode())  # of two first runs side by side one draws it and both use it
     key = path.read_text("ascii").strip()
     if not key:
         raise SourceError(f"{path}: is empty; put the key back, or remove the file and build in a fresh catalog")
     return key.encode()
-
-
-def _draw_key(path: Path) -> None:
-    """Write a new key whole or not at all; of two first runs side by side one draws it and both use it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f".{KEY_FILE}-{os.getpid()}")
-    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
-        file.write(secrets.token_hex(32))
-        file.flush()
-        os.fsync(file.fileno())
-    with suppress(FileExistsError):
-        os.link(draft, path)
-    draft.unlink()
 
 
 def _write(catalog: Catalog, batch: list[FoundAd], unit: str) -> StageCount:

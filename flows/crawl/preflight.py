@@ -8,7 +8,6 @@ import socket
 import ssl
 import statistics
 import subprocess
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, datetime
 from importlib.metadata import PackageNotFoundError, version
@@ -20,7 +19,8 @@ from urllib.request import getproxies, proxy_bypass
 from pydantic import SecretStr
 
 from data_catalog.catalog import Catalog
-from data_catalog.errors import CatalogError
+from data_catalog.errors import CatalogError, StorageError
+from data_catalog.storage import Place, nearest, try_writing, working_folder
 from flows.checks import Check
 from flows.crawl.data_api.client import ENDPOINT, YouTube
 from flows.crawl.data_api.faults import FaultError
@@ -30,7 +30,7 @@ from flows.crawl.media.downloader import js_runtimes, read_cookies
 from flows.crawl.media.lane import LANE
 from flows.crawl.media.store import USUAL_BYTES, media_folder
 from flows.crawl.steps import open_ledger
-from flows.errors import ApiUnreachableError, CrawlError, QuotaExhaustedError, SourceError
+from flows.errors import ApiUnreachableError, CrawlError, QuotaExhaustedError
 from flows.settings import Settings
 from flows.settings.crawl import CrawlSettings, MediaSettings
 
@@ -158,20 +158,20 @@ def check_connection(name: str, address: str, timeout_s: float) -> Check:
     return Check(name, True, f"{host} answers")
 
 
-def check_writable(name: str, folder: Path) -> Check:
+def check_writable(name: str, folder: Place) -> Check:
     """Check that files can be created in a folder, or in the one that it will be created in."""
-    place = _nearest(folder)
     try:
-        with tempfile.TemporaryFile(dir=place):
-            pass
+        try_writing(folder)
     except OSError as error:
-        return Check(name, False, f"{place}: {error.strerror}", "make it writable, or name another place")
+        return Check(name, False, f"{error.filename}: {error.strerror}", "make it writable, or name another place")
+    except StorageError as error:
+        return Check(name, False, str(error), "mend that, or name another place")
     return Check(name, True, f"{folder} can be written")
 
 
 def check_disk(folder: Path, ads: int, each_bytes: float, settings: MediaSettings) -> Check:
     """Check that there is room for the videos still to be fetched."""
-    free = shutil.disk_usage(_nearest(folder)).free
+    free = shutil.disk_usage(nearest(folder)).free
     need = ads * each_bytes
     said = f"{_size(free)} free; about {_size(need)} for {ads:,} videos of {_size(each_bytes)} still to be fetched"
     todo = f"make room in {folder}, or set media.keep = false to keep frames only"
@@ -196,12 +196,8 @@ def videos_to_come(ads: Sequence[Mapping[str, Any]], settings: Settings) -> tupl
 
 def _check_catalog(settings: Settings, catalog: Catalog) -> Iterator[Check]:
     """Check the catalog's folder, and the ledger in it."""
-    try:
-        folder = media_folder(catalog)
-    except SourceError as error:
-        yield Check("catalog", False, str(error), "give a local folder as the catalog")
-        return
-    yield check_writable("catalog", Path(catalog.root))
+    folder = working_folder(media_folder(catalog))
+    yield check_writable("catalog", catalog.place)
     yield check_writable("media store", folder)
     try:
         rows = catalog.read("ads", ["source", "media_status", "media_size_bytes"]).to_pylist()
@@ -214,7 +210,7 @@ def _check_catalog(settings: Settings, catalog: Catalog) -> Iterator[Check]:
         with open_ledger(catalog, settings) as ledger:
             yield Check("ledger", True, f"{ledger.path} can be written")
             yield from _check_ledger(settings.crawl, ledger)
-    except CrawlError as error:
+    except (CrawlError, StorageError) as error:
         yield Check("ledger", False, str(error), "make it writable, or name another file in crawl.quota.ledger")
 
 
@@ -237,11 +233,6 @@ def _version_of(program: str) -> tuple[int, ...] | None:
         return None
     found = re.search(r"(\d+)\.(\d+)\.(\d+)", done.stdout)
     return tuple(int(part) for part in found.groups()) if found and not done.returncode else None
-
-
-def _nearest(folder: Path) -> Path:
-    """The folder itself, or the first above it that is there."""
-    return next(path for path in (folder, *folder.absolute().parents) if path.exists())
 
 
 def _dotted(number: Sequence[int]) -> str:

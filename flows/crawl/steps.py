@@ -11,16 +11,15 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-from filelock import FileLock, Timeout
-
 from data_catalog.catalog import Catalog
+from data_catalog.storage import deliver, local_copy, lock, working_folder
 from flows.crawl.candidates import CategoryListing, Lister, read_candidates
 from flows.crawl.comment_store import CommentStore
 from flows.crawl.comments import read_comment_pages
 from flows.crawl.data_api.quota import Ledger, utc_now
 from flows.crawl.draw import CategoryFiller, Draw
 from flows.crawl.ingest import author_key
-from flows.crawl.media.store import download_videos, media_folder
+from flows.crawl.media.store import KeepingLane, Lane, download_videos, media_folder
 from flows.crawl.status import (
     CommentWork,
     comments_fingerprint,
@@ -35,7 +34,6 @@ from flows.stages import FRAMES, MEDIA, StageCount
 
 if TYPE_CHECKING:
     from flows.crawl.data_api.client import YouTube
-    from flows.crawl.media.lane import MediaLane
 
 log = logging.getLogger("ytb_ads")
 
@@ -53,7 +51,7 @@ class Crawl:
         catalog: Catalog,
         settings: Settings,
         youtube: YouTube,
-        lane: MediaLane,
+        lane: Lane,
         *,
         now: Callable[[], datetime] = utc_now,
     ) -> None:
@@ -189,29 +187,47 @@ def open_ledger(catalog: Catalog, settings: Settings, *, to_look: bool = False) 
     With `to_look` a ledger that does not exist yet is not made where it would lie: nothing is spent.
     """
     quota = settings.crawl.quota
-    path = quota.ledger.expanduser() if quota.ledger else media_folder(catalog).parent / LEDGER_FILE
+    path = quota.ledger.expanduser() if quota.ledger else working_folder(catalog.place / LEDGER_FILE)
     with TemporaryDirectory() as elsewhere:
         if to_look and not path.exists():
             path = Path(elsewhere) / LEDGER_FILE
         ledger = Ledger(path, limits={"searches": quota.searches_per_day, "units": quota.units_per_day})
         try:
+            _take_over(catalog, ledger, quota.ledger is None)
             yield ledger
         finally:
             ledger.close()
 
 
+def _take_over(catalog: Catalog, ledger: Ledger, is_the_catalogs: bool) -> None:
+    """Book what other machines have booked, where the catalog's ledger is on an object store."""
+    kept = catalog.place / LEDGER_FILE
+    if is_the_catalogs and working_folder(kept) != kept and kept.exists():
+        with local_copy(kept) as copy:
+            ledger.take_over(copy)
+
+
 @contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    lock = FileLock(folder / LOCK_FILE)
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        log.warning("another crawl is at work on %s; this one waits until it has ended", folder)
-        lock.acquire()
+def _kept(catalog: Catalog, settings: Settings, ledger: Ledger) -> Iterator[None]:
+    """Bring the catalog's ledger up to date before a crawl, and to its place after it."""
+    kept, is_the_catalogs = catalog.place / LEDGER_FILE, settings.crawl.quota.ledger is None
+    _take_over(catalog, ledger, is_the_catalogs)
     try:
         yield
     finally:
-        lock.release()
+        if is_the_catalogs and working_folder(kept) != kept:
+            with TemporaryDirectory() as folder:
+                ledger.copy_to(Path(folder) / LEDGER_FILE)
+                deliver(Path(folder) / LEDGER_FILE, kept)
+
+
+@contextmanager
+def _alone(catalog: Catalog) -> Iterator[None]:
+    def wait_for(holder: str) -> None:
+        log.warning("another crawl is at work on %s (%s); this one waits until it has ended", catalog.root, holder)
+
+    with lock(catalog.place / LOCK_FILE, wait=True, waiting=wait_for):
+        yield
 
 
 @contextmanager
@@ -222,17 +238,16 @@ def open_crawl(catalog: Catalog, settings: Settings) -> Iterator[Crawl]:
 
     Raises:
         CrawlError: no key is given, or the ledger cannot be written.
-        SourceError: the catalog is not a local folder.
     """
     # yt-dlp and Google's client take a quarter of a second, which a build from a folder has no use for
     from flows.crawl.data_api.client import YouTube
     from flows.crawl.media.lane import MediaLane
 
-    folder = media_folder(catalog)
-    with open_ledger(catalog, settings) as ledger, _alone(folder.parent):
+    media = media_folder(catalog)
+    with open_ledger(catalog, settings) as ledger, _alone(catalog), _kept(catalog, settings, ledger):
         youtube = YouTube(settings.crawl, ledger)
         try:
-            lane = MediaLane(settings.media, ledger, settings.crawl.site, folder)
-            yield Crawl(catalog, settings, youtube, lane)
+            lane = MediaLane(settings.media, ledger, settings.crawl.site, working_folder(media))
+            yield Crawl(catalog, settings, youtube, KeepingLane(lane, media))
         finally:
             youtube.close()

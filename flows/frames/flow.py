@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -14,6 +13,7 @@ from prefect.cache_policies import NO_CACHE
 
 from data_catalog.catalog import Catalog
 from data_catalog.schemas import TABLES
+from data_catalog.storage import Place
 from flows.frames.isolation import close_idle_workers
 from flows.frames.reuploads import record_reuploads
 from flows.frames.sampling import fingerprint_ad, sample_ad
@@ -27,7 +27,7 @@ log = logging.getLogger("ytb_ads")
 
 @task(name="sample-frames", cache_policy=NO_CACHE)
 def sample_batch(
-    ads: pa.Table, *, catalog: Catalog, roots: Mapping[str, Path], settings: FrameSettings, fingerprint: str
+    ads: pa.Table, *, catalog: Catalog, roots: Mapping[str, Place], settings: FrameSettings, fingerprint: str
 ) -> StageCount:
     """Sample the frames of a batch of ads and commit them."""
     end_with_parent()
@@ -53,7 +53,7 @@ def sample_batch(
 
 @task(name="fingerprint-ads", cache_policy=NO_CACHE)
 def fingerprint_batch(
-    ads: pa.Table, *, catalog: Catalog, roots: Mapping[str, Path], settings: FrameSettings, fingerprint: str
+    ads: pa.Table, *, catalog: Catalog, roots: Mapping[str, Place], settings: FrameSettings, fingerprint: str
 ) -> StageCount:
     """Take the fingerprints of a batch of ads and commit them."""
     end_with_parent()
@@ -76,7 +76,7 @@ def _dropped_frames(catalog: Catalog, video_ids: list[str]) -> list[str]:
 
 
 @flow(name="frames", validate_parameters=False)
-def frames(catalog: Catalog, roots: Mapping[str, Path], settings: Settings) -> StageCount:
+def frames(catalog: Catalog, roots: Mapping[str, Place], settings: Settings) -> StageCount:
     """Sample the frames of every ad that has none for the current settings, then find the re-uploads.
 
     Args:

@@ -12,6 +12,7 @@ import av
 import cv2
 import numpy as np
 
+from data_catalog.storage import Place, local_copy
 from data_catalog.tables.drops import Drop
 from flows.errors import DecoderLostError, FrameError
 from flows.frames.fingerprint import (
@@ -170,7 +171,7 @@ def sample_frames(
     return SampledFrames(video_id, duration_s, tuple(frames), tuple(drops))
 
 
-def sample_ad(ad: dict[str, Any], roots: Mapping[str, Path], settings: FrameSettings, fingerprint: str) -> AdRows:
+def sample_ad(ad: dict[str, Any], roots: Mapping[str, Place], settings: FrameSettings, fingerprint: str) -> AdRows:
     """Sample one ad, in a process of its own.
 
     Args:
@@ -184,22 +185,23 @@ def sample_ad(ad: dict[str, Any], roots: Mapping[str, Path], settings: FrameSett
     def dropped(reason: str, detail: str) -> AdRows:
         return AdRows(drops=(FRAMES.drop(video_id, video_id, reason, detail, **made),))
 
-    path = _video_of(ad, roots)
-    if not isinstance(path, Path):
-        return dropped(*path)
+    video = _video_of(ad, roots)
+    if isinstance(video, tuple):
+        return dropped(*video)
     try:
-        sampled = call_isolated(
-            settings.timeout_s,
-            sample_frames,
-            path,
-            video_id,
-            count=settings.count,
-            seed=settings.seed,
-            spacing=Spacing(settings.margin_start_s, settings.margin_end_s, settings.min_distance_s),
-            seek=settings.seek,
-            quality=settings.quality,
-            max_side=settings.max_side,
-        )
+        with local_copy(video) as path:
+            sampled = call_isolated(
+                settings.timeout_s,
+                sample_frames,
+                path,
+                video_id,
+                count=settings.count,
+                seed=settings.seed,
+                spacing=Spacing(settings.margin_start_s, settings.margin_end_s, settings.min_distance_s),
+                seek=settings.seek,
+                quality=settings.quality,
+                max_side=settings.max_side,
+            )
     except DecoderLostError as error:
         return dropped(error.reason, f"{ad['media_path']}: {error}")
     except FrameError as error:
@@ -211,7 +213,7 @@ def sample_ad(ad: dict[str, Any], roots: Mapping[str, Path], settings: FrameSett
     )
 
 
-def fingerprint_ad(ad: dict[str, Any], roots: Mapping[str, Path], settings: FrameSettings, fingerprint: str) -> AdRows:
+def fingerprint_ad(ad: dict[str, Any], roots: Mapping[str, Place], settings: FrameSettings, fingerprint: str) -> AdRows:
     """Take one ad's fingerprint, in a process of its own: a row of `looks`, without pictures where none can be had.
 
     Args:
@@ -222,12 +224,13 @@ def fingerprint_ad(ad: dict[str, Any], roots: Mapping[str, Path], settings: Fram
     """
     video_id, made = ad["video_id"], {"fingerprint": fingerprint, "upstream_revision": ad["media_sha256"]}
     found = Fingerprint(0.0, (), ())
-    path = _video_of(ad, roots)
+    video = _video_of(ad, roots)
     try:
-        if isinstance(path, Path):
-            found = call_isolated(settings.timeout_s, fingerprint_video, path)
-        elif path[0].kind == "failed":
-            return AdRows(drops=(LOOKS.drop(video_id, video_id, *path, **made),))
+        if not isinstance(video, tuple):
+            with local_copy(video) as path:
+                found = call_isolated(settings.timeout_s, fingerprint_video, path)
+        elif video[0].kind == "failed":
+            return AdRows(drops=(LOOKS.drop(video_id, video_id, *video, **made),))
     except DecoderLostError as error:
         detail = f"{ad['media_path']}: {error}"
         return AdRows(drops=(LOOKS.drop(video_id, video_id, error.reason, detail, **made),))
@@ -236,7 +239,7 @@ def fingerprint_ad(ad: dict[str, Any], roots: Mapping[str, Path], settings: Fram
     return AdRows(rows=({**found.row(video_id), **made},))
 
 
-def _video_of(ad: Mapping[str, Any], roots: Mapping[str, Path]) -> Path | tuple[FrameReason, str]:
+def _video_of(ad: Mapping[str, Any], roots: Mapping[str, Place]) -> Place | tuple[FrameReason, str]:
     """An ad's video file, or the reason for which there is none and its detail."""
     if ad["media_status"] == "missing":
         detail = "no video came with this ad; a folder's lies beside its info.json as .mp4, .webm or .mkv"

@@ -6,7 +6,6 @@ import shutil
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
-from pathlib import Path
 
 import pyarrow.compute as pc
 
@@ -17,6 +16,7 @@ from data_catalog.errors import YtbAdsError
 from data_catalog.inspect import require_catalog
 from data_catalog.releases import newest_release_if_any, read_manifest
 from data_catalog.releases.lineage import created_at
+from data_catalog.storage import nearest, working_folder
 from flows.checks import Check, age_in_words
 from flows.crawl.data_api.parsing import SOURCE
 from flows.crawl.data_api.quota import utc_now
@@ -156,9 +156,7 @@ def _annotation(catalog: Catalog, settings: Settings, now: datetime) -> Iterator
 
 
 def _disk(catalog: Catalog, settings: Settings) -> Iterator[Check]:
-    if not catalog.is_local:
-        return
-    usage = shutil.disk_usage(Path(catalog.root))
+    usage = shutil.disk_usage(nearest(working_folder(catalog.place)))
     said = f"{usage.free / 1e9:,.1f} GB of {usage.total / 1e9:,.1f} GB free"
     least = settings.health.free_gb
     if usage.free < least * 1e8:

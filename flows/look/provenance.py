@@ -11,7 +11,6 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -24,6 +23,7 @@ from data_catalog.printing import plain, printable, shown
 from data_catalog.releases import list_releases, newest_release, read_manifest
 from data_catalog.releases.lineage import created_at
 from data_catalog.schemas import LABELS, RELEASE_SCHEMA, SPLITS, TABLES
+from data_catalog.storage import Place, arrow_filesystem
 from flows.look.ad import AdSummary, FrameSummary, summarize_ad
 from flows.sentiment.explain import ExplainedAd, explain_ad
 from flows.settings import Settings
@@ -186,9 +186,9 @@ def explain_row(catalog: Catalog, asked: str, settings: Settings) -> Provenance:
     )
 
 
-def _release_of(catalog: Catalog, asked: str) -> tuple[Path | None, str]:
+def _release_of(catalog: Catalog, asked: str) -> tuple[Place | None, str]:
     """The release that is asked for, or else the newest one if there is one; and what is asked of it."""
-    releases = {path.name: path for path in list_releases(catalog.releases_dir)} if catalog.is_local else {}
+    releases = {path.name: path for path in list_releases(catalog.releases_dir)}
     version, parted, rest = asked.partition(":")
     if parted and version in releases:
         return releases[version], rest
@@ -205,20 +205,21 @@ def _is_row(asked: str) -> bool:
     return split in SPLITS and number.isdecimal()
 
 
-def _rows_of(release: Path, asked: str) -> Iterator[ReleasedRow]:
+def _rows_of(release: Place, asked: str) -> Iterator[ReleasedRow]:
     """The rows that a place, a frame or an ad has in a release.
 
     Raises:
         CatalogError: the place is beyond the end of its split.
     """
     wanted, _, number = asked.partition(":")
+    data = release / "data"
     is_asked = (pc.field("frame_id") == asked) | (pc.field("video_id") == asked)
     if _is_row(asked):
         is_asked = pc.field(_PLACE) == min(int(number), _BEYOND)
     for split in SPLITS:
         rows = 0
-        for file in sorted((release / "data").glob(f"{split}-*.parquet")):
-            with pq.ParquetFile(file) as parquet:
+        for file in sorted(path.name for path in data.glob(f"{split}-*.parquet")):
+            with pq.ParquetFile(file, filesystem=arrow_filesystem(data)) as parquet:
                 columns = [name for name in parquet.schema_arrow.names if name != "image"]
                 places = pa.array(range(rows, rows + parquet.metadata.num_rows), pa.int64())
                 held = parquet.read(columns=columns).append_column(_PLACE, places)
@@ -246,7 +247,7 @@ def _picture(parquet: pq.ParquetFile, number: int) -> bytes:
     return picture
 
 
-def _then(catalog: Catalog, release: Path | None) -> tuple[Catalog, dict[str, str]]:
+def _then(catalog: Catalog, release: Place | None) -> tuple[Catalog, dict[str, str]]:
     """The tables as the release was made from; of those that cannot be had so, what there is now, and why."""
     if release is None:
         return catalog, {}
@@ -269,7 +270,7 @@ def _then(catalog: Catalog, release: Path | None) -> tuple[Catalog, dict[str, st
     return catalog.as_of(versions, release=release.name), changed
 
 
-def _not_held(catalog: Catalog, release: Path, row: ReleasedRow) -> CatalogError:
+def _not_held(catalog: Catalog, release: Place, row: ReleasedRow) -> CatalogError:
     """The error of a released row whose ad is in no table any more."""
     forgotten = catalog.forgotten().has_ad(row.video_id)
     why = "was forgotten" if forgotten else "is not in the tables, nor in their history"

@@ -7,7 +7,6 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
-from pathlib import Path
 from statistics import fmean
 from typing import Any
 
@@ -16,6 +15,7 @@ import pyarrow.compute as pc
 
 from data_catalog.catalog import Catalog
 from data_catalog.checks import Result, all_rules, check
+from data_catalog.printing import counted
 from data_catalog.releases import (
     Contents,
     ReleaseDiff,
@@ -27,6 +27,7 @@ from data_catalog.releases import (
     versions_given,
 )
 from data_catalog.schemas import LABELS, SPLITS, Label
+from data_catalog.storage import Place
 from flows.funnel import FunnelStep
 from flows.ocr.registry import ocr_engine
 from flows.release.plan import Plan
@@ -53,6 +54,10 @@ class ClassCounts:
 
     def __add__(self, other: ClassCounts) -> ClassCounts:
         return ClassCounts(self.rows + other.rows, self.frames + other.frames, self.ads + other.ads)
+
+    def __str__(self) -> str:
+        rows, frames, ads = counted(self.rows, "row"), counted(self.frames, "frame"), counted(self.ads, "ad")
+        return f"{rows} of {frames}, {ads}"
 
 
 Table1 = Mapping[str, Mapping[Label, ClassCounts]]
@@ -214,7 +219,7 @@ def collect_facts(
     funnel: Sequence[FunnelStep],
     yields: YieldTable,
     ad_sentiment: pa.Table,
-    parent: Path | None,
+    parent: Place | None,
 ) -> ReleaseFacts:
     """Describe a planned release.
 
@@ -280,7 +285,7 @@ def first_of(changes: Mapping[str, Any]) -> list[tuple[str, Any]]:
     return list(changes.items())[:NAMED]
 
 
-def with_changes(facts: ReleaseFacts, plan: Plan, parent: Path | None) -> ReleaseFacts:
+def with_changes(facts: ReleaseFacts, plan: Plan, parent: Place | None) -> ReleaseFacts:
     """The facts with what changed since the parent, which is read for it.
 
     Raises:

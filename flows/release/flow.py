@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -23,6 +22,7 @@ from data_catalog.releases import (
     write_release,
 )
 from data_catalog.schemas import SPLITS
+from data_catalog.storage import Place
 from flows.funnel import FunnelStep, count_funnel
 from flows.ocr.texts import read_frames
 from flows.release.card import dataset_card
@@ -50,7 +50,7 @@ log = logging.getLogger("ytb_ads")
 class Release:
     """A written release, new or the one that already holds these rows."""
 
-    folder: Path
+    folder: Place
     new: bool
     synthetic: bool
     funnel: list[FunnelStep]
@@ -99,7 +99,7 @@ def release(catalog: Catalog, settings: Settings) -> Release:
     return Release(folder, new, facts.synthetic, funnel, facts.after, yields)
 
 
-def tell_of_release(catalog: Catalog, folder: Path, event: str, **payload: Any) -> None:
+def tell_of_release(catalog: Catalog, folder: Place, event: str, **payload: Any) -> None:
     """Tell Prefect's server of a release; the event starts the training of that release of that catalog."""
     manifest = read_manifest(folder)
     emit_event(
@@ -117,7 +117,7 @@ def tell_of_release(catalog: Catalog, folder: Path, event: str, **payload: Any) 
     )
 
 
-def _write(catalog: Catalog, settings: Settings, plan: Plan, facts: ReleaseFacts) -> Path:
+def _write(catalog: Catalog, settings: Settings, plan: Plan, facts: ReleaseFacts) -> Place:
     folder = write_release(
         catalog.releases_dir,
         facts.version,
@@ -146,7 +146,7 @@ def _write(catalog: Catalog, settings: Settings, plan: Plan, facts: ReleaseFacts
     return folder
 
 
-def _holds(folder: Path, plan: Plan, facts: ReleaseFacts) -> bool:
+def _holds(folder: Place, plan: Plan, facts: ReleaseFacts) -> bool:
     """Tell whether a release has the planned rows, with labels decided in the same way, and is undamaged."""
     if read_manifest(folder)["labels"]["decided_by"] != dict(facts.decided_by):
         return False

@@ -228,7 +228,7 @@ def _released_splits(catalog: Catalog, settings: Settings) -> dict[str, Held]:
         division = (manifest.get("split", {}).get("method"), manifest.get("seed"), manifest.get("ratios"))
         return division == ("hash", settings.release.seed, settings.release.ratios)
 
-    manifests = read_manifests(catalog.releases_dir) if catalog.is_local else {}
+    manifests = read_manifests(catalog.releases_dir)
     of_this = {version for version, manifest in manifests.items() if is_of_this_division(manifest)}
     line = line_of(newest_of(manifests, of_this), manifests) if of_this else []
     forgotten = catalog.forgotten()

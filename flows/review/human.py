@@ -11,14 +11,14 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from annotation.errors import AnnotationError, RoundError
+from annotation.errors import AnnotationError, RoundError, StoreError
 from annotation.outcomes import Verdict, reviews, round_status, verdicts
 from annotation.protocol import FINAL, Rule
 from annotation.rounds import DrawnRound, RoundSettings, draw_round
 from annotation.store import Store, default_location, open_store
 from annotation.store.round_store import Round
 from data_catalog.catalog import Catalog, Drop
-from flows.errors import SettingsError
+from data_catalog.storage import Place
 from flows.settings import ReviewSettings, Settings
 from flows.stages import REVIEW, ReviewReason
 
@@ -50,7 +50,7 @@ class Waiting:
     """This run has opened the round; otherwise it was open, and nothing was added to it."""
     page: str
     """Address of the page on which people judge."""
-    release: Path | None = None
+    release: Place | None = None
     """The release of what was judged before, brought up to date before the round was opened."""
 
     def as_json(self) -> dict[str, Any]:
@@ -67,23 +67,19 @@ def store_location(catalog: Catalog, settings: ReviewSettings) -> str:
     """Location of the annotation's store: as the settings name it, or the catalog's own file.
 
     Raises:
-        SettingsError: the catalog is on an object store, which cannot hold the file.
+        StoreError: the catalog is on an object store, which cannot hold the file.
     """
     if settings.store and settings.store.get_secret_value():
         return settings.store.get_secret_value()
-    if not catalog.is_local:
-        raise SettingsError(
-            f"{catalog.root}: what people do cannot be kept there; name a file or a PostgreSQL server as review.store"
-        )
     return default_location(catalog.root)
 
 
 def has_store(catalog: Catalog, settings: ReviewSettings) -> bool:
     """Whether people may have judged anything: a server that is named, or a file that is there."""
-    named = settings.store.get_secret_value() if settings.store else ""
-    if not named and not catalog.is_local:
+    try:
+        location = store_location(catalog, settings)
+    except StoreError:
         return False
-    location = store_location(catalog, settings)
     return "://" in location or Path(location).expanduser().exists()
 
 

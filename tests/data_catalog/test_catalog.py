@@ -362,9 +362,7 @@ def test_a_file_in_the_folders_place_is_named(tmp_path: Path) -> None:
         Catalog(tmp_path / "catalog").merge("labels", labels(a="x"))
 
 
-def test_releases_need_a_local_catalog(catalog: Catalog) -> None:
+def test_a_catalog_says_where_it_lies(catalog: Catalog) -> None:
     assert catalog.releases_dir == Path(catalog.root) / "releases"
     remote = Catalog("s3://bucket/catalog/")
-    assert (remote.root, remote.is_local) == ("s3://bucket/catalog", False)
-    with pytest.raises(CatalogError, match="releases are written to a local folder"):
-        _ = remote.releases_dir
+    assert (remote.root, str(remote.releases_dir)) == ("s3://bucket/catalog", "s3://bucket/catalog/releases")

@@ -227,7 +227,7 @@ def test_refusals_are_one_line_with_the_place(root: Path, tmp_path: Path) -> Non
     assert "syntax error" in refused(root, "show", "texts", "--where", "n_words >")
     assert "holds no release" in refused(root, "verify")
     assert "2026.01.01: no such release; there are none" in refused(root, "diff", "2026.01.01", "2026.01.02")
-    assert "releases are written to a local folder" in refused("s3://bucket/x", "releases")
+    assert "is no place for a catalog" in refused("s3:/bucket/x", "releases")
     assert "\\x1b" in refused(root, "sql", "\x1b[31m")
 
 

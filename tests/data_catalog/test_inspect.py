@@ -22,7 +22,7 @@ from tests.data_catalog.builders import rows
 
 
 def put_release(catalog: Catalog, version: str, **rows_of: int) -> None:
-    data = catalog.releases_dir / version / "data"
+    data = Path(catalog.root) / "releases" / version / "data"
     manifest: dict[str, object] = {name: {} for name in WRITTEN_FIELDS} | {
         "format": FORMAT,
         "created_at": "2026-11-23T09:00:00+00:00",

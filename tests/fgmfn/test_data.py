@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import io
 import json
 import pickle
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from fgmfn.baselines.single_modality import TextOnlyForSentiment
 from fgmfn.data import Collator, SplitDataset, find_release, identity, open_release
-from fgmfn.data.pictures import CACHED_ROW_GROUPS
+from fgmfn.data.pictures import CACHED_ROW_GROUPS, decode
 from fgmfn.errors import DataError, ReleaseDataError
 from fgmfn.modeling import FgmfnForSentiment
 from fgmfn.processing import Augmentation, FgmfnProcessor, image_processor, train_tokenizer
@@ -21,7 +24,8 @@ from tests.fgmfn.releases import Row, ad_rows, picture, small_release, write_rel
 
 
 def _processor(texts: list[str]) -> FgmfnProcessor:
-    return FgmfnProcessor(image_processor(small_config()), train_tokenizer(texts, 200), max_tokens=12)
+    tokenizer = train_tokenizer(texts, 200)
+    return FgmfnProcessor(image_processor(small_config()), tokenizer, max_tokens=12, fit="letterbox")
 
 
 def _one_split(path: Path, rows: list[Row], **settings: Any) -> Path:
@@ -156,7 +160,7 @@ def test_crops_differ_from_epoch_to_epoch_and_repeat_with_seed_epoch_and_row(tmp
     split = open_release(small_release(tmp_path / "r")).splits["train"]
 
     def views(seed: int) -> list[bytes]:
-        augmentation = Augmentation(image_size=64, min_crop=0.3, mirror=False, seed=seed)
+        augmentation = Augmentation(min_crop=0.3, mirror=False, seed=seed)
         dataset = SplitDataset(split, _processor(split.text), FgmfnForSentiment.inputs, augmentation=augmentation)
         found = []
         for epoch in (0, 1, 0):
@@ -181,3 +185,51 @@ def test_a_release_that_has_lost_rows_is_refused(tmp_path: Path) -> None:
     lost.unlink()
     with pytest.raises(ReleaseDataError, match="test has 0 rows, its manifest counts 8"):
         open_release(folder)
+
+
+def _encoded(image: Image.Image, kind: str, **options: Any) -> bytes:
+    content = io.BytesIO()
+    image.save(content, kind, **options)
+    return content.getvalue()
+
+
+RAMP = np.tile(np.linspace(0, 1, 96), (48, 1))
+
+
+@pytest.mark.parametrize(
+    ("values", "kind"),
+    [
+        ((65535 * RAMP).astype(np.uint16), "PNG"),
+        ((65535 * RAMP).astype(np.uint16), "TIFF"),
+        ((65535 * RAMP).astype(np.int32), "TIFF"),
+        (RAMP.astype(np.float32), "TIFF"),
+        ((255 * RAMP).astype(np.uint8), "PNG"),
+    ],
+)
+def test_greys_of_any_depth_are_a_ramp_from_black_to_white(values: np.ndarray, kind: str) -> None:
+    seen = np.asarray(decode(_encoded(Image.fromarray(values), kind), "ramp"))
+    assert np.abs(seen[..., 0] - 255 * RAMP).max() <= 1
+    assert (seen[..., 0] == seen[..., 2]).all()
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "LA", "P"])
+def test_what_is_transparent_is_white(mode: str) -> None:
+    logo = np.zeros((48, 96, 4), np.uint8)
+    logo[16:32, 16:80, 3] = 255  # a black bar on nothing
+    image = Image.fromarray(logo)
+    content = _encoded(image.quantize(4) if mode == "P" else image.convert(mode), "PNG")
+    seen = np.asarray(decode(content, "logo"))
+    assert (seen[0, 0].tolist(), seen[24, 48].tolist()) == ([255] * 3, [0] * 3)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_pictures_stand_upright(orientation: int) -> None:
+    upright = Image.new("RGB", (96, 48), (0, 0, 255))
+    upright.paste((255, 0, 0), (0, 0, 48, 24))  # red at the left top
+    stored = {2: 0, 3: 3, 4: 1, 5: 5, 6: 2, 7: 6, 8: 4}  # of Image.Transpose, what undoes the orientation
+    turned = upright.transpose(Image.Transpose(stored[orientation])) if orientation in stored else upright
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    seen = decode(_encoded(turned, "JPEG", exif=exif, quality=95), "photo")
+    red, _, blue = np.asarray(seen)[12, 24].tolist()
+    assert (seen.size, red > 200, blue < 60) == ((96, 48), True, True)

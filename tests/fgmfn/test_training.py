@@ -21,7 +21,7 @@ from filelock import FileLock
 from safetensors.torch import load_file
 from transformers import BertConfig, BertModel
 
-from fgmfn.data import SplitDataset, open_release
+from fgmfn.data import Source, SplitDataset, open_release
 from fgmfn.errors import ConfigError, DataError, FgmfnError, RunInProgressError, WeightsError
 from fgmfn.evaluation import score
 from fgmfn.inference import evaluate_split, load_checkpoint, predict_split
@@ -100,6 +100,21 @@ def test_another_seed_setting_or_code_is_another_run(finished: Finished, monkeyp
     others = [planned(seed=1), planned(changes={"dropout": 0.2})]
     monkeypatch.setattr("fgmfn.planning.code_version", lambda name: "other")
     assert len({trained[1].checkpoint, *others, planned()}) == 4
+
+
+def test_pictures_are_shown_whole_but_for_the_twitter_sets_and_inference_shows_them_so(
+    finished: Finished, tweets: Source
+) -> None:
+    folder, trained = finished
+    processor = FgmfnProcessor.from_pretrained(trained[0].checkpoint)
+    # The card of test_resnet, in timm: bilinear, mean and spread 0.5.
+    assert (processor.fit, processor.interpolation, processor.crop_share) == ("letterbox", "bilinear", 0.95)
+    assert tuple(processor.image_processor.image_mean) == (0.5, 0.5, 0.5)
+    planned = plan_run("text_only", tweets, folder / "config.toml", folder)
+    assert planned.settings.data.fit == "crop"
+    other = folder / "fit.toml"
+    other.write_text((folder / "config.toml").read_text().replace("[data]", '[data]\nfit = "squash"'))
+    assert plan_run("text_only", tweets, other, folder).settings.data.fit == "squash"
 
 
 def _trainer(folder: Path, **training: Any) -> SentimentTrainer:
@@ -313,7 +328,6 @@ def test_the_model_overfits_32_rows(tmp_path: Path) -> None:
     again = [replace(row, video_id=f"again {row.video_id}") for row in rows]
     release = open_release(write_release(tmp_path / "r", {"train": rows, "validation": again, "test": []}))
     config = tiny_config(tmp_path, epochs=60, learning_rate=2e-3)
-    config.write_text(config.read_text().replace("[data]", "[data]\nmin_crop = 1.0"))
     assert learn(plan_run("fgmfn", release, config, tmp_path / "runs"), 1.0) == 1.0
 
 

@@ -53,12 +53,12 @@ def write(catalog: Catalog, version: str, train: Ads, test: Ads) -> Path:
         for split, some in splits.items()
     }
     return write_release(
-        catalog.releases_dir, version, tables, {"synthetic": True, "created_at": version.replace(".", "-")}
+        Path(catalog.root) / "releases", version, tables, {"synthetic": True, "created_at": version.replace(".", "-")}
     )
 
 
 def trained(catalog: Catalog, release: Path) -> ModelRun:
-    [one] = train_models(release, None, catalog.models_dir / release.name, ("tfidf",), progress=False)
+    [one] = train_models(release, None, Path(catalog.root) / "models" / release.name, ("tfidf",), progress=False)
     return find_run(catalog, f"{release.name}/{one.checkpoint.name}")
 
 
@@ -173,8 +173,8 @@ def test_a_late_training_of_an_older_release_does_not_push_out_a_newer_model(
 def test_nothing_is_compared_with_a_model_of_which_nobody_knows_what_it_has_learned_from(
     catalog: Catalog, served: ModelRun, how: str
 ) -> None:
-    first = catalog.releases_dir / served.release
-    first.rename(catalog.releases_dir.parent / "moved")
+    first = Path(catalog.root) / "releases" / served.release
+    first.rename(Path(catalog.root) / "moved")
     if how == "another":
         write(catalog, served.release, ads("t", 4), ads("x", 6))
     release = write(catalog, "2026.11.09", ads("t", 14), ads("x", 8))
@@ -197,12 +197,12 @@ def test_going_back_takes_the_one_before_again_and_again_and_the_history_is_kept
     with pytest.raises(ModelError, match="first model"):
         roll_back(catalog)
     assert [each.action for each in read_history(catalog)] == ["promoted"] * 3 + ["rolled back"] * 2
-    decide(catalog, find_run(catalog, names[2]), catalog.releases_dir / "2026.11.16", RULE)
+    decide(catalog, find_run(catalog, names[2]), Path(catalog.root) / "releases" / "2026.11.16", RULE)
     assert roll_back(catalog).run == names[0], "the one that was in service before, not the newest"
 
 
 def test_a_line_that_a_killed_process_left_unfinished_counts_for_nothing(catalog: Catalog, served: ModelRun) -> None:
-    with (catalog.models_dir / HISTORY).open("a") as file:
+    with (Path(catalog.root) / "models" / HISTORY).open("a") as file:
         file.write('{"at": "2026')
     assert len(read_history(catalog)) == 1
     promote(catalog, served, "again", by="hand")

@@ -83,7 +83,7 @@ def test_an_ad_has_all_its_rows_frames_and_drops(seeded: Path, settings: Setting
 
 def test_it_is_told_from_the_tables_of_that_time(copied: Path, settings: Settings) -> None:
     tables = Catalog(copied)
-    release = newest_release(tables.releases_dir)
+    release = newest_release(Path(tables.root) / "releases")
     row = released(release, "test")[0]
     other = LABELS[1 - row["label"]]
     [label] = tables.read("labels", where=f"video_id = '{row['video_id']}'").to_pylist()
@@ -129,7 +129,7 @@ def test_a_page_of_votes_and_strangers_texts_is_safe_to_open(copied: Path, setti
     ad = tables.values("labels", "video_id")[0]
     vote = {"review_id": "1", "video_id": ad, "reviewer": "r1", "verdict": "positive", "note": HOSTILE}
     put(tables, "reviews", {**vote, "at": datetime(2026, 11, 23, tzinfo=UTC), "excluded_frames": []})
-    shutil.rmtree(tables.releases_dir)
+    shutil.rmtree(f"{tables.root}/releases")
     found = explain_row(tables, ad, settings)
     assert [review["reviewer"] for review in found.reviews] == ["r1"]
     assert "no release yet" in found.notes[0]
@@ -145,7 +145,7 @@ def test_a_table_that_is_gone_or_was_made_anew_is_never_taken_for_that_of_the_re
     table: str, copied: Path, settings: Settings
 ) -> None:
     tables = Catalog(copied)
-    release = newest_release(tables.releases_dir)
+    release = newest_release(Path(tables.root) / "releases")
     place = f"{release.name}:test:0"
     before = explain_row(tables, place, settings)
     rows = tables.read(table)
@@ -171,7 +171,7 @@ def test_a_table_that_is_gone_or_was_made_anew_is_never_taken_for_that_of_the_re
 
 def test_a_released_row_of_an_ad_that_was_forgotten_is_said_to_be_one(copied: Path, settings: Settings) -> None:
     tables = Catalog(copied)
-    release = newest_release(tables.releases_dir)
+    release = newest_release(Path(tables.root) / "releases")
     row = released(release, "test")[0]
     forget_ad(tables, row["video_id"])
     said = (
@@ -202,7 +202,7 @@ def test_the_card_says_what_the_rules_found_and_the_page_why_the_split(seeded: P
 
 def test_what_is_not_there_is_said(seeded: Path, settings: Settings, tmp_path: Path) -> None:
     tables = Catalog(seeded)
-    release = newest_release(tables.releases_dir)
+    release = newest_release(Path(tables.root) / "releases")
     rows = released(release, "test")
     with pytest.raises(CatalogError, match=rf"test has rows 0 to {len(rows) - 1}, none of number 999"):
         explain_row(tables, f"{release.name}:test:999", settings)

@@ -13,7 +13,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from datetime import time as time_of_day
@@ -206,6 +206,26 @@ class Ledger:
     def resume(self, name: str) -> None:
         """End the pause of `name`."""
         self._write("DELETE FROM pauses WHERE name = :name", {"name": name})
+
+    def take_over(self, other: Path) -> None:
+        """Book what a copy of this ledger says was booked elsewhere: of each count and pause the larger one stands."""
+        with self._told(), closing(sqlite3.connect(other)) as file:
+            spending = file.execute("SELECT day, key_name, budget, spent, exhausted FROM spending").fetchall()
+            pauses = file.execute("SELECT name, until, reason FROM pauses").fetchall()
+        for row in spending:
+            self._write(
+                "INSERT INTO spending (day, key_name, budget, spent, exhausted)"
+                " VALUES (:day, :key_name, :budget, :spent, :exhausted)"
+                " ON CONFLICT (day, key_name, budget) DO UPDATE"
+                " SET spent = max(spent, excluded.spent), exhausted = max(exhausted, excluded.exhausted)",
+                dict(zip(("day", "key_name", "budget", "spent", "exhausted"), row, strict=True)),
+            )
+        for name, until, reason in pauses:
+            self.pause(name, datetime.fromisoformat(until), reason)
+
+    def copy_to(self, path: Path) -> None:
+        """Write the ledger as it is to another file."""
+        self._write("VACUUM INTO :path", {"path": str(path)})
 
     def close(self) -> None:
         """Close the file."""

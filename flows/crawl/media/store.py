@@ -26,11 +26,13 @@ import pyarrow.compute as pc
 from filelock import FileLock, Timeout
 
 from data_catalog.catalog import Catalog
+from data_catalog.privacy.references import MEDIA_DIR
 from data_catalog.schemas import TABLES
+from data_catalog.storage import Place, deliver, fetch, working_folder
 from flows.crawl.data_api.faults import FaultError, plain_text
 from flows.crawl.data_api.parsing import SOURCE
 from flows.crawl.data_api.quota import utc_now
-from flows.errors import CrawlError, FrameError, LaneStoppedError, SourceError
+from flows.errors import CrawlError, FrameError, LaneStoppedError
 from flows.frames.isolation import call_isolated
 from flows.frames.video import size_shown
 from flows.stages import MEDIA, StageCount
@@ -178,15 +180,30 @@ class Lane(Protocol):
     def fetch(self, video_id: str) -> Video: ...
 
 
-def media_folder(catalog: Catalog) -> Path:
-    """The folder of a catalog's videos.
+class KeepingLane:
+    """A lane that works in a folder of this machine and keeps the videos in a catalog's media store.
 
-    Raises:
-        SourceError: the catalog is not a local folder.
+    Where that store is the folder itself, there is nothing to bring there.
     """
-    if not catalog.is_local:
-        raise SourceError(f"{catalog.root}: videos are kept in a local folder; give one as the catalog")
-    return Path(catalog.root) / "media"
+
+    def __init__(self, lane: Lane, media: Place) -> None:
+        self._lane = lane
+        self._media = media
+        self._folder = working_folder(media)
+
+    def fetch(self, video_id: str) -> Video:
+        """Fetch one video, or take the one that a killed run left in the store or on this machine."""
+        if self._media != self._folder:
+            for stored in self._media.glob(f"{video_id}.*"):
+                fetch(stored, self._folder / stored.name)
+        video = self._lane.fetch(video_id)
+        deliver(video.path, self._media / video.path.name)
+        return video
+
+
+def media_folder(catalog: Catalog) -> Place:
+    """The folder of a catalog's videos."""
+    return catalog.place / MEDIA_DIR
 
 
 def download_videos(

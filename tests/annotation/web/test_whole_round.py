@@ -172,7 +172,7 @@ def test_nine_ads_through_every_state_to_a_released_set(site: Site, enter: Enter
     assert close_if_settled(site.store) == 1
     review.fn(site.catalog, people)
     released = release.fn(site.catalog, people)
-    rows = pq.read_table(released.folder / "data", columns=["video_id", "label"]).to_pylist()
+    rows = pq.read_table(f"{released.folder}/data", columns=["video_id", "label"]).to_pylist()
     names = {row["video_id"]: LABELS[row["label"]] for row in rows}
     assert names == {each.video_id: each.decision.label for each in found if each.decision}
     assert read_manifest(released.folder)["labels"]["decided_by"] == {

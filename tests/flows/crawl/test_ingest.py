@@ -123,8 +123,3 @@ def test_an_empty_key_is_refused_since_anybody_could_undo_its_hashes(catalog: Ca
     (Path(catalog.root) / "author.key").touch()
     with pytest.raises(SourceError, match=r"author\.key: is empty"):
         author_key(catalog, None)
-
-
-def test_a_catalog_on_an_object_store_needs_a_key_from_the_settings() -> None:
-    with pytest.raises(SourceError, match=r"privacy\.author_key"):
-        author_key(Catalog("s3://bucket/catalog"), None)

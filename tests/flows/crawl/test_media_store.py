@@ -22,10 +22,10 @@ from flows.crawl.data_api.faults import Fault as RequestFault
 from flows.crawl.data_api.faults import FaultError
 from flows.crawl.media import store
 from flows.crawl.media.downloader import tool
-from flows.crawl.media.store import UNFINISHED, Video, delete_sampled, download_videos, media_folder
+from flows.crawl.media.store import UNFINISHED, Video, delete_sampled, download_videos
 from flows.crawl.status import unusable_ads
 from flows.crawl.steps import Crawl
-from flows.errors import CrawlError, LaneStoppedError, SourceError
+from flows.errors import CrawlError, LaneStoppedError
 from flows.frames.sampling import frames_fingerprint, sample_ad
 from flows.settings import Settings
 from flows.stages import MEDIA
@@ -215,11 +215,6 @@ def test_an_ad_that_was_removed_while_its_video_came_does_not_come_back(place: P
         fetched = crawl.fetch_videos([first], nothing)
     assert first not in place.ids
     assert fetched.rows_out == 0
-
-
-def test_a_catalog_on_an_object_store_has_no_place_for_videos() -> None:
-    with pytest.raises(SourceError, match="local folder"):
-        media_folder(Catalog("s3://bucket/catalog"))
 
 
 # Lanes

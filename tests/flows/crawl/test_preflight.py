@@ -224,9 +224,12 @@ def test_a_file_that_is_in_the_way_or_damaged_fails_and_the_rest_is_looked_at_al
     assert found["yt-dlp"]
 
 
-def test_a_catalog_on_an_object_store_fails_as_videos_need_a_local_folder(place: Place) -> None:
-    found = {row.name: row for row in check(place.settings, Catalog("s3://bucket/catalog"))}
-    assert failed(found) == ["catalog"]
+def test_an_object_store_that_does_not_answer_fails(place: Place) -> None:
+    nowhere = {"AWS_ENDPOINT_URL": "http://127.0.0.1:9", "AWS_ACCESS_KEY_ID": "k", "AWS_SECRET_ACCESS_KEY": "s"}
+    tables = Catalog("s3://bucket/catalog", storage_options=nowhere)
+    found = {row.name: row for row in check(place.settings, tables)}
+    assert failed(found) == ["catalog", "tables", "ledger"]
+    assert "the server cannot be reached" in found["catalog"].said
     assert found["Data API"].ok
 
 

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
+from annotation.errors import StoreError
 from annotation.events import Remark, Ruling
 from annotation.store import Store
 from data_catalog.catalog import Catalog
-from flows.errors import SettingsError
 from flows.review.flow import review
 from flows.review.human import (
     already_judged,
@@ -254,7 +254,7 @@ def test_gold_and_repeated_entries_are_mixed_in_as_the_settings_say(catalog: Cat
 
 def test_a_catalog_on_an_object_store_needs_a_store_that_is_named() -> None:
     remote = Catalog("s3://bucket/catalog")
-    with pytest.raises(SettingsError, match=r"name a file or a PostgreSQL server as review\.store"):
+    with pytest.raises(StoreError, match=r"name a file or a PostgreSQL server as review\.store"):
         store_location(remote, ReviewSettings())
     url = SecretStr("postgresql://ann:secret@host/votes")
     assert store_location(remote, ReviewSettings(store=url)) == url.get_secret_value()

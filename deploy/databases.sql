@@ -1,0 +1,2 @@
+-- Beside Prefect's database: what reviewers say.
+CREATE DATABASE annotation;
