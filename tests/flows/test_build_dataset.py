@@ -114,6 +114,7 @@ def test_a_second_run_does_nothing_and_says_so(copied: Path, sample: Path, quick
     for stage in ("source", "frames", "ocr", "scores", "review"):
         assert f"{stage}: nothing left to do" in again.stderr
     assert "holds these rows already, nothing to write" in again.stderr
+    assert "its training is started again" in again.stderr, "no training has succeeded"
     assert Catalog(copied).versions() == versions
     assert len(list_releases(copied / "releases")) == 1
 
