@@ -21,13 +21,13 @@ import duckdb
 import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
-from rich.console import Console
 from rich.table import Table
 
 from benchmarks.scale import picture
 from data_catalog.releases.shards import ROW_GROUP_ROWS, write_split
 from data_catalog.schemas import RELEASE_SCHEMA
 from fgmfn.data.pictures import ParquetPictures, open_parquet, row_places
+from flows.console import print_tables
 
 SIZES = (1, 10, 25, 50, 100, 400)
 NARROW = [name for name in RELEASE_SCHEMA.names if name != "image"]
@@ -128,7 +128,7 @@ def main() -> None:
             *(f"{milliseconds:.1f} ms" for milliseconds in cost[3:8]),
             *(f"{milliseconds:.2f} ms" for milliseconds in cost[8:]),
         )
-    Console().print(table)
+    print_tables(table)
 
 
 if __name__ == "__main__":
