@@ -44,6 +44,11 @@ def printable(text: str) -> str:
     )
 
 
+def counted(number: int, noun: str) -> str:
+    """A number of things, as `1 ad` or `2,000 ads`."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
 def readable(text: str, limit: int = 280) -> str:
     """Untrusted text on one line for a document: no control characters, no reordering marks, not endless."""
     spaced = "".join(" " if char.isspace() or unicodedata.category(char) == "Cc" else char for char in text)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from data_catalog.catalog import Catalog
-from data_catalog.printing import readable
+from data_catalog.printing import counted, readable
 from data_catalog.schemas import TABLES
 from flows.ocr.texts import TextFrame
 from flows.settings import Settings
@@ -71,11 +71,13 @@ class FunnelStep:
 
     def cells(self) -> StepCells:
         """The step in words, as every table shows it; most frequent reasons first."""
-        unit = self.unit if self.n_ads is None else f"{self.unit} of {self.n_ads:,} ads"
+        left_over = counted(self.rows_out, self.unit.removesuffix("s"))
+        if self.n_ads is not None:
+            left_over += f" of {counted(self.n_ads, 'ad')}"
         drops = sorted(self.drops.items(), key=lambda drop: (-drop[1], drop[0]))
         left = [f"{count:,} {readable(reason)}" for reason, count in drops if count]
         again = [f"+{self.repeated:,} drawn again"] if self.repeated else []
-        return StepCells(readable(self.name), f"{self.rows_in:,}", f"{self.rows_out:,} {unit}", [*left, *again])
+        return StepCells(readable(self.name), f"{self.rows_in:,}", left_over, [*left, *again])
 
 
 class StepCells(NamedTuple):

@@ -14,6 +14,7 @@ from fnmatch import fnmatchcase
 from importlib import import_module
 from typing import TYPE_CHECKING, Literal, Self, cast
 
+from data_catalog.printing import counted
 from data_catalog.schemas import TABLES, DropKind
 from data_catalog.tables.drops import Drop
 
@@ -304,9 +305,8 @@ class StageCount:
         if not self.rows_in and not self.dropped:
             return f"{self.stage}: nothing left to do"
         reasons = ", ".join(f"{count} {reason}" for reason, count in sorted(self.dropped.items()))
-        return f"{self.stage}: {self.rows_in} {self.unit} in, {self.rows_out} rows out" + (
-            f", dropped: {reasons}" if reasons else ""
-        )
+        came, went = counted(self.rows_in, self.unit.removesuffix("s")), counted(self.rows_out, "row")
+        return f"{self.stage}: {came} in, {went} out" + (f", dropped: {reasons}" if reasons else "")
 
 
 LISTINGS = Stage(

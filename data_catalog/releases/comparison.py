@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from data_catalog.errors import ReleaseError
+from data_catalog.printing import counted
 from data_catalog.releases.shards import read_shard, rows_with_pictures, split_of
 from data_catalog.releases.verification import Manifest, read_manifest, read_pictures
 from data_catalog.schemas import LABELS, RELEASE_SCHEMA, SPLITS
@@ -49,6 +50,10 @@ class Amount(NamedTuple):
     rows: int
     frames: int
     ads: int
+
+    def __str__(self) -> str:
+        rows, frames, ads = counted(self.rows, "row"), counted(self.frames, "frame"), counted(self.ads, "ad")
+        return f"{rows} of {frames}, {ads}"
 
 
 class ScoreBin(NamedTuple):

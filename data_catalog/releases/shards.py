@@ -43,12 +43,14 @@ _FIRST_SCHEMA = pa.schema([column for column in RELEASE_SCHEMA if column.name no
 _PLAIN_COLUMNS = ["image.path", *(name for name in RELEASE_SCHEMA.names if name != "image")]
 
 
+def hf_dtype(type_: pa.DataType) -> str:
+    """The name that the `datasets` library has for a type."""
+    return _HF_DTYPES.get(str(type_), str(type_))
+
+
 def _features() -> dict[str, Any]:
     """The columns as the `datasets` library names them."""
-    values = {
-        column.name: {"dtype": _HF_DTYPES.get(str(column.type), str(column.type)), "_type": "Value"}
-        for column in RELEASE_SCHEMA
-    }
+    values = {column.name: {"dtype": hf_dtype(column.type), "_type": "Value"} for column in RELEASE_SCHEMA}
     return values | {
         "image": {"_type": "Image"},
         "label": {"names": list(LABELS), "_type": "ClassLabel"},

@@ -14,7 +14,7 @@ from data_catalog.printing import plain, printable
 from flows.console import AsJson, AsJsonLines, CatalogDir, ConfigFile, print_lines, print_table, print_tables, warn
 
 if TYPE_CHECKING:
-    from data_catalog.releases.comparison import Amount, ReleaseDiff
+    from data_catalog.releases.comparison import ReleaseDiff
 
 releases_app = typer.Typer()
 
@@ -226,7 +226,7 @@ def _diff_tables(found: ReleaseDiff) -> Iterator[tuple[tuple[str, ...], list[tup
     yield (
         ("split", "class", *versions),
         [
-            (split, label, _amount(before), _amount(after))
+            (split, label, str(before), str(after))
             for split, by_label in found.balance.items()
             for label, (before, after) in reversed(by_label.items())
         ],
@@ -235,10 +235,6 @@ def _diff_tables(found: ReleaseDiff) -> Iterator[tuple[tuple[str, ...], list[tup
         ("ads of mean score", *versions),
         [(f"{b.low:g} to {b.high:g}", b.before, b.after) for b in found.scores if b.before or b.after],
     )
-
-
-def _amount(amount: Amount) -> str:
-    return f"{amount.rows:,} rows of {amount.frames:,} frames, {amount.ads:,} ads"
 
 
 def _few(names: Iterable[str], at_most: int = 3) -> str:

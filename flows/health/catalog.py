@@ -23,9 +23,12 @@ from flows.crawl.data_api.quota import utc_now
 from flows.crawl.plan.schedule import plan_crawl
 from flows.crawl.preflight import check_lanes, check_quota
 from flows.crawl.steps import open_ledger
+from flows.models import run_in_service, untrained_release
 from flows.review.human import has_store, review_store
 from flows.settings import Settings
 
+_LATEST_TRAINING = timedelta(days=2)
+"""A release without a model is no news before."""
 _LATEST_REFRESH = timedelta(days=2)
 """Rows that are due for longer were passed over by two nights' refreshes."""
 
@@ -42,6 +45,7 @@ def check_catalog(catalog: Catalog, settings: Settings, now: datetime | None = N
         return [Check("catalog", False, str(error), "restore it, or name another one by --catalog")]
     checks: dict[str, Callable[[], Iterator[Check]]] = {
         "release": lambda: _release(catalog, settings, now),
+        "training": lambda: _training(catalog, settings, now),
         "failures": lambda: _failures(catalog, settings, now),
         "refresh": lambda: _refresh(catalog, settings, now),
         "crawl": lambda: _crawl(catalog, settings, now),
@@ -67,6 +71,18 @@ def _release(catalog: Catalog, settings: Settings, now: datetime) -> Iterator[Ch
     is_old = age > timedelta(days=settings.health.release_days)
     todo = "no rebuild brought anything new, or none ran: look at the runs, and at `ytb-ads status`"
     yield Check("release", None, said, todo) if is_old else Check("release", True, said)
+
+
+def _training(catalog: Catalog, settings: Settings, now: datetime) -> Iterator[Check]:
+    present = run_in_service(catalog)
+    service = f"in service: {present.name if present else 'no model yet'}"
+    untrained = untrained_release(catalog, settings.training)
+    if untrained is None or now - created_at(untrained.name, read_manifest(untrained)) < _LATEST_TRAINING:
+        if present:
+            yield Check("training", True, service)
+        return
+    said = f"none has succeeded on {untrained.name}; {service}"
+    yield Check("training", None, said, "look at the runs of train-on-gpu; the next rebuild starts it again")
 
 
 def _failures(catalog: Catalog, settings: Settings, now: datetime) -> Iterator[Check]:

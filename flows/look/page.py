@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import base64
-import hashlib
 import io
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
 from PIL import Image
 from rich import box
 from rich.console import Group, RenderableType
@@ -20,6 +17,7 @@ from data_catalog.printing import readable, shown
 from flows.look.ad import FrameSummary
 from flows.look.provenance import Provenance
 from flows.sentiment.explain import render_ad
+from flows.templates import render_page
 
 _TEMPLATES = Path(__file__).parent / "templates"
 _WHY = {
@@ -40,22 +38,14 @@ def render_provenance(row: Provenance) -> RenderableType:
 
 def provenance_html(row: Provenance) -> str:
     """The same as one page, with the pictures and a box around each word."""
-    environment = Environment(
-        loader=FileSystemLoader(_TEMPLATES),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {"readable": lambda value: readable(shown(value, 2000), 2000)}
-    style = (_TEMPLATES / "provenance.css").read_text("utf-8")
-    return environment.get_template("provenance.html").render(
+    return render_page(
+        _TEMPLATES / "provenance.html",
+        _TEMPLATES / "provenance.css",
+        {"readable": lambda value: readable(shown(value, 2000), 2000)},
         row=row,
         why=split_reason(row),
         ad_facts=[(name, row.ad[name]) for name in _AD_FACTS if row.ad[name] is not None],
         frames=[(frame, *_picture(frame)) for frame in row.frames],
-        style=Markup(style),  # noqa: S704 - our own file
-        style_sha256=base64.b64encode(hashlib.sha256(style.encode()).digest()).decode(),
     )
 
 

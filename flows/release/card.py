@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-from data_catalog.printing import readable
+from data_catalog.printing import counted, readable
+from data_catalog.releases.shards import hf_dtype, split_of
 from data_catalog.schemas import LABELS, RELEASE, SPLITS
 from flows.release.facts import NAMED, ReleaseFacts, first_of, sum_counts
+from flows.templates import render
 
 _TEMPLATES = Path(__file__).parent / "templates"
 _SIGNS = re.compile(r"([\\`*_{}\[\]#|~$^=!])")
@@ -27,20 +28,15 @@ def dataset_card(facts: ReleaseFacts, manifest: Mapping[str, Any]) -> str:
         facts: what the release says about itself.
         manifest: the release's manifest, for its files and its row-set hash.
     """
-    environment = Environment(
-        loader=FileSystemLoader(_TEMPLATES),
-        autoescape=False,  # noqa: S701 - Markdown, in which all untrusted text goes through `plain`
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    environment.filters |= {"plain": plain, "thousands": lambda number: f"{number:,}"}
     rows = sum_counts(facts.after).rows
-    return environment.get_template("card.md").render(
+    # Markdown, in which all untrusted text goes through `plain`
+    return render(
+        _TEMPLATES / "card.md",
+        {"plain": plain, "thousands": lambda number: f"{number:,}", "counted": counted},
         facts=facts,
         manifest=manifest,
         labels=tuple(reversed(LABELS)),
+        class_names=LABELS,
         splits=SPLITS,
         filled_splits=[split for split in SPLITS if sum_counts(facts.after, split=split).rows],
         total=sum_counts,
@@ -48,8 +44,19 @@ def dataset_card(facts: ReleaseFacts, manifest: Mapping[str, Any]) -> str:
         at_most=NAMED,
         size=next((name for limit, name in _SIZES if rows < limit), "n>1M"),
         columns=RELEASE.columns,
+        hf_dtype=hf_dtype,
+        sizes=_bytes_by_split(manifest),
         settings=_json(facts.published_settings()),
     )
+
+
+def _bytes_by_split(manifest: Mapping[str, Any]) -> Counter[str]:
+    """Size of each split's files."""
+    sizes: Counter[str] = Counter()
+    for name, file in manifest["files"].items():
+        if split := split_of(name):
+            sizes[split] += file["size_bytes"]
+    return sizes
 
 
 def plain(text: object, limit: int = 280) -> str:

@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 
 from data_catalog.catalog import Catalog
 from data_catalog.checks import Result, all_rules, check
+from data_catalog.printing import counted
 from data_catalog.releases import (
     Contents,
     ReleaseDiff,
@@ -53,6 +54,10 @@ class ClassCounts:
 
     def __add__(self, other: ClassCounts) -> ClassCounts:
         return ClassCounts(self.rows + other.rows, self.frames + other.frames, self.ads + other.ads)
+
+    def __str__(self) -> str:
+        rows, frames, ads = counted(self.rows, "row"), counted(self.frames, "frame"), counted(self.ads, "ad")
+        return f"{rows} of {frames}, {ads}"
 
 
 Table1 = Mapping[str, Mapping[Label, ClassCounts]]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import hashlib
 import io
 import json
 import math
@@ -13,16 +12,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
-from data_catalog.printing import readable
+from data_catalog.printing import counted, readable
 from data_catalog.releases.comparison import ReleaseDiff, ScoreBin
 from data_catalog.schemas import LABELS, SPLITS
 from flows.funnel import FunnelStep
 from flows.release.facts import NAMED, ExampleRow, ReleaseFacts, first_of, sum_counts
+from flows.templates import render_page
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -32,6 +30,7 @@ _THUMBNAIL = (320, 240)
 _LARGEST_PICTURE = 40_000_000  # pixels; a frame of 8K video has 33 million
 _COLOURS = {"one": "#3f6fb5", "positive": "#14866d", "negative": "#c8552b"}
 _SOFT = "#5d6673"
+_ROUND_NUMBERS = [0, *(digit * 10**power for power in range(6) for digit in (1, 2, 5))]
 
 
 @dataclass(frozen=True)
@@ -59,21 +58,12 @@ def report_html(facts: ReleaseFacts, manifest: Mapping[str, Any]) -> str:
         facts: what the release says about itself.
         manifest: the release's manifest, for its files and its row-set hash.
     """
-    environment = Environment(
-        loader=FileSystemLoader(TEMPLATES),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {"readable": readable, "thousands": lambda number: f"{number:,}"}
-    style = (TEMPLATES / "report.css").read_text(encoding="utf-8")
-    return environment.get_template("report.html").render(
+    return render_page(
+        TEMPLATES / "report.html",
+        TEMPLATES / "report.css",
+        {"readable": readable, "thousands": lambda number: f"{number:,}", "counted": counted},
         facts=facts,
         manifest=manifest,
-        style=Markup(style),  # noqa: S704 - our own file
-        # the style sheet is allowed by its hash, so that no untrusted text can bring another
-        style_sha256=base64.b64encode(hashlib.sha256(style.encode()).digest()).decode(),
         labels=tuple(reversed(LABELS)),
         splits=SPLITS,
         total=sum_counts,
@@ -103,10 +93,6 @@ def thumbnail(example: ExampleRow) -> str | None:
 def _charts(facts: ReleaseFacts) -> dict[str, Chart]:
     limits = facts.thresholds
     least_words = facts.settings.ocr.more_than_words
-    longest = max([*facts.words_per_frame, 20])
-    width = max(1, math.ceil(longest / 24))
-    # one edge lies at the limit, so that no bar mixes kept and dropped frames
-    first = (least_words + 0.5) % width - width
     return _change_charts(facts.changes) | {
         "funnel": bar_chart("Left after every step", [_step(step) for step in facts.funnel]),
         "balance": bar_chart("Rows by split and class, before and after resampling", _balance(facts)),
@@ -122,17 +108,31 @@ def _charts(facts: ReleaseFacts) -> dict[str, Chart]:
         "words": histogram(
             "Words per frame",
             facts.words_per_frame,
-            np.arange(first, longest + width + 0.5, width),
-            {f"kept: more than {least_words} words": least_words + 0.5},
+            _word_edges(max([*facts.words_per_frame, 20]), least_words),
+            {f"kept: more than {counted(least_words, 'word')}": least_words + 0.5},
+            of_counts=True,
         ),
     }
+
+
+def _word_edges(longest: int, limit: int) -> NDArray[np.float64]:
+    """Edges between numbers of words, each bin wider than the one before by up to a quarter.
+
+    One edge lies at the limit, so that no bar mixes kept and dropped frames.
+    """
+    lasts, last = [-1], 0
+    while lasts[-1] < longest:
+        lasts.append(last)
+        following = math.ceil(1.25 * last) if last else 1
+        last = limit if last < limit < following else following
+    return np.array(lasts) + 0.5
 
 
 def _change_charts(changes: ReleaseDiff | None) -> dict[str, Chart]:
     if changes is None:
         return {}
     bars = [
-        Bar(f"{split}, {label}, {when}", amount.ads, f"{amount.ads:,} ads", label, faint=when == "before")
+        Bar(f"{split}, {label}, {when}", amount.ads, counted(amount.ads, "ad"), label, faint=when == "before")
         for split in SPLITS
         for label in reversed(LABELS)
         for when, amount in zip(("before", "after"), changes.balance[split][label], strict=True)
@@ -160,9 +160,22 @@ def bar_chart(title: str, bars: Sequence[Bar]) -> Chart:
 
 
 def histogram(
-    title: str, values: Sequence[float], edges: NDArray[np.float64], marks: Mapping[str, float] | None = None
+    title: str,
+    values: Sequence[float],
+    edges: NDArray[np.float64],
+    marks: Mapping[str, float] | None = None,
+    *,
+    of_counts: bool = False,
 ) -> Chart:
-    """Counts between the edges, with a line at each finite mark; what lies outside is counted in the outer bins."""
+    """Counts between the edges, with a line at each finite mark; what lies outside is counted in the outer bins.
+
+    Args:
+        title: what is counted.
+        values: one for each thing.
+        edges: of the bins.
+        marks: names of lines, and where they stand.
+        of_counts: the values are whole numbers from 0 on, shown on a logarithmic axis that begins with 0.
+    """
     # mirrored: as in the thresholds, a value on an edge belongs below it, so that -2.5 is still negative
     mirrored, _ = np.histogram(-np.clip(values, edges[0], edges[-1]), -edges[::-1])
     counts = mirrored[::-1]
@@ -172,15 +185,32 @@ def histogram(
     axes.bar_label(drawn, [f"{count}" if count else "" for count in counts], padding=2, color=_SOFT)
     axes.set_ylim(0, 1.35 * max(1, counts.max()))
     axes.set_yticks([])
+    middle = edges.mean()
+    if of_counts:
+        axes.set_xscale(
+            "function", functions=(lambda n: np.log1p(np.maximum(n, -0.5) + 0.5), lambda y: np.expm1(y) - 0.5)
+        )
+        axes.set_xlim(edges[0], edges[-1])
+        axes.set_xticks([n for n in _ROUND_NUMBERS if n < edges[-1]])
+        axes.xaxis.set_major_formatter("{x:,.0f}")
+        axes.minorticks_off()
+        middle = math.sqrt(edges[-1])
     for name, at in (marks or {}).items():
         if math.isfinite(at):
             axes.axvline(at, color=_COLOURS["negative"], linestyle="--")
             # inwards, at the top
-            side, aside = ("right", -6) if at > edges.mean() else ("left", 6)
+            side, aside = ("right", -6) if at > middle else ("left", 6)
             top = axes.get_xaxis_transform()
             axes.annotate(name, (at, 1), (aside, -9), xycoords=top, textcoords="offset points", ha=side)
-    between = zip(edges, edges[1:], counts, strict=False)
+    # of whole numbers the first and the last of each bin
+    inwards = 0.5 if of_counts else 0
+    between = zip(edges[:-1] + inwards, edges[1:] - inwards, counts, strict=True)
     return _chart(figure, title, [f"{low:g} to {high:g}: {count}" for low, high, count in between if count])
+
+
+def _from_zero(counts: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Places on a logarithmic axis on which the bin of 0 begins at 0."""
+    return np.log1p(np.maximum(counts, -0.5) + 0.5)
 
 
 def paired_histogram(title: str, bins: Sequence[ScoreBin]) -> Chart:
@@ -233,9 +263,9 @@ def _balance(facts: ReleaseFacts) -> list[Bar]:
     for split in SPLITS:
         for label in reversed(LABELS):
             before, after = facts.before[split][label], facts.after[split][label]
-            note = f"{after.rows:,} rows of {after.frames:,} frames, {after.ads:,} ads"
+            note = str(after)
             if before.rows != after.rows:
-                note_before = f"{before.rows:,} rows"
+                note_before = counted(before.rows, "row")
                 bars.append(Bar(f"{split}, {label}, before", before.rows, note_before, label, faint=True))
             bars.append(Bar(f"{split}, {label}", after.rows, note, label))
     return bars

@@ -14,6 +14,7 @@ from rich.text import Text
 from data_catalog.catalog import Catalog
 from data_catalog.errors import ReleaseError
 from data_catalog.inspect import require_catalog
+from data_catalog.printing import counted
 from data_catalog.releases import newest_release_if_any
 from data_catalog.schemas import LABELS, SPLITS
 from flows.funnel import FunnelStep, count_funnel
@@ -92,4 +93,4 @@ def _table(title: str, names: list[str], numbers: list[str]) -> Table:
 
 
 def _cell(counts: ClassCounts) -> str:
-    return f"{counts.rows:,} rows\n{counts.frames:,} frames, {counts.ads:,} ads"
+    return f"{counted(counts.rows, 'row')}\n{counted(counts.frames, 'frame')}, {counted(counts.ads, 'ad')}"

@@ -6,15 +6,19 @@ on a release must see this first, and how few distinct ads and frames a balanced
 
 from __future__ import annotations
 
+import io
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 import pyarrow as pa
 from rich import box
+from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from data_catalog.printing import counted
 from flows.sentiment.labelling import (
     AGGREGATIONS,
     Thresholds,
@@ -24,6 +28,10 @@ from flows.sentiment.labelling import (
 from flows.settings import Aggregation, ThresholdMode
 
 PAPER = Thresholds(positive=2.5, negative=-2.5)
+_PART = re.compile(r": |, | with | (?=\*)")
+"""Where a cell may be parted."""
+TEXT_WIDTH = 80
+"""Characters in a line of the table as plain text."""
 
 
 @dataclass(frozen=True)
@@ -68,24 +76,31 @@ class YieldTable:
                 "-" if row.mean is None else f"{row.mean:.2f}",
                 _class_cell(row.positive),
                 _class_cell(row.negative),
-                f"{row.dropped} ads",
+                counted(row.dropped, "ad"),
             )
             for row in self.rows
         ]
 
     def as_text(self) -> str:
         """The table in plain characters, for logs and error messages."""
-        lines = [self.COLUMNS, *self.cells()]
-        widths = [max(len(line[i]) for line in lines) for i in range(len(self.COLUMNS))]
-        text = ["  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) for line in lines]
-        return "\n".join(line.rstrip() for line in [f"{self.n_ads} ads, * = in force", *text])
+        text = io.StringIO()
+        Console(file=text, width=TEXT_WIDTH, color_system=None).print(self._table(""))
+        return "\n".join([f"{counted(self.n_ads, 'ad')}, * = in force", *map(str.rstrip, text.getvalue().splitlines())])
 
     def as_table(self) -> Table:
         """The table for a terminal, the choice in force in bold."""
-        title = f"What other thresholds would give ({self.n_ads:,} ads)"
-        table = Table(*self.COLUMNS, title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+        return self._table(f"What other thresholds would give ({counted(self.n_ads, 'ad')})")
+
+    def _table(self, title: str) -> Table:
+        """Narrow enough for `TEXT_WIDTH`: a cell has a line for each of its parts."""
+        table = Table(
+            title=title or None, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False
+        )
+        for name in self.COLUMNS:
+            table.add_column(name, no_wrap=True)
         for row, cells in zip(self.rows, self.cells(), strict=True):
-            table.add_row(*map(Text, cells), style="bold" if row.chosen else "")
+            parted = (_PART.sub(lambda part: f"{part[0].rstrip()}\n", cell) for cell in cells)
+            table.add_row(*map(Text, parted), style="bold" if row.chosen else "")
         return table
 
     def as_markdown(self) -> str:
@@ -150,8 +165,8 @@ def _class_yield(ads: list[str], frames_per_ad: Mapping[str, int] | None) -> Cla
 
 def _class_cell(found: ClassYield) -> str:
     if found.frames is None:
-        return f"{found.ads} ads"
-    return f"{found.ads} ads, {found.with_frames} with {found.frames} frames"
+        return counted(found.ads, "ad")
+    return f"{counted(found.ads, 'ad')}, {found.with_frames:,} with {counted(found.frames, 'frame')}"
 
 
 def _number(threshold: float) -> str:

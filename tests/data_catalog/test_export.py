@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import csv
 import json
+import subprocess
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -87,6 +88,22 @@ def test_what_cannot_be_written_leaves_nothing_behind(catalog: Catalog, tmp_path
     with pytest.raises(CatalogError, match="cannot be written"):
         export_rows(catalog, "comments", folder / "missing" / "c.csv")
     assert [(file.name, file.read_text()) for file in folder.iterdir()] == [("old.csv", "old")]
+
+
+def test_a_file_system_that_is_read_only_is_said_and_nothing_else(catalog: Catalog, tmp_path: Path) -> None:
+    place = tmp_path / "read-only"
+    place.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "ro", "tmpfs", str(place)], check=False, capture_output=True
+    )
+    if mounted.returncode:
+        pytest.skip("a file system can be mounted by root alone")
+    try:
+        with pytest.raises(CatalogError) as refused:
+            export_rows(catalog, "comments", place / "c.csv")
+    finally:
+        subprocess.run(["umount", str(place)], check=True)
+    assert str(refused.value) == f"{place}/c.csv: cannot be written (Read-only file system)"
 
 
 def test_rows_that_would_lose_a_column_and_what_is_no_query_are_refused(catalog: Catalog, tmp_path: Path) -> None:

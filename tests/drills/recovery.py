@@ -60,9 +60,10 @@ class Service:
     processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
+        if not self.port:
+            with socket.socket() as free:
+                free.bind(("127.0.0.1", 0))
+                self.port = free.getsockname()[1]
 
     @property
     def url(self) -> str:
@@ -103,7 +104,7 @@ class Service:
         with (self.home / f"{name}.log").open("ab") as log:
             self.processes[name] = subprocess.Popen(
                 [sys.executable, "-m", "prefect", *words],
-                env={**os.environ, **SWITCHES, **QUICK, "PYTHONPATH": str(ROOT), **environment},
+                env={**QUICK, **os.environ, **SWITCHES, "PYTHONPATH": str(ROOT), **environment},
                 cwd=ROOT,
                 stdout=log,
                 stderr=log,

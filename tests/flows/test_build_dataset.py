@@ -114,6 +114,7 @@ def test_a_second_run_does_nothing_and_says_so(copied: Path, sample: Path, quick
     for stage in ("source", "frames", "ocr", "scores", "review"):
         assert f"{stage}: nothing left to do" in again.stderr
     assert "holds these rows already, nothing to write" in again.stderr
+    assert "its training is started again" in again.stderr, "no training has succeeded"
     assert Catalog(copied).versions() == versions
     assert len(list_releases(copied / "releases")) == 1
 
@@ -300,8 +301,8 @@ def test_files_that_cannot_be_used_are_named_and_new_ads_leave_the_rows_of_the_o
     shutil.copy(twin, twin.with_suffix(".webm"))
     (ads / "notjson00001.info.json").write_text("{ this is not JSON", "utf-8")
     done = ytb_ads("build", "--source", f"folder:{ads}", "--catalog", copied, "--config", quick)
-    assert "source: 1 new or changed ads in" in done.stderr
-    assert "frames: 1 ads in" in done.stderr
+    assert "source: 1 new or changed ad in" in done.stderr
+    assert "frames: 1 ad in" in done.stderr
     assert "info_not_json" in done.stderr
     assert "info_not_json" in done.stdout
 

@@ -70,6 +70,13 @@ def test_a_release_that_nothing_follows_for_two_weeks_is_a_warning(copied: Path)
     assert "16 days old" in found.said
 
 
+def test_a_release_on_which_no_training_has_succeeded_is_a_warning(copied: Path) -> None:
+    assert "training" not in checks(copied, NOW + timedelta(days=1))
+    found = checks(copied, NOW + timedelta(days=3))["training"]
+    assert found.ok is None
+    assert f"none has succeeded on {list_releases(copied / 'releases')[0].name}" in found.said
+
+
 def test_a_damaged_release_fails_and_the_rest_is_looked_at_all_the_same(copied: Path) -> None:
     for release in list_releases(copied / "releases"):
         (release / "manifest.json").write_text("{")

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
 import datasets
+import pyarrow.parquet as pq
 import pytest
+from datasets.info import DatasetInfosDict
 from hypothesis import given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
+from PIL import Image
 
 from data_catalog.printing import readable
 from data_catalog.releases import Contents, compare, read_manifest
@@ -200,9 +205,38 @@ def test_only_splits_with_rows_are_named_to_loaders(facts: ReleaseFacts) -> None
 def test_the_datasets_library_loads_the_folder_by_its_card(
     release: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """As the hub's dataset viewer does: classes, types and counts stand in the card before a file is read."""
     monkeypatch.setattr(datasets.config, "HF_HUB_OFFLINE", True)
-    loaded = datasets.load_dataset(str(release), cache_dir=str(tmp_path / "cache"))
+    pushed = shutil.copytree(release, tmp_path / "someone" / "ytb-ads")
     counts = {split: facts["rows"] for split, facts in read_manifest(release)["splits"].items()}
+    [info] = DatasetInfosDict.from_directory(pushed).values()
+    assert {name: split.num_examples for name, split in info.splits.items()} == counts
+    files = {split: next((pushed / "data").glob(f"{split}-*")) for split in counts}
+    assert {name: split.num_bytes for name, split in info.splits.items()} == {
+        split: file.stat().st_size for split, file in files.items()
+    }
+
+    loaded = datasets.load_dataset(str(pushed), cache_dir=str(tmp_path / "cache"), verification_mode="all_checks")
     assert {name: len(rows) for name, rows in loaded.items()} == counts
-    assert loaded["test"].features["label"].names == ["negative", "positive"]
-    assert isinstance(loaded["test"].features["image"], datasets.Image)
+    for split, rows in loaded.items():
+        assert rows.features == info.features == datasets.Features.from_arrow_schema(pq.read_schema(files[split]))
+        assert rows.features["label"].names == ["negative", "positive"]
+        assert isinstance(rows.features["image"], datasets.Image)
+        stored = pq.read_table(files[split]).to_pylist()
+        assert rows.remove_columns("image").to_list() == [
+            {name: value for name, value in row.items() if name != "image"} for row in stored
+        ]
+        for ours, theirs in zip(stored, rows, strict=True):
+            with Image.open(io.BytesIO(ours["image"]["bytes"])) as picture:
+                assert theirs["image"].tobytes() == picture.tobytes()
+
+
+def test_counts_that_are_not_those_of_the_files_are_noticed_by_the_library(
+    release: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(datasets.config, "HF_HUB_OFFLINE", True)
+    pushed = shutil.copytree(release, tmp_path / "ytb-ads")
+    card = (pushed / "README.md").read_text("utf-8")
+    (pushed / "README.md").write_text(card.replace("num_examples: ", "num_examples: 1", 1), "utf-8")
+    with pytest.raises(datasets.exceptions.NonMatchingSplitsSizesError):
+        datasets.load_dataset(str(pushed), cache_dir=str(tmp_path / "cache"))

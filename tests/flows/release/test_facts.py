@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
@@ -120,8 +121,9 @@ def test_table_1_on_the_terminal_names_rows_frames_and_ads(facts: ReleaseFacts) 
 
 def test_the_yields_on_the_terminal_are_those_of_the_table(facts: ReleaseFacts) -> None:
     text = plain_text(facts.yields.as_table())
-    assert all(cell in text for cells in facts.yields.cells() for cell in cells[:1])
-    assert "dominant *" in text
+    said = [word for cells in facts.yields.cells() for cell in cells for word in cell.split()]
+    assert Counter(said) <= Counter(text.split())
+    assert "*" in text.split()
 
 
 def test_an_empty_release_can_be_shown(facts: ReleaseFacts) -> None:

@@ -8,6 +8,7 @@ import io
 import math
 import re
 from dataclasses import replace
+from html import unescape
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -16,8 +17,9 @@ import pytest
 from PIL import Image
 
 from data_catalog.releases import verify_release
-from data_catalog.schemas import TABLES
-from flows.release.facts import ExampleRow, ReleaseFacts, count_table1
+from data_catalog.schemas import LABELS, SPLITS, TABLES
+from flows.release.card import dataset_card
+from flows.release.facts import ClassCounts, ExampleRow, ReleaseFacts, count_table1
 from flows.release.report import Bar, Chart, bar_chart, histogram, report_html, thumbnail
 from flows.sentiment.labelling import Thresholds
 from flows.sentiment.yield_table import yield_table
@@ -211,3 +213,30 @@ def test_a_yield_table_of_no_ads_is_shown(facts: ReleaseFacts) -> None:
 def test_an_example_without_category_or_score_is_shown(facts: ReleaseFacts) -> None:
     example = ExampleRow(b"", "words", "positive", "ad", None, None, "train")
     assert "no category" in Page(report_html(replace(facts, examples=[example]), MANIFEST)).text
+
+
+def test_numbers_of_words_are_counted_on_a_logarithmic_axis_whose_edge_is_the_limit(facts: ReleaseFacts) -> None:
+    """The bins hold every frame once, and none holds both kept and dropped ones."""
+    words = [0] * 40 + [1, 5, 6, 7, 8, 30, 31, 240, 1000]
+    limit = facts.settings.ocr.more_than_words
+    alt = read_alt(report_html(replace(facts, words_per_frame=words), MANIFEST), "Words per frame")
+    bins = {(int(low), int(high)): int(n) for low, high, n in re.findall(r"(\d+) to (\d+): (\d+)", alt)}
+    assert sum(bins.values()) == len(words)
+    assert bins[0, 0] == 40
+    for (low, high), count in bins.items():
+        assert count == sum(low <= n <= high for n in words)
+        assert not low <= limit < high
+        assert (high + 1) / max(low, 1) <= 2
+
+
+def read_alt(page: str, title: str) -> str:
+    [alt] = re.findall(rf'alt="({title}\.[^"]*)"', page)
+    return str(alt)
+
+
+def test_one_of_a_kind_is_not_counted_as_many(facts: ReleaseFacts) -> None:
+    one = {split: {label: ClassCounts(1, 1, 1) for label in LABELS} for split in SPLITS}
+    alone = replace(facts, after=one, before=one, decided_by={"the verifier": 1}, ad_means=[1.0], words_per_frame=[1])
+    for document in (report_html(alone, MANIFEST), dataset_card(alone, MANIFEST)):
+        assert not re.search(r"(?<![\d.,])\b1 (ads|frames|rows|comments)\b", unescape(document))
+        assert "1 ad" in document

@@ -1,0 +1,69 @@
+"""The short form of `tests/drills/recovery.py`: a killed run ends as another one would, and nobody has to help."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+import pytest
+from prefect.client.orchestration import get_client
+from prefect.settings import PREFECT_API_URL, temporary_settings
+
+from flows.commands import deploy
+from tests.drills.recovery import Service, begin, flow_process, rows_of, runs_below, stage_is_running, wait
+from tests.flows.conftest import QUICK_ENVIRONMENT
+
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("prefect")]
+
+
+@pytest.fixture
+def service(deployed_server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Service]:
+    """The tests' server, whose automations wait a few seconds only, and a worker."""
+    for name, value in QUICK_ENVIRONMENT.items():
+        monkeypatch.setenv(name, value)
+    running = Service(tmp_path, port=int(deployed_server.rpartition(":")[2].split("/")[0]))
+    deployments = [each["id"] for each in running.ask("deployments/filter", {})]
+    with temporary_settings({PREFECT_API_URL: deployed_server}), get_client(sync_client=True) as client:
+
+        def register() -> None:
+            for automation in deploy.recovery(deployments):
+                client.update_automation(client.read_automations_by_name(automation.name)[0].id, automation)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(deploy, "PAUSE_S", 10.0)
+            register()
+        running.start_worker()
+        yield running
+        running.stop()
+        register()
+
+
+def test_a_run_whose_process_is_killed_is_started_again_and_gives_the_same_rows(
+    service: Service, sample: Path, seeded: Path, tmp_path: Path
+) -> None:
+    run = begin(service, sample, tmp_path / "catalog")
+    wait(partial(stage_is_running, service, run, "frames"), "frames are sampled")
+    process = flow_process(run)
+    assert process
+    os.kill(process, signal.SIGKILL)
+
+    def completed() -> bool:
+        return bool(service.ask(f"flow_runs/{run}")["state_type"] == "COMPLETED")
+
+    wait(completed, "the run is completed")
+    assert rows_of(tmp_path / "catalog") == rows_of(seeded)
+    ended = service.ask(f"flow_runs/{run}")
+    assert ended["run_count"] == 2
+    assert ended["name"].startswith("rebuild ")
+    assert set(ended["tags"]) == {f"catalog:{tmp_path / 'catalog'}", f"source:folder:{sample}"}
+    states = {child["state_type"] for child in runs_below(service, run)}
+    assert states <= {"COMPLETED", "CRASHED"}, "what the dead process left as running has ended"
+    of_parent = {"logs": {"flow_run_id": {"any_": [run]}}}
+    said = [line["message"] for line in service.ask("logs/filter", of_parent)]
+    for stage in ("frames: ", "ocr: ", "sentiment: ", "review: ", "release: "):
+        assert any(line.startswith(stage) for line in said), (stage, said)
+    assert "attempt 2 of 3: what the one before did is kept" in said
+    assert not [line for line in said if "task run" in line.lower()]
