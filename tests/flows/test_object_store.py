@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -158,8 +159,11 @@ def test_a_command_says_the_same_of_a_catalog_in_a_bucket(command: str, twins: T
         code, said = run(*command.split(), *asked, "--catalog", catalog, *config)
         fetched = str(working_folder(place_of(f"{catalog}/releases")))
         lines = said.replace(catalog, "CATALOG").replace(fetched, "CATALOG/releases").splitlines()
-        # how old things are, and what a disk holds, is another second's, or another disk's
-        return code, "\n".join(line for line in lines if " GB of " not in line)
+        # what a disk holds and what time it is are another disk's and second's; DuckDB names some examples of many
+        of_now = (" GB of ", '"at": ')
+        return code, "\n".join(
+            re.sub(r'"examples": .*', "", line) for line in lines if not any(word in line for word in of_now)
+        )
 
     here, there = told(str(twins.local)), told(twins.there)
     if command == "catalog fetch":
@@ -176,10 +180,8 @@ def test_a_build_in_a_bucket_gives_the_rows_of_a_local_one(
     root = place_of(f"{bucket}/built")
     assert isinstance(root, StorePath)
     upload(seeded / "tables" / "texts", root / "tables" / "texts")  # reading words again takes most of the time
-    for new in (True, False):
-        code, said = run("build", "--source", f"folder:{sample}", "--catalog", str(root), "--config", quick)
-        assert code == 0, said
-        assert ("release (unchanged)" in said) is not new
+    code, said = run("build", "--source", f"folder:{sample}", "--catalog", str(root), "--config", quick)
+    assert code == 0, said
     release = newest_release(root / "releases")
     local, there = read_manifest(newest_release(seeded / "releases")), read_manifest(release)
     assert there["row_set_hash"] == local["row_set_hash"]
