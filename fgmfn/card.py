@@ -28,6 +28,7 @@ def model_card(record: Mapping[str, Any], title: str) -> str:
             "",
             *(f"- {note}" for note in record["notes"]),
             "",
+            *_origins(record),
             *confusion_lines(record),
             f"The weights are those of {_chosen(record)}; the test split was read once.",
             f"Rows: `{record['row_set_hash']}`. Every setting is in `metrics.json`.",
@@ -64,6 +65,21 @@ def _synthetic(record: Mapping[str, Any]) -> list[str]:
 
 def _chosen(record: Mapping[str, Any]) -> str:
     return "the last epoch" if record["dev"] is None else "the epoch with the best macro-F1 on the validation split"
+
+
+def _origins(record: Mapping[str, Any]) -> list[str]:
+    if not record["loaded"]:
+        return ["Before training all weights were drawn at random.", ""]
+    return [
+        "First weights of its parts; all others were drawn at random:",
+        "",
+        *(
+            f"- {part['part']} from `{part['source']}`: {part['tensors']} of {part['of']} tensors loaded, "
+            f"SHA-256 `{part['sha256']}`"
+            for part in record["loaded"]
+        ),
+        "",
+    ]
 
 
 def _score_line(split: str, rows: int, metrics: Mapping[str, Any] | None, checksums: Mapping[str, str]) -> str:

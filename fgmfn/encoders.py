@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
+import hashlib
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -122,13 +125,125 @@ def create_backbone(config: PictureConfig, expected: str, *, pretrained: bool, *
     if pretrained and overlay and not Path(overlay["file"]).is_file():
         raise WeightsError(f"backbone_weights = {overlay['file']!r}: there is no such file")
     try:
-        return timm.create_model(config.backbone, pretrained=pretrained, pretrained_cfg_overlay=overlay, **arguments)
+        with _recorded_loads() as loads:
+            backbone = timm.create_model(
+                config.backbone, pretrained=pretrained, pretrained_cfg_overlay=overlay, **arguments
+            )
     except Exception as error:
         # Without a download only the architecture can be at fault; with one, hub, network, disk and file each
         # raise errors of their own kinds.
         if pretrained:
             raise WeightsError.unavailable(f"the weights of the backbone {config.backbone!r}", error) from error
         raise ConfigError(f"model setting backbone = {config.backbone!r}; expected {expected}: {error}") from error
+    if pretrained:
+        lacking = {tensor.data_ptr() for tensors in loads for tensor in tensors}
+        # Of a classifier that is cut off, or trained here for other classes, nobody needs the weights.
+        own = tuple(f"{name}." for name in _classifiers(backbone))
+        missing = [
+            name
+            for name, tensor in backbone.state_dict().items()
+            if (not loads or tensor.data_ptr() in lacking) and not name.startswith(own)
+        ]
+        source = config.backbone_weights or config.backbone
+        note_loaded(backbone, "backbone", source, missing, leave_out=own)
+    return backbone
+
+
+def _classifiers(backbone: Any) -> tuple[str, ...]:
+    named = getattr(backbone, "pretrained_cfg", {}).get("classifier") or ()
+    return (named,) if isinstance(named, str) else tuple(named)
+
+
+@contextmanager
+def _recorded_loads() -> Iterator[list[list[Tensor]]]:
+    """Collect the tensors that each state loaded meanwhile lacks: timm passes over them in silence."""
+    loads: list[list[Tensor]] = []
+    load = nn.Module.load_state_dict
+
+    def recorded(module: nn.Module, *given: Any, **options: Any) -> Any:
+        result = load(module, *given, **options)
+        state = module.state_dict()
+        loads.append([state[name] for name in result.missing_keys])
+        return result
+
+    nn.Module.load_state_dict = recorded  # type: ignore[method-assign, assignment]
+    try:
+        yield loads
+    finally:
+        nn.Module.load_state_dict = load  # type: ignore[method-assign]
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """Where the first weights of a part of a model come from."""
+
+    part: str
+    source: str
+    """Name in a hub, file or folder."""
+    tensors: int
+    of: int
+    """How many the part has, of which the source gave `tensors`."""
+    sha256: str
+    """Of the tensors' names and values."""
+
+    def __str__(self) -> str:
+        return f"{self.part} from {self.source}: {self.tensors} of {self.of} tensors loaded, SHA-256 {self.sha256[:12]}"
+
+
+def note_loaded(
+    module: Any, part: str, source: str, missing: Collection[str], *, leave_out: tuple[str, ...] = ()
+) -> None:
+    """Note in a module, as `loaded`, that its weights come from a source.
+
+    Args:
+        module: with its pretrained weights.
+        part: what it is, for the record.
+        source: of the weights.
+        missing: names of tensors that the source lacks.
+        leave_out: beginnings of names that the source need not have.
+
+    Raises:
+        WeightsError: A tensor is missing: it would be drawn at random.
+    """
+    state = {name: tensor for name, tensor in module.state_dict().items() if not name.startswith(leave_out or "\0")}
+    lacking = [name for name in state if name in missing]
+    if lacking:
+        raise WeightsError(
+            f"{part} weights {source!r}: {len(state) - len(lacking)} of {len(state)} tensors are there; it lacks "
+            f"{', '.join(lacking[:3])}{' and others' if len(lacking) > 3 else ''}. Give weights of this architecture, "
+            f"with its names"
+        )
+    digest = hashlib.sha256()
+    for name, tensor in sorted(state.items()):
+        digest.update(name.encode())
+        digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+    module.loaded = Loaded(part, source, len(state), len(state), digest.hexdigest())
+
+
+def from_pretrained(kind: Any, name: str, part: str, prepare: Callable[[Any], Any] = lambda model: model) -> Any:
+    """Load a model of transformers in float32 with all of its weights.
+
+    Args:
+        kind: its class, or AutoModel.
+        name: in the hub, or a folder.
+        part: what it is, for errors and the record.
+        prepare: cuts off what is not needed.
+
+    Raises:
+        WeightsError: The weights cannot be fetched or read, or a tensor that is needed is missing.
+    """
+    try:
+        # Left alone, the encoder would train in the precision its file was saved in.
+        model, info = kind.from_pretrained(name, dtype=torch.float32, output_loading_info=True)
+    except (OSError, ValueError) as error:
+        raise WeightsError.unavailable(f"the weights of the {part} {name!r}", error) from error
+    except RuntimeError as error:
+        if "size mismatch" not in str(error) and "mismatched" not in str(error):
+            raise
+        raise WeightsError(f"the weights of the {part} {name!r} are of other sizes: {error}") from error
+    model = prepare(model)
+    note_loaded(model, part, name, info["missing_keys"])
+    return model
 
 
 def build_text_encoder(config: PiecesConfig) -> nn.Module:
@@ -142,11 +257,9 @@ def load_text_encoder(config: PiecesConfig) -> nn.Module:
     Raises:
         WeightsError: The weights cannot be fetched or read.
     """
-    try:
-        # Left alone, the encoder would train in the precision its file was saved in.
-        return _without_pooler(AutoModel.from_pretrained(config.text_encoder, dtype=torch.float32), config)
-    except (OSError, ValueError) as error:
-        raise WeightsError.unavailable(f"the weights of the text encoder {config.text_encoder!r}", error) from error
+    return from_pretrained(
+        AutoModel, config.text_encoder, "text encoder", lambda encoder: _without_pooler(encoder, config)
+    )
 
 
 def pretrained_text_config(name: str) -> dict[str, Any]:

@@ -91,7 +91,9 @@ def load_checkpoint(path: Path) -> Checkpoint:
             kind = model_class(name)
             if issubclass(kind, FittedModel):
                 return Checkpoint(path, name, kind.from_pretrained(path), None, trained_on, has_targets)
-            model = kind.from_pretrained(path, local_files_only=True)
+            model, info = kind.from_pretrained(path, local_files_only=True, output_loading_info=True)
+            if missing := sorted(info["missing_keys"]):
+                raise WeightsError(f"{path}: its weights lack {len(missing)} tensors, such as {missing[0]}")
             processor = FgmfnProcessor.from_pretrained(path, local_files_only=True)
     except (OSError, ValueError, RuntimeError, KeyError) as error:
         raise WeightsError(f"{path}: the checkpoint is incomplete or damaged: {error}") from error

@@ -15,7 +15,7 @@ from transformers import AutoConfig, PreTrainedModel
 from transformers.utils import ModelOutput
 
 from fgmfn.configuration import FgmfnConfig, SentimentConfig
-from fgmfn.encoders import ImageEncoder, build_text_encoder, load_text_encoder
+from fgmfn.encoders import ImageEncoder, Loaded, build_text_encoder, load_text_encoder
 from fgmfn.fusion import CrossAttentionFusion, JointTransformer
 from fgmfn.inputs import PAIR, Inputs
 from fgmfn.losses import ImageTextContrast, MutualInformation
@@ -75,6 +75,11 @@ class SentimentModel(PreTrainedModel):
         for part in self.children():
             if not isinstance(part, PreTrainedModel) and hasattr(part, "load_pretrained"):
                 part.load_pretrained(self.config, tokenizer)
+
+    @property
+    def loaded(self) -> list[Loaded]:
+        """Origin of each part's weights, where `load_pretrained` has just replaced them."""
+        return [vars(part)["loaded"] for part in self.modules() if "loaded" in vars(part)]
 
     def encode_text(self, input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor | None) -> Tensor:
         """Eq. 2: token ids [B, n] -> token states [B, n, d]; the first one stands for the sentence."""

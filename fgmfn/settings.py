@@ -53,8 +53,9 @@ class DataSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    max_tokens: int = Field(default=128, ge=4)
-    """Tokens per text, special ones included; what is beyond is cut off."""
+    max_tokens: int | None = Field(default=None, ge=4)
+    """Tokens per text, special ones included; what is beyond is cut off, and counted on the model card. Unset: as many
+    as 99 of 100 training texts have at most, in multiples of 8 and within what the encoder reads."""
     max_target_tokens: int = Field(default=16, ge=4)
     """Tokens per target where a model reads it alone."""
     vocabulary: int = Field(default=8000, ge=100)

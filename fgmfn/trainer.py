@@ -33,6 +33,7 @@ from fgmfn.processing import FgmfnProcessor
 from fgmfn.settings import TrainingSettings
 
 LOSS_PARTS = ("task_loss", "itc_loss", "mi_loss")
+DEV_FIGURES = ("accuracy", "macro_f1", "loss", *LOSS_PARTS)
 OPTIMIZERS = {"adamw": torch.optim.AdamW, "adam": torch.optim.Adam}
 RESUMED_FROM = (SAFE_WEIGHTS_NAME, OPTIMIZER_NAME, SCHEDULER_NAME, "rng_state*.pth")
 """Files that a checkpoint needs, beside its state, for a resumed training to end as an undisturbed one."""
@@ -44,6 +45,7 @@ class SentimentTrainer(Trainer):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._parts: dict[str, list[torch.Tensor]] = {}
+        """By name, `eval_` before those of development rows: a loss's sum over each batch's rows, and their number."""
         self._lap_started = time.monotonic()
 
     def compute_loss(
@@ -55,21 +57,37 @@ class SentimentTrainer(Trainer):
     ) -> Any:
         """Return the batch's loss and note its parts while training."""
         outputs: SentimentOutput = model(**inputs)
-        if model.training:
-            for name in LOSS_PARTS:
-                if outputs.get(name) is not None:
-                    self._parts.setdefault(name, []).append(outputs[name].detach().mean())
+        rows, before = len(inputs["labels"]), "" if model.training else "eval_"
+        for name in LOSS_PARTS:
+            if outputs.get(name) is not None:
+                mean = outputs[name].detach().float()
+                self._parts.setdefault(before + name, []).append(torch.stack([mean * rows, mean.new_tensor(rows)]))
         return (outputs.loss, outputs) if return_outputs else outputs.loss
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
-        """Add the parts' means since the last log, and the time since then, to a training log."""
-        if "loss" in logs:
-            means = {name: torch.stack(values).mean() for name, values in self._parts.items()}
-            logs |= {name: float(value) for name, value in self.accelerator.reduce(means, "mean").items()}
-            self._parts = {}
+        """Add the parts' means since the last log, and the time since then, to a training or evaluation log."""
+        if "eval_loss" in logs:
+            logs |= self._means("eval_")
+        elif "loss" in logs:
+            logs |= self._means("")
             logs["lap_runtime"] = self._lap_s()
             self._lap_started = time.monotonic()
         super().log(logs, start_time)
+
+    def _means(self, before: str) -> dict[str, float]:
+        """Mean over the rows of all processes of each part."""
+        found = {name: self._parts.pop(before + name) for name in LOSS_PARTS if before + name in self._parts}
+        sums = self.accelerator.reduce({name: torch.stack(values).sum(dim=0) for name, values in found.items()}, "sum")
+        return {before + name: float(total / rows) for name, (total, rows) in sums.items()}
+
+    def _save_checkpoint(self, model: torch.nn.Module, trial: Any) -> None:
+        """Save a checkpoint; older ones keep their weights, and lose the optimizer's state, twice as large."""
+        super()._save_checkpoint(model, trial)
+        self.accelerator.wait_for_everyone()
+        if self.args.should_save:
+            for file in Path(self.args.output_dir).glob(f"checkpoint-*/{OPTIMIZER_NAME}"):
+                if file.parent.name != f"checkpoint-{self.state.global_step}":
+                    file.unlink()
 
     def seconds(self) -> float:
         """Return how long training has taken, the epochs of a run that was stopped and resumed included."""
@@ -124,7 +142,7 @@ class Epoch:
     losses: Mapping[str, float]
     """Means over the epoch: `loss`, and the parts of eq. 12 that the model has."""
     dev: Mapping[str, float]
-    """`accuracy` and `macro_f1` on the development rows; empty where there are none."""
+    """`accuracy`, `macro_f1` and the same losses on the development rows; empty where there are none."""
     rows_per_s: float
     remaining_s: float
     """Time that the epochs to come will take, if they take as long as this one."""
@@ -163,7 +181,7 @@ class EpochReports(TrainerCallback):
                 number,
                 round(args.num_train_epochs),
                 {name: newest[name] for name in ("loss", *LOSS_PARTS) if name in newest},
-                {name: newest[f"eval_{name}"] for name in ("accuracy", "macro_f1")} if self._has_dev else {},
+                {name: newest[f"eval_{name}"] for name in DEV_FIGURES if f"eval_{name}" in newest},
                 self._rows / took_s,
                 took_s * (round(args.num_train_epochs) - number),
             )
@@ -226,7 +244,7 @@ def make_trainer(
         eval_dataset=dev,
         data_collator=Collator(processor, model.inputs),
         compute_metrics=_development_scores,
-        optimizer_cls_and_kwargs=(OPTIMIZERS[settings.optimizer], {"lr": settings.learning_rate}),
+        optimizer_cls_and_kwargs=(OPTIMIZERS[settings.optimizer], {"lr": settings.learning_rate, "fused": True}),
     )
     # The trainer has seeded all processes alike: rows of one place in them would be dropped out alike.
     torch.manual_seed(settings.seed + trainer.args.process_index)

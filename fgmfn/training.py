@@ -10,11 +10,13 @@ import hashlib
 import json
 import logging
 import shutil
+import sys
 import time
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,16 +29,18 @@ from fgmfn.building import build_model, model_config
 from fgmfn.card import model_card
 from fgmfn.console import quiet_libraries
 from fgmfn.data import Source, SplitDataset, open_source
+from fgmfn.data.batches import sentence_lengths
 from fgmfn.distributed import from_first_process, is_first_process, join_processes
 from fgmfn.errors import FgmfnError, RunInProgressError
 from fgmfn.evaluation import Metrics
+from fgmfn.history import add_to_history
 from fgmfn.inference import METRICS, Checkpoint, evaluate_split
 from fgmfn.modeling import SentimentModel
 from fgmfn.planning import Run, code_version, plan_run
 from fgmfn.processing import Augmentation, FgmfnProcessor
 from fgmfn.settings import load_settings
 from fgmfn.sizes import parameter_counts
-from fgmfn.trainer import AfterEpoch, OnEpoch, last_whole_checkpoint, make_trainer
+from fgmfn.trainer import AfterEpoch, Epoch, OnEpoch, last_whole_checkpoint, make_trainer
 
 log = logging.getLogger(__name__)
 
@@ -222,7 +226,7 @@ def _train_in_steps(
         title=MODELS[run.name].title,
         progress=progress,
         after_epoch=after_epoch,
-        on_epoch=on_epoch,
+        on_epoch=partial(_report, run.folder, progress, on_epoch),
     )
     resumed_from = from_first_process(lambda: last_whole_checkpoint(run.folder / CHECKPOINTS))
     if resumed_from and is_first_process():
@@ -239,6 +243,14 @@ def _train_in_steps(
         best: SentimentModel = trainer.accelerator.unwrap_model(trainer.model).eval()
         _finish(run, best, processor, trainer.seconds(), history, progress)
     trainer.accelerator.wait_for_everyone()
+
+
+def _report(folder: Path, progress: bool, on_epoch: OnEpoch | None, epoch: Epoch) -> None:
+    add_to_history(folder, epoch)
+    if on_epoch is not None:
+        on_epoch(epoch)
+    elif progress and not sys.stderr.isatty():  # a terminal shows a bar
+        log.info("%s", epoch)
 
 
 def _finish(
@@ -261,7 +273,7 @@ def _finish(
         "code_version": code_version(run.name),
         "dev": dev and dev.as_json(),
         "test": test and test.as_json(),
-        "notes": _notes(run, model),
+        "notes": [*_notes(run, model), *_cut_texts(run, model, processor)],
         "class_names": list(run.source.class_names),
         "has_targets": run.source.splits["train"].has_targets,
         "seed": run.settings.training.seed,
@@ -274,6 +286,7 @@ def _finish(
         "settings": run.settings.as_json(),
         "devices": run.devices,
         "config": model.config.to_dict(),
+        "loaded": [asdict(part) for part in model.loaded],
         "history": history,
         "seconds": round(seconds, 1),
     }
@@ -306,6 +319,18 @@ def file_digest(file: Path) -> str:
     """SHA-256 of a file's bytes."""
     with file.open("rb") as content:
         return hashlib.file_digest(content, "sha256").hexdigest()
+
+
+def _cut_texts(run: Run, model: SentimentModel | FittedModel, processor: FgmfnProcessor | None) -> list[str]:
+    """Say how many texts are longer than the model reads; a fitted model has limits of its own."""
+    if processor is None or isinstance(model, FittedModel) or not model.inputs.sentences:
+        return []
+    longest, cut = processor.max_tokens, {}
+    for split, rows in run.source.splits.items():
+        number = sum(length > longest for length in sentence_lengths(rows, processor, model.inputs))
+        if number:
+            cut[split] = f"{number} of {len(rows)} {split} texts"
+    return [f"texts are cut to {longest} tokens: {', '.join(cut.values())}"] if cut else []
 
 
 def _notes(run: Run, model: SentimentModel | FittedModel) -> list[str]:

@@ -15,6 +15,7 @@ from sklearn.linear_model import LogisticRegression
 
 from fgmfn.configuration import SentimentConfig
 from fgmfn.data import Rows
+from fgmfn.encoders import Loaded
 from fgmfn.errors import DataError
 from fgmfn.evaluation import score
 
@@ -136,6 +137,11 @@ class FittedModel(ABC):
     @abstractmethod
     def parameter_counts(self) -> tuple[int, int] | None:
         """Return its parameters in total and those that are learned; None where the data decides."""
+
+    @property
+    def loaded(self) -> list[Loaded]:
+        """Origin of each part's pretrained weights; none here."""
+        return []
 
     def departures(self) -> tuple[str, ...]:
         """Return what is missing or different from the published model: nothing."""

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from typing import Any, ClassVar, Self
 
-import torch
 from huggingface_hub.dataclasses import strict
 from torch import Tensor, nn
 from transformers import AutoConfig, LxmertConfig, LxmertModel
 
 from fgmfn.baselines.parts.crops import grid_boxes
 from fgmfn.configuration import PictureConfig, PiecesConfig, require
-from fgmfn.encoders import ImageEncoder
-from fgmfn.errors import ConfigError, WeightsError
+from fgmfn.encoders import ImageEncoder, from_pretrained
+from fgmfn.errors import ConfigError
 from fgmfn.inputs import PAIR, Inputs
 from fgmfn.modeling import Baseline, SentimentOutput
 
@@ -86,7 +85,7 @@ class LxmertMmsaForSentiment(Baseline):
         """
         if self.config.pretrained:
             self._check_width()
-            self.lxmert = _pretrained(self.config.text_encoder)
+            self.lxmert = from_pretrained(LxmertModel, self.config.text_encoder, "LXMERT")
             self._freeze_unread()
         super().load_pretrained(tokenizer)
 
@@ -118,10 +117,3 @@ class LxmertMmsaForSentiment(Baseline):
             visual_pos=corners.expand(len(objects), -1, -1),
         )
         return self.task_output(self.head(self.dropout(read.pooled_output)), labels)
-
-
-def _pretrained(name: str) -> LxmertModel:
-    try:
-        return LxmertModel.from_pretrained(name, dtype=torch.float32)
-    except (OSError, ValueError) as error:
-        raise WeightsError.unavailable(f"the weights of {name!r}", error) from error

@@ -22,7 +22,8 @@ from fgmfn.baselines.fitted import FittedModel, Regression, choose_regression
 from fgmfn.configuration import SentimentConfig
 from fgmfn.data import Collator, Rows, SplitDataset
 from fgmfn.data.rows import NOWHERE
-from fgmfn.errors import ConfigError, WeightsError
+from fgmfn.encoders import Loaded, from_pretrained
+from fgmfn.errors import ConfigError
 from fgmfn.inputs import Inputs
 from fgmfn.processing import FgmfnProcessor, pretrained_tokenizer, train_tokenizer
 
@@ -123,6 +124,11 @@ class Probe(FittedModel):
         longest = pair.text_config.max_position_embeddings
         self._take(encoders, FgmfnProcessor(pictures, tokenizer, max_tokens=longest))
 
+    @property
+    def loaded(self) -> list[Loaded]:
+        """Origin of both encoders' weights, where they are pretrained."""
+        return [self._encoders.loaded] if hasattr(self._encoders, "loaded") else []
+
     def _take(self, encoders: Any, processor: FgmfnProcessor) -> None:
         device = "cuda" if torch.cuda.is_available() else "cpu"
         self._encoders, self._processor = encoders.eval().requires_grad_(False).to(device), processor
@@ -142,11 +148,8 @@ class Probe(FittedModel):
 
     def _pretrained(self) -> tuple[Any, Any]:
         name, family = self.config.encoders, self.config.family
-        try:
-            tokenizer = pretrained_tokenizer(name)  # first: weights would be fetched in vain without it
-            found = AutoModel.from_pretrained(name, dtype=torch.float32)
-        except (OSError, ValueError) as error:
-            raise WeightsError.unavailable(f"encoders = {name!r}", error) from error
+        tokenizer = pretrained_tokenizer(name)  # first: weights would be fetched in vain without it
+        found = from_pretrained(AutoModel, name, "encoders")
         if found.config.model_type != family:
             raise ConfigError(
                 f"model setting encoders = {name!r}: a model of type {found.config.model_type!r}; expected {family!r}"

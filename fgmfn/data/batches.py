@@ -22,6 +22,7 @@ from fgmfn.errors import DataError
 from fgmfn.inputs import Inputs, Sentence
 from fgmfn.processing import Augmentation, FgmfnProcessor, readable
 
+UNCUT = 2**30
 MULTIPLE = 8
 """Sentences and targets are padded to multiples of it, which a GPU's matrix units like, never beyond the limit."""
 
@@ -42,10 +43,9 @@ def encode_words(rows: Rows, processor: FgmfnProcessor, inputs: Inputs) -> list[
 
 def _add_sentences(examples: list[dict[str, Any]], rows: Rows, processor: FgmfnProcessor, inputs: Inputs) -> None:
     texts, spans = _sentences(rows, marked=inputs.marked)
-    paired = inputs.pair == "always" or (inputs.pair == "real_target" and rows.has_targets)
     targets = [readable(target) for target in rows.target]
     located = bool(inputs.extras) or "target_span" in inputs.fields
-    cut = processor.tokenize(texts, targets if paired else None, offsets=located)
+    cut = processor.tokenize(texts, targets if _is_paired(rows, inputs) else None, offsets=located)
     for number, example in enumerate(examples):
         example |= {name: values[number] for name, values in cut.items()}
         if not located:
@@ -57,6 +57,17 @@ def _add_sentences(examples: list[dict[str, Any]], rows: Rows, processor: FgmfnP
             texts[number], targets[number], further, example["input_ids"], offsets, example["target_span"]
         )
         example |= {extra.name: extra.value(sentence, processor.tokenizer) for extra in inputs.extras}
+
+
+def sentence_lengths(rows: Rows, processor: FgmfnProcessor, inputs: Inputs) -> list[int]:
+    """Return how many tokens each sentence has before it is cut, as a model reads it."""
+    texts, _ = _sentences(rows, marked=inputs.marked)
+    pair = [readable(target) for target in rows.target] if _is_paired(rows, inputs) else None
+    return [len(ids) for ids in processor.tokenize(texts, pair, limit=UNCUT)["input_ids"]] if texts else []
+
+
+def _is_paired(rows: Rows, inputs: Inputs) -> bool:
+    return inputs.pair == "always" or (inputs.pair == "real_target" and rows.has_targets)
 
 
 def _sentences(rows: Rows, *, marked: bool) -> tuple[list[str], list[tuple[int, int]]]:

@@ -18,6 +18,7 @@ import pytest
 import timm
 import torch
 from filelock import FileLock
+from PIL import Image
 from safetensors.torch import load_file
 from transformers import BertConfig, BertModel
 
@@ -30,7 +31,7 @@ from fgmfn.planning import plan_run
 from fgmfn.processing import FgmfnProcessor, image_processor, train_tokenizer
 from fgmfn.settings import TrainingSettings
 from fgmfn.trainer import Epoch, SentimentTrainer, last_whole_checkpoint, make_trainer
-from fgmfn.training import TrainedModel, train_models
+from fgmfn.training import TrainedModel, train_models, train_run
 from tests.fgmfn.conftest import Finished
 from tests.fgmfn.models import learn, small_config
 from tests.fgmfn.releases import ad_rows, picture, small_release, tiny_config, write_release
@@ -144,7 +145,7 @@ def test_only_weight_matrices_decay(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("name", "kind"), [("adamw", torch.optim.AdamW), ("adam", torch.optim.Adam)])
 def test_the_optimizer_is_the_one_that_was_set(tmp_path: Path, name: str, kind: type[Any]) -> None:
     optimizer: Any = _trainer(tmp_path, optimizer=name, learning_rate=3e-4).create_optimizer()
-    assert type(optimizer) is kind
+    assert (type(optimizer), optimizer.defaults["fused"]) == (kind, True)
     assert {group["lr"] for group in optimizer.param_groups} == {3e-4}
 
 
@@ -304,6 +305,10 @@ def test_pretrained_encoders_are_needed_once_and_the_checkpoint_stands_alone(tmp
     )
     (trained,) = train_models(release, config, tmp_path / "runs", ("fgmfn",), progress=False)
     shutil.rmtree(encoders)
+    counted = {part["part"]: (part["tensors"], part["of"]) for part in _record(trained)["loaded"]}
+    assert counted == {"text encoder": (21, 21), "backbone": (counted["backbone"][1],) * 2}
+    card = (trained.checkpoint / "README.md").read_text()
+    assert all(f"{have} of {of} tensors loaded, SHA-256" in card for have, of in counted.values())
     checkpoint = load_checkpoint(trained.checkpoint)
     assert checkpoint.model.config.text_config["intermediate_size"] == 40
     assert evaluate_split(checkpoint, open_release(release), "test", progress=False) == trained.test
@@ -357,3 +362,66 @@ def test_a_killed_training_ends_as_an_undisturbed_one(tmp_path: Path, caplog: py
     assert resumed.seconds > 5000  # the killed part's epochs count
     assert (resumed.dev, resumed.test) == (undisturbed.dev, undisturbed.test)
     _assert_same_weights(resumed, undisturbed)
+
+
+def test_the_history_grows_with_losses_of_training_and_development_rows(finished: Finished) -> None:
+    folder, trained = finished
+    run = trained[0].checkpoint
+    epochs = json.loads((run / "history.json").read_text())
+    assert [(epoch["number"], epoch["of"]) for epoch in epochs] == [(1, 2), (2, 2)]
+    parts = {"loss", "task_loss", "itc_loss", "mi_loss"}
+    for epoch in epochs:
+        assert (set(epoch["losses"]), set(epoch["dev"])) == (parts, parts | {"accuracy", "macro_f1"})
+        for losses in (epoch["losses"], epoch["dev"]):  # eq. 12 with the weights of the configuration
+            weighed = losses["task_loss"] + 0.5 * losses["itc_loss"] + 0.05 * losses["mi_loss"]
+            assert weighed == pytest.approx(losses["loss"], rel=1e-4)
+    with Image.open(run / "history.png") as drawn:
+        assert drawn.size == (720, 280)
+    # The task's loss on development rows, from the probabilities that the saved weights give.
+    best = max(epochs, key=lambda epoch: epoch["dev"]["macro_f1"])
+    source = open_release(folder / RELEASE)
+    probabilities = predict_split(load_checkpoint(run), source, "validation", progress=False)
+    chosen = probabilities[np.arange(len(probabilities)), source.splits["validation"].label]
+    assert -np.log(chosen).mean() == pytest.approx(best["dev"]["task_loss"], rel=1e-4)
+
+
+def test_older_checkpoints_keep_weights_alone(tmp_path: Path) -> None:
+    left: list[dict[str, set[str]]] = []
+
+    class Ended(Exception):  # noqa: N818  no error
+        """Ends the training."""
+
+    def look(epoch: int, score: float) -> None:
+        found = {path.name: {one.name for one in path.iterdir()} for path in tmp_path.glob("runs/*/checkpoints/*")}
+        left.append(found)
+        if epoch == 5:
+            raise Ended
+
+    contrary = [replace(row, label=1 - row.label) for row in ad_rows(12, first=24, image_sign=False)]
+    release = write_release(
+        tmp_path / "r", {"train": ad_rows(24, image_sign=False), "validation": contrary, "test": []}
+    )
+    run = plan_run(
+        "text_only", open_release(release), tiny_config(tmp_path, epochs=6, learning_rate=5e-3), tmp_path / "runs"
+    )
+    with pytest.raises(Ended):
+        train_run(run, progress=False, after_epoch=look)
+    best, last = (left[-1][name] for name in sorted(left[-1], key=lambda name: int(name.split("-")[1])))
+    assert ("model.safetensors" in best, "model.safetensors" in last) == (True, True)
+    assert ("optimizer.pt" in best, "optimizer.pt" in last) == (False, True)
+
+
+def test_texts_are_as_long_as_those_of_training_and_what_is_cut_is_counted(tmp_path: Path) -> None:
+    long = "shop now " * 40
+    rows = [replace(row, text=f"{row.text} {long if number < 2 else ''}") for number, row in enumerate(ad_rows(300))]
+    tests = [replace(row, text=f"{row.text} {long}") for row in ad_rows(3, first=300)]
+    source = open_release(write_release(tmp_path / "r", {"train": rows, "validation": [], "test": tests}))
+    config = tiny_config(tmp_path, epochs=1)
+    config.write_text(config.read_text().replace("max_tokens = 16\n", ""))
+    (trained,) = train_models(source, config, tmp_path / "runs", ("text_only",), progress=False)
+    processor = FgmfnProcessor.from_pretrained(trained.checkpoint)
+    lengths = [len(processor.tokenizer(str(row.text))["input_ids"]) for row in rows[2:]]
+    assert max(lengths) <= processor.max_tokens < max(lengths) + 8
+    note = f"texts are cut to {processor.max_tokens} tokens: 2 of 300 train texts, 3 of 3 test texts"
+    assert note in trained.notes
+    assert note in (trained.checkpoint / "README.md").read_text()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from fgmfn.configuration import WordsConfig
+from fgmfn.encoders import Loaded
 from fgmfn.errors import WeightsError
 
 SPREAD = 0.25
@@ -50,6 +52,8 @@ class WordVectors(nn.Module):
             for number, vector in found.items():
                 vectors[number] = torch.from_numpy(vector)
             self._set(vectors)
+            digest = hashlib.sha256(vectors.numpy().tobytes()).hexdigest()
+            self.loaded = Loaded("word vectors", config.word_vectors, len(found), config.vocab_size, digest)
 
 
 def read_vectors(file: Path, vocabulary: Mapping[str, int], size: int) -> dict[int, np.ndarray]:
