@@ -79,7 +79,7 @@ def require_catalog(catalog: Catalog) -> None:
     Raises:
         CatalogError: the folder holds no catalog; a misspelt one must not pass for an empty one.
     """
-    if not catalog.tables() and not list_releases(catalog.releases_dir):
+    if not any(catalog.snapshot(name).exists for name in TABLES) and not list_releases(catalog.releases_dir):
         raise CatalogError(
             f"{catalog.root}: no catalog here; `ytb-ads build --source folder:DIR --catalog {catalog.root}` makes one"
         )

@@ -27,7 +27,8 @@ from data_catalog.tables.pending import rebatched
 RowBatches = pa.Table | Iterable[pa.RecordBatch]
 
 SHARD_BYTES = 500_000_000
-ROW_GROUP_ROWS = 100
+ROW_GROUP_ROWS = 25
+"""Rows in a row group, all of which are copied to read one of their pictures: see `benchmarks/row_groups.py`."""
 
 _EXAMPLES = 5
 _HF_DTYPES = {"double": "float64", "float": "float32"}  # all other types have Arrow's names there too
@@ -296,9 +297,10 @@ def _row_groups(split: str, rows: RowBatches, size: int) -> Iterator[pa.RecordBa
 
 def _open_writer(path: Path) -> pq.ParquetWriter:
     options: dict[str, Any] = {
-        # pictures are compressed already, and their smallest and largest bytes would only fill the footer
-        "compression": {"image.bytes": "none", **dict.fromkeys(_PLAIN_COLUMNS, "zstd")},
-        "use_dictionary": _PLAIN_COLUMNS,
+        # pictures are compressed already, and their smallest and largest bytes would only fill the footer. In groups of
+        # so few rows a dictionary is one more page to read, and zstd takes longer to begin than to unpack
+        "compression": {"image.bytes": "none", **dict.fromkeys(_PLAIN_COLUMNS, "snappy")},
+        "use_dictionary": False,
         "write_statistics": _PLAIN_COLUMNS,
     }
     return pq.ParquetWriter(path, STORED_SCHEMA, **options)

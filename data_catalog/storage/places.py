@@ -19,9 +19,8 @@ from datetime import timedelta
 from errno import EEXIST, ENOENT
 from fnmatch import fnmatchcase
 from functools import cache
-from io import BytesIO
 from pathlib import Path, PurePosixPath
-from typing import IO, Any, TypeAlias
+from typing import Any, TypeAlias
 
 import obstore
 import pyarrow.fs as pafs
@@ -180,9 +179,6 @@ class StorePath:
         found = (StorePath(self.root, PurePosixPath(name), self.options) for name in sorted(names))
         yield from (path for path in found if fnmatchcase(path.name, pattern))
 
-    def mkdir(self, *, parents: bool = False, exist_ok: bool = False) -> None:
-        """Do nothing: a folder is there as soon as a file is in it."""
-
     def read_bytes(self) -> bytes:
         with self._asked():
             return bytes(obstore.get(self._store(), self._key).bytes())
@@ -197,12 +193,6 @@ class StorePath:
 
     def write_text(self, text: str, encoding: str = "utf-8") -> int:
         return self.write_bytes(text.encode(encoding))
-
-    def open(self, mode: str = "rb") -> IO[bytes]:
-        """The bytes of a small file, to be read."""
-        if mode != "rb":
-            raise ValueError(f"{self}: mode {mode!r}; a file of an object store is opened to be read")
-        return BytesIO(self.read_bytes())
 
     def unlink(self, *, missing_ok: bool = False) -> None:
         if not missing_ok and not self.is_file():

@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass
 from datetime import timedelta
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
@@ -194,6 +195,11 @@ def _release_of(catalog: Catalog, asked: str) -> tuple[Place | None, str]:
     return (newest_release(catalog.releases_dir) if releases else None), asked
 
 
+_PLACE = "place in the split"
+_BEYOND = 2**62
+"""No split has so many rows, and an integer of Arrow's can be as large."""
+
+
 def _is_row(asked: str) -> bool:
     split, _, number = asked.partition(":")
     return split in SPLITS and number.isdecimal()
@@ -207,16 +213,19 @@ def _rows_of(release: Place, asked: str) -> Iterator[ReleasedRow]:
     """
     wanted, _, number = asked.partition(":")
     data = release / "data"
+    is_asked = (pc.field("frame_id") == asked) | (pc.field("video_id") == asked)
+    if _is_row(asked):
+        is_asked = pc.field(_PLACE) == min(int(number), _BEYOND)
     for split in SPLITS:
         rows = 0
         for file in sorted(path.name for path in data.glob(f"{split}-*.parquet")):
             with pq.ParquetFile(file, filesystem=arrow_filesystem(data)) as parquet:
                 columns = [name for name in parquet.schema_arrow.names if name != "image"]
-                for number_in_file, row in enumerate(parquet.read(columns=columns).to_pylist()):
-                    at = rows + number_in_file
-                    is_asked = wanted == split and number == str(at) if _is_row(asked) else asked in _names(row)
-                    if is_asked:
-                        yield _released(split, at, row, _picture(parquet, number_in_file))
+                places = pa.array(range(rows, rows + parquet.metadata.num_rows), pa.int64())
+                held = parquet.read(columns=columns).append_column(_PLACE, places)
+                for row in held.filter(is_asked).to_pylist() if wanted == split or not _is_row(asked) else []:
+                    at = row.pop(_PLACE)
+                    yield _released(split, at, row, _picture(parquet, at - rows))
                 rows += parquet.metadata.num_rows
         if _is_row(asked) and wanted == split and int(number) >= rows:
             raise CatalogError(f"release {release.name}: {split} has rows 0 to {rows - 1}, none of number {number}")
@@ -236,10 +245,6 @@ def _picture(parquet: pq.ParquetFile, number: int) -> bytes:
         number, group = number - size, group + 1
     picture: bytes = parquet.read_row_group(group, ["image.bytes"])["image"][number]["bytes"].as_py()
     return picture
-
-
-def _names(row: Mapping[str, Any]) -> tuple[str, str]:
-    return row["frame_id"], row["video_id"]
 
 
 def _then(catalog: Catalog, release: Place | None) -> tuple[Catalog, dict[str, str]]:

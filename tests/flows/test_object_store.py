@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pyarrow.compute as pc
 import pytest
 import typer
 from click import Context
@@ -20,9 +22,9 @@ from data_catalog.catalog import Catalog
 from data_catalog.releases import newest_release, read_manifest, verify_release
 from data_catalog.storage import StorePath, file_names, place_of, working_folder
 from flows.commands.main import app
-from flows.crawl.flow import YOUTUBE
-from flows.crawl.media.store import media_folder
-from flows.crawl.steps import open_ledger
+from flows.crawl.data_api.parsing import SOURCE as YOUTUBE
+from flows.crawl.media.store import delete_sampled, media_folder
+from flows.crawl.steps import open_crawl, open_ledger
 from flows.frames.flow import sample_batch
 from flows.settings import load_settings
 from flows.stages import FRAMES
@@ -157,8 +159,11 @@ def test_a_command_says_the_same_of_a_catalog_in_a_bucket(command: str, twins: T
         code, said = run(*command.split(), *asked, "--catalog", catalog, *config)
         fetched = str(working_folder(place_of(f"{catalog}/releases")))
         lines = said.replace(catalog, "CATALOG").replace(fetched, "CATALOG/releases").splitlines()
-        # how old things are, and what a disk holds, is another second's, or another disk's
-        return code, "\n".join(line for line in lines if " GB of " not in line)
+        # what a disk holds and what time it is are another disk's and second's; DuckDB names some examples of many
+        of_now = (" GB of ", '"at": ')
+        return code, "\n".join(
+            re.sub(r'"examples": .*', "", line) for line in lines if not any(word in line for word in of_now)
+        )
 
     here, there = told(str(twins.local)), told(twins.there)
     if command == "catalog fetch":
@@ -175,10 +180,8 @@ def test_a_build_in_a_bucket_gives_the_rows_of_a_local_one(
     root = place_of(f"{bucket}/built")
     assert isinstance(root, StorePath)
     upload(seeded / "tables" / "texts", root / "tables" / "texts")  # reading words again takes most of the time
-    for new in (True, False):
-        code, said = run("build", "--source", f"folder:{sample}", "--catalog", str(root), "--config", quick)
-        assert code == 0, said
-        assert ("release (unchanged)" in said) is not new
+    code, said = run("build", "--source", f"folder:{sample}", "--catalog", str(root), "--config", quick)
+    assert code == 0, said
     release = newest_release(root / "releases")
     local, there = read_manifest(newest_release(seeded / "releases")), read_manifest(release)
     assert there["row_set_hash"] == local["row_set_hash"]
@@ -236,31 +239,41 @@ def test_what_is_forgotten_is_gone_from_the_bucket(twins: Twins, bucket: str) ->
 
 
 def test_a_crawl_keeps_its_videos_in_the_bucket(
-    bucket: str, sample: Path, tmp_path: Path, prefect_api: str, monkeypatch: pytest.MonkeyPatch
+    bucket: str, sample: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     use_sandbox_extractor()
     monkeypatch.setenv("YTB_ADS__CRAWL__API_KEY", KEY)
     root = place_of(f"{bucket}/crawled")
-    with crawling(sample, tmp_path) as place:
-        code, said = run("crawl", "--config", place.settings, "--catalog", str(root))
-        assert code == 0, said
-        tables = Catalog(str(root))
-        ads = {ad["media_path"]: ad for ad in tables.read("ads", where="media_status = 'present'").to_pylist()}
-        assert ads
-        assert set(file_names(root / "media")) == set(ads)
-        here = working_folder(root / "media")
-        assert [path for path in here.glob("*") if path.is_file()] == [], "nothing stays on this machine"
-        asked = len(place.sandbox.requests)
-        assert run("crawl", "--config", place.settings, "--catalog", str(root))[0] == 0
-        assert not [one for one in place.sandbox.requests[asked:] if "/videoplayback" in str(one)]
+    here = working_folder(root / "media")
 
-        settings = load_settings(place.settings)
-        some = tables.snapshot("ads").read(list(FRAMES.columns or ())).slice(0, 2)
-        count = sample_batch.fn(
-            some, catalog=tables, roots={YOUTUBE: media_folder(tables)}, settings=settings.frames, fingerprint="x"
-        )
-        assert count.rows_in == 2
-        assert tables.count("frames") == count.rows_out
+    def nothing(ads: float) -> None:
+        pass
+
+    with crawling(sample, tmp_path) as place:
+        tables, settings = Catalog(str(root)), load_settings(place.settings)
+        with open_crawl(tables, settings) as crawl:
+            for category in settings.crawl.categories:
+                crawl.list_candidates(category, nothing)
+            crawl.draw_ads(settings.crawl.categories.keys(), nothing)
+            wanted = tables.values("ads", "video_id")[:3]
+            fetched = crawl.fetch_videos(wanted, nothing)
+            assert fetched.rows_out >= 2
+            ads = {ad["media_path"]: ad for ad in tables.read("ads", where="media_status = 'present'").to_pylist()}
+            assert set(file_names(root / "media")) == set(ads)
+            assert [path for path in here.glob("*") if path.is_file()] == [], "nothing stays on this machine"
+
+            # a run that was killed after the upload and before the commit
+            asked = len(place.sandbox.requests)
+            stored = next(iter(ads.values()))
+            assert crawl.lane.fetch(stored["video_id"]).sha256 == stored["media_sha256"]
+            assert len(place.sandbox.requests) == asked, "what is in the bucket is not fetched again"
+        some = tables.snapshot("ads").read(list(FRAMES.columns or ()), where=pc.field("media_status") == "present")
+        roots = {YOUTUBE: media_folder(tables)}
+        count = sample_batch.fn(some, catalog=tables, roots=roots, settings=settings.frames, fingerprint="x")
+        assert count.rows_in == len(ads)
+        assert tables.count("frames") == count.rows_out > 0
+        assert delete_sampled(tables, "x") == len(set(tables.values("frames", "video_id")))
+        assert len(file_names(root / "media")) == len(ads) - len(set(tables.values("frames", "video_id")))
     spent = []
     for _ in range(2):
         with open_ledger(tables, settings, to_look=True) as ledger:

@@ -10,8 +10,9 @@ from __future__ import annotations
 import hashlib
 import logging
 import threading
+import time
 import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from contextvars import copy_context
@@ -28,7 +29,6 @@ from data_catalog.catalog import Catalog
 from data_catalog.privacy.references import MEDIA_DIR
 from data_catalog.schemas import TABLES
 from data_catalog.storage import Place, deliver, fetch, working_folder
-from data_catalog.tables.drops import Drop
 from flows.crawl.data_api.faults import FaultError, plain_text
 from flows.crawl.data_api.parsing import SOURCE
 from flows.crawl.data_api.quota import utc_now
@@ -46,7 +46,13 @@ USUAL_BYTES = 12_000_000
 """Size of an ad's video at 360p, where no better number is at hand."""
 
 _SUFFIXES = (".mp4", ".webm", ".mkv", ".m4v", ".mov", ".3gp", ".flv", ".ts", ".avi")
+BATCH_VIDEOS, BATCH_S = 50, 60.0
+"""Fetched videos, and seconds, that are waited for until `ads` is written: each time, files of it are written anew. A
+killed run finds the files of the last ones in the store."""
+
 _LOCKS = 64
+_TOOL = ".tool"
+"""Suffix of the name of the tool that fetched a video which `ads` does not have yet."""
 _PROBE_TIMEOUT_S = 60.0
 
 
@@ -60,7 +66,7 @@ class Video:
     width: int
     height: int
     tool: str | None
-    """Name and version of the downloader; None for a file that was there already."""
+    """Name and version of the downloader; None for a file that was there before any."""
 
 
 def take(video_id: str, folder: Path) -> tuple[Video | None, str]:
@@ -80,8 +86,20 @@ def take(video_id: str, folder: Path) -> tuple[Video | None, str]:
         place = folder / f"{video_id}{path.suffix}"
         path.replace(place)
         sweep(video_id, folder)
-        return Video(place, digest, size_bytes, width, height, None), problem
+        return Video(place, digest, size_bytes, width, height, _kept_tool(video_id, folder)), problem
     return None, problem
+
+
+def _keep_tool(video_id: str, folder: Path, tool: str) -> None:
+    """Keep the name of the tool that fetched a video until `ads` has it."""
+    (folder / UNFINISHED / f"{video_id}{_TOOL}").write_text(tool, "utf-8")
+
+
+def _kept_tool(video_id: str, folder: Path) -> str | None:
+    try:
+        return (folder / UNFINISHED / f"{video_id}{_TOOL}").read_text("utf-8")
+    except FileNotFoundError:
+        return None
 
 
 def _whole_files(video_id: str, folder: Path) -> list[Path]:
@@ -91,7 +109,7 @@ def _whole_files(video_id: str, folder: Path) -> list[Path]:
     if len(stored) > 1:
         log.warning("%s has %d files; %s is taken if it is a video", video_id, len(stored), stored[0])
     unfinished = sorted((folder / UNFINISHED).glob(f"{video_id}.*"))
-    return stored + [path for path in unfinished if path.suffix != ".ytdl" and ".part" not in path.suffix]
+    return stored + [path for path in unfinished if path.suffix not in (".ytdl", _TOOL) and ".part" not in path.suffix]
 
 
 def _probe(path: Path) -> tuple[int, int]:
@@ -108,7 +126,8 @@ def _probe(path: Path) -> tuple[int, int]:
 def sweep(video_id: str, folder: Path) -> None:
     """Remove what is unfinished of a video."""
     for path in (folder / UNFINISHED).glob(f"{video_id}.*"):
-        path.unlink(missing_ok=True)
+        if path.suffix != _TOOL:
+            path.unlink(missing_ok=True)
 
 
 @contextmanager
@@ -196,7 +215,7 @@ def download_videos(
     advance: Callable[[float], None] = lambda ads: None,
     count: StageCount | None = None,
 ) -> StageCount:
-    """Fetch the videos of ads; each is in the catalog as soon as it is there.
+    """Fetch the videos of ads; they are written to the catalog some at a time, and all of them when this ends.
 
     Args:
         catalog: the tables.
@@ -210,17 +229,38 @@ def download_videos(
         LaneStoppedError: YouTube wants no more requests for a while; what was fetched is kept.
     """
     count = count or MEDIA.count()
-    for video_id, video in _fetched(iter(video_ids), lane, lanes):
-        drops: list[Drop] = []
-        rows = TABLES["ads"].schema.empty_table()
-        if isinstance(video, FaultError):
-            drops = [video.fault.drop(MEDIA.name, video_id, video_id)]
-        else:
-            rows = _with_video(catalog, video_id, video)
-        catalog.commit("ads", rows, stage=MEDIA.name, drops=drops, done=[video_id])
-        count.add(MEDIA.count(rows_in=1, rows_out=rows.num_rows, drops=drops))
-        advance(1)
+    batch: dict[str, Video | FaultError] = {}
+    written_at = time.monotonic()
+    try:
+        for video_id, video in _fetched(iter(video_ids), lane, lanes):
+            batch[video_id] = video
+            if isinstance(video, Video) and video.tool:
+                with storing(video.path.parent):
+                    _keep_tool(video_id, video.path.parent, video.tool)
+            advance(1)
+            if len(batch) >= BATCH_VIDEOS or time.monotonic() - written_at >= BATCH_S:
+                count.add(_write(catalog, batch))
+                batch, written_at = {}, time.monotonic()
+    finally:
+        count.add(_write(catalog, batch))
     return count
+
+
+def _write(catalog: Catalog, batch: Mapping[str, Video | FaultError]) -> StageCount:
+    """Write what came of some ads in one commit."""
+    if not batch:
+        return MEDIA.count()
+    videos = {video_id: video for video_id, video in batch.items() if isinstance(video, Video)}
+    drops = [
+        video.fault.drop(MEDIA.name, video_id, video_id)
+        for video_id, video in batch.items()
+        if isinstance(video, FaultError)
+    ]
+    rows = _with_videos(catalog, videos)
+    catalog.commit("ads", rows, stage=MEDIA.name, drops=drops, done=batch)
+    for video_id, video in videos.items():
+        (video.path.parent / UNFINISHED / f"{video_id}{_TOOL}").unlink(missing_ok=True)
+    return MEDIA.count(rows_in=len(batch), rows_out=rows.num_rows, drops=drops)
 
 
 def _fetched(video_ids: Iterator[str], lane: Lane, lanes: int) -> Iterator[tuple[str, Video | FaultError]]:
@@ -262,10 +302,12 @@ def delete_sampled(catalog: Catalog, frames_fingerprint: str) -> int:
     return catalog.merge("ads", pa.Table.from_pylist(rows, schema=TABLES["ads"].schema))
 
 
-def _with_video(catalog: Catalog, video_id: str, video: Video) -> pa.Table:
-    """The ad's row with its video; none if the ad has been removed meanwhile."""
-    rows = catalog.read("ads", where=pc.field("video_id") == video_id).to_pylist()
+def _with_videos(catalog: Catalog, videos: Mapping[str, Video]) -> pa.Table:
+    """The ads' rows with their videos; none of an ad that has been removed meanwhile."""
+    of_videos = pc.field("video_id").isin(pa.array(videos, pa.string()))
+    rows = catalog.read("ads", where=of_videos).to_pylist()
     for row in rows:
+        video = videos[row["video_id"]]
         row.update(
             media_path=video.path.name,
             media_status="present",

@@ -20,12 +20,15 @@ import pytest
 from data_catalog import Catalog
 from flows.crawl.data_api.faults import Fault as RequestFault
 from flows.crawl.data_api.faults import FaultError
-from flows.crawl.media.store import Video, delete_sampled, download_videos
+from flows.crawl.media import store
+from flows.crawl.media.downloader import tool
+from flows.crawl.media.store import UNFINISHED, Video, delete_sampled, download_videos
 from flows.crawl.status import unusable_ads
 from flows.crawl.steps import Crawl
 from flows.errors import CrawlError, LaneStoppedError
 from flows.frames.sampling import frames_fingerprint, sample_ad
 from flows.settings import Settings
+from flows.stages import MEDIA
 from tests.flows.crawl.clocked_crawl import crawl_by, ids_file, nothing, put, settings_for
 from tests.youtube_sandbox import Fault, Sandbox, SandboxComment, SandboxVideo, World, serve, use_sandbox_extractor
 
@@ -302,6 +305,54 @@ def test_a_store_that_cannot_be_written_ends_the_run_and_blames_no_ad(place: Pla
     with place.crawling() as crawl, pytest.raises(CrawlError, match="media store"):
         crawl.fetch_videos(ids, nothing)
     assert place.blamed == []
+
+
+# Written some at a time
+
+
+def test_some_videos_are_written_in_one_commit_and_all_when_it_ends(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ids = place.begin("drawn")
+    monkeypatch.setattr(store, "BATCH_VIDEOS", 3)
+    place.sandbox.faults.add(Fault("http_503", f"/media/{ids[1]}", times=None))
+    before, told = place.catalog.versions()["ads"], list[float]()
+    with place.crawling() as crawl:
+        count = crawl.fetch_videos(ids, told.append)
+    assert place.catalog.versions()["ads"] == before + 2
+    assert (count.rows_in, count.rows_out, told) == (4, 3, [1] * 4)
+    assert place.blamed == [ids[1]]
+    assert [id_ for id_ in ids if place.ad(id_)["media_status"] == "present"] == [ids[0], *ids[2:]]
+
+
+def test_what_was_fetched_long_ago_is_written_before_the_batch_is_full(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ids = place.begin("drawn")
+    monkeypatch.setattr(store, "BATCH_S", 0.0)
+    before = place.catalog.versions()["ads"]
+    with place.crawling() as crawl:
+        crawl.fetch_videos(ids, nothing)
+    assert place.catalog.versions()["ads"] == before + len(ids)
+
+
+def test_videos_that_a_killed_run_could_not_write_are_found_and_not_fetched_again(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ids = place.begin("drawn")
+    with monkeypatch.context() as killed, place.crawling() as crawl:
+        killed.setattr(store, "_write", lambda catalog, batch: MEDIA.count())
+        crawl.fetch_videos(ids, nothing)
+    assert place.states == {"missing"}
+    asked = place.asked()
+    assert place.run().pauses == []
+    assert place.asked() == asked
+    for id_ in ids:
+        ad = place.ad(id_)
+        video = place.media / str(ad["media_path"])
+        assert (ad["media_status"], ad["media_tool"]) == ("present", tool())
+        assert ad["media_sha256"] == hashlib.sha256(video.read_bytes()).hexdigest()
+    assert [path for path in (place.media / UNFINISHED).iterdir() if not path.name.startswith("lock-")] == []
 
 
 # Deleted once sampled
