@@ -53,7 +53,7 @@ class Tiny:
 
 TINY: dict[str, Tiny] = {
     "res_target": Tiny(PICTURE | WORDS | {"hidden_size": 10, "freeze_backbone": True}, (59_645_111, 1_501_303)),
-    "vgg16": Tiny(VGG, (134_272_835, 134_272_835), learning_rate=2e-4, epochs=2, rows=32),
+    "vgg16": Tiny(VGG, (134_272_835, 134_272_835), learning_rate=1e-4, epochs=3, rows=32),
     "bilstm": Tiny(WORDS | {"hidden_size": 10}, (4_446_003, 4_446_003)),
     "text_cnn": Tiny(WORDS | {"filters": 8}, (3_361_203, 3_361_203)),
     "roberta": Tiny(PIECES, (124_647_939, 124_647_939), learning_rate=4e-3),

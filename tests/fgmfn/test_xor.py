@@ -16,7 +16,7 @@ from tests.fgmfn.releases import small_release, tiny_config
 @pytest.mark.slow
 def test_text_sign_xor_image_sign_needs_both_modalities(tmp_path: Path) -> None:
     release = small_release(tmp_path / "r", train=128, dev=40, test=60)
-    config = tiny_config(tmp_path, epochs=14, learning_rate=2e-3)
+    config = tiny_config(tmp_path, epochs=20, learning_rate=1e-3)
     assert learn(plan_run("fgmfn", open_release(release), config, tmp_path / "runs"), 0.9) >= 0.9
     alone = train_models(release, config, tmp_path / "runs", ("text_only", "image_only"), progress=False)
     assert [one.model for one in alone if one.test and one.test.accuracy > 0.65] == []
