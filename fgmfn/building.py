@@ -70,9 +70,8 @@ def build_model(
         )
     tokenizer = _fit_tokenizer(kind, config, data, rows)
     if isinstance(config, PiecesConfig) and config.pretrained and kind.inputs.tokens == "pieces":
-        config = model_config(
-            kind, settings.model | {"text_config": pretrained_text_config(config.text_encoder)}, class_names
-        )
+        found = pretrained_text_config(config.text_encoder)
+        config = model_config(kind, _widths(found) | settings.model | {"text_config": found}, class_names)
     longest = UNCUT
     if kind.inputs.tokens == "pieces" and isinstance(config, PiecesConfig):
         longest = getattr(config, "longest_text", None) or longest_text(config.text_config)
@@ -80,8 +79,14 @@ def build_model(
             raise ConfigError(
                 f"setting [data] max_tokens = {data.max_tokens}; the text encoder reads at most {longest}"
             )
+    if settings.training.class_weights == "balanced":
+        counts = np.bincount(rows.label, minlength=len(class_names))
+        # A class that no row has is in no loss.
+        config.class_weights = [len(rows) / (np.count_nonzero(counts) * count) if count else 1.0 for count in counts]
     model = kind(config)
     model.load_pretrained(tokenizer)
+    if settings.training.freeze_epochs is None:
+        model.freeze(settings.training.freeze)
     for part in model.loaded:
         log.info("%s: %s", model_of_class(kind.__name__) or kind.__name__, part)
     card = picture_card(config)
@@ -98,6 +103,13 @@ def build_model(
         most = np.quantile(sentence_lengths(rows, processor, kind.inputs), UNCUT_SHARE, method="higher")
         processor.max_tokens = min(longest, MULTIPLE * max(1, math.ceil(most / MULTIPLE)))
     return model, processor
+
+
+def _widths(text_config: dict[str, Any]) -> dict[str, int]:
+    """Width and heads of a pretrained text encoder, which the model takes unless its settings say otherwise."""
+    heads = text_config.get("num_attention_heads") or text_config.get("n_heads")
+    widths = {"hidden_size": text_config.get("hidden_size"), "heads": heads}
+    return {name: int(value) for name, value in widths.items() if value}
 
 
 def _fit_tokenizer(kind: type[SentimentModel], config: SentimentConfig, data: DataSettings, rows: Rows) -> Any:

@@ -32,10 +32,14 @@ class SentimentConfig(PreTrainedConfig):
 
     counts: ClassVar[tuple[str, ...]] = ()
     """A class's own settings that must be 1 or more."""
-    shares: ClassVar[tuple[str, ...]] = ("dropout",)
+    shares: ClassVar[tuple[str, ...]] = ("dropout", "label_smoothing")
     """A class's own settings that must lie in [0, 1)."""
 
     dropout: float | int = 0.5
+    label_smoothing: float | int = 0.0
+    """Share of each label that all classes have in common, while training."""
+    class_weights: list[Any] = field(default_factory=list)
+    """Weight of each class in the loss, while training; set by `class_weights = "balanced"` of [training]."""
 
     def __post_init__(self, **kwargs: Any) -> None:
         self._check_types()
@@ -54,12 +58,15 @@ class SentimentConfig(PreTrainedConfig):
         for name in (name for own in kinds for name in own.get("shares", ())):
             require(0 <= getattr(self, name) < 1, name, getattr(self, name), "in [0, 1)")
         require(self.num_labels >= 2, "num_labels", self.num_labels, "2 or more classes")
+        weights = self.class_weights
+        fits = not weights or (len(weights) == self.num_labels and all(weight >= 0 for weight in weights))
+        require(fits, "class_weights", weights, f"{self.num_labels} numbers, one per class")
 
     def _check_types(self) -> None:
         # `strict` would check them too, but only after `complete` has worked with the values.
         for name, kind in model_settings(type(self)).items():
             value = getattr(self, name)
-            checkable = dict if get_origin(kind) is dict else kind
+            checkable = get_origin(kind) if get_origin(kind) in (dict, list) else kind
             fits = isinstance(value, checkable) and (kind is bool or not isinstance(value, bool))
             require(fits, name, value, kind.__name__ if isinstance(kind, type) else str(kind))
 

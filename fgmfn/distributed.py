@@ -87,6 +87,17 @@ def all_rows(rows: Tensor) -> Tensor:
     return total
 
 
+def mean_count(count: Tensor) -> Tensor:
+    """Mean over the processes of a number of rows, by which sums over them become means over those of all.
+
+    Every process must call it; one that stands alone gets its own number.
+    """
+    if not (dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1):
+        return count
+    total: Tensor = _Sum.apply(count.float())
+    return total / dist.get_world_size()
+
+
 def share_batch_statistics(model: nn.Module) -> None:
     """Let a model's batch norms, while they train, run over the rows of all processes."""
     if process_count() == 1:

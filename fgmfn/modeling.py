@@ -5,8 +5,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import torch
 import torch.nn.functional as F
@@ -16,6 +17,7 @@ from transformers.utils import ModelOutput
 
 from fgmfn.configuration import FgmfnConfig, SentimentConfig
 from fgmfn.encoders import ImageEncoder, Loaded, build_text_encoder, load_text_encoder
+from fgmfn.errors import ConfigError, did_you_mean
 from fgmfn.fusion import CrossAttentionFusion, JointTransformer
 from fgmfn.inputs import PAIR, Inputs
 from fgmfn.losses import ImageTextContrast, MutualInformation
@@ -93,12 +95,66 @@ class SentimentModel(PreTrainedModel):
     def after_step(self) -> None:
         """Put weights back within bounds after each step; most models have none."""
 
+    def classification_loss(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """Eq. 8: the mean over rows of the cross-entropy of logits [B, C], smoothed and weighted as the settings say.
+
+        A mean over rows, unlike PyTorch's over weights, is the same whether a batch is shared by processes or not.
+        """
+        smoothing = self.config.label_smoothing if self.training else 0.0
+        losses = F.cross_entropy(logits.float(), labels, reduction="none", label_smoothing=smoothing)
+        if self.config.class_weights and self.training:
+            losses = losses * losses.new_tensor(self.config.class_weights)[labels]
+        return losses.mean()
+
+    def freeze(self, beginnings: Sequence[str]) -> None:
+        """Never train the parameters whose names begin so; modules of only such ones stay in evaluation.
+
+        Raises:
+            ConfigError: No parameter's name begins so.
+        """
+        chosen = parameters_at(self, beginnings)
+        for weight in chosen.values():
+            weight.requires_grad_(False)
+        self._frozen = [
+            module
+            for name, module in self.named_modules()
+            if name and any(f"{name}.".startswith(f"{beginning}.") for beginning in beginnings)
+        ]
+        self.train(self.training)
+
+    def train(self, mode: bool = True) -> Self:
+        """Train what is not frozen: dropout and batch statistics of frozen parts stay as in evaluation."""
+        super().train(mode)
+        for module in getattr(self, "_frozen", ()):
+            module.eval()
+        return self
+
     def task_output(self, logits: Tensor, labels: Tensor | None) -> SentimentOutput:
         """Eq. 8: the output of a model whose only loss is cross-entropy."""
         if labels is None:
             return SentimentOutput(logits=logits)
-        loss = F.cross_entropy(logits.float(), labels)
+        loss = self.classification_loss(logits, labels)
         return SentimentOutput(loss=loss, logits=logits, task_loss=loss)
+
+
+def parameters_at(model: nn.Module, beginnings: Iterable[str]) -> dict[str, nn.Parameter]:
+    """Return the parameters whose names begin with one of some names of parts, such as `text_encoder.encoder.layer.0`.
+
+    Raises:
+        ConfigError: No parameter's name begins with one of them.
+    """
+    found: dict[str, nn.Parameter] = {}
+    named = dict(model.named_parameters())
+    for beginning in beginnings:
+        at = {name: weight for name, weight in named.items() if f"{name}.".startswith(f"{beginning}.")}
+        if not at:
+            parts = [name for name, _ in model.named_children()]
+            raise ConfigError(
+                f"no parameter of {type(model).__name__} begins with {beginning!r}{did_you_mean(beginning, parts)}; "
+                f"its parts are {', '.join(parts)}"
+            )
+        found |= at
+    return found
 
 
 class Baseline(SentimentModel):
@@ -179,7 +235,7 @@ class FgmfnForSentiment(SentimentModel):
         if labels is None:
             return SentimentOutput(logits=logits)
         sentence, picture = text[:, 0], image[:, 0]
-        task = loss = F.cross_entropy(logits.float(), labels)
+        task = loss = self.classification_loss(logits, labels)
         contrast = information = None
         if self.contrast is not None:
             contrast = self.contrast(sentence, picture, groups)

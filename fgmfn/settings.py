@@ -100,6 +100,17 @@ class TrainingSettings(BaseModel):
     """`linear` rises over the warm-up and falls to 0 (ours); `constant` stays at `learning_rate` throughout."""
     warmup: float = Field(default=0.1, ge=0, lt=1)
     """Share of the steps over which the linear schedule rises (ours)."""
+    learning_rates: dict[str, float] = Field(default_factory=dict)
+    """Of parts of the model, by the beginning of their parameters' names, in place of `learning_rate`; the longest one
+    counts: `{ text_encoder = 2e-5, head = 1e-3 }`."""
+    layer_decay: float = Field(default=1.0, gt=0, le=1)
+    """Factor of the learning rate from each layer of the text encoder to the one below it; 1 is none."""
+    freeze: tuple[str, ...] = ()
+    """Parts that are not trained, by the beginning of their parameters' names."""
+    freeze_epochs: int | None = Field(default=None, ge=1)
+    """Train what `freeze` names after so many epochs. Unset: never."""
+    class_weights: Literal["none", "balanced"] = "none"
+    """`balanced` weighs each class by its rarity among the training rows."""
     max_gradient_norm: float = Field(default=1.0, gt=0)
     """Longer gradients are scaled down to it (ours)."""
     seed: int = Field(default=42, ge=0, lt=2**32)

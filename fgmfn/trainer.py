@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,13 +28,13 @@ from transformers.utils import SAFE_WEIGHTS_NAME
 from fgmfn.data import Collator, SplitDataset
 from fgmfn.distributed import process_count, share_batch_statistics
 from fgmfn.evaluation import score
-from fgmfn.modeling import SentimentModel, SentimentOutput
+from fgmfn.modeling import SentimentModel, SentimentOutput, parameters_at
 from fgmfn.processing import FgmfnProcessor
 from fgmfn.settings import TrainingSettings
 
 LOSS_PARTS = ("task_loss", "itc_loss", "mi_loss")
 DEV_FIGURES = ("accuracy", "macro_f1", "loss", *LOSS_PARTS)
-OPTIMIZERS = {"adamw": torch.optim.AdamW, "adam": torch.optim.Adam}
+OPTIMIZERS: dict[str, Any] = {"adamw": torch.optim.AdamW, "adam": torch.optim.Adam}
 RESUMED_FROM = (SAFE_WEIGHTS_NAME, OPTIMIZER_NAME, SCHEDULER_NAME, "rng_state*.pth")
 """Files that a checkpoint needs, beside its state, for a resumed training to end as an undisturbed one."""
 
@@ -42,8 +42,9 @@ RESUMED_FROM = (SAFE_WEIGHTS_NAME, OPTIMIZER_NAME, SCHEDULER_NAME, "rng_state*.p
 class SentimentTrainer(Trainer):
     """Logs eq. 12's parts beside their sum, decays weight matrices only and knows how long training took."""
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
+    def __init__(self, settings: TrainingSettings, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self._settings = settings
         self._parts: dict[str, list[torch.Tensor]] = {}
         """By name, `eval_` before those of development rows: a loss's sum over each batch's rows, and their number."""
         self._lap_started = time.monotonic()
@@ -96,10 +97,73 @@ class SentimentTrainer(Trainer):
     def _lap_s(self) -> float:
         return time.monotonic() - self._lap_started
 
+    def create_optimizer(self, model: torch.nn.Module | None = None) -> torch.optim.Optimizer:
+        """Group parameters by their learning rate, and those of a rate by whether they decay."""
+        if getattr(self, "optimizer", None) is None:
+            settings, decaying = self._settings, set(self.get_decay_parameter_names(self.model))
+            groups: dict[tuple[float, bool], list[torch.nn.Parameter]] = {}
+            for name, rate in learning_rates(self.model, settings).items():
+                groups.setdefault((rate, name not in decaying), []).append(self.model.get_parameter(name))
+            self.optimizer: Any = OPTIMIZERS[settings.optimizer](
+                [
+                    {"params": weights, "lr": rate, "weight_decay": 0.0 if free else settings.weight_decay}
+                    for (rate, free), weights in sorted(groups.items(), key=lambda group: group[0])
+                ],
+                lr=settings.learning_rate,
+                fused=True,
+            )
+        optimizer: torch.optim.Optimizer = self.optimizer
+        return optimizer
+
     def get_decay_parameter_names(self, model: torch.nn.Module) -> list[str]:
         """Leave out what is not a matrix: biases, norms' gains, the temperature, the CRF's transitions."""
         vectors = {name for name, parameter in model.named_parameters() if parameter.ndim < 2}
         return [name for name in super().get_decay_parameter_names(model) if name not in vectors]
+
+
+LAYER = re.compile(r"text_encoder\.(?:\w+\.)*?layers?\.(\d+)\.")
+
+
+def learning_rates(model: torch.nn.Module, settings: TrainingSettings) -> dict[str, float]:
+    """Return the learning rate of each parameter that trains.
+
+    Raises:
+        ConfigError: The settings name a part that the model does not have.
+    """
+    named = {name: weight for name, weight in model.named_parameters() if weight.requires_grad}
+    rates = dict.fromkeys(named, settings.learning_rate)
+    for beginning in sorted(settings.learning_rates, key=len):
+        rates |= dict.fromkeys(parameters_at(model, [beginning]), settings.learning_rates[beginning])
+    layers = {name: int(match[1]) for name in named if (match := LAYER.match(name))}
+    top = max(layers.values(), default=-1)
+    for name in named:
+        if name.startswith("text_encoder."):  # embeddings lie below the first layer
+            below = top - layers.get(name, -1 if "embed" in name else top)
+            rates[name] *= settings.layer_decay**below
+    return {name: rates[name] for name in named}
+
+
+class Thaw(TrainerCallback):
+    """Keeps parts as they are for the first epochs: their gradients are 0, and no step decays them.
+
+    They take part in the exchange between processes all the while, which would not know them afterwards.
+    """
+
+    def __init__(self, model: SentimentModel, beginnings: Sequence[str], epochs: int) -> None:
+        self._weights, self._epochs, self._frozen = list(parameters_at(model, beginnings).values()), epochs, True
+        for weight in self._weights:
+            weight.register_hook(lambda gradient: torch.zeros_like(gradient) if self._frozen else gradient)
+
+    def on_epoch_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        """Thaw when the time has come."""
+        self._frozen = round(state.epoch or 0) < self._epochs
+
+    def on_pre_optimizer_step(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
+    ) -> None:
+        """Let the optimizer pass over what is frozen."""
+        for weight in self._weights if self._frozen else ():
+            weight.grad = None
 
 
 AfterEpoch = Callable[[int, float], None]
@@ -238,13 +302,13 @@ def make_trainer(
     """
     share_batch_statistics(model)
     trainer = SentimentTrainer(
+        settings,
         model=model,
         args=_arguments(settings, checkpoints, has_dev=dev is not None),
         train_dataset=train,
         eval_dataset=dev,
         data_collator=Collator(processor, model.inputs),
         compute_metrics=_development_scores,
-        optimizer_cls_and_kwargs=(OPTIMIZERS[settings.optimizer], {"lr": settings.learning_rate, "fused": True}),
     )
     # The trainer has seeded all processes alike: rows of one place in them would be dropped out alike.
     torch.manual_seed(settings.seed + trainer.args.process_index)
@@ -252,6 +316,8 @@ def make_trainer(
     trainer.remove_callback(PrinterCallback)
     trainer.remove_callback(ProgressCallback)
     trainer.add_callback(Hooks(model, train, after_epoch))
+    if settings.freeze and settings.freeze_epochs:
+        trainer.add_callback(Thaw(model, settings.freeze, settings.freeze_epochs))
     if on_epoch:
         trainer.add_callback(EpochReports(title, len(train), dev is not None, on_epoch))
     if progress:

@@ -165,6 +165,7 @@ def _end_with(parent: int) -> None:
 
 
 def _serve(port: int, parent: int) -> None:
+    sys.stderr.write("loading Prefect's server\n")
     import uvicorn
 
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Literal
@@ -163,8 +163,11 @@ def untrained_release(catalog: Catalog, settings: TrainingSettings) -> Place | N
     newest = newest_release_if_any(catalog.releases_dir)
     if newest is None:
         return None
-    rows = read_manifest(newest)["row_set_hash"]
-    trained = {run.model for run in list_runs(catalog) if run.record.get("row_set_hash") == rows}
+    rows, trained = read_manifest(newest)["row_set_hash"], set[str]()
+    for file in catalog.models_dir.glob(f"*/*/{METRICS}"):
+        with suppress(ModelError):  # a damaged run is none
+            run = _read_run(catalog.models_dir, file.parent)
+            trained |= {run.model} if run.record["row_set_hash"] == rows else set()
     return None if trained.issuperset(settings.models) else newest
 
 

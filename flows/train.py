@@ -34,6 +34,8 @@ DECIDED = "ytb-ads.model.{action}"
 _BARS = "▁▂▃▄▅▆▇█"
 
 log = logging.getLogger("ytb_ads")
+# that a training goes on where it was stopped
+logging.getLogger("fgmfn").setLevel(logging.INFO)
 
 
 def _name_of_training() -> str:

@@ -18,6 +18,7 @@ from transformers import DynamicCache
 
 from fgmfn.baselines.parts.crops import CROPS, whole_and_quarters
 from fgmfn.configuration import PictureConfig, PiecesConfig, require
+from fgmfn.distributed import mean_count
 from fgmfn.encoders import ImageEncoder, build_text_encoder
 from fgmfn.inputs import PAIR, Extra, Inputs, Sentence
 from fgmfn.modeling import Baseline, SentimentOutput
@@ -146,6 +147,8 @@ class MtvafForSentiment(Baseline):
         segments = torch.cat([token_type_ids, torch.ones_like(further_ids)], dim=1)
         logits = self.read(ids, mask, segments, prefix)
         richer = further_mask.any(dim=1)
+        # Several processes have different numbers of such rows, or none.
+        rows = mean_count(richer.sum()) if self.training else richer.sum()
         if labels is None or not richer.any():
             return self.task_output(logits, labels)
         words = self.read(
@@ -158,11 +161,11 @@ class MtvafForSentiment(Baseline):
             words.float().log_softmax(dim=-1),
             logits[richer].float().log_softmax(dim=-1),
             log_target=True,
-            reduction="batchmean",
+            reduction="sum",
         )
-        task_loss = F.cross_entropy(logits.float(), labels)
-        words_loss = F.cross_entropy(words.float(), labels[richer])
-        loss = task_loss + words_loss + self.config.alignment_weight * divergence
+        task_loss = self.classification_loss(logits, labels)
+        words_loss = self.classification_loss(words, labels[richer]) * len(words)
+        loss = task_loss + (words_loss + self.config.alignment_weight * divergence) / rows
         return SentimentOutput(loss=loss, logits=logits, task_loss=task_loss)
 
     def stages(self, pixel_values: Tensor) -> list[Tensor]:

@@ -302,6 +302,7 @@ def test_pretrained_encoders_are_needed_once_and_the_checkpoint_stands_alone(tmp
         config.read_text()
         .replace("pretrained = false", f"text_encoder = '{encoders}'\nbackbone_weights = '{encoders / 'resnet.pth'}'")
         .replace("[model.text_config]\nnum_hidden_layers = 1", "")
+        .replace("hidden_size = 32\nheads = 2\n", "")  # as wide as the text encoder
     )
     (trained,) = train_models(release, config, tmp_path / "runs", ("fgmfn",), progress=False)
     shutil.rmtree(encoders)

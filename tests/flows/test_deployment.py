@@ -70,6 +70,28 @@ def test_a_release_trains_that_release_of_that_catalog_whatever_the_deployment_s
         begun = {(run["parameters"]["catalog"], run["parameters"]["release"]) for run in runs}
 
 
+def test_a_run_that_is_due_while_another_one_runs_waits_for_its_end_and_is_not_lost(server: str) -> None:
+    rebuild = ask(server, "deployments/name/build-dataset/weekly-rebuild")
+    first, second = (ask(server, f"deployments/{rebuild['id']}/create_flow_run", {})["id"] for _ in range(2))
+
+    def due() -> list[str]:
+        """What a worker of the pool is given of these two."""
+        wanted = {"work_queue_names": ["weekly-rebuild"], "limit": 5}
+        given = ask(server, "work_pools/cpu/get_scheduled_flow_runs", wanted)
+        return [each["flow_run"]["id"] for each in given if each["flow_run"]["id"] in (first, second)]
+
+    def set_state(run: str, kind: str) -> str:
+        asked = {"state": {"type": kind}, "force": True}
+        return str(ask(server, f"flow_runs/{run}/set_state", asked)["state"]["type"])
+
+    set_state(first, "RUNNING")  # whether its process is alive or not
+    assert due() == []
+    assert ask(server, f"flow_runs/{second}")["state_type"] == "SCHEDULED"
+    set_state(first, "CRASHED")
+    assert due() == [second]
+    assert [set_state(run, "CANCELLED") for run in (first, second)] == ["CANCELLED"] * 2
+
+
 def scheduled_deployments(server: str) -> set[str]:
     """Names of the deployments that have a run in the state Scheduled which their schedule made."""
     of_state = {"flow_runs": {"state": {"name": {"any_": ["Scheduled"]}}}}

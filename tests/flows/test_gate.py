@@ -224,6 +224,8 @@ def test_a_release_is_untrained_until_every_wanted_model_has_been_trained_on_its
     run = trained(catalog, release)
     assert untrained_release(catalog, RULE) is None
     assert untrained_release(catalog, RULE.model_copy(update={"models": ("tfidf", "fgmfn")})) == release
+    (run.folder / "metrics.json").write_text("{")
+    assert untrained_release(catalog, RULE) == release, "a damaged run is none"
     newer = write(catalog, "2026.11.09", ads("t", 14), ads("x", 8))
     assert untrained_release(catalog, RULE) == newer
     assert read_manifest(newer)["row_set_hash"] != run.record["row_set_hash"]
