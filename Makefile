@@ -80,6 +80,8 @@ sandbox: $(READY)  ## serve a stand-in of YouTube on this machine, to try a whol
 
 bench: $(READY)  ## measure what the README states
 	@$(BIN)/python -m benchmarks.pipeline
+	@$(BIN)/python -m benchmarks.row_groups --rows 20000
+	-@$(BIN)/python -m benchmarks.scale
 	@$(BIN)/python -m benchmarks.comments
 	@$(BIN)/python -m benchmarks.sentiment
 	@$(BIN)/python -m benchmarks.frames

@@ -19,6 +19,7 @@ from copy import copy
 from datetime import datetime
 from typing import Any
 
+import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as ds
@@ -38,7 +39,7 @@ from data_catalog.tables.changes import (
 from data_catalog.tables.conforming import conform, last_of_each_key
 from data_catalog.tables.delta import Change, DeltaStore
 from data_catalog.tables.drops import Drop, drop_rows, settle
-from data_catalog.tables.duck import within_memory
+from data_catalog.tables.duck import connect_duckdb, within_memory
 from data_catalog.tables.forgotten import Forgotten
 from data_catalog.tables.pending import Pending, current_rows, join_column, pending_rows
 from data_catalog.tables.purging import Purged, purge
@@ -287,10 +288,20 @@ class Catalog:
             tables: names of the tables that it reads.
             params: values.
         """
-        with within_memory(_QUERY_MEMORY) as connection, reading(f"{self.root}/tables"):
-            for table in tables:
-                connection.register(table, self.snapshot(table).dataset)
+        snapshots = {table: self.snapshot(table) for table in tables}
+
+        def asked(connection: duckdb.DuckDBPyConnection) -> pa.Table:
+            for table, snapshot in snapshots.items():
+                connection.register(table, snapshot.dataset)
             return connection.sql(query, params=dict(params)).to_arrow_table()
+
+        with reading(f"{self.root}/tables"):
+            try:
+                with within_memory(_QUERY_MEMORY) as connection:
+                    return asked(connection)
+            except duckdb.OutOfMemoryException:  # not all of its work can be put aside
+                with connect_duckdb() as connection:
+                    return asked(connection)
 
     def count(self, table: str) -> int:
         """Count the table's rows, from its log alone."""

@@ -30,10 +30,11 @@ from flows.ocr.flow import ocr
 from flows.release.flow import UNTRAINED, Release, release, tell_of_release
 from flows.review.flow import review, waits
 from flows.review.human import Waiting, draw_unjudged, read_judged, read_waiting, review_store, still_open
-from flows.runner import artifact_key, begin_run, make_task_runner, run_name
+from flows.runner import artifact_key, begin_run, run_name
 from flows.sentiment.flow import sentiment
 from flows.settings import Settings, load_settings
 from flows.stages import FRAMES
+from flows.task_runners import task_runner
 
 log = logging.getLogger("ytb_ads")
 
@@ -86,22 +87,21 @@ def build_dataset(
         settings = _with_policy(settings, policy)
     folder = source_folder(source)
     tables = Catalog(catalog)
-    runner = make_task_runner(settings.runner)
-
     said = get_run_logger().info  # each stage says the same in the log of its own run
     crawled = _ingest(tables, folder, settings)
     resumes_at = crawled.resumes_at if crawled else None
-    if not resumes_at or tables.values("ads", "video_id", where="media_sha256 IS NOT NULL"):
-        roots = {"folder": folder} if folder else {YOUTUBE_ADS: media_folder(tables)}
-        said("%s", frames.with_options(task_runner=runner)(tables, roots, settings))
-        if not folder and not settings.media.keep:
-            deleted = delete_sampled(tables, FRAMES.fingerprint(settings))
-            log.info("media: deleted %d videos, their frames stay", deleted)
-        said("%s", ocr.with_options(task_runner=runner)(tables, settings))
-    if crawled and resumes_at:
-        go_on_later(resumes_at)
-        return paused(crawled)
-    said("%s", sentiment.with_options(task_runner=runner)(tables, settings))
+    with task_runner(settings.runner) as runner:
+        if not resumes_at or tables.values("ads", "video_id", where="media_sha256 IS NOT NULL"):
+            roots = {"folder": folder} if folder else {YOUTUBE_ADS: media_folder(tables)}
+            said("%s", frames.with_options(task_runner=runner)(tables, roots, settings))
+            if not folder and not settings.media.keep:
+                deleted = delete_sampled(tables, FRAMES.fingerprint(settings))
+                log.info("media: deleted %d videos, their frames stay", deleted)
+            said("%s", ocr.with_options(task_runner=runner)(tables, settings))
+        if crawled and resumes_at:
+            go_on_later(resumes_at)
+            return paused(crawled)
+        said("%s", sentiment.with_options(task_runner=runner)(tables, settings))
     if settings.review.policy == "human":
         return _release_or_wait(tables, settings)
     said("%s", review(tables, settings))

@@ -1,4 +1,4 @@
-"""Task runners, the loop that puts a stage's batches through them, and what every run of a deployment begins with."""
+"""The loop that puts a stage's batches through them, and what every run of a deployment begins with."""
 
 from __future__ import annotations
 
@@ -33,14 +33,13 @@ from prefect.runtime import deployment as this_deployment
 from prefect.runtime import flow_run as this_run
 from prefect.settings import PREFECT_API_URL, PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 from prefect.states import Crashed, Failed
-from prefect.task_runners import ProcessPoolTaskRunner, TaskRunner, ThreadPoolTaskRunner
 
 from data_catalog.catalog import Catalog
 from data_catalog.schemas import TABLES
 from flows.console import progress
 from flows.embedded_server import answers, embedded_server
 from flows.errors import SettingsError, StageError
-from flows.settings import RunnerSettings, Settings
+from flows.settings import Settings
 from flows.settled import Settled
 from flows.stages import Stage, StageCount
 
@@ -54,31 +53,6 @@ BATCHES_PER_WORKER = 2
 """Batches in flight for each worker: one at work, one waiting, so that memory stays flat."""
 MOST_ATTEMPTS = 3
 """A run of a deployment that failed or crashed so often is not started again."""
-
-
-def make_task_runner(settings: RunnerSettings) -> TaskRunner[Any]:
-    """The task runner that the settings name.
-
-    Raises:
-        SettingsError: the cluster's package is not installed.
-    """
-    if settings.kind == "threads":
-        return ThreadPoolTaskRunner(max_workers=settings.workers)
-    if settings.kind == "processes":
-        return ProcessPoolTaskRunner(max_workers=settings.workers)
-    try:
-        if settings.kind == "ray":
-            from prefect_ray import RayTaskRunner
-
-            return RayTaskRunner(address=settings.address)
-        from prefect_dask import DaskTaskRunner
-
-        return DaskTaskRunner(address=settings.address)
-    except ImportError as error:
-        raise SettingsError(
-            f"runner.kind = {settings.kind!r} needs a package that is not installed: "
-            f"pip install 'ytb-ads[{settings.kind}]'"
-        ) from error
 
 
 def run_stage(

@@ -14,6 +14,7 @@ from typing import Any
 
 import cv2
 import numpy as np
+from av.sidedata.sidedata import SideDataContainer
 from av.video.reformatter import Colorspace, Interpolation
 from numpy.typing import NDArray
 
@@ -81,7 +82,8 @@ def grey_thumbnail(frame: Any, side: int) -> NDArray[np.uint8]:
 
 def _upright(picture: NDArray[np.uint8], frame: Any) -> NDArray[np.uint8]:
     """Turn and mirror a picture [height, width, ...] as the frame's display matrix says: by quarters, in eight ways."""
-    matrix = frame.side_data.get("DISPLAYMATRIX")
+    # the frame's own container refers to the frame, which would then stay until the garbage is collected
+    matrix = SideDataContainer(frame).get("DISPLAYMATRIX")  # type: ignore[call-arg]
     if matrix is not None:
         # the point (x, y) is shown at (ax + cy, bx + dy): nine numbers of 32 bits, a b u c d v and the last row
         a, b, _, c, d, *_ = struct.unpack("=9i", bytes(matrix)[:36])

@@ -56,4 +56,6 @@ def make_engine(name: str = "rapidocr", options: OcrOptions | None = None) -> Oc
     return made
 
 
-_made_once = lru_cache(maxsize=4)(make_engine)
+@lru_cache(maxsize=4)
+def _made_once(name: str, options: OcrOptions) -> OcrEngine:
+    return make_engine(name, options)

@@ -141,5 +141,7 @@ def scores_fingerprint(settings: Settings) -> str:
     return settings.sentiment.fingerprint(*versions, only=_IN_THE_ROWS)
 
 
-sentiment_engine = lru_cache(maxsize=4)(make_engine)
-"""The engine that the settings name, made once a process."""
+@lru_cache(maxsize=4)
+def sentiment_engine(settings: SentimentSettings) -> SentimentEngine:
+    """The engine that the settings name, made once a process."""
+    return make_engine(settings)

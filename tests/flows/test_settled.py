@@ -12,8 +12,10 @@ import pyarrow as pa
 import pytest
 
 import flows.sentiment.flow as sentiment_flow
+from data_catalog import catalog as catalog_module
 from data_catalog.catalog import Catalog, Drop
 from data_catalog.schemas import TABLES
+from data_catalog.tables.duck import within_memory
 from flows import settled
 from flows.runner import run_stage
 from flows.sentiment.flow import _label
@@ -181,3 +183,22 @@ def test_labels_that_another_process_wrote_meanwhile_are_no_ones_note(
     monkeypatch.setattr(sentiment_flow, "label_ads", label_ads)
     _label(catalog, Settings())
     assert catalog.values("ad_sentiment", "mean_score") == [2.0]
+
+
+def test_a_query_that_needs_more_memory_than_is_allowed_is_answered_all_the_same(
+    catalog: Catalog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    many = [{"comment_id": f"{n:09d}" * 9, "video_id": "v", "text_sha256": f"{n}" * 9} for n in range(40_000)]
+    catalog.merge("comments", rows("comments", *many))
+    query = "SELECT list(comment_id ORDER BY comment_id DESC) AS found FROM comments"
+    expected = catalog.query(query, tables=["comments"], params={})
+    tried = []
+
+    def little(limit: str) -> Any:
+        tried.append(limit)
+        return within_memory("2MB")
+
+    monkeypatch.setattr(catalog_module, "within_memory", little)
+    assert catalog.query(query, tables=["comments"], params={}) == expected
+    assert tried
+    assert len(expected["found"][0]) == 40_002

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import io
 import math
 import os
@@ -22,6 +23,7 @@ from PIL import Image
 from data_catalog.schemas import TABLES
 from flows.errors import FrameError
 from flows.frames.moments import choose_timestamps
+from flows.frames.picture import grey_thumbnail, shown_picture
 from flows.frames.sampling import SampledFrames, decode_jpeg, sample_frames
 from flows.frames.video import Video
 from tests.flows.frames.clips import HEIGHT, RATE, WIDTH, encode, number_on, steady, write_video
@@ -331,3 +333,18 @@ def test_pictures_are_the_same_on_a_processor_without_shortcuts() -> None:
 
     assert len(with_them.splitlines()) == 16
     assert with_them == without
+
+
+def test_a_frame_that_was_looked_at_is_let_go_at_once(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "a.mp4", steady(24))
+    gc.collect()
+    gc.disable()
+    try:
+        with Video(path) as video:
+            for frame in video.frames(0):
+                grey_thumbnail(frame, 24)
+                shown_picture(frame, None)
+                held = sum(isinstance(one, av.VideoFrame) for one in gc.get_objects())
+                assert held <= 3, "frames of a large video are many megabytes each"
+    finally:
+        gc.enable()
