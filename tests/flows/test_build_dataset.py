@@ -66,7 +66,7 @@ def test_the_release_is_sound_and_has_both_classes(seeded: Path) -> None:
     assert manifest["synthetic"] is True
     for split, counts in manifest["splits"].items():
         assert all(counts["by_label"].values()), f"{split} lacks a class"
-    documents = {"README.md", "croissant.json", "manifest.json", "report.html"}
+    documents = {"README.md", "croissant.json", "manifest.json", "pictures.json", "report.html"}
     assert {path.name for path in folder.iterdir()} == {"data", *documents}
     for document in ("README.md", "report.html"):
         assert "synthetic" in (folder / document).read_text("utf-8").lower()
@@ -225,7 +225,12 @@ def test_what_changed_is_said_everywhere_and_a_clock_that_came_back_leaves_nothi
 ) -> None:
     monkeypatch.setattr("flows.release.facts.datetime", Clock)
     told_server: list[dict[str, Any]] = []
-    monkeypatch.setattr("flows.release.flow.emit_event", lambda event, **facts: told_server.append(facts["payload"]))
+
+    def tell(event: str, **facts: Any) -> None:
+        if event == "ytb-ads.release.written":
+            told_server.append(facts["payload"])
+
+    monkeypatch.setattr("flows.release.flow.emit_event", tell)
     strict = tmp_path / "strict.toml"
     strict.write_text(quick.read_text() + "[sentiment]\npositive = 3.4\n")
 
