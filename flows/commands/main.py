@@ -13,6 +13,7 @@ from typer.core import TyperGroup
 from data_catalog.errors import YtbAdsError
 from fgmfn.errors import FgmfnError
 from flows.console import say_error, warn
+from flows.env_file import export_env_file
 
 COMMANDS = {
     "sample": "pipeline",
@@ -78,6 +79,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     quieten_prefect()
     words = sys.argv[1:] if arguments is None else list(arguments)
     try:
+        export_env_file()
         app(words, prog_name="ytb-ads")
     except (YtbAdsError, FgmfnError) as error:
         _refuse(str(error))

@@ -14,12 +14,12 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_origin
 
-from dotenv import dotenv_values
 from pydantic import BaseModel, Field, FiniteFloat, ValidationError, model_validator
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 from pydantic_settings import SettingsError as PydanticSettingsError
 
+from flows.env_file import ENV_FILE, export_env_file, read_env_file
 from flows.errors import SettingsError
 from flows.settings.crawl import CrawlSettings, MediaSettings
 from flows.settings.secrets import Secret
@@ -27,8 +27,6 @@ from flows.settings.section import Section
 
 ENV_PREFIX = "YTB_ADS__"
 DEFAULT_FILE = Path("ytb_ads.toml")
-ENV_FILE = Path(".env")
-"""File of the working directory with variables, for secrets that belong neither into the settings nor the shell."""
 
 Aggregation = Literal["dominant", "dominant_with_neutral", "scale"]
 ThresholdMode = Literal["fixed", "quantile"]
@@ -352,6 +350,7 @@ def load_settings(file: Path | None = None) -> Settings:
         SettingsError: the file cannot be read, a key is unknown (the nearest known one is named) or a value is wrong.
     """
     _refuse_unknown_variables()
+    export_env_file()
     try:
         return Settings(**read_file(file))
     except ValidationError as error:
@@ -376,20 +375,6 @@ def read_file(file: Path | None) -> dict[str, Any]:
         raise SettingsError(f"{file}: {error.strerror}; --config names a TOML file of settings") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise SettingsError(f"{file}: not TOML: {error}") from error
-
-
-def read_env_file() -> dict[str, str]:
-    """The variables of `.env`, whatever they are for.
-
-    Raises:
-        SettingsError: it cannot be read.
-    """
-    try:
-        # `$` in a secret is a `$`
-        held = dotenv_values(ENV_FILE, interpolate=False)
-    except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError(f"{ENV_FILE}: cannot be read ({error}); mend it or move it away") from error
-    return {name: value for name, value in held.items() if value is not None}
 
 
 def _refuse_unknown_variables() -> None:

@@ -15,7 +15,8 @@ from pydantic import BaseModel, SecretStr
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from flows.settings import DEFAULT_FILE, ENV_FILE, ENV_PREFIX, Settings, load_settings, read_env_file, read_file
+from flows.env_file import ENV_FILE, read_env_file
+from flows.settings import DEFAULT_FILE, ENV_PREFIX, Settings, load_settings, read_file
 
 
 @dataclass(frozen=True)

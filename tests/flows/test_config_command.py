@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import pickle
 import re
 import tomllib
@@ -161,3 +162,16 @@ def test_a_block_needs_a_name(tmp_path: Path) -> None:
     (tmp_path / "ytb_ads.toml").write_text('[crawl]\napi_key = "secret-block:"\n')
     with pytest.raises(SettingsError, match=r"crawl\.api_key.*name of a block"):
         load_settings()
+
+
+def test_what_libraries_read_of_the_environment_may_stand_in_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("AWS_REGION", "PATH_OF_MINE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "of the shell")
+    monkeypatch.setattr(os, "environ", os.environ.copy())  # what is exported ends with the test
+    (tmp_path / ".env").write_text("AWS_REGION=eu-west-1\nAWS_ACCESS_KEY_ID=of the file\nPATH_OF_MINE=x\n")
+    load_settings()
+    found = [os.environ.get(name) for name in ("AWS_REGION", "AWS_ACCESS_KEY_ID", "PATH_OF_MINE")]
+    assert found == ["eu-west-1", "of the shell", None]
