@@ -16,6 +16,7 @@ from data_catalog.errors import CatalogError
 from data_catalog.inspect import RELEASE_VIEWS, connect, select
 from data_catalog.printing import plain, shown
 from data_catalog.schemas import TABLES
+from data_catalog.storage import in_a_line
 
 Severity = Literal["error", "warning"]
 RULES = Path(__file__).with_name("checks.sql")
@@ -42,18 +43,24 @@ class Result:
     """Rows that break it; None where it asks for a release and there is none."""
     examples: tuple[dict[str, Any], ...] = ()
     """The first of them."""
+    fault: str = ""
+    """Why it could not be asked, where its query is wrong."""
 
     @property
     def verdict(self) -> str:
-        """`holds`, `not asked`, or the rule's severity."""
+        """`holds`, `not asked`, `faulty`, or the rule's severity."""
+        if self.fault:
+            return "faulty"
         if self.broken is None:
             return "not asked"
         return self.rule.severity if self.broken else "holds"
 
     @property
     def said(self) -> str:
-        """The first rows that break it, on one line."""
-        return "; ".join(" ".join(f"{name}={shown(value, 60)}" for name, value in row.items()) for row in self.examples)
+        """The first rows that break it, or what is wrong with its query, on one line."""
+        return self.fault or "; ".join(
+            " ".join(f"{name}={shown(value, 60)}" for name, value in row.items()) for row in self.examples
+        )
 
 
 def all_rules(*files: Path) -> list[Rule]:
@@ -141,8 +148,7 @@ def check(catalog: Catalog, rules: Sequence[Rule], planned: pa.Table | None = No
         planned: rows of a release that is about to be written, to be asked instead of the newest one, which is then the
             parent; a release's columns but for the image, and `split`.
 
-    Raises:
-        CatalogError: a query is wrong; the message names its rule.
+    A rule whose query is wrong is among the results, with what is wrong.
     """
     with connect(catalog) as connection:
         if planned is not None:
@@ -161,8 +167,8 @@ def _views(connection: duckdb.DuckDBPyConnection) -> set[str]:
 
 
 def broken(results: Iterable[Result]) -> bool:
-    """Tell whether a rule of the severity `error` does not hold."""
-    return any(result.verdict == "error" for result in results)
+    """Tell whether a rule of the severity `error` does not hold, or could not be asked because it is wrong."""
+    return any(result.verdict in ("error", "faulty") for result in results)
 
 
 def _ask(connection: duckdb.DuckDBPyConnection, rule: Rule, missing: set[str]) -> Result:
@@ -173,5 +179,5 @@ def _ask(connection: duckdb.DuckDBPyConnection, rule: Rule, missing: set[str]) -
         first = found.limit(_EXAMPLES).to_arrow_table().to_pylist()
         count = len(first) if len(first) < _EXAMPLES else len(found)
     except (duckdb.Error, CatalogError) as error:
-        raise CatalogError(f"rule {rule.name}: {error}") from error
+        return Result(rule, None, fault=in_a_line(error))
     return Result(rule, count, tuple({name: plain(value) for name, value in row.items()} for row in first))

@@ -6,6 +6,7 @@ import base64
 import csv
 import json
 import os
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from decimal import Decimal
@@ -47,6 +48,8 @@ def export_rows(
     Raises:
         CatalogError: the ending is none of the three, the query is wrong, or the file cannot be written.
     """
+    if re.match(r"\w+:/", str(target)):
+        raise CatalogError(f"{target}: rows are exported to a file on this machine; name one, and upload it")
     write = _WRITERS.get(target.suffix.lower())
     if write is None:
         raise CatalogError(f"{target}: the ending says the format; give one of {', '.join(_WRITERS)}")

@@ -18,6 +18,7 @@ from prefect.runtime import flow_run as this_run
 
 from data_catalog.catalog import Catalog
 from data_catalog.errors import ReleaseError
+from data_catalog.privacy.forget import forget_ad, forget_author, unfinished
 from data_catalog.releases import read_manifest
 from flows.crawl.data_api.parsing import SOURCE as YOUTUBE_ADS
 from flows.crawl.flow import crawl_folder, crawl_youtube, go_on_later, paused, source_folder
@@ -29,7 +30,7 @@ from flows.models import untrained_release
 from flows.ocr.flow import ocr
 from flows.release.flow import UNTRAINED, Release, release, tell_of_release
 from flows.review.flow import review, waits
-from flows.review.human import Waiting, draw_unjudged, read_judged, read_waiting, review_store, still_open
+from flows.review.human import Waiting, draw_unjudged, read_judged, read_waiting, review_store, still_open, withdraw_ads
 from flows.runner import artifact_key, begin_run, run_name
 from flows.sentiment.flow import sentiment
 from flows.settings import Settings, load_settings
@@ -90,6 +91,7 @@ def build_dataset(
     said = get_run_logger().info  # each stage says the same in the log of its own run
     crawled = _ingest(tables, folder, settings)
     resumes_at = crawled.resumes_at if crawled else None
+    _finish_forgetting(tables, settings)
     with task_runner(settings.runner) as runner:
         if not resumes_at or tables.values("ads", "video_id", where="media_sha256 IS NOT NULL"):
             roots = {"folder": folder} if folder else {YOUTUBE_ADS: media_folder(tables)}
@@ -167,7 +169,7 @@ def _release(tables: Catalog, settings: Settings) -> Release:
     folder = written.folder
     get_run_logger().info("release: %s%s", folder.name, "" if written.new else ", which holds these rows already")
     if not written.new and untrained_release(tables, settings.training) == folder:
-        log.info("release: %s has no trained model, so its training is started again", folder.name)
+        log.info("release: %s has no trained model, so its training is asked for again", folder.name)
         tell_of_release(tables, folder, UNTRAINED)
     create_markdown_artifact(
         key=artifact_key("funnel", tables),
@@ -196,6 +198,18 @@ def _funnel_page(written: Release, tables: Catalog) -> str:
             else "- the first release: nothing to compare it with",
         ]
     )
+
+
+def _finish_forgetting(tables: Catalog, settings: Settings) -> None:
+    """Remove what a forgetting that was stopped has left: a release of it would be wrong in silence."""
+    ads, authors = unfinished(tables)
+    withdraw_ads(tables, settings.review, ads)
+    for ad in ads:
+        forget_ad(tables, ad)
+    for author in authors:
+        forget_author(tables, author)
+    if ads or authors:
+        log.warning("forgotten, and removed only now: %d ads, comments of %d authors", len(ads), len(authors))
 
 
 def _with_policy(settings: Settings, policy: Literal["auto", "human"]) -> Settings:

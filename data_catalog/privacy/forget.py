@@ -74,6 +74,8 @@ class Forgetting:
 def forget_ad(catalog: Catalog, video_id: str) -> Forgetting:
     """Remove an ad everywhere but from releases, from the history of every table too, and remember its digest.
 
+    If it is stopped, the digest is remembered and the next build goes on with the rest.
+
     Raises:
         CatalogError: a crawl or a build keeps writing it, or a file cannot be removed; what is gone is gone.
     """
@@ -113,6 +115,18 @@ def forget_author(catalog: Catalog, author_hash: str) -> Forgetting:
         named_in=named_in(catalog, author_hash),
         releases=(),
     )
+
+
+def unfinished(catalog: Catalog) -> tuple[list[str], list[str]]:
+    """Ads, and hashes of authors, that are remembered as forgotten and of which something is still held.
+
+    A forgetting that was stopped, by a full disk for example, leaves such.
+    """
+    forgotten = catalog.forgotten()
+    ads = [ad for ad in catalog.values("ads", "video_id") if forgotten.has_ad(ad)] if forgotten.ads else []
+    by_them = pc.field("author_hash").isin(pa.array(sorted(forgotten.authors), pa.string()))
+    authors = sorted(set(catalog.values("comments", "author_hash", where=by_them))) if forgotten.authors else []
+    return ads, authors
 
 
 def remove_ads(

@@ -12,8 +12,9 @@ import pyarrow.parquet as pq
 
 from data_catalog.catalog import Catalog
 from data_catalog.releases import list_releases
+from data_catalog.releases.fetching import FETCHED
 from data_catalog.schemas import TABLES
-from data_catalog.storage import Place, arrow_filesystem, drafts, working_folder
+from data_catalog.storage import DRAFT, Place, arrow_filesystem, drafts, working_folder
 
 MEDIA_DIR = "media"
 """Where the videos of the crawl lie below the catalog, as `ID.mp4`."""
@@ -88,7 +89,10 @@ def media_of(catalog: Catalog, video_ids: Collection[str]) -> list[Place]:
 
 def releases_with(catalog: Catalog, video_ids: Collection[str]) -> list[HoldingRelease]:
     """Releases that contain one of these ads, oldest first, and drafts that a killed build left behind."""
-    folders = [*list_releases(catalog.releases_dir), *drafts(catalog.releases_dir)]
+    folders: list[Place] = [*list_releases(catalog.releases_dir), *drafts(catalog.releases_dir)]
+    if (here := working_folder(catalog.releases_dir)) != catalog.releases_dir:
+        # of a catalog in a bucket: what this machine has fetched, and has begun to write
+        folders += [*here.glob(f"{FETCHED}/*/*"), *here.glob(f"{DRAFT}*")]
     wanted = pa.array(sorted(video_ids), pa.string())
     counted = [HoldingRelease(folder.name, str(folder), _rows_with(folder, wanted)) for folder in folders]
     return [release for release in counted if release.rows != 0]

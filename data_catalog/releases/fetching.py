@@ -8,6 +8,9 @@ from data_catalog.errors import ReleaseError
 from data_catalog.releases.verification import MANIFEST, Manifest, digest_file, manifest_sha256, read_manifest
 from data_catalog.storage import PathLike, Place, as_place, fetch, working_folder
 
+FETCHED = "fetched"
+"""Folder, among the working files of releases, of those that were fetched."""
+
 
 def fetch_release(release: PathLike) -> Path:
     """The folder of a release on this machine: its own, or one in the user's cache, named by what is in it.
@@ -25,7 +28,7 @@ def fetch_release(release: PathLike) -> Path:
     sha256 = manifest_sha256(manifest)
     if sha256 != manifest["manifest_sha256"]:
         raise ReleaseError(f"{place}: its {MANIFEST} was changed since the release was written; restore it")
-    folder = here.parent / "fetched" / sha256 / place.name
+    folder = here.parent / FETCHED / sha256 / place.name
     if not (folder / MANIFEST).is_file():
         _fetch_files(place, folder, manifest)
         fetch(place / MANIFEST, folder / MANIFEST)

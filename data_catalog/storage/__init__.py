@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from data_catalog.storage.faults import in_a_line
 from data_catalog.storage.locks import Held, lock
 from data_catalog.storage.places import (
     PathLike,
@@ -53,6 +54,7 @@ __all__ = [
     "fetch_folder",
     "file_names",
     "folders_of",
+    "in_a_line",
     "local_copy",
     "lock",
     "nearest",

@@ -45,6 +45,9 @@ class Held:
 def lock(place: Place, *, wait: bool = False, waiting: Callable[[str], None] = lambda holder: None) -> Iterator[Held]:
     """Hold the lock of that name; the lock of a process that was killed is free at once, or when its lease has run out.
 
+    On a store nobody can tell at once whether a holder lives: without `wait`, one that renews its lease meanwhile does,
+    and one that does not is waited for until the lease has run out.
+
     Args:
         place: the lock's file.
         wait: wait until it is free.
@@ -78,9 +81,11 @@ def lock(place: Place, *, wait: bool = False, waiting: Callable[[str], None] = l
 def _leased(place: StorePath, wait: bool, waiting: Callable[[str], None]) -> Iterator[Held]:
     lease = _Lease(place)
     told = False
+    first_seen = None
     while holder := lease.held_by():
-        if not wait:
-            raise LockHeldError(f"{place}: {holder} holds the lock; if it has ended, it is free in {LEASE_S:.0f} s")
+        first_seen = first_seen or lease.seen
+        if not wait and lease.seen != first_seen:
+            raise LockHeldError(f"{place}: {holder} holds the lock, and is at work")
         if not told:
             waiting(holder)
             told = True
@@ -103,6 +108,8 @@ class _Lease(Held):
         self._id = uuid.uuid4().hex
         self._term = 0
         self._tag: str | None = None
+        self.seen: str | None = None
+        """Tag of the lease of another holder, when it was last looked at."""
         self._valid_until = 0.0
 
     def check(self) -> None:
@@ -119,6 +126,7 @@ class _Lease(Held):
         found = self._place.head()
         if found is None:
             return self.held_by()
+        self.seen = found["e_tag"]
         record = json.loads(self._place.read_bytes())
         if not record.get("released") and self._age_s(found["last_modified"]) <= LEASE_S:
             return str(record["holder"])

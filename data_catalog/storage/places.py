@@ -41,6 +41,7 @@ _SCHEMES = re.compile(r"(?i)s3[an]?|gc?s|az(ure)?|adl|(abfs|wasb|http)s?|oss|cos
 _ACCEPTED = "give a local folder, or s3://BUCKET/PREFIX of letters, digits and the signs _ . = + @ -"
 
 _ENDPOINT = re.compile(r"https?://([A-Za-z0-9._-]+|\[[0-9a-fA-F:.]+\])(:\d{1,5})?(/[!-~]*)?")
+_KEY = ("aws_access_key_id", "aws_secret_access_key")
 _SETTINGS = (
     "AWS_ACCESS_KEY_ID",
     "AWS_SECRET_ACCESS_KEY",
@@ -369,6 +370,9 @@ def _settings(root: str, options: Options) -> dict[str, str]:
             raise StorageError(f"{root}: the endpoint is no address; set AWS_ENDPOINT_URL as https://HOST[:PORT]")
         settings["aws_endpoint_url"] = endpoint
         settings.setdefault("aws_allow_http", str(endpoint.startswith("http://")).lower())
+    for name, other in (_KEY, _KEY[::-1]):
+        if settings.get(name) and not settings.get(other):
+            raise StorageError(f"{root}: {name.upper()} is set and {other.upper()} is not; set both, or neither")
     region = settings.pop("aws_default_region", None)
     settings.setdefault("aws_region", region or "us-east-1")
     for name in ("aws_access_key_id", "aws_secret_access_key", "aws_session_token", "aws_region"):

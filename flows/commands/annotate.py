@@ -355,7 +355,7 @@ def queue(catalog: CatalogDir = "./catalog", config: ConfigFile = None, as_json:
     print_tables(render_queue(entries))
 
 
-def print_waiting(waiting: Waiting, catalog: str, as_json: bool) -> None:
+def print_waiting(waiting: Waiting, catalog: str, config: Path | None, as_json: bool) -> None:
     """Print the number of entries that wait for people, and the address of the page."""
     if as_json:
         print_json({"review": waiting.as_json()})
@@ -363,8 +363,9 @@ def print_waiting(waiting: Waiting, catalog: str, as_json: bool) -> None:
     if waiting.release:
         say(f"release of what was judged before: {waiting.release}")
     say(f"{waiting}")
-    say(f"the page: ytb-ads annotate serve --catalog {catalog}   ({waiting.page})")
-    say(f"who may judge: ytb-ads annotate invite NAME --role reviewer --catalog {catalog}")
+    options = f"--catalog {catalog}" + (f" --config {config}" if config else "")
+    say(f"the page: ytb-ads annotate serve {options}   ({waiting.page})")
+    say(f"who may judge: ytb-ads annotate invite NAME --role reviewer {options}")
 
 
 @contextmanager

@@ -69,7 +69,9 @@ def build(
     from flows.release.flow import Release
     from flows.review.human import Waiting
     from flows.runner import in_foreground
+    from flows.settings import load_settings
 
+    load_settings(config)  # what is wrong there is said before a server is started
     Catalog(catalog).reach()
     show_progress()
     with in_foreground():
@@ -83,7 +85,7 @@ def build(
     if isinstance(written, CrawlStatus):
         print_status(written, as_json)
     elif isinstance(written, Waiting):
-        print_waiting(written, catalog, as_json)
+        print_waiting(written, catalog, config, as_json)
     elif isinstance(written, Release):
         print_json(_summary(written)) if as_json else _print_release(written)
 

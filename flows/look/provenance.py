@@ -20,10 +20,11 @@ import pyarrow.parquet as pq
 from data_catalog.catalog import Catalog
 from data_catalog.errors import CatalogError, YtbAdsError
 from data_catalog.printing import plain, printable, shown
+from data_catalog.privacy.references import releases_with
 from data_catalog.releases import list_releases, newest_release, read_manifest
 from data_catalog.releases.lineage import created_at
 from data_catalog.schemas import LABELS, RELEASE_SCHEMA, SPLITS, TABLES
-from data_catalog.storage import Place, arrow_filesystem
+from data_catalog.storage import Place, arrow_filesystem, in_a_line, refusal
 from flows.look.ad import AdSummary, FrameSummary, summarize_ad
 from flows.sentiment.explain import ExplainedAd, explain_ad
 from flows.settings import Settings
@@ -138,8 +139,16 @@ def explain_row(catalog: Catalog, asked: str, settings: Settings) -> Provenance:
         CatalogError: there is nothing of that name.
     """
     release, rest = _release_of(catalog, asked)
-    rows = tuple(_rows_of(release, rest)) if release else ()
+    try:
+        rows = tuple(_rows_of(release, rest)) if release else ()
+    except (pa.ArrowException, OSError) as error:
+        raise refusal(catalog.place, error) or CatalogError(
+            f"{release}: cannot be read ({in_a_line(error)}); see `ytb-ads catalog verify {release and release.name}`, "
+            "then restore it or move it away"
+        ) from error
     tables, changed = _then(catalog, release)
+    if release and not rows:
+        _refuse_unless_held(catalog, tables, release, asked, rest)
     if release and rows and not tables.values("ads", "video_id", pc.field("video_id") == rows[0].video_id):
         raise _not_held(catalog, release, rows[0])
     video_id, frame_id = _ad_and_frame(tables, rows[0].frame_id if rows and _is_row(rest) else rest)
@@ -279,6 +288,29 @@ def _not_held(catalog: Catalog, release: Place, row: ReleasedRow) -> CatalogErro
         f"{release.name}:{row.split}:{row.row} is frame {printable(row.frame_id)} of ad {printable(row.video_id)}, "
         f"which {why}: there is nothing to explain it by{what_to_do}"
     )
+
+
+def _refuse_unless_held(catalog: Catalog, tables: Catalog, release: Place, asked: str, rest: str) -> None:
+    """Refuse what neither the release nor the tables know, and say where else it is held.
+
+    Raises:
+        CatalogError: it is not in the tables.
+    """
+    video_id = rest if tables.values("ads", "video_id", pc.field("video_id") == rest) else rest.rpartition(":")[0]
+    if video_id and tables.values("ads", "video_id", pc.field("video_id") == video_id):
+        return
+    ids = {rest, rest.rpartition(":")[0]} - {""}
+    holding = [held.version for held in releases_with(catalog, ids) if held.rows]
+    if holding:
+        raise CatalogError(
+            f"{printable(rest)} is in no table any more, so there is nothing to explain it by; releases that still "
+            f"contain it: {', '.join(holding)}. If it was forgotten, delete these and build again"
+        )
+    if rest != asked or asked == release.name:
+        raise CatalogError(
+            f"{printable(asked)}: release {release.name} has no such row; write RELEASE:SPLIT:ROW or RELEASE:VIDEO_ID, "
+            f"as {release.name}:test:0"
+        )
 
 
 def _differences(

@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 
 from data_catalog.catalog import Catalog
 from data_catalog.checks import Result, all_rules, check
+from data_catalog.errors import CatalogError
 from data_catalog.printing import counted
 from data_catalog.releases import (
     Contents,
@@ -305,7 +306,11 @@ def with_checks(facts: ReleaseFacts, catalog: Catalog, plan: Plan) -> ReleaseFac
     """
     rows = pa.Table.from_pylist([{"split": row.split, **plan.values(row)} for row in plan.balanced.rows])
     rules = all_rules(*facts.settings.release.checks)
-    return replace(facts, checks=check(catalog, rules, rows))
+    results = check(catalog, rules, rows)
+    for result in results:
+        if result.fault:
+            raise CatalogError(f"rule {result.rule.name}: {result.fault}")
+    return replace(facts, checks=results)
 
 
 _DECIDED = {

@@ -139,9 +139,10 @@ with lock(place_of({bucket!r} + "/x") / "lock"):
 """
     assert in_another_process(code)[0] == KILLED
     place = place_of(f"{bucket}/x") / "lock"
-    with pytest.raises(LockHeldError), lock(place):
+    monkeypatch.setattr(locks, "LEASE_S", 3.0)
+    with lock(place):  # that nobody renews the lease says that its holder is gone
         pass
-    monkeypatch.setattr(locks, "LEASE_S", 1.0)
+    assert in_another_process(code)[0] == KILLED
     waited: list[str] = []
     with lock(place, wait=True, waiting=waited.append):
         assert len(waited) <= 1
@@ -240,10 +241,7 @@ write_release(place_of({bucket!r} + "/x") / "releases", VERSION, three_splits(),
     assert returned == KILLED, said
     root = place_of(f"{bucket}/x") / "releases"
     assert (list_releases(root), [path.name for path in drafts(root)]) == ([], [VERSION])
-    with pytest.raises(ReleaseError, match=r"another process is writing a release .* it is free in 30 s"):
-        write_release(root, VERSION, three_splits(), FACTS)
     monkeypatch.setattr(locks, "LEASE_S", 1.0)
-    time.sleep(2.1)
     assert verify_release(write_release(root, VERSION, three_splits(), FACTS)) == []
     assert drafts(root) == []
 
@@ -371,6 +369,7 @@ def test_a_store_that_refuses_is_one_sentence(
         ("AWS_ENDPOINT_URL", "http://host:port/ x", "the endpoint is no address; set AWS_ENDPOINT_URL"),
         ("AWS_ACCESS_KEY_ID", "key\n", "AWS_ACCESS_KEY_ID holds a blank or a sign that none has"),
         ("AWS_SECRET_ACCESS_KEY", "schlüssel", "AWS_SECRET_ACCESS_KEY holds a blank or a sign that none has"),
+        ("AWS_SECRET_ACCESS_KEY", "", "AWS_ACCESS_KEY_ID is set and AWS_SECRET_ACCESS_KEY is not; set both"),
         ("AWS_REGION", "eu west", "AWS_REGION holds a blank or a sign that none has"),
     ],
 )

@@ -16,12 +16,16 @@ from html import unescape
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from data_catalog.catalog import Catalog
+from data_catalog.privacy.forget import ad_held
 from data_catalog.releases import diff_releases, list_releases, newest_release, read_manifest, verify_release
 from data_catalog.releases.verification import manifest_sha256
+from data_catalog.schemas import TABLES
+from data_catalog.tables.forgotten import digest_of_ad
 from fgmfn.data import find_release
 from flows.build_dataset import build_dataset
 from flows.funnel import FunnelStep
@@ -114,9 +118,26 @@ def test_a_second_run_does_nothing_and_says_so(copied: Path, sample: Path, quick
     for stage in ("source", "frames", "ocr", "scores", "review"):
         assert f"{stage}: nothing left to do" in again.stderr
     assert "holds these rows already, nothing to write" in again.stderr
-    assert "its training is started again" in again.stderr, "no training has succeeded"
+    assert "its training is asked for again" in again.stderr, "no training has succeeded"
     assert Catalog(copied).versions() == versions
     assert len(list_releases(copied / "releases")) == 1
+
+
+def test_a_forgetting_that_was_stopped_is_finished_by_the_next_build(
+    copied: Path, sample: Path, quick: Path, ytb_ads: Run
+) -> None:
+    catalog = Catalog(copied)
+    ad = min(row["video_id"] for split, row in released(copied, "video_id") if split == "train")
+    hashes = catalog.values("comments", "author_hash")
+    author = max(set(hashes), key=hashes.count)
+    for kind, digest in (("ad", digest_of_ad(ad)), ("author", author)):  # as a full disk leaves it: noted, not done
+        row = {"digest": digest, "kind": kind, "at": datetime.now(UTC)}
+        catalog.merge("forgotten", pa.Table.from_pylist([row], schema=TABLES["forgotten"].schema))
+    said = ytb_ads("build", "--source", f"folder:{sample}", "--catalog", copied, "--config", quick).stderr
+    assert "forgotten, and removed only now: 1 ads, comments of 1 authors" in said
+    assert ad_held(catalog, ad).rows == {}
+    assert author not in catalog.values("comments", "author_hash")
+    assert ad not in {row["video_id"] for _, row in released(copied, "video_id")}
 
 
 def test_a_fresh_catalog_gives_the_same_rows_and_one_funnel_in_every_place(

@@ -19,7 +19,7 @@ from annotation.errors import StoreError
 from annotation.web.app import create_app
 from annotation.web.state import WebSettings
 from data_catalog.catalog import Catalog
-from data_catalog.releases import newest_release, read_manifest, verify_release
+from data_catalog.releases import fetch_release, newest_release, read_manifest, verify_release
 from data_catalog.storage import StorePath, file_names, place_of, working_folder
 from flows.commands.main import app
 from flows.crawl.data_api.parsing import SOURCE as YOUTUBE
@@ -230,10 +230,12 @@ def test_what_is_forgotten_is_gone_from_the_bucket(twins: Twins, bucket: str) ->
     tables = Catalog(str(root))
     ad = tables.values("labels", "video_id")[0]
     (media_folder(tables) / f"{ad}.mp4").write_bytes(b"a video")
+    fetched = fetch_release(newest_release(root / "releases"))
     code, said = run("catalog", "forget", "--yes", "--catalog", str(root), "--config", twins.settings, "--", ad)
     assert code == 0, said
     assert f"deleted: media/{ad}.mp4" in said
     assert f"release {newest_release(root / 'releases').name} contains" in said
+    assert f" rows of it: {fetched}" in said, "a copy on this machine is named, too"
     assert not any(tables.values(name, "video_id", f"video_id = '{ad}'") for name in ("ads", "frames", "comments"))
     assert file_names(media_folder(tables)) == [] if media_folder(tables).is_dir() else True
 

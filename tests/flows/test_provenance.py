@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 from rich.console import Console
@@ -183,6 +184,38 @@ def test_a_released_row_of_an_ad_that_was_forgotten_is_said_to_be_one(copied: Pa
             explain_row(tables, asked, settings)
     with pytest.raises(CatalogError, match=r"has no ad nobody;"):
         explain_row(tables, "nobody:0", settings)
+
+
+def test_an_ad_that_the_newest_release_does_not_hold_is_sought_in_the_others(copied: Path, settings: Settings) -> None:
+    tables = Catalog(copied)
+    first = newest_release(Path(tables.root) / "releases")
+    row = released(first, "train")[0]
+    forget_ad(tables, row["video_id"])
+    later = first.with_name("2030.01.01")
+    shutil.copytree(first, later)
+    manifest = read_manifest(later) | {"version": later.name, "parent": first.name, "lineage": [first.name]}
+    (later / "manifest.json").write_text(json.dumps(manifest))
+    for file in (later / "data").glob("*.parquet"):
+        rows = pq.read_table(file)
+        pq.write_table(rows.filter(pc.field("video_id") != row["video_id"]), file)
+    for asked in (row["video_id"], row["frame_id"]):
+        with pytest.raises(CatalogError, match=rf"is in no table any more.*still contain it: {first.name}\. "):
+            explain_row(tables, asked, settings)
+
+
+def test_a_place_that_is_written_wrongly_is_answered_with_how_it_is_written(seeded: Path, settings: Settings) -> None:
+    name = newest_release(seeded / "releases").name
+    for asked in (f"{name}:0", f"{name}:foo:1", f"{name}:train:-1", name):
+        with pytest.raises(CatalogError, match=rf"{asked}: .*no such row; write RELEASE:SPLIT:ROW .* as {name}:test:0"):
+            explain_row(Catalog(seeded), asked, settings)
+
+
+def test_a_damaged_file_of_a_release_is_refused_in_a_sentence(copied: Path, settings: Settings) -> None:
+    release = newest_release(copied / "releases")
+    [file] = (release / "data").glob("train-*.parquet")
+    file.write_bytes(file.read_bytes()[:1000])
+    with pytest.raises(CatalogError, match=rf"cannot be read .*catalog verify {release.name}`, then restore"):
+        explain_row(Catalog(copied), f"{release.name}:test:0", settings)
 
 
 def test_the_card_says_what_the_rules_found_and_the_page_why_the_split(seeded: Path, settings: Settings) -> None:
