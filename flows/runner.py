@@ -168,6 +168,8 @@ def begin_run(*tags: str) -> State[Any] | None:
     Args:
         *tags: the catalog and what else a run is found by.
     """
+    if not this_run.id:  # the function alone was called
+        return None
     with get_client(sync_client=True) as client:
         run_id = UUID(this_run.id)
         client.update_flow_run(run_id, tags=sorted({*this_run.tags, *tags}))

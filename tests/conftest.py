@@ -9,6 +9,7 @@ import urllib.request
 import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -126,3 +127,13 @@ def prefect_api(prefect_server: str) -> Iterator[str]:
         with ThreadPoolExecutor(1) as thread:
             thread.submit(APILogWorker.drain_all).result()
             thread.submit(EventsWorker.drain_all).result()
+
+
+@pytest.fixture(autouse=True)
+def _ordinary_priority() -> Iterator[None]:
+    """The encoder SVT-AV1 gives its process real-time priority where it may, and nothing else would run any more."""
+    yield
+    if os.sched_getscheduler(0) != os.SCHED_OTHER:
+        for thread in Path("/proc/self/task").iterdir():
+            with suppress(ProcessLookupError):
+                os.sched_setscheduler(int(thread.name), os.SCHED_OTHER, os.sched_param(0))

@@ -9,12 +9,14 @@ import os
 import shutil
 import socket
 import sys
+import traceback
 from collections.abc import Callable
 from contextlib import redirect_stdout, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import cloudpickle
 import pytest
 import torch
 from accelerate.state import AcceleratorState
@@ -46,17 +48,29 @@ def in_two_processes(work: Callable[[], Any], folder: Path) -> list[Any]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    context = multiprocessing.get_context("fork")  # what is imported need not be imported again
-    children = [context.Process(target=_child, args=(work, rank, port, folder)) for rank in range(PROCESSES)]
+    # forks of a fresh process that has imported this module: those of the tests' own would hold its threads and locks
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([__name__])
+    pickled = cloudpickle.dumps(work)
+    children = [context.Process(target=_child, args=(pickled, rank, port, folder)) for rank in range(PROCESSES)]
     for child in children:
         child.start()
     for child in children:
         child.join()
-    assert [child.exitcode for child in children] == [0] * PROCESSES
+    said = "\n".join(file.read_text() for file in folder.glob("*.failed"))
+    assert [child.exitcode for child in children] == [0] * PROCESSES, said
     return [torch.load(folder / str(rank), weights_only=False) for rank in range(PROCESSES)]
 
 
-def _child(work: Callable[[], Any], rank: int, port: int, folder: Path) -> None:
+def _child(pickled: bytes, rank: int, port: int, folder: Path) -> None:
+    try:
+        _work(cloudpickle.loads(pickled), rank, port, folder)
+    except BaseException:
+        (folder / f"{rank}.failed").write_text(traceback.format_exc())
+        raise
+
+
+def _work(work: Callable[[], Any], rank: int, port: int, folder: Path) -> None:
     os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "OMP_NUM_THREADS": "1"}
     os.environ |= {"RANK": str(rank), "LOCAL_RANK": str(rank)}
     os.environ |= dict.fromkeys(("WORLD_SIZE", "LOCAL_WORLD_SIZE"), str(PROCESSES))
