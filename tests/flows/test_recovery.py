@@ -62,8 +62,14 @@ def test_a_run_whose_process_is_killed_is_started_again_and_gives_the_same_rows(
     states = {child["state_type"] for child in runs_below(service, run)}
     assert states <= {"COMPLETED", "CRASHED"}, "what the dead process left as running has ended"
     of_parent = {"logs": {"flow_run_id": {"any_": [run]}}}
-    said = [line["message"] for line in service.ask("logs/filter", of_parent)]
-    for stage in ("frames: ", "ocr: ", "sentiment: ", "review: ", "release: "):
-        assert any(line.startswith(stage) for line in said), (stage, said)
-    assert "attempt 2 of 3: what the one before did is kept" in said
-    assert not [line for line in said if "task run" in line.lower()]
+
+    def said() -> list[str]:
+        return [line["message"] for line in service.ask("logs/filter", of_parent)]
+
+    def has_every_stage() -> bool:
+        stages = ("frames: ", "ocr: ", "sentiment: ", "review: ", "release: ")
+        return all(any(line.startswith(stage) for line in said()) for stage in stages)
+
+    wait(has_every_stage, "the run's log has every stage")  # lines reach the server in batches
+    assert "attempt 2 of 3: what the one before did is kept" in said()
+    assert not [line for line in said() if "task run" in line.lower()]
