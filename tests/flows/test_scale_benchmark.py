@@ -43,7 +43,6 @@ def test_the_catalog_that_is_measured_is_whole_and_up_to_date(tmp_path: Path) ->
     costs = list(scale.look(tmp_path / "catalog", ADS, ["status"]))
     assert [cost.name for cost in costs] == ["status"]
     assert 0.2 < costs[0].cpu_s < 60
-    assert 50 < costs[0].peak_mb < 2_000
 
 
 @pytest.mark.parametrize(
