@@ -83,3 +83,9 @@ WHERE abs(now.mean - before.mean) > 0.5;
 -- ads_do_not_vanish: warning: at most a tenth of the parent's ads is gone
 SELECT count(DISTINCT video_id) AS gone FROM parent WHERE video_id NOT IN (SELECT video_id FROM release)
 HAVING gone > (SELECT count(DISTINCT video_id) FROM parent) / 10;
+
+-- forgotten_ads_are_gone: error: no ad that was forgotten is held
+SELECT video_id FROM ads WHERE sha256(video_id) IN (SELECT digest FROM forgotten WHERE kind = 'ad');
+
+-- forgotten_authors_are_gone: error: no comment of an author who was forgotten is held
+SELECT comment_id FROM comments WHERE author_hash IN (SELECT digest FROM forgotten WHERE kind = 'author');

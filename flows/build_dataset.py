@@ -18,7 +18,7 @@ from prefect.runtime import flow_run as this_run
 
 from data_catalog.catalog import Catalog
 from data_catalog.errors import ReleaseError
-from data_catalog.privacy.forget import forget_ad, forget_author, unfinished
+from data_catalog.privacy.forget import forget_ad, forget_author, purge_history, unfinished, unpurged
 from data_catalog.releases import read_manifest
 from flows.crawl.data_api.parsing import SOURCE as YOUTUBE_ADS
 from flows.crawl.flow import crawl_folder, crawl_youtube, go_on_later, paused, source_folder
@@ -31,11 +31,10 @@ from flows.ocr.flow import ocr
 from flows.release.flow import UNTRAINED, Release, release, tell_of_release
 from flows.review.flow import review, waits
 from flows.review.human import Waiting, draw_unjudged, read_judged, read_waiting, review_store, still_open, withdraw_ads
-from flows.runner import artifact_key, begin_run, run_name
+from flows.runner import artifact_key, begin_run, run_name, task_runner
 from flows.sentiment.flow import sentiment
 from flows.settings import Settings, load_settings
 from flows.stages import FRAMES
-from flows.task_runners import task_runner
 
 log = logging.getLogger("ytb_ads")
 
@@ -208,6 +207,7 @@ def _finish_forgetting(tables: Catalog, settings: Settings) -> None:
         forget_ad(tables, ad)
     for author in authors:
         forget_author(tables, author)
+    purge_history(tables, unpurged(tables))
     if ads or authors:
         log.warning("forgotten, and removed only now: %d ads, comments of %d authors", len(ads), len(authors))
 

@@ -124,8 +124,9 @@ def promote(
     with _only_writer(catalog) as root:
         before = _named(root)
         decision = Decision(_now(), action, run.name, before, reason, by, comparison)
-        _append(root, decision)
+        # first of the two: a decision in the history is not made again
         replace(root / CURRENT, f"{run.name}\n".encode())
+        _append(root, decision)
     return decision
 
 

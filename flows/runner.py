@@ -1,15 +1,17 @@
-"""The loop that puts a stage's batches through them, and what every run of a deployment begins with."""
+"""Task runners, the loop that puts a stage's batches through them, and what every run of a deployment begins with."""
 
 from __future__ import annotations
 
 import hashlib
 import logging
 import re
+import socket
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import urlsplit
 from uuid import UUID
 
 import pyarrow.compute as pc
@@ -33,13 +35,14 @@ from prefect.runtime import deployment as this_deployment
 from prefect.runtime import flow_run as this_run
 from prefect.settings import PREFECT_API_URL, PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 from prefect.states import Crashed, Failed
+from prefect.task_runners import ProcessPoolTaskRunner, TaskRunner, ThreadPoolTaskRunner
 
 from data_catalog.catalog import Catalog
 from data_catalog.schemas import TABLES
 from flows.console import progress
 from flows.embedded_server import answers, embedded_server
 from flows.errors import SettingsError, StageError
-from flows.settings import Settings
+from flows.settings import RunnerSettings, Settings
 from flows.settled import Settled
 from flows.stages import Stage, StageCount
 
@@ -51,8 +54,73 @@ logging.getLogger("prefect.task_runs").setLevel(logging.WARNING)
 
 BATCHES_PER_WORKER = 2
 """Batches in flight for each worker: one at work, one waiting, so that memory stays flat."""
+_CONNECT_S = 5.0
 MOST_ATTEMPTS = 3
 """A run of a deployment that failed or crashed so often is not started again."""
+
+
+@contextmanager
+def task_runner(settings: RunnerSettings) -> Iterator[TaskRunner[Any]]:
+    """The task runner that the settings name, for all stages of the block; a cluster of our own is started once.
+
+    Raises:
+        SettingsError: the cluster's package is not installed, or no cluster answers at the address.
+    """
+    if settings.kind == "threads":
+        yield ThreadPoolTaskRunner(max_workers=settings.workers)
+    elif settings.kind == "processes":
+        yield ProcessPoolTaskRunner(max_workers=settings.workers)
+    else:
+        with ExitStack() as stack:
+            try:
+                _refuse_silent(settings)
+                cluster = _on_ray(settings) if settings.kind == "ray" else _on_dask(settings)
+                runner = stack.enter_context(cluster)
+            except ImportError as error:
+                raise SettingsError(
+                    f"runner.kind = {settings.kind!r} needs a package that is not installed: "
+                    f"pip install 'ytb-ads[{settings.kind}]'"
+                ) from error
+            except OSError as error:  # ConnectionError and TimeoutError among them
+                raise SettingsError(
+                    f"runner.address = {settings.address!r}: no {settings.kind} cluster answers there ({error})"
+                ) from error
+            yield runner
+
+
+def _refuse_silent(settings: RunnerSettings) -> None:
+    """Raise OSError where nothing listens at the address: Ray would look for it for minutes."""
+    address = settings.address or ""
+    parts = urlsplit(address if "://" in address else f"tcp://{address}")
+    if parts.hostname and parts.port:
+        socket.create_connection((parts.hostname, parts.port), _CONNECT_S).close()
+
+
+@contextmanager
+def _on_ray(settings: RunnerSettings) -> Iterator[TaskRunner[Any]]:
+    import ray
+    from prefect_ray import RayTaskRunner
+
+    local: dict[str, Any] = {} if settings.address else {"num_cpus": settings.workers, "include_dashboard": False}
+    ray.init(settings.address, configure_logging=False, log_to_driver=False, **local)
+    try:
+        yield RayTaskRunner()  # takes the cluster that this process is connected to, and leaves it as it is
+    finally:
+        ray.shutdown()
+
+
+@contextmanager
+def _on_dask(settings: RunnerSettings) -> Iterator[TaskRunner[Any]]:
+    from distributed import LocalCluster
+    from prefect_dask import DaskTaskRunner
+
+    if settings.address:
+        yield DaskTaskRunner(address=settings.address)
+        return
+    with LocalCluster(
+        settings.workers, threads_per_worker=1, dashboard_address=None, silence_logs=logging.ERROR
+    ) as own:
+        yield DaskTaskRunner(address=own.scheduler_address)
 
 
 def run_stage(

@@ -8,7 +8,8 @@ touched: which of them still contain an ad is said, and what is to be done about
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Literal
@@ -81,15 +82,16 @@ def forget_ad(catalog: Catalog, video_id: str) -> Forgetting:
     """
     digest = digest_of_ad(video_id)
     _remember(catalog, "ad", digest)
-    return Forgetting(
-        "ad",
-        digest,
-        removed=_until_nothing_is_left(lambda: remove_ads(catalog, [video_id])),
-        emptied={},
-        purged=tuple(purge_history(catalog)),
-        named_in=named_in(catalog, video_id),
-        releases=tuple(releases_with(catalog, [video_id])),
-    )
+    with _noted():
+        return Forgetting(
+            "ad",
+            digest,
+            removed=_until_nothing_is_left(lambda: remove_ads(catalog, [video_id])),
+            emptied={},
+            purged=tuple(purge_history(catalog)),
+            named_in=named_in(catalog, video_id),
+            releases=tuple(releases_with(catalog, [video_id])),
+        )
 
 
 def forget_author(catalog: Catalog, author_hash: str) -> Forgetting:
@@ -106,15 +108,16 @@ def forget_author(catalog: Catalog, author_hash: str) -> Forgetting:
         CatalogError: a crawl or a build keeps writing them, or a file cannot be removed; what is gone is gone.
     """
     _remember(catalog, "author", author_hash)
-    return Forgetting(
-        "author",
-        author_hash,
-        emptied=_empty(catalog, author_hash),
-        removed=_until_nothing_is_left(lambda: _remove_author(catalog, author_hash)),
-        purged=tuple(purge_history(catalog)),
-        named_in=named_in(catalog, author_hash),
-        releases=(),
-    )
+    with _noted():
+        return Forgetting(
+            "author",
+            author_hash,
+            emptied=_empty(catalog, author_hash),
+            removed=_until_nothing_is_left(lambda: _remove_author(catalog, author_hash)),
+            purged=tuple(purge_history(catalog)),
+            named_in=named_in(catalog, author_hash),
+            releases=(),
+        )
 
 
 def unfinished(catalog: Catalog) -> tuple[list[str], list[str]]:
@@ -127,6 +130,15 @@ def unfinished(catalog: Catalog) -> tuple[list[str], list[str]]:
     by_them = pc.field("author_hash").isin(pa.array(sorted(forgotten.authors), pa.string()))
     authors = sorted(set(catalog.values("comments", "author_hash", where=by_them))) if forgotten.authors else []
     return ads, authors
+
+
+def unpurged(catalog: Catalog) -> list[str]:
+    """Tables that still have versions from before the last forgetting, which was stopped before it purged them."""
+    last = max(catalog.values("forgotten", "at"), default=None)
+    if last is None:
+        return []
+    commits = {name: catalog.history(name) for name in TABLES if name != "forgotten"}
+    return [name for name, found in commits.items() if len(found) > 1 and found[-1].at < last]
 
 
 def remove_ads(
@@ -170,6 +182,18 @@ def purge_history(catalog: Catalog, tables: Iterable[str] | None = None) -> list
     """Leave nothing of these tables but their newest version: of all of them, but for `forgotten` itself."""
     names = [name for name in TABLES if name != "forgotten"] if tables is None else list(tables)
     return [purged for name in names if (purged := catalog.purge(name))]
+
+
+@contextmanager
+def _noted() -> Iterator[None]:
+    """Say of an error that what was to be forgotten is noted already."""
+    try:
+        yield
+    except CatalogError as error:
+        raise CatalogError(
+            f"{error}. It is noted as forgotten, and some of it may still be held: run this again, or build, "
+            "which removes the rest"
+        ) from error
 
 
 def _remember(catalog: Catalog, kind: Literal["ad", "author"], digest: str) -> None:

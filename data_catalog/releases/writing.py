@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, overload
+from typing import Any, TypeVar
 
 from data_catalog.errors import LockHeldError, ReleaseError
 from data_catalog.releases.lineage import VERSION
@@ -37,9 +37,7 @@ from data_catalog.schemas import LABELS, SPLITS
 from data_catalog.storage import (
     DRAFT,
     Held,
-    PathLike,
     Place,
-    as_place,
     clear_drafts,
     lock,
     publish,
@@ -47,11 +45,12 @@ from data_catalog.storage import (
 )
 
 Documents = Mapping[str, str | bytes]
+Root = TypeVar("Root", Path, Place)
+"""A release lies where its folder does: on this machine, or perhaps in a bucket."""
 
 
-@overload
 def write_release(
-    releases_dir: Path,
+    releases_dir: Root,
     version: str,
     splits: Mapping[str, RowBatches],
     manifest: Mapping[str, Any],
@@ -60,30 +59,7 @@ def write_release(
     expected_row_set_hash: str | None = None,
     shard_bytes: int = SHARD_BYTES,
     row_group_rows: int = ROW_GROUP_ROWS,
-) -> Path: ...
-@overload
-def write_release(
-    releases_dir: PathLike,
-    version: str,
-    splits: Mapping[str, RowBatches],
-    manifest: Mapping[str, Any],
-    documents: Documents | Callable[[Manifest], Documents] | None = None,
-    *,
-    expected_row_set_hash: str | None = None,
-    shard_bytes: int = SHARD_BYTES,
-    row_group_rows: int = ROW_GROUP_ROWS,
-) -> Place: ...
-def write_release(
-    releases_dir: PathLike,
-    version: str,
-    splits: Mapping[str, RowBatches],
-    manifest: Mapping[str, Any],
-    documents: Documents | Callable[[Manifest], Documents] | None = None,
-    *,
-    expected_row_set_hash: str | None = None,
-    shard_bytes: int = SHARD_BYTES,
-    row_group_rows: int = ROW_GROUP_ROWS,
-) -> Place:
+) -> Root:
     """Write a release, verify it, and have it appear in its place in one step.
 
     On an object store it is written and verified on this machine, then uploaded, its manifest last.
@@ -108,7 +84,7 @@ def write_release(
             Nothing is left behind.
         StorageError: the store cannot be used; what is left behind is no release, and the next writer removes it.
     """
-    root = as_place(releases_dir)
+    root = releases_dir
     _check_request(root, version, splits, manifest)
     target = root / version
     with _only_writer(root) as held:

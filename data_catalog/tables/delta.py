@@ -355,6 +355,6 @@ def _writer_properties(table: Table) -> WriterProperties:
 
 def _not_written(location: str, error: BaseException) -> CatalogError:
     return refusal(location, error) or CatalogError(
-        f"{location}: cannot be written ({brief(error)}); nothing was changed. "
+        f"{location}: cannot be written ({brief(error)}); it is as it was. "
         "Check free space, write permission and the file it may name, then run again"
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 import shutil
 from collections.abc import Callable
@@ -166,6 +167,10 @@ BREAKS: dict[str, Break] = {
     ),
     "labels_do_not_drift": lambda c: newer(c, **{ad: {"label": 1} for ad in ADS}),
     "scores_do_not_drift": lambda c: newer(c, **{ad: {"mean_score": 5.0} for ad in ADS}),
+    "forgotten_ads_are_gone": lambda c: put(
+        c, "forgotten", row("forgotten", digest=hashlib.sha256(b"ad00").hexdigest(), kind="ad")
+    ),
+    "forgotten_authors_are_gone": lambda c: hold_forgotten_author(c),
     "ads_do_not_vanish": lambda c: newer(c, **{ad: {"video_id": f"new{ad}"} for ad in list(ADS)[:3]}),
 }
 
@@ -180,6 +185,11 @@ def sentiment(**values: Any) -> dict[str, Any]:
         "n_repeats": 0,
     }
     return row("ad_sentiment", **{"video_id": "ad00", **counts, **values})
+
+
+def hold_forgotten_author(catalog: Catalog) -> None:
+    put(catalog, "comments", row("comments", comment_id="ad00.c", video_id="ad00", author_hash="of somebody"))
+    put(catalog, "forgotten", row("forgotten", digest="of somebody", kind="author"))
 
 
 def newer(catalog: Catalog, **changes: dict[str, Any]) -> None:

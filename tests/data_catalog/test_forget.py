@@ -11,13 +11,14 @@ import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
 from deltalake import DeltaTable
 
 from data_catalog import TABLES, Catalog, CatalogError, Drop
-from data_catalog.privacy.forget import forget_ad, forget_author, purge_history, remove_ads
+from data_catalog.privacy.forget import forget_ad, forget_author, purge_history, remove_ads, unfinished, unpurged
 from data_catalog.releases import write_release
 from tests.data_catalog.builders import release_row, release_rows, rows
 
@@ -154,6 +155,34 @@ def test_a_killed_forgetting_leaves_whole_tables_and_is_finished_by_the_next(cat
     forget_ad(catalog, GONE)
     assert not [path for path, content in everything_below(Path(catalog.root)) if GONE.encode() in content]
     assert catalog.values("ads", "video_id") == [STAYS]
+
+
+@pytest.mark.parametrize("stops_at", ["likenesses", "frames", "ads", "the history"])
+def test_a_forgetting_that_is_stopped_says_so_and_what_is_left_is_known(
+    catalog: Catalog, stops_at: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    delete = Catalog.delete_groups
+
+    def full(self: Catalog, table: str, **groups: Any) -> int:
+        if table == stops_at:
+            raise CatalogError(f"{table}: cannot be written (No space left on device)")
+        return delete(self, table, **groups)
+
+    def purged(*_: object) -> None:
+        raise CatalogError("the history: cannot be written (No space left on device)")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Catalog, "delete_groups", full)
+        if stops_at == "the history":
+            patched.setattr(Catalog, "purge", purged)
+        with pytest.raises(CatalogError, match=rf"{stops_at}: cannot be written .* It is noted as forgotten"):
+            forget_ad(catalog, GONE)
+    assert unfinished(catalog) == ([] if stops_at == "the history" else [GONE], [])
+    for ad in unfinished(catalog)[0]:
+        forget_ad(catalog, ad)
+    purge_history(catalog, unpurged(catalog))
+    assert (unfinished(catalog), unpurged(catalog)) == (([], []), [])
+    assert not [path for path, content in everything_below(Path(catalog.root)) if GONE.encode() in content]
 
 
 def _forget(root: str, started: object) -> None:

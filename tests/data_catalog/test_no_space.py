@@ -55,7 +55,7 @@ def test_a_full_disk_is_a_line_for_each_write_and_changes_nothing(tmp_path: Path
         text=True,
         check=True,
     )
-    line = f"error: {tmp_path}/tables/texts: cannot be written (File too large); nothing was changed. "
+    line = f"error: {tmp_path}/tables/texts: cannot be written (File too large); it is as it was. "
     assert [said[: len(line)] for said in done.stderr.splitlines()] == [line] * 3
     assert catalog.read("texts").equals(before)
 

@@ -18,8 +18,8 @@ import pytest
 from data_catalog.catalog import Catalog
 from data_catalog.releases import newest_release, read_manifest
 from flows.errors import SettingsError
+from flows.runner import task_runner
 from flows.settings import RunnerSettings
-from flows.task_runners import task_runner
 from tests.flows.conftest import Built, Run
 
 pytestmark = [pytest.mark.xdist_group("prefect"), pytest.mark.slow]

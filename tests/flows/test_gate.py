@@ -9,6 +9,7 @@ import pytest
 
 from data_catalog.catalog import Catalog
 from data_catalog.releases import read_manifest, write_release
+from data_catalog.storage import Place, replace
 from fgmfn.training import train_models
 from flows.errors import ModelError
 from flows.gate import decide
@@ -106,6 +107,29 @@ def test_a_model_that_is_as_good_replaces_the_one_in_service_and_a_second_decisi
     # the event of a release may come twice
     assert decide(catalog, run, release, RULE) is None
     assert [each.action for each in read_history(catalog)] == ["promoted", "promoted"]
+
+
+@pytest.mark.parametrize("written", [0, 1])
+def test_a_promotion_that_is_killed_between_its_two_files_is_in_force_after_the_next_try(
+    catalog: Catalog, served: ModelRun, written: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    release = write(catalog, "2026.11.09", ads("t", 14), ads("x", 8))
+    run = trained(catalog, release)
+    files: list[Place] = []
+
+    def killed(file: Place, data: bytes) -> None:
+        if len(files) == written:
+            raise KeyboardInterrupt
+        files.append(file)
+        replace(file, data)
+
+    with monkeypatch.context() as patched:
+        patched.setattr("flows.models.replace", killed)
+        with pytest.raises(KeyboardInterrupt):
+            decide(catalog, run, release, RULE)
+    decide(catalog, run, release, RULE)
+    assert run_in_service(catalog) == run
+    assert roll_back(catalog).run == served.name
 
 
 def test_a_worse_model_stays_out_and_the_refusal_is_not_decided_again(catalog: Catalog, served: ModelRun) -> None:
