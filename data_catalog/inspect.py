@@ -41,6 +41,9 @@ _SETTINGS = {
     "python_enable_replacements": "false",
 }
 
+_COLUMNS_ABREAST = 12
+"""More columns than these would be torn into bits of words."""
+
 
 @contextmanager
 def connect(catalog: Catalog, *, with_releases: bool = True) -> Iterator[duckdb.DuckDBPyConnection]:
@@ -190,7 +193,9 @@ def show_rows(
 
 
 def render(rows: pa.Table, *, title: str | None = None, cell_characters: int = CELL_CHARACTERS) -> RichTable:
-    """A table for the terminal, every cell of it safe to print."""
+    """A table for the terminal, every cell of it safe to print; of many columns a row is a block of lines."""
+    if rows.num_columns > _COLUMNS_ABREAST:
+        return _render_blocks(rows, title, cell_characters)
     return render_rows(
         rows.column_names, zip(*(c.to_pylist() for c in rows.columns), strict=True), title, cell_characters
     )
@@ -208,6 +213,16 @@ def render_rows(
         table.add_column(Text(printable(name)))
     for row in rows:
         table.add_row(*(Text(shown(value, cell_characters)) for value in row))
+    return table
+
+
+def _render_blocks(rows: pa.Table, title: str | None, cell_characters: int) -> RichTable:
+    """A line for each column, which stays readable at any width."""
+    table = RichTable("column", "value", title=Text(title) if title else None)
+    for row in zip(*(column.to_pylist() for column in rows.columns), strict=True):
+        for name, value in zip(rows.column_names, row, strict=True):
+            table.add_row(Text(printable(name)), Text(shown(value, cell_characters)))
+        table.add_section()
     return table
 
 
