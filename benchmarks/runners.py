@@ -6,9 +6,9 @@ Each size has one folder of ads. Every runner builds a catalog of its own from i
 server and, for Ray and Dask, a cluster on this machine; one runner follows the other, and each round begins with
 another one. Costs are those of all processes that the command starts. The row-set hashes must be the same.
 
-All stages run, on ads that are cheap on purpose, so that the runner's own share is large: 6 s at 320x180, one frame each
-with a few words, OCR at a side of 160 alone, 20 comments. That is about 0.1 CPU seconds an ad, where real ads take 2 to
-3 with the default settings. With `--folder` measurements are kept, and a run that was stopped goes on.
+All stages run, on ads that are cheap on purpose, so that the runner's own share is large: 6 s at 320x180, one frame
+with a few words, OCR at a side of 160 alone, 20 comments: about 0.15 CPU seconds an ad, where real ads take 2 to 3 with
+the default settings. With `--folder` measurements are kept, and a run that was stopped goes on.
 """
 
 from __future__ import annotations
