@@ -14,8 +14,8 @@ from prefect.settings import PREFECT_API_URL, temporary_settings
 from prefect.states import Completed, Failed, Running, Scheduled
 
 from flows.checks import Check
-from flows.commands.deploy import register
 from flows.health.service import check_service
+from flows.service.registration import register
 from flows.settings import HealthSettings
 from tests.servers import STARTUP_S, prefect_serving
 
