@@ -222,7 +222,9 @@ class DeltaStore:
                 # finds its rows by the named columns alone: pictures are read only in the files that hold one
                 predicate = _predicate(named)
             elif named is not None:
-                rows = pa.RecordBatchReader.from_batches(self.table.schema, _rewritten(snapshot.dataset, change.rows, named))
+                rows = pa.RecordBatchReader.from_batches(
+                    self.table.schema, _rewritten(snapshot.dataset, change.rows, named)
+                )
             write_deltalake(delta, rows, mode="overwrite", predicate=predicate, writer_properties=properties)
         self._compact(delta, properties)
 
