@@ -102,7 +102,7 @@ def _on_ray(settings: RunnerSettings) -> Iterator[TaskRunner[Any]]:
     from prefect_ray import RayTaskRunner
 
     local: dict[str, Any] = {} if settings.address else {"num_cpus": settings.workers, "include_dashboard": False}
-    ray.init(settings.address, configure_logging=False, log_to_driver=False, **local)
+    ray.init(settings.address or "local", configure_logging=False, log_to_driver=False, **local)
     try:
         yield RayTaskRunner()  # takes the cluster that this process is connected to, and leaves it as it is
     finally:
