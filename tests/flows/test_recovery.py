@@ -12,7 +12,7 @@ import pytest
 from prefect.client.orchestration import get_client
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
-from flows.commands import deploy
+from flows.service import recovery
 from tests.drills.recovery import Service, begin, flow_process, rows_of, runs_below, stage_is_running, wait
 from tests.flows.conftest import QUICK_ENVIRONMENT
 
@@ -29,11 +29,11 @@ def service(deployed_server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     with temporary_settings({PREFECT_API_URL: deployed_server}), get_client(sync_client=True) as client:
 
         def register() -> None:
-            for automation in deploy.recovery(deployments):
+            for automation in recovery.recovery(deployments):
                 client.update_automation(client.read_automations_by_name(automation.name)[0].id, automation)
 
         with monkeypatch.context() as patch:
-            patch.setattr(deploy, "PAUSE_S", 10.0)
+            patch.setattr(recovery, "PAUSE_S", 10.0)
             register()
         running.start_worker()
         yield running
