@@ -27,8 +27,9 @@ from typing import Any
 
 from data_catalog.releases import newest_release, read_manifest, verify_release
 from flows import SWITCHES
-from flows.commands import deploy
 from flows.sample import render_sample
+from flows.service import recovery
+from flows.service.registration import register as register_deployments
 from tests.servers import Postgres, ask, postgres_running
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -123,9 +124,9 @@ def wait(until: Callable[[], Any], what: str) -> Any:
 
 def register(service: Service) -> None:
     """Register the deployments, with waits that a drill has time for."""
-    deploy.SILENCE_S, deploy.START_S, deploy.PAUSE_S = 75.0, 120.0, 10.0
+    recovery.SILENCE_S, recovery.START_S, recovery.PAUSE_S = 75.0, 120.0, 10.0
     os.environ["YTB_ADS_HOME"] = str(ROOT)
-    for line in deploy.register(service.url, "folder:ads"):
+    for line in register_deployments(service.url, "folder:ads"):
         say(line)
 
 

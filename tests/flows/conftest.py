@@ -15,9 +15,9 @@ from pathlib import Path
 
 import pytest
 
-from flows.commands.deploy import register
 from flows.commands.main import main
 from flows.sample import render_sample
+from flows.service.registration import register
 from tests.conftest import Once
 from tests.tracing import can_trace, traced
 from tests.youtube_sandbox.extractor import FOLDER as SANDBOX_PLUGINS

@@ -14,8 +14,8 @@ from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from data_catalog.catalog import Catalog
 from data_catalog.releases import write_release
-from flows.commands.deploy import register
 from flows.release.flow import UNTRAINED, WRITTEN, tell_of_release
+from flows.service.registration import register
 from tests.data_catalog.builders import release_row, release_rows
 from tests.servers import STARTUP_S, ask, prefect_serving
 

@@ -12,7 +12,7 @@ import pytest
 from prefect.client.orchestration import get_client
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
-from flows.commands import deploy
+from flows.service import recovery
 from tests.drills.recovery import Service, begin, flow_process, rows_of, runs_below, stage_is_running, wait
 from tests.flows.conftest import QUICK_ENVIRONMENT
 
@@ -29,11 +29,11 @@ def service(deployed_server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     with temporary_settings({PREFECT_API_URL: deployed_server}), get_client(sync_client=True) as client:
 
         def register() -> None:
-            for automation in deploy.recovery(deployments):
+            for automation in recovery.recovery(deployments):
                 client.update_automation(client.read_automations_by_name(automation.name)[0].id, automation)
 
         with monkeypatch.context() as patch:
-            patch.setattr(deploy, "PAUSE_S", 10.0)
+            patch.setattr(recovery, "PAUSE_S", 10.0)
             register()
         running.start_worker()
         yield running
@@ -61,13 +61,16 @@ def test_a_run_whose_process_is_killed_is_started_again_and_gives_the_same_rows(
     assert set(ended["tags"]) == {f"catalog:{tmp_path / 'catalog'}", f"source:folder:{sample}"}
     states = {child["state_type"] for child in runs_below(service, run)}
     assert states <= {"COMPLETED", "CRASHED"}, "what the dead process left as running has ended"
+    assert {child["name"] for child in runs_below(service, run)} == {
+        *("crawl-folder", "frames", "ocr", "sentiment", "review", "release")
+    }
     of_parent = {"logs": {"flow_run_id": {"any_": [run]}}}
 
     def said() -> list[str]:
         return [line["message"] for line in service.ask("logs/filter", of_parent)]
 
     def has_every_stage() -> bool:
-        stages = ("frames: ", "ocr: ", "sentiment: ", "review: ", "release: ")
+        stages = ("source: ", "frames: ", "ocr: ", "sentiment: ", "review: ", "release: ")
         return all(any(line.startswith(stage) for line in said()) for stage in stages)
 
     wait(has_every_stage, "the run's log has every stage")  # lines reach the server in batches
