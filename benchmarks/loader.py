@@ -31,22 +31,6 @@ from fgmfn.processing import Augmentation, FgmfnProcessor, image_processor, trai
 from fgmfn.settings import SourceSettings
 
 WORDS = ("buy", "now", "the", "new", "red", "car", "of", "this", "year", "half", "price", "never", "again")
-    "buy",
-    "now",
-    "the",
-    "new",
-    "red",
-    "car",
-    "of",
-    "this",
-    "year",
-    "for",
-    "half",
-    "price",
-    "and",
-    "never",
-    "again",
-]
 BATCH = 64
 
 
@@ -56,7 +40,7 @@ def write_table(folder: Path, rows: int) -> None:
     with pq.ParquetWriter(folder / "train.parquet", SCHEMA) as writer:
         for first in range(0, rows, 500):
             numbers = range(first, min(rows, first + 500))
-            columns = {
+            columns: dict[str, list[object]] = {
                 "image": [{"bytes": picture(str(number)), "path": f"{number}.jpg"} for number in numbers],
                 "text": [" ".join(draw.choices(WORDS, k=12)) for _ in numbers],
                 "label": [number % 2 for number in numbers],
