@@ -22,6 +22,7 @@ from pydantic_settings import SettingsError as PydanticSettingsError
 from flows.env_file import ENV_FILE, export_env_file, read_env_file
 from flows.errors import SettingsError
 from flows.settings.crawl import CrawlSettings, MediaSettings
+from flows.settings.deploy import DeploySettings
 from flows.settings.secrets import Secret
 from flows.settings.section import Section
 
@@ -321,6 +322,7 @@ class Settings(BaseSettings):
     runner: RunnerSettings = RunnerSettings()
     training: TrainingSettings = TrainingSettings()
     health: HealthSettings = HealthSettings()
+    deploy: DeploySettings = DeploySettings()
 
     @classmethod
     def __get_pydantic_json_schema__(cls, *_: object) -> JsonSchemaValue:
