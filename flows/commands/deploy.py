@@ -29,17 +29,26 @@ def deploy(
         ),
     ] = None,
     config: ConfigFile = None,
+    trial: Annotated[
+        bool, typer.Option("--try-notification", help="Let the server send a message through notify.block as well.")
+    ] = False,
 ) -> None:
     """Register rebuild, refresh, release and training with a running Prefect server, and what starts them again.
 
     Nothing that is registered is a path of this host but the catalog, if you name one: a run uses the package, the
     settings and the catalog of the host whose worker takes it. Work pools and queues are made where they are missing,
     of the types that [deploy] of the settings names. The refresh is registered for the source `youtube` alone.
+    Where the setting notify.block names a notification block of the server, it sends messages of what somebody should
+    look at.
     """
     from prefect.settings import PREFECT_API_URL
 
+    from flows.service.notifications import try_notification
     from flows.service.registration import register
     from flows.settings import load_settings
 
-    for line in register(PREFECT_API_URL.value(), source, catalog, load_settings(config).deploy):
+    settings, server = load_settings(config), PREFECT_API_URL.value()
+    for line in register(server, source, catalog, settings):
         say(line)
+    if trial and server:
+        say(try_notification(server, settings.notify.block))

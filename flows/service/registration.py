@@ -21,9 +21,11 @@ from data_catalog.storage import place_of
 from flows.crawl.flow import source_folder
 from flows.errors import SettingsError
 from flows.home import program_version
+from flows.service.notifications import find_block, register_notifications
 from flows.service.pools import environment, job_variables, make_pool
 from flows.service.recovery import recovery, register_automation
-from flows.settings.deploy import DeploySettings, PoolSettings
+from flows.settings import Settings, load_settings
+from flows.settings.deploy import PoolSettings
 
 if TYPE_CHECKING:
     from prefect.client.orchestration import SyncPrefectClient
@@ -38,7 +40,7 @@ def register(
     server: str | None,
     source: str | None = None,
     catalog: str | None = None,
-    settings: DeploySettings | None = None,
+    settings: Settings | None = None,
 ) -> Iterator[str]:
     """Make the work pools and queues that are missing and register every deployment; yields what was done.
 
@@ -48,22 +50,23 @@ def register(
         server: address of the server's API.
         source: what the rebuild reads; by default `YTB_ADS_SOURCE`, or else the folder `ads`.
         catalog: its place on every host; a folder is made absolute here. By default each worker's host names its own.
-        settings: types of the work pools; by default processes.
+        settings: types of the work pools, and what is notified of, and how; by default those of this folder.
 
     Raises:
-        SettingsError: no server is named or it does not answer, a pool is of another type, or a deployment is refused.
+        SettingsError: no server is named or it does not answer, a pool is of another type, or a deployment or the
+            notifications' block is refused.
     """
     if not server:
         raise SettingsError(
             "no Prefect server is named: start one with `prefect server start` and set "
             "PREFECT_API_URL=http://127.0.0.1:4200/api"
         )
+    settings = settings or load_settings()
     source = source or os.environ.get("YTB_ADS_SOURCE") or DEFAULT_SOURCE
     place = str(place_of(catalog).absolute()) if catalog else None
-    settings = settings or DeploySettings()
     of_folder = source_folder(source) is not None
     known = [
-        _filled(each, source, place, getattr(settings, each["work_pool"]["name"]))
+        _filled(each, source, place, getattr(settings.deploy, each["work_pool"]["name"]))
         for each in yaml.safe_load(PREFECT_YAML.read_text("utf-8"))["deployments"]
     ]
     useless = [_full_name(each) for each in known if of_folder and each["name"] == ONLY_OF_YOUTUBE]
@@ -71,7 +74,8 @@ def register(
     names = [_full_name(each) for each in wanted]
     try:
         with temporary_settings({PREFECT_API_URL: server}), get_client(sync_client=True) as client:
-            for pool, of_pool in settings:
+            sender = find_block(client, settings.notify.block) if settings.notify.block else None
+            for pool, of_pool in settings.deploy:
                 if make_pool(client, pool, of_pool):
                     yield f"work pool {pool}: made, of type {of_pool.type}"
             _make_queues(client, wanted)
@@ -80,8 +84,10 @@ def register(
                 with suppress(ObjectNotFound):
                     client.delete_deployment(client.read_deployment_by_name(name).id)
                     yield f"deployment {name}: removed, as the source is {source}"
-            for automation in recovery([str(client.read_deployment_by_name(name).id) for name in names]):
+            deployed = [str(client.read_deployment_by_name(name).id) for name in names]
+            for automation in recovery(deployed):
                 register_automation(client, automation)
+            yield from register_notifications(client, sender, deployed, settings.health.late_minutes)
     except httpx.HTTPError as error:
         raise SettingsError(f"the Prefect server at {server} cannot be used: {error}") from error
     yield f"deployments: registered ({', '.join(names)}), version {program_version()}"
