@@ -373,8 +373,11 @@ def load_settings(file: Path | None = None) -> Settings:
         return Settings(**read_file(file))
     except ValidationError as error:
         raise SettingsError("\n".join(_sentences(error))) from None
-    except PydanticSettingsError as error:
-        raise SettingsError(f"environment: {error}") from None
+    except PydanticSettingsError as error:  # `error parsing value for field "crawl" from source ...`
+        variable = ENV_PREFIX + str(error).split('"')[1].upper()
+        raise SettingsError(
+            f"environment or {ENV_FILE}: {variable} is not JSON, as a whole table or list must be"
+        ) from None
 
 
 def read_file(file: Path | None) -> dict[str, Any]:
