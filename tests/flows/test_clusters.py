@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -149,6 +150,46 @@ def wait_for(done: Callable[[], bool]) -> None:
         time.sleep(0.1)
 
 
+@pytest.mark.parametrize(
+    ("kind", "part", "most"),
+    [("ray", "raylet/raylet", 1), ("dask", "spawn_main", 1), ("processes", "prefect.server.api.server", 0)],
+)
+def test_a_build_starts_one_cluster_for_all_its_stages_and_no_second_server(
+    kind: str,
+    part: str,
+    most: int,
+    ytb_ads: Run,
+    sample: Path,
+    quick: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
+    monkeypatch.setenv("RAY_ADDRESS", f"127.0.0.1:{free_port()}")  # of a cluster that is none of ours, and gone
+    for file in sorted(sample.glob("*/*.mp4"))[:2]:
+        shutil.copy(file, tmp_path)
+        shutil.copy(file.with_suffix(".info.json"), tmp_path)
+    config = tmp_path / "own.toml"
+    config.write_text(quick.read_text() + f'[source]\ncategory = "cars"\n[runner]\nkind = "{kind}"\nworkers = 1\n')
+    before = {child.pid for child in psutil.Process().children(recursive=True)}
+    seen: dict[int, str] = {}
+    over = threading.Event()
+
+    def look() -> None:
+        while not over.wait(0.2):
+            started = psutil.Process().children(recursive=True)
+            seen.update({child.pid: title(child) for child in started if child.pid not in before})
+
+    watcher = threading.Thread(target=look)
+    watcher.start()
+    command = ["--source", f"folder:{tmp_path}", "--catalog", tmp_path / "catalog", "--config", config]
+    done = ytb_ads("build", *command, check=False)  # two ads are too few for a release
+    over.set()
+    watcher.join()
+    assert Catalog(tmp_path / "catalog").count("comment_scores"), done.stderr
+    assert sum(part in words for words in seen.values()) == most, seen
+
+
 @pytest.mark.parametrize(("kind", "start"), [("ray", ray_nodes), ("dask", dask_nodes)])
 def test_a_node_that_is_lost_costs_its_batch_a_retry_and_nothing_else(
     kind: str,
@@ -174,7 +215,7 @@ def test_a_node_that_is_lost_costs_its_batch_a_retry_and_nothing_else(
                 worked.update(at_work)
                 if len(worked) == 2 and nodes.second in at_work and catalog.count("frames") >= 5:
                     end(nodes.second)
-                time.sleep(0.02)
+                time.sleep(0.1)
 
         watcher = threading.Thread(target=lose, daemon=True)
         watcher.start()
