@@ -218,9 +218,11 @@ def _with_policy(settings: Settings, policy: Literal["auto", "human"]) -> Settin
 
 def _ingest(tables: Catalog, folder: Path | None, settings: Settings) -> CrawlStatus | None:
     """Bring `ads` and `comments` up to date; returns the status of a crawl of YouTube."""
+    said = get_run_logger().info
     if folder is None:
         status = crawl_youtube(tables, settings)
         assert isinstance(status, CrawlStatus)  # noqa: S101 - a state is what Prefect sees, never what a call returns
+        said("crawl: %s", status)
         return status
-    crawl_folder(tables, folder, settings)
+    said("%s", crawl_folder(tables, folder, settings))
     return None

@@ -55,7 +55,7 @@ def ingest_task(catalog: Catalog, folder: Path, settings: Settings) -> StageCoun
         return ingest(catalog, results, advance=advance)
 
 
-@flow(name="crawl-folder", validate_parameters=False)
+@flow(name="crawl-folder", flow_run_name="crawl-folder", validate_parameters=False)
 def crawl_folder(catalog: Catalog, folder: Path, settings: Settings) -> StageCount:
     """Ads and comments of a folder into the catalog; returns what was new.
 
@@ -99,7 +99,7 @@ def videos_task(crawl: Crawl) -> StageCount:
         return crawl.fetch_videos(wanted, advance)
 
 
-@flow(name="crawl-youtube", validate_parameters=False)
+@flow(name="crawl-youtube", flow_run_name="crawl-youtube", validate_parameters=False)
 def crawl_youtube(catalog: Catalog, settings: Settings) -> CrawlStatus | State[CrawlStatus]:
     """Collect ads, comments and videos until the categories are full, used up, or nothing more can be done today.
 

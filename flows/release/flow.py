@@ -58,7 +58,7 @@ class Release:
     yields: YieldTable
 
 
-@flow(name="release", validate_parameters=False)
+@flow(name="release", flow_run_name="release", validate_parameters=False)
 def release(catalog: Catalog, settings: Settings) -> Release:
     """Write a release of everything that is current and labelled, unless the newest one holds just that.
 

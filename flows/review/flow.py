@@ -29,7 +29,7 @@ CLOSED = "ytb-ads.review.closed"
 """Event that starts the deployment which writes the release."""
 
 
-@flow(name="review", validate_parameters=False)
+@flow(name="review", flow_run_name="review", validate_parameters=False)
 def review(catalog: Catalog, settings: Settings) -> StageCount:
     """Settle the label of every ad that the comments label, as the policy says.
 
