@@ -44,6 +44,7 @@ from data_catalog.schemas import TABLES
 from flows.console import progress
 from flows.embedded_server import answers, embedded_server
 from flows.errors import SettingsError, StageError
+from flows.home import program_version
 from flows.settings import RunnerSettings, Settings
 from flows.settled import Settled
 from flows.stages import Stage, StageCount
@@ -233,6 +234,8 @@ def artifact_key(what: str, catalog: Catalog) -> str:
 def begin_run(*tags: str) -> State[Any] | None:
     """Tag this run, and clear up after an attempt of it that crashed; a state to end with where it was tried too often.
 
+    Says so where another version of the package registered the deployment than runs here.
+
     The server starts a run of a deployment again that failed or crashed (`ytb-ads deploy` sees to that).
 
     Args:
@@ -243,6 +246,13 @@ def begin_run(*tags: str) -> State[Any] | None:
     with get_client(sync_client=True) as client:
         run_id = UUID(this_run.id)
         client.update_flow_run(run_id, tags=sorted({*this_run.tags, *tags}))
+        registered = this_deployment.version
+        if registered and registered != (here := program_version()):
+            log.warning(
+                "ytb-ads %s registered this deployment, and %s runs it on %s: install the same on every host, and run "
+                "`ytb-ads deploy` again",
+                *(registered, here, socket.gethostname()),
+            )
         if not this_deployment.id or this_run.run_count <= 1:
             return None
         _end_left_over(client, run_id)

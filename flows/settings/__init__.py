@@ -23,6 +23,7 @@ from pydantic_settings import SettingsError as PydanticSettingsError
 from flows.env_file import ENV_FILE, export_env_file, read_env_file
 from flows.errors import SettingsError
 from flows.settings.crawl import CrawlSettings, MediaSettings
+from flows.settings.deploy import DeploySettings
 from flows.settings.secrets import Secret
 from flows.settings.section import Section
 
@@ -336,6 +337,7 @@ class Settings(BaseSettings):
     runner: RunnerSettings = RunnerSettings()
     training: TrainingSettings = TrainingSettings()
     health: HealthSettings = HealthSettings()
+    deploy: DeploySettings = DeploySettings()
     notify: NotifySettings = NotifySettings()
 
     @classmethod
