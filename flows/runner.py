@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import os
 import re
 import socket
 from collections import Counter
@@ -28,6 +29,7 @@ from prefect.client.schemas.filters import (
     TaskRunFilterStateType,
 )
 from prefect.client.schemas.objects import State, StateType
+from prefect.context import refresh_global_settings_context
 from prefect.events.worker import EventsWorker
 from prefect.futures import PrefectFuture, as_completed
 from prefect.logging.handlers import APILogWorker
@@ -304,8 +306,27 @@ def in_foreground() -> Iterator[None]:
                 f"PREFECT_API_URL names {url}, where no Prefect server answers; start one there with "
                 "`prefect server start`, or unset the variable to run on a server of this command's own"
             )
+        stack.enter_context(_told_to_all(url))
         stack.enter_context(temporary_settings({PREFECT_API_URL: url, PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}))
         # what was logged and told reaches the server before it ends
         stack.callback(EventsWorker.drain_all)
         stack.callback(APILogWorker.drain_all)
         yield
+
+
+@contextmanager
+def _told_to_all(url: str) -> Iterator[None]:
+    """Name the server to the processes that are started and to the threads that do not know temporary settings.
+
+    Prefect starts a server of its own for them otherwise, which outlives this process.
+    """
+    before = os.environ.get("PREFECT_API_URL")
+    os.environ["PREFECT_API_URL"] = url
+    refresh_global_settings_context()
+    try:
+        yield
+    finally:
+        del os.environ["PREFECT_API_URL"]
+        if before is not None:
+            os.environ["PREFECT_API_URL"] = before
+        refresh_global_settings_context()
