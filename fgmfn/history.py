@@ -17,8 +17,8 @@ SECONDS_BETWEEN = 10.0
 """A picture takes a tenth of a second, which short epochs do not have."""
 
 
-def add_to_history(folder: Path, epoch: Epoch) -> None:
-    """Add an epoch to a run's history; a resumed training replaces the epochs that it trains again."""
+def add_to_history(folder: Path, epoch: Epoch) -> list[dict[str, Any]]:
+    """Add an epoch to a run's history and return all; a resumed training replaces the epochs that it trains again."""
     file, picture = folder / HISTORY, folder / PICTURE
     epochs = json.loads(file.read_text("utf-8")) if file.is_file() else []
     epochs = [one for one in epochs if one["number"] < epoch.number] + [asdict(epoch)]
@@ -26,6 +26,7 @@ def add_to_history(folder: Path, epoch: Epoch) -> None:
     fresh = picture.is_file() and time.time() - picture.stat().st_mtime < SECONDS_BETWEEN
     if epoch.number >= epoch.of or (epoch.number > 1 and not fresh):
         _draw(epochs, picture)
+    return epochs
 
 
 def _draw(epochs: list[dict[str, Any]], file: Path) -> None:

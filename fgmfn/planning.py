@@ -80,15 +80,17 @@ def plan_run(
     model_config(kind, settings.model, source.class_names)
     if "image" in kind.modalities and source.splits["train"].pictures is None:
         raise DataError(f"{source.name}: {name} looks at pictures; name their folder (--images DIR)")
-    devices = _devices(settings.training.batch_size, 1 if issubclass(kind, FittedModel) else process_count())
+    count = 1 if issubclass(kind, FittedModel) else process_count()
+    devices = _devices(settings.training.batch_size, count, settings.training.accumulation)
     return Run(name, settings, source, output / f"{name}-{_key(name, settings, source, devices)}", devices)
 
 
-def _devices(batch_size: int, count: int) -> dict[str, int]:
-    if batch_size % count:
+def _devices(batch_size: int, count: int, accumulation: int) -> dict[str, int]:
+    if batch_size % (count * accumulation):
+        parts = f"{accumulation} parts by " if accumulation > 1 else ""
         raise ConfigError(
-            f"setting [training] batch_size = {batch_size}; expected a multiple of {count}: "
-            f"its rows are those of one step, shared evenly by {count} processes"
+            f"setting [training] batch_size = {batch_size}; expected a multiple of {count * accumulation}: "
+            f"its rows are those of one step, shared evenly by {parts}{count} processes"
         )
     return {"count": count, "batch_size": batch_size // count}
 

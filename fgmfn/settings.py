@@ -120,6 +120,21 @@ class TrainingSettings(BaseModel):
     """`balanced` weighs each class by its rarity among the training rows."""
     max_gradient_norm: float = Field(default=1.0, gt=0)
     """Longer gradients are scaled down to it (ours)."""
+    patience: int | None = Field(default=None, ge=1)
+    """Epochs without a better macro-F1 on the development rows after which training ends. Unset: it never does."""
+    accumulation: int = Field(default=1, ge=1)
+    """Parts in which the rows of a step go through the model, one after the other, for less memory. The contrastive
+    loss and batch statistics run over one part."""
+    by_length: bool = False
+    """Draw batches of texts of similar length, for less padding."""
+    gradient_checkpointing: bool = False
+    """Compute the text encoder's layers again for the gradients instead of keeping them: less memory, slower."""
+    compile: bool = False
+    """Compile the model with `torch.compile`, which takes minutes at first."""
+    tf32: bool = False
+    """On GPUs that have it, compute what is left in float32 in TF32."""
+    report_to: tuple[Literal["tensorboard", "wandb", "mlflow", "trackio"], ...] = ()
+    """Send losses and scores there, by the package of that name; nothing by default."""
     seed: int = Field(default=42, ge=0, lt=2**32)
     workers: int | None = Field(default=None, ge=0)
     """Processes that decode pictures. Unset: none on a CPU, which training needs itself, up to 8 beside a GPU."""
@@ -161,7 +176,7 @@ class ModelSettings:
         return {"model": self.model} | {name: part.model_dump(mode="json") for name, part in parts.items()}
 
 
-WITHOUT_EFFECT = {"data": ("cache", "cache_gb", "cache_days"), "training": ("workers",)}
+WITHOUT_EFFECT = {"data": ("cache", "cache_gb", "cache_days"), "training": ("workers", "report_to")}
 """Settings, by table, that say where and how a training runs and change none of its results."""
 
 

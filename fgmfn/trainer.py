@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
+import os
 import re
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from torch.utils.data import Sampler
 from tqdm import tqdm
 from transformers import (
     EvalPrediction,
@@ -27,6 +31,7 @@ from transformers.utils import SAFE_WEIGHTS_NAME
 
 from fgmfn.data import Collator, SplitDataset
 from fgmfn.distributed import process_count, share_batch_statistics
+from fgmfn.errors import ConfigError
 from fgmfn.evaluation import score
 from fgmfn.modeling import SentimentModel, SentimentOutput, parameters_at
 from fgmfn.processing import FgmfnProcessor
@@ -57,6 +62,12 @@ class SentimentTrainer(Trainer):
         if "pixel_values" in prepared:
             prepared["pixel_values"] = self._processor.normalize(prepared["pixel_values"])
         return prepared
+
+    def _get_train_sampler(self, train_dataset: Any = None) -> Any:
+        """Draw rows by their length where the settings say so."""
+        if not self._settings.by_length or not (lengths := self.train_dataset.lengths):
+            return super()._get_train_sampler(train_dataset)
+        return ByLength(lengths, self._settings.batch_size, self._settings.seed, self.train_dataset)
 
     def compute_loss(
         self,
@@ -128,6 +139,53 @@ class SentimentTrainer(Trainer):
         """Leave out what is not a matrix: biases, norms' gains, the temperature, the CRF's transitions."""
         vectors = {name for name, parameter in model.named_parameters() if parameter.ndim < 2}
         return [name for name in super().get_decay_parameter_names(model) if name not in vectors]
+
+
+MEGABATCH = 50
+"""Batches whose rows are sorted together."""
+
+
+class ByLength(Sampler[int]):
+    """Rows in batches of similar length, the batches in a drawn order; the same for the same seed and epoch.
+
+    Args:
+        lengths: of the rows.
+        batch_size: rows of a step, on all devices.
+        seed: of the drawing.
+        rows: know which epoch it is.
+    """
+
+    def __init__(self, lengths: Sequence[int], batch_size: int, seed: int, rows: SplitDataset) -> None:
+        self._lengths, self._batch_size, self._seed, self._rows = np.asarray(lengths), batch_size, seed, rows
+
+    def __len__(self) -> int:
+        return len(self._lengths)
+
+    def __iter__(self) -> Iterator[int]:
+        rng = np.random.default_rng((self._seed, self._rows.epoch))
+        order, size = rng.permutation(len(self)), MEGABATCH * self._batch_size
+        pieces = [order[first : first + size] for first in range(0, len(order), size)]
+        ordered = np.concatenate([piece[np.argsort(-self._lengths[piece], kind="stable")] for piece in pieces])
+        whole = len(ordered) - len(ordered) % self._batch_size
+        batches = rng.permutation(ordered[:whole].reshape(-1, self._batch_size))
+        return iter([*batches.ravel().tolist(), *ordered[whole:].tolist()])
+
+
+class Patience(TrainerCallback):
+    """Ends a training whose score has not risen for some epochs; the log says so, a resumed training's too."""
+
+    def __init__(self, epochs: int) -> None:
+        self._epochs = epochs
+
+    def on_evaluate(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        """Look at the scores so far."""
+        control.should_training_stop = is_over(state.log_history, self._epochs)
+
+
+def is_over(history: Sequence[Mapping[str, float]], patience: int | None) -> bool:
+    """Whether the last score of a log is so many epochs behind its best one."""
+    scores = [entry["eval_macro_f1"] for entry in history if "eval_macro_f1" in entry]
+    return patience is not None and len(scores) > 0 and len(scores) - 1 - int(np.argmax(scores)) >= patience
 
 
 LAYER = re.compile(r"text_encoder\.(?:\w+\.)*?layers?\.(\d+)\.")
@@ -310,6 +368,9 @@ def make_trainer(
     Without a development split nothing can be chosen by it: the last epoch's weights stay.
     """
     share_batch_statistics(model)
+    check_reports(settings)
+    if settings.gradient_checkpointing:
+        recompute_text_layers(model)
     trainer = SentimentTrainer(
         settings,
         processor,
@@ -328,11 +389,39 @@ def make_trainer(
     trainer.add_callback(Hooks(model, train, after_epoch))
     if settings.freeze and settings.freeze_epochs:
         trainer.add_callback(Thaw(model, settings.freeze, settings.freeze_epochs))
+    if settings.patience and dev is not None:
+        trainer.add_callback(Patience(settings.patience))
     if on_epoch:
         trainer.add_callback(EpochReports(title, len(train), dev is not None, on_epoch))
     if progress:
         trainer.add_callback(ProgressBar(title))
     return trainer
+
+
+def recompute_text_layers(model: SentimentModel) -> None:
+    """Let the text encoder keep no layer's activations; batch statistics forbid as much for a convolutional backbone.
+
+    Raises:
+        ConfigError: There is no text encoder, or none that can do without.
+    """
+    encoder: Any = getattr(model, "text_encoder", None)
+    if not getattr(encoder, "supports_gradient_checkpointing", False):
+        raise ConfigError("setting [training] gradient_checkpointing: this model's text encoder cannot")
+    encoder.activation_checkpointing_enable(activation_checkpointing_kwargs={"use_reentrant": False})
+
+
+def check_reports(settings: TrainingSettings) -> None:
+    """Refuse to report by a package that is not there.
+
+    Raises:
+        ConfigError: It must be installed first.
+    """
+    for name in settings.report_to:
+        if not any(map(importlib.util.find_spec, PACKAGES.get(name, (name,)))):
+            raise ConfigError(f"setting [training] report_to = {name!r}: not installed here; run pip install {name}")
+
+
+PACKAGES = {"tensorboard": ("tensorboard", "tensorboardX")}
 
 
 class Arguments(TrainingArguments):
@@ -347,12 +436,15 @@ class Arguments(TrainingArguments):
 def _arguments(settings: TrainingSettings, checkpoints: Path, *, has_dev: bool) -> TrainingArguments:
     """Translate our settings into transformers'."""
     on_cuda = torch.cuda.is_available()
+    if "tensorboard" in settings.report_to:  # beside the checkpoints, which are removed in the end
+        os.environ.setdefault("TENSORBOARD_LOGGING_DIR", str(checkpoints.parent / "tensorboard"))
     workers = _workers(settings.workers, on_cuda)
     return Arguments(
         output_dir=str(checkpoints),
         use_cpu=not torch.accelerator.is_available(),
         num_train_epochs=settings.epochs,
-        per_device_train_batch_size=settings.batch_size // process_count(),
+        per_device_train_batch_size=settings.batch_size // process_count() // settings.accumulation,
+        gradient_accumulation_steps=settings.accumulation,
         # Whole batches, as one process would score them: the contrastive loss depends on a batch's size.
         per_device_eval_batch_size=settings.batch_size,
         learning_rate=settings.learning_rate,
@@ -377,7 +469,10 @@ def _arguments(settings: TrainingSettings, checkpoints: Path, *, has_dev: bool) 
         ddp_find_unused_parameters=False,
         remove_unused_columns=False,
         label_names=["labels"],
-        report_to="none",
+        report_to=list(settings.report_to) or "none",
+        run_name=checkpoints.parent.name,
+        torch_compile=settings.compile,
+        tf32=True if settings.tf32 and on_cuda else None,
         disable_tqdm=True,
     )
 

@@ -21,7 +21,8 @@ from pathlib import Path
 from typing import Any
 
 from filelock import FileLock, Timeout
-from transformers import set_seed
+from transformers import TrainerState, set_seed
+from transformers.trainer import TRAINER_STATE_NAME
 
 from fgmfn.baselines import MODELS, check_models, model_class
 from fgmfn.baselines.fitted import FittedModel
@@ -43,7 +44,7 @@ from fgmfn.planning import Run, code_version, open_cache, plan_run
 from fgmfn.processing import Augmentation, FgmfnProcessor
 from fgmfn.settings import load_settings
 from fgmfn.sizes import parameter_counts
-from fgmfn.trainer import AfterEpoch, Epoch, OnEpoch, last_whole_checkpoint, make_trainer
+from fgmfn.trainer import AfterEpoch, Epoch, OnEpoch, is_over, last_whole_checkpoint, make_trainer
 
 log = logging.getLogger(__name__)
 
@@ -165,6 +166,8 @@ def read_trained(folder: Path) -> TrainedModel | None:
         return None
     try:
         record = json.loads(file.read_text(encoding="utf-8"))
+        if record.get("finished") is False:
+            return None
         files = record["files"]
         if not all((folder / name).is_file() for name in files):
             log.warning("%s: scores without the weights they belong to; it is trained anew", folder)
@@ -228,11 +231,15 @@ def _train_in_steps(
         title=MODELS[run.name].title,
         progress=progress,
         after_epoch=after_epoch,
-        on_epoch=partial(_report, run.folder, progress, on_epoch),
+        on_epoch=partial(_report, run, progress, on_epoch),
     )
     resumed_from = from_first_process(lambda: last_whole_checkpoint(run.folder / CHECKPOINTS))
-    if resumed_from and is_first_process():
-        log.info("%s: goes on from %s, where an earlier run was stopped", run.name, resumed_from.name)
+    if resumed_from:
+        if is_first_process():
+            log.info("%s: goes on from %s, where an earlier run was stopped", run.name, resumed_from.name)
+        state = TrainerState.load_from_json(str(resumed_from / TRAINER_STATE_NAME))
+        if is_over(state.log_history, training.patience):  # it was stopped after its last epoch
+            trainer.args.num_train_epochs = round(state.epoch or 0)
     with warnings.catch_warnings():
         # A resumed schedule is stepped before its optimizer once; PyTorch warns about that order.
         warnings.filterwarnings("ignore", message="Detected call of `lr_scheduler.step")
@@ -284,8 +291,9 @@ def _prepare(run: Run, processor: FgmfnProcessor, inputs: Inputs, *, progress: b
     return opened
 
 
-def _report(folder: Path, progress: bool, on_epoch: OnEpoch | None, epoch: Epoch) -> None:
-    add_to_history(folder, epoch)
+def _report(run: Run, progress: bool, on_epoch: OnEpoch | None, epoch: Epoch) -> None:
+    epochs = add_to_history(run.folder, epoch)
+    _write_record(run, {"finished": False, "epochs": epochs})
     if on_epoch is not None:
         on_epoch(epoch)
     elif progress and not sys.stderr.isatty():  # a terminal shows a bar
@@ -311,11 +319,28 @@ def _finish(
     )
     sizes = model.parameter_counts() if isinstance(model, FittedModel) else parameter_counts(model)
     record = {
-        "model": run.name,
-        "code_version": code_version(run.name),
+        "finished": True,
         "dev": dev and dev.as_json(),
         "test": test and test.as_json(),
         "notes": [*_notes(run, model), *_cut_texts(run, model, processor)],
+        "checksums": run.source.checksums,
+        "parameters": dict(zip(("total", "trainable"), sizes, strict=True)) if sizes else None,
+        "config": model.config.to_dict(),
+        "loaded": [asdict(part) for part in model.loaded],
+        "history": history,
+        "seconds": round(seconds, 1),
+    }
+    record["files"] = _save(run.folder, model, processor)
+    (run.folder / "README.md").write_text(model_card(_origin(run) | record, MODELS[run.name].title), encoding="utf-8")
+    _write_record(run, record)
+    shutil.rmtree(run.folder / CHECKPOINTS, ignore_errors=True)
+
+
+def _origin(run: Run) -> dict[str, Any]:
+    """What a training's record says before its end."""
+    return {
+        "model": run.name,
+        "code_version": code_version(run.name),
         "class_names": list(run.source.class_names),
         "has_targets": run.source.splits["train"].has_targets,
         "seed": run.settings.training.seed,
@@ -323,21 +348,16 @@ def _finish(
         "row_set_hash": run.source.row_set_hash,
         "synthetic": run.source.synthetic,
         "rows": {split: len(rows) for split, rows in run.source.splits.items()},
-        "checksums": run.source.checksums,
-        "parameters": dict(zip(("total", "trainable"), sizes, strict=True)) if sizes else None,
         "settings": run.settings.as_json(),
         "devices": run.devices,
-        "config": model.config.to_dict(),
-        "loaded": [asdict(part) for part in model.loaded],
-        "history": history,
-        "seconds": round(seconds, 1),
     }
-    record["files"] = _save(run.folder, model, processor)
-    (run.folder / "README.md").write_text(model_card(record, MODELS[run.name].title), encoding="utf-8")
+
+
+def _write_record(run: Run, record: dict[str, Any]) -> None:
+    """Write metrics.json as a whole: killed at any time, it is the former one."""
     beside = run.folder / f".{METRICS}"
-    beside.write_text(json.dumps(record, indent=2, default=str) + "\n", encoding="utf-8")
+    beside.write_text(json.dumps(_origin(run) | record, indent=2, default=str) + "\n", encoding="utf-8")
     beside.replace(run.folder / METRICS)
-    shutil.rmtree(run.folder / CHECKPOINTS, ignore_errors=True)
 
 
 def _save(folder: Path, model: SentimentModel | FittedModel, processor: FgmfnProcessor | None) -> dict[str, str]:

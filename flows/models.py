@@ -27,7 +27,7 @@ Action = Literal["promoted", "refused", "rolled back"]
 
 @dataclass(frozen=True)
 class ModelRun:
-    """A finished training."""
+    """A training."""
 
     name: str
     """`2026.11.24/fgmfn-3f2a9c81d0`: release and folder, below `models/`."""
@@ -44,6 +44,11 @@ class ModelRun:
     def model(self) -> str:
         """Name of the row of the comparison."""
         return str(self.record["model"])
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether the training has ended; its record is there while it goes on."""
+        return self.record.get("finished") is not False
 
 
 @dataclass(frozen=True)
@@ -69,7 +74,8 @@ def list_runs(catalog: Catalog) -> list[ModelRun]:
     """
     root = catalog.models_dir
     found: list[Place] = [file.parent for file in root.glob(f"*/*/{METRICS}")]
-    return [_read_run(root, folder) for folder in sorted(found, key=str)]
+    runs = [_read_run(root, folder) for folder in sorted(found, key=str)]
+    return [run for run in runs if run.is_finished]
 
 
 def find_run(catalog: Catalog, name: str) -> ModelRun:
@@ -168,14 +174,14 @@ def untrained_release(catalog: Catalog, settings: TrainingSettings) -> Place | N
     for file in catalog.models_dir.glob(f"*/*/{METRICS}"):
         with suppress(ModelError):  # a damaged run is none
             run = _read_run(catalog.models_dir, file.parent)
-            trained |= {run.model} if run.record["row_set_hash"] == rows else set()
+            trained |= {run.model} if run.is_finished and run.record["row_set_hash"] == rows else set()
     return None if trained.issuperset(settings.models) else newest
 
 
 def _read_run(root: Place, folder: Place) -> ModelRun:
     try:
         record = json.loads((folder / METRICS).read_text("utf-8"))
-        record["model"], record["row_set_hash"], record["test"]
+        record["model"], record["row_set_hash"], record.get("finished") is False or record["test"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ModelError(f"{folder / METRICS}: damaged ({error!r}); remove the folder to train again") from error
     return ModelRun(f"{folder.parent.name}/{folder.name}", folder, record)

@@ -1,0 +1,190 @@
+"""Settings of long runs: patience, accumulation, batches by length, recomputed layers, reports; a record that grows."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from safetensors.torch import load_file
+
+from fgmfn.data import Source, open_release
+from fgmfn.errors import ConfigError
+from fgmfn.planning import Run, plan_run
+from fgmfn.trainer import ByLength
+from fgmfn.training import TrainedModel, read_trained, train_run
+from tests.fgmfn.releases import ad_rows, small_release, tiny_config, write_release
+
+
+class Stopped(Exception):  # noqa: N818  no error
+    """Ends a training as a kill would."""
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory: pytest.TempPathFactory) -> Source:
+    return open_release(small_release(tmp_path_factory.mktemp("long") / "2026.11.24", train=28))
+
+
+def planned(source: Source, folder: Path, *, dropout: float = 0.1, **training: Any) -> Run:
+    changes: dict[str, Any] = {"training": training, "dropout": dropout, "pretrained": False}
+    if not dropout:
+        changes["text_config"] = {
+            "num_hidden_layers": 1,
+            "hidden_dropout_prob": 0.0,
+            "attention_probs_dropout_prob": 0.0,
+        }
+    return plan_run("text_only", source, tiny_config(folder, epochs=2), folder / "runs", changes=changes)
+
+
+def weights(trained: TrainedModel) -> dict[str, torch.Tensor]:
+    return load_file(trained.checkpoint / "model.safetensors")
+
+
+def record(folder: Path) -> dict[str, Any]:
+    return json.loads((folder / "metrics.json").read_text())
+
+
+# --- patience ---
+
+
+def contrary(folder: Path) -> Source:
+    """Development labels that contradict the training labels: the more is learned, the lower the score."""
+    wrong = [replace(row, label=1 - row.label) for row in ad_rows(12, first=24, image_sign=False)]
+    splits = {"train": ad_rows(24, image_sign=False), "validation": wrong, "test": []}
+    return open_release(write_release(folder / "r", splits))
+
+
+def test_patience_ends_a_training_and_a_resumed_one_at_the_same_epoch(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source, settings = contrary(tmp_path), {"epochs": 30, "learning_rate": 5e-3, "patience": 3}
+    whole = train_run(planned(source, tmp_path, **settings), progress=False)
+    scores = [one["eval_macro_f1"] for one in record(whole.checkpoint)["history"] if "eval_macro_f1" in one]
+    best = int(np.argmax(scores))
+    assert (len(scores), len(scores) < 30) == (best + 4, True)
+
+    def stop(*_: Any) -> None:
+        raise Stopped
+
+    def stop_in_last(epoch: int, score: float) -> None:
+        if epoch == len(scores):
+            raise Stopped
+
+    (tmp_path / "again").mkdir()
+    run = planned(source, tmp_path / "again", **settings)
+    with pytest.raises(Stopped):
+        train_run(run, progress=False, after_epoch=stop_in_last)
+    with monkeypatch.context() as patch:  # all epochs are over, and nothing is scored
+        patch.setattr("fgmfn.training._finish", stop)
+        with pytest.raises(Stopped):
+            train_run(run, progress=False)
+    resumed = train_run(run, progress=False)
+    assert record(resumed.checkpoint)["history"][:-1] == record(whole.checkpoint)["history"][:-1]
+    assert all(torch.equal(values, weights(resumed)[name]) for name, values in weights(whole).items())
+
+
+# --- accumulation, recomputed layers ---
+
+
+def test_a_step_in_parts_is_the_step_of_the_whole_batch(source: Source, tmp_path: Path) -> None:
+    # 28 rows in batches of 8: the last step has 4, one part alone
+    runs = [
+        train_run(planned(source, tmp_path, dropout=0.0, optimizer="adamw", accumulation=parts), progress=False)
+        for parts in (1, 2)
+    ]
+    first, second = (record(run.checkpoint)["history"][:2] for run in runs)
+    for one, other in zip(first, second, strict=True):
+        assert one == pytest.approx(other, rel=5e-3)
+    with pytest.raises(ConfigError, match="batch_size = 8; expected a multiple of 3"):
+        planned(source, tmp_path, accumulation=3)
+
+
+def test_layers_that_are_computed_again_give_the_same_weights(source: Source, tmp_path: Path) -> None:
+    kept, again = (
+        train_run(planned(source, tmp_path, gradient_checkpointing=value), progress=False) for value in (False, True)
+    )
+    assert kept.checkpoint != again.checkpoint
+    assert all(torch.allclose(values, weights(again)[name], atol=1e-6) for name, values in weights(kept).items())
+
+
+def test_a_model_without_layers_to_compute_again_refuses_the_setting(source: Source, tmp_path: Path) -> None:
+    changes = {"training": {"gradient_checkpointing": True}}
+    run = plan_run("image_only", source, tiny_config(tmp_path), tmp_path / "runs", changes=changes)
+    with pytest.raises(ConfigError, match="gradient_checkpointing"):
+        train_run(run, progress=False)
+
+
+# --- batches by length ---
+
+
+class Rows:
+    epoch = 0
+
+
+@given(st.lists(st.integers(1, 99), min_size=1, max_size=300), st.integers(1, 9), st.integers(0, 3))
+def test_batches_by_length_hold_every_row_once_and_repeat_with_seed_and_epoch(
+    lengths: list[int], size: int, epoch: int
+) -> None:
+    rows: Any = Rows()
+    sampler = ByLength(lengths, size, 7, rows)
+    rows.epoch = epoch
+    order = list(sampler)
+    assert sorted(order) == list(range(len(lengths))) == sorted(range(len(sampler)))
+    assert order == list(ByLength(lengths, size, 7, rows))
+
+
+def test_batches_by_length_have_little_padding_and_another_order_in_each_epoch() -> None:
+    lengths = np.random.default_rng(0).integers(8, 96, 2000)
+    rows: Any = Rows()
+    sampler = ByLength(lengths.tolist(), 16, 7, rows)
+    orders = []
+    for rows.epoch in (0, 1):
+        orders.append(np.array(list(sampler)))
+        batches = lengths[orders[-1]].reshape(-1, 16)
+        assert 1 - lengths.sum() / (16 * batches.max(axis=1)).sum() < 0.03
+        assert abs(np.corrcoef(np.arange(len(batches)), batches.mean(axis=1))[0, 1]) < 0.3, "long ones anywhere"
+    assert not np.array_equal(orders[0], orders[1])
+
+
+def test_a_training_by_length_is_resumed_exactly(source: Source, tmp_path: Path) -> None:
+    whole = train_run(planned(source, tmp_path, by_length=True, epochs=3), progress=False)
+
+    def stop(epoch: int, score: float) -> None:
+        if epoch == 2:
+            raise Stopped
+
+    (tmp_path / "again").mkdir()
+    run = planned(source, tmp_path / "again", by_length=True, epochs=3)
+    with pytest.raises(Stopped):
+        train_run(run, progress=False, after_epoch=stop)
+    # what a killed run leaves is no result
+    unfinished = record(run.folder)
+    assert (unfinished["finished"], read_trained(run.folder)) == (False, None)
+    assert [epoch["number"] for epoch in unfinished["epochs"]] in ([1], [1, 2])
+    assert {"loss", "task_loss"} <= unfinished["epochs"][0]["dev"].keys() & {*unfinished["epochs"][0]["losses"], "loss"}
+    resumed = train_run(run, progress=False)
+    assert all(torch.equal(values, weights(resumed)[name]) for name, values in weights(whole).items())
+    assert (record(run.folder)["finished"], read_trained(run.folder) is not None) == (True, True)
+
+
+# --- reports ---
+
+
+def test_a_report_by_a_package_that_is_missing_is_refused_before_training(
+    source: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    find = "fgmfn.trainer.importlib.util.find_spec"
+    for name in ("tensorboard", "wandb", "mlflow", "trackio"):
+        with monkeypatch.context() as patch:
+            patch.setattr(find, lambda package: None)
+            with pytest.raises(ConfigError, match=f"report_to = '{name}'.*pip install {name}"):
+                train_run(planned(source, tmp_path, report_to=[name]), progress=False)
+    with pytest.raises(ConfigError, match="report_to"):
+        planned(source, tmp_path, report_to=["neptune"])
+    assert planned(source, tmp_path).folder == planned(source, tmp_path, report_to=["wandb"]).folder
