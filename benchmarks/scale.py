@@ -171,13 +171,14 @@ def _write_ad(folder: Path, number: int) -> None:
         "title": f"Ad {number}",
         "duration": 30,
         "timestamp": 1_700_000_000 + number,
-        "comments": [_comment(mood, at, draw) for at in range(COMMENTS)],
+        "comments": [comment(mood, at, draw) for at in range(COMMENTS)],
     }
     (place / f"{video_id}.info.json").write_text(json.dumps(info))
     (place / f"{video_id}.mp4").write_bytes(draw.randbytes(100))
 
 
-def _comment(mood: str, at: int, draw: random.Random) -> dict[str, Any]:
+def comment(mood: str, at: int, draw: random.Random) -> dict[str, Any]:
+    """A comment as an info.json has it, in most cases of that mood."""
     kind = draw.choices((mood, "neutral", "negative" if mood == "positive" else "positive"), (60, 35, 5))[0]
     said = draw.choice(_SAID[kind]).format(draw.choice(_NOUNS), draw.choice(_WORDS), draw.choice(_WORDS))
     return {

@@ -102,7 +102,7 @@ def _on_ray(settings: RunnerSettings) -> Iterator[TaskRunner[Any]]:
     from prefect_ray import RayTaskRunner
 
     local: dict[str, Any] = {} if settings.address else {"num_cpus": settings.workers, "include_dashboard": False}
-    ray.init(settings.address, configure_logging=False, log_to_driver=False, **local)
+    ray.init(settings.address or "local", configure_logging=False, log_to_driver=False, **local)
     try:
         yield RayTaskRunner()  # takes the cluster that this process is connected to, and leaves it as it is
     finally:
@@ -244,10 +244,26 @@ def begin_run(*tags: str) -> State[Any] | None:
         if not this_deployment.id or this_run.run_count <= 1:
             return None
         _end_left_over(client, run_id)
-    if this_run.run_count > MOST_ATTEMPTS:
-        return Failed(name="GivenUp", message=f"Failed or crashed {MOST_ATTEMPTS} times: its log says why.")
-    log.info("attempt %d of %d: what the one before did is kept", this_run.run_count, MOST_ATTEMPTS)
+        attempt = attempt_of(this_run.run_count)
+        if attempt > MOST_ATTEMPTS:
+            return Failed(
+                name="GivenUp",
+                message=f"Failed or crashed {MOST_ATTEMPTS} times, at last: {_last_fault(client, run_id)}",
+            )
+    log.info("attempt %d of %d: what the one before did is kept", attempt, MOST_ATTEMPTS)
     return None
+
+
+def attempt_of(run_count: int) -> int:
+    """Attempt that a run makes, from 1; the one beyond the last gives up, and by hand the run may be started anew."""
+    return (run_count - 1) % (MOST_ATTEMPTS + 1) + 1
+
+
+def _last_fault(client: SyncPrefectClient, run_id: UUID) -> str:
+    """The last line of what the server was told when the run failed or crashed last."""
+    bad = [state for state in client.read_flow_run_states(run_id) if state.is_failed() or state.is_crashed()]
+    last = max(bad, key=lambda state: state.timestamp, default=None)
+    return (((last and last.message) or "").strip().splitlines() or ["its log says why"])[-1]
 
 
 def _end_left_over(client: SyncPrefectClient, run_id: UUID) -> None:

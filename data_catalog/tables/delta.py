@@ -105,7 +105,8 @@ class DeltaStore:
             return Snapshot.of_no_table(self.table, self.location)
         with reading(self.location):
             self._refuse_other_schema(delta)
-            return Snapshot(self.table, self.location, delta, self._files_oldest_first(delta), self._options)
+            files = functools.partial(self._files_oldest_first, delta)
+            return Snapshot(self.table, self.location, delta, files, self._options)
 
     def open(self) -> DeltaTable | None:
         """Return the newest version, None before the first write."""
@@ -221,7 +222,9 @@ class DeltaStore:
                 # finds its rows by the named columns alone: pictures are read only in the files that hold one
                 predicate = _predicate(named)
             elif named is not None:
-                rows = pa.RecordBatchReader.from_batches(self.table.schema, _rewritten(snapshot, change.rows, named))
+                rows = pa.RecordBatchReader.from_batches(
+                    self.table.schema, _rewritten(snapshot.dataset, change.rows, named)
+                )
             write_deltalake(delta, rows, mode="overwrite", predicate=predicate, writer_properties=properties)
         self._compact(delta, properties)
 
@@ -326,9 +329,9 @@ def _predicate(named: pa.Table) -> str:
     return " OR ".join(f"({condition})" for condition in conditions)
 
 
-def _rewritten(snapshot: Snapshot, rows: pa.Table, named: pa.Table) -> Iterator[pa.RecordBatch]:
+def _rewritten(stored: ds.Dataset, rows: pa.Table, named: pa.Table) -> Iterator[pa.RecordBatch]:
     """The whole table after the change: stored rows that are not named, then the new ones."""
-    for batch in snapshot.dataset.to_batches(batch_readahead=1, fragment_readahead=1):
+    for batch in stored.to_batches(batch_readahead=1, fragment_readahead=1):
         values = pa.table([batch.column(name) for name in named.column_names], named.column_names)
         numbered = values.append_column("row", pa.array(range(batch.num_rows), pa.int64()))
         kept = numbered.join(named, named.column_names, join_type="left anti").column("row")

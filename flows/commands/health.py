@@ -25,6 +25,7 @@ def health(
 ) -> None:
     """Check the catalog and the service that keeps it: releases, failures, quota, refresh, annotation, disk, runs.
 
+    The server is told of failures and sends a notification of them, one a day, where notify.block is set.
     Ends with 0 if all is well, 1 for warnings, 2 for failures, 3 if the settings cannot be read: as Nagios and its
     relatives take it.
     """
@@ -35,7 +36,7 @@ def health(
     from flows.checks import exit_code, render_checks
     from flows.health.catalog import check_catalog
     from flows.health.packages import check_packages
-    from flows.health.service import check_service
+    from flows.health.service import check_service, tell_of_failures
     from flows.settings import load_settings
 
     now = datetime.now(UTC)
@@ -46,7 +47,11 @@ def health(
         raise typer.Exit(_UNKNOWN) from None
     checks = [*check_catalog(tables, settings, now), check_packages()]
     if service:
-        checks += check_service(PREFECT_API_URL.value(), settings.health, now)
+        server = PREFECT_API_URL.value()
+        of_service = check_service(server, settings.health, now, settings.notify.block)
+        checks += of_service
+        if server and of_service[0].ok:
+            tell_of_failures(server, tables.root, checks)
     if as_json:
         print_json(
             {

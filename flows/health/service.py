@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import httpx
 
 from flows.checks import Check, age_in_words
+from flows.errors import SettingsError
 from flows.settings import HealthSettings
 
 if TYPE_CHECKING:
@@ -23,13 +25,14 @@ _HEARTBEAT = "prefect.flow-run.heartbeat"
 _START = "prefect server start, and name it in PREFECT_API_URL"
 
 
-def check_service(server: str | None, settings: HealthSettings, now: datetime) -> list[Check]:
+def check_service(server: str | None, settings: HealthSettings, now: datetime, block: str = "") -> list[Check]:
     """Check a Prefect server and what is deployed there.
 
     Args:
         server: address of its API.
         settings: limits.
         now: the moment to compare with.
+        block: the one through which notifications are to be sent.
     """
     from prefect.client.orchestration import get_client
     from prefect.settings import PREFECT_API_URL, temporary_settings
@@ -44,7 +47,9 @@ def check_service(server: str | None, settings: HealthSettings, now: datetime) -
                 return [*checks, Check("deployments", False, "none is registered", "ytb-ads deploy")]
             for deployment in sorted(deployments, key=lambda each: each.name):
                 checks.append(_check_deployment(client, deployment, settings, now))
-            return [*checks, *_check_workers(client, deployments), _check_silent(client, deployments, settings, now)]
+            checks += _check_workers(client, deployments)
+            checks.append(_check_silent(client, deployments, settings, now))
+            return [*checks, *_check_notifications(client, block, now)] if block else checks
     except (httpx.HTTPError, RuntimeError) as error:
         said = str(error).strip().splitlines()
         return [Check("server", False, f"{server}: {said[0] if said else type(error).__name__}", _START)]
@@ -155,6 +160,54 @@ def _check_silent(
         f"{names}: no heartbeat for {settings.silent_minutes:g} minutes",
         "prefect flow-run cancel, and run again",
     )
+
+
+def _check_notifications(client: SyncPrefectClient, block: str, now: datetime) -> Iterator[Check]:
+    """The block, the automations that send through it, and what came of the last message."""
+    from prefect.events.filters import EventFilter, EventNameFilter, EventOccurredFilter, EventResourceFilter
+
+    from flows.service.notifications import PREFIX, find_block
+
+    title, again = "notifications", "ytb-ads deploy --try-notification"
+    try:
+        find_block(client, block)
+    except SettingsError as error:
+        yield Check(title, False, str(error), again)
+        return
+    senders = [each for each in client.read_automations() if each.name.startswith(PREFIX)]
+    if not senders or not all(each.enabled for each in senders):
+        off = ", ".join(each.name.removeprefix(PREFIX) for each in senders if not each.enabled)
+        yield Check(title, None, f"switched off: {off}" if off else "none is set up", again)
+        return
+    ended = client.read_events(
+        EventFilter(
+            event=EventNameFilter(name=[f"prefect.automation.action.{end}" for end in ("executed", "failed")]),
+            resource=EventResourceFilter(id=[f"prefect.automation.{each.id}" for each in senders]),
+            occurred=EventOccurredFilter.model_validate({"since": now - timedelta(days=30), "until": now}),
+        ),
+        limit=1,
+    ).events
+    if ended and ended[0].event.endswith(".failed"):
+        yield Check(title, False, f"the last one could not be sent: {ended[0].payload.get('reason')}", again)
+    else:
+        yield Check(title, True, f"sent through {block}")
+
+
+def tell_of_failures(server: str, catalog: str, checks: Sequence[Check]) -> None:
+    """Tell the server of checks that have failed, so that it may send a notification, if it can be told."""
+    from prefect.client.orchestration import get_client
+    from prefect.settings import PREFECT_API_URL, temporary_settings
+
+    from flows.service.notifications import UNHEALTHY, send_event
+
+    failed = [{"name": each.name, "said": each.said, "todo": each.todo} for each in checks if each.ok is False]
+    if failed:
+        with (
+            suppress(httpx.HTTPError),
+            temporary_settings({PREFECT_API_URL: server}),
+            get_client(sync_client=True) as client,
+        ):
+            send_event(client, UNHEALTHY, f"ytb-ads.catalog.{catalog}", {"catalog": catalog, "failed": failed})
 
 
 def _last_words(run: FlowRun | None, now: datetime) -> str:

@@ -1,9 +1,10 @@
-"""Automations of the server that end dead runs, and start runs again that failed or crashed."""
+"""Automations of the server that end dead runs, start runs again that failed or crashed, and give up those in vain."""
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from prefect.client.schemas.objects import StateType
 from prefect.events.actions import ChangeFlowRunState
@@ -18,9 +19,14 @@ START_S = 900.0
 """A run that a worker has taken and not begun after so long is taken for dead."""
 PAUSE_S = 60.0
 """Pause before a run that failed or crashed is tried again."""
+STARTS = 4
+"""A run that was started again so often in a day and never began is given up; one that begins counts by itself."""
+ENDED_BADLY = ("Failed", "Crashed")
+GOES_ON = ("AwaitingRetry", "Scheduled", "Late", "Pending", "Running", "Completed", "Cancelled")
+"""States that may follow, of a run that is started again or was ended by hand."""
 
 
-def recovery(deployments: list[str]) -> list[AutomationCore]:
+def recovery(deployments: Sequence[str]) -> list[AutomationCore]:
     """Automations that end dead runs of these deployments as *Crashed*, and start what failed or crashed again.
 
     The server starts a run again, and not the run itself (Prefect's `retries`): it may be the process that is gone.
@@ -28,51 +34,81 @@ def recovery(deployments: list[str]) -> list[AutomationCore]:
     Args:
         deployments: ids.
     """
-
-    def automation(name: str, after: set[str], expect: set[str], within_s: float, action: ChangeFlowRunState) -> Any:
-        trigger = EventTrigger(
-            after={f"prefect.flow-run.{event}" for event in after},
-            expect={f"prefect.flow-run.{event}" for event in expect},
-            match={"prefect.resource.id": "prefect.flow-run.*"},
-            match_related={
-                "prefect.resource.role": "deployment",
-                "prefect.resource.id": [f"prefect.deployment.{id_}" for id_ in deployments],
-            },
-            for_each={"prefect.resource.id"},
-            posture=Posture.Proactive,
-            threshold=1,
-            within=timedelta(seconds=within_s),
-        )
-        return AutomationCore(name=f"ytb-ads: {name}", trigger=trigger, actions=[action])
-
-    def crash(message: str) -> ChangeFlowRunState:
-        return ChangeFlowRunState(state=StateType.CRASHED, name=None, message=message, force=False)
-
+    begun_or_ended = ("Running", "Completed", "Failed", "Crashed", "Cancelled", "Cancelling", "Late")
+    silent = on_runs(deployments, ["*"], after=["heartbeat"], within_s=SILENCE_S)
+    stuck = on_runs(deployments, begun_or_ended, after=["Pending"], within_s=START_S)
+    ended = on_runs(deployments, GOES_ON, after=ENDED_BADLY, within_s=PAUSE_S)
+    in_vain = on_runs(deployments, ["AwaitingRetry"], within_s=86_400.0, threshold=STARTS)
+    # beginning raises the count, so that a run which begins starts over
+    in_vain.for_each.add("prefect.run-count")
     return [
-        automation(
+        _automation(
             "end runs that show no sign of life",
-            {"heartbeat"},
-            {"*"},
-            SILENCE_S,
-            crash(f"No sign of life for {SILENCE_S:.0f} seconds: the process or its machine is gone."),
+            silent,
+            StateType.CRASHED,
+            f"No sign of life for {SILENCE_S:.0f} seconds: the process or its machine is gone.",
         ),
-        automation(
+        _automation(
             "end runs that a worker took and never began",
-            {"Pending"},
-            {"Running", "Completed", "Failed", "Crashed", "Cancelled", "Cancelling", "Late"},
-            START_S,
-            crash(f"Taken by a worker and not begun within {START_S:.0f} seconds: the worker is gone."),
+            stuck,
+            StateType.CRASHED,
+            f"Taken by a worker and not begun within {START_S:.0f} seconds: the worker is gone.",
         ),
-        automation(
+        _automation(
             "start runs again that failed or crashed",
-            {"Failed", "Crashed"},
-            {"AwaitingRetry", "Scheduled", "Late", "Pending", "Running", "Completed", "Cancelled"},
-            PAUSE_S,
-            ChangeFlowRunState(
-                state=StateType.SCHEDULED, name="AwaitingRetry", message="It failed or crashed.", force=False
-            ),
+            ended,
+            StateType.SCHEDULED,
+            "It failed or crashed.",
+            "AwaitingRetry",
+        ),
+        _automation(
+            "give up runs that never begin",
+            in_vain,
+            StateType.FAILED,
+            f"Started again {STARTS} times and never begun: its log, or the worker's, says why.",
+            "GivenUp",
         ),
     ]
+
+
+def on_runs(
+    deployments: Sequence[str],
+    expect: Collection[str],
+    *,
+    after: Collection[str] = (),
+    within_s: float,
+    threshold: int = 1,
+) -> EventTrigger:
+    """Fires for a run of these deployments at an event, or where one is missing.
+
+    Args:
+        deployments: ids.
+        expect: names of states or of other events of runs.
+        after: if there are any: it fires where none of those expected follows one of these.
+        within_s: time to wait; without `after`, that in which so many events as the threshold must come, and in which
+            it does not fire again.
+        threshold: number of events.
+    """
+    return EventTrigger(
+        after={f"prefect.flow-run.{event}" for event in after},
+        expect={f"prefect.flow-run.{event}" for event in expect},
+        match={"prefect.resource.id": "prefect.flow-run.*"},
+        match_related={
+            "prefect.resource.role": "deployment",
+            "prefect.resource.id": [f"prefect.deployment.{id_}" for id_ in deployments],
+        },
+        for_each={"prefect.resource.id"},
+        posture=Posture.Proactive if after else Posture.Reactive,
+        threshold=threshold,
+        within=timedelta(seconds=within_s),
+    )
+
+
+def _automation(
+    name: str, trigger: EventTrigger, state: StateType, message: str, state_name: str | None = None
+) -> AutomationCore:
+    change = ChangeFlowRunState(state=state, name=state_name, message=message, force=False)
+    return AutomationCore(name=f"ytb-ads: {name}", trigger=trigger, actions=[change])
 
 
 def register_automation(client: SyncPrefectClient, automation: AutomationCore) -> None:

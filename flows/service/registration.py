@@ -18,7 +18,9 @@ from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from flows.crawl.flow import source_folder
 from flows.errors import SettingsError
+from flows.service.notifications import find_block, register_notifications
 from flows.service.recovery import recovery, register_automation
+from flows.settings import Settings, load_settings
 
 if TYPE_CHECKING:
     from prefect.client.orchestration import SyncPrefectClient
@@ -29,7 +31,7 @@ ONLY_OF_YOUTUBE = "daily-refresh"
 """Deployment that has nothing to do for ads of a folder, and fails without a key of YouTube's API."""
 
 
-def register(server: str | None, source: str | None = None) -> Iterator[str]:
+def register(server: str | None, source: str | None = None, settings: Settings | None = None) -> Iterator[str]:
     """Make the work pools and queues that are missing and register every deployment; yields what was done.
 
     A second call updates what the first one registered, and removes a refresh that the source has no use for.
@@ -37,15 +39,17 @@ def register(server: str | None, source: str | None = None) -> Iterator[str]:
     Args:
         server: address of the server's API.
         source: what the rebuild reads; by default `YTB_ADS_SOURCE`, or else the folder `ads`.
+        settings: say what is notified of, and how; by default those of this folder.
 
     Raises:
-        SettingsError: no server is named or it does not answer, or a deployment is refused.
+        SettingsError: no server is named or it does not answer, or a deployment or the notifications' block is refused.
     """
     if not server:
         raise SettingsError(
             "no Prefect server is named: start one with `prefect server start` and set "
             "PREFECT_API_URL=http://127.0.0.1:4200/api"
         )
+    settings = settings or load_settings()
     source = source or os.environ.get("YTB_ADS_SOURCE") or DEFAULT_SOURCE
     of_folder = source_folder(source) is not None
     known: list[dict[str, Any]] = yaml.safe_load(PREFECT_YAML.read_text("utf-8"))["deployments"]
@@ -54,14 +58,17 @@ def register(server: str | None, source: str | None = None) -> Iterator[str]:
     names = [_full_name(each) for each in wanted]
     try:
         with temporary_settings({PREFECT_API_URL: server}), get_client(sync_client=True) as client:
+            sender = find_block(client, settings.notify.block) if settings.notify.block else None
             yield from (f"work pool {pool}: made" for pool in _make_pools(client, wanted))
             _deploy(server, source, wanted)
             for name in useless:
                 with suppress(ObjectNotFound):
                     client.delete_deployment(client.read_deployment_by_name(name).id)
                     yield f"deployment {name}: removed, as the source is {source}"
-            for automation in recovery([str(client.read_deployment_by_name(name).id) for name in names]):
+            deployed = [str(client.read_deployment_by_name(name).id) for name in names]
+            for automation in recovery(deployed):
                 register_automation(client, automation)
+            yield from register_notifications(client, sender, deployed, settings.health.late_minutes)
     except httpx.HTTPError as error:
         raise SettingsError(f"the Prefect server at {server} cannot be used: {error}") from error
     yield f"deployments: registered ({', '.join(names)})"

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 import tomllib
 from collections.abc import Iterator
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_origin
 
-from pydantic import BaseModel, Field, FiniteFloat, ValidationError, model_validator
+from pydantic import BaseModel, Field, FiniteFloat, ValidationError, field_validator, model_validator
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 from pydantic_settings import SettingsError as PydanticSettingsError
@@ -282,6 +283,20 @@ class HealthSettings(Section):
     """Minutes without a heartbeat of a run that is said to be running."""
 
 
+class NotifySettings(Section):
+    """Messages that the Prefect server sends where somebody should look; `ytb-ads deploy` sets them up."""
+
+    block: str = ""
+    """Notification block of the server as `TYPE/NAME`, such as `slack-webhook/ytb-ads`; without one nothing is sent."""
+
+    @field_validator("block")
+    @classmethod
+    def _of_a_block(cls, block: str) -> str:
+        if block and not re.fullmatch("[a-z0-9-]+/[a-z0-9-]+", block):
+            raise ValueError(f"{block!r} is no block; expected TYPE/NAME, such as slack-webhook/ytb-ads")
+        return block
+
+
 class TrainingSettings(Section):
     """Models that `ytb-ads train` and its deployment train."""
 
@@ -321,6 +336,7 @@ class Settings(BaseSettings):
     runner: RunnerSettings = RunnerSettings()
     training: TrainingSettings = TrainingSettings()
     health: HealthSettings = HealthSettings()
+    notify: NotifySettings = NotifySettings()
 
     @classmethod
     def __get_pydantic_json_schema__(cls, *_: object) -> JsonSchemaValue:

@@ -310,6 +310,22 @@ def test_many_small_commits_leave_few_files(catalog: Catalog, monkeypatch: pytes
     assert len(DeltaTable(f"{catalog.root}/tables/labels").file_uris()) < 6
 
 
+def test_a_batch_is_committed_without_going_through_the_files_of_the_table(
+    catalog: Catalog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    frame = {"video_id": "ad", "fingerprint": "f"}
+    catalog.commit("frames", rows("frames", {**frame, "frame_id": "ad:0"}), stage="frames", done=["ad"], upstream="ads")
+
+    def refuse(*_: object, **__: object) -> None:
+        raise AssertionError("putting a dataset together grows with the files, and pictures are never compacted")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(DeltaTable, "to_pyarrow_dataset", refuse)
+        again = rows("frames", *({**frame, "frame_id": f"ad:{i}"} for i in (1, 2)))
+        catalog.commit("frames", again, stage="frames", done=["ad"], upstream="ads")
+    assert sorted(stored(catalog, "frames", "fingerprint")) == ["ad:1", "ad:2"]
+
+
 def damage(catalog: Catalog, how: str) -> None:
     table = Path(catalog.root, "tables/labels")
     newest_entry = sorted((table / "_delta_log").glob("*.json"))[-1]
