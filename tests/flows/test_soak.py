@@ -9,7 +9,7 @@ import pytest
 from tests.drills.clock import can_move_clocks
 from tests.drills.soak import short, soaking
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("prefect")]
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("prefect"), pytest.mark.timeout(900)]
 
 
 @pytest.mark.skipif(not can_move_clocks(), reason="a C compiler on Linux is needed to move the clock of processes")
