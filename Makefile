@@ -12,10 +12,6 @@ ADS ?= 40
 # real adverts and pictures with known words, for the measurements of words and re-uploads
 DATA ?= ../shared/data
 
-export YTB_ADS_HOME := $(CURDIR)
-export YTB_ADS_SOURCE ?= $(SOURCE)
-export YTB_ADS_CATALOG ?= $(CATALOG)
-
 .PHONY: help setup setup-programs setup-browser demo test docs lint dataset train annotate catalog deploy sandbox bench clean
 
 help:  ## list the commands
@@ -72,8 +68,8 @@ catalog: $(READY)  ## list the tables and releases
 	@$(BIN)/ytb-ads catalog tables --catalog "$(CATALOG)"
 	@$(BIN)/ytb-ads catalog releases --catalog "$(CATALOG)"
 
-deploy: $(READY)  ## register rebuild, refresh, release and training with a running Prefect server
-	@$(BIN)/ytb-ads deploy
+deploy: $(READY)  ## register rebuild, refresh, release and training with a running Prefect server: make deploy SOURCE=youtube|folder:DIR [CATALOG=DIR]
+	@$(BIN)/ytb-ads deploy --source "$(or $(YTB_ADS_SOURCE),$(SOURCE))" $(if $(filter file,$(origin CATALOG)),,--catalog "$(CATALOG)")
 
 sandbox: $(READY)  ## serve a stand-in of YouTube on this machine, to try a whole crawl without a key
 	@$(BIN)/python -m tests.youtube_sandbox --dir sandbox

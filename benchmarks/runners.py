@@ -101,14 +101,16 @@ def build(folder: Path, ads: int, kind: str, number: int = 0) -> Measured:
     environment.pop("PREFECT_API_URL", None)
     command = [sys.executable, "-m", "flows", "build", "--source", f"folder:{folder / str(ads)}"]
     start = time.perf_counter()
-    with TreeCost() as cost:
-        done = subprocess.run(
-            [*command, "--catalog", str(catalog)], env=environment, capture_output=True, text=True, check=False
-        )
-        wall_s = time.perf_counter() - start
-    if done.returncode:
-        sys.stderr.write(done.stderr)
-        done.check_returncode()
+    with tempfile.TemporaryFile() as said:  # the end of a pipe would wait for whatever the command leaves behind
+        with TreeCost() as cost:
+            done = subprocess.run(
+                [*command, "--catalog", str(catalog)], env=environment, stdout=said, stderr=said, check=False
+            )
+            wall_s = time.perf_counter() - start
+        if done.returncode:
+            said.seek(0)
+            sys.stderr.write(said.read().decode(errors="replace"))
+            done.check_returncode()
     rows = read_manifest(newest_release(catalog / "releases"))["row_set_hash"]
     shutil.rmtree(catalog)
     return Measured(ads, kind, number, wall_s, cost.cpu_s, cost.peak_mb, rows)

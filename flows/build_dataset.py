@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import logging
 from dataclasses import replace
+from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -26,11 +28,21 @@ from flows.crawl.media.store import delete_sampled, media_folder
 from flows.crawl.status import CrawlStatus
 from flows.frames.flow import frames
 from flows.funnel import FunnelStep
+from flows.home import catalog_here, own_catalog
 from flows.models import untrained_release
 from flows.ocr.flow import ocr
 from flows.release.flow import UNTRAINED, Release, release, tell_of_release
 from flows.review.flow import review, waits
-from flows.review.human import Waiting, draw_unjudged, read_judged, read_waiting, review_store, still_open, withdraw_ads
+from flows.review.human import (
+    Waiting,
+    draw_unjudged,
+    lacks_round,
+    read_judged,
+    read_waiting,
+    review_store,
+    still_open,
+    withdraw_ads,
+)
 from flows.runner import artifact_key, begin_run, run_name, task_runner
 from flows.sentiment.flow import sentiment
 from flows.settings import Settings, load_settings
@@ -44,13 +56,13 @@ def _name_of_build() -> str:
 
 
 def _name_of_release() -> str:
-    return run_name("release", Path(this_run.parameters["catalog"]).name)
+    return run_name("release", Path(this_run.parameters["catalog"] or own_catalog()).name)
 
 
 @flow(name="build-dataset", flow_run_name=_name_of_build)
 def build_dataset(
     source: str,
-    catalog: str = "catalog",
+    catalog: str | None = None,
     config: str | None = None,
     category: str | None = None,
     policy: Literal["auto", "human"] | None = None,
@@ -67,7 +79,8 @@ def build_dataset(
     Args:
         source: `youtube`, as the settings say, or `folder:DIR`, with videos and info.json files as yt-dlp
             leaves them.
-        catalog: folder of the tables and releases; made if missing.
+        catalog: folder of the tables and releases, or their place in a bucket; made if missing. By default that of the
+            worker's host: `YTB_ADS_CATALOG` in its environment or `.env`, or else the folder `catalog`.
         config: TOML file of settings; by default `ytb_ads.toml` of the working directory, if there.
         category: category of a folder's ads that neither a mapping nor a sub-folder gives one.
         policy: who settles the labels, instead of what the settings say.
@@ -78,6 +91,7 @@ def build_dataset(
     Raises:
         YtbAdsError: a stage cannot do its work; what the stages before it did is kept.
     """
+    catalog = catalog or own_catalog()
     if given_up := begin_run(f"catalog:{catalog}", f"source:{source}"):
         return given_up
     settings = load_settings(Path(config) if config else None)
@@ -110,23 +124,30 @@ def build_dataset(
 
 
 @flow(name="release-reviewed", flow_run_name=_name_of_release)
-def release_reviewed(catalog: str = "catalog", config: str | None = None) -> Release | Waiting | State[Any]:
+def release_reviewed(
+    catalog: str | None = None, config: str | None = None, opened_at: datetime | None = None
+) -> Release | Waiting | State[Any]:
     """Write the release of what people have judged; the event of a closed round starts this.
 
     Args:
-        catalog: folder of the tables and releases.
+        catalog: folder of the tables and releases, or their place in a bucket; by default the host's own. Where it does
+            not hold the round, the host's own is taken if that does.
         config: TOML file of settings; by default `ytb_ads.toml` of the working directory, if there.
+        opened_at: moment at which the round of the event was opened, by which the catalog is known.
 
     Returns:
         The release; or the round that is open, another one by now, whose end starts this again.
 
     Raises:
-        YtbAdsError: the release cannot be written.
+        YtbAdsError: the release cannot be written, or the round is of no catalog that is here.
     """
-    if given_up := begin_run(f"catalog:{catalog}"):
+    if given_up := begin_run(f"catalog:{catalog or own_catalog()}"):
         return given_up
     settings = _with_policy(load_settings(Path(config) if config else None), "human")
-    tables = Catalog(catalog)
+    if opened_at is None:
+        tables = Catalog(catalog or own_catalog())
+    else:
+        tables = catalog_here(catalog, partial(lacks_round, settings=settings.review, opened_at=opened_at))
     with review_store(tables, settings.review, must_exist=True) as store:
         if current := still_open(store):
             return waits(read_waiting(store, current, settings.review, opened=False))
@@ -218,9 +239,11 @@ def _with_policy(settings: Settings, policy: Literal["auto", "human"]) -> Settin
 
 def _ingest(tables: Catalog, folder: Path | None, settings: Settings) -> CrawlStatus | None:
     """Bring `ads` and `comments` up to date; returns the status of a crawl of YouTube."""
+    said = get_run_logger().info
     if folder is None:
         status = crawl_youtube(tables, settings)
         assert isinstance(status, CrawlStatus)  # noqa: S101 - a state is what Prefect sees, never what a call returns
+        said("crawl: %s", status)
         return status
-    crawl_folder(tables, folder, settings)
+    said("%s", crawl_folder(tables, folder, settings))
     return None

@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from dotenv import dotenv_values
+from dotenv.parser import parse_stream
 
 from flows.errors import SettingsError
 
 ENV_FILE = Path(".env")
+_OURS = "YTB_ADS_"
 _READ_BY_OTHERS = ("AWS_", "YTB_ADS_CATALOG")
 """Beginnings of variables that are looked for in the environment alone: of object stores, and the catalog's place."""
 
@@ -18,14 +19,27 @@ def read_env_file() -> dict[str, str]:
     """The variables of `.env`, whatever they are for.
 
     Raises:
-        SettingsError: it cannot be read.
+        SettingsError: it cannot be read, or a line of it is none of a file of variables.
     """
+    if not ENV_FILE.is_file():
+        return {}
     try:
-        # `$` in a secret is a `$`
-        held = dotenv_values(ENV_FILE, interpolate=False)
+        with ENV_FILE.open(encoding="utf-8-sig") as file:
+            # not dotenv_values, which passes lines over that it cannot read; `$` in a secret is a `$`
+            lines = list(parse_stream(file))
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError(f"{ENV_FILE}: cannot be read ({error}); mend it or move it away") from error
-    return {name: value for name, value in held.items() if value is not None}
+    for line in lines:
+        if line.error:
+            raise SettingsError(
+                f"{ENV_FILE}: line {line.original.line} is not NAME=VALUE, or its quotes do not end; mend it, or put # "
+                "before it"
+            )
+        if line.value is None and (line.key or "").upper().startswith(_OURS):
+            raise SettingsError(
+                f"{ENV_FILE}: line {line.original.line}: {line.key} has no value; write {line.key}=VALUE"
+            )
+    return {line.key: line.value for line in lines if line.key is not None and line.value is not None}
 
 
 def export_env_file() -> None:

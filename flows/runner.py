@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import os
 import re
 import socket
 from collections import Counter
@@ -28,6 +29,7 @@ from prefect.client.schemas.filters import (
     TaskRunFilterStateType,
 )
 from prefect.client.schemas.objects import State, StateType
+from prefect.context import refresh_global_settings_context
 from prefect.events.worker import EventsWorker
 from prefect.futures import PrefectFuture, as_completed
 from prefect.logging.handlers import APILogWorker
@@ -42,6 +44,7 @@ from data_catalog.schemas import TABLES
 from flows.console import progress
 from flows.embedded_server import answers, embedded_server
 from flows.errors import SettingsError, StageError
+from flows.home import program_version
 from flows.settings import RunnerSettings, Settings
 from flows.settled import Settled
 from flows.stages import Stage, StageCount
@@ -231,6 +234,8 @@ def artifact_key(what: str, catalog: Catalog) -> str:
 def begin_run(*tags: str) -> State[Any] | None:
     """Tag this run, and clear up after an attempt of it that crashed; a state to end with where it was tried too often.
 
+    Says so where another version of the package registered the deployment than runs here.
+
     The server starts a run of a deployment again that failed or crashed (`ytb-ads deploy` sees to that).
 
     Args:
@@ -241,6 +246,13 @@ def begin_run(*tags: str) -> State[Any] | None:
     with get_client(sync_client=True) as client:
         run_id = UUID(this_run.id)
         client.update_flow_run(run_id, tags=sorted({*this_run.tags, *tags}))
+        registered = this_deployment.version
+        if registered and registered != (here := program_version()):
+            log.warning(
+                "ytb-ads %s registered this deployment, and %s runs it on %s: install the same on every host, and run "
+                "`ytb-ads deploy` again",
+                *(registered, here, socket.gethostname()),
+            )
         if not this_deployment.id or this_run.run_count <= 1:
             return None
         _end_left_over(client, run_id)
@@ -294,8 +306,27 @@ def in_foreground() -> Iterator[None]:
                 f"PREFECT_API_URL names {url}, where no Prefect server answers; start one there with "
                 "`prefect server start`, or unset the variable to run on a server of this command's own"
             )
+        stack.enter_context(_told_to_all(url))
         stack.enter_context(temporary_settings({PREFECT_API_URL: url, PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}))
         # what was logged and told reaches the server before it ends
         stack.callback(EventsWorker.drain_all)
         stack.callback(APILogWorker.drain_all)
         yield
+
+
+@contextmanager
+def _told_to_all(url: str) -> Iterator[None]:
+    """Name the server to the processes that are started and to the threads that do not know temporary settings.
+
+    Prefect starts a server of its own for them otherwise, which outlives this process.
+    """
+    before = os.environ.get("PREFECT_API_URL")
+    os.environ["PREFECT_API_URL"] = url
+    refresh_global_settings_context()
+    try:
+        yield
+    finally:
+        del os.environ["PREFECT_API_URL"]
+        if before is not None:
+            os.environ["PREFECT_API_URL"] = before
+        refresh_global_settings_context()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -16,13 +17,22 @@ from prefect.events import emit_event
 from prefect.runtime import flow_run as this_run
 
 from data_catalog.catalog import Catalog
-from data_catalog.releases import fetch_release, find_release, list_releases, newest_release
+from data_catalog.errors import ReleaseError
+from data_catalog.releases import (
+    changed_files,
+    fetch_release,
+    find_release,
+    list_releases,
+    newest_release,
+    read_manifest,
+)
 from data_catalog.storage import Place, deliver_folder, fetch_folder, folders_of, working_folder
 from fgmfn.baselines import MODELS
 from fgmfn.card import confusion_lines
 from fgmfn.trainer import Epoch
 from fgmfn.training import CHECKPOINTS, TrainedModel, train_models
 from flows.gate import decide
+from flows.home import catalog_here, own_catalog
 from flows.models import METRICS, Decision, ModelRun, find_run, run_in_service
 from flows.runner import artifact_key, begin_run, run_name
 from flows.settings import load_settings
@@ -44,8 +54,9 @@ def _name_of_training() -> str:
 
 @flow(name="train", flow_run_name=_name_of_training)
 def train(
-    catalog: str = "catalog",
+    catalog: str | None = None,
     release: str | None = None,
+    row_set_hash: str | None = None,
     config: str | None = None,
     models: Sequence[str] | None = None,
     from_scratch: bool | None = None,
@@ -56,22 +67,31 @@ def train(
     The first of the models then goes in service, unless it may be worse than the one that is (`training.promote`).
 
     Args:
-        catalog: folder of the catalog, or its place in a bucket; models go to its `models/`.
+        catalog: folder of the catalog, or its place in a bucket; models go to its `models/`. By default that of the
+            worker's host: `YTB_ADS_CATALOG` in its environment or `.env`, or else the folder `catalog`.
         release: a release's version or folder.
+        row_set_hash: hash of the release's rows, as its event has it. Where `catalog` does not hold such a release, the
+            host's own catalog is taken if that does.
         config: name of a configuration of `fgmfn/configs` or path of a TOML file; by default the settings' one.
         models: rows to train; by default the settings', FGMFN and text only.
         from_scratch: start without pretrained weights; by default the settings'.
         settings_file: TOML file of the pipeline's settings.
 
     Raises:
-        ReleaseError: there is no such release.
+        CatalogError: the release of that hash is in no catalog that is here.
+        ReleaseError: there is no such release, or it is damaged.
         FgmfnError: the release or the configuration cannot be trained on.
     """
-    root = Catalog(catalog)
-    if given_up := begin_run(f"catalog:{root.root}"):
+    if given_up := begin_run(f"catalog:{catalog or own_catalog()}"):
         return given_up
     settings = load_settings(Path(settings_file) if settings_file else None).training
+    if row_set_hash is None:
+        root = Catalog(catalog or own_catalog())
+    else:
+        root = catalog_here(catalog, partial(_lacks_release, release=release, row_set_hash=row_set_hash))
     folder, wanted = fetch_release(release_folder(root, release)), tuple(models or settings.models)
+    if problems := changed_files(folder):
+        raise ReleaseError(f"{folder}: is damaged ({'; '.join(problems)}); restore it, or build another release")
     place = root.models_dir / folder.name
     for done in folders_of(place, METRICS):
         if done.name.rpartition("-")[0] in wanted:  # trained on another machine
@@ -113,6 +133,17 @@ def release_folder(catalog: Catalog, name: str | None) -> Place:
     return Path(name) if name not in versions and Path(name).is_dir() else find_release(catalog.releases_dir, name)
 
 
+def _lacks_release(catalog: Catalog, release: str | None, row_set_hash: str) -> str | None:
+    try:
+        found = release_folder(catalog, release)
+        rows = read_manifest(found)["row_set_hash"]
+    except ReleaseError as error:
+        return str(error)
+    return (
+        None if rows == row_set_hash else f"{found.name} there has other rows, {rows[:16]} and not {row_set_hash[:16]}"
+    )
+
+
 class _Watch:
     """Shows every epoch: a line in the log of the run, and a bar on the server, which may be away meanwhile."""
 
@@ -137,23 +168,24 @@ class _Watch:
 
 
 def _tell(catalog: Catalog, release: Path, trained: Sequence[TrainedModel], decision: Decision | None) -> None:
+    place = str(catalog.place.absolute())
     for one in trained:
         emit_event(
             TRAINED,
             resource={
                 "prefect.resource.id": f"ytb-ads.model.{release.name}.{one.checkpoint.name}",
-                "ytb-ads.catalog": catalog.root,
+                "ytb-ads.catalog": place,
             },
-            payload={"catalog": catalog.root, "release": release.name, **one.as_json()},
+            payload={"catalog": place, "release": release.name, **one.as_json()},
         )
     if decision:
         emit_event(
             DECIDED.format(action=decision.action),
             resource={
                 "prefect.resource.id": f"ytb-ads.model.{decision.run.replace('/', '.')}",
-                "ytb-ads.catalog": catalog.root,
+                "ytb-ads.catalog": place,
             },
-            payload={"catalog": catalog.root, **vars(decision)},
+            payload={"catalog": place, **vars(decision)},
         )
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 from huggingface_hub.dataclasses import strict
-from scipy.sparse import csr_matrix
+from scipy.sparse import csr_matrix, hstack
 from sklearn.feature_extraction.text import TfidfVectorizer
 
 from fgmfn.baselines.fitted import FittedModel, Regression, choose_regression
@@ -21,6 +22,8 @@ WEIGHTS = "weights.npz"
 VOCABULARY = "vocabulary.json"
 ANYTHING = r"\S+"
 """Whatever stands between blanks is a word, so that the marks `$T$`, # and ! count too."""
+RUNS_OF_CHARACTERS = (2, 5)
+"""Lengths; they run within words, so that endings, compounds and hashtags are recognised."""
 
 
 @strict
@@ -31,15 +34,17 @@ class TfidfConfig(SentimentConfig):
     counts: ClassVar[tuple[str, ...]] = ("longest_ngram", "min_count")
 
     longest_ngram: int = 2
-    """Words and runs of words up to this length are counted."""
+    """Words and runs of words up to this length may be counted."""
+    characters: bool = True
+    """Runs of two to five characters within words may be counted, too."""
     min_count: int = 1
-    """Texts that a word must stand in."""
+    """Texts that a word must stand in; runs of characters must stand in at least two."""
     balanced: bool = False
     """Weigh classes by their rarity: a better macro-F1 for a worse accuracy."""
 
 
 class TfidfForSentiment(FittedModel):
-    """The sentence, its mark where the target stood, and the target; how freely it fits is chosen on dev."""
+    """The sentence, its mark where the target stood, and the target; what counts and how freely is chosen on dev."""
 
     config_class = TfidfConfig
     modalities = ("text",)
@@ -47,49 +52,73 @@ class TfidfForSentiment(FittedModel):
     """Inverse strengths of the regression's decay to choose from."""
 
     def fit(self, train: Rows, dev: Rows, seed: int, *, progress: bool = True) -> dict[str, Any]:
-        """Count words and fit the regression; it takes seconds and shows no bar.
+        """Count words, fit a regression for each choice of what counts, and keep the best; it shows no bar.
 
         Raises:
             DataError: The training rows are all of one class.
         """
-        counter = self._counter(min_df=self.config.min_count)
-        features = counter.fit_transform(_texts(train))
-        self._numbers: dict[str, int] = {term: int(number) for term, number in counter.vocabulary_.items()}
-        self._rarity = counter.idf_
-        self._regression, chosen = choose_regression(
-            (features, train.label),
-            (self._features(dev), dev.label) if len(dev) else None,
-            self.config.num_labels,
-            self.strengths,
-            seed,
-            balanced=self.config.balanced,
-        )
-        return chosen
+        texts = _texts(train)
+        best: float = -1.0
+        best_chosen: dict[str, Any] = {}
+        for counters in self._choices(judged=len(dev) > 0):
+            features = hstack([counter.fit_transform(texts) for counter in counters], format="csr")
+            regression, chosen = choose_regression(
+                (features, train.label),
+                (_count(counters, dev), dev.label) if len(dev) else None,
+                self.config.num_labels,
+                self.strengths,
+                seed,
+                balanced=self.config.balanced,
+            )
+            score = max(chosen.get("dev_macro_f1", {"": 0.0}).values())
+            if score > best:
+                words, *characters = counters
+                best, best_chosen = score, {"longest_ngram": words.ngram_range[1], "characters": bool(characters)}
+                best_chosen |= chosen
+                self._counters, self._regression = counters, regression
+        return best_chosen
 
-    def _counter(self, **settings: Any) -> TfidfVectorizer:
-        return TfidfVectorizer(ngram_range=(1, self.config.longest_ngram), token_pattern=ANYTHING, **settings)
+    def _choices(self, *, judged: bool) -> Iterator[list[TfidfVectorizer]]:
+        """What may be counted, the plainest first; without rows to judge by, all that the settings allow."""
+        longest = self.config.longest_ngram
+        for ngram in range(1, longest + 1) if judged else [longest]:
+            for characters in sorted({not judged and self.config.characters, self.config.characters}):
+                yield self._new_counters(ngram, characters=characters)
 
-    def _features(self, rows: Rows) -> csr_matrix:
-        """TF-IDF of each row, of length 1: [rows, terms]."""
-        counter = self._counter(vocabulary=self._numbers)
-        counter.idf_ = self._rarity
-        return counter.transform(_texts(rows))
+    def _new_counters(self, longest_ngram: int, *, characters: bool) -> list[TfidfVectorizer]:
+        settings: dict[str, Any] = {"sublinear_tf": True}
+        least = self.config.min_count
+        words = TfidfVectorizer(ngram_range=(1, longest_ngram), token_pattern=ANYTHING, min_df=least, **settings)
+        if not characters:
+            return [words]
+        runs = RUNS_OF_CHARACTERS
+        return [words, TfidfVectorizer(analyzer="char_wb", ngram_range=runs, min_df=max(2, least), **settings)]
 
     def probabilities(self, rows: Rows, *, progress: bool = True) -> np.ndarray:
         """Return class probabilities, [rows, C]."""
-        return self._regression.probabilities(self._features(rows))
+        return self._regression.probabilities(_count(self._counters, rows))
 
     def save_weights(self, folder: Path) -> None:
-        """Write the words with their numbers, and the arrays."""
-        (folder / VOCABULARY).write_text(json.dumps(self._numbers), encoding="utf-8")
-        learned = self._regression
-        np.savez(folder / WEIGHTS, rarity=self._rarity, weights=learned.weights, bias=learned.bias)
+        """Write what is counted with its numbers, and the arrays."""
+        words, *_ = self._counters
+        numbers = [{term: int(number) for term, number in each.vocabulary_.items()} for each in self._counters]
+        counted = {"longest_ngram": words.ngram_range[1], "numbers": numbers}
+        (folder / VOCABULARY).write_text(json.dumps(counted), encoding="utf-8")
+        rarity = np.concatenate([each.idf_ for each in self._counters])
+        np.savez(folder / WEIGHTS, rarity=rarity, weights=self._regression.weights, bias=self._regression.bias)
 
     def load_weights(self, folder: Path) -> None:
         """Read what `save_weights` wrote."""
-        self._numbers = json.loads((folder / VOCABULARY).read_text(encoding="utf-8"))
+        counted = json.loads((folder / VOCABULARY).read_text(encoding="utf-8"))
         with np.load(folder / WEIGHTS, allow_pickle=False) as arrays:
-            self._rarity, self._regression = arrays["rarity"], Regression(arrays["weights"], arrays["bias"])
+            rarity, self._regression = arrays["rarity"], Regression(arrays["weights"], arrays["bias"])
+        numbers = counted["numbers"]
+        self._counters = self._new_counters(counted["longest_ngram"], characters=len(numbers) > 1)
+        begin = 0
+        for counter, known in zip(self._counters, numbers, strict=True):
+            counter.vocabulary = known
+            counter.idf_ = rarity[begin : begin + len(known)]
+            begin += len(known)
 
     def parameter_counts(self) -> tuple[int, int] | None:
         """One weight per term and class, and one bias per class; None before the words are counted."""
@@ -97,6 +126,12 @@ class TfidfForSentiment(FittedModel):
             return None
         count = self._regression.weights.size + self._regression.bias.size
         return count, count
+
+
+def _count(counters: list[TfidfVectorizer], rows: Rows) -> csr_matrix:
+    """TF-IDF of each row, each counter's of length 1: [rows, terms]."""
+    texts = _texts(rows)
+    return hstack([counter.transform(texts) for counter in counters], format="csr")
 
 
 def _texts(rows: Rows) -> list[str]:

@@ -100,7 +100,7 @@ def serve(
         )
         at = f" --url {page.url}" if given else ""
         say(f"to let people in: ytb-ads annotate invite NAME --role reviewer --catalog {catalog}{at}")
-        with watching(store, lambda round_id: _closed(tables, round_id), quiet_s=review.quiet_s):
+        with watching(store, lambda round_id: _closed(tables, store.rounds.get(round_id)), quiet_s=review.quiet_s):
             serve_page(page, at_address)
 
 
@@ -304,12 +304,13 @@ def import_votes(
         with progress("votes", None) as advance:
             imported = import_judgements(store, current.id, rows, advance=advance)
         ended = close_if_settled(store)
+        closed = None if ended is None else store.rounds.get(ended)
     say(
         f"round {current.id}: of the votes, {imported.taken} taken, {imported.known} there already, "
         f"{len(imported.refused)} refused"
     )
-    if ended is not None:
-        _closed(tables, ended)
+    if closed is not None:
+        _closed(tables, closed)
     if imported.refused:
         _print_refused(file, imported.refused)
         raise typer.Exit(1)
@@ -338,7 +339,7 @@ def close_round(
         if not yes:
             _ask(f"round {current.id}: {left} of {now.n_entries} entries are not settled")
         store.rounds.close(current.id)
-    _closed(tables, current.id)
+    _closed(tables, current)
 
 
 @annotate_app.command(epilog="Example: ytb-ads annotate queue --catalog catalog --json")
@@ -398,16 +399,16 @@ def _chosen_round(store: Store, round_id: int | None) -> Round:
     return rounds[-1]
 
 
-def _closed(tables: Catalog, round_id: int) -> None:
+def _closed(tables: Catalog, closed: Round) -> None:
     """Say that a round is over, to the Prefect server too."""
     from flows.review.flow import tell_closed
 
     then = (
         "the Prefect server was told, and starts the deployment that writes the release"
-        if tell_closed(tables, round_id)
+        if tell_closed(tables, closed)
         else "`ytb-ads build --review human` writes the release"
     )
-    say(f"round {round_id} is closed; {then}")
+    say(f"round {closed.id} is closed; {then}")
 
 
 def _print_rows(title: str, names: tuple[str, ...], rows: Iterable[tuple[object, ...]]) -> None:

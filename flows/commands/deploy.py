@@ -11,8 +11,23 @@ from flows.console import ConfigFile, say
 app = typer.Typer()
 
 
-@app.command(epilog="Example: PREFECT_API_URL=http://127.0.0.1:4200/api ytb-ads deploy")
+@app.command(epilog="Example: PREFECT_API_URL=http://127.0.0.1:4200/api ytb-ads deploy --source youtube")
 def deploy(
+    source: Annotated[
+        str,
+        typer.Option(
+            "--source", envvar="YTB_ADS_SOURCE", metavar="youtube|folder:DIR", help="Ads that the rebuild reads."
+        ),
+    ] = "folder:ads",
+    catalog: Annotated[
+        str | None,
+        typer.Option(
+            "--catalog",
+            metavar="DIR",
+            help="Folder of the catalog, or s3://BUCKET/PREFIX, where every host finds it at the same place; default: "
+            "what YTB_ADS_CATALOG names in the environment, or the file .env, of each worker.",
+        ),
+    ] = None,
     config: ConfigFile = None,
     trial: Annotated[
         bool, typer.Option("--try-notification", help="Let the server send a message through notify.block as well.")
@@ -20,7 +35,9 @@ def deploy(
 ) -> None:
     """Register rebuild, refresh, release and training with a running Prefect server, and what starts them again.
 
-    Work pools and queues are made where they are missing. The refresh is registered for the source `youtube` alone.
+    Nothing that is registered is a path of this host but the catalog, if you name one: a run uses the package, the
+    settings and the catalog of the host whose worker takes it. Work pools and queues are made where they are missing,
+    of the types that [deploy] of the settings names. The refresh is registered for the source `youtube` alone.
     Where the setting notify.block names a notification block of the server, it sends messages of what somebody should
     look at.
     """
@@ -31,7 +48,7 @@ def deploy(
     from flows.settings import load_settings
 
     settings, server = load_settings(config), PREFECT_API_URL.value()
-    for line in register(server, settings=settings):
+    for line in register(server, source, catalog, settings):
         say(line)
     if trial and server:
         say(try_notification(server, settings.notify.block))

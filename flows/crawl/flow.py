@@ -26,6 +26,7 @@ from flows.crawl.refresh import Refreshed, close_refresh, refresh_comments, refr
 from flows.crawl.status import CrawlStatus, read_status
 from flows.crawl.steps import CommentCount, Crawl, open_crawl
 from flows.errors import SourceError
+from flows.home import own_catalog
 from flows.review.human import withdraw_ads
 from flows.runner import begin_run, run_name
 from flows.settings import Settings, load_settings
@@ -55,7 +56,7 @@ def ingest_task(catalog: Catalog, folder: Path, settings: Settings) -> StageCoun
         return ingest(catalog, results, advance=advance)
 
 
-@flow(name="crawl-folder", validate_parameters=False)
+@flow(name="crawl-folder", flow_run_name="crawl-folder", validate_parameters=False)
 def crawl_folder(catalog: Catalog, folder: Path, settings: Settings) -> StageCount:
     """Ads and comments of a folder into the catalog; returns what was new.
 
@@ -99,7 +100,7 @@ def videos_task(crawl: Crawl) -> StageCount:
         return crawl.fetch_videos(wanted, advance)
 
 
-@flow(name="crawl-youtube", validate_parameters=False)
+@flow(name="crawl-youtube", flow_run_name="crawl-youtube", validate_parameters=False)
 def crawl_youtube(catalog: Catalog, settings: Settings) -> CrawlStatus | State[CrawlStatus]:
     """Collect ads, comments and videos until the categories are full, used up, or nothing more can be done today.
 
@@ -142,20 +143,21 @@ def refresh_comments_task(crawl: Crawl, refreshed: Refreshed) -> None:
 
 
 def _name_of_refresh() -> str:
-    return run_name("refresh", Path(this_run.parameters["catalog"]).name)
+    return run_name("refresh", Path(this_run.parameters["catalog"] or own_catalog()).name)
 
 
 @flow(name="refresh", flow_run_name=_name_of_refresh)
-def refresh(catalog: str = "catalog", config: str | None = None) -> Refreshed | State[Any]:
+def refresh(catalog: str | None = None, config: str | None = None) -> Refreshed | State[Any]:
     """Fetch rows of the API again that are older than `crawl.refresh_days`, and remove what is gone there.
 
     Args:
-        catalog: folder of the tables.
+        catalog: folder of the tables, or their place in a bucket; by default that of the worker's host.
         config: TOML file of settings; by default `ytb_ads.toml` of the working directory, if there.
 
     Raises:
         CrawlError: no key is given or accepted, or so much is gone that it looks like a fault of the API.
     """
+    catalog = catalog or own_catalog()
     if given_up := begin_run(f"catalog:{catalog}"):
         return given_up
     settings = load_settings(Path(config) if config else None)

@@ -59,6 +59,13 @@ class CrawlStatus:
     left: tuple[str, ...] = ()
     """Faults that a later run will try again, with their number."""
 
+    def __str__(self) -> str:
+        sums = [
+            sum(getattr(each, name) for each in self.categories)
+            for name in ("drawn", "wanted", "with_comments", "with_video")
+        ]
+        return "{:,} of {:,} ads drawn, {:,} with all comments, {:,} with video".format(*sums)
+
     def as_json(self) -> dict[str, Any]:
         """The status as plain values."""
         resumes_at = self.resumes_at.isoformat() if self.resumes_at else None

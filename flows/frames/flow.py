@@ -75,7 +75,7 @@ def _dropped_frames(catalog: Catalog, video_ids: list[str]) -> list[str]:
     return [key for key in catalog.values("drops", "key", where=of_ads) if ":" in key]
 
 
-@flow(name="frames", validate_parameters=False)
+@flow(name="frames", flow_run_name="frames", validate_parameters=False)
 def frames(catalog: Catalog, roots: Mapping[str, Place], settings: Settings) -> StageCount:
     """Sample the frames of every ad that has none for the current settings, then find the re-uploads.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
@@ -89,7 +90,7 @@ def _check_deployment(
             name, False, f"no run is scheduled; {said}", "see the server's own log: its scheduler is not at work"
         )
     late = [run for run in begun if _is_late(run, now - timedelta(minutes=settings.late_minutes))]
-    if late:
+    if late and not any(run.state and run.state.is_running() for run in begun):  # else they wait for their turn
         since = min(run.expected_start_time for run in late if run.expected_start_time)
         pool = deployment.work_pool_name
         return Check(name, False, f"{_runs(late)} late, since {since:%Y-%m-%d %H:%M} UTC", f"a worker for {pool}")
@@ -213,7 +214,9 @@ def tell_of_failures(server: str, catalog: str, checks: Sequence[Check]) -> None
 def _last_words(run: FlowRun | None, now: datetime) -> str:
     if run is None or run.state is None:
         return "never run"
-    return f"{(run.state.name or run.state.type.value).lower()} {age_in_words(now - _end(run, now))} ago"
+    state = re.sub("(?<=[a-z])(?=[A-Z])", " ", run.state.name or run.state.type.value).lower()
+    why = "" if run.state.is_completed() else (run.state.message or "").strip().rpartition("\n")[2]
+    return f"{state} {age_in_words(now - _end(run, now))} ago" + (f" ({why})" if why else "")
 
 
 def _end(run: FlowRun, now: datetime) -> datetime:

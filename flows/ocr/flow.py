@@ -35,7 +35,7 @@ def read_batch(frames: pa.Table, *, catalog: Catalog, settings: OcrSettings, fin
     return OCR.count(rows_in=frames.num_rows, rows_out=len(rows), drops=drops)
 
 
-@flow(name="ocr", validate_parameters=False)
+@flow(name="ocr", flow_run_name="ocr", validate_parameters=False)
 def ocr(catalog: Catalog, settings: Settings) -> StageCount:
     """Read every frame that has no text for the current settings, then drop those with too few words.
 

@@ -58,7 +58,7 @@ class Release:
     yields: YieldTable
 
 
-@flow(name="release", validate_parameters=False)
+@flow(name="release", flow_run_name="release", validate_parameters=False)
 def release(catalog: Catalog, settings: Settings) -> Release:
     """Write a release of everything that is current and labelled, unless the newest one holds just that.
 
@@ -101,12 +101,12 @@ def release(catalog: Catalog, settings: Settings) -> Release:
 
 def tell_of_release(catalog: Catalog, folder: Place, event: str, **payload: Any) -> None:
     """Tell Prefect's server of a release; the event starts the training of that release of that catalog."""
-    manifest = read_manifest(folder)
+    manifest, place = read_manifest(folder), str(catalog.place.absolute())
     emit_event(
         event,
-        resource={"prefect.resource.id": f"ytb-ads.release.{folder.name}", "ytb-ads.catalog": catalog.root},
+        resource={"prefect.resource.id": f"ytb-ads.release.{folder.name}", "ytb-ads.catalog": place},
         payload={
-            "catalog": catalog.root,
+            "catalog": place,
             "version": folder.name,
             "row_set_hash": manifest["row_set_hash"],
             "counts": manifest["splits"],

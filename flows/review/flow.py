@@ -16,6 +16,7 @@ from prefect.settings import PREFECT_API_URL
 from prefect.states import Completed
 
 from annotation.protocol import Decision, accept_comments
+from annotation.store.round_store import Round
 from data_catalog.catalog import Catalog, Drop
 from data_catalog.schemas import TABLES
 from flows.embedded_server import answers
@@ -29,7 +30,7 @@ CLOSED = "ytb-ads.review.closed"
 """Event that starts the deployment which writes the release."""
 
 
-@flow(name="review", validate_parameters=False)
+@flow(name="review", flow_run_name="review", validate_parameters=False)
 def review(catalog: Catalog, settings: Settings) -> StageCount:
     """Settle the label of every ad that the comments label, as the policy says.
 
@@ -64,7 +65,7 @@ def waits(waiting: Waiting) -> State[Waiting]:
     return Completed(name="Waiting", message=f"{waiting} at {waiting.page}", data=waiting)
 
 
-def tell_closed(catalog: Catalog, round_id: int) -> bool:
+def tell_closed(catalog: Catalog, closed: Round) -> bool:
     """Tell the Prefect server that a round is over, so that the release's deployment starts; whether there is one.
 
     Where none is named or none answers, the next build writes the release.
@@ -74,8 +75,12 @@ def tell_closed(catalog: Catalog, round_id: int) -> bool:
         return False
     emit_event(
         CLOSED,
-        resource={"prefect.resource.id": f"ytb-ads.review.round.{round_id}"},
-        payload={"catalog": catalog.root, "round": round_id},
+        resource={"prefect.resource.id": f"ytb-ads.review.round.{closed.id}"},
+        payload={
+            "catalog": str(catalog.place.absolute()),
+            "round": closed.id,
+            "opened_at": closed.opened_at.isoformat(),
+        },
     )
     EventsWorker.drain_all()
     return True

@@ -108,6 +108,31 @@ def withdraw_ads(catalog: Catalog, settings: ReviewSettings, video_ids: Iterable
         return store.rounds.withdraw(ids)
 
 
+def lacks_round(catalog: Catalog, settings: ReviewSettings, opened_at: datetime) -> str | None:
+    """What a catalog lacks of a round that was closed, in words; None if the round is its own.
+
+    Rounds of two stores have the same numbers. A store that the settings name is the same for every catalog: there the
+    round's ads tell whose it is. Some may be gone meanwhile.
+
+    Args:
+        catalog: whose round it may be.
+        settings: name the store, if it does not lie in the catalog.
+        opened_at: moment at which the round was opened.
+
+    Raises:
+        StoreError: what people said cannot be read.
+    """
+    if not has_store(catalog, settings):
+        return "nobody has judged anything there"
+    with review_store(catalog, settings, must_exist=True) as store:
+        found = next((each for each in store.rounds.all() if each.opened_at == opened_at), None)
+        if found is None:
+            return f"no round was opened there at {opened_at.isoformat()}"
+        ads = {entry.video_id for entry in store.rounds.entries(found.id).values()}
+    held = ads.intersection(catalog.values("ads", "video_id"))
+    return f"it holds {len(held)} of the {len(ads)} ads of round {found.id}" if 2 * len(held) < len(ads) else None
+
+
 @contextmanager
 def review_store(catalog: Catalog, settings: ReviewSettings, *, must_exist: bool = False) -> Iterator[Store]:
     """The annotation's store, for as long as it is needed.

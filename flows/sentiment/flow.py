@@ -34,7 +34,7 @@ def score_batch(comments: pa.Table, *, catalog: Catalog, settings: SentimentSett
     return SCORES.count(rows_in=comments.num_rows, rows_out=rows.num_rows, drops=drops)
 
 
-@flow(name="sentiment", validate_parameters=False)
+@flow(name="sentiment", flow_run_name="sentiment", validate_parameters=False)
 def sentiment(catalog: Catalog, settings: Settings) -> StageCount:
     """Score every comment that has no score under the present engine, then label all ads anew.
 

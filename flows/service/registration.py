@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,14 +14,18 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import yaml
 from prefect.client.orchestration import get_client
-from prefect.exceptions import ObjectNotFound
+from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
+from data_catalog.storage import place_of
 from flows.crawl.flow import source_folder
 from flows.errors import SettingsError
+from flows.home import program_version
 from flows.service.notifications import find_block, register_notifications
+from flows.service.pools import environment, job_variables, make_pool
 from flows.service.recovery import recovery, register_automation
 from flows.settings import Settings, load_settings
+from flows.settings.deploy import PoolSettings
 
 if TYPE_CHECKING:
     from prefect.client.orchestration import SyncPrefectClient
@@ -31,7 +36,12 @@ ONLY_OF_YOUTUBE = "daily-refresh"
 """Deployment that has nothing to do for ads of a folder, and fails without a key of YouTube's API."""
 
 
-def register(server: str | None, source: str | None = None, settings: Settings | None = None) -> Iterator[str]:
+def register(
+    server: str | None,
+    source: str | None = None,
+    catalog: str | None = None,
+    settings: Settings | None = None,
+) -> Iterator[str]:
     """Make the work pools and queues that are missing and register every deployment; yields what was done.
 
     A second call updates what the first one registered, and removes a refresh that the source has no use for.
@@ -39,10 +49,12 @@ def register(server: str | None, source: str | None = None, settings: Settings |
     Args:
         server: address of the server's API.
         source: what the rebuild reads; by default `YTB_ADS_SOURCE`, or else the folder `ads`.
-        settings: say what is notified of, and how; by default those of this folder.
+        catalog: its place on every host; a folder is made absolute here. By default each worker's host names its own.
+        settings: types of the work pools, and what is notified of, and how; by default those of this folder.
 
     Raises:
-        SettingsError: no server is named or it does not answer, or a deployment or the notifications' block is refused.
+        SettingsError: no server is named or it does not answer, a pool is of another type, or a deployment or the
+            notifications' block is refused.
     """
     if not server:
         raise SettingsError(
@@ -51,16 +63,23 @@ def register(server: str | None, source: str | None = None, settings: Settings |
         )
     settings = settings or load_settings()
     source = source or os.environ.get("YTB_ADS_SOURCE") or DEFAULT_SOURCE
+    place = str(place_of(catalog).absolute()) if catalog else None
     of_folder = source_folder(source) is not None
-    known: list[dict[str, Any]] = yaml.safe_load(PREFECT_YAML.read_text("utf-8"))["deployments"]
+    known = [
+        _filled(each, source, place, getattr(settings.deploy, each["work_pool"]["name"]))
+        for each in yaml.safe_load(PREFECT_YAML.read_text("utf-8"))["deployments"]
+    ]
     useless = [_full_name(each) for each in known if of_folder and each["name"] == ONLY_OF_YOUTUBE]
     wanted = [each for each in known if _full_name(each) not in useless]
     names = [_full_name(each) for each in wanted]
     try:
         with temporary_settings({PREFECT_API_URL: server}), get_client(sync_client=True) as client:
             sender = find_block(client, settings.notify.block) if settings.notify.block else None
-            yield from (f"work pool {pool}: made" for pool in _make_pools(client, wanted))
-            _deploy(server, source, wanted)
+            for pool, of_pool in settings.deploy:
+                if make_pool(client, pool, of_pool):
+                    yield f"work pool {pool}: made, of type {of_pool.type}"
+            _make_queues(client, wanted)
+            _deploy(server, wanted)
             for name in useless:
                 with suppress(ObjectNotFound):
                     client.delete_deployment(client.read_deployment_by_name(name).id)
@@ -71,55 +90,54 @@ def register(server: str | None, source: str | None = None, settings: Settings |
             yield from register_notifications(client, sender, deployed, settings.health.late_minutes)
     except httpx.HTTPError as error:
         raise SettingsError(f"the Prefect server at {server} cannot be used: {error}") from error
-    yield f"deployments: registered ({', '.join(names)})"
+    yield f"deployments: registered ({', '.join(names)}), version {program_version()}"
+    yield f"catalog: {place or 'that of each worker, which YTB_ADS_CATALOG names in its environment or .env'}"
     yield "start a worker with: prefect worker start --pool cpu   (on the GPU host: --pool gpu)"
 
 
 def _full_name(deployment: Mapping[str, Any]) -> str:
     """`build-dataset/weekly-rebuild`: the flow's name and the deployment's."""
-    function = str(deployment["entrypoint"]).rpartition(":")[2]
+    function = str(deployment["entrypoint"]).rpartition(".")[2]
     return f"{function.replace('_', '-')}/{deployment['name']}"
 
 
-def _make_pools(client: SyncPrefectClient, deployments: list[dict[str, Any]]) -> list[str]:
-    """Make the pools that are missing, and the queues, through which one run goes at a time; returns the new pools."""
-    from prefect.client.schemas.actions import WorkPoolCreate
-    from prefect.exceptions import ObjectAlreadyExists
-    from prefect.workers.process import ProcessWorker
+def _filled(deployment: Mapping[str, Any], source: str, catalog: str | None, pool: PoolSettings) -> dict[str, Any]:
+    """A deployment with what its owner decides."""
+    name = deployment["work_pool"]["name"]
+    env = {**deployment["work_pool"]["job_variables"]["env"], **environment(pool)}
+    return {
+        **deployment,
+        "version": program_version(),
+        "parameters": {
+            **({"source": source} if _full_name(deployment).startswith("build-dataset/") else {}),
+            **({"catalog": catalog} if catalog else {}),
+        },
+        "work_pool": {**deployment["work_pool"], "job_variables": {**job_variables(name, pool), "env": env}},
+    }
 
-    template = ProcessWorker.get_default_base_job_template()
-    known, made = {pool.name for pool in client.read_work_pools()}, []
+
+def _make_queues(client: SyncPrefectClient, deployments: Sequence[Mapping[str, Any]]) -> None:
+    """Make the missing queues, through which one run goes at a time."""
     for each in deployments:
         pool, queue = each["work_pool"]["name"], each["work_pool"]["work_queue_name"]
-        if pool not in known:
-            client.create_work_pool(WorkPoolCreate(name=pool, type="process", base_job_template=template))
-            known.add(pool)
-            made.append(pool)
-        try:
+        with suppress(ObjectAlreadyExists):  # the owner may have given it another limit
             client.create_work_queue(queue, work_pool_name=pool, concurrency_limit=1)
-        except ObjectAlreadyExists:
-            continue  # the owner may have given it another limit
-    return made
 
 
-def _deploy(server: str, source: str, deployments: list[dict[str, Any]]) -> None:
-    """Let Prefect's own command line read the file, without prompts."""
-    environment = {
-        "YTB_ADS_HOME": str(PREFECT_YAML.parents[2]),
-        "YTB_ADS_CATALOG": "catalog",
-        **os.environ,
-        "YTB_ADS_SOURCE": source,
-        "PREFECT_API_URL": server,
-    }
-    names = [word for each in deployments for word in ("--name", each["name"])]
-    done = subprocess.run(
-        [sys.executable, "-m", "prefect", "--no-prompt", "deploy", *names, "--prefect-file", str(PREFECT_YAML)],
-        env=environment,
-        cwd=PREFECT_YAML.parents[2],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+def _deploy(server: str, deployments: Sequence[Mapping[str, Any]]) -> None:
+    """Let Prefect's own command line read the deployments from a file, without prompts."""
+    file = {**yaml.safe_load(PREFECT_YAML.read_text("utf-8")), "deployments": list(deployments)}
+    with tempfile.NamedTemporaryFile("w", suffix=".yaml", encoding="utf-8") as filled:
+        yaml.safe_dump(file, filled)
+        filled.flush()
+        done = subprocess.run(
+            [sys.executable, "-m", "prefect", "--no-prompt", "deploy", "--all", "--prefect-file", filled.name],
+            env={**os.environ, "PREFECT_API_URL": server},
+            cwd=PREFECT_YAML.parents[2],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
     if done.returncode:
         said = (done.stderr or done.stdout).strip().splitlines()
         raise SettingsError(f"prefect deploy failed: {said[-1] if said else done.returncode}")

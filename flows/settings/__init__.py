@@ -23,6 +23,7 @@ from pydantic_settings import SettingsError as PydanticSettingsError
 from flows.env_file import ENV_FILE, export_env_file, read_env_file
 from flows.errors import SettingsError
 from flows.settings.crawl import CrawlSettings, MediaSettings
+from flows.settings.deploy import DeploySettings
 from flows.settings.secrets import Secret
 from flows.settings.section import Section
 
@@ -336,6 +337,7 @@ class Settings(BaseSettings):
     runner: RunnerSettings = RunnerSettings()
     training: TrainingSettings = TrainingSettings()
     health: HealthSettings = HealthSettings()
+    deploy: DeploySettings = DeploySettings()
     notify: NotifySettings = NotifySettings()
 
     @classmethod
@@ -371,8 +373,11 @@ def load_settings(file: Path | None = None) -> Settings:
         return Settings(**read_file(file))
     except ValidationError as error:
         raise SettingsError("\n".join(_sentences(error))) from None
-    except PydanticSettingsError as error:
-        raise SettingsError(f"environment: {error}") from None
+    except PydanticSettingsError as error:  # `error parsing value for field "crawl" from source ...`
+        variable = ENV_PREFIX + str(error).split('"')[1].upper()
+        raise SettingsError(
+            f"environment or {ENV_FILE}: {variable} is not JSON, as a whole table or list must be"
+        ) from None
 
 
 def read_file(file: Path | None) -> dict[str, Any]:

@@ -51,6 +51,8 @@ from tests.youtube_sandbox import Sandbox, SandboxSettings, serve
 KEY = "AIzaSandboxKeyOfASoak012345678901234567"
 PACIFIC = ZoneInfo("America/Los_Angeles")
 REBUILD, REFRESH = "weekly-rebuild", "daily-refresh"
+REFRESH_DAYS = 21
+"""Age at which rows are refreshed: it falls into the four weeks."""
 STEP_S = 20
 """While no run is alive, a second of ours is so many of the clock's: pauses and silences pass."""
 REVIEWERS = 5
@@ -90,6 +92,7 @@ class Soak:
     story: Story
     catalog: Path
     units_per_day: int
+    first_monday: datetime
     deployments: dict[str, str] = field(default_factory=dict)
     """Id by name."""
     sums: dict[str, dict[str, str]] = field(default_factory=dict)
@@ -97,6 +100,7 @@ class Soak:
     splits: dict[str, str] = field(default_factory=dict)
     measured: list[Measured] = field(default_factory=list)
     paused: set[str] = field(default_factory=set)
+    refreshed: bool = False
 
     # -- time
 
@@ -330,9 +334,11 @@ class Soak:
         self.say(f"health: {shown or 'nothing new'}{f'; as before: {sorted(standing)}' if standing else ''}")
 
     def _standing(self, service: bool) -> set[str]:
-        """What is never well here: no GPU host trains, and one video cannot be decoded."""
+        """What is not well here for longer: no GPU host trains, one video cannot be decoded, rows wait for a night."""
         releases = self._releases()
         found = {"workers of gpu", *self.paused, *(["train-on-gpu"] if releases else [])} if service else set()
+        if not self.refreshed and self.now() > self.first_monday + timedelta(days=REFRESH_DAYS):
+            found.add("refresh")  # until the next night
         if releases:
             found.add("failures")
             written = datetime.strptime(releases[-1].name[:10], "%Y.%m.%d").replace(tzinfo=UTC)
@@ -425,6 +431,7 @@ class Soak:
             del self.story.read_as[ad]
         asked = {"logs": {"level": {"ge_": 20}, "text": {"query": '"gone and removed"'}}}
         lines = {line["message"] for line in self.service.ask("logs/filter", asked)}
+        self.refreshed = True
         gone = sum(int(number) for line in lines for number in re.findall(r"removed: (\d+) ads", line))
         assert gone == len(self.story.deleted), lines
         self.say(f"{len(ads)} ads of the first week were fetched again, {gone} of them are gone")
@@ -567,8 +574,8 @@ def soaking(home: Path, database: str, ads: int, held_back: int, units_per_day: 
     for name in ("tmp", "user"):
         (home / name).mkdir()
     story, catalog = begin(source, ads, held_back), home / "catalog"
-    start = first_monday(datetime.now(UTC).year + 1) - timedelta(days=1)
-    clock = Clock(home, start)
+    first = first_monday(datetime.now(UTC).year + 1)
+    clock = Clock(home, first - timedelta(days=1))
     with ExitStack() as stack:
         settings = SandboxSettings(keys=(KEY,), units_per_day=units_per_day)
         sandbox = stack.enter_context(serve(story.world, settings))
@@ -589,7 +596,7 @@ def soaking(home: Path, database: str, ads: int, held_back: int, units_per_day: 
             "YTB_ADS__CRAWL__SLICE_DAYS": "3650",
             "YTB_ADS__CRAWL__FILTERS__PUBLISHED_AFTER": "2024-01-01",
             "YTB_ADS__CRAWL__QUOTA__UNITS_PER_DAY": str(units_per_day),
-            "YTB_ADS__CRAWL__REFRESH_DAYS": "21",
+            "YTB_ADS__CRAWL__REFRESH_DAYS": str(REFRESH_DAYS),
             "YTB_ADS__MEDIA__PAUSE_S": "[0, 0]",
             "YTB_ADS__MEDIA__REQUEST_PAUSE_S": "0",
         }
@@ -598,7 +605,7 @@ def soaking(home: Path, database: str, ads: int, held_back: int, units_per_day: 
         service = Service(home, postgres)
         stack.callback(service.stop)
         service.start_server()
-        soak = Soak(service, clock, sandbox, story, catalog, units_per_day)
+        soak = Soak(service, clock, sandbox, story, catalog, units_per_day, first)
         soak.deploy()
         service.start_worker()
         yield soak
@@ -613,7 +620,7 @@ def long(soak: Soak, nights: bool) -> None:
     """
     if not nights:
         soak.pause(REFRESH)
-    story, first = soak.story, soak.now().replace(hour=3, minute=0, second=0, microsecond=0) + timedelta(days=1)
+    story, first = soak.story, soak.first_monday
     of_first_week: set[str] = set()
     for week, victim in enumerate((*VICTIMS, None)):
         monday = first + timedelta(weeks=week)
@@ -656,7 +663,7 @@ def long(soak: Soak, nights: bool) -> None:
 def short(soak: Soak) -> None:
     """Two Mondays: a kill, a spent quota, a new ad; without the refreshes of the nights in between."""
     soak.pause(REFRESH)
-    monday = soak.now().replace(hour=3, minute=0, second=0, microsecond=0) + timedelta(days=1)
+    monday = soak.first_monday
     soak.live_until(monday)
     soak.crash("flow", "frames")
     soak.expect_health({"quota", "release"})

@@ -111,6 +111,37 @@ def test_a_misspelt_variable_of_the_file_is_not_passed_over(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize(
+    ("lines", "said"),
+    [
+        ("YTB_ADS__FRAMES__COUNT=4\nGARBAGE LINE\n", r"\.env: line 2 is not NAME=VALUE"),
+        ('YTB_ADS__FRAMES__COUNT=4\nYTB_ADS__CRAWL__API_KEY="sesame\n', r"\.env: line 2 .*quotes do not end"),
+        ("=sesame\n", r"\.env: line 1 is not NAME=VALUE"),
+        ("\nYTB_ADS__FRAMES__COUNT\n", r"\.env: line [12]: YTB_ADS__FRAMES__COUNT has no value"),
+        ("YTB_ADS__CRAWL={sesame}\n", r"YTB_ADS__CRAWL is not JSON"),
+        ("YTB_ADS__FRAMES__COUNT=\n", r"frames\.count: Input should be a valid integer"),
+    ],
+)
+def test_a_line_that_cannot_be_read_is_not_passed_over_and_shows_no_secret(
+    tmp_path: Path, lines: str, said: str
+) -> None:
+    (tmp_path / ".env").write_text(lines)
+    with pytest.raises(SettingsError, match=said) as refused:
+        load_settings()
+    assert "sesame" not in str(refused.value)
+
+
+def test_what_other_programs_write_into_such_a_file_is_read(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_bytes(
+        b"\xef\xbb\xbfexport YTB_ADS__FRAMES__COUNT=4\r\n# a remark\r\nexport\tPATH_OF_MINE\r\n\r\n"
+        b"YTB_ADS__FRAMES__SEED = 3  # a remark\r\nYTB_ADS__CRAWL__API_KEY='a \"b\"#$c'\r\n"
+        b'LETTER="two\nlines"\r\nYTB_ADS__FRAMES__QUALITY=80'
+    )
+    settings = load_settings()
+    assert (settings.frames.count, settings.frames.seed, settings.frames.quality) == (4, 3, 80)
+    assert settings.crawl.given_keys[0].get_secret_value() == 'a "b"#$c'
+
+
+@pytest.mark.parametrize(
     ("setting", "said"),
     [
         ("[ocr]\nmodel_dir = 'nowhere'", r"ocr\.model_dir.*nowhere is not there"),

@@ -61,13 +61,16 @@ def test_a_run_whose_process_is_killed_is_started_again_and_gives_the_same_rows(
     assert set(ended["tags"]) == {f"catalog:{tmp_path / 'catalog'}", f"source:folder:{sample}"}
     states = {child["state_type"] for child in runs_below(service, run)}
     assert states <= {"COMPLETED", "CRASHED"}, "what the dead process left as running has ended"
+    assert {child["name"] for child in runs_below(service, run)} == {
+        *("crawl-folder", "frames", "ocr", "sentiment", "review", "release")
+    }
     of_parent = {"logs": {"flow_run_id": {"any_": [run]}}}
 
     def said() -> list[str]:
         return [line["message"] for line in service.ask("logs/filter", of_parent)]
 
     def has_every_stage() -> bool:
-        stages = ("frames: ", "ocr: ", "sentiment: ", "review: ", "release: ")
+        stages = ("source: ", "frames: ", "ocr: ", "sentiment: ", "review: ", "release: ")
         return all(any(line.startswith(stage) for line in said()) for stage in stages)
 
     wait(has_every_stage, "the run's log has every stage")  # lines reach the server in batches

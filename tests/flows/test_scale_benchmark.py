@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -77,3 +79,23 @@ def test_a_command_that_fails_is_no_measurement(capfd: pytest.CaptureFixture[str
     with pytest.raises(Exception, match="returned non-zero exit status 3"):
         scale.run("fails", 1, [sys.executable, "-c", "import sys; print('why'); sys.exit(3)"])
     assert "why" in capfd.readouterr().err
+
+
+def test_the_cost_of_a_tree_has_the_orphans_in_it(tmp_path: Path) -> None:
+    work = 'import time\nwhile time.process_time() < 0.5: pass\nopen("done", "w")\ntime.sleep(60)'
+    burn = f"'{sys.executable}' -c '{work}' &"
+    lines = [
+        "import os, subprocess, sys, time",
+        "from benchmarks.processes import TreeCost",
+        "with TreeCost() as cost:",
+        "    subprocess.run(['sh', '-c', sys.argv[1]], check=True)",
+        "    while not os.path.exists('done'): time.sleep(0.1)",
+        "    time.sleep(1)",
+        "print(cost.cpu_s, cost.peak_mb)",
+    ]
+    command = [sys.executable, "-c", "\n".join(lines), burn]
+    path = {**os.environ, "PYTHONPATH": str(Path(scale.__file__).parents[1])}
+    measured = subprocess.run(command, check=True, capture_output=True, text=True, cwd=tmp_path, env=path)
+    cpu_s, peak_mb = map(float, measured.stdout.split())
+    assert 0.4 < cpu_s < 3
+    assert 3 < peak_mb < 100

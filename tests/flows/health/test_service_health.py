@@ -11,7 +11,7 @@ from uuid import UUID, uuid4
 import pytest
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.settings import PREFECT_API_URL, temporary_settings
-from prefect.states import Completed, Failed, Running, Scheduled
+from prefect.states import Cancelled, Completed, Failed, Running, Scheduled
 
 from flows.checks import Check
 from flows.health.service import check_service
@@ -70,10 +70,16 @@ def test_a_server_through_a_week(server: str, client: SyncPrefectClient) -> None
     assert late.ok is False
     assert late.said.startswith("1 run late, since")
 
-    client.set_flow_run_state(waits, Failed(message="no"), force=True)
+    works = run_of(client, "build-dataset/weekly-rebuild", minutes_ago=6)
+    client.set_flow_run_state(works, Running(), force=True)
+    turn = checks(server, datetime.now(UTC) + timedelta(minutes=15))["weekly-rebuild"]
+    assert turn.ok is True, "it waits for the one that runs"
+    client.set_flow_run_state(works, Cancelled(), force=True)
+
+    client.set_flow_run_state(waits, Failed(name="GivenUp", message="Traceback ...\nStageError: no"), force=True)
     failed = checks(server)["weekly-rebuild"]
     assert failed.ok is False
-    assert failed.said.startswith("failed 0 h ago")
+    assert failed.said.startswith("given up 0 h ago (StageError: no)")
     assert "none went well yet" in failed.said
     client.set_flow_run_state(run_of(client, "build-dataset/weekly-rebuild", minutes_ago=1), Completed(), force=True)
     assert checks(server)["weekly-rebuild"].ok is True

@@ -11,13 +11,16 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from annotation.events import Choice
+from annotation.protocol import Rule
 from annotation.store import Store
+from annotation.store.round_store import Round
 from data_catalog.catalog import Catalog
 from data_catalog.releases import list_releases, newest_release, read_manifest
 from flows.build_dataset import build_dataset, release_reviewed
@@ -199,10 +202,13 @@ def test_closing_a_round_by_hand_starts_the_deployment_that_writes_the_release(
 def test_every_end_is_told_to_the_server_by_a_page_that_lives_through_several_rounds(
     tmp_path: Path, prefect_api: str
 ) -> None:
+    def closed(round_id: int) -> Round:
+        return Round(round_id, Rule(), 0, 1, datetime.now(UTC), datetime.now(UTC))
+
     for round_id in (1, 2):
         with ThreadPoolExecutor(1) as page:
             # the server's address is known to this context alone
-            assert page.submit(copy_context().run, tell_closed, Catalog(tmp_path), round_id).result()
+            assert page.submit(copy_context().run, tell_closed, Catalog(tmp_path), closed(round_id)).result()
     told: set[int] = set()
     deadline = time.monotonic() + 30
     while len(told) < 2 and time.monotonic() < deadline:
