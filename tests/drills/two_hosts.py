@@ -120,7 +120,7 @@ class Host:
             f"set -e; mkdir -p {self.place}; mount --bind {self.folder} {self.place}; {shared}"
             f'mount -t tmpfs none {self.hidden}; cd {self.place}/settings; exec "$@"'
         )
-        return ["unshare", "-m", "--kill-child", "sh", "-c", script, "sh", *words]
+        return ["unshare", "-m", "sh", "-c", script, "sh", *words]
 
 
 def ask(server: str, path: str, body: dict[str, Any] | None = None) -> Any:
