@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 
 
@@ -16,6 +16,23 @@ class ConfigError(FgmfnError, ValueError):
 
 class DataError(FgmfnError):
     """Rows or pictures that a model should learn from are missing or not what they must be."""
+
+
+class BrokenPicturesError(DataError):
+    """Pictures that are missing or cannot be decoded, each in a line with its row and file.
+
+    Args:
+        broken: the lines.
+        ended: all pictures have been looked at.
+    """
+
+    def __init__(self, broken: Sequence[str], *, ended: bool = True) -> None:
+        self.broken = list(broken)
+        counted = [f"{len(broken)} pictures{'' if ended else ' so far'} cannot be used:"] if len(broken) > 1 else []
+        super().__init__("\n".join([*counted, *broken]))
+
+    def __reduce__(self) -> tuple[type[BrokenPicturesError], tuple[list[str]]]:
+        return type(self), (self.broken,)
 
 
 class ReleaseDataError(DataError):

@@ -200,11 +200,17 @@ def read_image(path: Path) -> Image.Image:
 
 
 def predict_split(
-    checkpoint: Checkpoint, source: Source, split: str, *, batch_size: int = 32, progress: bool = True
+    checkpoint: Checkpoint,
+    source: Source,
+    split: str,
+    *,
+    batch_size: int = 32,
+    progress: bool = True,
+    prepared: SplitDataset | None = None,
 ) -> np.ndarray:
     """Return class probabilities [rows, C] for a split, in the source's order.
 
-    Warns where the rows are not those that the checkpoint was trained on.
+    Warns where the rows are not those that the checkpoint was trained on. `prepared` is the split where it is open.
 
     Raises:
         DataError: The split is empty, the classes are not the model's, or pictures or targets are needed and not
@@ -238,21 +244,28 @@ def predict_split(
     if isinstance(model, FittedModel):
         return model.probabilities(rows, progress=progress)
     processor: Any = checkpoint.processor
-    dataset = SplitDataset(rows, processor, model.inputs)
+    dataset = prepared or SplitDataset(rows, processor, model.inputs)
     loader = DataLoader(dataset, batch_size=batch_size, collate_fn=Collator(processor, model.inputs))
     bar = tqdm(loader, desc=f"{checkpoint.name} on {split}", unit="batch", disable=None if progress else True)
     return np.concatenate([_probabilities(model, batch) for batch in bar])
 
 
-def evaluate_split(checkpoint: Checkpoint, source: Source, split: str, *, progress: bool = True) -> Metrics:
-    """Score a checkpoint on a split of a source.
+def evaluate_split(
+    checkpoint: Checkpoint,
+    source: Source,
+    split: str,
+    *,
+    progress: bool = True,
+    prepared: SplitDataset | None = None,
+) -> Metrics:
+    """Score a checkpoint on a split of a source; `prepared` is the split where it is open.
 
     Raises:
         DataError: As `predict_split`, or the split's labels are hidden.
     """
     if len(source.splits.get(split, ())) and not source.splits[split].scorable:
         raise DataError(f"{source.path}: the labels of split {split!r} are hidden; predict it instead")
-    predicted = predict_split(checkpoint, source, split, progress=progress).argmax(axis=1)
+    predicted = predict_split(checkpoint, source, split, progress=progress, prepared=prepared).argmax(axis=1)
     return score(source.splits[split].label, predicted.tolist(), len(source.class_names))
 
 

@@ -17,10 +17,11 @@ from fgmfn.building import model_config
 from fgmfn.configuration import FgmfnConfig
 from fgmfn.console import quiet_libraries
 from fgmfn.data import Source
+from fgmfn.data.prepared import DAY_S, GIGABYTE, Cache, cache_folder
 from fgmfn.data.twitter import TWITTER_SETS
 from fgmfn.distributed import process_count
 from fgmfn.errors import ConfigError, DataError
-from fgmfn.settings import ModelSettings, load_settings, model_settings_for, shipped_configs
+from fgmfn.settings import DataSettings, ModelSettings, load_settings, model_settings_for, shipped_configs
 
 
 @dataclass(frozen=True)
@@ -97,7 +98,7 @@ def _key(name: str, settings: ModelSettings, source: Source, devices: dict[str, 
         "devices": devices,
         "code": code_version(name),
         "model": name,
-        "settings": settings.as_json(),
+        "settings": settings.as_key(),
         "rows": source.row_set_hash,
     }
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:10]
@@ -107,6 +108,28 @@ PACKAGE = Path(__file__).parent
 REGISTRY = "fgmfn.baselines"
 TRAINED_BY = ("fgmfn.building", "fgmfn.trainer", "fgmfn.data", "fgmfn.processing")
 """What all models' training runs through; where results are written and shown is not part of it."""
+
+
+PREPARED_BY = (
+    "processing.py",
+    "inputs.py",
+    "data/batches.py",
+    "data/pictures.py",
+    "data/prepared.py",
+    "data/twitter.py",
+)
+"""What turns rows into the tokens and pictures that a cache holds."""
+
+
+def preparation_version() -> str:
+    """Return the version of the code that prepares rows, 12 hexadecimal digits."""
+    digests = (_read(PACKAGE / file)[1] for file in PREPARED_BY)
+    return hashlib.sha256("".join(digests).encode()).hexdigest()[:12]
+
+
+def open_cache(data: DataSettings) -> Cache:
+    """Return the cache of prepared rows that the settings name."""
+    return Cache(cache_folder(data.cache), data.cache_gb * GIGABYTE, data.cache_days * DAY_S, preparation_version())
 
 
 @cache

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import timm
+import torch
 from PIL import Image
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
 from torch import Tensor
@@ -28,6 +29,8 @@ from fgmfn.settings import DataSettings
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
+LONGEST = 16
+"""Of a picture that is longer than so many times its width the ends are not shown where `crop` leaves them out."""
 WORD_SPECIALS = ("[PAD]", "[UNK]", "[SEP]")
 SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 
@@ -115,36 +118,92 @@ class FgmfnProcessor(ProcessorMixin):
                     values[name][row] = [one.get(name, 0)]
         return values
 
+    def shrunk(self, image: Image.Image, zoom: float = 1.0) -> Image.Image:
+        """Return a picture in the size that squares are cut from: all of it that any square may show, and no more.
+
+        `square` makes the same of the result as of the picture itself; a cache holds the result.
+
+        Args:
+            image: in RGB.
+            zoom: factor of that size, up to the picture's own, where squares show less than the whole.
+        """
+        if self.fit is None:
+            return image
+        whole = self._whole(*image.size)
+        if zoom > 1:
+            whole = (min(image.width, round(zoom * whole[0])), min(image.height, round(zoom * whole[1])))
+        longest = LONGEST * min(whole) if self.fit == "crop" and zoom == 1 else max(whole)
+        size = (min(whole[0], longest), min(whole[1], longest))
+        across, down = (full * (1 - kept / of) / 2 for full, kept, of in zip(image.size, size, whole, strict=True))
+        return image.resize(size, self._filter, box=(across, down, image.width - across, image.height - down))
+
+    def _whole(self, width: int, height: int) -> tuple[int, int]:
+        """Size of a picture at the scale of its square."""
+        side = self.image_size
+        if self.fit == "squash":
+            return side, side
+        scale = side / max(width, height)
+        if self.fit == "crop":
+            scale = int(side / self.crop_share) / min(width, height)
+        return max(1, round(scale * width)), max(1, round(scale * height))
+
+    @property
+    def _filter(self) -> Image.Resampling:
+        return Image.Resampling[self.interpolation.upper()]
+
     def square(self, image: Image.Image, *, share: float = 1.0, place: tuple[float, float] = (0.5, 0.5)) -> Image.Image:
         """Return the square that a model sees of a picture.
 
         Args:
-            image: in RGB.
+            image: in RGB, as it is or `shrunk`.
             share: length of what is shown, as a share of what is shown by default.
             place: where it lies in the picture and the picture on its ground, from (0, 0) at the left top to (1, 1).
         """
         if self.fit is None:
             return image
+        side = self.image_size
+        resized = self.shrunk(image) if share == 1 else self._part(image, share, place)
+        if resized.size == (side, side):
+            return resized
+        red, green, blue = (round(255 * mean) for mean in self.image_processor.image_mean)
+        square = Image.new("RGB", (side, side), (red, green, blue))
+        square.paste(resized, (round(place[0] * (side - resized.width)), round(place[1] * (side - resized.height))))
+        return square
+
+    def _part(self, image: Image.Image, share: float, place: tuple[float, float]) -> Image.Image:
+        """Resize a share of what is shown by default."""
         side, (width, height) = self.image_size, image.size
         shown = self.crop_share * min(width, height) if self.fit == "crop" else 0
         shown_width, shown_height = share * (shown or width), share * (shown or height)
         left, top = place[0] * (width - shown_width), place[1] * (height - shown_height)
-        scale = side / max(shown_width, shown_height)
-        letterboxed = (max(1, round(scale * shown_width)), max(1, round(scale * shown_height)))
-        size = letterboxed if self.fit == "letterbox" else (side, side)
+        size = self._whole(width, height) if self.fit == "letterbox" else (side, side)
         box = (left, top, min(width, left + shown_width), min(height, top + shown_height))
-        resized = image.resize(size, Image.Resampling[self.interpolation.upper()], box=box)
-        if size == (side, side):
-            return resized
-        red, green, blue = (round(255 * mean) for mean in self.image_processor.image_mean)
-        ground = Image.new("RGB", (side, side), (red, green, blue))
-        ground.paste(resized, (round(place[0] * (side - size[0])), round(place[1] * (side - size[1]))))
-        return ground
+        return image.resize(size, self._filter, box=box)
 
     def pixels(self, squares: Sequence[Image.Image]) -> Tensor:
         """Normalise squares: [B, 3, H, W]."""
-        ready = {} if self.fit is None else {"do_resize": False, "do_center_crop": False}
-        values: Tensor = self.image_processor(list(squares), return_tensors="pt", **ready)["pixel_values"]
+        return self.normalize(self.raw_pixels(squares))
+
+    def raw_pixels(self, squares: Sequence[Image.Image]) -> Tensor:
+        """Return squares as bytes, [B, 3, H, W]."""
+        if self.fit is not None:
+            return torch.from_numpy(np.stack([np.asarray(square) for square in squares])).permute(0, 3, 1, 2)
+        raw: Tensor = self.image_processor(list(squares), return_tensors="pt", do_rescale=False, do_normalize=False)[
+            "pixel_values"
+        ]
+        return raw
+
+    def normalize(self, pixels: Tensor) -> Tensor:
+        """Turn bytes [B, 3, H, W] into a model's values, on the device where they lie."""
+        own = self.image_processor
+        values: Tensor = own.rescale_and_normalize(
+            pixels.contiguous(),
+            own.do_rescale,
+            own.rescale_factor,
+            own.do_normalize,
+            tuple(own.image_mean),
+            tuple(own.image_std),
+        )
         return values
 
     @property
@@ -185,8 +244,13 @@ class Augmentation:
     mirror: bool
     seed: int
 
+    @property
+    def zoom(self) -> float:
+        """By how much larger than in evaluation its least share is shown."""
+        return float(1 / np.sqrt(self.min_crop))
+
     def __call__(self, image: Image.Image, processor: FgmfnProcessor, *, epoch: int, row: int) -> Image.Image:
-        """Return the square that the model sees of a training picture this time."""
+        """Return the square that the model sees of a training picture, as it is or shrunk, this time."""
         rng = np.random.default_rng((self.seed, epoch, row))
         share, across, down = float(np.sqrt(rng.uniform(self.min_crop, 1.0))), rng.random(), rng.random()
         square = processor.square(image, share=share, place=(across, down))

@@ -78,6 +78,13 @@ class DataSettings(BaseModel):
     """Least share that a random crop keeps of what evaluation shows (ours); 1 turns the crops off, which cut words."""
     mirror: bool = False
     """Mirror every other training picture. Off: the words on it would be mirrored too."""
+    cache: Path | None = None
+    """Folder of prepared rows. Unset: `$FGMFN_CACHE`, or `fgmfn` in the user's cache."""
+    cache_gb: float = Field(default=50.0, ge=0)
+    """Size of that folder beyond which the least recently used rows are dropped. 0: none are kept, and pictures are
+    decoded in every epoch."""
+    cache_days: float = Field(default=30.0, gt=0)
+    """Prepared rows that nobody has used for so long are dropped."""
 
 
 class TrainingSettings(BaseModel):
@@ -141,10 +148,21 @@ class ModelSettings:
     data: DataSettings
     training: TrainingSettings
 
+    def as_key(self) -> dict[str, Any]:
+        """Return what a result depends on, for the run's key."""
+        settled = self.as_json()
+        for table, names in WITHOUT_EFFECT.items():
+            settled[table] = {name: value for name, value in settled[table].items() if name not in names}
+        return settled
+
     def as_json(self) -> dict[str, Any]:
-        """Return plain values for metrics.json and for the run's key."""
+        """Return plain values for metrics.json."""
         parts = {"data": self.data, "training": self.training}
         return {"model": self.model} | {name: part.model_dump(mode="json") for name, part in parts.items()}
+
+
+WITHOUT_EFFECT = {"data": ("cache", "cache_gb", "cache_days"), "training": ("workers",)}
+"""Settings, by table, that say where and how a training runs and change none of its results."""
 
 
 def shipped_configs() -> list[str]:

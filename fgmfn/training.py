@@ -28,15 +28,18 @@ from fgmfn.baselines.fitted import FittedModel
 from fgmfn.building import build_model, model_config
 from fgmfn.card import model_card
 from fgmfn.console import quiet_libraries
-from fgmfn.data import Source, SplitDataset, open_source
+from fgmfn.data import Rows, Source, SplitDataset, open_source
 from fgmfn.data.batches import sentence_lengths
+from fgmfn.data.prepared import Cache
+from fgmfn.data.rows import look_at_all
 from fgmfn.distributed import from_first_process, is_first_process, join_processes
 from fgmfn.errors import FgmfnError, RunInProgressError
 from fgmfn.evaluation import Metrics
 from fgmfn.history import add_to_history
 from fgmfn.inference import METRICS, Checkpoint, evaluate_split
+from fgmfn.inputs import Inputs
 from fgmfn.modeling import SentimentModel
-from fgmfn.planning import Run, code_version, plan_run
+from fgmfn.planning import Run, code_version, open_cache, plan_run
 from fgmfn.processing import Augmentation, FgmfnProcessor
 from fgmfn.settings import load_settings
 from fgmfn.sizes import parameter_counts
@@ -187,9 +190,9 @@ def read_trained(folder: Path) -> TrainedModel | None:
 def _train(run: Run, progress: bool, after_epoch: AfterEpoch | None, on_epoch: OnEpoch | None) -> TrainedModel:
     set_seed(run.settings.training.seed)
     kind = model_class(run.name)
-    if "image" in kind.modalities:
-        from_first_process(lambda: run.source.check_pictures(progress=progress))
     if issubclass(kind, FittedModel):
+        if "image" in kind.modalities:
+            from_first_process(lambda: run.source.check_pictures(progress=progress))
         from_first_process(lambda: _fit(run, kind, progress))
     else:
         _train_in_steps(run, kind, progress, after_epoch, on_epoch)
@@ -203,7 +206,7 @@ def _fit(run: Run, kind: type[FittedModel], progress: bool) -> None:
     started, splits = time.monotonic(), run.source.splits
     model = kind(model_config(kind, run.settings.model, run.source.class_names))
     chosen = model.fit(splits["train"], splits["validation"], run.settings.training.seed, progress=progress)
-    _finish(run, model, None, time.monotonic() - started, [chosen], progress=False)
+    _finish(run, model, None, {}, time.monotonic() - started, [chosen], progress=False)
 
 
 def _train_in_steps(
@@ -214,13 +217,12 @@ def _train_in_steps(
     on_epoch: OnEpoch | None,
 ) -> None:
     model, processor = build_model(kind, run.settings, run.source.splits["train"], run.source.class_names)
-    data, training, splits = run.settings.data, run.settings.training, run.source.splits
-    augmentation = Augmentation(data.min_crop, data.mirror, training.seed)
+    training, prepared = run.settings.training, _prepare(run, processor, model.inputs, progress=progress)
     trainer = make_trainer(
         model,
         processor,
-        SplitDataset(splits["train"], processor, model.inputs, augmentation=augmentation),
-        SplitDataset(splits["validation"], processor, model.inputs) if run.has_dev else None,
+        prepared["train"],
+        prepared["validation"] if run.has_dev else None,
         settings=training,
         checkpoints=run.folder / CHECKPOINTS,
         title=MODELS[run.name].title,
@@ -241,8 +243,45 @@ def _train_in_steps(
             for entry in trainer.state.log_history
         ]
         best: SentimentModel = trainer.accelerator.unwrap_model(trainer.model).eval()
-        _finish(run, best, processor, trainer.seconds(), history, progress)
+        _finish(run, best, processor, prepared, trainer.seconds(), history, progress)
     trainer.accelerator.wait_for_everyone()
+
+
+def _prepare(run: Run, processor: FgmfnProcessor, inputs: Inputs, *, progress: bool) -> dict[str, SplitDataset]:
+    """Open all splits in the cache, which the first process fills; without one, look at all pictures beforehand."""
+    data, source, opened = run.settings.data, run.source, dict[str, SplitDataset]()
+    augmentation = Augmentation(data.min_crop, data.mirror, run.settings.training.seed)
+
+    def open_all(cache: Cache | None) -> None:
+        names = {id(rows): split for split, rows in source.splits.items()}
+
+        def open_one(rows: Rows) -> None:
+            split = names[id(rows)]
+            opened[split] = SplitDataset(
+                rows,
+                processor,
+                inputs,
+                augmentation=augmentation if split == "train" else None,
+                cache=cache,
+                name=f"{source.name}, {split}",
+                progress=progress,
+            )
+
+        look_at_all(source.splits.values(), open_one)
+
+    if data.cache_gb:
+        cache = open_cache(data)
+        try:
+            from_first_process(lambda: open_all(cache))
+            if not is_first_process():
+                open_all(cache)
+            return opened
+        except OSError as error:
+            log.warning("%s: cannot be written (%s); pictures are decoded in every epoch", cache.folder, error)
+    if inputs.pictures:
+        from_first_process(lambda: source.check_pictures(progress=progress))
+    open_all(None)
+    return opened
 
 
 def _report(folder: Path, progress: bool, on_epoch: OnEpoch | None, epoch: Epoch) -> None:
@@ -257,6 +296,7 @@ def _finish(
     run: Run,
     model: SentimentModel | FittedModel,
     processor: FgmfnProcessor | None,
+    prepared: Mapping[str, SplitDataset],
     seconds: float,
     history: list[dict[str, Any]],
     progress: bool,
@@ -264,7 +304,9 @@ def _finish(
     """Score the chosen weights once on both splits and write all that belongs to them; metrics.json comes last."""
     checkpoint = Checkpoint(run.folder, run.name, model, processor, run.source.row_set_hash)
     dev, test = (
-        evaluate_split(checkpoint, run.source, split, progress=progress) if run.source.splits[split].scorable else None
+        evaluate_split(checkpoint, run.source, split, progress=progress, prepared=prepared.get(split))
+        if run.source.splits[split].scorable
+        else None
         for split in ("validation", "test")
     )
     sizes = model.parameter_counts() if isinstance(model, FittedModel) else parameter_counts(model)

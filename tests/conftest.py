@@ -50,6 +50,14 @@ def shared_data() -> Path:
     return Path(SHARED_DATA)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _cache_of_prepared_rows(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Trainings keep their prepared rows beside the tests' files, not in the user's cache."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("FGMFN_CACHE", str(tmp_path_factory.mktemp("prepared")))
+        yield
+
+
 Once = Callable[[str, Callable[[Path], object]], Path]
 
 

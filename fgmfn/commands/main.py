@@ -1,4 +1,6 @@
-"""`fgmfn train | evaluate | predict | models | search | paper`: results on standard output, reports on standard error.
+"""`fgmfn train | evaluate | predict | models | cache | search | paper`.
+
+Results go to standard output, reports to standard error.
 
 Exit codes: 0 done, 1 refused with a reason, 2 wrong usage.
 """
@@ -18,7 +20,10 @@ from typer.main import get_group
 from fgmfn.console import ReportHandler, reports
 from fgmfn.errors import FgmfnError
 
-MODULES = dict.fromkeys(("train", "evaluate", "predict", "models"), "models") | {"search": "search", "paper": "paper"}
+MODULES = dict.fromkeys(("train", "evaluate", "predict", "models", "cache"), "models") | {
+    "search": "search",
+    "paper": "paper",
+}
 """Every command or group of commands, and the module of this package that holds it."""
 
 

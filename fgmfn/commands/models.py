@@ -1,4 +1,4 @@
-"""`fgmfn train | evaluate | predict | models`: one model or several on one set of data."""
+"""`fgmfn train | evaluate | predict | models | cache`: one model or several on one set of data."""
 
 from __future__ import annotations
 
@@ -199,6 +199,50 @@ def _model_as_json(name: str, total: int | None, trainable: int | None) -> dict[
     row = MODELS[name]
     sizes = {"parameters": total, "trainable_parameters": trainable}
     return {"name": name, "title": row.title, "modalities": row.modalities, **sizes, "source": row.source}
+
+
+@app.command()
+def cache(
+    config: Config = None,
+    clear: Annotated[bool, typer.Option("--clear", help="Remove all that no training has open.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Say where prepared rows lie and how large they are.
+
+    [bold]Examples[/bold]
+
+      fgmfn cache
+
+      fgmfn cache --clear
+    """
+    from datetime import UTC, datetime
+
+    from rich.table import Table
+
+    from fgmfn.data.prepared import GIGABYTE
+    from fgmfn.planning import open_cache
+    from fgmfn.settings import load_settings
+
+    data = load_settings(config).data
+    opened = open_cache(data)
+    if clear:
+        reports.print(f"{len(opened.tidy(everything=True))} removed")
+    entries = opened.entries()
+    total = sum(entry.size_bytes for entry in entries)
+    used = [datetime.fromtimestamp(entry.used_at, UTC).isoformat(" ", "minutes") for entry in entries]
+    if as_json:
+        listed = [
+            {"what": entry.what, "folder": str(entry.folder), "bytes": entry.size_bytes, "used_at": at}
+            for entry, at in zip(entries, used, strict=True)
+        ]
+        print_json({"folder": str(opened.folder), "bytes": total, "entries": listed})
+        return
+    table = Table(title=f"{opened.folder}: {total / GIGABYTE:.2f} GB of {data.cache_gb:g} GB", title_justify="left")
+    for column in ("prepared", "GB", "last used"):
+        table.add_column(column, justify="right" if column == "GB" else "left")
+    for entry, at in zip(entries, used, strict=True):
+        table.add_row(entry.what, f"{entry.size_bytes / GIGABYTE:.2f}", at)
+    results.print(table)
 
 
 def announce(trained: Sequence[TrainedModel]) -> None:

@@ -1,4 +1,4 @@
-"""Rows as a model's inputs: tokens cut once, pictures prepared each time, and both padded to a batch.
+"""Rows as a model's inputs: tokens and shrunk pictures of a cache or made here, and both padded to a batch.
 
 What a batch holds is what the model's `Inputs` ask for, nothing more: a model that looks at no picture lets
 none be read.
@@ -6,16 +6,15 @@ none be read.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image
 from torch.utils.data import Dataset
 
-from fgmfn.data.pictures import Pictures, decode
+from fgmfn.data.prepared import Cache, FreshPictures, ShrunkPictures, prepare_pictures, prepare_words
 from fgmfn.data.rows import NOWHERE, Rows, identity
 from fgmfn.data.twitter import MARK
 from fgmfn.errors import DataError
@@ -96,61 +95,98 @@ class SplitDataset(Dataset[dict[str, Any]]):
 
     Args:
         rows: the split.
-        processor: tokenizes the texts once, and prepares every picture each time.
+        processor: cuts texts and pictures.
         inputs: what the model reads.
         augmentation: for training pictures; None shows them as in evaluation.
+        cache: tokens and shrunk pictures come from there; None: tokens are cut here, and a picture is decoded whenever
+            it is read. The model's inputs are the same.
+        name: of the rows, for people who look into the cache.
+        progress: show a bar on standard error while the cache is filled, if that is a terminal.
 
     Raises:
-        DataError: The model looks at pictures and the rows have none.
+        DataError: The model looks at pictures and the rows have none, or while the cache is filled some that cannot
+            be decoded.
+        OSError: The cache cannot be written.
     """
 
     def __init__(
-        self, rows: Rows, processor: FgmfnProcessor, inputs: Inputs, *, augmentation: Augmentation | None = None
+        self,
+        rows: Rows,
+        processor: FgmfnProcessor,
+        inputs: Inputs,
+        *,
+        augmentation: Augmentation | None = None,
+        cache: Cache | None = None,
+        name: str = "",
+        progress: bool = False,
     ) -> None:
         self.rows = rows
-        self.epoch = 0
         self._inputs = inputs
         self._processor = processor
-        self._pictures = _needed_pictures(rows) if inputs.pictures and len(rows) else None
         self._augmentation = augmentation
-        self._words = encode_words(rows, processor, inputs)
+        # Loader processes that stay from epoch to epoch must learn of a new one.
+        self._epoch = torch.zeros(1, dtype=torch.int64).share_memory_()
+
+        def encode() -> list[dict[str, Any]]:
+            return encode_words(rows, processor, inputs)
+
+        words = prepare_words(cache, rows, processor, inputs, name, encode) if cache else None
+        self._words: Sequence[Mapping[str, Any]] = encode() if words is None else words
+        self._pictures: ShrunkPictures | None = None
+        if inputs.pictures and len(rows):
+            if rows.pictures is None:
+                raise DataError(
+                    "this model looks at pictures and the data brings none: name their folder (--images DIR)"
+                )
+            zoom = 1.0 if augmentation is None else augmentation.zoom
+            cached = prepare_pictures(cache, rows, processor, zoom, name, progress=progress) if cache else None
+            self._pictures = cached or FreshPictures(rows, rows.pictures, processor, zoom)
+
+    @property
+    def epoch(self) -> int:
+        """The epoch whose places are drawn."""
+        return int(self._epoch)
 
     def set_epoch(self, epoch: int) -> None:
         """Draw this epoch's places from now on."""
-        self.epoch = epoch
+        self._epoch.fill_(epoch)
+
+    @property
+    def lengths(self) -> list[int]:
+        """Tokens of each row's sentence; empty where the model reads none."""
+        return [len(words["input_ids"]) for words in self._words] if "input_ids" in self._inputs.fields else []
 
     def __len__(self) -> int:
         return len(self.rows)
 
     def __getitem__(self, row: int) -> dict[str, Any]:
+        """Return a row's values, the picture as bytes [3, H, W]."""
         example = {**self._words[row], "labels": self.rows.label[row]}
         groups = [identity(self.rows.text[row]), identity(self.rows.group[row])]
         if self._pictures is not None:
-            content = self._pictures.read(row)
-            example["pixel_values"] = self._prepare(decode(content, self.rows.where(row)), row)
-            groups.append(identity(content))
+            image, picture = self._pictures.read(row)
+            if self._augmentation is None:
+                square = self._processor.square(image)
+            else:
+                square = self._augmentation(image, self._processor, epoch=self.epoch, row=row)
+            example["pixel_values"] = self._processor.raw_pixels([square])[0]
+            groups.append(picture)
         return example | ({"groups": groups} if "groups" in self._inputs.fields else {})
-
-    def _prepare(self, image: Image.Image, row: int) -> torch.Tensor:
-        if self._augmentation is None:
-            square = self._processor.square(image)
-        else:
-            square = self._augmentation(image, self._processor, epoch=self.epoch, row=row)
-        return self._processor.pixels([square])[0]
-
-
-def _needed_pictures(rows: Rows) -> Pictures:
-    if rows.pictures is None:
-        raise DataError("this model looks at pictures and the data brings none: name their folder (--images DIR)")
-    return rows.pictures
 
 
 @dataclass(frozen=True)
 class Collator:
-    """Pads the rows of a batch to one length and stacks them: input_ids [B, n], pixel_values [B, 3, H, W] and so on."""
+    """Pads the rows of a batch to one length and stacks them: input_ids [B, n], pixel_values [B, 3, H, W] and so on.
+
+    Args:
+        processor: knows the limits of length.
+        inputs: what the model reads.
+        normalize: False leaves pictures bytes, a quarter as large, for the processor to normalise on the device.
+    """
 
     processor: FgmfnProcessor
     inputs: Inputs
+    normalize: bool = True
 
     def __call__(self, examples: list[dict[str, Any]]) -> dict[str, torch.Tensor]:
         """Return the batch's tensors by name."""
@@ -160,8 +196,10 @@ class Collator:
             values = [example[name] for example in examples]
             if name == "pixel_values":
                 batch[name] = torch.stack(values)
+                if self.normalize:
+                    batch[name] = self.processor.normalize(batch[name])
             elif name in ("labels", "groups", "target_span"):
-                batch[name] = torch.tensor(values)
+                batch[name] = torch.from_numpy(np.asarray(values))
             else:
                 axes, fill = self._layout(name)
                 batch[name] = _padded([np.asarray(value) for value in values], [sizes.get(axis) for axis in axes], fill)

@@ -206,6 +206,34 @@ class ParquetPictures:
         return self._groups[number, group]
 
 
+def origin(pictures: Pictures | None) -> str | None:
+    """Name the bytes that pictures are read from; None where they come from no file.
+
+    Parquet files are read through, but once a process while they stay as they are.
+    """
+    if isinstance(pictures, ChosenPictures):
+        whole = origin(pictures.pictures)
+        return None if whole is None else _digest([whole, list(pictures.numbers)])
+    if isinstance(pictures, FilePictures):
+        return _digest(pictures.digests())
+    if isinstance(pictures, ParquetPictures):
+        files, places, _, column = pictures._where
+        stats = [file.stat() for file in files]
+        contents = [_file_digest(file, at.st_size, at.st_mtime_ns) for file, at in zip(files, stats, strict=True)]
+        return _digest([contents, list(places), column])
+    return None
+
+
+@cache
+def _file_digest(file: Path, size: int, changed_ns: int) -> str:
+    with file.open("rb") as content:
+        return hashlib.file_digest(content, "sha256").hexdigest()
+
+
+def _digest(parts: list[Any]) -> str:
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+
+
 def open_parquet(file: Path) -> pq.ParquetFile:
     """Open a Parquet file without reading it.
 
@@ -274,15 +302,12 @@ def _eight_bits(values: np.ndarray) -> np.ndarray:
     return values.clip(0, 255).round().astype(np.uint8)
 
 
-def check_picture(content: bytes, name: str) -> None:
-    """Decode a picture at the smallest size that its format offers.
-
-    Raises:
-        DataError: As `decode`.
-    """
+def check_picture(content: bytes) -> str | None:
+    """Decode a picture at the smallest size that its format offers; return what `decode` would refuse it for."""
     try:
         image = Image.open(io.BytesIO(content))
         image.draft("RGB", (1, 1))
         image.load()
     except NO_PICTURE as error:
-        raise DataError(f"{name}: its picture cannot be decoded: {error}") from error
+        return f": its picture cannot be decoded: {error}"
+    return None

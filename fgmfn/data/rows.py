@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from pathlib import Path
@@ -14,6 +14,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from fgmfn.data.pictures import ChosenPictures, GivenPictures, Pictures, check_picture
+from fgmfn.errors import BrokenPicturesError, DataError
 
 SPLITS = ("train", "validation", "test")
 UNKNOWN = -1
@@ -73,17 +74,26 @@ class Rows:
         """Decode every picture once, before a training begins that would end at it.
 
         Raises:
-            DataError: A picture is missing, or not a whole one; its row and file are named.
+            DataError: Pictures are missing or not whole ones; they are named by row and file.
         """
         if self.pictures is None:
             return
-        seen: set[int] = set()
+        seen: dict[int, str | None] = {}
+        """What is wrong with a picture."""
+        broken: list[str] = []
         bar = tqdm(range(len(self)), desc="pictures", unit="row", leave=False, disable=None if progress else True)
         for row in bar:
-            content = self.pictures.read(row)
+            try:
+                content = self.pictures.read(row)
+            except DataError as error:
+                broken.append(f"{self.where(row)}: {error}")
+                continue
             if (known := identity(content)) not in seen:
-                seen.add(known)
-                check_picture(content, self.where(row))
+                seen[known] = check_picture(content)
+            if seen[known]:
+                broken.append(f"{self.where(row)}{seen[known]}")
+                refuse_broken(broken, ended=False)
+        refuse_broken(broken)
 
     def take(self, numbers: Sequence[int]) -> Rows:
         """Return some of the rows, by their numbers, in that order."""
@@ -101,6 +111,40 @@ class Rows:
         if self.digests is not None:
             pictures = [f"{name} {digest}" for name, digest in zip(self.picture, self.digests, strict=True)]
         yield from zip(self.text, self.target, self.span, self.label, pictures, further, strict=True)
+
+
+BROKEN_NAMED = 20
+"""Pictures that are named at most; a set with more of them has another fault than single pictures."""
+
+
+def refuse_broken(broken: Sequence[str], *, ended: bool = True) -> None:
+    """Refuse pictures that cannot be read, all at once.
+
+    Args:
+        broken: a line for each.
+        ended: all pictures have been looked at; before, only too many are refused.
+
+    Raises:
+        BrokenPicturesError: There are some.
+    """
+    if len(broken) >= BROKEN_NAMED or (ended and broken):
+        raise BrokenPicturesError(broken, ended=ended)
+
+
+def look_at_all(splits: Iterable[Rows], look: Callable[[Rows], object]) -> None:
+    """Look at the pictures of all splits, and then refuse those of any that cannot be read.
+
+    Raises:
+        DataError: There are some.
+    """
+    broken: list[str] = []
+    for rows in splits:
+        try:
+            look(rows)
+        except BrokenPicturesError as error:
+            broken += error.broken
+            refuse_broken(broken, ended=False)
+    refuse_broken(broken)
 
 
 @dataclass(frozen=True)
@@ -126,8 +170,7 @@ class Source:
     def check_pictures(self, *, progress: bool = True) -> None:
         """Decode all pictures once for all models that are trained on them, as `Rows.check_pictures`."""
         if "pictures" not in self._checked:
-            for rows in self.splits.values():
-                rows.check_pictures(progress=progress)
+            look_at_all(self.splits.values(), lambda rows: rows.check_pictures(progress=progress))
             self._checked.add("pictures")
 
     @property

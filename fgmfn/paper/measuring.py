@@ -121,7 +121,7 @@ class Job:
     @property
     def key(self) -> str:
         """Names the figures that would come of it."""
-        parts = asdict(self) | {"settings": self.settings.as_json(), "code": code_version(self.model), "method": METHOD}
+        parts = asdict(self) | {"settings": self.settings.as_key(), "code": code_version(self.model), "method": METHOD}
         return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()[:10]
 
 
