@@ -425,7 +425,8 @@ class Soak:
         The runs say how many were removed: nothing else does, as no row of them may stay.
         """
         titles = dict(zip(self._column("ads", "video_id"), self._column("ads", "title"), strict=True))
-        assert not titles.keys() & self.story.deleted, "the refresh has removed what is gone"
+        deleted = ads & self.story.deleted
+        assert not titles.keys() & deleted, "the refresh has removed what is gone"
         assert {ad: titles[ad] for ad in self.story.retitled} == self.story.retitled
         for ad in ads:
             del self.story.read_as[ad]
@@ -433,7 +434,7 @@ class Soak:
         lines = {line["message"] for line in self.service.ask("logs/filter", asked)}
         self.refreshed = True
         gone = sum(int(number) for line in lines for number in re.findall(r"removed: (\d+) ads", line))
-        assert gone == len(self.story.deleted), lines
+        assert gone == len(deleted), lines
         self.say(f"{len(ads)} ads of the first week were fetched again, {gone} of them are gone")
 
     def _releases(self) -> list[Path]:
