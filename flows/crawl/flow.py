@@ -170,6 +170,7 @@ def refresh(catalog: str | None = None, config: str | None = None) -> Refreshed 
         refresh_comments_task(crawl, refreshed)
         close_refresh(crawl, refreshed)
     withdraw_ads(tables, settings.review, refreshed.ads_gone)
+    log.info("%s", refreshed)
     if refreshed.resumes_at:
         go_on_later(refreshed.resumes_at)
         return paused(refreshed)

@@ -52,6 +52,13 @@ class Refreshed:
     paused: tuple[str, ...] = ()
     resumes_at: datetime | None = None
 
+    def __str__(self) -> str:
+        return (
+            f"refresh: {self.ads:,} ads, {self.candidates:,} candidates and {self.comments:,} comments fetched again; "
+            f"gone and removed: {len(self.ads_gone):,} ads, {self.candidates_gone:,} candidates, "
+            f"{self.comments_gone:,} comments"
+        )
+
     def as_json(self) -> dict[str, Any]:
         """The refresh as plain values."""
         return {**vars(self), "resumes_at": self.resumes_at.isoformat() if self.resumes_at else None}

@@ -37,7 +37,11 @@ PREFIX = "ytb-ads: notify: "
 """Beginning of the automations' names."""
 
 # Templates that the server fills in; {%- takes the end of the line before away.
-_RUN = "{{ flow_run.name }}, catalog {{ flow_run.parameters.catalog }}"
+# a run that has begun has its catalog as a tag: by default it is that of the host
+_RUN = (
+    "{{ flow_run.name }}{% for tag in flow_run.tags if tag.startswith('catalog:') %}, catalog {{ tag[8:] }}{% else %}"
+    "{% if flow_run.parameters.catalog %}, catalog {{ flow_run.parameters.catalog }}{% endif %}{% endfor %}"
+)
 # not the filter ui_url: the server knows the address of its pages only where its own environment names it
 _LINK = "{% if flow_run %}PAGES/runs/flow-run/{{ flow_run.id }}{% endif %}"
 _FAILED = (

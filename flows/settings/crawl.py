@@ -154,8 +154,9 @@ class CrawlSettings(Section):
     slice_days: PositiveInt = 365
     """Length of the slices of time that a search is cut into: one query stops near 500 results. A slice that
     does is halved while the category is short."""
-    relist_days: PositiveInt = 7
-    """Days after which a channel, a playlist or the newest slice is listed again while a category is short."""
+    relist_days: PositiveInt = 5
+    """Days after which a channel, a playlist or the newest slice is listed again while a category is short; fewer than
+    lie between two rebuilds, the first of which may have gone on for a day or two."""
     filters: FilterSettings = FilterSettings()
     quota: QuotaSettings = QuotaSettings()
     comments: CommentPageSettings = CommentPageSettings()

@@ -31,8 +31,11 @@ from flows.sample import render_sample
 from flows.service import recovery
 from flows.service.registration import register as register_deployments
 from tests.servers import Postgres, ask, postgres_running
+from tests.youtube_sandbox.extractor import FOLDER as SANDBOX_PLUGINS
 
 ROOT = Path(__file__).resolve().parents[2]
+PATHS = os.pathsep.join((str(ROOT), str(SANDBOX_PLUGINS)))
+"""Where a process finds the project, and yt-dlp the sandbox."""
 VICTIMS = ("flow", "worker", "server", "database")
 STAGES = ("frames", "ocr", "sentiment", "release")
 PATIENCE_S = 900.0
@@ -76,10 +79,11 @@ class Service:
         self._start("server", words, {"PREFECT_HOME": str(self.home / "server"), **known})
         wait(lambda: self.ask("health") is True, "the server answers")
 
-    def start_worker(self) -> None:
+    def start_worker(self, pool: str = "cpu") -> None:
         """Start a worker with the waits of its owner's choice; the process manager of a real host would."""
-        words = ("worker", "start", "--pool", "cpu")
-        self._start("worker", words, {"PREFECT_HOME": str(self.home / "worker"), "PREFECT_API_URL": self.url})
+        name = "worker" if pool == "cpu" else f"worker of {pool}"
+        words = ("worker", "start", "--pool", pool)
+        self._start(name, words, {"PREFECT_HOME": str(self.home / name), "PREFECT_API_URL": self.url})
 
     def ask(self, path: str, body: dict[str, Any] | None = None) -> Any:
         """The server's answer; None while it is away."""
@@ -105,7 +109,7 @@ class Service:
         with (self.home / f"{name}.log").open("ab") as log:
             self.processes[name] = subprocess.Popen(
                 [sys.executable, "-m", "prefect", *words],
-                env={**QUICK, **os.environ, **SWITCHES, "PYTHONPATH": str(ROOT), **environment},
+                env={**QUICK, **os.environ, **SWITCHES, "PYTHONPATH": PATHS, **environment},
                 cwd=ROOT,
                 stdout=log,
                 stderr=log,

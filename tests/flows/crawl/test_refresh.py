@@ -459,7 +459,7 @@ def test_a_refresh_is_a_table_and_json(opened: Open) -> None:
 
 
 def test_the_flow_takes_what_is_gone_out_of_peoples_rounds(
-    place: RefreshedPlace, monkeypatch: pytest.MonkeyPatch
+    place: RefreshedPlace, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     gone, *stay = place.ads()
     for ad in place.ads():
@@ -479,8 +479,10 @@ def test_the_flow_takes_what_is_gone_out_of_peoples_rounds(
     # the rows are of the day of MORNING
     for task in (crawl_flows.refresh_videos_task, crawl_flows.refresh_comments_task):
         monkeypatch.setattr(crawl_flows, task.fn.__name__, task.fn)  # without a server
-    refreshed = crawl_flows.refresh.fn(place.catalog.root, str(config))
+    with caplog.at_level("INFO", "ytb_ads"):
+        refreshed = crawl_flows.refresh.fn(place.catalog.root, str(config))
     assert isinstance(refreshed, Refreshed)
     assert refreshed.ads_gone == [gone]
+    assert "gone and removed: 1 ads, 1 candidates" in caplog.text, "nothing else says why an ad is there no more"
     with review_store(place.catalog, ReviewSettings()) as store:
         assert {entry.video_id for entry in store.rounds.entries(1).values()} == set(stay)
