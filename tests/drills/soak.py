@@ -25,7 +25,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from datetime import time as time_of_day
@@ -452,6 +452,7 @@ class Soak:
 
     def measure(self) -> None:
         """Note how large everything is that must not grow."""
+        wait(lambda: not self._alive(), "the processes of the last run end")
         home, logs = self.service.home, list((self.catalog / "tables").glob("*/_delta_log/*"))
         temporary = _files(home / "tmp")
         of_catalog = [path for path in self.catalog.iterdir() if path.name not in ("tables", "releases", "media")]
@@ -549,7 +550,11 @@ def _files(folder: Path) -> list[Path]:
 
 
 def _megabytes(files: Iterable[Path]) -> float:
-    return sum(path.stat().st_size for path in files) / 1e6
+    size = 0
+    for path in files:
+        with suppress(FileNotFoundError):  # of a process that ends just now
+            size += path.stat().st_size
+    return size / 1e6
 
 
 def _memory_mb(pid: int) -> float:
