@@ -430,8 +430,9 @@ class Soak:
         assert {ad: titles[ad] for ad in self.story.retitled} == self.story.retitled
         for ad in ads:
             del self.story.read_as[ad]
-        asked = {"logs": {"level": {"ge_": 20}, "text": {"query": '"gone and removed"'}}}
-        lines = {line["message"] for line in self.service.ask("logs/filter", asked)}
+        runs = self._runs(["COMPLETED"], {"before_": self.now().isoformat()}, REFRESH) or []
+        of_runs = [{"logs": {"flow_run_id": {"any_": [run["id"]]}, "level": {"ge_": 20}}} for run in runs]
+        lines = [line["message"] for asked in of_runs for line in self.service.ask("logs/filter", asked)]
         self.refreshed = True
         gone = sum(int(number) for line in lines for number in re.findall(r"removed: (\d+) ads", line))
         assert gone == len(deleted), lines
