@@ -439,7 +439,9 @@ class Soak:
         found = [re.search(r"removed: (\d+) ads, (\d+) candidates", line) for line in lines]
         gone = [sum(int(each.group(number)) for each in found if each) for number in (1, 2)]
         assert gone == [len(deleted), len(deleted | (self.story.bad & self.story.unavailable))], lines
-        self.say(f"{len(ads)} ads of the first week were fetched again; gone: {gone[0]}, and of the candidates {gone[1]}")
+        self.say(
+            f"{len(ads)} ads of the first week were fetched again; gone: {gone[0]}, and of the candidates {gone[1]}"
+        )
 
     def _releases(self) -> list[Path]:
         return [path for path in sorted((self.catalog / "releases").glob("[!.]*")) if path.is_dir()]
