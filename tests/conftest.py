@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import sqlite3
 import urllib.request
 import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
@@ -34,8 +35,20 @@ SHARED_DATA = os.environ.get("YTB_ADS_TEST_DATA", str(Path(__file__).resolve().p
 """Where the real ads lie; empty: nowhere."""
 
 
+LONGEST = (
+    "test_soak.py",
+    "test_real_ads.py",
+)
+"""Files that take longest; a worker of xdist that begins with one of them is not waited for at the end."""
+
 S3_KEY = "a-secret-key-that-must-not-be-shown"
 """Of the S3 server's only user."""
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the longest files first, which xdist hands out whole and in order, and ordinary ones before short ones."""
+    items.sort(key=lambda item: LONGEST.index(item.path.name) if item.path.name in LONGEST else len(LONGEST))
 
 
 @pytest.fixture(scope="session")
@@ -81,9 +94,22 @@ def once(tmp_path_factory: pytest.TempPathFactory) -> Once:
 
 
 @pytest.fixture(scope="session")
-def prefect_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The API's address of a Prefect server started for these tests, on a database of its own."""
-    with prefect_serving(tmp_path_factory.mktemp("prefect")) as url:
+def prefect_tables(once: Once) -> Path:
+    """The database of a Prefect server that was started and stopped."""
+
+    def make(folder: Path) -> None:
+        with prefect_serving(folder):
+            pass
+        with closing(sqlite3.connect(folder / "prefect.db")) as database:  # whole, without the log beside it
+            database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+    return once("prefect", make) / "prefect.db"
+
+
+@pytest.fixture(scope="session")
+def prefect_server(prefect_tables: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The API's address of a Prefect server started for the tests of this worker, on a database of its own."""
+    with prefect_serving(tmp_path_factory.mktemp("prefect"), prefect_tables) as url:
         yield url
 
 
