@@ -58,6 +58,8 @@ class SentimentConfig(PreTrainedConfig):
         for name in (name for own in kinds for name in own.get("shares", ())):
             require(0 <= getattr(self, name) < 1, name, getattr(self, name), "in [0, 1)")
         require(self.num_labels >= 2, "num_labels", self.num_labels, "2 or more classes")
+        for name in ("output_attentions", "output_hidden_states"):
+            require(not getattr(self, name), name, getattr(self, name), "False: these models return logits and losses")
         weights = self.class_weights
         fits = not weights or (len(weights) == self.num_labels and all(weight >= 0 for weight in weights))
         require(fits, "class_weights", weights, f"{self.num_labels} numbers, one per class")

@@ -284,7 +284,9 @@ def prediction_table(source: Source, split: str, probabilities: np.ndarray) -> p
 
 @torch.inference_mode()
 def _probabilities(model: SentimentModel, batch: dict[str, torch.Tensor]) -> np.ndarray:
-    seen = {name: values.to(model.device) for name, values in batch.items() if name not in ("labels", "groups")}
+    seen: dict[str, Any] = {
+        name: values.to(model.device) for name, values in batch.items() if name not in ("labels", "groups")
+    }
     return model(**seen).logits.float().softmax(dim=-1).cpu().numpy()
 
 

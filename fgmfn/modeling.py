@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Self
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from transformers import AutoConfig, PreTrainedModel
+from transformers import PreTrainedModel
 from transformers.utils import ModelOutput
 
 from fgmfn.configuration import FgmfnConfig, SentimentConfig
@@ -55,6 +55,51 @@ class SentimentModel(PreTrainedModel):
     """Training settings of the model's own paper; what a user sets goes before them."""
     notes: ClassVar[tuple[str, ...]] = ()
     """Parts of the paper's model that are always missing or different here."""
+
+    def __call__(self, *fields: Any, return_dict: bool | None = None, **named: Any) -> Any:
+        """Return `forward`'s output; numbers of another precision than the weights' are taken into theirs.
+
+        Args:
+            fields: of a batch, in the order of `forward`.
+            return_dict: False returns a tuple of what is not None; None: as the configuration says.
+            named: fields of a batch by name.
+        """
+        own = [self._in_own_precision(value) for value in fields]
+        output = super().__call__(*own, **{name: self._in_own_precision(value) for name, value in named.items()})
+        wanted = self.config.return_dict if return_dict is None else return_dict
+        return output if wanted else output.to_tuple()
+
+    def _in_own_precision(self, value: Any) -> Any:
+        return value.to(self.dtype) if isinstance(value, Tensor) and value.is_floating_point() else value
+
+    def activation_checkpointing_enable(
+        self, activation_checkpointing_kwargs: dict[str, Any] | None = None, **options: Any
+    ) -> None:
+        """Compute the text encoders' layers again for the gradients instead of keeping them.
+
+        Batch statistics forbid as much for a convolutional backbone.
+
+        Args:
+            activation_checkpointing_kwargs: of `torch.utils.checkpoint.checkpoint`.
+            options: as `PreTrainedModel` takes them.
+
+        Raises:
+            ConfigError: There is no text encoder, or none that can do without.
+        """
+        encoders = self._recomputable()
+        if not encoders:
+            raise ConfigError(f"gradient_checkpointing: {type(self).__name__} has no text encoder that can do so")
+        for encoder in encoders:
+            encoder.activation_checkpointing_enable(activation_checkpointing_kwargs, **options)
+
+    def activation_checkpointing_disable(self) -> None:
+        """Keep the layers again."""
+        for encoder in self._recomputable():
+            encoder.activation_checkpointing_disable()
+
+    def _recomputable(self) -> list[PreTrainedModel]:
+        parts = [part for part in self.children() if isinstance(part, PreTrainedModel)]
+        return [part for part in parts if part.supports_gradient_checkpointing]
 
     def add_encoders(self) -> None:
         """Build the encoders of this model's modalities with random weights."""
@@ -244,6 +289,3 @@ class FgmfnForSentiment(SentimentModel):
             information = self.mutual_information(sentence, picture, labels)
             loss = loss + self.config.mi_beta * information
         return SentimentOutput(loss=loss, logits=logits, task_loss=task, itc_loss=contrast, mi_loss=information)
-
-
-AutoConfig.register(FgmfnConfig.model_type, FgmfnConfig, exist_ok=True)

@@ -14,7 +14,6 @@ from PIL import Image
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
 from torch import Tensor
 from transformers import (
-    AutoProcessor,
     AutoTokenizer,
     BatchFeature,
     BertTokenizer,
@@ -23,7 +22,7 @@ from transformers import (
     ProcessorMixin,
 )
 
-from fgmfn.configuration import FgmfnConfig, SentimentConfig
+from fgmfn.configuration import SentimentConfig
 from fgmfn.errors import InputError, WeightsError
 from fgmfn.settings import DataSettings
 
@@ -328,6 +327,3 @@ def train_words(texts: Sequence[str], min_count: int) -> PreTrainedTokenizerFast
     )
     names = dict(zip(("pad_token", "unk_token", "sep_token"), WORD_SPECIALS, strict=True))
     return PreTrainedTokenizerFast(tokenizer_object=words, **names)
-
-
-AutoProcessor.register(FgmfnConfig, FgmfnProcessor, exist_ok=True)

@@ -370,7 +370,7 @@ def make_trainer(
     share_batch_statistics(model)
     check_reports(settings)
     if settings.gradient_checkpointing:
-        recompute_text_layers(model)
+        model.activation_checkpointing_enable({"use_reentrant": False})
     trainer = SentimentTrainer(
         settings,
         processor,
@@ -396,18 +396,6 @@ def make_trainer(
     if progress:
         trainer.add_callback(ProgressBar(title))
     return trainer
-
-
-def recompute_text_layers(model: SentimentModel) -> None:
-    """Let the text encoder keep no layer's activations; batch statistics forbid as much for a convolutional backbone.
-
-    Raises:
-        ConfigError: There is no text encoder, or none that can do without.
-    """
-    encoder: Any = getattr(model, "text_encoder", None)
-    if not getattr(encoder, "supports_gradient_checkpointing", False):
-        raise ConfigError("setting [training] gradient_checkpointing: this model's text encoder cannot")
-    encoder.activation_checkpointing_enable(activation_checkpointing_kwargs={"use_reentrant": False})
 
 
 def check_reports(settings: TrainingSettings) -> None:
