@@ -30,6 +30,7 @@ from tests.flows.conftest import Built, Run
 pytestmark = [pytest.mark.xdist_group("prefect"), pytest.mark.slow]
 
 BIN = Path(sys.executable).parent
+ROOT = str(Path(__file__).resolve().parents[2])
 NODE_STARTED_S = 90
 TASKS = {"sample-frames", "fingerprint-ads", "read-frames", "score-comments"}
 
@@ -47,7 +48,11 @@ def processes(*commands: list[str], log: Path) -> Iterator[list[psutil.Process]]
     try:
         for command in commands:
             with log.open("ab") as output:
-                begun.append(psutil.Process(subprocess.Popen(command, stdout=output, stderr=output).pid))
+                # the scheduler is asked by a function of this module
+                started = subprocess.Popen(
+                    command, stdout=output, stderr=output, env={**os.environ, "PYTHONPATH": ROOT}
+                )
+                begun.append(psutil.Process(started.pid))
             time.sleep(3 if len(begun) == 1 else 0)  # the others look for the first
         yield begun
     finally:
