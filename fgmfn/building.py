@@ -12,11 +12,12 @@ import numpy as np
 from fgmfn.baselines import model_of_class
 from fgmfn.configuration import PiecesConfig, SentimentConfig, WordsConfig
 from fgmfn.data import Rows
-from fgmfn.data.batches import MULTIPLE, UNCUT, sentence_lengths
+from fgmfn.data.batches import MULTIPLE, sentence_lengths
 from fgmfn.encoders import longest_text, pretrained_text_config
 from fgmfn.errors import ConfigError
 from fgmfn.modeling import SentimentModel
 from fgmfn.processing import (
+    UNCUT,
     FgmfnProcessor,
     image_processor,
     picture_card,

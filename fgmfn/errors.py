@@ -52,7 +52,7 @@ class WeightsError(FgmfnError):
         )
 
 
-class InputError(FgmfnError):
+class InputError(FgmfnError, ValueError):
     """A picture or a text that a prediction was asked for cannot be read."""
 
 

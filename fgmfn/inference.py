@@ -20,10 +20,10 @@ from fgmfn.baselines import model_class, model_of_class
 from fgmfn.baselines.fitted import FittedModel
 from fgmfn.console import quiet_libraries
 from fgmfn.data import Collator, Rows, Source, SplitDataset
-from fgmfn.data.pictures import NO_PICTURE, as_seen
 from fgmfn.data.rows import NOWHERE, UNKNOWN, given_rows
 from fgmfn.errors import DataError, InputError, WeightsError
 from fgmfn.evaluation import Metrics, score
+from fgmfn.images import NO_PICTURE, as_seen
 from fgmfn.processing import FgmfnProcessor, refuse_single
 
 if TYPE_CHECKING:

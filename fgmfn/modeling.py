@@ -56,7 +56,7 @@ class SentimentModel(PreTrainedModel):
     notes: ClassVar[tuple[str, ...]] = ()
     """Parts of the paper's model that are always missing or different here."""
 
-    def __call__(self, *fields: Any, return_dict: bool | None = None, **named: Any) -> Any:
+    def __call__(self, *fields: Any, return_dict: Any = None, **named: Any) -> Any:
         """Return `forward`'s output; numbers of another precision than the weights' are taken into theirs.
 
         Args:
