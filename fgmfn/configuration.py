@@ -17,6 +17,8 @@ from fgmfn.errors import ConfigError
 
 STRIDE = 32
 """Pixels of the picture per cell of the deepest feature level (and, pooled, per visual token)."""
+DROPOUTS = {"hidden_dropout_prob", "attention_probs_dropout_prob", "hidden_dropout", "dropout", "attention_dropout"}
+"""Names that types of text encoders have for the dropout of states and of attention."""
 
 
 @strict
@@ -110,11 +112,16 @@ class PiecesConfig(SentimentConfig):
     heads: int = 12
     """Attention heads of the text encoder and of layers behind it."""
 
+    text_dropout: float | int | None = None
+    """Dropout within the text encoder: of its states and its attention. Unset: as its own configuration says."""
+    freeze_text_encoder: bool = False
+    """Never train the text encoder; it then stays in evaluation, without dropout."""
+
     text_defaults: ClassVar[dict[str, Any]] = {"model_type": "bert"}
     """Settings of the text encoder's type, beside its width."""
 
     def complete(self) -> None:
-        """Give the text encoder this model's width."""
+        """Give the text encoder this model's width and dropout."""
         super().complete()
         width = {
             "hidden_size": self.hidden_size,
@@ -122,10 +129,25 @@ class PiecesConfig(SentimentConfig):
             "intermediate_size": 4 * self.hidden_size,
         }
         self.text_config = self.text_defaults | width | dict(self.text_config)
+        self.text_config |= self.text_dropouts
+
+    @property
+    def text_dropouts(self) -> dict[str, float]:
+        """Settings of the text encoder that `text_dropout` sets, by the names that its type has for them.
+
+        Raises:
+            ConfigError: It has none.
+        """
+        if self.text_dropout is None:
+            return {}
+        names = DROPOUTS & text_settings(self.text_config["model_type"])
+        require(bool(names), "text_dropout", self.text_dropout, "none: the text encoder names no dropout")
+        return dict.fromkeys(sorted(names), self.text_dropout)
 
     def check(self) -> None:
         """Refuse widths that do not go together."""
         super().check()
+        require(self.text_dropout is None or 0 <= self.text_dropout < 1, "text_dropout", self.text_dropout, "in [0, 1)")
         require(
             self.hidden_size % self.heads == 0, "hidden_size", self.hidden_size, f"a multiple of heads={self.heads}"
         )
@@ -153,10 +175,16 @@ class PictureConfig(SentimentConfig):
     """Never train the backbone; it then also keeps the batch statistics it came with."""
     image_size: int = 224
     """Side of the square picture in pixels; 224 makes a grid of 7 x 7."""
+    backbone_drop_path: float | int = 0.0
+    """Share of the backbone's blocks that are left out in training, the deeper the more (stochastic depth)."""
+
+    shares: ClassVar[tuple[str, ...]] = ("backbone_drop_path",)
 
     def check(self) -> None:
         """Refuse pictures that the backbone's stride does not divide."""
         super().check()
+        drops, frozen = self.backbone_drop_path, self.freeze_backbone
+        require(not (drops and frozen), "backbone_drop_path", drops, "0 where freeze_backbone = true: it never trains")
         require(
             self.image_size >= 2 * STRIDE and self.image_size % STRIDE == 0,
             "image_size",
@@ -190,6 +218,7 @@ def require(holds: bool, name: str, value: object, expected: str) -> None:
 
 
 HEADS = ("mlp", "paper")
+POOLINGS = ("first", "mean", "attention")
 MI_DIRECTIONS = ("paper", "reverse", "symmetric")
 
 
@@ -228,6 +257,9 @@ class FgmfnConfig(PiecesConfig, PictureConfig):
     transformer_layers: int = 6
     """Depth of the Transformer encoder of the ablation w/o CA."""
 
+    pooling: str = "first"
+    """Of the words' states to a sentence vector: `first` token, `mean` over the real tokens, or learned `attention`."""
+
     # --- classification (eqs. 7, 8) ---------------------------------------------------------------
     head: str = "mlp"
     """`mlp`: linear, tanh, dropout, linear. `paper`: softmax(tanh(FC(z))), which bounds every logit by 1."""
@@ -253,6 +285,7 @@ class FgmfnConfig(PiecesConfig, PictureConfig):
         """Refuse values out of their range."""
         super().check()
         require(self.head in HEADS, "head", self.head, f"one of {', '.join(HEADS)}")
+        require(self.pooling in POOLINGS, "pooling", self.pooling, f"one of {', '.join(POOLINGS)}")
         require(
             self.mi_direction in MI_DIRECTIONS, "mi_direction", self.mi_direction, f"one of {', '.join(MI_DIRECTIONS)}"
         )

@@ -36,7 +36,10 @@ class TimmEncoder(nn.Module):
     def __init__(self, config: PictureConfig, **arguments: Any) -> None:
         super().__init__()
         self.frozen = config.freeze_backbone
-        self._arguments = arguments
+        # Not every model of timm knows the argument.
+        self._arguments = arguments | (
+            {"drop_path_rate": config.backbone_drop_path} if config.backbone_drop_path else {}
+        )
         self._create(config, pretrained=False)
 
     def _create(self, config: PictureConfig, *, pretrained: bool) -> None:
@@ -50,7 +53,9 @@ class TimmEncoder(nn.Module):
             return self.backbone(pixel_values)
 
     def train(self, mode: bool = True) -> Self:
-        """Train, unless the weights are frozen."""
+        """Train, unless the weights are frozen; those that have been loaded since are so, too."""
+        if self.frozen:
+            self.backbone.requires_grad_(False)
         return super().train(mode and not self.frozen)
 
     def load_pretrained(self, config: PictureConfig, tokenizer: Any = None) -> None:
@@ -220,7 +225,9 @@ def note_loaded(
     module.loaded = Loaded(part, source, len(state), len(state), digest.hexdigest())
 
 
-def from_pretrained(kind: Any, name: str, part: str, prepare: Callable[[Any], Any] = lambda model: model) -> Any:
+def from_pretrained(
+    kind: Any, name: str, part: str, prepare: Callable[[Any], Any] = lambda model: model, **settings: Any
+) -> Any:
     """Load a model of transformers in float32 with all of its weights.
 
     Args:
@@ -228,13 +235,14 @@ def from_pretrained(kind: Any, name: str, part: str, prepare: Callable[[Any], An
         name: in the hub, or a folder.
         part: what it is, for errors and the record.
         prepare: cuts off what is not needed.
+        settings: of its configuration, in place of those that the weights bring.
 
     Raises:
         WeightsError: The weights cannot be fetched or read, or a tensor that is needed is missing.
     """
     try:
         # Left alone, the encoder would train in the precision its file was saved in.
-        model, info = kind.from_pretrained(name, dtype=torch.float32, output_loading_info=True)
+        model, info = kind.from_pretrained(name, dtype=torch.float32, output_loading_info=True, **settings)
     except (OSError, ValueError) as error:
         raise WeightsError.unavailable(f"the weights of the {part} {name!r}", error) from error
     except RuntimeError as error:
@@ -258,7 +266,11 @@ def load_text_encoder(config: PiecesConfig) -> nn.Module:
         WeightsError: The weights cannot be fetched or read.
     """
     return from_pretrained(
-        AutoModel, config.text_encoder, "text encoder", lambda encoder: _without_pooler(encoder, config)
+        AutoModel,
+        config.text_encoder,
+        "text encoder",
+        lambda encoder: _without_pooler(encoder, config),
+        **config.text_dropouts,
     )
 
 

@@ -22,6 +22,7 @@ from fgmfn.fusion import CrossAttentionFusion, JointTransformer
 from fgmfn.inputs import PAIR, Inputs
 from fgmfn.losses import ImageTextContrast, MutualInformation
 from fgmfn.multiscale import DeepestGrid, MultiscaleFeatures
+from fgmfn.pooling import TextPooling
 
 
 @dataclass
@@ -53,6 +54,8 @@ class SentimentModel(PreTrainedModel):
     """The fields of a batch: `forward` takes exactly those, and labels."""
     recipe: ClassVar[dict[str, Any]] = {}
     """Training settings of the model's own paper; what a user sets goes before them."""
+    text_parts: ClassVar[tuple[str, ...]] = ("text_encoder",)
+    """Names of the parts that `freeze_text_encoder` freezes."""
     notes: ClassVar[tuple[str, ...]] = ()
     """Parts of the paper's model that are always missing or different here."""
 
@@ -157,21 +160,29 @@ class SentimentModel(PreTrainedModel):
         Raises:
             ConfigError: No parameter's name begins so.
         """
-        chosen = parameters_at(self, beginnings)
-        for weight in chosen.values():
-            weight.requires_grad_(False)
-        self._frozen = [
-            module
-            for name, module in self.named_modules()
-            if name and any(f"{name}.".startswith(f"{beginning}.") for beginning in beginnings)
-        ]
+        parameters_at(self, beginnings)
+        self._frozen: tuple[str, ...] = (*getattr(self, "_frozen", ()), *(f"{name}." for name in beginnings))
         self.train(self.training)
+
+    def freeze_text_encoder(self) -> None:
+        """Never train the text encoder where the configuration says so; to be called again when it is replaced."""
+        if getattr(self.config, "freeze_text_encoder", False):
+            self.freeze([part for part in self.text_parts if hasattr(self, part)])
+
+    def post_init(self) -> None:
+        """End the construction of a model."""
+        super().post_init()
+        self.freeze_text_encoder()
 
     def train(self, mode: bool = True) -> Self:
         """Train what is not frozen: dropout and batch statistics of frozen parts stay as in evaluation."""
         super().train(mode)
-        for module in getattr(self, "_frozen", ()):
-            module.eval()
+        for name, module in self.named_modules() if getattr(self, "_frozen", ()) else ():
+            if name and f"{name}.".startswith(self._frozen):
+                module.eval()
+        # again: transformers puts new ones in place of weights that it loads, and calls eval() in the end
+        for weight in parameters_at(self, [name.rstrip(".") for name in getattr(self, "_frozen", ())]).values():
+            weight.requires_grad_(False)
         return self
 
     def task_output(self, logits: Tensor, labels: Tensor | None) -> SentimentOutput:
@@ -246,6 +257,10 @@ class FgmfnForSentiment(SentimentModel):
         self.visual_tokens = visual(config, self.image_encoder.channels)
         self.fusion = CrossAttentionFusion(config) if config.cross_attention_enabled else JointTransformer(config)
         self.head = SentimentHead(config, 2 * config.hidden_size)
+        self.pooling = TextPooling(config.pooling, config.hidden_size)
+        # what the losses compare is pooled before the fusion, by weights of its own
+        alone = config.itc_alpha or config.mi_beta
+        self.pooling_alone = TextPooling(config.pooling, config.hidden_size) if alone else None
         self.contrast = ImageTextContrast(config) if config.itc_alpha else None
         self.mutual_information = MutualInformation(config) if config.mi_beta else None
         self.post_init()
@@ -276,12 +291,13 @@ class FgmfnForSentiment(SentimentModel):
         text = self.encode_text(input_ids, attention_mask, token_type_ids)
         image = self.visual_tokens(self.image_encoder(pixel_values))
         fused_text, fused_image = self.fusion(text, image, attention_mask.bool())
-        logits = self.head(torch.cat([fused_image[:, 0], fused_text[:, 0]], dim=-1))
+        logits = self.head(torch.cat([fused_image[:, 0], self.pooling(fused_text, attention_mask)], dim=-1))
         if labels is None:
             return SentimentOutput(logits=logits)
-        sentence, picture = text[:, 0], image[:, 0]
         task = loss = self.classification_loss(logits, labels)
         contrast = information = None
+        if self.pooling_alone is not None:
+            sentence, picture = self.pooling_alone(text, attention_mask), image[:, 0]
         if self.contrast is not None:
             contrast = self.contrast(sentence, picture, groups)
             loss = loss + self.config.itc_alpha * contrast  # eq. 12

@@ -217,7 +217,9 @@ class Thaw(TrainerCallback):
     """
 
     def __init__(self, model: SentimentModel, beginnings: Sequence[str], epochs: int) -> None:
-        self._weights, self._epochs, self._frozen = list(parameters_at(model, beginnings).values()), epochs, True
+        chosen = parameters_at(model, beginnings).values()
+        # what a model never trains has no gradient to stop
+        self._weights, self._epochs, self._frozen = [one for one in chosen if one.requires_grad], epochs, True
         for weight in self._weights:
             weight.register_hook(lambda gradient: torch.zeros_like(gradient) if self._frozen else gradient)
 
