@@ -8,6 +8,7 @@ import os
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,7 @@ from transformers import (
 from transformers.trainer import OPTIMIZER_NAME, SCHEDULER_NAME, TRAINER_STATE_NAME
 from transformers.utils import SAFE_WEIGHTS_NAME
 
+from fgmfn.averaging import TRAINING_WEIGHTS, Averages
 from fgmfn.data import Collator, SplitDataset
 from fgmfn.distributed import process_count, share_batch_statistics
 from fgmfn.errors import ConfigError
@@ -42,6 +44,8 @@ DEV_FIGURES = ("accuracy", "macro_f1", "loss", *LOSS_PARTS)
 PREFETCHED = 4
 """Batches that each process of the loader has ready."""
 OPTIMIZERS: dict[str, Any] = {"adamw": torch.optim.AdamW, "adam": torch.optim.Adam}
+FOR_RESUMING = (OPTIMIZER_NAME, TRAINING_WEIGHTS)
+"""Files that only the newest checkpoint keeps."""
 RESUMED_FROM = (SAFE_WEIGHTS_NAME, OPTIMIZER_NAME, SCHEDULER_NAME, "rng_state*.pth")
 """Files that a checkpoint needs, beside its state, for a resumed training to end as an undisturbed one."""
 
@@ -55,6 +59,25 @@ class SentimentTrainer(Trainer):
         self._parts: dict[str, list[torch.Tensor]] = {}
         """By name, `eval_` before those of development rows: a loss's sum over each batch's rows, and their number."""
         self._lap_started = time.monotonic()
+        self._averages = Averages(self.model, settings.ema_decay) if settings.ema_decay else None
+        if self._averages:
+            self.add_callback(self._averages)
+
+    def _averaged(self) -> AbstractContextManager[None]:
+        """Let the model have its averaged weights meanwhile, where the settings want them."""
+        return self._averages.in_place() if self._averages else nullcontext()
+
+    def evaluate(self, *given: Any, **named: Any) -> dict[str, float]:
+        """Score the weights that are kept."""
+        with self._averaged():
+            scores: dict[str, float] = super().evaluate(*given, **named)
+        return scores
+
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: torch.nn.Module | None = None) -> None:
+        """Load the weights of a checkpoint, and those that train on where it holds averages."""
+        super()._load_from_checkpoint(resume_from_checkpoint, model)
+        if self._averages:
+            self._averages.resume(Path(resume_from_checkpoint))
 
     def _prepare_inputs(self, inputs: dict[str, Any]) -> dict[str, Any]:
         """Normalise pictures where the model computes; as bytes they take a quarter of the way there."""
@@ -103,11 +126,16 @@ class SentimentTrainer(Trainer):
 
     def _save_checkpoint(self, model: torch.nn.Module, trial: Any) -> None:
         """Save a checkpoint; older ones keep their weights, and lose the optimizer's state, twice as large."""
-        super()._save_checkpoint(model, trial)
+        folder = Path(self.args.output_dir)
+        newest = folder / f"checkpoint-{self.state.global_step}"
+        if self._averages and self.args.should_save:
+            self._averages.save_training_weights(newest)
+        with self._averaged():
+            super()._save_checkpoint(model, trial)
         self.accelerator.wait_for_everyone()
         if self.args.should_save:
-            for file in Path(self.args.output_dir).glob(f"checkpoint-*/{OPTIMIZER_NAME}"):
-                if file.parent.name != f"checkpoint-{self.state.global_step}":
+            for file in (file for name in FOR_RESUMING for file in folder.glob(f"checkpoint-*/{name}")):
+                if file.parent != newest:
                     file.unlink()
 
     def seconds(self) -> float:
@@ -480,21 +508,27 @@ def _workers(wanted: int | None, on_cuda: bool) -> int:
     return min(8, max(1, (torch.get_num_threads() or 1) - 1)) if on_cuda else 0
 
 
-def last_whole_checkpoint(checkpoints: Path) -> Path | None:
-    """Return the newest checkpoint that a killed run wrote to its end; its state file is the last it writes."""
+def last_whole_checkpoint(checkpoints: Path, settings: TrainingSettings | None = None) -> Path | None:
+    """Return the newest checkpoint that a killed run wrote to its end; its state file is the last it writes.
+
+    Args:
+        checkpoints: their folder.
+        settings: of the training; averaged weights need a file more.
+    """
+    wanted = (*RESUMED_FROM, *([TRAINING_WEIGHTS] if settings and settings.ema_decay else []))
     numbered = {
         int(match[1]): folder
         for folder in checkpoints.glob("checkpoint-*")
         if (match := re.fullmatch(r"checkpoint-(\d+)", folder.name))
     }
-    return next((numbered[step] for step in sorted(numbered, reverse=True) if _is_whole(numbered[step])), None)
+    return next((numbered[step] for step in sorted(numbered, reverse=True) if _is_whole(numbered[step], wanted)), None)
 
 
-def _is_whole(folder: Path) -> bool:
+def _is_whole(folder: Path, files: Sequence[str]) -> bool:
     try:
         json.loads((folder / TRAINER_STATE_NAME).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return False
     # Removing an outdated checkpoint may have been cut short as well, and each process writes its own random state.
-    wanted = {name: process_count() if "*" in name else 1 for name in RESUMED_FROM}
+    wanted = {name: process_count() if "*" in name else 1 for name in files}
     return all(len(list(folder.glob(name))) >= number for name, number in wanted.items())

@@ -233,7 +233,7 @@ def _train_in_steps(
         after_epoch=after_epoch,
         on_epoch=partial(_report, run, progress, on_epoch),
     )
-    resumed_from = from_first_process(lambda: last_whole_checkpoint(run.folder / CHECKPOINTS))
+    resumed_from = from_first_process(lambda: last_whole_checkpoint(run.folder / CHECKPOINTS, training))
     if resumed_from:
         if is_first_process():
             log.info("%s: goes on from %s, where an earlier run was stopped", run.name, resumed_from.name)

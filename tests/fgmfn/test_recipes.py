@@ -3,25 +3,27 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 import torch.nn.functional as F
+from safetensors.torch import load_file
 from transformers import TrainerCallback
 
 from fgmfn.baselines import MODELS, model_class
 from fgmfn.building import build_model, model_config
 from fgmfn.configuration import PiecesConfig, text_settings
-from fgmfn.data import SplitDataset, open_release
+from fgmfn.data import Collator, SplitDataset, open_release
 from fgmfn.encoders import build_text_encoder, load_text_encoder
 from fgmfn.errors import ConfigError
 from fgmfn.modeling import FgmfnForSentiment
 from fgmfn.pooling import TextPooling
 from fgmfn.processing import FgmfnProcessor, image_processor, train_tokenizer
 from fgmfn.settings import DataSettings, ModelSettings, TrainingSettings
-from fgmfn.trainer import Thaw, learning_rates, make_trainer
+from fgmfn.trainer import Thaw, last_whole_checkpoint, learning_rates, make_trainer
 from fgmfn.training import train_models
 from tests.fgmfn.models import ad_split, batch, batch_of, build, logits, small_config
 from tests.fgmfn.releases import ad_rows, small_release, tiny_config, write_release
@@ -262,3 +264,108 @@ def test_widths_are_the_text_encoders_unless_they_are_set() -> None:
     assert model_config(FgmfnForSentiment, settings | {"heads": 4}, ["a", "b"]).heads == 4
     with pytest.raises(ConfigError, match="hidden_size = 64; expected 48"):
         model_config(FgmfnForSentiment, settings | {"hidden_size": 64, "heads": 4}, ["a", "b"])
+
+
+# --- an average of the weights ---
+
+
+class Killed(Exception):  # noqa: N818  no error
+    """Ends a training as a kill would."""
+
+
+class Steps(TrainerCallback):
+    """Keeps the weights that train, after each step, and kills the training in an epoch."""
+
+    def __init__(self) -> None:
+        self.fatal, self.seen = -1, list[dict[str, torch.Tensor]]()
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **given: Any) -> None:
+        """Keep them."""
+        self.seen.append({name: values.double().clone() for name, values in given["model"].state_dict().items()})
+
+    def on_epoch_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """End here."""
+        if round(state.epoch or 0) == self.fatal:
+            raise Killed
+
+
+def averaged_run(folder: Path, decay: float, *, dev: bool, stop: bool = False) -> tuple[FgmfnForSentiment, Steps, Any]:
+    """Train FGMFN for three epochs, killed in the second and gone on with where `stop` says so."""
+    source = open_release(folder / "release" if (folder / "release").exists() else small_release(folder / "release"))
+    rows, name = source.splits["train"], f"{decay}-{dev}-{stop}"
+    settings = TrainingSettings(batch_size=8, epochs=3, learning_rate=1e-2, ema_decay=decay)
+    steps = Steps()
+
+    for steps.fatal in [1, -1] if stop else [-1]:
+        torch.manual_seed(0)
+        model = FgmfnForSentiment(small_config())
+        processor = FgmfnProcessor(image_processor(model.config), train_tokenizer(rows.text, 50))
+        trainer = make_trainer(
+            model,
+            processor,
+            SplitDataset(rows, processor, model.inputs),
+            SplitDataset(source.splits["validation"], processor, model.inputs) if dev else None,
+            settings=settings,
+            checkpoints=folder / name,
+            title="FGMFN",
+            progress=False,
+        )
+        trainer.add_callback(steps)
+        resumed = last_whole_checkpoint(folder / name, settings)
+        with suppress(Killed):
+            trainer.train(resume_from_checkpoint=str(resumed) if resumed else None)
+    return model, steps, trainer
+
+
+def average_of(steps: Steps, start: dict[str, torch.Tensor], decay: float) -> dict[str, torch.Tensor]:
+    """What the average must be, in twice the digits."""
+    average = {name: values.double() for name, values in start.items()}
+    for number, weights in enumerate(steps.seen, 1):
+        kept = min(decay, (1 + number) / (10 + number))
+        average = {name: kept * values + (1 - kept) * weights[name] for name, values in average.items()}
+    return average
+
+
+@pytest.mark.parametrize("decay", [0.5, 0.999])
+def test_what_is_kept_is_the_average_and_what_trains_is_not_touched_by_it(tmp_path: Path, decay: float) -> None:
+    torch.manual_seed(0)
+    start = {name: values.clone() for name, values in FgmfnForSentiment(small_config()).state_dict().items()}
+    plain, without, _ = averaged_run(tmp_path, 0.0, dev=False)
+    model, steps, _ = averaged_run(tmp_path, decay, dev=False)
+    for one, other in zip(without.seen, steps.seen, strict=True):
+        assert all(torch.equal(one[name], other[name]) for name in one)
+    expected = average_of(steps, start, decay)
+    for name, values in model.state_dict().items():
+        if values.is_floating_point():
+            assert torch.allclose(values.double(), expected[name], atol=1e-5), name
+    assert not torch.equal(model.head.layers[0].weight, plain.head.layers[0].weight)
+
+
+@pytest.mark.parametrize("dev", [True, False])
+def test_a_resumed_training_has_the_same_average(tmp_path: Path, dev: bool) -> None:
+    (whole, steps, _), (resumed, more, _) = (averaged_run(tmp_path, 0.9, dev=dev, stop=stop) for stop in (False, True))
+    for one, other in zip(steps.seen, more.seen, strict=True):
+        assert all(torch.equal(values, other[name]) for name, values in one.items())
+    assert all(torch.equal(values, resumed.state_dict()[name]) for name, values in whole.state_dict().items())
+
+
+def test_scores_and_checkpoints_are_the_averages(tmp_path: Path) -> None:
+    model, steps, trainer = averaged_run(tmp_path, 0.9, dev=True)
+    (checkpoint,) = (tmp_path / "0.9-True-False").glob("checkpoint-*")
+    saved = load_file(checkpoint / "model.safetensors")
+    best = int(checkpoint.name.split("-")[1])
+    torch.manual_seed(0)
+    start = FgmfnForSentiment(small_config()).state_dict()
+    until = Steps()
+    until.seen = steps.seen[:best]
+    expected = average_of(until, start, 0.9)
+    for name, values in saved.items():
+        if values.is_floating_point():
+            assert torch.allclose(values.double(), expected[name], atol=1e-5), name
+            assert torch.equal(values, model.state_dict()[name]), name
+    dev = trainer.eval_dataset
+    with torch.no_grad():
+        loss = model.eval()(**Collator(trainer._processor, model.inputs)([dev[row] for row in range(len(dev))])).loss
+    (scored,) = (one["eval_loss"] for one in trainer.state.log_history if one["step"] == best and "eval_loss" in one)
+    assert len(dev) <= 8  # one batch: the contrastive loss depends on its rows
+    assert scored == pytest.approx(loss.item(), rel=1e-4)
