@@ -23,6 +23,7 @@ from fgmfn.inputs import PAIR, Inputs
 from fgmfn.losses import ImageTextContrast, MutualInformation
 from fgmfn.multiscale import DeepestGrid, MultiscaleFeatures
 from fgmfn.pooling import TextPooling
+from fgmfn.remote_code import SavesCode
 
 
 @dataclass
@@ -37,7 +38,7 @@ class SentimentOutput(ModelOutput):
     mi_loss: Tensor | None = None
 
 
-class SentimentModel(PreTrainedModel):
+class SentimentModel(SavesCode, PreTrainedModel):
     """A classifier of image-text advertisements: the batch that its `inputs` ask for in, logits out.
 
     Constructing one downloads nothing. `load_pretrained` fetches what was trained elsewhere before a first
@@ -48,6 +49,7 @@ class SentimentModel(PreTrainedModel):
     config: Any
     base_model_prefix = ""
     main_input_name = "input_ids"
+    auto_classes = ("AutoModel", "AutoModelForSequenceClassification")
     modalities: ClassVar[tuple[str, ...]] = ()
     """`text`, `image` or both: the model's inputs."""
     inputs: ClassVar[Inputs]
@@ -71,6 +73,10 @@ class SentimentModel(PreTrainedModel):
         output = super().__call__(*own, **{name: self._in_own_precision(value) for name, value in named.items()})
         wanted = self.config.return_dict if return_dict is None else return_dict
         return output if wanted else output.to_tuple()
+
+    def named_classes(self) -> dict[str, str]:
+        """Name the configuration's class, too."""
+        return super().named_classes() | {"AutoConfig": type(self.config).__name__}
 
     def _in_own_precision(self, value: Any) -> Any:
         return value.to(self.dtype) if isinstance(value, Tensor) and value.is_floating_point() else value

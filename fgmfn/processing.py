@@ -25,6 +25,7 @@ from transformers import (
 from fgmfn.configuration import SentimentConfig
 from fgmfn.errors import InputError, WeightsError
 from fgmfn.images import as_pictures
+from fgmfn.remote_code import SavesCode
 from fgmfn.settings import DataSettings
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
@@ -37,7 +38,7 @@ WORD_SPECIALS = ("[PAD]", "[UNK]", "[SEP]")
 SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 
 
-class FgmfnProcessor(ProcessorMixin):
+class FgmfnProcessor(SavesCode, ProcessorMixin):
     """A tokenizer for the words, and a square and its normalisation for the picture.
 
     Args:
@@ -50,6 +51,8 @@ class FgmfnProcessor(ProcessorMixin):
         crop_share: share of the shorter side that `crop` shows.
         interpolation: name of a filter of Pillow.
     """
+
+    auto_classes = ("AutoProcessor",)
 
     def __init__(
         self,
