@@ -69,7 +69,7 @@ catalog: $(READY)  ## list the tables and releases
 	@$(BIN)/ytb-ads catalog releases --catalog "$(CATALOG)"
 
 deploy: $(READY)  ## register rebuild, refresh, release and training with a running Prefect server: make deploy SOURCE=youtube|folder:DIR [CATALOG=DIR]
-	@$(BIN)/ytb-ads deploy --source "$(or $(YTB_ADS_SOURCE),$(SOURCE))" $(if $(filter file,$(origin CATALOG)),,--catalog "$(CATALOG)")
+	@$(BIN)/ytb-ads deploy --source "$(if $(filter command%,$(origin SOURCE)),$(SOURCE),$(or $(YTB_ADS_SOURCE),$(SOURCE)))" $(if $(filter file,$(origin CATALOG)),,--catalog "$(CATALOG)")
 
 sandbox: $(READY)  ## serve a stand-in of YouTube on this machine, to try a whole crawl without a key
 	@$(BIN)/python -m tests.youtube_sandbox --dir sandbox

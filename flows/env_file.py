@@ -43,11 +43,11 @@ def read_env_file() -> dict[str, str]:
 
 
 def export_env_file() -> None:
-    """Put the variables of `.env` that libraries read into the environment, unless they are set there.
+    """Put the variables of `.env` that libraries read into the environment, unless they have a value there.
 
     Raises:
         SettingsError: it cannot be read.
     """
     for name, value in read_env_file().items():
-        if name.startswith(_READ_BY_OTHERS):
-            os.environ.setdefault(name, value)
+        if name.startswith(_READ_BY_OTHERS) and not os.environ.get(name):
+            os.environ[name] = value

@@ -37,7 +37,7 @@ def deploy(
 
     Nothing that is registered is a path of this host but the catalog, if you name one: a run uses the package, the
     settings and the catalog of the host whose worker takes it. Work pools and queues are made where they are missing,
-    of the types that [deploy] of the settings names. The refresh is registered for the source `youtube` alone.
+    of the types in the table `deploy` of the settings. The refresh is registered for the source `youtube` alone.
     Where the setting notify.block names a notification block of the server, it sends messages of what somebody should
     look at.
     """

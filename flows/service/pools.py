@@ -20,6 +20,29 @@ SHARED_MEMORY = "2g"
 """Shared memory of a container, through which torch's loaders hand over their batches; docker gives 64 MB."""
 
 
+OF_CONTAINERS = ("image", "catalog", "home", "data", "job_variables")
+"""Settings that say nothing of processes."""
+
+
+def check_pool(name: str, settings: PoolSettings) -> None:
+    """Refuse settings of a pool that would be passed over, or lose what its runs write.
+
+    Raises:
+        SettingsError: they are for containers and the pool is of processes, or a container's catalog ends with it.
+    """
+    if settings.type == "process":
+        if unused := [key for key in OF_CONTAINERS if key in settings.model_fields_set]:
+            raise SettingsError(
+                f"deploy.{name}: {', '.join(unused)} is for containers, and the pool's type is 'process'; set "
+                f"deploy.{name}.type to 'docker' or 'kubernetes', or leave it out"
+            )
+    elif not settings.data and not (settings.catalog or "").startswith("s3://"):
+        raise SettingsError(
+            f"deploy.{name}: what a container writes to its catalog would be gone with it; set deploy.{name}.data to "
+            f"what is mounted at {DATA}, or deploy.{name}.catalog to a place in a bucket"
+        )
+
+
 def make_pool(client: SyncPrefectClient, name: str, settings: PoolSettings) -> bool:
     """Make a work pool if it is missing; whether it was.
 

@@ -22,7 +22,7 @@ from flows.crawl.flow import source_folder
 from flows.errors import SettingsError
 from flows.home import program_version
 from flows.service.notifications import find_block, register_notifications
-from flows.service.pools import environment, job_variables, make_pool
+from flows.service.pools import check_pool, environment, job_variables, make_pool
 from flows.service.recovery import recovery, register_automation
 from flows.settings import Settings, load_settings
 from flows.settings.deploy import PoolSettings
@@ -65,6 +65,8 @@ def register(
     source = source or os.environ.get("YTB_ADS_SOURCE") or DEFAULT_SOURCE
     place = str(place_of(catalog).absolute()) if catalog else None
     of_folder = source_folder(source) is not None
+    for pool, of_pool in settings.deploy:
+        check_pool(pool, of_pool)
     known = [
         _filled(each, source, place, getattr(settings.deploy, each["work_pool"]["name"]))
         for each in yaml.safe_load(PREFECT_YAML.read_text("utf-8"))["deployments"]

@@ -66,6 +66,11 @@ class Story:
         """Videos that no crawl can have."""
         return self.shown.difference(self.good) - self.deleted
 
+    @property
+    def unavailable(self) -> set[str]:
+        """Videos that are deleted or private."""
+        return {id_ for id_ in self.shown if not self.world.videos[id_].available}
+
     def appear(self, number: int, now: datetime) -> list[str]:
         """Let so many ads be uploaded."""
         some = [self.later.pop(0) for _ in range(number)]

@@ -13,7 +13,7 @@ from data_catalog.catalog import Catalog
 from data_catalog.errors import CatalogError
 from data_catalog.releases import read_manifest, write_release
 from flows.errors import SettingsError
-from flows.home import catalog_here, find_home
+from flows.home import CATALOG_VARIABLE, catalog_here, find_home, own_catalog
 from flows.train import _lacks_release
 from tests.data_catalog.builders import release_row, release_rows
 
@@ -96,3 +96,12 @@ def test_a_run_begins_in_the_folder_in_which_its_worker_was_started(tmp_path: Pa
         [sys.executable, "-c", worker, "worker", "start"], cwd=home, capture_output=True, text=True, check=True
     )
     assert done.stdout.strip() == str(home)
+
+
+def test_an_empty_variable_does_not_hide_the_catalog_of_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / ".env").write_text(f"{CATALOG_VARIABLE}=s3://ads/here\n")
+    monkeypatch.setenv(CATALOG_VARIABLE, "")
+    assert own_catalog() == "s3://ads/here"

@@ -20,7 +20,7 @@ from prefect_docker.worker import DockerWorkerJobConfiguration
 from prefect_kubernetes.worker import KubernetesWorkerJobConfiguration
 
 from flows.errors import SettingsError
-from flows.service.pools import environment, job_template, job_variables, make_pool
+from flows.service.pools import check_pool, environment, job_template, job_variables, make_pool
 from flows.settings.deploy import PoolSettings, PoolType
 
 pytestmark = pytest.mark.xdist_group("prefect")
@@ -110,3 +110,21 @@ def as_kubernetes_reads(manifest: dict[str, Any]) -> Any:
             return client.deserialize(SimpleNamespace(data=json.dumps(manifest)), "V1Job")
 
     return asyncio.run(read()).spec.template.spec
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        (PoolSettings(home="/etc/ads", catalog="s3://ads/here"), "catalog, home is for containers"),
+        (PoolSettings(type="docker"), "would be gone with it"),
+        (PoolSettings(type="kubernetes", catalog="/data/ads"), "would be gone with it"),
+    ],
+)
+def test_settings_that_would_be_passed_over_or_lose_the_catalog_are_refused(settings: PoolSettings, said: str) -> None:
+    with pytest.raises(SettingsError, match=said):
+        check_pool("gpu", settings)
+
+
+def test_settings_that_keep_the_catalog_are_taken() -> None:
+    for settings in (PoolSettings(), PoolSettings(gpus=2), PoolSettings(type="docker", data="ads"), DOCKER):
+        check_pool("gpu", settings)
