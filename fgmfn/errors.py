@@ -60,6 +60,10 @@ class RunInProgressError(FgmfnError):
     """Another process is training into the same folder."""
 
 
+class MemoryExhaustedError(FgmfnError, MemoryError):
+    """A training needs more memory than there is; the message names the settings that need less."""
+
+
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """Return `; did you mean 'x'?`, or nothing where no known name is near.
 

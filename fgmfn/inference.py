@@ -84,8 +84,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
     name = model_of_class(architecture)
     if name is None:
         raise WeightsError(f"{path}: config.json names the model {architecture!r}, which fgmfn does not know")
-    record = _read_object(path / METRICS) or {}
-    trained_on, has_targets = record.get("row_set_hash"), record.get("has_targets")
+    trained_on, has_targets = (_read_object(path / METRICS) or {}).get("row_set_hash"), trained_on_targets(path)
     try:
         with quiet_libraries():
             kind = model_class(name)
@@ -98,6 +97,11 @@ def load_checkpoint(path: Path) -> Checkpoint:
     except (OSError, ValueError, RuntimeError, KeyError) as error:
         raise WeightsError(f"{path}: the checkpoint is incomplete or damaged: {error}") from error
     return Checkpoint(path, name, model.to(_device()).eval(), processor, trained_on, has_targets)
+
+
+def trained_on_targets(path: Path) -> bool | None:
+    """Whether the rows that a model was trained on had targets, or None where its folder does not say."""
+    return (_read_object(path / METRICS) or {}).get("has_targets")
 
 
 def _read_object(file: Path) -> dict[str, Any] | None:

@@ -58,6 +58,8 @@ class SentimentModel(SavesCode, PreTrainedModel):
     """Training settings of the model's own paper; what a user sets goes before them."""
     text_parts: ClassVar[tuple[str, ...]] = ("text_encoder",)
     """Names of the parts that `freeze_text_encoder` freezes."""
+    recomputed_parts: ClassVar[tuple[str, ...]] = ("text_encoder", "target_encoder")
+    """Names of the text encoders whose layers can be computed again for the gradients."""
     notes: ClassVar[tuple[str, ...]] = ()
     """Parts of the paper's model that are always missing or different here."""
 
@@ -107,7 +109,7 @@ class SentimentModel(SavesCode, PreTrainedModel):
             encoder.activation_checkpointing_disable()
 
     def _recomputable(self) -> list[PreTrainedModel]:
-        parts = [part for part in self.children() if isinstance(part, PreTrainedModel)]
+        parts = [getattr(self, name) for name in self.recomputed_parts if hasattr(self, name)]
         return [part for part in parts if part.supports_gradient_checkpointing]
 
     def add_encoders(self) -> None:

@@ -28,13 +28,14 @@ from fgmfn.baselines import MODELS, check_models, model_class
 from fgmfn.baselines.fitted import FittedModel
 from fgmfn.building import build_model, model_config
 from fgmfn.card import model_card
+from fgmfn.configuration import PiecesConfig
 from fgmfn.console import quiet_libraries
 from fgmfn.data import Rows, Source, SplitDataset, open_source
 from fgmfn.data.batches import sentence_lengths
 from fgmfn.data.prepared import Cache
 from fgmfn.data.rows import look_at_all
 from fgmfn.distributed import from_first_process, is_first_process, join_processes
-from fgmfn.errors import FgmfnError, RunInProgressError
+from fgmfn.errors import FgmfnError, MemoryExhaustedError, RunInProgressError
 from fgmfn.evaluation import Metrics
 from fgmfn.history import add_to_history
 from fgmfn.inference import METRICS, Checkpoint, evaluate_split
@@ -43,7 +44,7 @@ from fgmfn.modeling import SentimentModel
 from fgmfn.planning import Run, code_version, open_cache, plan_run
 from fgmfn.processing import Augmentation, FgmfnProcessor
 from fgmfn.settings import load_settings
-from fgmfn.sizes import parameter_counts
+from fgmfn.sizes import out_of_memory, parameter_counts
 from fgmfn.trainer import AfterEpoch, Epoch, OnEpoch, is_over, last_whole_checkpoint, make_trainer
 
 log = logging.getLogger(__name__)
@@ -122,16 +123,42 @@ def train_run(
         ConfigError: Settings contradict each other.
         WeightsError: Pretrained weights cannot be had.
         RunInProgressError: Another process is training into the same folder.
+        MemoryExhaustedError: Memory has run out.
     """
     join_processes()
     with quiet_libraries(), _locked(run.folder):
         finished = from_first_process(lambda: read_trained(run.folder))
         if finished is None:
-            return _train(run, progress, after_epoch, on_epoch)
+            try:
+                return _train(run, progress, after_epoch, on_epoch)
+            except (RuntimeError, MemoryError) as error:
+                if (reason := out_of_memory(error)) is None:
+                    raise
+                raise MemoryExhaustedError(f"{reason}\n{run.name}: memory ran out; {_lighter(run)}") from error
         if is_first_process():
             # The finishing process may have been killed here.
             shutil.rmtree(run.folder / CHECKPOINTS, ignore_errors=True)
         return finished
+
+
+def _lighter(run: Run) -> str:
+    """Name the settings that let a training need less memory, those first that change its results least."""
+    kind, training = model_class(run.name), run.settings.training
+    if issubclass(kind, FittedModel):
+        return "it is fitted on all training rows at once and needs a machine with more"
+    rows = training.batch_size // run.devices["count"] // training.accumulation
+    ways = []
+    recomputable = kind.recomputed_parts if issubclass(kind.config_class, PiecesConfig) else ()
+    if not training.gradient_checkpointing and recomputable and "text" in kind.modalities:
+        ways.append("set [training] gradient_checkpointing = true")
+    if rows > 1:
+        ways.append(f"raise [training] accumulation = {training.accumulation} ({rows} rows at a time now)")
+        ways.append(f"lower [training] batch_size = {training.batch_size}")
+    if kind.inputs.sentences:
+        ways.append("lower [data] max_tokens")
+    if kind.inputs.pictures:
+        ways.append("lower image_size of the model, or choose a smaller backbone")
+    return "one of these needs less: " + "; ".join(ways)
 
 
 @contextmanager

@@ -46,6 +46,7 @@ class LxmertMmsaForSentiment(Baseline):
     config_class = LxmertMmsaConfig
     modalities = ("text", "image")
     text_parts = ("lxmert",)
+    recomputed_parts = ()
     inputs = Inputs(("pixel_values", *PAIR), pair="real_target", marked=True)
     # As the paper tunes LXMERT on VQA; how the row of Table 4 was trained is not known.
     recipe: ClassVar[dict[str, Any]] = {"learning_rate": 5e-5, "epochs": 4, "batch_size": 32, "warmup": 0.1}

@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from huggingface_hub.dataclasses import strict
 from torch import Tensor, nn
-from transformers import DynamicCache, PreTrainedModel
+from transformers import DynamicCache
 
 from fgmfn.baselines.parts.crops import CROPS, whole_and_quarters
 from fgmfn.configuration import PictureConfig, PiecesConfig, require
@@ -105,6 +105,7 @@ class MtvafForSentiment(Baseline):
 
     config_class = MtvafConfig
     modalities = ("text", "image")
+    recomputed_parts = ()  # the prefix is given as kept keys and values, which a layer that is recomputed leaves out
     inputs = Inputs(
         ("pixel_values", *PAIR),
         pair="always",
@@ -172,10 +173,6 @@ class MtvafForSentiment(Baseline):
         """Pictures [B, 3, H, W] -> the last four levels of the whole and of its crops, [B, crops, c, h, w]."""
         crops = whole_and_quarters(pixel_values, 1 + self.config.crops)
         return [level.unflatten(0, crops.shape[:2]) for level in self.image_encoder(crops.flatten(0, 1))[1:]]
-
-    def _recomputable(self) -> list[PreTrainedModel]:
-        """Name no encoder: the prefix is given as kept keys and values, which a layer that is recomputed leaves out."""
-        return []
 
     def read(self, ids: Tensor, mask: Tensor, segments: Tensor, prefix: list[tuple[Tensor, Tensor]]) -> Tensor:
         """Logits [B, C] of words [B, t] behind a prefix; positions count real tokens, wherever padding lies."""

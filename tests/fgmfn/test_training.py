@@ -23,13 +23,21 @@ from safetensors.torch import load_file
 from transformers import BertConfig, BertModel
 
 from fgmfn.data import Source, SplitDataset, open_release
-from fgmfn.errors import ConfigError, DataError, FgmfnError, RunInProgressError, WeightsError
+from fgmfn.errors import (
+    ConfigError,
+    DataError,
+    FgmfnError,
+    MemoryExhaustedError,
+    RunInProgressError,
+    WeightsError,
+)
 from fgmfn.evaluation import score
 from fgmfn.inference import evaluate_split, load_checkpoint, predict_split
 from fgmfn.modeling import FgmfnForSentiment
 from fgmfn.planning import plan_run
 from fgmfn.processing import FgmfnProcessor, image_processor, train_tokenizer
 from fgmfn.settings import TrainingSettings
+from fgmfn.sizes import out_of_memory
 from fgmfn.trainer import Epoch, SentimentTrainer, last_whole_checkpoint, make_trainer
 from fgmfn.training import TrainedModel, read_trained, train_models, train_run
 from tests.fgmfn.conftest import Finished
@@ -426,3 +434,46 @@ def test_texts_are_as_long_as_those_of_training_and_what_is_cut_is_counted(tmp_p
     note = f"texts are cut to {processor.max_tokens} tokens: 2 of 300 train texts, 3 of 3 test texts"
     assert note in trained.notes
     assert note in (trained.checkpoint / "README.md").read_text()
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB.\nmore"),
+        RuntimeError("[enforce fail at alloc_cpu.cpp:1] DefaultCPUAllocator: can't allocate memory: 9 bytes"),
+        MemoryError(),
+    ],
+)
+def test_a_training_whose_memory_runs_out_says_which_settings_need_less(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: Exception
+) -> None:
+    release = small_release(tmp_path / "r")
+
+    def run_out(*_: Any, **__: Any) -> None:
+        raise fault
+
+    # where a GPU says so: within a step
+    monkeypatch.setattr("fgmfn.modeling.SentimentModel.classification_loss", run_out)
+    for model, named, not_named in (
+        ("fgmfn", {"gradient_checkpointing", "accumulation", "batch_size", "max_tokens", "image_size"}, set[str]()),
+        ("image_only", {"accumulation", "batch_size", "image_size"}, {"max_tokens", "gradient_checkpointing"}),
+    ):
+        with pytest.raises(MemoryExhaustedError) as raised:
+            train_models(release, tiny_config(tmp_path), tmp_path / "runs", (model,), progress=False)
+        said = str(raised.value)
+        assert [name for name in named if name not in said] == []
+        assert [name for name in not_named if name in said] == []
+        assert out_of_memory(raised.value)  # a search and the tables go on with what needs less
+        assert (str(fault).splitlines() or ["MemoryError"])[0] in said
+
+
+def test_another_fault_of_a_step_is_not_taken_for_a_lack_of_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: Any, **__: Any) -> None:
+        raise RuntimeError("sizes of tensors must match")
+
+    monkeypatch.setattr("fgmfn.modeling.SentimentModel.classification_loss", fail)
+    release, config = small_release(tmp_path / "r"), tiny_config(tmp_path)
+    with pytest.raises(RuntimeError, match="sizes of tensors"):
+        train_models(release, config, tmp_path / "runs", ("fgmfn",), progress=False)
