@@ -76,13 +76,18 @@ def select(connection: duckdb.DuckDBPyConnection, query: str) -> duckdb.DuckDBPy
     return connection.sql(query)
 
 
+def holds_anything(catalog: Catalog) -> bool:
+    """Whether there is a table or a release."""
+    return any(catalog.snapshot(name).exists for name in TABLES) or bool(list_releases(catalog.releases_dir))
+
+
 def require_catalog(catalog: Catalog) -> None:
     """Make sure that there is something to look at.
 
     Raises:
         CatalogError: the folder holds no catalog; a misspelt one must not pass for an empty one.
     """
-    if not any(catalog.snapshot(name).exists for name in TABLES) and not list_releases(catalog.releases_dir):
+    if not holds_anything(catalog):
         raise CatalogError(
             f"{catalog.root}: no catalog here; `ytb-ads build --source folder:DIR --catalog {catalog.root}` makes one"
         )

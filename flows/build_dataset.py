@@ -43,7 +43,7 @@ from flows.review.human import (
     still_open,
     withdraw_ads,
 )
-from flows.runner import artifact_key, begin_run, run_name, task_runner
+from flows.runner import artifact_key, begin_run, run_name, task_runner, work_on
 from flows.sentiment.flow import sentiment
 from flows.settings import Settings, load_settings
 from flows.stages import FRAMES
@@ -91,8 +91,7 @@ def build_dataset(
     Raises:
         YtbAdsError: a stage cannot do its work; what the stages before it did is kept.
     """
-    catalog = catalog or own_catalog()
-    if given_up := begin_run(f"catalog:{catalog}", f"source:{source}"):
+    if given_up := begin_run():
         return given_up
     settings = load_settings(Path(config) if config else None)
     if category is not None:
@@ -100,7 +99,8 @@ def build_dataset(
     if policy is not None:
         settings = _with_policy(settings, policy)
     folder = source_folder(source)
-    tables = Catalog(catalog)
+    tables = Catalog(catalog or own_catalog())
+    work_on(tables, f"source:{source}")
     said = get_run_logger().info  # each stage says the same in the log of its own run
     crawled = _ingest(tables, folder, settings)
     resumes_at = crawled.resumes_at if crawled else None
@@ -141,13 +141,14 @@ def release_reviewed(
     Raises:
         YtbAdsError: the release cannot be written, or the round is of no catalog that is here.
     """
-    if given_up := begin_run(f"catalog:{catalog or own_catalog()}"):
+    if given_up := begin_run():
         return given_up
     settings = _with_policy(load_settings(Path(config) if config else None), "human")
     if opened_at is None:
         tables = Catalog(catalog or own_catalog())
     else:
         tables = catalog_here(catalog, partial(lacks_round, settings=settings.review, opened_at=opened_at))
+    work_on(tables)
     with review_store(tables, settings.review, must_exist=True) as store:
         if current := still_open(store):
             return waits(read_waiting(store, current, settings.review, opened=False))

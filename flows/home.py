@@ -12,7 +12,7 @@ from pathlib import Path
 import psutil
 
 from data_catalog.catalog import Catalog
-from data_catalog.errors import CatalogError
+from data_catalog.errors import CatalogError, StorageError
 from flows.env_file import export_env_file
 from flows.errors import SettingsError
 
@@ -81,16 +81,18 @@ def catalog_here(named: str | None, lacks: Callable[[Catalog], str | None]) -> C
         lacks: what a catalog lacks of it, in words; None if it holds all.
 
     Raises:
-        CatalogError: neither holds it.
-        StorageError: the bucket of one cannot be asked.
+        CatalogError: neither holds it, or can be asked.
     """
     own, problems = own_catalog(), []
     for place in dict.fromkeys([named or own, own]):
-        catalog = Catalog(place)
-        problem = lacks(catalog) if catalog.place.is_dir() else "is not on this host"
+        try:
+            catalog = Catalog(place)
+            problem = lacks(catalog) if catalog.place.is_dir() else "is not on this host"
+        except StorageError as error:
+            problem = f"cannot be asked ({error})"
         if problem is None:
             return catalog
-        problems.append(f"{catalog.root}{' (of this host)' if place == own else ''}: {problem}")
+        problems.append(f"{place}{' (of this host)' if place == own else ''}: {problem}")
     raise CatalogError(
         f"{'; '.join(problems)}. Set {CATALOG_VARIABLE}, in the environment of this host's worker or the .env of its "
         "folder, to the place at which this host finds the catalog of the event"

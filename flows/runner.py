@@ -19,6 +19,8 @@ import pyarrow.compute as pc
 from prefect import Task
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.filters import (
+    ArtifactCollectionFilter,
+    ArtifactCollectionFilterKey,
     FlowRunFilter,
     FlowRunFilterId,
     FlowRunFilterParentFlowRunId,
@@ -40,6 +42,8 @@ from prefect.states import Crashed, Failed
 from prefect.task_runners import ProcessPoolTaskRunner, TaskRunner, ThreadPoolTaskRunner
 
 from data_catalog.catalog import Catalog
+from data_catalog.errors import CatalogError
+from data_catalog.inspect import holds_anything
 from data_catalog.schemas import TABLES
 from flows.console import progress
 from flows.embedded_server import answers, embedded_server
@@ -226,26 +230,52 @@ def run_name(what: str, of: str) -> str:
 
 
 def artifact_key(what: str, catalog: Catalog) -> str:
-    """Key under which the server keeps something of a catalog: `funnel-ads-3f2a9c`, another one for each catalog."""
-    name = re.sub("[^a-z0-9]+", "-", catalog.root.rpartition("/")[2].lower()).strip("-")
-    return f"{what}-{name or 'catalog'}-{hashlib.sha256(catalog.root.encode()).hexdigest()[:6]}"
+    """Key under which the server keeps something of a catalog: `funnel-ads-3f2a9c`, another one for each place."""
+    place = str(catalog.place.absolute())
+    name = re.sub("[^a-z0-9]+", "-", place.rpartition("/")[2].lower()).strip("-")
+    return f"{what}-{name or 'catalog'}-{hashlib.sha256(place.encode()).hexdigest()[:6]}"
 
 
-def begin_run(*tags: str) -> State[Any] | None:
-    """Tag this run, and clear up after an attempt of it that crashed; a state to end with where it was tried too often.
+def work_on(catalog: Catalog, *tags: str) -> None:
+    """Tag this run with the catalog that it works on; a deployment's run logs it, and refuses one that is gone.
+
+    Args:
+        catalog: of the tables.
+        *tags: what else the run is found by.
+
+    Raises:
+        CatalogError: nothing is there, and the server keeps the funnel of a release that was, as where a shared folder
+            is not mounted. A build would begin anew, with another key of authors, and spend its quota again.
+    """
+    if not this_run.id:  # the function alone was called
+        return
+    place = catalog.place.absolute()
+    with get_client(sync_client=True) as client:
+        client.update_flow_run(UUID(this_run.id), tags=sorted({*this_run.tags, f"catalog:{place}", *tags}))
+        if not this_deployment.id:  # somebody has just named it
+            return
+        empty = not holds_anything(catalog)
+        log.info("catalog: %s%s", place, ", where nothing is yet" if empty else "")
+        key = artifact_key("funnel", catalog)
+        known = ArtifactCollectionFilter(key=ArtifactCollectionFilterKey(any_=[key]))
+        if empty and client.read_latest_artifacts(artifact_filter=known):
+            raise CatalogError(
+                f"{place}: nothing is there, and the Prefect server keeps the funnel of a release that was; mount or "
+                f"restore it, or, to begin anew, run `prefect artifact delete {key}` first"
+            )
+
+
+def begin_run() -> State[Any] | None:
+    """Clear up after an attempt of this run that crashed; a state to end with where it was tried too often.
 
     Says so where another version of the package registered the deployment than runs here.
 
     The server starts a run of a deployment again that failed or crashed (`ytb-ads deploy` sees to that).
-
-    Args:
-        *tags: the catalog and what else a run is found by.
     """
     if not this_run.id:  # the function alone was called
         return None
     with get_client(sync_client=True) as client:
         run_id = UUID(this_run.id)
-        client.update_flow_run(run_id, tags=sorted({*this_run.tags, *tags}))
         registered = this_deployment.version
         if registered and registered != (here := program_version()):
             log.warning(

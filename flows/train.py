@@ -34,7 +34,7 @@ from fgmfn.training import CHECKPOINTS, TrainedModel, train_models
 from flows.gate import decide
 from flows.home import catalog_here, own_catalog
 from flows.models import METRICS, Decision, ModelRun, find_run, run_in_service
-from flows.runner import artifact_key, begin_run, run_name
+from flows.runner import artifact_key, begin_run, run_name, work_on
 from flows.settings import load_settings
 
 TRAINED = "ytb-ads.model.trained"
@@ -82,13 +82,14 @@ def train(
         ReleaseError: there is no such release, or it is damaged.
         FgmfnError: the release or the configuration cannot be trained on.
     """
-    if given_up := begin_run(f"catalog:{catalog or own_catalog()}"):
+    if given_up := begin_run():
         return given_up
     settings = load_settings(Path(settings_file) if settings_file else None).training
     if row_set_hash is None:
         root = Catalog(catalog or own_catalog())
     else:
         root = catalog_here(catalog, partial(_lacks_release, release=release, row_set_hash=row_set_hash))
+    work_on(root)
     folder, wanted = fetch_release(release_folder(root, release)), tuple(models or settings.models)
     if problems := changed_files(folder):
         raise ReleaseError(f"{folder}: is damaged ({'; '.join(problems)}); restore it, or build another release")

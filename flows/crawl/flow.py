@@ -28,7 +28,7 @@ from flows.crawl.steps import CommentCount, Crawl, open_crawl
 from flows.errors import SourceError
 from flows.home import own_catalog
 from flows.review.human import withdraw_ads
-from flows.runner import begin_run, run_name
+from flows.runner import begin_run, run_name, work_on
 from flows.settings import Settings, load_settings
 from flows.stages import StageCount
 
@@ -157,11 +157,11 @@ def refresh(catalog: str | None = None, config: str | None = None) -> Refreshed 
     Raises:
         CrawlError: no key is given or accepted, or so much is gone that it looks like a fault of the API.
     """
-    catalog = catalog or own_catalog()
-    if given_up := begin_run(f"catalog:{catalog}"):
+    if given_up := begin_run():
         return given_up
     settings = load_settings(Path(config) if config else None)
-    tables = Catalog(catalog)
+    tables = Catalog(catalog or own_catalog())
+    work_on(tables)
     refreshed = Refreshed()
     if not tables.count("ads") and not tables.count("candidates"):
         return refreshed

@@ -10,22 +10,33 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
 import httpx
 import yaml
 from prefect.client.orchestration import get_client
+from prefect.client.schemas.filters import (
+    DeploymentFilter,
+    DeploymentFilterId,
+    FlowRunFilter,
+    FlowRunFilterState,
+    FlowRunFilterStateType,
+)
+from prefect.client.schemas.objects import State, StateType
 from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound
 from prefect.settings import PREFECT_API_URL, temporary_settings
+from prefect.states import Cancelled, Scheduled
 
+from data_catalog.errors import StorageError
 from data_catalog.storage import place_of
 from flows.crawl.flow import source_folder
 from flows.errors import SettingsError
-from flows.home import program_version
+from flows.home import CATALOG_VARIABLE, program_version
 from flows.service.notifications import find_block, register_notifications
-from flows.service.pools import check_pool, environment, job_variables, make_pool
+from flows.service.pools import DATA, check_pool, environment, job_variables, make_pool
 from flows.service.recovery import recovery, register_automation
 from flows.settings import Settings, load_settings
-from flows.settings.deploy import PoolSettings
+from flows.settings.deploy import DeploySettings, PoolSettings
 
 if TYPE_CHECKING:
     from prefect.client.orchestration import SyncPrefectClient
@@ -87,13 +98,15 @@ def register(
                     client.delete_deployment(client.read_deployment_by_name(name).id)
                     yield f"deployment {name}: removed, as the source is {source}"
             deployed = [str(client.read_deployment_by_name(name).id) for name in names]
+            for run in _ask_again(client, deployed):
+                yield f"run {run}: waited in a work pool that is gone, and is asked for again"
             for automation in recovery(deployed):
                 register_automation(client, automation)
             yield from register_notifications(client, sender, deployed, settings.health.late_minutes)
     except httpx.HTTPError as error:
         raise SettingsError(f"the Prefect server at {server} cannot be used: {error}") from error
     yield f"deployments: registered ({', '.join(names)}), version {program_version()}"
-    yield f"catalog: {place or 'that of each worker, which YTB_ADS_CATALOG names in its environment or .env'}"
+    yield from _say_catalogs(place, settings.deploy)
     yield "start a worker with: prefect worker start --pool cpu   (on the GPU host: --pool gpu)"
 
 
@@ -124,6 +137,46 @@ def _make_queues(client: SyncPrefectClient, deployments: Sequence[Mapping[str, A
         pool, queue = each["work_pool"]["name"], each["work_pool"]["work_queue_name"]
         with suppress(ObjectAlreadyExists):  # the owner may have given it another limit
             client.create_work_queue(queue, work_pool_name=pool, concurrency_limit=1)
+
+
+def _ask_again(client: SyncPrefectClient, deployments: Sequence[str]) -> Iterator[str]:
+    """Put runs whose work pool was deleted, which no worker would ever be given, into the queue that there is now.
+
+    Yields:
+        The names of the runs; those that a schedule has made are left to it.
+    """
+    waits = FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType.SCHEDULED, StateType.PENDING]))
+    for deployment in map(UUID, deployments):
+        mine = DeploymentFilter(id=DeploymentFilterId(any_=[deployment]))
+        runs = client.read_flow_runs(flow_run_filter=FlowRunFilter(state=waits), deployment_filter=mine)
+        for run in (run for run in runs if run.work_queue_id is None):
+            if run.auto_scheduled:  # a cancelled one would keep its time from the schedule
+                client.delete_flow_run(run.id)
+                continue
+            due: State[Any] = Scheduled(scheduled_time=run.next_scheduled_start_time)
+            client.create_flow_run_from_deployment(
+                deployment, parameters=run.parameters, state=due, name=run.name, tags=run.tags
+            )
+            gone: State[Any] = Cancelled(message="Its work pool is gone; it was asked for again.")
+            client.set_flow_run_state(run.id, gone, force=True)
+            yield run.name
+
+
+def _say_catalogs(place: str | None, pools: DeploySettings) -> Iterator[str]:
+    """Where runs of each pool keep their tables, and whether that can be asked from here."""
+    for name, pool in pools:
+        if place:
+            there = place
+        elif pool.type == "process":
+            there = f"that of each worker, which {CATALOG_VARIABLE} names in its environment or .env"
+        else:
+            there = pool.catalog or f"{DATA}/catalog, in {pool.data}"
+        yield f"catalog of pool {name}: {there}"
+    for bucket in sorted({each for each in (place, *(pool.catalog for _, pool in pools)) if each and "://" in each}):
+        try:
+            place_of(bucket).is_dir()
+        except StorageError as error:
+            yield f"warning: catalog {bucket} cannot be asked from this host: {error}"
 
 
 def _deploy(server: str, deployments: Sequence[Mapping[str, Any]]) -> None:

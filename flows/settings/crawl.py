@@ -168,7 +168,7 @@ class CrawlSettings(Section):
     """Longest wait before the second attempt; it doubles with each one, up to a minute."""
     timeout_s: PositiveFloat = 30.0
     """Time after which a call of the Data API counts as failed."""
-    refresh_days: PositiveInt = 30
+    refresh_days: PositiveInt = 29
     """Age at which `ytb-ads crawl --refresh` fetches a row again."""
     endpoint: str | None = None
     """Address of the Data API; by default Google's."""

@@ -105,3 +105,17 @@ def test_an_empty_variable_does_not_hide_the_catalog_of_the_file(
     (tmp_path / ".env").write_text(f"{CATALOG_VARIABLE}=s3://ads/here\n")
     monkeypatch.setenv(CATALOG_VARIABLE, "")
     assert own_catalog() == "s3://ads/here"
+
+
+def test_a_bucket_of_the_event_that_cannot_be_asked_gives_way_to_the_hosts_own(
+    own: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in {"AWS_ENDPOINT_URL": "http://127.0.0.1:9", "AWS_ALLOW_HTTP": "true", "AWS_REGION": "x"}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "x")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "x")
+    rows = released(own, "shoe")
+    lacks = partial(_lacks_release, release=VERSION, row_set_hash=rows)
+    assert catalog_here("s3://dead/x", lacks).root == str(own)
+    with pytest.raises(CatalogError, match=r"s3://dead/x: cannot be asked .*Set YTB_ADS_CATALOG"):
+        catalog_here("s3://dead/x", lambda catalog: "holds another one")

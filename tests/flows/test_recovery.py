@@ -51,7 +51,8 @@ def test_a_run_whose_process_is_killed_is_started_again_and_gives_the_same_rows(
     os.kill(process, signal.SIGKILL)
 
     def completed() -> bool:
-        return bool(service.ask(f"flow_runs/{run}")["state_type"] == "COMPLETED")
+        answer = service.ask(f"flow_runs/{run}")  # nothing, while the server is too busy
+        return answer is not None and bool(answer["state_type"] == "COMPLETED")
 
     wait(completed, "the run is completed")
     assert rows_of(tmp_path / "catalog") == rows_of(seeded)
@@ -67,7 +68,7 @@ def test_a_run_whose_process_is_killed_is_started_again_and_gives_the_same_rows(
     of_parent = {"logs": {"flow_run_id": {"any_": [run]}}}
 
     def said() -> list[str]:
-        return [line["message"] for line in service.ask("logs/filter", of_parent)]
+        return [line["message"] for line in service.ask("logs/filter", of_parent) or []]
 
     def has_every_stage() -> bool:
         stages = ("source: ", "frames: ", "ocr: ", "sentiment: ", "review: ", "release: ")
