@@ -12,11 +12,12 @@ import numpy as np
 from fgmfn.baselines import model_of_class
 from fgmfn.configuration import PiecesConfig, SentimentConfig, WordsConfig
 from fgmfn.data import Rows
-from fgmfn.data.batches import MULTIPLE, UNCUT, sentence_lengths
+from fgmfn.data.batches import MULTIPLE, sentence_lengths
 from fgmfn.encoders import longest_text, pretrained_text_config
 from fgmfn.errors import ConfigError
 from fgmfn.modeling import SentimentModel
 from fgmfn.processing import (
+    UNCUT,
     FgmfnProcessor,
     image_processor,
     picture_card,
@@ -33,12 +34,15 @@ UNCUT_SHARE = 0.99
 
 
 def model_config(kind: Any, model: dict[str, Any], class_names: Sequence[str]) -> SentimentConfig:
-    """Make a model's configuration from its settings and the data's classes.
+    """Make a model's configuration from its settings and the data's classes; widths may follow the text encoder's.
 
     Raises:
         ConfigError: A value is out of its range.
     """
     classes = dict(enumerate(class_names))
+    text_config = model.get("text_config")
+    if issubclass(kind.config_class, PiecesConfig) and isinstance(text_config, dict):
+        model = _widths(text_config) | model
     try:
         return kind.config_class(**model, id2label=classes, label2id={name: number for number, name in classes.items()})
     except (TypeError, ValueError) as error:
@@ -71,7 +75,7 @@ def build_model(
     tokenizer = _fit_tokenizer(kind, config, data, rows)
     if isinstance(config, PiecesConfig) and config.pretrained and kind.inputs.tokens == "pieces":
         found = pretrained_text_config(config.text_encoder)
-        config = model_config(kind, _widths(found) | settings.model | {"text_config": found}, class_names)
+        config = model_config(kind, settings.model | {"text_config": found}, class_names)
     longest = UNCUT
     if kind.inputs.tokens == "pieces" and isinstance(config, PiecesConfig):
         longest = getattr(config, "longest_text", None) or longest_text(config.text_config)
@@ -85,6 +89,7 @@ def build_model(
         config.class_weights = [len(rows) / (np.count_nonzero(counts) * count) if count else 1.0 for count in counts]
     model = kind(config)
     model.load_pretrained(tokenizer)
+    model.freeze_text_encoder()
     if settings.training.freeze_epochs is None:
         model.freeze(settings.training.freeze)
     for part in model.loaded:

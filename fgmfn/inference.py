@@ -20,11 +20,13 @@ from fgmfn.baselines import model_class, model_of_class
 from fgmfn.baselines.fitted import FittedModel
 from fgmfn.console import quiet_libraries
 from fgmfn.data import Collator, Rows, Source, SplitDataset
-from fgmfn.data.pictures import NO_PICTURE, as_seen
+from fgmfn.data.overlap import linked
 from fgmfn.data.rows import NOWHERE, UNKNOWN, given_rows
 from fgmfn.errors import DataError, InputError, WeightsError
-from fgmfn.evaluation import Metrics, score
+from fgmfn.evaluation import Metrics
+from fgmfn.images import NO_PICTURE, as_seen
 from fgmfn.processing import FgmfnProcessor, refuse_single
+from fgmfn.statistics import measure
 
 if TYPE_CHECKING:
     from fgmfn.modeling import SentimentModel
@@ -84,8 +86,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
     name = model_of_class(architecture)
     if name is None:
         raise WeightsError(f"{path}: config.json names the model {architecture!r}, which fgmfn does not know")
-    record = _read_object(path / METRICS) or {}
-    trained_on, has_targets = record.get("row_set_hash"), record.get("has_targets")
+    trained_on, has_targets = (_read_object(path / METRICS) or {}).get("row_set_hash"), trained_on_targets(path)
     try:
         with quiet_libraries():
             kind = model_class(name)
@@ -98,6 +99,11 @@ def load_checkpoint(path: Path) -> Checkpoint:
     except (OSError, ValueError, RuntimeError, KeyError) as error:
         raise WeightsError(f"{path}: the checkpoint is incomplete or damaged: {error}") from error
     return Checkpoint(path, name, model.to(_device()).eval(), processor, trained_on, has_targets)
+
+
+def trained_on_targets(path: Path) -> bool | None:
+    """Whether the rows that a model was trained on had targets, or None where its folder does not say."""
+    return (_read_object(path / METRICS) or {}).get("has_targets")
 
 
 def _read_object(file: Path) -> dict[str, Any] | None:
@@ -265,16 +271,24 @@ def evaluate_split(
     """
     if len(source.splits.get(split, ())) and not source.splits[split].scorable:
         raise DataError(f"{source.path}: the labels of split {split!r} are hidden; predict it instead")
-    predicted = predict_split(checkpoint, source, split, progress=progress, prepared=prepared).argmax(axis=1)
-    return score(source.splits[split].label, predicted.tolist(), len(source.class_names))
+    return measure_split(source, split, predict_split(checkpoint, source, split, progress=progress, prepared=prepared))
+
+
+def measure_split(source: Source, split: str, probabilities: np.ndarray) -> Metrics:
+    """Score predictions, [rows, C], for a split whose labels are known."""
+    rows = source.splits[split]
+    return measure(rows.label, probabilities, linked(rows, grouped=True), source.class_names)
 
 
 def prediction_table(source: Source, split: str, probabilities: np.ndarray) -> pa.Table:
-    """Set predictions beside the rows they are for: their name and group, label, predicted, probability per class."""
+    """Set predictions beside the rows they are for: their name and group, label, predicted, probability per class.
+
+    Rows of one picture are of one group.
+    """
     rows, names = source.splits[split], source.class_names
     columns = {
         source.row_names[0]: pa.array(rows.name),
-        source.row_names[1]: pa.array(rows.group),
+        source.row_names[1]: pa.array(linked(rows, grouped=True)),
         "label": pa.array([None if number == UNKNOWN else names[number] for number in rows.label], pa.string()),
         "predicted": pa.array([names[number] for number in probabilities.argmax(axis=1)]),
     }
@@ -284,7 +298,9 @@ def prediction_table(source: Source, split: str, probabilities: np.ndarray) -> p
 
 @torch.inference_mode()
 def _probabilities(model: SentimentModel, batch: dict[str, torch.Tensor]) -> np.ndarray:
-    seen = {name: values.to(model.device) for name, values in batch.items() if name not in ("labels", "groups")}
+    seen: dict[str, Any] = {
+        name: values.to(model.device) for name, values in batch.items() if name not in ("labels", "groups")
+    }
     return model(**seen).logits.float().softmax(dim=-1).cpu().numpy()
 
 

@@ -12,16 +12,18 @@ from typing import Any, ClassVar, Self
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from transformers import AutoConfig, PreTrainedModel
+from transformers import PreTrainedModel
 from transformers.utils import ModelOutput
 
 from fgmfn.configuration import FgmfnConfig, SentimentConfig
 from fgmfn.encoders import ImageEncoder, Loaded, build_text_encoder, load_text_encoder
 from fgmfn.errors import ConfigError, did_you_mean
-from fgmfn.fusion import CrossAttentionFusion, JointTransformer
+from fgmfn.fusion import CrossAttentionFusion, Hiding, JointTransformer
 from fgmfn.inputs import PAIR, Inputs
 from fgmfn.losses import ImageTextContrast, MutualInformation
 from fgmfn.multiscale import DeepestGrid, MultiscaleFeatures
+from fgmfn.pooling import TextPooling
+from fgmfn.remote_code import SavesCode
 
 
 @dataclass
@@ -36,7 +38,7 @@ class SentimentOutput(ModelOutput):
     mi_loss: Tensor | None = None
 
 
-class SentimentModel(PreTrainedModel):
+class SentimentModel(SavesCode, PreTrainedModel):
     """A classifier of image-text advertisements: the batch that its `inputs` ask for in, logits out.
 
     Constructing one downloads nothing. `load_pretrained` fetches what was trained elsewhere before a first
@@ -47,14 +49,70 @@ class SentimentModel(PreTrainedModel):
     config: Any
     base_model_prefix = ""
     main_input_name = "input_ids"
+    auto_classes = ("AutoModel", "AutoModelForSequenceClassification")
     modalities: ClassVar[tuple[str, ...]] = ()
     """`text`, `image` or both: the model's inputs."""
     inputs: ClassVar[Inputs]
     """The fields of a batch: `forward` takes exactly those, and labels."""
     recipe: ClassVar[dict[str, Any]] = {}
     """Training settings of the model's own paper; what a user sets goes before them."""
+    text_parts: ClassVar[tuple[str, ...]] = ("text_encoder",)
+    """Names of the parts that `freeze_text_encoder` freezes."""
+    recomputed_parts: ClassVar[tuple[str, ...]] = ("text_encoder", "target_encoder")
+    """Names of the text encoders whose layers can be computed again for the gradients."""
+    progress = 0.0
+    """Share of its training that is done, which a trainer keeps up to date."""
     notes: ClassVar[tuple[str, ...]] = ()
     """Parts of the paper's model that are always missing or different here."""
+
+    def __call__(self, *fields: Any, return_dict: Any = None, **named: Any) -> Any:
+        """Return `forward`'s output; numbers of another precision than the weights' are taken into theirs.
+
+        Args:
+            fields: of a batch, in the order of `forward`.
+            return_dict: False returns a tuple of what is not None; None: as the configuration says.
+            named: fields of a batch by name.
+        """
+        own = [self._in_own_precision(value) for value in fields]
+        output = super().__call__(*own, **{name: self._in_own_precision(value) for name, value in named.items()})
+        wanted = self.config.return_dict if return_dict is None else return_dict
+        return output if wanted else output.to_tuple()
+
+    def named_classes(self) -> dict[str, str]:
+        """Name the configuration's class, too."""
+        return super().named_classes() | {"AutoConfig": type(self.config).__name__}
+
+    def _in_own_precision(self, value: Any) -> Any:
+        return value.to(self.dtype) if isinstance(value, Tensor) and value.is_floating_point() else value
+
+    def activation_checkpointing_enable(
+        self, activation_checkpointing_kwargs: dict[str, Any] | None = None, **options: Any
+    ) -> None:
+        """Compute the text encoders' layers again for the gradients instead of keeping them.
+
+        Batch statistics forbid as much for a convolutional backbone.
+
+        Args:
+            activation_checkpointing_kwargs: of `torch.utils.checkpoint.checkpoint`.
+            options: as `PreTrainedModel` takes them.
+
+        Raises:
+            ConfigError: There is no text encoder, or none that can do without.
+        """
+        encoders = self._recomputable()
+        if not encoders:
+            raise ConfigError(f"gradient_checkpointing: {type(self).__name__} has no text encoder that can do so")
+        for encoder in encoders:
+            encoder.activation_checkpointing_enable(activation_checkpointing_kwargs, **options)
+
+    def activation_checkpointing_disable(self) -> None:
+        """Keep the layers again."""
+        for encoder in self._recomputable():
+            encoder.activation_checkpointing_disable()
+
+    def _recomputable(self) -> list[PreTrainedModel]:
+        parts = [getattr(self, name) for name in self.recomputed_parts if hasattr(self, name)]
+        return [part for part in parts if part.supports_gradient_checkpointing]
 
     def add_encoders(self) -> None:
         """Build the encoders of this model's modalities with random weights."""
@@ -112,21 +170,29 @@ class SentimentModel(PreTrainedModel):
         Raises:
             ConfigError: No parameter's name begins so.
         """
-        chosen = parameters_at(self, beginnings)
-        for weight in chosen.values():
-            weight.requires_grad_(False)
-        self._frozen = [
-            module
-            for name, module in self.named_modules()
-            if name and any(f"{name}.".startswith(f"{beginning}.") for beginning in beginnings)
-        ]
+        parameters_at(self, beginnings)
+        self._frozen: tuple[str, ...] = (*getattr(self, "_frozen", ()), *(f"{name}." for name in beginnings))
         self.train(self.training)
+
+    def freeze_text_encoder(self) -> None:
+        """Never train the text encoder where the configuration says so; to be called again when it is replaced."""
+        if getattr(self.config, "freeze_text_encoder", False):
+            self.freeze([part for part in self.text_parts if hasattr(self, part)])
+
+    def post_init(self) -> None:
+        """End the construction of a model."""
+        super().post_init()
+        self.freeze_text_encoder()
 
     def train(self, mode: bool = True) -> Self:
         """Train what is not frozen: dropout and batch statistics of frozen parts stay as in evaluation."""
         super().train(mode)
-        for module in getattr(self, "_frozen", ()):
-            module.eval()
+        for name, module in self.named_modules() if getattr(self, "_frozen", ()) else ():
+            if name and f"{name}.".startswith(self._frozen):
+                module.eval()
+        # again: transformers puts new ones in place of weights that it loads, and calls eval() in the end
+        for weight in parameters_at(self, [name.rstrip(".") for name in getattr(self, "_frozen", ())]).values():
+            weight.requires_grad_(False)
         return self
 
     def task_output(self, logits: Tensor, labels: Tensor | None) -> SentimentOutput:
@@ -199,11 +265,19 @@ class FgmfnForSentiment(SentimentModel):
         self.add_encoders()
         visual = MultiscaleFeatures if config.msvf_enabled else DeepestGrid
         self.visual_tokens = visual(config, self.image_encoder.channels)
+        self.hiding = Hiding(config.hide_text, config.hide_image)
         self.fusion = CrossAttentionFusion(config) if config.cross_attention_enabled else JointTransformer(config)
-        self.head = SentimentHead(config, 2 * config.hidden_size)
+        self.head = SentimentHead(config, (4 if config.head_unfused else 2) * config.hidden_size)
+        self.pooling = TextPooling(config.pooling, config.hidden_size)
+        self.image_pooling = TextPooling(config.image_pooling, config.hidden_size)
+        # what is not fused is pooled by weights of its own
+        alone = config.itc_alpha or config.mi_beta or config.head_unfused
+        self.pooling_alone = TextPooling(config.pooling, config.hidden_size) if alone else None
         self.contrast = ImageTextContrast(config) if config.itc_alpha else None
         self.mutual_information = MutualInformation(config) if config.mi_beta else None
         self.post_init()
+        if isinstance(self.fusion, CrossAttentionFusion) and config.cross_attention_starts_closed:
+            self.fusion.close()  # after the layers are drawn
 
     def forward(
         self,
@@ -230,20 +304,23 @@ class FgmfnForSentiment(SentimentModel):
         """
         text = self.encode_text(input_ids, attention_mask, token_type_ids)
         image = self.visual_tokens(self.image_encoder(pixel_values))
-        fused_text, fused_image = self.fusion(text, image, attention_mask.bool())
-        logits = self.head(torch.cat([fused_image[:, 0], fused_text[:, 0]], dim=-1))
+        fused_text, fused_image = self.fusion(*self.hiding(text, image), attention_mask.bool())
+        everywhere = attention_mask.new_ones(fused_image.shape[:2])
+        features = [self.image_pooling(fused_image, everywhere), self.pooling(fused_text, attention_mask)]
+        if self.pooling_alone is not None:
+            sentence, picture = self.pooling_alone(text, attention_mask), image[:, 0]
+        if self.config.head_unfused:
+            features += [picture, sentence]
+        logits = self.head(torch.cat(features, dim=-1))
         if labels is None:
             return SentimentOutput(logits=logits)
-        sentence, picture = text[:, 0], image[:, 0]
         task = loss = self.classification_loss(logits, labels)
         contrast = information = None
         if self.contrast is not None:
-            contrast = self.contrast(sentence, picture, groups)
-            loss = loss + self.config.itc_alpha * contrast  # eq. 12
+            contrast = self.contrast(sentence, picture, groups, labels)
+            remaining = 1 - self.progress if self.config.itc_schedule == "falling" else 1
+            loss = loss + remaining * self.config.itc_alpha * contrast  # eq. 12
         if self.mutual_information is not None:
             information = self.mutual_information(sentence, picture, labels)
             loss = loss + self.config.mi_beta * information
         return SentimentOutput(loss=loss, logits=logits, task_loss=task, itc_loss=contrast, mi_loss=information)
-
-
-AutoConfig.register(FgmfnConfig.model_type, FgmfnConfig, exist_ok=True)

@@ -114,6 +114,7 @@ TRAINED_BY = ("fgmfn.building", "fgmfn.trainer", "fgmfn.data", "fgmfn.processing
 
 PREPARED_BY = (
     "processing.py",
+    "images.py",
     "inputs.py",
     "data/batches.py",
     "data/pictures.py",

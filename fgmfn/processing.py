@@ -14,7 +14,6 @@ from PIL import Image
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
 from torch import Tensor
 from transformers import (
-    AutoProcessor,
     AutoTokenizer,
     BatchFeature,
     BertTokenizer,
@@ -23,19 +22,24 @@ from transformers import (
     ProcessorMixin,
 )
 
-from fgmfn.configuration import FgmfnConfig, SentimentConfig
+from fgmfn.configuration import SentimentConfig
 from fgmfn.errors import InputError, WeightsError
+from fgmfn.images import as_pictures
+from fgmfn.packaged import text_folder
+from fgmfn.remote_code import SavesCode
 from fgmfn.settings import DataSettings
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 LONGEST = 16
 """Of a picture that is longer than so many times its width the ends are not shown where `crop` leaves them out."""
+UNCUT = 2**30
+"""Tokens of a text that is not cut."""
 WORD_SPECIALS = ("[PAD]", "[UNK]", "[SEP]")
 SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 
 
-class FgmfnProcessor(ProcessorMixin):
+class FgmfnProcessor(SavesCode, ProcessorMixin):
     """A tokenizer for the words, and a square and its normalisation for the picture.
 
     Args:
@@ -48,6 +52,8 @@ class FgmfnProcessor(ProcessorMixin):
         crop_share: share of the shorter side that `crop` shows.
         interpolation: name of a filter of Pillow.
     """
+
+    auto_classes = ("AutoProcessor",)
 
     def __init__(
         self,
@@ -69,18 +75,56 @@ class FgmfnProcessor(ProcessorMixin):
 
     def __call__(
         self,
-        images: Sequence[Image.Image] | None = None,
-        text: Sequence[str] | None = None,
-        text_pair: Sequence[str] | None = None,
+        images: Any = None,
+        text: str | Sequence[str] | None = None,
+        text_pair: str | Sequence[str] | None = None,
+        *,
+        padding: bool | str = True,
+        truncation: bool | str | None = True,
+        max_length: int | None = None,
+        pad_to_multiple_of: int | None = None,
+        return_tensors: str | None = "pt",
     ) -> BatchFeature:
-        """Return `pixel_values` [B, 3, H, W] and `input_ids`, `attention_mask` [B, n] of what is given."""
+        """Return `pixel_values` [B, 3, H, W] and `input_ids`, `attention_mask` [B, n] of what is given.
+
+        Args:
+            images: one picture or several, as `as_pictures` takes them.
+            text: one text or several.
+            text_pair: a second text for each.
+            padding: True or `longest`: to the longest text; `max_length`: to that; False or `do_not_pad`: not at all.
+            truncation: False leaves texts as long as they are; True, or a strategy of the tokenizer, cuts them.
+            max_length: in place of `max_tokens`.
+            pad_to_multiple_of: of which padded lengths are multiples.
+            return_tensors: `pt` or `np`; None: lists, and one text gives a flat one.
+
+        Raises:
+            InputError: There is neither picture nor text, or something given is none.
+        """
+        if images is None and text is None:
+            raise InputError("neither images nor text; expected one of them or both")
         batch: dict[str, Any] = {}
-        refuse_single(images=images)
         if images is not None:
-            batch["pixel_values"] = self.pixels([self.square(image) for image in images])
+            batch["pixel_values"] = self.pixels([self.square(image) for image in as_pictures(images)])
+            if return_tensors != "pt":
+                batch["pixel_values"] = batch["pixel_values"].numpy()
         if text is not None:
-            batch |= self.tokenizer.pad(self.tokenize(text, text_pair), return_tensors="pt")
-        return BatchFeature(batch)
+            limit = max_length or self.max_tokens
+            cut = self.tokenize(
+                texts_of(text=text),
+                None if text_pair is None else texts_of(text_pair=text_pair),
+                limit=limit if truncation and truncation != "do_not_truncate" else UNCUT,
+                strategy=truncation if isinstance(truncation, str) and truncation != "do_not_truncate" else True,
+            )
+            padded = self.tokenizer.pad(
+                cut,
+                padding,
+                limit if padding == "max_length" else None,
+                pad_to_multiple_of=pad_to_multiple_of,
+                return_tensors=return_tensors,
+            )
+            single = isinstance(text, str) and return_tensors is None
+            batch |= {name: values[0] if single else values for name, values in padded.items()}
+        return BatchFeature(batch, tensor_type=return_tensors)
 
     def tokenize(
         self,
@@ -88,6 +132,7 @@ class FgmfnProcessor(ProcessorMixin):
         text_pair: Sequence[str] | None = None,
         *,
         limit: int | None = None,
+        strategy: bool | str = True,
         offsets: bool = False,
     ) -> dict[str, list[list[Any]]]:
         """Return the tokens of each text, cut to `max_tokens` and not yet padded; a text of none is one unknown token.
@@ -96,6 +141,7 @@ class FgmfnProcessor(ProcessorMixin):
             text: one text per row.
             text_pair: a second text per row, such as the target of a sentence: `[CLS] sentence [SEP] target [SEP]`.
             limit: cut to so many tokens instead.
+            strategy: of the tokenizer, for pairs that are too long.
             offsets: add `offset_mapping`, the characters of `text` behind each token; (0, 0) for special tokens
                 and those of the second text.
         """
@@ -103,7 +149,7 @@ class FgmfnProcessor(ProcessorMixin):
         first = [readable(one) for one in text]
         second = None if text_pair is None else [readable(one) for one in text_pair]
         length = limit or self.max_tokens
-        cut = self.tokenizer(first, second, truncation=True, max_length=length, return_offsets_mapping=offsets)
+        cut = self.tokenizer(first, second, truncation=strategy, max_length=length, return_offsets_mapping=offsets)
         if offsets:
             for row, places in enumerate(cut["offset_mapping"]):
                 segments = cut.sequence_ids(row)
@@ -212,6 +258,22 @@ class FgmfnProcessor(ProcessorMixin):
         return int(self.image_processor.crop_size["height"])
 
 
+def texts_of(**given: Any) -> list[str]:
+    """Return one text or several, by the name of their argument, as a list.
+
+    Raises:
+        InputError: Something given is no text.
+    """
+    ((name, value),) = given.items()
+    texts = [value] if isinstance(value, str) else list(value)
+    for number, text in enumerate(texts, 1):
+        if not isinstance(text, str):
+            raise InputError(f"{name} {number} is a {type(text).__name__}; expected a str")
+    if not texts:
+        raise InputError(f"{name} is empty; expected one text or more")
+    return texts
+
+
 def refuse_single(**given: Any) -> None:
     """Refuse one text or picture where a list of them belongs: its letters would be taken for texts.
 
@@ -285,8 +347,9 @@ def pretrained_tokenizer(name: str) -> Any:
     Raises:
         WeightsError: It cannot be fetched or read.
     """
+    source = text_folder(name)
     try:
-        return AutoTokenizer.from_pretrained(name)
+        return AutoTokenizer.from_pretrained(source)
     except (OSError, ValueError) as error:
         raise WeightsError.unavailable(f"the tokenizer of the text encoder {name!r}", error) from error
 
@@ -328,6 +391,3 @@ def train_words(texts: Sequence[str], min_count: int) -> PreTrainedTokenizerFast
     )
     names = dict(zip(("pad_token", "unk_token", "sep_token"), WORD_SPECIALS, strict=True))
     return PreTrainedTokenizerFast(tokenizer_object=words, **names)
-
-
-AutoProcessor.register(FgmfnConfig, FgmfnProcessor, exist_ok=True)

@@ -118,6 +118,9 @@ class TrainingSettings(BaseModel):
     """Train what `freeze` names after so many epochs. Unset: never."""
     class_weights: Literal["none", "balanced"] = "none"
     """`balanced` weighs each class by its rarity among the training rows."""
+    ema_decay: float = Field(default=0.0, ge=0, lt=1)
+    """Share that an exponential moving average of the weights keeps of itself at each step, such as 0.999; it is scored
+    and kept in place of the weights. 0: there is none."""
     max_gradient_norm: float = Field(default=1.0, gt=0)
     """Longer gradients are scaled down to it (ours)."""
     patience: int | None = Field(default=None, ge=1)

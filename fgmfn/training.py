@@ -20,6 +20,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 from filelock import FileLock, Timeout
 from transformers import TrainerState, set_seed
 from transformers.trainer import TRAINER_STATE_NAME
@@ -27,24 +29,27 @@ from transformers.trainer import TRAINER_STATE_NAME
 from fgmfn.baselines import MODELS, check_models, model_class
 from fgmfn.baselines.fitted import FittedModel
 from fgmfn.building import build_model, model_config
+from fgmfn.callbacks import AfterEpoch, Epoch, OnEpoch, is_over
 from fgmfn.card import model_card
+from fgmfn.configuration import PiecesConfig
 from fgmfn.console import quiet_libraries
 from fgmfn.data import Rows, Source, SplitDataset, open_source
 from fgmfn.data.batches import sentence_lengths
 from fgmfn.data.prepared import Cache
 from fgmfn.data.rows import look_at_all
 from fgmfn.distributed import from_first_process, is_first_process, join_processes
-from fgmfn.errors import FgmfnError, RunInProgressError
+from fgmfn.errors import FgmfnError, MemoryExhaustedError, RunInProgressError
 from fgmfn.evaluation import Metrics
-from fgmfn.history import add_to_history
-from fgmfn.inference import METRICS, Checkpoint, evaluate_split
+from fgmfn.history import draw_history, epochs_so_far, epochs_until
+from fgmfn.inference import METRICS, Checkpoint, measure_split, predict_split, prediction_table
 from fgmfn.inputs import Inputs
 from fgmfn.modeling import SentimentModel
 from fgmfn.planning import Run, code_version, open_cache, plan_run
+from fgmfn.predictions import PREDICTIONS
 from fgmfn.processing import Augmentation, FgmfnProcessor
 from fgmfn.settings import load_settings
-from fgmfn.sizes import parameter_counts
-from fgmfn.trainer import AfterEpoch, Epoch, OnEpoch, is_over, last_whole_checkpoint, make_trainer
+from fgmfn.sizes import out_of_memory, parameter_counts
+from fgmfn.trainer import last_whole_checkpoint, make_trainer
 
 log = logging.getLogger(__name__)
 
@@ -122,16 +127,42 @@ def train_run(
         ConfigError: Settings contradict each other.
         WeightsError: Pretrained weights cannot be had.
         RunInProgressError: Another process is training into the same folder.
+        MemoryExhaustedError: Memory has run out.
     """
     join_processes()
     with quiet_libraries(), _locked(run.folder):
         finished = from_first_process(lambda: read_trained(run.folder))
         if finished is None:
-            return _train(run, progress, after_epoch, on_epoch)
+            try:
+                return _train(run, progress, after_epoch, on_epoch)
+            except (RuntimeError, MemoryError) as error:
+                if (reason := out_of_memory(error)) is None:
+                    raise
+                raise MemoryExhaustedError(f"{reason}\n{run.name}: memory ran out; {_lighter(run)}") from error
         if is_first_process():
             # The finishing process may have been killed here.
             shutil.rmtree(run.folder / CHECKPOINTS, ignore_errors=True)
         return finished
+
+
+def _lighter(run: Run) -> str:
+    """Name the settings that let a training need less memory, those first that change its results least."""
+    kind, training = model_class(run.name), run.settings.training
+    if issubclass(kind, FittedModel):
+        return "it is fitted on all training rows at once and needs a machine with more"
+    rows = training.batch_size // run.devices["count"] // training.accumulation
+    ways = []
+    recomputable = kind.recomputed_parts if issubclass(kind.config_class, PiecesConfig) else ()
+    if not training.gradient_checkpointing and recomputable and "text" in kind.modalities:
+        ways.append("set [training] gradient_checkpointing = true")
+    if rows > 1:
+        ways.append(f"raise [training] accumulation = {training.accumulation} ({rows} rows at a time now)")
+        ways.append(f"lower [training] batch_size = {training.batch_size}")
+    if kind.inputs.sentences:
+        ways.append("lower [data] max_tokens")
+    if kind.inputs.pictures:
+        ways.append("lower image_size of the model, or choose a smaller backbone")
+    return "one of these needs less: " + "; ".join(ways)
 
 
 @contextmanager
@@ -233,7 +264,7 @@ def _train_in_steps(
         after_epoch=after_epoch,
         on_epoch=partial(_report, run, progress, on_epoch),
     )
-    resumed_from = from_first_process(lambda: last_whole_checkpoint(run.folder / CHECKPOINTS))
+    resumed_from = from_first_process(lambda: last_whole_checkpoint(run.folder / CHECKPOINTS, training))
     if resumed_from:
         if is_first_process():
             log.info("%s: goes on from %s, where an earlier run was stopped", run.name, resumed_from.name)
@@ -292,8 +323,9 @@ def _prepare(run: Run, processor: FgmfnProcessor, inputs: Inputs, *, progress: b
 
 
 def _report(run: Run, progress: bool, on_epoch: OnEpoch | None, epoch: Epoch) -> None:
-    epochs = add_to_history(run.folder, epoch)
+    epochs = epochs_until(run.folder, epoch)
     _write_record(run, {"finished": False, "epochs": epochs})
+    draw_history(run.folder, epochs)
     if on_epoch is not None:
         on_epoch(epoch)
     elif progress and not sys.stderr.isatty():  # a terminal shows a bar
@@ -309,12 +341,15 @@ def _finish(
     history: list[dict[str, Any]],
     progress: bool,
 ) -> None:
-    """Score the chosen weights once on both splits and write all that belongs to them; metrics.json comes last."""
+    """Let the chosen weights predict both splits once and write all that belongs to them; metrics.json comes last."""
     checkpoint = Checkpoint(run.folder, run.name, model, processor, run.source.row_set_hash)
+    predicted = {
+        split: predict_split(checkpoint, run.source, split, progress=progress, prepared=prepared.get(split))
+        for split in ("validation", "test")
+        if len(run.source.splits[split])
+    }
     dev, test = (
-        evaluate_split(checkpoint, run.source, split, progress=progress, prepared=prepared.get(split))
-        if run.source.splits[split].scorable
-        else None
+        measure_split(run.source, split, predicted[split]) if run.source.splits[split].scorable else None
         for split in ("validation", "test")
     )
     sizes = model.parameter_counts() if isinstance(model, FittedModel) else parameter_counts(model)
@@ -327,10 +362,12 @@ def _finish(
         "parameters": dict(zip(("total", "trainable"), sizes, strict=True)) if sizes else None,
         "config": model.config.to_dict(),
         "loaded": [asdict(part) for part in model.loaded],
+        "epochs": epochs_so_far(run.folder),
         "history": history,
         "seconds": round(seconds, 1),
     }
-    record["files"] = _save(run.folder, model, processor)
+    tables = {split: prediction_table(run.source, split, shares) for split, shares in predicted.items()}
+    record["files"] = _save(run.folder, model, processor, tables)
     (run.folder / "README.md").write_text(model_card(_origin(run) | record, MODELS[run.name].title), encoding="utf-8")
     _write_record(run, record)
     shutil.rmtree(run.folder / CHECKPOINTS, ignore_errors=True)
@@ -360,14 +397,22 @@ def _write_record(run: Run, record: dict[str, Any]) -> None:
     beside.replace(run.folder / METRICS)
 
 
-def _save(folder: Path, model: SentimentModel | FittedModel, processor: FgmfnProcessor | None) -> dict[str, str]:
-    """Write all that a prediction needs; return the digest of each file, by its name within the folder."""
+def _save(
+    folder: Path,
+    model: SentimentModel | FittedModel,
+    processor: FgmfnProcessor | None,
+    predictions: Mapping[str, pa.Table],
+) -> dict[str, str]:
+    """Write what a prediction needs, and predictions; return the digest of each file, by its name in the folder."""
     saved = folder / ".saved"
     shutil.rmtree(saved, ignore_errors=True)  # of a process that was killed here
     saved.mkdir()
     model.save_pretrained(saved)
     if processor is not None:
         processor.save_pretrained(saved)
+    (saved / PREDICTIONS).mkdir()
+    for split, table in predictions.items():
+        pq.write_table(table, saved / PREDICTIONS / f"{split}.parquet")
     files = sorted(path for path in saved.rglob("*") if path.is_file())
     digests = {path.relative_to(saved).as_posix(): file_digest(path) for path in files}
     for path, name in zip(files, digests, strict=True):

@@ -35,7 +35,7 @@ from flows.runner import artifact_key, begin_run, run_name, work_on
 from flows.settings import load_settings
 
 if TYPE_CHECKING:
-    from fgmfn.trainer import Epoch
+    from fgmfn.callbacks import Epoch
     from fgmfn.training import TrainedModel
 
 TRAINED = "ytb-ads.model.trained"

@@ -17,13 +17,13 @@ from huggingface_hub.dataclasses import strict
 from torch import Tensor, nn
 
 from fgmfn.baselines.parts.grammar import Annotation, Grammar
-from fgmfn.baselines.parts.layers import masked_mean, masked_softmax
 from fgmfn.baselines.parts.words import read_word_values
 from fgmfn.configuration import PictureConfig, PiecesConfig, require
 from fgmfn.encoders import ImageEncoder, build_text_encoder
 from fgmfn.errors import ConfigError
 from fgmfn.inputs import SENTENCE, Inputs
 from fgmfn.modeling import Baseline, SentimentOutput
+from fgmfn.pooling import masked_mean, masked_softmax
 
 BART_BASE: dict[str, Any] = {"model_type": "bart", "vocab_size": 50265, "max_position_embeddings": 1024}
 LAYERS = 6

@@ -7,11 +7,12 @@ from typing import Any, ClassVar
 from huggingface_hub.dataclasses import strict
 from torch import Tensor, nn
 
-from fgmfn.baselines.parts.layers import MaskedLSTM, masked_softmax
+from fgmfn.baselines.parts.layers import MaskedLSTM
 from fgmfn.baselines.parts.words import WordVectors
 from fgmfn.configuration import WordsConfig
 from fgmfn.inputs import SENTENCE, Inputs
 from fgmfn.modeling import Baseline, SentimentOutput
+from fgmfn.pooling import masked_softmax
 
 
 @strict

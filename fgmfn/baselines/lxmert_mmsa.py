@@ -45,6 +45,8 @@ class LxmertMmsaForSentiment(Baseline):
 
     config_class = LxmertMmsaConfig
     modalities = ("text", "image")
+    text_parts = ("lxmert",)
+    recomputed_parts = ()
     inputs = Inputs(("pixel_values", *PAIR), pair="real_target", marked=True)
     # As the paper tunes LXMERT on VQA; how the row of Table 4 was trained is not known.
     recipe: ClassVar[dict[str, Any]] = {"learning_rate": 5e-5, "epochs": 4, "batch_size": 32, "warmup": 0.1}
@@ -85,7 +87,7 @@ class LxmertMmsaForSentiment(Baseline):
         """
         if self.config.pretrained:
             self._check_width()
-            self.lxmert = from_pretrained(LxmertModel, self.config.text_encoder, "LXMERT")
+            self.lxmert = from_pretrained(LxmertModel, self.config.text_encoder, "LXMERT", **self.config.text_dropouts)
             self._freeze_unread()
         super().load_pretrained(tokenizer)
 

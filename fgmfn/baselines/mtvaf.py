@@ -105,6 +105,7 @@ class MtvafForSentiment(Baseline):
 
     config_class = MtvafConfig
     modalities = ("text", "image")
+    recomputed_parts = ()  # the prefix is given as kept keys and values, which a layer that is recomputed leaves out
     inputs = Inputs(
         ("pixel_values", *PAIR),
         pair="always",

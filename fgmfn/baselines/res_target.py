@@ -8,12 +8,13 @@ import torch
 from huggingface_hub.dataclasses import strict
 from torch import Tensor, nn
 
-from fgmfn.baselines.parts.layers import AdditiveAttention, MaskedLSTM, masked_mean
+from fgmfn.baselines.parts.layers import AdditiveAttention, MaskedLSTM
 from fgmfn.baselines.parts.words import WordVectors
 from fgmfn.configuration import PictureConfig, WordsConfig
 from fgmfn.encoders import ImageEncoder
 from fgmfn.inputs import TARGET, Inputs
 from fgmfn.modeling import Baseline, SentimentOutput
+from fgmfn.pooling import masked_mean
 
 
 @strict

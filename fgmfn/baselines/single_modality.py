@@ -7,10 +7,11 @@ from torch import Tensor
 from fgmfn.configuration import FgmfnConfig
 from fgmfn.inputs import PAIR, Inputs
 from fgmfn.modeling import SentimentHead, SentimentModel, SentimentOutput
+from fgmfn.pooling import TextPooling
 
 
 class TextOnlyForSentiment(SentimentModel):
-    """First token of the text encoder, then FGMFN's own head."""
+    """The text encoder, pooled, then FGMFN's own head."""
 
     modalities = ("text",)
     inputs = Inputs(PAIR, pair="real_target", marked=True)
@@ -18,6 +19,7 @@ class TextOnlyForSentiment(SentimentModel):
     def __init__(self, config: FgmfnConfig) -> None:
         super().__init__(config)
         self.add_encoders()
+        self.pooling = TextPooling(config.pooling, config.hidden_size)
         self.head = SentimentHead(config, config.hidden_size)
         self.post_init()
 
@@ -30,7 +32,7 @@ class TextOnlyForSentiment(SentimentModel):
     ) -> SentimentOutput:
         """Classify word pieces [B, n]."""
         text = self.encode_text(input_ids, attention_mask, token_type_ids)
-        return self.task_output(self.head(text[:, 0]), labels)
+        return self.task_output(self.head(self.pooling(text, attention_mask)), labels)
 
 
 class ImageOnlyForSentiment(SentimentModel):

@@ -19,9 +19,8 @@ from fgmfn.data.rows import NOWHERE, Rows, identity
 from fgmfn.data.twitter import MARK
 from fgmfn.errors import DataError
 from fgmfn.inputs import Inputs, Sentence
-from fgmfn.processing import Augmentation, FgmfnProcessor, readable
+from fgmfn.processing import UNCUT, Augmentation, FgmfnProcessor, readable
 
-UNCUT = 2**30
 MULTIPLE = 8
 """Sentences and targets are padded to multiples of it, which a GPU's matrix units like, never beyond the limit."""
 

@@ -13,14 +13,14 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Protocol
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image
 from tqdm import tqdm
 
 from fgmfn.errors import DataError
+from fgmfn.images import NO_PICTURE, as_seen
 
 CACHED_ROW_GROUPS = 4
 
@@ -274,32 +274,6 @@ def decode(content: bytes, name: str) -> Image.Image:
         return as_seen(Image.open(io.BytesIO(content)))
     except NO_PICTURE as error:
         raise DataError(f"{name}: its picture cannot be decoded: {error}") from error
-
-
-NO_PICTURE = (UnidentifiedImageError, Image.DecompressionBombError, OSError, ValueError, SyntaxError)
-"""What Pillow raises for bytes that are no picture or none of a size to be decoded."""
-
-
-def as_seen(image: Image.Image) -> Image.Image:
-    """Return a picture in RGB as a viewer shows it; one that is only opened is read now."""
-    image = ImageOps.exif_transpose(image)
-    if image.mode == "F" or image.mode.startswith("I"):
-        image = Image.fromarray(_eight_bits(np.asarray(image)))
-    if image.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in image.info:
-        image = image.convert("RGBA")
-        return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
-    return image.convert("RGB")
-
-
-def _eight_bits(values: np.ndarray) -> np.ndarray:
-    """Scale greys of more than eight bits, [H, W]: floats from 0 to 1, or numbers of 16 bits, to 0 to 255."""
-    values = np.nan_to_num(values.astype(np.float64))
-    most = values.max(initial=0)
-    if most <= 1:
-        values = 255 * values
-    elif most > 255:
-        values = values * (255 / max(65535, most))
-    return values.clip(0, 255).round().astype(np.uint8)
 
 
 def check_picture(content: bytes) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import shutil
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 import timm
 import torch
@@ -22,15 +24,26 @@ from PIL import Image
 from safetensors.torch import load_file
 from transformers import BertConfig, BertModel
 
+from fgmfn.callbacks import Epoch
 from fgmfn.data import Source, SplitDataset, open_release
-from fgmfn.errors import ConfigError, DataError, FgmfnError, RunInProgressError, WeightsError
-from fgmfn.evaluation import score
+from fgmfn.errors import (
+    ConfigError,
+    DataError,
+    FgmfnError,
+    MemoryExhaustedError,
+    RunInProgressError,
+    WeightsError,
+)
+from fgmfn.evaluation import Metrics, score
 from fgmfn.inference import evaluate_split, load_checkpoint, predict_split
 from fgmfn.modeling import FgmfnForSentiment
 from fgmfn.planning import plan_run
+from fgmfn.predictions import read_predictions
 from fgmfn.processing import FgmfnProcessor, image_processor, train_tokenizer
 from fgmfn.settings import TrainingSettings
-from fgmfn.trainer import Epoch, SentimentTrainer, last_whole_checkpoint, make_trainer
+from fgmfn.sizes import out_of_memory
+from fgmfn.statistics import measure
+from fgmfn.trainer import SentimentTrainer, last_whole_checkpoint, make_trainer
 from fgmfn.training import TrainedModel, read_trained, train_models, train_run
 from tests.fgmfn.conftest import Finished
 from tests.fgmfn.models import learn, small_config
@@ -64,6 +77,37 @@ def test_the_record_says_what_was_trained_on_what(finished: Finished) -> None:
     losses = [entry for entry in record["history"] if "loss" in entry]
     assert {"loss", "task_loss", "itc_loss", "mi_loss"} <= set(losses[0])
     assert len(losses) == 2
+
+
+def test_what_a_run_predicts_is_kept_with_it_as_its_scores_are(finished: Finished) -> None:
+    folder, (trained, *_) = finished
+    source, record = open_release(folder / RELEASE), _record(trained)
+    for split, key in (("validation", "dev"), ("test", "test")):
+        file = trained.checkpoint / "predictions" / f"{split}.parquet"
+        kept = read_predictions(pq.read_table(file))
+        again = predict_split(load_checkpoint(trained.checkpoint), source, split, progress=False)
+        assert kept.probabilities == pytest.approx(again, abs=1e-6)
+        assert (kept.names, kept.labels) == (source.splits[split].name, source.splits[split].label)
+        measured = measure(kept.labels, kept.probabilities, kept.groups, kept.class_names)
+        assert measured == Metrics.from_json(record[key])
+        assert record["files"][f"predictions/{split}.parquet"] == hashlib.sha256(file.read_bytes()).hexdigest()
+
+
+def test_a_run_without_predictions_and_intervals_still_reads(finished: Finished, tmp_path: Path) -> None:
+    _, (trained, *_) = finished
+    older = tmp_path / trained.checkpoint.name
+    shutil.copytree(trained.checkpoint, older)
+    shutil.rmtree(older / "predictions")
+    record = json.loads((older / "metrics.json").read_text())
+    record["files"] = {name: digest for name, digest in record["files"].items() if "predictions" not in name}
+    for key in ("dev", "test"):
+        record[key] = {name: record[key][name] for name in ("accuracy", "macro_f1", "confusion", "rows")}
+    (older / "metrics.json").write_text(json.dumps(record))
+    found = read_trained(older)
+    assert found
+    assert (found.test and found.test.accuracy) == (trained.test and trained.test.accuracy)
+    assert found.test
+    assert found.test.accuracy_interval is None
 
 
 def test_synthetic_data_is_said_on_the_model_card(finished: Finished) -> None:
@@ -368,7 +412,7 @@ def test_a_killed_training_ends_as_an_undisturbed_one(tmp_path: Path, caplog: py
 def test_the_history_grows_with_losses_of_training_and_development_rows(finished: Finished) -> None:
     folder, trained = finished
     run = trained[0].checkpoint
-    epochs = json.loads((run / "history.json").read_text())
+    epochs = _record(trained[0])["epochs"]
     assert [(epoch["number"], epoch["of"]) for epoch in epochs] == [(1, 2), (2, 2)]
     parts = {"loss", "task_loss", "itc_loss", "mi_loss"}
     for epoch in epochs:
@@ -426,3 +470,46 @@ def test_texts_are_as_long_as_those_of_training_and_what_is_cut_is_counted(tmp_p
     note = f"texts are cut to {processor.max_tokens} tokens: 2 of 300 train texts, 3 of 3 test texts"
     assert note in trained.notes
     assert note in (trained.checkpoint / "README.md").read_text()
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB.\nmore"),
+        RuntimeError("[enforce fail at alloc_cpu.cpp:1] DefaultCPUAllocator: can't allocate memory: 9 bytes"),
+        MemoryError(),
+    ],
+)
+def test_a_training_whose_memory_runs_out_says_which_settings_need_less(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: Exception
+) -> None:
+    release = small_release(tmp_path / "r")
+
+    def run_out(*_: Any, **__: Any) -> None:
+        raise fault
+
+    # where a GPU says so: within a step
+    monkeypatch.setattr("fgmfn.modeling.SentimentModel.classification_loss", run_out)
+    for model, named, not_named in (
+        ("fgmfn", {"gradient_checkpointing", "accumulation", "batch_size", "max_tokens", "image_size"}, set[str]()),
+        ("image_only", {"accumulation", "batch_size", "image_size"}, {"max_tokens", "gradient_checkpointing"}),
+    ):
+        with pytest.raises(MemoryExhaustedError) as raised:
+            train_models(release, tiny_config(tmp_path), tmp_path / "runs", (model,), progress=False)
+        said = str(raised.value)
+        assert [name for name in named if name not in said] == []
+        assert [name for name in not_named if name in said] == []
+        assert out_of_memory(raised.value)  # a search and the tables go on with what needs less
+        assert (str(fault).splitlines() or ["MemoryError"])[0] in said
+
+
+def test_another_fault_of_a_step_is_not_taken_for_a_lack_of_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: Any, **__: Any) -> None:
+        raise RuntimeError("sizes of tensors must match")
+
+    monkeypatch.setattr("fgmfn.modeling.SentimentModel.classification_loss", fail)
+    release, config = small_release(tmp_path / "r"), tiny_config(tmp_path)
+    with pytest.raises(RuntimeError, match="sizes of tensors"):
+        train_models(release, config, tmp_path / "runs", ("fgmfn",), progress=False)

@@ -11,28 +11,7 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from fgmfn.encoders import build_text_encoder
 from fgmfn.modeling import Baseline
-
-
-def masked_softmax(scores: Tensor, mask: Tensor | None) -> Tensor:
-    """Softmax over the last axis.
-
-    Args:
-        scores: [B, ..., k].
-        mask: where a position is real, [B, k]; None: everywhere.
-
-    Returns:
-        Weights that sum to 1 over the real positions, or to 0 where there is none.
-    """
-    if mask is None:
-        return scores.softmax(dim=-1)
-    real = mask.bool().view(mask.shape[0], *[1] * (scores.dim() - 2), mask.shape[-1])
-    return scores.masked_fill(~real, torch.finfo(scores.dtype).min).softmax(dim=-1) * real
-
-
-def masked_mean(states: Tensor, mask: Tensor) -> Tensor:
-    """Mean of [B, n, d] over the positions where mask [B, n] is real: [B, d]."""
-    weights = mask.to(states.dtype).unsqueeze(-1)
-    return (states * weights).sum(dim=1) / weights.sum(dim=1).clamp(min=1)
+from fgmfn.pooling import masked_softmax
 
 
 def positions(mask: Tensor, start: Tensor, end: Tensor) -> Tensor:
@@ -144,6 +123,8 @@ def left_and_right(ids: Tensor, mask: Tensor, span: Tensor) -> tuple[tuple[Tenso
 
 class TwoTextEncoders(Baseline):
     """A baseline that reads the target apart, with an encoder of its own."""
+
+    text_parts = ("text_encoder", "target_encoder")
 
     def add_text_encoders(self) -> None:
         """Build both encoders with the same random weights, which then train apart."""

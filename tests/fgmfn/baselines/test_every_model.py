@@ -7,16 +7,20 @@ from typing import Any
 
 import pytest
 import torch
+from transformers import AutoModelForSequenceClassification
 
+import fgmfn.auto
 from fgmfn.baselines import MODELS, model_class
 from fgmfn.baselines.fitted import FittedModel
 from fgmfn.configuration import model_settings
+from fgmfn.errors import ConfigError
 from fgmfn.modeling import SentimentModel
 from fgmfn.sizes import full_size, on_meta_device, parameter_counts
 from tests.fgmfn.models import TINY, ad_split, batch_of, build, logits, tweet_split
 
 STEPPED = [name for name in MODELS if not issubclass(model_class(name), FittedModel)]
 KINDS = {"ads": ad_split, "tweets": tweet_split}
+fgmfn.auto.register()
 
 
 def settings_of(model: SentimentModel) -> dict[str, Any]:
@@ -83,11 +87,67 @@ def test_a_model_says_the_same_twice_and_when_it_is_loaded(name: str, tmp_path: 
     model = build(name)
     batch = batch_of(model, tweet_split(), [0, 1, 2])
     model.save_pretrained(tmp_path)
-    loaded = model_class(name).from_pretrained(tmp_path, local_files_only=True)
+    loaded = AutoModelForSequenceClassification.from_pretrained(tmp_path, local_files_only=True)
+    assert type(loaded) is model_class(name)
     said = logits(model, batch)
     assert torch.equal(said, logits(model, batch))
     assert torch.equal(said, logits(loaded, batch))
     assert settings_of(loaded) == settings_of(model)
+
+
+@pytest.mark.parametrize("precision", [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("name", STEPPED)
+def test_a_model_of_half_precision_takes_the_batches_of_a_whole_one(name: str, precision: torch.dtype) -> None:
+    model = build(name).eval()
+    batch = batch_of(model, tweet_split(), [0, 1, 2, 3])
+    with torch.no_grad():
+        whole, half = model(**batch), model.to(precision)(**batch)
+    assert half.logits.dtype == precision
+    assert torch.allclose(half.logits.float(), whole.logits, atol=0.05)
+    # A loss is a mean over rows and classes: half of the digits would be lost in it.
+    losses = [half[part] for part in half if part.endswith("loss")]
+    assert {loss.dtype for loss in losses} == {torch.float32}
+    assert torch.allclose(half.loss, whole.loss, atol=0.05)
+
+
+@pytest.mark.parametrize("name", STEPPED)
+def test_an_output_is_a_tuple_where_that_is_wanted(name: str) -> None:
+    model = build(name).eval()
+    batch = batch_of(model, tweet_split(), [0, 1])
+    with torch.no_grad():
+        named, bare = model(**batch), model(**batch, return_dict=False)
+        model.config.return_dict = False
+        by_default = model(**batch)
+    assert type(bare) is type(by_default) is tuple
+    assert len(bare) == len(named)
+    for value, first, second in zip(named.values(), bare, by_default, strict=True):
+        assert torch.equal(value, first)
+        assert torch.equal(value, second)
+
+
+@pytest.mark.parametrize("name", STEPPED)
+def test_layers_that_are_computed_again_give_the_same_gradients_or_are_refused(name: str) -> None:
+    model = build(name).train()
+    batch = batch_of(model, tweet_split(), [0, 1, 2, 3])
+
+    def gradients() -> dict[str, torch.Tensor]:
+        model.zero_grad()
+        torch.manual_seed(1)  # of dropout
+        model(**batch).loss.backward()
+        return {part: weight.grad.clone() for part, weight in model.named_parameters() if weight.grad is not None}
+
+    kept = gradients()
+    if name == "mtvaf" or not hasattr(model, "text_encoder"):
+        with pytest.raises(ConfigError, match="gradient_checkpointing"):
+            model.activation_checkpointing_enable()
+        return
+    model.activation_checkpointing_enable()
+    assert model.is_activation_checkpointing
+    again = gradients()
+    assert again.keys() == kept.keys()
+    assert all(torch.equal(again[part], kept[part]) for part in kept)
+    model.activation_checkpointing_disable()
+    assert not model.is_activation_checkpointing
 
 
 @pytest.mark.parametrize("name", STEPPED)

@@ -13,14 +13,13 @@ from fgmfn.baselines.parts.layers import (
     AdditiveAttention,
     BilinearAttention,
     MaskedLSTM,
-    masked_mean,
-    masked_softmax,
     positions,
 )
 from fgmfn.baselines.parts.words import SPREAD, WordVectors, read_vectors
 from fgmfn.baselines.text_cnn import TextCnnConfig, TextCnnForSentiment
 from fgmfn.configuration import WordsConfig
 from fgmfn.errors import WeightsError
+from fgmfn.pooling import masked_mean, masked_softmax
 from fgmfn.processing import train_words
 
 MASK = torch.tensor([[1, 1, 0], [0, 0, 0]])
