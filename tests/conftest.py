@@ -37,9 +37,27 @@ SHARED_DATA = os.environ.get("YTB_ADS_TEST_DATA", str(Path(__file__).resolve().p
 
 LONGEST = (
     "test_soak.py",
+    "test_build_dataset.py",
+    "test_build_human.py",
     "test_real_ads.py",
+    "test_clusters.py",
+    "test_recovery.py",
+    "test_notifications.py",
+    "test_cli.py",
+    "test_paused_deployment.py",
+    "test_deployment.py",
+    "test_crawl_youtube.py",
+    "test_object_store.py",
+    "test_browser.py",
+    "test_search.py",
+    "test_verifying_browser.py",
+    "test_contract.py",
+    "test_distributed.py",
+    "test_training.py",
+    "test_measuring.py",
+    "test_xor.py",
 )
-"""Files that take longest; a worker of xdist that begins with one of them is not waited for at the end."""
+"""Files that take longest, in this order: begun first, none of them is waited for at the end."""
 
 S3_KEY = "a-secret-key-that-must-not-be-shown"
 """Of the S3 server's only user."""
@@ -47,7 +65,7 @@ S3_KEY = "a-secret-key-that-must-not-be-shown"
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put the longest files first, which xdist hands out whole and in order, and ordinary ones before short ones."""
+    """Put the longest files first: xdist hands files out in this order."""
     items.sort(key=lambda item: LONGEST.index(item.path.name) if item.path.name in LONGEST else len(LONGEST))
 
 

@@ -25,11 +25,11 @@ from flows import SWITCHES
 
 STARTUP_S = 120
 PROMPT = {
-    "PREFECT_SERVER_EVENTS_PROACTIVE_GRANULARITY": "PT1S",
-    "PREFECT_SERVER_SERVICES_EVENT_PERSISTER_FLUSH_INTERVAL": "1",
-    "PREFECT_SERVER_SERVICES_LATE_RUNS_LOOP_SECONDS": "1",
+    "PREFECT_SERVER_EVENTS_PROACTIVE_GRANULARITY": "PT2S",
+    "PREFECT_SERVER_SERVICES_EVENT_PERSISTER_FLUSH_INTERVAL": "2",
+    "PREFECT_SERVER_SERVICES_LATE_RUNS_LOOP_SECONDS": "2",
 }
-"""Settings of a Prefect server that looks every second what there is to do, and not every five seconds."""
+"""Settings of a Prefect server that looks every two seconds what there is to do, and not every five."""
 POSTGRES_VARIABLE = "YTB_ADS_TEST_POSTGRES"
 """Names a server to test against: the URL of a database in which schemas may be made. Without it one is started."""
 
