@@ -39,7 +39,7 @@ from fgmfn.data.rows import look_at_all
 from fgmfn.distributed import from_first_process, is_first_process, join_processes
 from fgmfn.errors import FgmfnError, MemoryExhaustedError, RunInProgressError
 from fgmfn.evaluation import Metrics
-from fgmfn.history import draw_history, epochs_so_far, epochs_until
+from fgmfn.history import draw_history, draw_reliability, epochs_so_far, epochs_until
 from fgmfn.inference import Checkpoint, measure_split, predict_split, prediction_table
 from fgmfn.inputs import Inputs
 from fgmfn.modeling import SentimentModel
@@ -366,6 +366,8 @@ def _finish(
         "seconds": round(seconds, 1),
     }
     tables = {split: prediction_table(run.source, split, shares) for split, shares in predicted.items()}
+    if scored := test or dev:
+        draw_reliability(run.folder, scored.calibration or {})
     record["files"] = _save(run.folder, model, processor, tables)
     (run.folder / "README.md").write_text(model_card(_origin(run) | record, MODELS[run.name].title), encoding="utf-8")
     _write_record(run, record)
