@@ -2,8 +2,8 @@
 
 All labelled rows of a table are cut into folds, rows that share a picture or words into one. Each fold is tested once,
 by a model that was trained on the others and chosen by the fold after it, so that every row is predicted without having
-been seen. Each variant is one step away from FGMFN. Gains are those over the two controls on the same rows, with the 95 %
-interval over groups and seeds (`fgmfn/statistics.py`). What is trained is found again:
+been seen. Each variant is one step away from FGMFN. Gains are those over the two controls on the same rows, with their
+95 % interval over groups and seeds (`fgmfn/statistics.py`). What is trained is found again:
 
     python -m benchmarks.parts --data image_text/rows.csv --images image_text/pictures --config light --output parts
     python -m benchmarks.parts ... --only fgmfn,fine_grid --seeds 5
