@@ -6,7 +6,6 @@ call with the same of both finds the first one's results, and any other call tra
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
 import shutil
@@ -41,11 +40,11 @@ from fgmfn.distributed import from_first_process, is_first_process, join_process
 from fgmfn.errors import FgmfnError, MemoryExhaustedError, RunInProgressError
 from fgmfn.evaluation import Metrics
 from fgmfn.history import draw_history, epochs_so_far, epochs_until
-from fgmfn.inference import METRICS, Checkpoint, measure_split, predict_split, prediction_table
+from fgmfn.inference import Checkpoint, measure_split, predict_split, prediction_table
 from fgmfn.inputs import Inputs
 from fgmfn.modeling import SentimentModel
 from fgmfn.planning import Run, code_version, open_cache, plan_run
-from fgmfn.predictions import PREDICTIONS
+from fgmfn.predictions import METRICS, PREDICTIONS, file_digest, predictions_file
 from fgmfn.processing import Augmentation, FgmfnProcessor
 from fgmfn.settings import load_settings
 from fgmfn.sizes import out_of_memory, parameter_counts
@@ -412,7 +411,7 @@ def _save(
         processor.save_pretrained(saved)
     (saved / PREDICTIONS).mkdir()
     for split, table in predictions.items():
-        pq.write_table(table, saved / PREDICTIONS / f"{split}.parquet")
+        pq.write_table(table, saved / predictions_file(split))
     files = sorted(path for path in saved.rglob("*") if path.is_file())
     digests = {path.relative_to(saved).as_posix(): file_digest(path) for path in files}
     for path, name in zip(files, digests, strict=True):
@@ -420,12 +419,6 @@ def _save(
         path.replace(folder / name)
     shutil.rmtree(saved)
     return digests
-
-
-def file_digest(file: Path) -> str:
-    """SHA-256 of a file's bytes."""
-    with file.open("rb") as content:
-        return hashlib.file_digest(content, "sha256").hexdigest()
 
 
 def _cut_texts(run: Run, model: SentimentModel | FittedModel, processor: FgmfnProcessor | None) -> list[str]:
