@@ -12,12 +12,12 @@ import json
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, ValidationError, model_validator
 
-from fgmfn.baselines import MODELS
 from fgmfn.errors import ConfigError, did_you_mean
 
 CONFIGS = Path(__file__).parent / "configs"
@@ -222,9 +222,10 @@ def load_settings(config: Path | str | None, *, from_scratch: bool = False, seed
         settings = RunSettings.model_validate(raw)
     except ValidationError as error:
         raise ConfigError(f"{path}: {_first_fault(error, RunSettings)}") from error
+    models = import_module("fgmfn.baselines").MODELS  # by name: the models themselves import this module
     for name in settings.models:
-        if name not in MODELS:
-            raise ConfigError(f"{path}: unknown model [models.{name}]{did_you_mean(name, MODELS)}")
+        if name not in models:
+            raise ConfigError(f"{path}: [models.{name}]: unknown model {name!r}{did_you_mean(name, models)}")
     # transformers is slow to import and a wrong section name should not wait for it
     from fgmfn.configuration import FgmfnConfig
 

@@ -47,7 +47,7 @@ def _file(folder: Path, text: str) -> Path:
         ("[training]\nschedule = 'cosine'", r"\[training\] schedule = 'cosine': .*'linear' or 'constant'"),
         ("[model]\npretrained = false\ntext_config.model_type = 'brt'", r"text_config\.model_type = 'brt'"),
         ("[training", "cannot be read as TOML"),
-        ("[models.fgmf]\nheads = 2", r"unknown model \[models\.fgmf\]; did you mean 'fgmfn'\?"),
+        ("[models.fgmf]\nheads = 2", r"\[models\.fgmf\]: unknown model 'fgmf'; did you mean 'fgmfn'\?"),
         ("[training]\nfreeze = 'image_encoder'", r"freeze = 'image_encoder': expected a list, \[\"image_encoder\"\]"),
         ("[training]\nreport_to = 'wandb'", r"report_to = 'wandb': expected a list, \[\"wandb\"\]"),
         ("[training]\nfreeze_epochs = 2", "freeze_epochs = 2, and freeze names nothing"),
@@ -100,7 +100,7 @@ def test_the_sections_numbers_are_found() -> None:
 CONFIGS: set[Any] = {model_class(name).config_class for name in MODELS}
 
 
-@pytest.mark.parametrize("kind", sorted(CONFIGS, key=lambda kind: str(kind.model_type)))
+@pytest.mark.parametrize("kind", sorted(CONFIGS, key=str))
 def test_no_number_of_a_models_configuration_may_be_infinite_none_negative_or_of_another_type(kind: Any) -> None:
     for name, type_ in model_settings(kind).items():
         for wrong in (math.nan, math.inf, -math.inf, -1, True, "3") if type_ in (int, float | int) else ():
