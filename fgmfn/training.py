@@ -127,6 +127,7 @@ def train_run(
         WeightsError: Pretrained weights cannot be had.
         RunInProgressError: Another process is training into the same folder.
         MemoryExhaustedError: Memory has run out.
+        DivergedError: The loss or the weights are no longer finite.
     """
     join_processes()
     with quiet_libraries(), _locked(run.folder):
@@ -274,6 +275,7 @@ def _train_in_steps(
         # A resumed schedule is stepped before its optimizer once; PyTorch warns about that order.
         warnings.filterwarnings("ignore", message="Detected call of `lr_scheduler.step")
         trainer.train(resume_from_checkpoint=str(resumed_from) if resumed_from else None)
+    trainer.refuse_divergence({})
     if trainer.is_world_process_zero():
         history = [
             {name: value for name, value in entry.items() if "per_second" not in name and "runtime" not in name}

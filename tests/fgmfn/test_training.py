@@ -29,6 +29,7 @@ from fgmfn.data import Source, SplitDataset, open_release
 from fgmfn.errors import (
     ConfigError,
     DataError,
+    DivergedError,
     FgmfnError,
     MemoryExhaustedError,
     RunInProgressError,
@@ -217,6 +218,38 @@ def test_the_learning_rate_follows_its_schedule(tmp_path: Path, schedule: str, r
         trainer.optimizer.step()
         trainer.lr_scheduler.step()
     assert seen == rates
+
+
+@pytest.mark.parametrize("broken", ["loss", "weight"])
+def test_a_training_that_diverges_ends_with_the_step_and_what_to_lower(
+    tmp_path: Path, broken: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trainer = _trainer(tmp_path, epochs=3, learning_rate=1e-3, learning_rates={"head": 0.5})
+    loss_of = FgmfnForSentiment.classification_loss
+
+    def diverge(model: FgmfnForSentiment, logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        loss = loss_of(model, logits, labels)
+        if model.training and trainer.state.global_step == 1:
+            if broken == "loss":
+                return loss * float("inf")
+            model.get_parameter("head.layers.0.weight").data[0, 0] = float("nan")
+        return loss
+
+    monkeypatch.setattr(FgmfnForSentiment, "classification_loss", diverge)
+    step = ", step 2" if broken == "loss" else ".*"
+    said = rf"epoch 1{step}.*learning_rate = 0.001, learning_rates.head = 0.5 or max_gradient_norm = 1"
+    with pytest.raises(DivergedError, match=said):
+        trainer.train()
+    assert not list(tmp_path.glob("checkpoint-*"))
+
+
+def test_a_run_that_diverges_is_never_finished(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = open_release(small_release(tmp_path / "release"))
+    run = plan_run("text_only", source, tiny_config(tmp_path, epochs=1, learning_rate=1e30), tmp_path / "runs")
+    for _ in range(2):
+        with pytest.raises(DivergedError, match=r"learning_rate = 1e\+30"):
+            train_run(run, progress=False)
+        assert read_trained(run.folder) is None
 
 
 @pytest.mark.parametrize("missing", ["model.safetensors", "optimizer.pt", "scheduler.pt", "rng_state.pth"])
