@@ -25,6 +25,7 @@ from fgmfn.data.rows import NOWHERE, UNKNOWN, given_rows
 from fgmfn.errors import DataError, InputError, WeightsError
 from fgmfn.evaluation import Metrics
 from fgmfn.images import NO_PICTURE, as_seen
+from fgmfn.predictions import METRICS
 from fgmfn.processing import FgmfnProcessor, refuse_single
 from fgmfn.statistics import measure
 
@@ -32,9 +33,6 @@ if TYPE_CHECKING:
     from fgmfn.modeling import SentimentModel
 
 log = logging.getLogger(__name__)
-
-METRICS = "metrics.json"
-"""The record of a finished training, beside its weights."""
 
 
 @dataclass(frozen=True)

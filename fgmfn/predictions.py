@@ -1,9 +1,11 @@
-"""Predictions for the rows of a split, as every run keeps them: `predictions/validation.parquet` and `test.parquet`."""
+"""What a run keeps beside its weights: its record, and its predictions for the validation and the test rows."""
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,6 +13,8 @@ import pyarrow as pa
 
 from fgmfn.errors import DataError
 
+METRICS = "metrics.json"
+"""The record of a finished training, beside its weights."""
 PREDICTIONS = "predictions"
 """Folder of a run's predictions."""
 SHARE = "probability_"
@@ -51,3 +55,14 @@ def read_predictions(table: pa.Table) -> Predictions:
     shares = np.stack([table[SHARE + name].to_numpy() for name in classes], axis=1)
     names, groups = ([str(value) for value in table.column(place).to_pylist()] for place in (0, 1))
     return Predictions(names, groups, [numbers[label] for label in labels], shares, classes)
+
+
+def predictions_file(split: str) -> str:
+    """Name of a split's predictions within a run's folder."""
+    return f"{PREDICTIONS}/{split}.parquet"
+
+
+def file_digest(file: Path) -> str:
+    """SHA-256 of a file's bytes."""
+    with file.open("rb") as content:
+        return hashlib.file_digest(content, "sha256").hexdigest()

@@ -6,7 +6,6 @@ call with the same of both finds the first one's results, and any other call tra
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
 import shutil
@@ -40,12 +39,12 @@ from fgmfn.data.rows import look_at_all
 from fgmfn.distributed import from_first_process, is_first_process, join_processes
 from fgmfn.errors import FgmfnError, MemoryExhaustedError, RunInProgressError
 from fgmfn.evaluation import Metrics
-from fgmfn.history import draw_history, epochs_so_far, epochs_until
-from fgmfn.inference import METRICS, Checkpoint, measure_split, predict_split, prediction_table
+from fgmfn.history import draw_history, draw_reliability, epochs_so_far, epochs_until
+from fgmfn.inference import Checkpoint, measure_split, predict_split, prediction_table
 from fgmfn.inputs import Inputs
 from fgmfn.modeling import SentimentModel
 from fgmfn.planning import Run, code_version, open_cache, plan_run
-from fgmfn.predictions import PREDICTIONS
+from fgmfn.predictions import METRICS, PREDICTIONS, file_digest, predictions_file
 from fgmfn.processing import Augmentation, FgmfnProcessor
 from fgmfn.settings import load_settings
 from fgmfn.sizes import out_of_memory, parameter_counts
@@ -128,6 +127,7 @@ def train_run(
         WeightsError: Pretrained weights cannot be had.
         RunInProgressError: Another process is training into the same folder.
         MemoryExhaustedError: Memory has run out.
+        DivergedError: The loss or the weights are no longer finite.
     """
     join_processes()
     with quiet_libraries(), _locked(run.folder):
@@ -275,6 +275,7 @@ def _train_in_steps(
         # A resumed schedule is stepped before its optimizer once; PyTorch warns about that order.
         warnings.filterwarnings("ignore", message="Detected call of `lr_scheduler.step")
         trainer.train(resume_from_checkpoint=str(resumed_from) if resumed_from else None)
+    trainer.refuse_divergence({})
     if trainer.is_world_process_zero():
         history = [
             {name: value for name, value in entry.items() if "per_second" not in name and "runtime" not in name}
@@ -367,6 +368,8 @@ def _finish(
         "seconds": round(seconds, 1),
     }
     tables = {split: prediction_table(run.source, split, shares) for split, shares in predicted.items()}
+    if scored := test or dev:
+        draw_reliability(run.folder, scored.calibration or {})
     record["files"] = _save(run.folder, model, processor, tables)
     (run.folder / "README.md").write_text(model_card(_origin(run) | record, MODELS[run.name].title), encoding="utf-8")
     _write_record(run, record)
@@ -412,7 +415,7 @@ def _save(
         processor.save_pretrained(saved)
     (saved / PREDICTIONS).mkdir()
     for split, table in predictions.items():
-        pq.write_table(table, saved / PREDICTIONS / f"{split}.parquet")
+        pq.write_table(table, saved / predictions_file(split))
     files = sorted(path for path in saved.rglob("*") if path.is_file())
     digests = {path.relative_to(saved).as_posix(): file_digest(path) for path in files}
     for path, name in zip(files, digests, strict=True):
@@ -420,12 +423,6 @@ def _save(
         path.replace(folder / name)
     shutil.rmtree(saved)
     return digests
-
-
-def file_digest(file: Path) -> str:
-    """SHA-256 of a file's bytes."""
-    with file.open("rb") as content:
-        return hashlib.file_digest(content, "sha256").hexdigest()
 
 
 def _cut_texts(run: Run, model: SentimentModel | FittedModel, processor: FgmfnProcessor | None) -> list[str]:
