@@ -28,8 +28,6 @@ from data_catalog.releases import (
 )
 from data_catalog.storage import Place, deliver_folder, fetch_folder, folders_of, working_folder
 from fgmfn.baselines import MODELS, unproven
-from fgmfn.card import confusion_lines
-from fgmfn.evaluation import Metrics, bracket, surety_lines
 from flows.home import catalog_here, own_catalog
 from flows.models import METRICS, Decision, ModelRun, find_run, run_in_service
 from flows.runner import artifact_key, begin_run, run_name, work_on
@@ -201,6 +199,9 @@ def _tell(catalog: Catalog, release: Path, trained: Sequence[TrainedModel], deci
 
 def training_page(catalog: Catalog, release: Path, runs: Sequence[ModelRun], decision: Decision | None) -> str:
     """The results of a training in Markdown: scores, decision, curves, confusion matrices, and where all of it lies."""
+    from fgmfn.card import confusion_lines
+    from fgmfn.evaluation import Metrics, surety_lines
+
     present = run_in_service(catalog)
     lines = [
         f"# Models of release {release.name}",
@@ -236,6 +237,8 @@ def _score_row(run: ModelRun) -> str:
 
 
 def _interval(metrics: Mapping[str, Any], name: str) -> str:
+    from fgmfn.evaluation import bracket
+
     interval = metrics.get(f"{name}_interval")
     return f" {bracket(interval)}" if interval else ""
 
