@@ -93,6 +93,10 @@ class ImageEncoder(TimmEncoder):
         for module in self.backbone.modules():
             module._is_hf_initialized = True
 
+    def forward(self, pixel_values: Tensor) -> Any:
+        """Return the five levels of [B, 3, H, W], channels last in memory, as convolutions are fastest."""
+        return super().forward(pixel_values.contiguous(memory_format=torch.channels_last))
+
     def regions(self, pixel_values: Tensor) -> Tensor:
         """Return the deepest level's cells row by row: [B, 3, H, W] -> [B, 49, channels[-1]]."""
         return self(pixel_values)[-1].flatten(2).transpose(1, 2)

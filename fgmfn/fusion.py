@@ -15,20 +15,25 @@ class CrossAttentionFusion(nn.Module):
         super().__init__()
         self.layers = nn.ModuleList(CrossAttentionLayer(config) for _ in range(config.cross_attention_layers))
 
-    def forward(self, text: Tensor, image: Tensor, text_mask: Tensor) -> tuple[Tensor, Tensor]:
-        """Fuse both modalities.
+    def forward(
+        self, text: Tensor, image: Tensor, text_mask: Tensor, *, first_alone: bool = False
+    ) -> tuple[Tensor, Tensor]:
+        """Fuse both modalities; the last layer does so for the tokens that are wanted.
 
         Args:
             text: token states, [B, n, d].
             image: global token and region tokens, [B, m, d].
             text_mask: True where a token is real, [B, n].
+            first_alone: of the text, its first token is wanted.
 
         Returns:
-            Fused text [B, n, d] and image [B, m, d].
+            Fused text [B, n, d], or [B, 1, d], and the image's global token [B, 1, d].
         """
-        for layer in self.layers:
+        *layers, last = self.layers
+        for layer in layers:
             text, image = layer(text, image, text_mask)
-        return text, image
+        wanted = text[:, :1] if first_alone else text
+        return last.text_from_image(wanted, image, None), last.image_from_text(image[:, :1], text, text_mask)
 
 
 class CrossAttentionLayer(nn.Module):
@@ -111,8 +116,10 @@ class JointTransformer(nn.Module):
         # Nested tensors would cut the padding off, and with it the image tokens' places.
         self.encoder = nn.TransformerEncoder(layer, config.transformer_layers, enable_nested_tensor=False)
 
-    def forward(self, text: Tensor, image: Tensor, text_mask: Tensor) -> tuple[Tensor, Tensor]:
-        """Same contract as `CrossAttentionFusion.forward`."""
+    def forward(
+        self, text: Tensor, image: Tensor, text_mask: Tensor, *, first_alone: bool = False
+    ) -> tuple[Tensor, Tensor]:
+        """Same contract as `CrossAttentionFusion.forward`, but nothing is left out."""
         image_mask = torch.ones(image.shape[:2], dtype=torch.bool, device=image.device)
         ignored = ~torch.cat([text_mask, image_mask], dim=1)
         joint = self.encoder(torch.cat([text, image], dim=1), src_key_padding_mask=ignored)

@@ -298,7 +298,8 @@ class FgmfnForSentiment(SentimentModel):
         """
         text = self.encode_text(input_ids, attention_mask, token_type_ids)
         image = self.visual_tokens(self.image_encoder(pixel_values))
-        fused_text, fused_image = self.fusion(text, image, attention_mask.bool())
+        first = self.config.pooling == "first"
+        fused_text, fused_image = self.fusion(text, image, attention_mask.bool(), first_alone=first)
         logits = self.head(torch.cat([fused_image[:, 0], self.pooling(fused_text, attention_mask)], dim=-1))
         if labels is None:
             return SentimentOutput(logits=logits)
