@@ -74,7 +74,7 @@ def _origins(record: Mapping[str, Any]) -> list[str]:
         "First weights of its parts; all others were drawn at random:",
         "",
         *(
-            f"- {part['part']} from `{part['source']}`: {part['tensors']} of {part['of']} tensors loaded, "
+            f"- {part['part']} from `{part['source']}`: {part['tensors']} of {part['of']} {part['unit']} loaded, "
             f"SHA-256 `{part['sha256']}`"
             for part in record["loaded"]
         ),

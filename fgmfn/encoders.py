@@ -16,6 +16,7 @@ from transformers import AutoConfig, AutoModel
 
 from fgmfn.configuration import STRIDE, PictureConfig, PiecesConfig
 from fgmfn.errors import ConfigError, WeightsError
+from fgmfn.packaged import named_as_in_timm, packaged, text_folder
 
 LEVELS = 5
 
@@ -130,13 +131,11 @@ def create_backbone(config: PictureConfig, expected: str, *, pretrained: bool, *
             f"model setting backbone = {config.backbone!r}: timm {timm.__version__} has no such model; "
             f"near it: {', '.join(timm.list_models(config.backbone[:6] + '*')[:5]) or 'none'}"
         )
-    overlay = {"file": config.backbone_weights} if config.backbone_weights else None
-    if pretrained and overlay and not Path(overlay["file"]).is_file():
-        raise WeightsError(f"backbone_weights = {overlay['file']!r}: there is no such file")
+    overlay = _weights_of(config) if pretrained else {}
     try:
         with _recorded_loads() as loads:
             backbone = timm.create_model(
-                config.backbone, pretrained=pretrained, pretrained_cfg_overlay=overlay, **arguments
+                config.backbone, pretrained=pretrained, pretrained_cfg_overlay=overlay or None, **arguments
             )
     except Exception as error:
         # Without a download only the architecture can be at fault; with one, hub, network, disk and file each
@@ -145,6 +144,7 @@ def create_backbone(config: PictureConfig, expected: str, *, pretrained: bool, *
             raise WeightsError.unavailable(f"the weights of the backbone {config.backbone!r}", error) from error
         raise ConfigError(f"model setting backbone = {config.backbone!r}; expected {expected}: {error}") from error
     if pretrained:
+        getattr(backbone, "pretrained_cfg", {}).pop("state_dict", None)  # timm would keep a second copy
         lacking = {tensor.data_ptr() for tensors in loads for tensor in tensors}
         # Of a classifier that is cut off, or trained here for other classes, nobody needs the weights.
         own = tuple(f"{name}." for name in _classifiers(backbone))
@@ -156,6 +156,21 @@ def create_backbone(config: PictureConfig, expected: str, *, pretrained: bool, *
         source = config.backbone_weights or config.backbone
         note_loaded(backbone, "backbone", source, missing, leave_out=own)
     return backbone
+
+
+def _weights_of(config: PictureConfig) -> dict[str, Any]:
+    """Where timm finds the weights, where the settings name others than its own.
+
+    Raises:
+        ConfigError: No such package is known.
+        WeightsError: There is no such file, or the package is not installed.
+    """
+    named = config.backbone_weights
+    if (file := packaged("backbone_weights", named)) is not None:
+        return {"state_dict": named_as_in_timm(torch.load(file, map_location="cpu", weights_only=True))}
+    if named and not Path(named).is_file():
+        raise WeightsError(f"backbone_weights = {named!r}: there is no such file")
+    return {"file": named} if named else {}
 
 
 def _classifiers(backbone: Any) -> tuple[str, ...]:
@@ -194,9 +209,12 @@ class Loaded:
     """How many the part has, of which the source gave `tensors`."""
     sha256: str
     """Of the tensors' names and values."""
+    unit: str = "tensors"
+    """What is counted: `tensors`, or `words` of word vectors."""
 
     def __str__(self) -> str:
-        return f"{self.part} from {self.source}: {self.tensors} of {self.of} tensors loaded, SHA-256 {self.sha256[:12]}"
+        count = f"{self.tensors} of {self.of} {self.unit} loaded"
+        return f"{self.part} from {self.source}: {count}, SHA-256 {self.sha256[:12]}"
 
 
 def note_loaded(
@@ -244,9 +262,10 @@ def from_pretrained(
     Raises:
         WeightsError: The weights cannot be fetched or read, or a tensor that is needed is missing.
     """
+    source = text_folder(name)
     try:
         # Left alone, the encoder would train in the precision its file was saved in.
-        model, info = kind.from_pretrained(name, dtype=torch.float32, output_loading_info=True, **settings)
+        model, info = kind.from_pretrained(source, dtype=torch.float32, output_loading_info=True, **settings)
     except (OSError, ValueError) as error:
         raise WeightsError.unavailable(f"the weights of the {part} {name!r}", error) from error
     except RuntimeError as error:
@@ -284,8 +303,9 @@ def pretrained_text_config(name: str) -> dict[str, Any]:
     Raises:
         WeightsError: It cannot be fetched or read.
     """
+    source = text_folder(name)
     try:
-        found = AutoConfig.from_pretrained(name).to_dict()
+        found = AutoConfig.from_pretrained(source).to_dict()
     except (OSError, ValueError) as error:
         raise WeightsError.unavailable(f"the configuration of the text encoder {name!r}", error) from error
     found.pop("dtype", None)  # the file's precision is not this model's

@@ -15,25 +15,47 @@ class CrossAttentionFusion(nn.Module):
         super().__init__()
         self.layers = nn.ModuleList(CrossAttentionLayer(config) for _ in range(config.cross_attention_layers))
 
+    def close(self) -> None:
+        """Let every residual branch add nothing until it has learned to."""
+        for branch in self.modules():
+            if isinstance(branch, AttendTo):
+                _zero(branch.attention.out_proj)
+            elif isinstance(branch, FeedForward):
+                _zero(branch.layers[2])
+
     def forward(
-        self, text: Tensor, image: Tensor, text_mask: Tensor, *, first_alone: bool = False
+        self,
+        text: Tensor,
+        image: Tensor,
+        text_mask: Tensor,
+        *,
+        text_tokens: int | None = None,
+        image_tokens: int | None = None,
     ) -> tuple[Tensor, Tensor]:
-        """Fuse both modalities; the last layer does so for the tokens that are wanted.
+        """Fuse both modalities; the last layer does so for the tokens that are wanted alone.
 
         Args:
             text: token states, [B, n, d].
             image: global token and region tokens, [B, m, d].
             text_mask: True where a token is real, [B, n].
-            first_alone: of the text, its first token is wanted.
+            text_tokens: as many of the text's first ones are wanted; None: all.
+            image_tokens: likewise of the image.
 
         Returns:
-            Fused text [B, n, d], or [B, 1, d], and the image's global token [B, 1, d].
+            Fused text [B, text_tokens, d] and image [B, image_tokens, d].
         """
         *layers, last = self.layers
         for layer in layers:
             text, image = layer(text, image, text_mask)
-        wanted = text[:, :1] if first_alone else text
-        return last.text_from_image(wanted, image, None), last.image_from_text(image[:, :1], text, text_mask)
+        return (
+            last.text_from_image(text[:, :text_tokens], image, None),
+            last.image_from_text(image[:, :image_tokens], text, text_mask),
+        )
+
+
+def _zero(layer: nn.Module) -> None:
+    for weight in layer.parameters():
+        nn.init.zeros_(weight)
 
 
 class CrossAttentionLayer(nn.Module):
@@ -100,6 +122,26 @@ class FeedForward(nn.Module):
         return self.norm(states + self.layers(states))
 
 
+class Hiding(nn.Module):
+    """Hides one modality of some training rows from the fusion (modality dropout: Neverova et al., 2016, ModDrop).
+
+    Args:
+        text: share of the rows whose words are hidden.
+        image: likewise of the picture; no row loses both.
+    """
+
+    def __init__(self, text: float, image: float) -> None:
+        super().__init__()
+        self.text, self.image = text, image
+
+    def forward(self, text: Tensor, image: Tensor) -> tuple[Tensor, Tensor]:
+        """Return text [B, n, d] and image [B, m, d] with zeros in place of what is hidden."""
+        if not self.training or not (self.text or self.image):
+            return text, image
+        drawn = torch.rand(len(text), 1, 1, device=text.device)
+        return text * (drawn >= self.text), image * (drawn < 1 - self.image)
+
+
 class JointTransformer(nn.Module):
     """The ablation w/o CA: a plain Transformer encoder over [text ; image]."""
 
@@ -117,10 +159,16 @@ class JointTransformer(nn.Module):
         self.encoder = nn.TransformerEncoder(layer, config.transformer_layers, enable_nested_tensor=False)
 
     def forward(
-        self, text: Tensor, image: Tensor, text_mask: Tensor, *, first_alone: bool = False
+        self,
+        text: Tensor,
+        image: Tensor,
+        text_mask: Tensor,
+        *,
+        text_tokens: int | None = None,
+        image_tokens: int | None = None,
     ) -> tuple[Tensor, Tensor]:
-        """Same contract as `CrossAttentionFusion.forward`, but nothing is left out."""
+        """Same contract as `CrossAttentionFusion.forward`."""
         image_mask = torch.ones(image.shape[:2], dtype=torch.bool, device=image.device)
         ignored = ~torch.cat([text_mask, image_mask], dim=1)
         joint = self.encoder(torch.cat([text, image], dim=1), src_key_padding_mask=ignored)
-        return joint[:, : text.shape[1]], joint[:, text.shape[1] :]
+        return joint[:, : text.shape[1]][:, :text_tokens], joint[:, text.shape[1] :][:, :image_tokens]

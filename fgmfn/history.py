@@ -1,4 +1,4 @@
-"""The course of a training, epoch by epoch: history.json and history.png in the run's folder, while it goes on."""
+"""The course of a training, epoch by epoch, in its metrics.json and as history.png, while it goes on."""
 
 from __future__ import annotations
 
@@ -9,24 +9,32 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from fgmfn.trainer import Epoch
+from fgmfn.callbacks import Epoch
+from fgmfn.inference import METRICS
 
-HISTORY = "history.json"
 PICTURE = "history.png"
 SECONDS_BETWEEN = 10.0
 """A picture takes a tenth of a second, which short epochs do not have."""
 
 
-def add_to_history(folder: Path, epoch: Epoch) -> list[dict[str, Any]]:
-    """Add an epoch to a run's history and return all; a resumed training replaces the epochs that it trains again."""
-    file, picture = folder / HISTORY, folder / PICTURE
-    epochs = json.loads(file.read_text("utf-8")) if file.is_file() else []
-    epochs = [one for one in epochs if one["number"] < epoch.number] + [asdict(epoch)]
-    _write(file, (json.dumps(epochs, indent=1) + "\n").encode())
-    fresh = picture.is_file() and time.time() - picture.stat().st_mtime < SECONDS_BETWEEN
-    if epoch.number >= epoch.of or (epoch.number > 1 and not fresh):
-        _draw(epochs, picture)
+def epochs_so_far(folder: Path) -> list[dict[str, Any]]:
+    """Return the epochs of a run, finished or not, as plain values."""
+    file = folder / METRICS
+    epochs: list[dict[str, Any]] = json.loads(file.read_text("utf-8")).get("epochs", []) if file.is_file() else []
     return epochs
+
+
+def epochs_until(folder: Path, epoch: Epoch) -> list[dict[str, Any]]:
+    """Return them with this one as the last; a resumed training replaces those that it trains again."""
+    return [one for one in epochs_so_far(folder) if one["number"] < epoch.number] + [asdict(epoch)]
+
+
+def draw_history(folder: Path, epochs: list[dict[str, Any]]) -> None:
+    """Draw them into the run's folder: always at its end, before that not again within seconds."""
+    picture, newest = folder / PICTURE, epochs[-1]
+    fresh = picture.is_file() and time.time() - picture.stat().st_mtime < SECONDS_BETWEEN
+    if newest["number"] >= newest["of"] or (newest["number"] > 1 and not fresh):
+        _draw(epochs, picture)
 
 
 def _draw(epochs: list[dict[str, Any]], file: Path) -> None:
@@ -48,10 +56,6 @@ def _draw(epochs: list[dict[str, Any]], file: Path) -> None:
         axes.legend()
     drawn = io.BytesIO()
     figure.savefig(drawn, format="png", dpi=80)
-    _write(file, drawn.getvalue())
-
-
-def _write(file: Path, content: bytes) -> None:
     beside = file.with_name(f".{file.name}")
-    beside.write_bytes(content)
+    beside.write_bytes(drawn.getvalue())
     beside.replace(file)

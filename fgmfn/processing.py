@@ -25,6 +25,7 @@ from transformers import (
 from fgmfn.configuration import SentimentConfig
 from fgmfn.errors import InputError, WeightsError
 from fgmfn.images import as_pictures
+from fgmfn.packaged import text_folder
 from fgmfn.remote_code import SavesCode
 from fgmfn.settings import DataSettings
 
@@ -346,8 +347,9 @@ def pretrained_tokenizer(name: str) -> Any:
     Raises:
         WeightsError: It cannot be fetched or read.
     """
+    source = text_folder(name)
     try:
-        return AutoTokenizer.from_pretrained(name)
+        return AutoTokenizer.from_pretrained(source)
     except (OSError, ValueError) as error:
         raise WeightsError.unavailable(f"the tokenizer of the text encoder {name!r}", error) from error
 

@@ -7,30 +7,26 @@ import json
 import os
 import re
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from torch.utils.data import Sampler
-from tqdm import tqdm
 from transformers import (
     EvalPrediction,
     PrinterCallback,
     ProgressCallback,
     Trainer,
-    TrainerCallback,
-    TrainerControl,
-    TrainerState,
     TrainingArguments,
 )
 from transformers.trainer import OPTIMIZER_NAME, SCHEDULER_NAME, TRAINER_STATE_NAME
 from transformers.utils import SAFE_WEIGHTS_NAME
 
 from fgmfn.averaging import TRAINING_WEIGHTS, Averages
+from fgmfn.callbacks import LOSS_PARTS, AfterEpoch, EpochReports, Hooks, OnEpoch, Patience, ProgressBar, Thaw
 from fgmfn.data import Collator, SplitDataset
 from fgmfn.distributed import process_count, share_batch_statistics
 from fgmfn.errors import ConfigError
@@ -39,8 +35,6 @@ from fgmfn.modeling import SentimentModel, SentimentOutput, parameters_at
 from fgmfn.processing import FgmfnProcessor
 from fgmfn.settings import TrainingSettings
 
-LOSS_PARTS = ("task_loss", "itc_loss", "mi_loss")
-DEV_FIGURES = ("accuracy", "macro_f1", "loss", *LOSS_PARTS)
 PREFETCHED = 4
 """Batches that each process of the loader has ready."""
 OPTIMIZERS: dict[str, Any] = {"adamw": torch.optim.AdamW, "adam": torch.optim.Adam}
@@ -199,23 +193,6 @@ class ByLength(Sampler[int]):
         return iter([*batches.ravel().tolist(), *ordered[whole:].tolist()])
 
 
-class Patience(TrainerCallback):
-    """Ends a training whose score has not risen for some epochs; the log says so, a resumed training's too."""
-
-    def __init__(self, epochs: int) -> None:
-        self._epochs = epochs
-
-    def on_evaluate(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
-        """Look at the scores so far."""
-        control.should_training_stop = is_over(state.log_history, self._epochs)
-
-
-def is_over(history: Sequence[Mapping[str, float]], patience: int | None) -> bool:
-    """Whether the last score of a log is so many epochs behind its best one."""
-    scores = [entry["eval_macro_f1"] for entry in history if "eval_macro_f1" in entry]
-    return patience is not None and len(scores) > 0 and len(scores) - 1 - int(np.argmax(scores)) >= patience
-
-
 LAYER = re.compile(r"text_encoder\.(?:\w+\.)*?layers?\.(\d+)\.")
 
 
@@ -236,148 +213,6 @@ def learning_rates(model: torch.nn.Module, settings: TrainingSettings) -> dict[s
             below = top - layers.get(name, -1 if "embed" in name else top)
             rates[name] *= settings.layer_decay**below
     return {name: rates[name] for name in named}
-
-
-class Thaw(TrainerCallback):
-    """Keeps parts as they are for the first epochs: their gradients are 0, and no step decays them.
-
-    They take part in the exchange between processes all the while, which would not know them afterwards.
-    """
-
-    def __init__(self, model: SentimentModel, beginnings: Sequence[str], epochs: int) -> None:
-        chosen = parameters_at(model, beginnings).values()
-        # what a model never trains has no gradient to stop
-        self._weights, self._epochs, self._frozen = [one for one in chosen if one.requires_grad], epochs, True
-        for weight in self._weights:
-            weight.register_hook(lambda gradient: torch.zeros_like(gradient) if self._frozen else gradient)
-
-    def on_epoch_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
-        """Thaw when the time has come."""
-        self._frozen = round(state.epoch or 0) < self._epochs
-
-    def on_pre_optimizer_step(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
-    ) -> None:
-        """Let the optimizer pass over what is frozen."""
-        for weight in self._weights if self._frozen else ():
-            weight.grad = None
-
-
-AfterEpoch = Callable[[int, float], None]
-"""Called with an epoch's number and its macro-F1 on the development rows; may raise to end the training there."""
-
-
-class Hooks(TrainerCallback):
-    """Fresh crops in every epoch, weights within their bounds after every step, and a caller's own function.
-
-    Args:
-        model: may put its weights back within bounds.
-        rows: are told which epoch it is; accelerate tells them only when it trains in one process.
-        after_epoch: called after each epoch.
-    """
-
-    def __init__(self, model: SentimentModel, rows: SplitDataset, after_epoch: AfterEpoch | None) -> None:
-        self._model, self._rows, self._after_epoch = model, rows, after_epoch
-
-    def on_epoch_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
-        """Draw this epoch's crops."""
-        self._rows.set_epoch(round(state.epoch or 0))
-
-    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
-        """Put weights back within their bounds."""
-        self._model.after_step()
-
-    def on_evaluate(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **given: Any) -> None:
-        """Call the caller's function."""
-        if self._after_epoch is not None:
-            self._after_epoch(round(state.epoch or 0), float(given["metrics"]["eval_macro_f1"]))
-
-
-@dataclass(frozen=True)
-class Epoch:
-    """One epoch of a training, for those who watch it."""
-
-    model: str
-    number: int
-    of: int
-    losses: Mapping[str, float]
-    """Means over the epoch: `loss`, and the parts of eq. 12 that the model has."""
-    dev: Mapping[str, float]
-    """`accuracy`, `macro_f1` and the same losses on the development rows; empty where there are none."""
-    rows_per_s: float
-    remaining_s: float
-    """Time that the epochs to come will take, if they take as long as this one."""
-
-    def __str__(self) -> str:
-        figures = [*self.losses.items(), *((f"dev {name}", value) for name, value in self.dev.items())]
-        said = ", ".join(f"{name.replace('_', ' ')} {value:.3f}" for name, value in figures)
-        left = f", {self.remaining_s / 60:.1f} min left" if self.number < self.of else ""
-        return f"{self.model}: epoch {self.number}/{self.of}: {said}, {self.rows_per_s:.1f} rows/s{left}"
-
-
-OnEpoch = Callable[[Epoch], None]
-"""Called after each epoch, in the process that reports."""
-
-
-class EpochReports(TrainerCallback):
-    """Tells a caller of each epoch: after its development rows are scored, or after its loss is known."""
-
-    def __init__(self, model: str, rows: int, has_dev: bool, on_epoch: OnEpoch) -> None:
-        self._model, self._rows, self._has_dev, self._on_epoch = model, rows, has_dev, on_epoch
-        self._started = time.monotonic()
-
-    def on_epoch_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
-        """Start the clock."""
-        self._started = time.monotonic()
-
-    def on_log(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **given: Any) -> None:
-        """Tell of the epoch as soon as all is known of it."""
-        if not state.is_world_process_zero or ("eval_macro_f1" if self._has_dev else "loss") not in given["logs"]:
-            return
-        newest = {name: value for entry in state.log_history for name, value in entry.items()}
-        number, took_s = round(state.epoch or 0), time.monotonic() - self._started
-        self._on_epoch(
-            Epoch(
-                self._model,
-                number,
-                round(args.num_train_epochs),
-                {name: newest[name] for name in ("loss", *LOSS_PARTS) if name in newest},
-                {name: newest[f"eval_{name}"] for name in DEV_FIGURES if f"eval_{name}" in newest},
-                self._rows / took_s,
-                took_s * (round(args.num_train_epochs) - number),
-            )
-        )
-
-
-class ProgressBar(TrainerCallback):
-    """One bar over all steps on standard error; silent when that is not a terminal."""
-
-    def __init__(self, title: str) -> None:
-        self._title = title
-        self._bar: Any = None
-
-    def on_train_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
-        """Open the bar where training starts or resumes."""
-        hidden = None if state.is_world_process_zero else True
-        self._bar = tqdm(
-            total=state.max_steps, initial=state.global_step, desc=self._title, unit="step", disable=hidden
-        )
-
-    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
-        """Move on."""
-        self._bar.update(state.global_step - self._bar.n)
-
-    def on_log(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
-        """Show the newest loss and development score."""
-        if self._bar is None:
-            return
-        newest = {name: value for entry in state.log_history for name, value in entry.items()}
-        shown = {"loss": newest.get("loss"), "dev macro-F1": newest.get("eval_macro_f1")}
-        self._bar.set_postfix({name: f"{value:.3f}" for name, value in shown.items() if value is not None})
-
-    def on_train_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
-        """Leave the full bar standing."""
-        self._bar.close()
 
 
 def make_trainer(

@@ -27,6 +27,7 @@ from transformers.trainer import TRAINER_STATE_NAME
 from fgmfn.baselines import MODELS, check_models, model_class
 from fgmfn.baselines.fitted import FittedModel
 from fgmfn.building import build_model, model_config
+from fgmfn.callbacks import AfterEpoch, Epoch, OnEpoch, is_over
 from fgmfn.card import model_card
 from fgmfn.configuration import PiecesConfig
 from fgmfn.console import quiet_libraries
@@ -37,7 +38,7 @@ from fgmfn.data.rows import look_at_all
 from fgmfn.distributed import from_first_process, is_first_process, join_processes
 from fgmfn.errors import FgmfnError, MemoryExhaustedError, RunInProgressError
 from fgmfn.evaluation import Metrics
-from fgmfn.history import add_to_history
+from fgmfn.history import draw_history, epochs_so_far, epochs_until
 from fgmfn.inference import METRICS, Checkpoint, evaluate_split
 from fgmfn.inputs import Inputs
 from fgmfn.modeling import SentimentModel
@@ -45,7 +46,7 @@ from fgmfn.planning import Run, code_version, open_cache, plan_run
 from fgmfn.processing import Augmentation, FgmfnProcessor
 from fgmfn.settings import load_settings
 from fgmfn.sizes import out_of_memory, parameter_counts
-from fgmfn.trainer import AfterEpoch, Epoch, OnEpoch, is_over, last_whole_checkpoint, make_trainer
+from fgmfn.trainer import last_whole_checkpoint, make_trainer
 
 log = logging.getLogger(__name__)
 
@@ -319,8 +320,9 @@ def _prepare(run: Run, processor: FgmfnProcessor, inputs: Inputs, *, progress: b
 
 
 def _report(run: Run, progress: bool, on_epoch: OnEpoch | None, epoch: Epoch) -> None:
-    epochs = add_to_history(run.folder, epoch)
+    epochs = epochs_until(run.folder, epoch)
     _write_record(run, {"finished": False, "epochs": epochs})
+    draw_history(run.folder, epochs)
     if on_epoch is not None:
         on_epoch(epoch)
     elif progress and not sys.stderr.isatty():  # a terminal shows a bar
@@ -354,6 +356,7 @@ def _finish(
         "parameters": dict(zip(("total", "trainable"), sizes, strict=True)) if sizes else None,
         "config": model.config.to_dict(),
         "loaded": [asdict(part) for part in model.loaded],
+        "epochs": epochs_so_far(run.folder),
         "history": history,
         "seconds": round(seconds, 1),
     }

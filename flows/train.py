@@ -28,8 +28,8 @@ from data_catalog.releases import (
 )
 from data_catalog.storage import Place, deliver_folder, fetch_folder, folders_of, working_folder
 from fgmfn.baselines import MODELS
+from fgmfn.callbacks import Epoch
 from fgmfn.card import confusion_lines
-from fgmfn.trainer import Epoch
 from fgmfn.training import CHECKPOINTS, TrainedModel, train_models
 from flows.gate import decide
 from flows.home import catalog_here, own_catalog

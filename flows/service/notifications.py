@@ -111,7 +111,7 @@ def notifications(block: UUID, deployments: Sequence[str], late_minutes: float) 
         ),
         notify(
             "a run has failed and is not started again",
-            on_runs(deployments, [*GOES_ON, "GivenUp"], after=ENDED_BADLY, within_s=LEFT_S),
+            on_runs(deployments, GOES_ON, after=ENDED_BADLY, within_s=LEFT_S),
             "{{ deployment.name }} failed, and the server has not started it again",
             _FAILED,
         ),

@@ -22,8 +22,8 @@ PAUSE_S = 60.0
 STARTS = 4
 """A run that was started again so often in a day and never began is given up; one that begins counts by itself."""
 ENDED_BADLY = ("Failed", "Crashed")
-GOES_ON = ("AwaitingRetry", "Scheduled", "Late", "Pending", "Running", "Completed", "Cancelled")
-"""States that may follow, of a run that is started again or was ended by hand."""
+GOES_ON = ("AwaitingRetry", "Scheduled", "Late", "Pending", "Running", "Completed", "Cancelled", "GivenUp")
+"""States that may follow, of a run that is started again, was ended by hand or is given up."""
 
 
 def recovery(deployments: Sequence[str]) -> list[AutomationCore]:

@@ -51,17 +51,17 @@ def test_the_feature_levels_have_the_papers_grids(full_size: Any) -> None:
     assert full_size.visual_tokens(levels).shape == (2, 50, 768)
 
 
-@pytest.mark.parametrize("first_alone", [True, False])
-def test_the_fusion_gives_the_wanted_tokens_of_its_last_layer(first_alone: bool) -> None:
+@pytest.mark.parametrize("wanted", [(None, None), (1, 1), (None, 1), (3, None)])
+def test_the_fusion_gives_the_wanted_tokens_of_its_last_layer(wanted: tuple[int | None, int | None]) -> None:
     fusion = CrossAttentionFusion(small_config(cross_attention_layers=3)).eval()
     text, image, mask = torch.randn(2, 7, 32), torch.randn(2, 5, 32), torch.ones(2, 7, dtype=torch.bool)
     mask[1, 4:] = False
     states = text, image
     for layer in fusion.layers:
         states = layer(*states, mask)
-    got = fusion(text, image, mask, first_alone=first_alone)
-    assert torch.allclose(got[0], states[0][:, : 1 if first_alone else 7], atol=1e-6)
-    assert torch.allclose(got[1], states[1][:, :1], atol=1e-6)
+    got = fusion(text, image, mask, text_tokens=wanted[0], image_tokens=wanted[1])
+    for found, whole, number in zip(got, states, wanted, strict=True):
+        assert torch.allclose(found, whole[:, :number], atol=1e-6)
 
 
 def joint_map_as_printed(module: MultiscaleFeatures, levels: list[Tensor]) -> Tensor:

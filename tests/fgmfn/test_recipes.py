@@ -15,6 +15,7 @@ from transformers import TrainerCallback
 
 from fgmfn.baselines import MODELS, model_class
 from fgmfn.building import build_model, model_config
+from fgmfn.callbacks import Thaw
 from fgmfn.configuration import PiecesConfig, text_settings
 from fgmfn.data import Collator, SplitDataset, open_release
 from fgmfn.encoders import build_text_encoder, load_text_encoder
@@ -23,7 +24,7 @@ from fgmfn.modeling import FgmfnForSentiment
 from fgmfn.pooling import TextPooling
 from fgmfn.processing import FgmfnProcessor, image_processor, train_tokenizer
 from fgmfn.settings import DataSettings, ModelSettings, TrainingSettings
-from fgmfn.trainer import Thaw, last_whole_checkpoint, learning_rates, make_trainer
+from fgmfn.trainer import last_whole_checkpoint, learning_rates, make_trainer
 from fgmfn.training import train_models
 from tests.fgmfn.models import ad_split, batch, batch_of, build, logits, small_config
 from tests.fgmfn.releases import ad_rows, small_release, tiny_config, write_release

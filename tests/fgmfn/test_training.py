@@ -22,6 +22,7 @@ from PIL import Image
 from safetensors.torch import load_file
 from transformers import BertConfig, BertModel
 
+from fgmfn.callbacks import Epoch
 from fgmfn.data import Source, SplitDataset, open_release
 from fgmfn.errors import (
     ConfigError,
@@ -38,7 +39,7 @@ from fgmfn.planning import plan_run
 from fgmfn.processing import FgmfnProcessor, image_processor, train_tokenizer
 from fgmfn.settings import TrainingSettings
 from fgmfn.sizes import out_of_memory
-from fgmfn.trainer import Epoch, SentimentTrainer, last_whole_checkpoint, make_trainer
+from fgmfn.trainer import SentimentTrainer, last_whole_checkpoint, make_trainer
 from fgmfn.training import TrainedModel, read_trained, train_models, train_run
 from tests.fgmfn.conftest import Finished
 from tests.fgmfn.models import learn, small_config
@@ -376,7 +377,7 @@ def test_a_killed_training_ends_as_an_undisturbed_one(tmp_path: Path, caplog: py
 def test_the_history_grows_with_losses_of_training_and_development_rows(finished: Finished) -> None:
     folder, trained = finished
     run = trained[0].checkpoint
-    epochs = json.loads((run / "history.json").read_text())
+    epochs = _record(trained[0])["epochs"]
     assert [(epoch["number"], epoch["of"]) for epoch in epochs] == [(1, 2), (2, 2)]
     parts = {"loss", "task_loss", "itc_loss", "mi_loss"}
     for epoch in epochs:

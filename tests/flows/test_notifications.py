@@ -174,7 +174,8 @@ def test_each_occasion_sends_one_message_and_a_run_that_recovers_none(
         assert "\n\n" not in told
         assert "{" not in told
     assert receiver.about("/data/recovers") == []
-    assert client.read_flow_run(runs["never begun"]).state.name == "GivenUp"
+    # a busy server may give it up before the last state that is set here
+    assert [state.name for state in client.read_flow_run_states(runs["never begun"])].count("GivenUp") == 1
     url = f"{deployed_server.removesuffix('/api')}/runs/flow-run/{runs['given up']}"
     assert url in receiver.about("/data/given up")[0]["body"]
 

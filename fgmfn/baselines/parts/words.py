@@ -9,12 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow.parquet as pq
 import torch
 from torch import Tensor, nn
 
 from fgmfn.configuration import WordsConfig
 from fgmfn.encoders import Loaded
 from fgmfn.errors import WeightsError
+from fgmfn.packaged import packaged
 
 SPREAD = 0.25
 """Drawn vectors are uniform in [-0.25, 0.25], about as wide as pretrained ones (Kim, 2014)."""
@@ -47,13 +49,17 @@ class WordVectors(nn.Module):
             WeightsError: The file cannot be read, has vectors of another width, or has none of the words.
         """
         if config.word_vectors:
-            found = read_vectors(Path(config.word_vectors), tokenizer.get_vocab(), config.word_size)
+            vocabulary, packed = tokenizer.get_vocab(), packaged("word_vectors", config.word_vectors)
+            if packed is None:
+                found = read_vectors(Path(config.word_vectors), vocabulary, config.word_size)
+            else:
+                found = packed_vectors(packed, vocabulary, config.word_size)
             vectors = self.vectors.weight.detach().clone()
             for number, vector in found.items():
                 vectors[number] = torch.from_numpy(vector)
             self._set(vectors)
             digest = hashlib.sha256(vectors.numpy().tobytes()).hexdigest()
-            self.loaded = Loaded("word vectors", config.word_vectors, len(found), config.vocab_size, digest)
+            self.loaded = Loaded("word vectors", config.word_vectors, len(found), config.vocab_size, digest, "words")
 
 
 def read_vectors(file: Path, vocabulary: Mapping[str, int], size: int) -> dict[int, np.ndarray]:
@@ -73,6 +79,22 @@ def read_vectors(file: Path, vocabulary: Mapping[str, int], size: int) -> dict[i
                     found[vocabulary[word]] = _vector(numbers, size, f"{file}: line {number}")
     except OSError as error:
         raise WeightsError(f"word_vectors = {str(file)!r}: cannot be read: {error.strerror}") from error
+    if not found:
+        raise WeightsError(f"{file}: holds none of the {len(vocabulary)} words of the training texts")
+    return found
+
+
+def packed_vectors(file: Path, vocabulary: Mapping[str, int], size: int) -> dict[int, np.ndarray]:
+    """Read the vectors of a vocabulary's words out of a matrix, whose words stand in a table beside it.
+
+    Raises:
+        WeightsError: They are of another width, or there is none of the words.
+    """
+    vectors = np.load(file, mmap_mode="r")
+    if vectors.shape[1] != size:
+        raise WeightsError(f"{file}: its vectors have {vectors.shape[1]} numbers; set word_size = {vectors.shape[1]}")
+    words: list[Any] = pq.read_table(next(file.parent.glob("*_index.parquet"))).column(0).to_pylist()
+    found = {vocabulary[word]: np.array(vectors[row]) for row, word in enumerate(words) if word in vocabulary}
     if not found:
         raise WeightsError(f"{file}: holds none of the {len(vocabulary)} words of the training texts")
     return found
