@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -44,9 +46,9 @@ class CrossAttentionFusion(nn.Module):
         Returns:
             Fused text [B, text_tokens, d] and image [B, image_tokens, d].
         """
-        *layers, last = self.layers
-        for layer in layers:
+        for layer in self.layers[:-1]:
             text, image = layer(text, image, text_mask)
+        last: Any = self.layers[-1]
         return (
             last.text_from_image(text[:, :text_tokens], image, None),
             last.image_from_text(image[:, :image_tokens], text, text_mask),

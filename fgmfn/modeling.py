@@ -161,7 +161,8 @@ class SentimentModel(SavesCode, PreTrainedModel):
         smoothing = self.config.label_smoothing if self.training else 0.0
         losses = F.cross_entropy(logits.float(), labels, reduction="none", label_smoothing=smoothing)
         if self.config.class_weights and self.training:
-            losses = losses * losses.new_tensor(self.config.class_weights)[labels]
+            # numbers from Python go to a GPU as arguments, but a tensor of them only once it has done all before
+            losses = losses * sum(weight * (labels == label) for label, weight in enumerate(self.config.class_weights))
         return losses.mean()
 
     def freeze(self, beginnings: Sequence[str]) -> None:

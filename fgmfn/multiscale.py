@@ -58,11 +58,14 @@ class MultiscaleFeatures(nn.Module):
 
         The convolution of joined levels is the sum of each one's own, which needs no copy of them.
         """
+        first, second, third = levels
+        grid, stride = _grid(second), self.low.stride
         kernels = self.low.weight.split([level.shape[1] for level in levels], dim=1)
-        first, second, third = (_resize(level, _grid(levels[1])) for level in levels)
-        convolved = F.conv2d(first, kernels[0], self.low.bias, stride=self.low.stride)
-        convolved = convolved + F.conv2d(second, kernels[1], stride=self.low.stride)
-        return convolved + F.conv2d(third, kernels[2], stride=self.low.stride)
+        joined = F.conv2d(_resize(first, grid), kernels[0], self.low.bias, stride=stride)
+        joined = joined + F.conv2d(second, kernels[1], stride=stride)
+        if _grid(third) == (grid[0] / 2, grid[1] / 2) and grid[0] % 4 == grid[1] % 4 == 0:
+            return joined + _convolve_enlarged(third, kernels[2])
+        return joined + F.conv2d(_resize(third, grid), kernels[2], stride=stride)
 
     def high_map(self, fourth: Tensor, fifth: Tensor) -> tuple[Tensor, Tensor]:
         """Join F4 and F5 at F4's grid, [B, 768, 14, 14]; convolve them to [B, d - d / 2, 14, 14].
@@ -118,6 +121,18 @@ class GridPosition(nn.Module):
     def forward(self, cells: Tensor) -> Tensor:
         """Flatten [B, d, g, g] row by row to [B, g * g, d] with positions added."""
         return cells.flatten(2).transpose(1, 2) + self.cells.weight
+
+
+def _convolve_enlarged(level: Tensor, kernels: Tensor) -> Tensor:
+    """Enlarge a level to twice its size and convolve it by 3 x 3 kernels with stride 4.
+
+    Rows 4i, 4i + 1 and 4i + 2 of the enlarged level lie between rows 2i - 1, 2i and 2i + 1 of the level: kernels that
+    take the interpolation in find the same in the level itself, with stride 2.
+    """
+    eye = torch.eye(3, dtype=kernels.dtype, device=kernels.device)
+    between = F.interpolate(eye[None], scale_factor=2, mode="linear")[0, :, 2:5].T
+    kernels = ((kernels @ between).mT @ between).mT
+    return F.conv2d(F.pad(level, (1, 0, 1, 0), mode="replicate"), kernels, stride=2)
 
 
 def _grid(level: Tensor) -> tuple[int, int]:

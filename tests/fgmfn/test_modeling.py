@@ -89,7 +89,7 @@ def test_the_joint_map_and_its_gradients_are_those_of_joined_levels(sides: tuple
     levels = [torch.randn(2, c, side, side, requires_grad=True) for c, side in zip(channels, sides, strict=True)]
     trained = [*levels, *module.low.parameters(), *module.high.parameters()]
     maps = [joint(levels) for joint in (module.joint_map, lambda levels: joint_map_as_printed(module, levels))]
-    assert torch.allclose(*maps, atol=1e-5)
+    assert torch.allclose(maps[0], maps[1], atol=1e-5)
     weights = torch.randn_like(maps[0])
     for got, expected in zip(*(torch.autograd.grad((joint * weights).sum(), trained) for joint in maps), strict=True):
         assert torch.allclose(got, expected, atol=1e-5, rtol=1e-4)
