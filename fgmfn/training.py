@@ -39,7 +39,7 @@ from fgmfn.data.rows import look_at_all
 from fgmfn.distributed import from_first_process, is_first_process, join_processes
 from fgmfn.errors import FgmfnError, MemoryExhaustedError, RunInProgressError
 from fgmfn.evaluation import Metrics
-from fgmfn.history import draw_history, epochs_so_far, epochs_until
+from fgmfn.history import draw_history, draw_reliability, epochs_so_far, epochs_until
 from fgmfn.inference import Checkpoint, measure_split, predict_split, prediction_table
 from fgmfn.inputs import Inputs
 from fgmfn.modeling import SentimentModel
@@ -127,6 +127,7 @@ def train_run(
         WeightsError: Pretrained weights cannot be had.
         RunInProgressError: Another process is training into the same folder.
         MemoryExhaustedError: Memory has run out.
+        DivergedError: The loss or the weights are no longer finite.
     """
     join_processes()
     with quiet_libraries(), _locked(run.folder):
@@ -276,6 +277,7 @@ def _train_in_steps(
         # Gradients of 1 x 1 convolutions lie otherwise in memory than their weights, as the faster kernels leave them.
         warnings.filterwarnings("ignore", message="Grad strides do not match bucket view strides")
         trainer.train(resume_from_checkpoint=str(resumed_from) if resumed_from else None)
+    trainer.refuse_divergence({})
     if trainer.is_world_process_zero():
         history = [
             {name: value for name, value in entry.items() if "per_second" not in name and "runtime" not in name}
@@ -368,6 +370,8 @@ def _finish(
         "seconds": round(seconds, 1),
     }
     tables = {split: prediction_table(run.source, split, shares) for split, shares in predicted.items()}
+    if scored := test or dev:
+        draw_reliability(run.folder, scored.calibration or {})
     record["files"] = _save(run.folder, model, processor, tables)
     (run.folder / "README.md").write_text(model_card(_origin(run) | record, MODELS[run.name].title), encoding="utf-8")
     _write_record(run, record)
