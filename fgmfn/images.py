@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import base64
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping
+from io import BytesIO
 from typing import Any
 
+import httpx2 as httpx  # as the hub's client does
 import numpy as np
 import torch
 from PIL import Image, ImageOps, UnidentifiedImageError
-from transformers.image_utils import load_image
 
 from fgmfn.errors import InputError
 
@@ -18,6 +20,9 @@ CHANNELS = (1, 3, 4)
 
 NO_PICTURE = (UnidentifiedImageError, Image.DecompressionBombError, OSError, ValueError, SyntaxError)
 """What Pillow raises for bytes that are no picture or none of a size to be decoded."""
+
+TIMEOUT_S = 30.0
+"""Of a picture that is fetched."""
 
 
 def as_seen(image: Image.Image) -> Image.Image:
@@ -70,9 +75,10 @@ def as_pictures(given: Any) -> list[Image.Image]:
     """Return what a caller gives as pictures in RGB.
 
     Args:
-        given: one picture or a sequence of them, or an array of several. A picture is one of Pillow; an array or tensor
-            [H, W], [H, W, C] or [C, H, W] of bytes, of 16 bits or of floats from 0 to 1; or a str or path of a file,
-            a `http` address or base64, as transformers reads it.
+        given: one picture or several in anything that can be gone through, or an array of several; lists within may
+            hold one each. A picture is one of Pillow; an array or tensor [H, W], [H, W, C] or [C, H, W] of bytes, of
+            16 bits or of floats from 0 to 1; a file's content, as bytes, opened or within `{"bytes": ..., "path": ...}`
+            as datasets have it; or a str or path of a file, a `http` address or base64.
 
     Raises:
         InputError: Something given is none of these.
@@ -81,32 +87,59 @@ def as_pictures(given: Any) -> list[Image.Image]:
         given = _array(given)
     if isinstance(given, np.ndarray) and given.ndim == 4:
         given = list(given)
-    several = isinstance(given, Sequence) and not isinstance(given, str | bytes)
-    pictures = [_as_picture(one, number) for number, one in enumerate(given if several else [given], 1)]
+    pictures = [_as_picture(one, number) for number, one in enumerate(given if _several(given) else [given], 1)]
     if not pictures:
         raise InputError("images is empty; expected one picture or more")
     return pictures
 
 
+ONE_PICTURE = (str, bytes, bytearray, os.PathLike, Image.Image, np.ndarray, torch.Tensor, Mapping)
+
+
+def _several(given: Any) -> bool:
+    return isinstance(given, Iterable) and not isinstance(given, ONE_PICTURE) and not hasattr(given, "read")
+
+
 def _as_picture(given: Any, number: int) -> Image.Image:
+    if _several(given):
+        several = list(given)
+        if len(several) != 1:
+            raise InputError(f"picture {number} is a {type(given).__name__} of {len(several)}; expected one picture")
+        (given,) = several
     if isinstance(given, torch.Tensor):
         given = _array(given)
+    if isinstance(given, Mapping):  # of a column of pictures, as datasets has it
+        known = [given.get("bytes"), given.get("path")]
+        given = next((value for value in known if value is not None), given)
     try:
         if isinstance(given, Image.Image):
             return as_seen(given)
         if isinstance(given, np.ndarray):
             return as_seen(Image.fromarray(_channels_last(given)))
-        # pathlib raises an error for base64: no name is that long
-        if isinstance(given, os.PathLike) or (isinstance(given, str) and os.path.isfile(given)):  # noqa: PTH113
-            return as_seen(Image.open(given))
-        if isinstance(given, str):
-            return load_image(given)
-    except NO_PICTURE as error:
+        if isinstance(given, str | bytes | bytearray | os.PathLike) or hasattr(given, "read"):
+            return as_seen(Image.open(_opened(given)))
+    except (*NO_PICTURE, httpx.HTTPError, httpx.InvalidURL) as error:
         shown = f" {os.fspath(given)[:200]!r}" if isinstance(given, str | os.PathLike) else ""
-        raise InputError(f"picture {number}{shown} cannot be read: {str(error)[:200]}") from error
+        reason = "no picture" if isinstance(error, UnidentifiedImageError) else str(error)[:200]
+        raise InputError(f"picture {number}{shown} cannot be read: {reason}") from error
     raise InputError(
         f"picture {number} is a {type(given).__name__}; expected one of Pillow, an array, a tensor or a path"
     )
+
+
+def _opened(given: Any) -> Any:
+    """Return a file, or its name, where bytes, an address or base64 is given."""
+    if isinstance(given, bytes | bytearray):
+        return BytesIO(given)
+    if not isinstance(given, str) or os.path.isfile(given):  # noqa: PTH113  pathlib raises an error for base64
+        return given
+    if given.startswith(("http://", "https://")):
+        return BytesIO(httpx.get(given, timeout=TIMEOUT_S, follow_redirects=True).raise_for_status().content)
+    try:
+        encoded = given.partition(",")[2] if given.startswith("data:") else given
+        return BytesIO(base64.b64decode("".join(encoded.split()), validate=True))
+    except ValueError:
+        raise FileNotFoundError("no such file, and neither an address nor base64") from None
 
 
 def _array(tensor: torch.Tensor) -> np.ndarray:

@@ -41,13 +41,18 @@ def test_training_prints_fgmfn_beside_text_only_and_says_what_was_trained_before
     code, out, err = train()
     assert code == 0
     assert [word for word in ("FGMFN", "text only", str(folder / "runs" / "fgmfn-")) if word not in out] == []
+    assert [line for line in out.splitlines() if "│" in line and len(line) > 100] == []
+    assert "by drawing 8 groups of 8 rows" in out
+    assert "always naming" in out
     notes = ("synthetic", "fgmfn: already trained", "text_only: already trained")
     assert [note for note in notes if note not in err] == []
 
 
 def test_fgmfn_alone_is_told_that_it_proves_nothing(train: Run) -> None:
     assert "add --model text_only" in train("--model", "fgmfn")[2]
-    assert "add --model text_only" not in train("--model", "fgmfn", "--model", "text_only")[2]
+    told = train("--model", "fgmfn", "--model", "text_only")[2]
+    assert "add --model text_only" not in told
+    assert "add --model image_only,own_late_fusion" in told
 
 
 def test_json_is_all_there_is_on_standard_output(train: Run) -> None:
@@ -64,6 +69,7 @@ def test_evaluate_repeats_the_trainings_test_scores(finished: Finished, run: Run
     assert Metrics.from_json(found) == trained.test
     code, out, _ = run("evaluate", trained.checkpoint, *release, "--split", "validation")
     assert (code, "8 rows" in out, "negative" in out) == (0, True, True)
+    assert [word for word in ("precision", "95 % intervals", "always naming", "ECE", "Brier") if word not in out] == []
 
 
 def test_rows_that_may_have_been_trained_on_are_said(checkpoint: Path, run: Run, folder: Path, tmp_path: Path) -> None:
@@ -171,7 +177,7 @@ def test_wrong_usage_is_exit_code_2(run: Run, arguments: tuple[str, ...]) -> Non
     assert run(*arguments)[0] == 2
 
 
-@pytest.mark.parametrize("command", ["train", "evaluate", "predict", "models"])
+@pytest.mark.parametrize("command", ["train", "evaluate", "predict", "models", "compare"])
 def test_every_commands_help_shows_an_example(run: Run, command: str) -> None:
     code, out, _ = run(command, "--help")
     assert (code, f"fgmfn {command}" in out) == (0, True)
@@ -183,7 +189,7 @@ def test_everything_the_package_names_is_there() -> None:
         fgmfn.train_model  # noqa: B018
 
 
-@pytest.mark.parametrize("command", [(), ("paper",), ("paper", "table4"), ("search",), ("train",)])
+@pytest.mark.parametrize("command", [(), ("paper",), ("paper", "table4"), ("search",), ("train",), ("compare",)])
 def test_help_teaches_without_loading_a_library(command: tuple[str, ...]) -> None:
     done = subprocess.run(
         [sys.executable, "-X", "importtime", "-m", "fgmfn", *command, "--help"],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import shutil
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 import timm
 import torch
@@ -27,18 +29,21 @@ from fgmfn.data import Source, SplitDataset, open_release
 from fgmfn.errors import (
     ConfigError,
     DataError,
+    DivergedError,
     FgmfnError,
     MemoryExhaustedError,
     RunInProgressError,
     WeightsError,
 )
-from fgmfn.evaluation import score
+from fgmfn.evaluation import Metrics, score
 from fgmfn.inference import evaluate_split, load_checkpoint, predict_split
 from fgmfn.modeling import FgmfnForSentiment
 from fgmfn.planning import plan_run
+from fgmfn.predictions import read_predictions
 from fgmfn.processing import FgmfnProcessor, image_processor, train_tokenizer
 from fgmfn.settings import TrainingSettings
 from fgmfn.sizes import out_of_memory
+from fgmfn.statistics import measure
 from fgmfn.trainer import SentimentTrainer, last_whole_checkpoint, make_trainer
 from fgmfn.training import TrainedModel, read_trained, train_models, train_run
 from tests.fgmfn.conftest import Finished
@@ -73,6 +78,49 @@ def test_the_record_says_what_was_trained_on_what(finished: Finished) -> None:
     losses = [entry for entry in record["history"] if "loss" in entry]
     assert {"loss", "task_loss", "itc_loss", "mi_loss"} <= set(losses[0])
     assert len(losses) == 2
+
+
+def test_what_a_run_predicts_is_kept_with_it_as_its_scores_are(finished: Finished) -> None:
+    folder, (trained, *_) = finished
+    source, record = open_release(folder / RELEASE), _record(trained)
+    for split, key in (("validation", "dev"), ("test", "test")):
+        file = trained.checkpoint / "predictions" / f"{split}.parquet"
+        kept = read_predictions(pq.read_table(file))
+        again = predict_split(load_checkpoint(trained.checkpoint), source, split, progress=False)
+        assert kept.probabilities == pytest.approx(again, abs=1e-6)
+        assert (kept.names, kept.labels) == (source.splits[split].name, source.splits[split].label)
+        measured = measure(kept.labels, kept.probabilities, kept.groups, kept.class_names)
+        assert measured == Metrics.from_json(record[key])
+        assert record["files"][f"predictions/{split}.parquet"] == hashlib.sha256(file.read_bytes()).hexdigest()
+
+
+def test_the_card_says_how_sure_its_scores_are(finished: Finished) -> None:
+    _, (trained, *_) = finished
+    card, record = (trained.checkpoint / "README.md").read_text(), _record(trained)
+    low, high = record["test"]["accuracy_interval"]
+    assert f"| test | 8 | {record['test']['accuracy']:.4f} [{low:.4f}, {high:.4f}] |" in card
+    assert "| class | precision | recall | F1 | rows |" in card
+    assert f"always naming {record['test']['majority']['class']}: accuracy 50.0%" in card
+    assert f"ECE {record['test']['calibration']['ece']:.1%} in 15 bins" in card
+    with Image.open(trained.checkpoint / "reliability.png") as drawn:
+        assert drawn.format == "PNG"
+
+
+def test_a_run_without_predictions_and_intervals_still_reads(finished: Finished, tmp_path: Path) -> None:
+    _, (trained, *_) = finished
+    older = tmp_path / trained.checkpoint.name
+    shutil.copytree(trained.checkpoint, older)
+    shutil.rmtree(older / "predictions")
+    record = json.loads((older / "metrics.json").read_text())
+    record["files"] = {name: digest for name, digest in record["files"].items() if "predictions" not in name}
+    for key in ("dev", "test"):
+        record[key] = {name: record[key][name] for name in ("accuracy", "macro_f1", "confusion", "rows")}
+    (older / "metrics.json").write_text(json.dumps(record))
+    found = read_trained(older)
+    assert found
+    assert (found.test and found.test.accuracy) == (trained.test and trained.test.accuracy)
+    assert found.test
+    assert found.test.accuracy_interval is None
 
 
 def test_synthetic_data_is_said_on_the_model_card(finished: Finished) -> None:
@@ -170,6 +218,38 @@ def test_the_learning_rate_follows_its_schedule(tmp_path: Path, schedule: str, r
         trainer.optimizer.step()
         trainer.lr_scheduler.step()
     assert seen == rates
+
+
+@pytest.mark.parametrize("broken", ["loss", "weight"])
+def test_a_training_that_diverges_ends_with_the_step_and_what_to_lower(
+    tmp_path: Path, broken: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trainer = _trainer(tmp_path, epochs=3, learning_rate=1e-3, learning_rates={"head": 0.5})
+    loss_of = FgmfnForSentiment.classification_loss
+
+    def diverge(model: FgmfnForSentiment, logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        loss = loss_of(model, logits, labels)
+        if model.training and trainer.state.global_step == 1:
+            if broken == "loss":
+                return loss * float("inf")
+            model.get_parameter("head.layers.0.weight").data[0, 0] = float("nan")
+        return loss
+
+    monkeypatch.setattr(FgmfnForSentiment, "classification_loss", diverge)
+    step = ", step 2" if broken == "loss" else ".*"
+    said = rf"epoch 1{step}.*learning_rate = 0.001, learning_rates.head = 0.5 or max_gradient_norm = 1"
+    with pytest.raises(DivergedError, match=said):
+        trainer.train()
+    assert not list(tmp_path.glob("checkpoint-*"))
+
+
+def test_a_run_that_diverges_is_never_finished(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = open_release(small_release(tmp_path / "release"))
+    run = plan_run("text_only", source, tiny_config(tmp_path, epochs=1, learning_rate=1e30), tmp_path / "runs")
+    for _ in range(2):
+        with pytest.raises(DivergedError, match=r"learning_rate = 1e\+30"):
+            train_run(run, progress=False)
+        assert read_trained(run.folder) is None
 
 
 @pytest.mark.parametrize("missing", ["model.safetensors", "optimizer.pt", "scheduler.pt", "rng_state.pth"])
