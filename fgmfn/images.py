@@ -54,13 +54,9 @@ def _eight_bits(values: np.ndarray) -> np.ndarray:
     if not np.issubdtype(values.dtype, np.number) and values.dtype != np.bool_:
         raise ValueError(f"an array of {values.dtype}; expected numbers")
     floats = np.issubdtype(values.dtype, np.floating)
-    white = (
-        1
-        if floats or values.dtype == np.bool_
-        else 65535
-        if values.dtype.itemsize == 2 and values.dtype.kind == "u"
-        else 255
-    )
+    white = 1 if floats or values.dtype == np.bool_ else 255
+    if values.dtype.kind == "u" and values.dtype.itemsize == 2:
+        white = 65535
     lowest, highest = values.min(initial=0), values.max(initial=0)
     slack = 1e-3 if floats else 0  # of resampling and half precision
     if not (-slack <= lowest and highest <= white + slack):  # nor where one is not a number

@@ -223,7 +223,7 @@ def test_16_bits_are_scaled_by_their_depth_and_not_by_the_brightest_of_them(most
 @pytest.mark.parametrize("most", [1, 2, 200, 255])
 @pytest.mark.parametrize("kind", [np.uint8, np.int16, np.int32, np.int64, np.uint32])
 def test_whole_numbers_of_other_types_are_bytes(most: int, kind: type) -> None:
-    values = (most * RAMP).astype(kind)
+    values: np.ndarray = (most * RAMP).astype(kind)
     assert (np.asarray(as_pictures(values)[0])[..., 0] == values).all()
 
 
@@ -234,11 +234,21 @@ def test_false_and_true_are_black_and_white() -> None:
 @pytest.mark.parametrize("most", [0.002, 0.5, 1.0])
 @pytest.mark.parametrize("kind", [np.float16, np.float32, np.float64])
 def test_floats_are_0_to_1_however_dark(most: float, kind: type) -> None:
-    values = (most * RAMP).astype(kind)
+    values: np.ndarray = (most * RAMP).astype(kind)
     assert np.abs(np.asarray(as_pictures(values)[0])[..., 0] - 255 * values.astype(float)).max() <= 0.5
 
 
-@pytest.mark.parametrize("values", [1.02 * RAMP, 2.6 * RAMP, 255 * RAMP, 2 * RAMP - 1, np.where(RAMP > 0.5, np.inf, RAMP), np.where(RAMP > 0.5, np.nan, RAMP)])
+@pytest.mark.parametrize(
+    "values",
+    [
+        1.02 * RAMP,
+        2.6 * RAMP,
+        255 * RAMP,
+        2 * RAMP - 1,
+        np.where(RAMP > 0.5, np.inf, RAMP),
+        np.where(RAMP > 0.5, np.nan, RAMP),
+    ],
+)
 def test_floats_beyond_0_to_1_are_refused_in_arrays_and_files(values: np.ndarray) -> None:
     with pytest.raises(InputError, match="not normalised"):
         as_pictures(values)
