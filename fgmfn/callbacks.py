@@ -122,12 +122,17 @@ class Epoch:
     rows_per_s: float
     remaining_s: float
     """Time that the epochs to come will take, if they take as long as this one."""
+    flops_per_s: float
+    """Operations per second of its training steps, on all devices: matrix products, convolutions, attention."""
+    mfu: float | None
+    """Their share of what the devices' data sheets promise; None for a CPU, and for GPUs that are not known."""
 
     def __str__(self) -> str:
         figures = [*self.losses.items(), *((f"dev {name}", value) for name, value in self.dev.items())]
         said = ", ".join(f"{name.replace('_', ' ')} {value:.3f}" for name, value in figures)
         left = f", {self.remaining_s / 60:.1f} min left" if self.number < self.of else ""
-        return f"{self.model}: epoch {self.number}/{self.of}: {said}, {self.rows_per_s:.1f} rows/s{left}"
+        use = f"{self.flops_per_s / 1e12:.3g} TFLOP/s" + ("" if self.mfu is None else f" (MFU {100 * self.mfu:.1f} %)")
+        return f"{self.model}: epoch {self.number}/{self.of}: {said}, {self.rows_per_s:.1f} rows/s, {use}{left}"
 
 
 OnEpoch = Callable[[Epoch], None]
@@ -135,18 +140,28 @@ OnEpoch = Callable[[Epoch], None]
 
 
 class EpochReports(TrainerCallback):
-    """Tells a caller of each epoch: after its development rows are scored, or after its loss is known."""
+    """Tells a caller of each epoch: after its development rows are scored, or after its loss is known.
 
-    def __init__(self, model: str, rows: int, has_dev: bool, on_epoch: OnEpoch) -> None:
-        self._model, self._rows, self._has_dev, self._on_epoch = model, rows, has_dev, on_epoch
-        self._started = time.monotonic()
+    Args:
+        model: title.
+        rows: of training.
+        has_dev: there are development rows.
+        on_epoch: the caller's.
+        peak: operations per second that all devices together may do, if it is known.
+    """
+
+    def __init__(self, model: str, rows: int, has_dev: bool, on_epoch: OnEpoch, peak: float | None) -> None:
+        self._model, self._rows, self._has_dev, self._on_epoch, self._peak = model, rows, has_dev, on_epoch, peak
+        self._started, self._flops_before, self._flops_per_s = time.monotonic(), 0.0, 0.0
 
     def on_epoch_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         """Start the clock."""
-        self._started = time.monotonic()
+        self._started, self._flops_before = time.monotonic(), state.total_flos
 
     def on_log(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **given: Any) -> None:
         """Tell of the epoch as soon as all is known of it."""
+        if "loss" in given["logs"]:  # its steps are done, its development rows are not
+            self._flops_per_s = (state.total_flos - self._flops_before) / (time.monotonic() - self._started)
         if not state.is_world_process_zero or ("eval_macro_f1" if self._has_dev else "loss") not in given["logs"]:
             return
         newest = {name: value for entry in state.log_history for name, value in entry.items()}
@@ -160,6 +175,8 @@ class EpochReports(TrainerCallback):
                 {name: newest[f"eval_{name}"] for name in DEV_FIGURES if f"eval_{name}" in newest},
                 self._rows / took_s,
                 took_s * (round(args.num_train_epochs) - number),
+                self._flops_per_s,
+                self._flops_per_s / self._peak if self._peak else None,
             )
         )
 

@@ -47,6 +47,12 @@ class SourceSettings(Section):
     image: str = "image"
     text: str = "text"
     label: str = "label"
+    labels: dict[str, str] = {}
+    """Spellings of labels and the class of each, such as `{pos = "positive"}`: `""` is a missing label, and a spelling
+    that stands for itself is a class, whatever it looks like: `{none = "none"}`."""
+    quotes: bool | None = None
+    """Whether quotation marks enclose cells of CSV and TSV files or belong to the texts; unset: where they enclose them
+    beyond doubt."""
     target: str | None = None
     """Column of the words in the text that the label is about."""
     auxiliary: str | None = None
@@ -58,6 +64,8 @@ class SourceSettings(Section):
     validation: float = Field(default=0.1, ge=0, lt=0.5)
     test: float = Field(default=0.1, ge=0, lt=0.5)
     """Shares of the rows where splits are drawn."""
+    draw: bool = False
+    """Draw the splits even where a column or files seem to name them."""
     seed: int = Field(default=0, ge=0)
     """Of the drawing of splits; not the training's, whose runs share their splits."""
 

@@ -275,6 +275,8 @@ def _train_in_steps(
     with warnings.catch_warnings():
         # A resumed schedule is stepped before its optimizer once; PyTorch warns about that order.
         warnings.filterwarnings("ignore", message="Detected call of `lr_scheduler.step")
+        # Gradients of 1 x 1 convolutions lie otherwise in memory than their weights, as the faster kernels leave them.
+        warnings.filterwarnings("ignore", message="Grad strides do not match bucket view strides")
         trainer.train(resume_from_checkpoint=str(resumed_from) if resumed_from else None)
     trainer.refuse_divergence({})
     if trainer.is_world_process_zero():

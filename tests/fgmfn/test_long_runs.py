@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.torch import load_file
 
-from fgmfn.callbacks import best_epoch
+from fgmfn.callbacks import Epoch, best_epoch
 from fgmfn.data import Source, open_release
 from fgmfn.errors import ConfigError
 from fgmfn.planning import Run, plan_run
@@ -251,6 +251,27 @@ def test_a_training_by_length_is_resumed_exactly(source: Source, tmp_path: Path)
     resumed = train_run(run, progress=False)
     assert all(torch.equal(values, weights(resumed)[name]) for name, values in weights(whole).items())
     assert (record(run.folder)["finished"], read_trained(run.folder) is not None) == (True, True)
+
+
+# --- operations ---
+
+
+def test_each_epoch_says_how_many_operations_a_second_it_did_and_their_share_of_the_peak(
+    source: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    told: list[Epoch] = []
+    run = planned(source, tmp_path, by_length=True)
+    trained = train_run(run, progress=False, on_epoch=told.append)
+    assert [epoch.mfu for epoch in told] == [None, None]
+    d = record(trained.checkpoint)["config"]["hidden_size"]
+    least = 28 * 8 * 6 * 4 * d * d  # attention's projections alone, of the shortest texts
+    assert all(epoch.flops_per_s * 28 / epoch.rows_per_s > least for epoch in told)
+    monkeypatch.setattr("fgmfn.trainer.devices_peak", lambda precision: {"fp32": 1e12}[precision])
+    with caplog.at_level("INFO"):
+        trained = train_run(planned(source, tmp_path, by_length=True, seed=3), on_epoch=None)
+    for one in record(trained.checkpoint)["epochs"]:
+        assert one["mfu"] == pytest.approx(one["flops_per_s"] / 1e12)
+        assert f"TFLOP/s (MFU {100 * one['mfu']:.1f} %)" in caplog.text
 
 
 # --- reports ---
