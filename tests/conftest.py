@@ -37,12 +37,12 @@ SHARED_DATA = os.environ.get("YTB_ADS_TEST_DATA", str(Path(__file__).resolve().p
 
 LONGEST = (
     "test_soak.py",
+    "test_notifications.py",  # before any whose worker its server would still take for online
     "test_build_dataset.py",
     "test_build_human.py",
     "test_real_ads.py",
     "test_clusters.py",
     "test_recovery.py",
-    "test_notifications.py",
     "test_cli.py",
     "test_paused_deployment.py",
     "test_deployment.py",
