@@ -10,7 +10,6 @@ import pytest
 from PIL import Image
 from transformers import pipeline
 
-import fgmfn.auto
 from fgmfn.baselines import MODELS, model_class
 from fgmfn.baselines.fitted import FittedModel
 from fgmfn.errors import InputError
@@ -18,7 +17,6 @@ from fgmfn.inference import load_checkpoint, predict
 from tests.fgmfn.conftest import Finished
 from tests.fgmfn.models import TARGETS, build, processor_for, tweet_split
 
-fgmfn.auto.register()
 STEPPED = [name for name in MODELS if not issubclass(model_class(name), FittedModel)]
 TEXTS = ["Golden hour, half the price", "Bad", "now or never"]
 IMAGES = [Image.effect_noise((90, 50 + 20 * number), 80).convert("RGB") for number in range(3)]

@@ -9,7 +9,6 @@ import pytest
 import torch
 from transformers import AutoModelForSequenceClassification
 
-import fgmfn.auto
 from fgmfn.baselines import MODELS, model_class
 from fgmfn.baselines.fitted import FittedModel
 from fgmfn.configuration import model_settings
@@ -20,7 +19,6 @@ from tests.fgmfn.models import TINY, ad_split, batch_of, build, logits, tweet_sp
 
 STEPPED = [name for name in MODELS if not issubclass(model_class(name), FittedModel)]
 KINDS = {"ads": ad_split, "tweets": tweet_split}
-fgmfn.auto.register()
 
 
 def settings_of(model: SentimentModel) -> dict[str, Any]:
