@@ -29,7 +29,12 @@ def as_seen(image: Image.Image) -> Image.Image:
     """Return a picture in RGB as a viewer shows it; one that is only opened is read now."""
     image = ImageOps.exif_transpose(image)
     if image.mode == "F" or image.mode.startswith("I"):
-        image = Image.fromarray(_eight_bits(np.asarray(image)))
+        values = np.asarray(image)
+        if image.mode.startswith("I"):  # Pillow's whole numbers, whatever their size, are those of 16 bits
+            if values.min(initial=0) < 0 or values.max(initial=0) > 65535:
+                raise ValueError(f"whole numbers from {values.min()} to {values.max()}; expected 0 to 65535")
+            values = values.astype(np.uint16)
+        image = Image.fromarray(_eight_bits(values))
     if image.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in image.info:
         image = image.convert("RGBA")
         return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
@@ -37,14 +42,29 @@ def as_seen(image: Image.Image) -> Image.Image:
 
 
 def _eight_bits(values: np.ndarray) -> np.ndarray:
-    """Scale values of more than eight bits: floats from 0 to 1, or numbers of 16 bits, to 0 to 255."""
-    values = np.nan_to_num(values.astype(np.float64))
-    most = values.max(initial=0)
-    if most <= 1:
-        values = 255 * values
-    elif most > 255:
-        values = values * (255 / max(65535, most))
-    return values.clip(0, 255).round().astype(np.uint8)
+    """Return numbers as bytes, by their type and never by the greatest of them.
+
+    Floats are 0 to 1, two bytes 0 to 65535, false and true black and white, all others bytes already.
+
+    Raises:
+        ValueError: Numbers are beyond that.
+    """
+    if values.dtype == np.uint8:
+        return values
+    if not np.issubdtype(values.dtype, np.number) and values.dtype != np.bool_:
+        raise ValueError(f"an array of {values.dtype}; expected numbers")
+    floats = np.issubdtype(values.dtype, np.floating)
+    white = 1 if floats or values.dtype == np.bool_ else 255
+    if values.dtype.kind == "u" and values.dtype.itemsize == 2:
+        white = 65535
+    lowest, highest = values.min(initial=0), values.max(initial=0)
+    slack = 1e-3 if floats else 0  # of resampling and half precision
+    if not (-slack <= lowest and highest <= white + slack):  # nor where one is not a number
+        raise ValueError(
+            f"numbers from {lowest} to {highest} in an array of {values.dtype}; expected a picture that is not "
+            f"normalised, with 0 to {white}, or bytes (uint8)"
+        )
+    return (values.astype(np.float64) * (255 / white)).round().clip(0, 255).astype(np.uint8)
 
 
 def as_pictures(given: Any) -> list[Image.Image]:
@@ -133,12 +153,4 @@ def _channels_last(values: np.ndarray) -> np.ndarray:
         raise ValueError(f"an array of shape {shape}; expected [H, W], [H, W, C] or [C, H, W]")
     if values.ndim == 3 and values.shape[2] == 1:
         values = values[:, :, 0]
-    if values.dtype == np.uint8:
-        return np.ascontiguousarray(values)
-    if not np.issubdtype(values.dtype, np.number) and values.dtype != np.bool_:
-        raise ValueError(f"an array of {values.dtype}; expected numbers")
-    if not np.isfinite(values).all() or values.min() < 0:
-        raise ValueError("an array with numbers below 0 or not finite; expected a picture that is not normalised")
-    if np.issubdtype(values.dtype, np.integer) and values.max() <= 255:
-        return np.ascontiguousarray(values.astype(np.uint8))
-    return _eight_bits(values)
+    return np.ascontiguousarray(_eight_bits(values))

@@ -33,6 +33,10 @@ class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
+Selection = Literal["macro_f1", "accuracy", "loss"]
+CHOSEN_BY: dict[Selection, str] = {"macro_f1": "best macro-F1", "accuracy": "best accuracy", "loss": "lowest loss"}
+
+
 class SourceSettings(Section):
     """Folders and column names of data; a release needs none of them."""
 
@@ -43,6 +47,12 @@ class SourceSettings(Section):
     image: str = "image"
     text: str = "text"
     label: str = "label"
+    labels: dict[str, str] = {}
+    """Spellings of labels and the class of each, such as `{pos = "positive"}`: `""` is a missing label, and a spelling
+    that stands for itself is a class, whatever it looks like: `{none = "none"}`."""
+    quotes: bool | None = None
+    """Whether quotation marks enclose cells of CSV and TSV files or belong to the texts; unset: where they enclose them
+    beyond doubt."""
     target: str | None = None
     """Column of the words in the text that the label is about."""
     auxiliary: str | None = None
@@ -54,6 +64,8 @@ class SourceSettings(Section):
     validation: float = Field(default=0.1, ge=0, lt=0.5)
     test: float = Field(default=0.1, ge=0, lt=0.5)
     """Shares of the rows where splits are drawn."""
+    draw: bool = False
+    """Draw the splits even where a column or files seem to name them."""
     seed: int = Field(default=0, ge=0)
     """Of the drawing of splits; not the training's, whose runs share their splits."""
 
@@ -129,8 +141,11 @@ class TrainingSettings(Section):
     and kept in place of the weights. 0: there is none."""
     max_gradient_norm: float = Field(default=1.0, gt=0)
     """Longer gradients are scaled down to it (ours)."""
+    selection: Selection = "macro_f1"
+    """What chooses the epoch on the development rows: the metric that the data's paper reports, or the lowest loss. Of
+    equal epochs the one with the lower loss is kept, then the earlier one. Models without epochs go by macro-F1."""
     patience: int | None = Field(default=None, ge=1)
-    """Epochs without a better macro-F1 on the development rows after which training ends. Unset: it never does."""
+    """Epochs without a better one, by `selection`, after which training ends. Unset: it never does."""
     accumulation: int = Field(default=1, ge=1)
     """Parts in which the rows of a step go through the model, one after the other, for less memory. The contrastive
     loss and batch statistics run over one part."""

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import httpx
@@ -27,15 +27,15 @@ from data_catalog.releases import (
     read_manifest,
 )
 from data_catalog.storage import Place, deliver_folder, fetch_folder, folders_of, working_folder
-from fgmfn.baselines import MODELS
-from fgmfn.callbacks import Epoch
-from fgmfn.card import confusion_lines
-from fgmfn.training import CHECKPOINTS, TrainedModel, train_models
-from flows.gate import decide
+from fgmfn.baselines import MODELS, unproven
 from flows.home import catalog_here, own_catalog
 from flows.models import METRICS, Decision, ModelRun, find_run, run_in_service
 from flows.runner import artifact_key, begin_run, run_name, work_on
 from flows.settings import load_settings
+
+if TYPE_CHECKING:
+    from fgmfn.callbacks import Epoch
+    from fgmfn.training import TrainedModel
 
 TRAINED = "ytb-ads.model.trained"
 """Event of a finished training."""
@@ -61,7 +61,7 @@ def train(
     models: Sequence[str] | None = None,
     from_scratch: bool | None = None,
     settings_file: str | None = None,
-) -> list[TrainedModel] | State[Any]:
+) -> list[Any] | State[Any]:
     """Train on a release, by default the newest of `catalog`; what is already trained is not trained again.
 
     The first of the models then goes in service, unless it may be worse than the one that is (`training.promote`).
@@ -77,11 +77,18 @@ def train(
         from_scratch: start without pretrained weights; by default the settings'.
         settings_file: TOML file of the pipeline's settings.
 
+    Returns:
+        `fgmfn.TrainedModel` of each model.
+
     Raises:
         CatalogError: the release of that hash is in no catalog that is here.
         ReleaseError: there is no such release, or it is damaged.
         FgmfnError: the release or the configuration cannot be trained on.
     """
+    # here, as deploying this flow would load PyTorch too
+    from fgmfn.training import CHECKPOINTS, train_models
+    from flows.gate import decide
+
     if given_up := begin_run():
         return given_up
     settings = load_settings(Path(settings_file) if settings_file else None).training
@@ -192,6 +199,9 @@ def _tell(catalog: Catalog, release: Path, trained: Sequence[TrainedModel], deci
 
 def training_page(catalog: Catalog, release: Path, runs: Sequence[ModelRun], decision: Decision | None) -> str:
     """The results of a training in Markdown: scores, decision, curves, confusion matrices, and where all of it lies."""
+    from fgmfn.card import confusion_lines
+    from fgmfn.evaluation import Metrics, surety_lines
+
     present = run_in_service(catalog)
     lines = [
         f"# Models of release {release.name}",
@@ -201,6 +211,7 @@ def training_page(catalog: Catalog, release: Path, runs: Sequence[ModelRun], dec
         "|---|---:|---:|---:|---:|---:|---|",
         *(_score_row(run) for run in runs),
         "",
+        *([missing, ""] if (missing := unproven([run.model for run in runs])) else []),
         f"{decision.run}: **{decision.action}**. {decision.reason}" if decision else "Decided before.",
         "",
         f"In service: {present.name if present else 'no model yet'}.",
@@ -209,18 +220,27 @@ def training_page(catalog: Catalog, release: Path, runs: Sequence[ModelRun], dec
         f"- [card of the release]({(release / 'README.md').absolute().as_uri()})",
     ]
     for run in runs:
-        lines += ["", f"## {MODELS[run.model].title}", "", *_curves(run), *confusion_lines(run.record)]
+        sure = surety_lines(Metrics.from_json(run.record["test"])) if run.record["test"] else []
+        lines += ["", f"## {MODELS[run.model].title}", "", *_curves(run), *(f"- {line}" for line in sure), ""]
+        lines += confusion_lines(run.record)
     return "\n".join([*lines, ""])
 
 
 def _score_row(run: ModelRun) -> str:
     figures = [
-        f"{run.record[split][name]:.1%}" if run.record[split] else "-"
+        f"{run.record[split][name]:.1%}{_interval(run.record[split], name)}" if run.record[split] else "-"
         for split in ("dev", "test")
         for name in ("accuracy", "macro_f1")
     ]
     card = f"[model card]({(run.folder / 'README.md').absolute().as_uri()})"
     return f"| {MODELS[run.model].title} | {' | '.join(figures)} | {run.record['seconds']:.0f} | {card} |"
+
+
+def _interval(metrics: Mapping[str, Any], name: str) -> str:
+    from fgmfn.evaluation import bracket
+
+    interval = metrics.get(f"{name}_interval")
+    return f" {bracket(interval)}" if interval else ""
 
 
 def _curves(run: ModelRun) -> list[str]:

@@ -59,8 +59,8 @@ def train(
     if not is_first_process():
         return
     announce(trained)
-    if title := unproven(names):
-        reports.print(f"Without a text-only row beside it {title}'s row proves nothing: add --model text_only")
+    if missing := unproven(names):
+        reports.print(missing)
     if as_json:
         print_json([one.as_json() for one in trained])
     else:
@@ -76,7 +76,7 @@ def evaluate(source: SourceOptions, checkpoint: Checkpoint, split: Split = "test
 
       fgmfn evaluate runs/fgmfn-3f2a9c81d0 --release catalog/releases/2026.11.24 --split test
     """
-    from fgmfn.evaluation import confusion_table
+    from fgmfn.evaluation import confusion_table, surety_lines
     from fgmfn.inference import evaluate_split, load_checkpoint
 
     loaded = load_checkpoint(checkpoint)
@@ -90,6 +90,8 @@ def evaluate(source: SourceOptions, checkpoint: Checkpoint, split: Split = "test
     results.print(confusion_table(metrics, opened.class_names, title))
     figures = f"accuracy {metrics.accuracy:.1%}, macro-F1 {metrics.macro_f1:.1%}"
     results.print(f"{figures}, checksum of the rows {checksum[:12]}")
+    for line in surety_lines(metrics):
+        print_line(line)
 
 
 @app.command()
@@ -255,11 +257,13 @@ def announce(trained: Sequence[TrainedModel]) -> None:
 
 def print_comparison(trained: Sequence[TrainedModel]) -> None:
     """Print accuracy and macro-F1 side by side, and the folder of each model."""
-    from fgmfn.evaluation import Comparison, comparison_table
+    from fgmfn.evaluation import Comparison, comparison_table, surety_lines
 
     rows = [Comparison(MODELS[one.model].title, one.dev, one.test, one.seconds) for one in trained]
     tested = next((one.test.rows for one in trained if one.test), 0)
     results.print(comparison_table(rows, f"Accuracy and macro-F1, {tested} test rows"))
+    for line in surety_lines(next((one.test for one in trained if one.test), None), own=False):
+        print_line(line)
     results.print(f"rows: {short_checksums(next((one.checksums for one in trained), {}))}")
     for one in trained:
         print_line(f"{one.model}: {one.checkpoint}")

@@ -94,6 +94,18 @@ def test_what_a_run_predicts_is_kept_with_it_as_its_scores_are(finished: Finishe
         assert record["files"][f"predictions/{split}.parquet"] == hashlib.sha256(file.read_bytes()).hexdigest()
 
 
+def test_the_card_says_how_sure_its_scores_are(finished: Finished) -> None:
+    _, (trained, *_) = finished
+    card, record = (trained.checkpoint / "README.md").read_text(), _record(trained)
+    low, high = record["test"]["accuracy_interval"]
+    assert f"| test | 8 | {record['test']['accuracy']:.4f} [{low:.4f}, {high:.4f}] |" in card
+    assert "| class | precision | recall | F1 | rows |" in card
+    assert f"always naming {record['test']['majority']['class']}: accuracy 50.0%" in card
+    assert f"ECE {record['test']['calibration']['ece']:.1%} in 15 bins" in card
+    with Image.open(trained.checkpoint / "reliability.png") as drawn:
+        assert drawn.format == "PNG"
+
+
 def test_a_run_without_predictions_and_intervals_still_reads(finished: Finished, tmp_path: Path) -> None:
     _, (trained, *_) = finished
     older = tmp_path / trained.checkpoint.name
