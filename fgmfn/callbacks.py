@@ -2,38 +2,55 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import torch
 from tqdm import tqdm
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from fgmfn.data import SplitDataset
 from fgmfn.modeling import SentimentModel, parameters_at
+from fgmfn.settings import Selection
 
 LOSS_PARTS = ("task_loss", "itc_loss", "mi_loss")
 DEV_FIGURES = ("accuracy", "macro_f1", "loss", *LOSS_PARTS)
 
 
 class Patience(TrainerCallback):
-    """Ends a training whose score has not risen for some epochs; the log says so, a resumed training's too."""
+    """Ends a training that has not become better for some epochs; the log says so, a resumed training's too."""
 
-    def __init__(self, epochs: int) -> None:
-        self._epochs = epochs
+    def __init__(self, epochs: int, selection: Selection) -> None:
+        self._epochs, self._selection = epochs, selection
 
     def on_evaluate(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         """Look at the scores so far."""
-        control.should_training_stop = is_over(state.log_history, self._epochs)
+        control.should_training_stop = is_over(state.log_history, self._epochs, self._selection)
 
 
-def is_over(history: Sequence[Mapping[str, float]], patience: int | None) -> bool:
-    """Whether the last score of a log is so many epochs behind its best one."""
-    scores = [entry["eval_macro_f1"] for entry in history if "eval_macro_f1" in entry]
-    return patience is not None and len(scores) > 0 and len(scores) - 1 - int(np.argmax(scores)) >= patience
+def is_over(history: Sequence[Mapping[str, float]], patience: int | None, selection: Selection) -> bool:
+    """Whether the last epoch of a log is so many epochs behind its best one."""
+    scored = scored_epochs(history)
+    return patience is not None and len(scored) > 0 and len(scored) - 1 - best_epoch(scored, selection) >= patience
+
+
+def scored_epochs(history: Sequence[Mapping[str, float]]) -> list[Mapping[str, float]]:
+    """Return the entries of a log that are scores of development rows, one per epoch."""
+    return [entry for entry in history if "eval_macro_f1" in entry]
+
+
+def best_epoch(scored: Sequence[Mapping[str, float]], selection: Selection) -> int:
+    """Return the place of the best of some epochs: by the chosen score, then by the lower loss, then the earliest."""
+
+    def rank(entry: Mapping[str, float]) -> tuple[float, float]:
+        loss = entry["eval_loss"]
+        spared = -loss if loss == loss else -math.inf  # a loss that is no number is the worst
+        return (spared if selection == "loss" else entry[f"eval_{selection}"]), spared
+
+    return max(range(len(scored)), key=lambda place: rank(scored[place]))
 
 
 class Thaw(TrainerCallback):

@@ -26,7 +26,18 @@ from transformers.trainer import OPTIMIZER_NAME, SCHEDULER_NAME, TRAINER_STATE_N
 from transformers.utils import SAFE_WEIGHTS_NAME
 
 from fgmfn.averaging import TRAINING_WEIGHTS, Averages
-from fgmfn.callbacks import LOSS_PARTS, AfterEpoch, EpochReports, Hooks, OnEpoch, Patience, ProgressBar, Thaw
+from fgmfn.callbacks import (
+    LOSS_PARTS,
+    AfterEpoch,
+    EpochReports,
+    Hooks,
+    OnEpoch,
+    Patience,
+    ProgressBar,
+    Thaw,
+    best_epoch,
+    scored_epochs,
+)
 from fgmfn.data import Collator, SplitDataset
 from fgmfn.distributed import process_count, share_batch_statistics
 from fgmfn.errors import ConfigError, DivergedError
@@ -160,6 +171,14 @@ class SentimentTrainer(Trainer):
         sums = self.accelerator.reduce({name: torch.stack(values).sum(dim=0) for name, values in found.items()}, "sum")
         return {before + name: float(total / rows) for name, (total, rows) in sums.items()}
 
+    def _determine_best_metric(self, metrics: dict[str, float], trial: Any) -> bool:
+        """Choose among all epochs so far, equal ones by their loss."""
+        scored, selection = scored_epochs(self.state.log_history), self._settings.selection
+        if best_epoch(scored, selection) < len(scored) - 1:
+            return False
+        self.state.best_metric, self.state.best_global_step = metrics[f"eval_{selection}"], self.state.global_step
+        return True
+
     def _save_checkpoint(self, model: torch.nn.Module, trial: Any) -> None:
         """Save a checkpoint; older ones keep their weights, and lose the optimizer's state, twice as large."""
         folder = Path(self.args.output_dir)
@@ -270,7 +289,7 @@ def make_trainer(
     after_epoch: AfterEpoch | None = None,
     on_epoch: OnEpoch | None = None,
 ) -> SentimentTrainer:
-    """Set up training: a checkpoint per epoch, the best by the development split's macro-F1.
+    """Set up training: a checkpoint per epoch, the best one chosen by the development split.
 
     Without a development split nothing can be chosen by it: the last epoch's weights stay.
     """
@@ -297,7 +316,7 @@ def make_trainer(
     if settings.freeze and settings.freeze_epochs:
         trainer.add_callback(Thaw(model, settings.freeze, settings.freeze_epochs))
     if settings.patience and dev is not None:
-        trainer.add_callback(Patience(settings.patience))
+        trainer.add_callback(Patience(settings.patience, settings.selection))
     if on_epoch:
         peak = devices_peak(trainer.precision())
         trainer.add_callback(EpochReports(title, len(train), dev is not None, on_epoch, peak))
@@ -364,8 +383,8 @@ def _arguments(settings: TrainingSettings, checkpoints: Path, *, has_dev: bool) 
         logging_nan_inf_filter=False,
         save_total_limit=1,
         load_best_model_at_end=has_dev,
-        metric_for_best_model="macro_f1" if has_dev else None,
-        greater_is_better=True if has_dev else None,
+        metric_for_best_model=settings.selection if has_dev else None,
+        greater_is_better=settings.selection != "loss" if has_dev else None,
         dataloader_num_workers=workers,
         dataloader_persistent_workers=workers > 0,
         dataloader_prefetch_factor=PREFETCHED if workers else None,
