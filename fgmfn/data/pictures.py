@@ -310,6 +310,19 @@ def decode(content: bytes, name: str) -> Image.Image:
         raise DataError(f"{name}: its picture cannot be decoded: {_why(content, error)}") from error
 
 
+NARROW = 10
+"""A picture so many times as long as it is broad, or more, shows a model next to nothing."""
+
+
+def is_narrow(content: bytes) -> bool:
+    """Whether a picture's head says that it is a strip; what cannot be read is refused elsewhere."""
+    try:
+        short, long = sorted(Image.open(io.BytesIO(content)).size)
+    except NO_PICTURE:
+        return False
+    return long >= NARROW * short
+
+
 def check_picture(content: bytes) -> str | None:
     """Decode a picture at the smallest size that its format offers; return what `decode` would refuse it for."""
     try:

@@ -939,3 +939,14 @@ def test_structs_with_some_bytes_missing_are_refused(tmp_path: Path) -> None:
 )
 def test_why_rows_have_no_pictures_is_said(tmp_path: Path, columns: dict[str, list[str]], note: str) -> None:
     assert any(note in said for said in open_source(table_of(tmp_path / "t.csv", **columns)).notes)
+
+
+@pytest.mark.parametrize(("size", "said"), [((300, 20), True), ((9, 120), True), ((290, 30), False)])
+@pytest.mark.parametrize("inside", [True, False])
+def test_pictures_that_are_strips_are_counted(tmp_path: Path, size: tuple[int, int], said: bool, inside: bool) -> None:
+    write_pictures(tmp_path)
+    (tmp_path / "strip.jpg").write_bytes(picture((1, 2, 3), size=size))
+    names = ["0.jpg", "1.jpg", "strip.jpg", "strip.jpg"] * 4
+    values = [(tmp_path / name).read_bytes() for name in names] if inside else names
+    notes = open_source(table_of(tmp_path / "t.parquet", image=values)).notes
+    assert ("the pictures of 8 rows are strips, 10 times as long as broad or more" in notes) == said
