@@ -15,7 +15,7 @@ import torch
 from torch.utils.data import Dataset
 
 from fgmfn.data.prepared import Cache, FreshPictures, ShrunkPictures, prepare_pictures, prepare_words
-from fgmfn.data.rows import NOWHERE, Rows, identity
+from fgmfn.data.rows import NOWHERE, Rows, identity, shuffled
 from fgmfn.data.twitter import MARK
 from fgmfn.errors import DataError
 from fgmfn.inputs import Inputs, Sentence
@@ -103,8 +103,8 @@ class SplitDataset(Dataset[dict[str, Any]]):
         progress: show a bar on standard error while the cache is filled, if that is a terminal.
 
     Raises:
-        DataError: The model looks at pictures and the rows have none, or while the cache is filled some that cannot
-            be decoded.
+        DataError: The model looks at pictures and the rows have none, or none of other ads, or while the cache is
+            filled some that cannot be decoded.
         OSError: The cache cannot be written.
     """
 
@@ -140,6 +140,7 @@ class SplitDataset(Dataset[dict[str, Any]]):
             zoom = 1.0 if augmentation is None else augmentation.zoom
             cached = prepare_pictures(cache, rows, processor, zoom, name, progress=progress) if cache else None
             self._pictures = cached or FreshPictures(rows, rows.pictures, processor, zoom)
+        self._shown = shuffled(rows.group) if inputs.shuffled else range(len(rows))
 
     @property
     def epoch(self) -> int:
@@ -163,7 +164,7 @@ class SplitDataset(Dataset[dict[str, Any]]):
         example = {**self._words[row], "labels": self.rows.label[row]}
         groups = [identity(self.rows.text[row]), identity(self.rows.group[row])]
         if self._pictures is not None:
-            image, picture = self._pictures.read(row)
+            image, picture = self._pictures.read(self._shown[row])
             if self._augmentation is None:
                 square = self._processor.square(image)
             else:
