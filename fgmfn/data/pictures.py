@@ -129,7 +129,7 @@ def _better_name(folder: Path, name: str, listing: Callable[[Path], dict[str, li
     plain = name.strip().removeprefix("file://").replace("\\", "/")
     last = plain.rsplit("/", 1)[-1]
     stem = Path(last).stem
-    if os.path.isfile(folder / plain):  # noqa: PTH113
+    if plain != name and ".." not in plain and os.path.isfile(folder / plain):  # noqa: PTH113
         return f"; {name!r} may be {plain.removeprefix('./')!r}, which is there: write it so"
     for wanted in (plain, last, stem, stem.lstrip("0") or "0", *(stem.zfill(width) for width in range(2, 9))):
         near = listing(folder).get(wanted.casefold(), []) if wanted else []

@@ -865,6 +865,8 @@ def test_a_truth_value_is_no_text(tmp_path: Path) -> None:
 
 # --- where pictures are ---
 
+ENCODED = picture((1, 2, 3))
+
 
 @pytest.mark.parametrize(
     "name", ["0.png", "pictures/0.jpg", " 0.jpg ", ".\\0.jpg", "file:///somewhere/0.jpg", "~/0.jpg", "000", "00.jpg"]
@@ -882,14 +884,13 @@ def test_ten_missing_pictures_are_named(tmp_path: Path) -> None:
         open_source(table_of(tmp_path / "t.csv", image=names), SourceSettings(images=tmp_path))
 
 
-@pytest.mark.parametrize("name", ["../0.jpg", "/0.jpg"])
+@pytest.mark.parametrize("name", ["../beside.jpg", "/beside.jpg"])
 def test_a_picture_outside_of_the_folder_is_refused(tmp_path: Path, name: str) -> None:
-    write_pictures(tmp_path)
-    with pytest.raises(DataError, match=r"not the name of a file in .*, which must hold all of them"):
+    (tmp_path / "beside.jpg").write_bytes(ENCODED)
+    tmp_path = tmp_path / "inside"
+    tmp_path.mkdir()
+    with pytest.raises(DataError, match=r"not the name of a file in .*names another\)$"):
         open_source(table_of(tmp_path / "t.csv", image=[name] * 16), SourceSettings(images=tmp_path))
-
-
-ENCODED = picture((1, 2, 3))
 
 
 @pytest.mark.parametrize(
