@@ -126,7 +126,7 @@ def test_models_lists_every_row_with_its_size(run: Run) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("train", "--release", "nowhere", "--config", "tiny"), "nowhere: neither a release folder"),
+        (("train", "--release", "nowhere", "--config", "tiny"), "nowhere: no such file or folder"),
         (("train", "--config", "tinny"), "did you mean 'tiny'?"),
         (("train", "--config", "tiny", "--model", "bert"), "unknown model 'bert'"),
         (("train", "--config", "tiny", "--model", ","), "no model to train"),
