@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
@@ -58,6 +58,9 @@ class SentimentModel(SavesCode, PreTrainedModel):
     """Training settings of the model's own paper; what a user sets goes before them."""
     text_parts: ClassVar[tuple[str, ...]] = ("text_encoder",)
     """Names of the parts that `freeze_text_encoder` freezes."""
+    encoded_fields: ClassVar[dict[str, str]] = {}
+    """Fields of a batch that one part alone reads, and first: `pixel_values` and `input_ids`. Where it is frozen, what
+    it makes of them may stand in their place."""
     recomputed_parts: ClassVar[tuple[str, ...]] = ("text_encoder", "target_encoder")
     """Names of the text encoders whose layers can be computed again for the gradients."""
     notes: ClassVar[tuple[str, ...]] = ()
@@ -140,7 +143,12 @@ class SentimentModel(SavesCode, PreTrainedModel):
         return [vars(part)["loaded"] for part in self.modules() if "loaded" in vars(part)]
 
     def encode_text(self, input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor | None) -> Tensor:
-        """Eq. 2: token ids [B, n] -> token states [B, n, d]; the first one stands for the sentence."""
+        """Eq. 2: token ids [B, n] -> token states [B, n, d]; the first one stands for the sentence.
+
+        States that were computed beforehand, [B, n, d], may stand in place of the ids.
+        """
+        if input_ids.is_floating_point():
+            return input_ids
         types = {} if token_type_ids is None else {"token_type_ids": token_type_ids}
         return self.text_encoder(input_ids=input_ids, attention_mask=attention_mask, **types).last_hidden_state
 
@@ -171,6 +179,24 @@ class SentimentModel(SavesCode, PreTrainedModel):
         parameters_at(self, beginnings)
         self._frozen: tuple[str, ...] = (*getattr(self, "_frozen", ()), *(f"{name}." for name in beginnings))
         self.train(self.training)
+
+    def frozen_fields(self) -> list[str]:
+        """Return those of `encoded_fields` whose part never trains, so that it makes the same of a row at all times."""
+        self.train()
+        parts = {field: self.get_submodule(part) for field, part in self.encoded_fields.items()}
+        return [
+            field
+            for field, part in parts.items()
+            if not any(weight.requires_grad for weight in part.parameters())
+            and not any(module.training for module in part.modules())
+        ]
+
+    def encode(self, field: str, batch: Mapping[str, Tensor]) -> Tensor:
+        """Return what may stand in place of a batch's pictures, [B, F], or word pieces, [B, n, d]."""
+        if field == "pixel_values":
+            encoder: Any = self.get_submodule(self.encoded_fields[field])
+            return encoder.encoded(batch[field])
+        return self.encode_text(batch[field], batch["attention_mask"], batch.get("token_type_ids"))
 
     def freeze_text_encoder(self) -> None:
         """Never train the text encoder where the configuration says so; to be called again when it is replaced."""
@@ -257,6 +283,7 @@ class FgmfnForSentiment(SentimentModel):
 
     modalities = ("text", "image")
     inputs = Inputs(("pixel_values", *PAIR, "groups"), pair="real_target", marked=True)
+    encoded_fields: ClassVar[dict[str, str]] = {"pixel_values": "image_encoder", "input_ids": "text_encoder"}
 
     def __init__(self, config: FgmfnConfig) -> None:
         super().__init__(config)

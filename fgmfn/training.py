@@ -33,6 +33,7 @@ from fgmfn.configuration import PiecesConfig
 from fgmfn.console import quiet_libraries
 from fgmfn.data import Rows, Source, SplitDataset, open_source
 from fgmfn.data.batches import sentence_lengths
+from fgmfn.data.encoded import keep_encoded
 from fgmfn.data.prepared import Cache
 from fgmfn.data.rows import look_at_all
 from fgmfn.distributed import from_first_process, is_first_process, join_processes
@@ -40,7 +41,6 @@ from fgmfn.errors import FgmfnError, MemoryExhaustedError, RunInProgressError
 from fgmfn.evaluation import Metrics
 from fgmfn.history import draw_history, epochs_so_far, epochs_until
 from fgmfn.inference import METRICS, Checkpoint, evaluate_split
-from fgmfn.inputs import Inputs
 from fgmfn.modeling import SentimentModel
 from fgmfn.planning import Run, code_version, open_cache, plan_run
 from fgmfn.processing import Augmentation, FgmfnProcessor
@@ -248,7 +248,7 @@ def _train_in_steps(
     on_epoch: OnEpoch | None,
 ) -> None:
     model, processor = build_model(kind, run.settings, run.source.splits["train"], run.source.class_names)
-    training, prepared = run.settings.training, _prepare(run, processor, model.inputs, progress=progress)
+    training, prepared = run.settings.training, _prepare(run, processor, model, progress=progress)
     trainer = make_trainer(
         model,
         processor,
@@ -282,10 +282,11 @@ def _train_in_steps(
     trainer.accelerator.wait_for_everyone()
 
 
-def _prepare(run: Run, processor: FgmfnProcessor, inputs: Inputs, *, progress: bool) -> dict[str, SplitDataset]:
+def _prepare(run: Run, processor: FgmfnProcessor, model: SentimentModel, *, progress: bool) -> dict[str, SplitDataset]:
     """Open all splits in the cache, which the first process fills; without one, look at all pictures beforehand."""
-    data, source, opened = run.settings.data, run.source, dict[str, SplitDataset]()
-    augmentation = Augmentation(data.min_crop, data.mirror, run.settings.training.seed)
+    data, source, opened, inputs = run.settings.data, run.source, dict[str, SplitDataset](), model.inputs
+    changing = data.augment and (data.fit != "squash" or data.min_crop < 1 or data.mirror)
+    augmentation = Augmentation(data.min_crop, data.mirror, run.settings.training.seed) if changing else None
 
     def open_all(cache: Cache | None) -> None:
         names = {id(rows): split for split, rows in source.splits.items()}
@@ -303,6 +304,9 @@ def _prepare(run: Run, processor: FgmfnProcessor, inputs: Inputs, *, progress: b
             )
 
         look_at_all(source.splits.values(), open_one)
+        if cache is not None and data.cache_encoded:
+            for split, rows in opened.items():
+                keep_encoded(cache, rows, model, processor, f"{source.name}, {split}", progress=progress)
 
     if data.cache_gb:
         cache = open_cache(data)

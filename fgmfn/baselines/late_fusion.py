@@ -39,6 +39,7 @@ class LateFusionForSentiment(Baseline):
     config_class = LateFusionConfig
     modalities = ("text", "image")
     inputs = Inputs(("pixel_values", *SENTENCE), pair="always", marked=True)
+    encoded_fields: ClassVar[dict[str, str]] = {"pixel_values": "picture_encoder", "input_ids": "text_encoder"}
     # Ours, as the row: the RoBERTa row's, so that the picture alone makes the difference.
     recipe: ClassVar[dict[str, Any]] = {"learning_rate": 2e-5, "epochs": 10, "batch_size": 32}
 
