@@ -122,12 +122,15 @@ class ImageEncoder(TimmEncoder):
 
 
 class PictureVector(TimmEncoder):
-    """A vision transformer without its last layer, such as CLIP's: [B, 3, H, W] -> [B, size]."""
+    """A timm model without its last layer, such as CLIP's vision transformer: [B, 3, H, W] -> [B, size]."""
 
-    expected = "a vision transformer of timm, such as vit_base_patch32_clip_quickgelu_224.openai"
+    expected = "a model of timm, such as vit_base_patch32_clip_quickgelu_224.openai"
 
     def __init__(self, config: PictureConfig) -> None:
-        super().__init__(config, num_classes=0, img_size=config.image_size)
+        card = timm.get_pretrained_cfg(config.backbone)
+        # a vision transformer is made for one size of pictures
+        size = {"img_size": config.image_size} if card is not None and card.fixed_input_size else {}
+        super().__init__(config, num_classes=0, **size)
         self.size = int(self.backbone.num_features)
 
 

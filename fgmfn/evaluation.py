@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -13,6 +13,10 @@ from fgmfn.errors import FgmfnError
 
 if TYPE_CHECKING:
     from rich.table import Table
+
+
+REDUCED = "†"
+"""Stands beside the figures of a model that is not as its paper has it."""
 
 
 @dataclass(frozen=True)
@@ -143,6 +147,13 @@ class Comparison:
     dev: Metrics | None
     test: Metrics | None
     seconds: float
+    departures: tuple[str, ...] = ()
+    """In what the model is not its paper's."""
+
+
+def reduced_lines(departures: Mapping[str, Iterable[str]]) -> list[str]:
+    """Say below a table, by model, what the mark beside its figures means."""
+    return [f"{REDUCED} {title}: {'; '.join(those)}" for title, those in departures.items() if those]
 
 
 def comparison_table(rows: Sequence[Comparison], title: str) -> Table:
@@ -156,7 +167,8 @@ def comparison_table(rows: Sequence[Comparison], title: str) -> Table:
         table.add_column(f"{split}\nmacro-F1", justify="right")
     table.add_column("trained\nin", justify="right")
     for row in rows:
-        table.add_row(row.title, *_figures(row.dev), *_figures(row.test), f"{row.seconds:.0f} s")
+        mark = REDUCED if row.departures else ""
+        table.add_row(row.title, *_figures(row.dev, mark), *_figures(row.test, mark), f"{row.seconds:.0f} s")
     return table
 
 
@@ -173,7 +185,7 @@ def confusion_table(metrics: Metrics, class_names: Sequence[str], title: str) ->
     return table
 
 
-def _figures(metrics: Metrics | None) -> tuple[str, str]:
+def _figures(metrics: Metrics | None, mark: str) -> tuple[str, str]:
     if metrics is None:
         return "-", "-"
-    return f"{metrics.accuracy:.1%}", f"{metrics.macro_f1:.1%}"
+    return f"{metrics.accuracy:.1%}{mark}", f"{metrics.macro_f1:.1%}{mark}"

@@ -68,6 +68,8 @@ class TrainedModel:
     """Notes for a reader of the scores."""
     checksums: Mapping[str, str] = field(default_factory=dict)
     """Checksum of each split's rows."""
+    departures: tuple[str, ...] = ()
+    """Of the notes, those that say in what the model is not its paper's."""
 
     def as_json(self) -> dict[str, Any]:
         """Return plain values."""
@@ -213,6 +215,7 @@ def read_trained(folder: Path) -> TrainedModel | None:
             float(record["seconds"]),
             tuple(record["notes"]),
             record.get("checksums", {}),
+            tuple(record["departures"]),
         )
     except (ValueError, KeyError, TypeError) as error:
         raise FgmfnError(f"{file}: damaged ({error!r}); remove the folder to train again") from error
@@ -356,6 +359,7 @@ def _finish(
         "dev": dev and dev.as_json(),
         "test": test and test.as_json(),
         "notes": [*_notes(run, model), *_cut_texts(run, model, processor)],
+        "departures": list(model.departures()),
         "checksums": run.source.checksums,
         "parameters": dict(zip(("total", "trainable"), sizes, strict=True)) if sizes else None,
         "config": model.config.to_dict(),

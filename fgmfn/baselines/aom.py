@@ -190,7 +190,7 @@ class AomForSentiment(Baseline):
 
     def departures(self) -> tuple[str, ...]:
         """Return what is missing: a parser and the sentiment of words, if they are not given."""
-        missing = list(self.notes)
+        missing = list(super().departures())
         if not self.config.parser:
             missing.append("no parser: neighbouring words are linked, and the target is the only noun")
         if not self.config.word_values:

@@ -318,6 +318,7 @@ def _print_scores(cells: Sequence[Cell], sources: Sequence[Source]) -> None:
     """Print accuracy and macro-F1 per source, the checksums of the rows, and why rows are missing."""
     from rich.table import Table
 
+    from fgmfn.evaluation import reduced_lines
     from fgmfn.paper.scores import mean_and_sd, shown
 
     table = Table(title="Test rows, mean ± standard deviation over seeds, percent", title_justify="left")
@@ -332,10 +333,13 @@ def _print_scores(cells: Sequence[Cell], sources: Sequence[Source]) -> None:
         for cell in own:
             tested = [one.test for one in cell.trained.values() if one.test]
             mark = rf" \[{reasons.index(cell.missing) + 1}]" if cell.missing else ""
-            figures.append(shown(*mean_and_sd([metrics.accuracy for metrics in tested])) + mark)
-            figures.append(shown(*mean_and_sd([metrics.macro_f1 for metrics in tested])))
+            departing = cell.departures
+            figures.append(shown(*mean_and_sd([metrics.accuracy for metrics in tested]), departing) + mark)
+            figures.append(shown(*mean_and_sd([metrics.macro_f1 for metrics in tested]), departing))
         table.add_row(own[0].entry.title, *figures)
     results.print(table)
+    for line in reduced_lines({cell.entry.title: cell.departures for cell in cells}):
+        print_line(line)
     for number, reason in enumerate(reasons, 1):
         print_line(f"[{number}] {reason}")
     _print_checksums(sources)

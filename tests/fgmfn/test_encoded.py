@@ -146,6 +146,25 @@ def test_what_trains_or_changes_or_does_not_fit_is_not_kept(
     assert {field for _, field, *_, split, _ in kept if split == "train,"} == fields
 
 
+@pytest.mark.parametrize("kind", ["bert", "roberta", "distilbert"])
+@pytest.mark.parametrize("frozen", [0, 1, 2, 3])
+def test_layers_that_train_run_on_behind_frozen_ones(kind: str, frozen: int) -> None:
+    layers = {"model_type": kind, "vocab_size": 60, "num_hidden_layers": 3, "max_position_embeddings": 66}
+    model = build("text_only", text_config=layers | {"dim": 32, "n_layers": 3, "n_heads": 2, "hidden_dim": 64})
+    below = "transformer" if kind == "distilbert" else "encoder"
+    parts = [f"text_encoder.{below}.layer.{number}" for number in range(frozen)]
+    model.freeze(["text_encoder.embeddings", *parts] if frozen < 3 else ["text_encoder"])
+    known = 0 if kind == "distilbert" and frozen < 3 else frozen
+    assert model.frozen_fields() == (["input_ids"] if known else [])
+    batch = batch_of(model, ad_split(), [0, 1, 2])
+    before = logits(model, batch)
+    batch["input_ids"] = model.encode("input_ids", batch)
+    assert torch.allclose(logits(model, batch), before, atol=1e-5)
+    model(**batch).loss.backward()
+    trained = {name for name, weight in model.text_encoder.named_parameters() if weight.grad is not None}
+    assert trained == {name for name, weight in model.text_encoder.named_parameters() if weight.requires_grad}
+
+
 def test_parts_that_thaw_are_not_frozen() -> None:
     model = build("fgmfn")
     assert model.frozen_fields() == []

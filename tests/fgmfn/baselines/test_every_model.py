@@ -12,7 +12,7 @@ from transformers import AutoModelForSequenceClassification
 import fgmfn.auto
 from fgmfn.baselines import MODELS, model_class
 from fgmfn.baselines.fitted import FittedModel
-from fgmfn.configuration import model_settings
+from fgmfn.configuration import WordsConfig, model_settings
 from fgmfn.errors import ConfigError
 from fgmfn.modeling import SentimentModel
 from fgmfn.sizes import full_size, on_meta_device, parameter_counts
@@ -35,6 +35,25 @@ def awake(model: SentimentModel) -> SentimentModel:
             if not weight.any():
                 weight.normal_(std=0.1)
     return model
+
+
+@pytest.mark.parametrize("name", STEPPED)
+def test_a_model_says_which_of_its_papers_parts_are_replaced_or_start_at_random(name: str) -> None:
+    kind = model_class(name)
+    whole = kind.config_class().departures()
+    assert whole == (["its word vectors started at random"] if issubclass(kind.config_class, WordsConfig) else [])
+    known, others = model_settings(kind.config_class), {"text_encoder": "package:small", "image_size": 160}
+    if name not in ("lxmert_mmsa", "vgg16"):
+        others["backbone"] = "resnet10t"
+    replaced = {setting: value for setting, value in others.items() if setting in known}
+    said = kind.config_class(**replaced).departures()
+    assert len(said) == len(whole) + len(replaced)
+    assert [value for value in replaced.values() if str(value).removeprefix("package:") not in " ".join(said)] == []
+    if "pretrained" in known:
+        assert "its encoders started at random" in kind.config_class(**TINY[name].settings).departures()
+    if "word_size" in known:
+        narrow = kind.config_class(word_vectors="glove.txt", word_size=50).departures()
+        assert narrow == [f"word_size 50 in place of {kind.config_class.word_size}"]
 
 
 @pytest.mark.parametrize("kind", KINDS)
