@@ -75,8 +75,12 @@ class SentimentConfig(PreTrainedConfig):
             fits = isinstance(value, checkable) and (kind is bool or not isinstance(value, bool))
             require(fits, name, value, kind.__name__ if isinstance(kind, type) else str(kind))
 
-    def departures(self) -> list[str]:
-        """Return in what the parts that these settings name differ from those of the model's paper, its defaults."""
+    def departures(self, modalities: Sequence[str]) -> list[str]:
+        """Return in what the parts that these settings name differ from those of the model's paper, its defaults.
+
+        Args:
+            modalities: the model's; settings of another one have no effect.
+        """
         return []
 
     def get_text_config(self, decoder: bool | None = None, encoder: bool | None = None) -> Self:
@@ -100,11 +104,11 @@ class WordsConfig(SentimentConfig):
     word_seed: int = 0
     """Of the vectors that are drawn: all, or those of words that the file lacks."""
 
-    def departures(self) -> list[str]:
+    def departures(self, modalities: Sequence[str]) -> list[str]:
         """Say whether the vectors are drawn, or narrower."""
         drawn = [] if self.word_vectors else ["its word vectors started at random"]
         widths = ("word_size", "hidden_size", "filters")
-        return [*super().departures(), *drawn, *_others(self, widths, "{0} {1} in place of {2}")]
+        return [*super().departures(modalities), *drawn, *_others(self, widths, "{0} {1} in place of {2}")]
 
 
 @strict
@@ -146,11 +150,14 @@ class PiecesConfig(SentimentConfig):
         self.text_config = self.text_defaults | width | dict(self.text_config)
         self.text_config |= self.text_dropouts
 
-    def departures(self) -> list[str]:
+    def departures(self, modalities: Sequence[str]) -> list[str]:
         """Say whether the text encoder is another one, or starts at random."""
-        start = [] if self.pretrained else ["its encoders started at random"]
-        other = _others(self, ("text_encoder",), "text encoder {1} in place of {2}") if self.pretrained else []
-        return [*super().departures(), *start, *other]
+        found = super().departures(modalities)
+        if "text" not in modalities:
+            return found
+        if not self.pretrained:
+            return ["its encoders started at random", *found]
+        return [*_others(self, ("text_encoder",), "text encoder {1} in place of {2}"), *found]
 
     @property
     def text_dropouts(self) -> dict[str, float]:
@@ -216,12 +223,15 @@ class PictureConfig(SentimentConfig):
             f"a multiple of {STRIDE} from {2 * STRIDE} on",
         )
 
-    def departures(self) -> list[str]:
+    def departures(self, modalities: Sequence[str]) -> list[str]:
         """Say whether the backbone is another one, starts at random, or looks at pictures of another size."""
-        start = [] if self.pretrained or isinstance(self, PiecesConfig) else ["its encoders started at random"]
+        found = super().departures(modalities)
+        if "image" not in modalities:
+            return found
+        said = "text" in modalities and isinstance(self, PiecesConfig)
+        start = [] if self.pretrained or said else ["its encoders started at random"]
         other = _others(self, ("backbone",), "backbone {1} in place of {2}")
-        size = _others(self, ("image_size",), "pictures of {1} pixels in place of {2}")
-        return [*super().departures(), *start, *other, *size]
+        return [*start, *found, *other, *_others(self, ("image_size",), "pictures of {1} pixels in place of {2}")]
 
     @property
     def grid(self) -> int:
@@ -261,6 +271,14 @@ def require(holds: bool, name: str, value: object, expected: str) -> None:
 HEADS = ("mlp", "paper")
 POOLINGS = ("first", "mean", "attention")
 MI_DIRECTIONS = ("paper", "reverse", "symmetric")
+SCHEDULES = ("constant", "falling")
+NEEDED = {
+    "cross_attention_starts_closed": "cross_attention_enabled",
+    "msvf_fine_grid": "msvf_enabled",
+    "itc_same_class": "itc_alpha",
+    "itc_schedule": "itc_alpha",
+}
+"""Settings that do nothing without another one."""
 
 
 @strict
@@ -273,7 +291,7 @@ class FgmfnConfig(PiecesConfig, PictureConfig):
 
     model_type = "fgmfn"
     counts: ClassVar[tuple[str, ...]] = ("cross_attention_layers", "transformer_layers", "itc_projection")
-    shares: ClassVar[tuple[str, ...]] = ("cross_attention_dropout",)
+    shares: ClassVar[tuple[str, ...]] = ("cross_attention_dropout", "hide_text", "hide_image")
 
     # --- the two encoders -------------------------------------------------------------------------
     backbone: str = "resnet18"
@@ -285,6 +303,8 @@ class FgmfnConfig(PiecesConfig, PictureConfig):
     """False is the ablation w/o MSVF: the deepest grid and a plain pooled token."""
     msvf_global_gate: bool = True
     """Gate the global token by the joint map; False prepends the global feature as it is."""
+    msvf_fine_grid: bool = False
+    """Keep the joint map's own cells as regions, 196 at 224 pixels, and not their means in fours, 49."""
 
     # --- fusion (eqs. 5, 6) -----------------------------------------------------------------------
     cross_attention_enabled: bool = True
@@ -295,11 +315,23 @@ class FgmfnConfig(PiecesConfig, PictureConfig):
     cross_attention_feed_forward: bool = False
     """A feed-forward block after each attention, as in LXMERT."""
     cross_attention_dropout: float | int = 0.1
+    cross_attention_starts_closed: bool = False
+    """Let the layers add nothing at first: each residual branch begins at 0."""
     transformer_layers: int = 6
     """Depth of the Transformer encoder of the ablation w/o CA."""
 
+    hide_text: float | int = 0.0
+    """Share of training rows whose words the fusion does not get, against a model that reads and does not look."""
+    hide_image: float | int = 0.0
+    """Likewise of the picture; no row loses both."""
+
     pooling: str = "first"
     """Of the words' states to a sentence vector: `first` token, `mean` over the real tokens, or learned `attention`."""
+    image_pooling: str = "first"
+    """Likewise of the picture's fused tokens, of which the global one is the first; its regions are those that count
+    for `mean` and `attention`, too."""
+    head_unfused: bool = False
+    """Give the head also both vectors as they are before the fusion, as late fusion has them."""
 
     # --- classification (eqs. 7, 8) ---------------------------------------------------------------
     head: str = "mlp"
@@ -310,6 +342,10 @@ class FgmfnConfig(PiecesConfig, PictureConfig):
     itc_alpha: float | int = 0.5
     """Weight of the contrastive loss in eq. 12; 0 is the ablation w/o ITC."""
     itc_projection: int = 256
+    itc_same_class: float | int = 0.0
+    """Share, 0 to 1, of the contrastive target that goes to all rows of an ad's own class, and not to the ad alone."""
+    itc_schedule: str = "constant"
+    """`falling`: the weight goes down to 0 over the training."""
     itc_temperature: float | int = 0.1
     itc_temperature_min: float | int = 0.01
     itc_temperature_max: float | int = 0.5
@@ -326,7 +362,15 @@ class FgmfnConfig(PiecesConfig, PictureConfig):
         """Refuse values out of their range."""
         super().check()
         require(self.head in HEADS, "head", self.head, f"one of {', '.join(HEADS)}")
-        require(self.pooling in POOLINGS, "pooling", self.pooling, f"one of {', '.join(POOLINGS)}")
+        for name, known in (("pooling", POOLINGS), ("image_pooling", POOLINGS), ("itc_schedule", SCHEDULES)):
+            require(getattr(self, name) in known, name, getattr(self, name), f"one of {', '.join(known)}")
+        require(0 <= self.itc_same_class <= 1, "itc_same_class", self.itc_same_class, "in [0, 1]")
+        hidden = self.hide_text + self.hide_image
+        require(hidden < 1, "hide_text + hide_image", hidden, "less than 1: no row loses both")
+        for name, needed in NEEDED.items():
+            value = getattr(self, name)
+            off = value == vars(FgmfnConfig)[name]
+            require(off or bool(getattr(self, needed)), name, value, f"no other value while {needed} is off")
         require(
             self.mi_direction in MI_DIRECTIONS, "mi_direction", self.mi_direction, f"one of {', '.join(MI_DIRECTIONS)}"
         )

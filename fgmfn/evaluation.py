@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from dataclasses import asdict, dataclass, fields
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from sklearn.metrics import accuracy_score, confusion_matrix, f1_score
 
 from fgmfn.errors import FgmfnError
@@ -28,6 +27,19 @@ class Metrics:
     confusion: tuple[tuple[int, ...], ...]
     """Rows are the true classes, columns the predicted ones."""
     rows: int
+    groups: int | None = None
+    """Ads, or what else rows belong to; this and all below is None where it is not known, as of older runs."""
+    accuracy_interval: tuple[float, float] | None = None
+    """95 %, from a bootstrap over groups."""
+    macro_f1_interval: tuple[float, float] | None = None
+    per_class: Mapping[str, Mapping[str, float]] | None = None
+    """By class its `precision`, `recall`, `f1` and `rows`."""
+    majority: Mapping[str, Any] | None = None
+    """Of always naming the most frequent class of these rows: `class`, `accuracy`, `macro_f1`."""
+    calibration: Mapping[str, Any] | None = None
+    """As `fgmfn.statistics.calibration`."""
+    per_group: Mapping[str, float] | None = None
+    """`accuracy` and `macro_f1` of `groups`, each by its rows' mean probabilities; None where a row is a group too."""
 
     def as_json(self) -> dict[str, Any]:
         """Return plain values for metrics.json."""
@@ -35,13 +47,12 @@ class Metrics:
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> Metrics:
-        """Read back what `as_json` gave."""
-        return cls(
-            accuracy=values["accuracy"],
-            macro_f1=values["macro_f1"],
-            confusion=tuple(tuple(row) for row in values["confusion"]),
-            rows=values["rows"],
-        )
+        """Read back what `as_json` gave, of an older version too."""
+        known = {one.name: values[one.name] for one in fields(cls) if one.name in values}
+        for name in ("accuracy_interval", "macro_f1_interval"):
+            if known.get(name) is not None:
+                known[name] = tuple(known[name])
+        return cls(**known | {"confusion": tuple(tuple(row) for row in values["confusion"])})
 
 
 def score(true: Sequence[int], predicted: Sequence[int], n_classes: int) -> Metrics:
@@ -63,80 +74,6 @@ def score(true: Sequence[int], predicted: Sequence[int], n_classes: int) -> Metr
         confusion=tuple(tuple(int(count) for count in row) for row in matrix),
         rows=len(true),
     )
-
-
-class Interval(NamedTuple):
-    """A value and its 95 % interval."""
-
-    value: float
-    low: float
-    high: float
-
-    def __str__(self) -> str:
-        return f"{self.value:+.3f} (95 % interval {self.low:+.3f} to {self.high:+.3f})"
-
-
-@dataclass(frozen=True)
-class PairedDifference:
-    """Gain of one model over another on the same rows."""
-
-    accuracy: Interval
-    macro_f1: Interval
-    rows: int
-    groups: int
-
-    def as_json(self) -> dict[str, Any]:
-        """Return plain values."""
-        return asdict(self)
-
-
-def paired_difference(
-    true: Sequence[int],
-    old: Sequence[int],
-    new: Sequence[int],
-    groups: Sequence[str],
-    n_classes: int,
-    *,
-    draws: int = 2000,
-    seed: int = 0,
-) -> PairedDifference:
-    """Compare two models' predictions for the same rows: scores of `new` less those of `old`.
-
-    The interval is the percentile interval of a bootstrap over groups: rows of one ad are no independent witnesses.
-
-    Args:
-        true: classes of the rows.
-        old: what the one model predicts.
-        new: what the other one predicts.
-        groups: the ad of each row.
-        n_classes: number of classes, those without rows included.
-        draws: samples of the bootstrap.
-        seed: of the bootstrap.
-
-    Raises:
-        FgmfnError: There is nothing to compare.
-    """
-    if not len(true):
-        raise FgmfnError("no rows to compare two models on")
-    names, numbers = np.unique(np.asarray(groups), return_inverse=True)
-    counts = np.zeros((2, len(names), n_classes, n_classes))
-    for side, predicted in enumerate((old, new)):
-        np.add.at(counts[side], (numbers, np.asarray(true), np.asarray(predicted)), 1)
-    random, even = np.random.default_rng(seed), np.full(len(names), 1 / len(names))
-    drawn = (random.multinomial(len(names), even) for _ in range(draws))
-    gains = np.array([_gains(np.einsum("g,sgtp->stp", weights, counts)) for weights in drawn])
-    low, high = np.quantile(gains, (0.025, 0.975), axis=0)
-    accuracy, macro_f1 = map(Interval, _gains(counts.sum(axis=1)).tolist(), low.tolist(), high.tolist())
-    return PairedDifference(accuracy, macro_f1, len(true), len(names))
-
-
-def _gains(confusion: np.ndarray) -> np.ndarray:
-    """Accuracy and macro-F1 of the second of two confusion matrices, [2, C, C], less those of the first."""
-    right = np.einsum("scc->sc", confusion)
-    named = confusion.sum(axis=1) + confusion.sum(axis=2)
-    f1 = np.divide(2 * right, named, out=np.zeros_like(right), where=named > 0).mean(axis=1)
-    accuracy = right.sum(axis=1) / confusion.sum(axis=(1, 2))
-    return np.array([accuracy[1] - accuracy[0], f1[1] - f1[0]])
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,14 @@ class CrossAttentionFusion(nn.Module):
         super().__init__()
         self.layers = nn.ModuleList(CrossAttentionLayer(config) for _ in range(config.cross_attention_layers))
 
+    def close(self) -> None:
+        """Let every residual branch add nothing until it has learned to."""
+        for branch in self.modules():
+            if isinstance(branch, AttendTo):
+                _zero(branch.attention.out_proj)
+            elif isinstance(branch, FeedForward):
+                _zero(branch.layers[2])
+
     def forward(self, text: Tensor, image: Tensor, text_mask: Tensor) -> tuple[Tensor, Tensor]:
         """Fuse both modalities.
 
@@ -29,6 +37,11 @@ class CrossAttentionFusion(nn.Module):
         for layer in self.layers:
             text, image = layer(text, image, text_mask)
         return text, image
+
+
+def _zero(layer: nn.Module) -> None:
+    for weight in layer.parameters():
+        nn.init.zeros_(weight)
 
 
 class CrossAttentionLayer(nn.Module):
@@ -93,6 +106,26 @@ class FeedForward(nn.Module):
     def forward(self, states: Tensor) -> Tensor:
         """[B, t, d] -> [B, t, d]."""
         return self.norm(states + self.layers(states))
+
+
+class Hiding(nn.Module):
+    """Hides one modality of some training rows from the fusion (modality dropout: Neverova et al., 2016, ModDrop).
+
+    Args:
+        text: share of the rows whose words are hidden.
+        image: likewise of the picture; no row loses both.
+    """
+
+    def __init__(self, text: float, image: float) -> None:
+        super().__init__()
+        self.text, self.image = text, image
+
+    def forward(self, text: Tensor, image: Tensor) -> tuple[Tensor, Tensor]:
+        """Return text [B, n, d] and image [B, m, d] with zeros in place of what is hidden."""
+        if not self.training or not (self.text or self.image):
+            return text, image
+        drawn = torch.rand(len(text), 1, 1, device=text.device)
+        return text * (drawn >= self.text), image * (drawn < 1 - self.image)
 
 
 class JointTransformer(nn.Module):

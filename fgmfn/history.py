@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from fgmfn.callbacks import Epoch
-from fgmfn.inference import METRICS
+from fgmfn.predictions import METRICS
 
 PICTURE = "history.png"
 SECONDS_BETWEEN = 10.0

@@ -20,19 +20,19 @@ from fgmfn.baselines import model_class, model_of_class
 from fgmfn.baselines.fitted import FittedModel
 from fgmfn.console import quiet_libraries
 from fgmfn.data import Collator, Rows, Source, SplitDataset
+from fgmfn.data.overlap import linked
 from fgmfn.data.rows import NOWHERE, UNKNOWN, given_rows
 from fgmfn.errors import DataError, InputError, WeightsError
-from fgmfn.evaluation import Metrics, score
+from fgmfn.evaluation import Metrics
 from fgmfn.images import NO_PICTURE, as_seen
+from fgmfn.predictions import METRICS
 from fgmfn.processing import FgmfnProcessor, refuse_single
+from fgmfn.statistics import measure
 
 if TYPE_CHECKING:
     from fgmfn.modeling import SentimentModel
 
 log = logging.getLogger(__name__)
-
-METRICS = "metrics.json"
-"""The record of a finished training, beside its weights."""
 
 
 @dataclass(frozen=True)
@@ -269,16 +269,24 @@ def evaluate_split(
     """
     if len(source.splits.get(split, ())) and not source.splits[split].scorable:
         raise DataError(f"{source.path}: the labels of split {split!r} are hidden; predict it instead")
-    predicted = predict_split(checkpoint, source, split, progress=progress, prepared=prepared).argmax(axis=1)
-    return score(source.splits[split].label, predicted.tolist(), len(source.class_names))
+    return measure_split(source, split, predict_split(checkpoint, source, split, progress=progress, prepared=prepared))
+
+
+def measure_split(source: Source, split: str, probabilities: np.ndarray) -> Metrics:
+    """Score predictions, [rows, C], for a split whose labels are known."""
+    rows = source.splits[split]
+    return measure(rows.label, probabilities, linked(rows, grouped=True), source.class_names)
 
 
 def prediction_table(source: Source, split: str, probabilities: np.ndarray) -> pa.Table:
-    """Set predictions beside the rows they are for: their name and group, label, predicted, probability per class."""
+    """Set predictions beside the rows they are for: their name and group, label, predicted, probability per class.
+
+    Rows of one picture are of one group.
+    """
     rows, names = source.splits[split], source.class_names
     columns = {
         source.row_names[0]: pa.array(rows.name),
-        source.row_names[1]: pa.array(rows.group),
+        source.row_names[1]: pa.array(linked(rows, grouped=True)),
         "label": pa.array([None if number == UNKNOWN else names[number] for number in rows.label], pa.string()),
         "predicted": pa.array([names[number] for number in probabilities.argmax(axis=1)]),
     }

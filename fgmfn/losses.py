@@ -28,15 +28,17 @@ class ImageTextContrast(nn.Module):
         self.image_projection = nn.Linear(config.hidden_size, config.itc_projection)
         self.log_temperature = nn.Parameter(torch.tensor(math.log(config.itc_temperature)))
         self.log_bounds = (math.log(config.itc_temperature_min), math.log(config.itc_temperature_max))
+        self.same_class = config.itc_same_class
         self.register_state_dict_post_hook(_save_within_bounds)
 
-    def forward(self, text: Tensor, image: Tensor, groups: Tensor | None) -> Tensor:
+    def forward(self, text: Tensor, image: Tensor, groups: Tensor | None, labels: Tensor) -> Tensor:
         """Return the mean of both directions' cross-entropies.
 
         Args:
             text: unimodal sentence vectors, [B, d].
             image: unimodal picture vectors, [B, d].
             groups: identities of each row's text, ad and picture, [B, 3]; None means no row shares any.
+            labels: class of each row, [B].
 
         While several processes train, the loss runs over the rows of all of them, and each returns the same one.
         """
@@ -44,10 +46,14 @@ class ImageTextContrast(nn.Module):
         if self.training:
             text, image = all_rows(text), all_rows(image)
             groups = None if groups is None else all_rows(groups)
+            labels = all_rows(labels)
         # Under autocast the product alone would be in bfloat16 again, whatever its factors are.
         with torch.autocast(text.device.type, enabled=False):
             similarities = F.normalize(text.float(), dim=-1) @ F.normalize(image.float(), dim=-1).T
-            return contrastive_loss(similarities / self._temperature(), shared_rows(groups, len(text), text.device))
+            targets = evenly(shared_rows(groups, len(text), text.device))
+            if self.same_class:
+                targets = targets.lerp(evenly(labels[:, None] == labels), self.same_class)
+            return contrastive_loss(similarities / self._temperature(), targets)
 
     def _temperature(self) -> Tensor:
         """T within its bounds; while training, the parameter itself is brought back into them."""
@@ -73,12 +79,14 @@ def shared_rows(groups: Tensor | None, rows: int, device: torch.device) -> Tenso
     return own | (groups[:, None, :] == groups[None, :, :]).any(dim=-1)
 
 
-def contrastive_loss(logits: Tensor, positives: Tensor) -> Tensor:
-    """Cross-entropy of [B, B] similarities against the uniform distribution over positives, both ways."""
-    targets = positives.float()
-    text_to_image = F.cross_entropy(logits, targets / targets.sum(dim=1, keepdim=True))
-    image_to_text = F.cross_entropy(logits.T, targets.T / targets.T.sum(dim=1, keepdim=True))
-    return (text_to_image + image_to_text) / 2
+def evenly(positives: Tensor) -> Tensor:
+    """Symmetric [B, B], True where two rows belong together, as a distribution for each row."""
+    return positives.float() / positives.sum(dim=1, keepdim=True)
+
+
+def contrastive_loss(logits: Tensor, targets: Tensor) -> Tensor:
+    """Cross-entropy of [B, B] similarities against a distribution for each row, for texts and pictures alike."""
+    return (F.cross_entropy(logits, targets) + F.cross_entropy(logits.T, targets)) / 2
 
 
 class MutualInformation(nn.Module):

@@ -19,7 +19,7 @@ from transformers.utils import ModelOutput
 from fgmfn.configuration import FgmfnConfig, SentimentConfig
 from fgmfn.encoders import ImageEncoder, Loaded, build_text_encoder, load_text_encoder
 from fgmfn.errors import ConfigError, did_you_mean
-from fgmfn.fusion import CrossAttentionFusion, JointTransformer
+from fgmfn.fusion import CrossAttentionFusion, Hiding, JointTransformer
 from fgmfn.inputs import PAIR, Inputs
 from fgmfn.losses import ImageTextContrast, MutualInformation
 from fgmfn.multiscale import DeepestGrid, MultiscaleFeatures
@@ -64,6 +64,8 @@ class SentimentModel(SavesCode, PreTrainedModel):
     it makes of them may stand in their place."""
     recomputed_parts: ClassVar[tuple[str, ...]] = ("text_encoder", "target_encoder")
     """Names of the text encoders whose layers can be computed again for the gradients."""
+    progress = 0.0
+    """Share of its training that is done, which a trainer keeps up to date."""
     notes: ClassVar[tuple[str, ...]] = ()
     """Parts of the paper's model that are always missing or different here."""
 
@@ -159,7 +161,7 @@ class SentimentModel(SavesCode, PreTrainedModel):
 
     def departures(self) -> tuple[str, ...]:
         """Return what is missing or different from its paper under its settings, for its card and the tables."""
-        return (*self.notes, *self.config.departures())
+        return (*self.notes, *self.config.departures(self.modalities))
 
     def after_step(self) -> None:
         """Put weights back within bounds after each step; most models have none."""
@@ -319,15 +321,19 @@ class FgmfnForSentiment(SentimentModel):
         self.add_encoders()
         visual = MultiscaleFeatures if config.msvf_enabled else DeepestGrid
         self.visual_tokens = visual(config, self.image_encoder.channels)
+        self.hiding = Hiding(config.hide_text, config.hide_image)
         self.fusion = CrossAttentionFusion(config) if config.cross_attention_enabled else JointTransformer(config)
-        self.head = SentimentHead(config, 2 * config.hidden_size)
+        self.head = SentimentHead(config, (4 if config.head_unfused else 2) * config.hidden_size)
         self.pooling = TextPooling(config.pooling, config.hidden_size)
-        # what the losses compare is pooled before the fusion, by weights of its own
-        alone = config.itc_alpha or config.mi_beta
+        self.image_pooling = TextPooling(config.image_pooling, config.hidden_size)
+        # what is not fused is pooled by weights of its own
+        alone = config.itc_alpha or config.mi_beta or config.head_unfused
         self.pooling_alone = TextPooling(config.pooling, config.hidden_size) if alone else None
         self.contrast = ImageTextContrast(config) if config.itc_alpha else None
         self.mutual_information = MutualInformation(config) if config.mi_beta else None
         self.post_init()
+        if isinstance(self.fusion, CrossAttentionFusion) and config.cross_attention_starts_closed:
+            self.fusion.close()  # after the layers are drawn
 
     def forward(
         self,
@@ -354,17 +360,22 @@ class FgmfnForSentiment(SentimentModel):
         """
         text = self.encode_text(input_ids, attention_mask, token_type_ids)
         image = self.visual_tokens(self.image_encoder(pixel_values))
-        fused_text, fused_image = self.fusion(text, image, attention_mask.bool())
-        logits = self.head(torch.cat([fused_image[:, 0], self.pooling(fused_text, attention_mask)], dim=-1))
+        fused_text, fused_image = self.fusion(*self.hiding(text, image), attention_mask.bool())
+        everywhere = attention_mask.new_ones(fused_image.shape[:2])
+        features = [self.image_pooling(fused_image, everywhere), self.pooling(fused_text, attention_mask)]
+        if self.pooling_alone is not None:
+            sentence, picture = self.pooling_alone(text, attention_mask), image[:, 0]
+        if self.config.head_unfused:
+            features += [picture, sentence]
+        logits = self.head(torch.cat(features, dim=-1))
         if labels is None:
             return SentimentOutput(logits=logits)
         task = loss = self.classification_loss(logits, labels)
         contrast = information = None
-        if self.pooling_alone is not None:
-            sentence, picture = self.pooling_alone(text, attention_mask), image[:, 0]
         if self.contrast is not None:
-            contrast = self.contrast(sentence, picture, groups)
-            loss = loss + self.config.itc_alpha * contrast  # eq. 12
+            contrast = self.contrast(sentence, picture, groups, labels)
+            remaining = 1 - self.progress if self.config.itc_schedule == "falling" else 1
+            loss = loss + remaining * self.config.itc_alpha * contrast  # eq. 12
         if self.mutual_information is not None:
             information = self.mutual_information(sentence, picture, labels)
             loss = loss + self.config.mi_beta * information

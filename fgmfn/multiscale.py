@@ -29,7 +29,8 @@ class MultiscaleFeatures(nn.Module):
         high_grid = 2 * config.grid
         self.low = nn.Conv2d(sum(channels[:3]), d // 2, kernel_size=3, stride=4)
         self.high = nn.Conv2d(sum(channels[3:]), d - d // 2, kernel_size=1)
-        self.position = GridPosition(config.grid, d)
+        self.pooled_cells = 1 if config.msvf_fine_grid else 2
+        self.position = GridPosition(high_grid // self.pooled_cells, d)
         self.norm = nn.LayerNorm(d)
         self.global_token = nn.Linear(channels[4], d)
         self.gated = config.msvf_global_gate
@@ -39,10 +40,10 @@ class MultiscaleFeatures(nn.Module):
             self.salience = nn.Linear(high_grid * high_grid, d)
 
     def forward(self, levels: Sequence[Tensor]) -> Tensor:
-        """Turn F1..F5 into [B, 1 + 49, d]: the global token, then the regions row by row."""
+        """Turn F1..F5 into [B, 1 + 49, d], or [B, 1 + 196, d]: the global token, then the regions row by row."""
         low, high = concatenate_levels(levels)
         joint = self.joint_map(low, high)
-        regions = self.position(F.avg_pool2d(joint, kernel_size=2))
+        regions = self.position(F.avg_pool2d(joint, kernel_size=self.pooled_cells))
         tokens = torch.cat([self.pooled_token(levels[4], joint).unsqueeze(1), regions], dim=1)
         return self.norm(tokens)
 

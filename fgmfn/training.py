@@ -6,7 +6,6 @@ call with the same of both finds the first one's results, and any other call tra
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
 import shutil
@@ -20,6 +19,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 from filelock import FileLock, Timeout
 from transformers import TrainerState, set_seed
 from transformers.trainer import TRAINER_STATE_NAME
@@ -40,9 +41,10 @@ from fgmfn.distributed import from_first_process, is_first_process, join_process
 from fgmfn.errors import FgmfnError, MemoryExhaustedError, RunInProgressError
 from fgmfn.evaluation import Metrics
 from fgmfn.history import draw_history, epochs_so_far, epochs_until
-from fgmfn.inference import METRICS, Checkpoint, evaluate_split
+from fgmfn.inference import Checkpoint, measure_split, predict_split, prediction_table
 from fgmfn.modeling import SentimentModel
 from fgmfn.planning import Run, code_version, open_cache, plan_run
+from fgmfn.predictions import METRICS, PREDICTIONS, file_digest, predictions_file
 from fgmfn.processing import Augmentation, FgmfnProcessor
 from fgmfn.settings import load_settings
 from fgmfn.sizes import out_of_memory, parameter_counts
@@ -345,12 +347,15 @@ def _finish(
     history: list[dict[str, Any]],
     progress: bool,
 ) -> None:
-    """Score the chosen weights once on both splits and write all that belongs to them; metrics.json comes last."""
+    """Let the chosen weights predict both splits once and write all that belongs to them; metrics.json comes last."""
     checkpoint = Checkpoint(run.folder, run.name, model, processor, run.source.row_set_hash)
+    predicted = {
+        split: predict_split(checkpoint, run.source, split, progress=progress, prepared=prepared.get(split))
+        for split in ("validation", "test")
+        if len(run.source.splits[split])
+    }
     dev, test = (
-        evaluate_split(checkpoint, run.source, split, progress=progress, prepared=prepared.get(split))
-        if run.source.splits[split].scorable
-        else None
+        measure_split(run.source, split, predicted[split]) if run.source.splits[split].scorable else None
         for split in ("validation", "test")
     )
     sizes = model.parameter_counts() if isinstance(model, FittedModel) else parameter_counts(model)
@@ -368,7 +373,8 @@ def _finish(
         "history": history,
         "seconds": round(seconds, 1),
     }
-    record["files"] = _save(run.folder, model, processor)
+    tables = {split: prediction_table(run.source, split, shares) for split, shares in predicted.items()}
+    record["files"] = _save(run.folder, model, processor, tables)
     (run.folder / "README.md").write_text(model_card(_origin(run) | record, MODELS[run.name].title), encoding="utf-8")
     _write_record(run, record)
     shutil.rmtree(run.folder / CHECKPOINTS, ignore_errors=True)
@@ -398,14 +404,22 @@ def _write_record(run: Run, record: dict[str, Any]) -> None:
     beside.replace(run.folder / METRICS)
 
 
-def _save(folder: Path, model: SentimentModel | FittedModel, processor: FgmfnProcessor | None) -> dict[str, str]:
-    """Write all that a prediction needs; return the digest of each file, by its name within the folder."""
+def _save(
+    folder: Path,
+    model: SentimentModel | FittedModel,
+    processor: FgmfnProcessor | None,
+    predictions: Mapping[str, pa.Table],
+) -> dict[str, str]:
+    """Write what a prediction needs, and predictions; return the digest of each file, by its name in the folder."""
     saved = folder / ".saved"
     shutil.rmtree(saved, ignore_errors=True)  # of a process that was killed here
     saved.mkdir()
     model.save_pretrained(saved)
     if processor is not None:
         processor.save_pretrained(saved)
+    (saved / PREDICTIONS).mkdir()
+    for split, table in predictions.items():
+        pq.write_table(table, saved / predictions_file(split))
     files = sorted(path for path in saved.rglob("*") if path.is_file())
     digests = {path.relative_to(saved).as_posix(): file_digest(path) for path in files}
     for path, name in zip(files, digests, strict=True):
@@ -413,12 +427,6 @@ def _save(folder: Path, model: SentimentModel | FittedModel, processor: FgmfnPro
         path.replace(folder / name)
     shutil.rmtree(saved)
     return digests
-
-
-def file_digest(file: Path) -> str:
-    """SHA-256 of a file's bytes."""
-    with file.open("rb") as content:
-        return hashlib.file_digest(content, "sha256").hexdigest()
 
 
 def _cut_texts(run: Run, model: SentimentModel | FittedModel, processor: FgmfnProcessor | None) -> list[str]:

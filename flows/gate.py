@@ -16,8 +16,9 @@ from data_catalog.releases.comparison import read_splits
 from data_catalog.storage import Place, fetch_folder
 from fgmfn.data import Rows, Source, open_source
 from fgmfn.errors import FgmfnError
-from fgmfn.evaluation import paired_difference, score
+from fgmfn.evaluation import score
 from fgmfn.inference import load_checkpoint, predict_split
+from fgmfn.statistics import paired_difference
 from flows.errors import ModelError
 from flows.models import METRICS, Decision, ModelRun, promote, read_history, refuse, run_in_service
 from flows.settings import TrainingSettings

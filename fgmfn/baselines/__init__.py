@@ -45,6 +45,12 @@ MODELS: dict[str, Row] = {
     "fgmfn": Row("FGMFN", "fgmfn.modeling", "FgmfnForSentiment", BOTH, "FGMFN 2025, IEEE Access"),
     "text_only": Row("text only", f"{HERE}.single_modality", "TextOnlyForSentiment", TEXT, "Devlin et al. 2019, NAACL"),
     "image_only": Row("image only", f"{HERE}.single_modality", "ImageOnlyForSentiment", IMAGE, "He et al. 2016, CVPR"),
+    "own_late_fusion": Row(
+        "late fusion, own encoders", f"{HERE}.controls", "OwnLateFusionForSentiment", BOTH, "this comparison"
+    ),
+    "picture_branch": Row(
+        "picture branch", f"{HERE}.controls", "PictureBranchForSentiment", IMAGE, "this comparison"
+    ),
     "late_fusion": Row("late fusion", f"{HERE}.late_fusion", "LateFusionForSentiment", BOTH, "this comparison"),
     "clip_probe": Row("CLIP probe", f"{HERE}.probes", "ClipProbeForSentiment", BOTH, "Radford et al. 2021, ICML"),
     "siglip_probe": Row(

@@ -1,4 +1,4 @@
-"""`fgmfn train | evaluate | predict | models | cache | search | paper`.
+"""`fgmfn train | evaluate | predict | models | cache | compare | search | paper`.
 
 Results go to standard output, reports to standard error.
 
@@ -21,6 +21,7 @@ from fgmfn.console import ReportHandler, reports
 from fgmfn.errors import FgmfnError
 
 MODULES = dict.fromkeys(("train", "evaluate", "predict", "models", "cache"), "models") | {
+    "compare": "compare",
     "search": "search",
     "paper": "paper",
 }

@@ -21,8 +21,8 @@ from tqdm import tqdm
 from fgmfn.data import Source
 from fgmfn.distributed import process_count
 from fgmfn.errors import ConfigError, DataError
-from fgmfn.inference import METRICS
 from fgmfn.planning import Run, code_version, plan_run
+from fgmfn.predictions import METRICS
 from fgmfn.search.space import LEARNING_RATE, Range, search_space
 from fgmfn.search.study import Claim, Sampler, SearchStudy, Trial, quiet_optuna
 from fgmfn.sizes import freeing_memory, out_of_memory

@@ -109,7 +109,8 @@ def _is_late(run: FlowRun, limit: datetime) -> bool:
 
 def _check_workers(client: SyncPrefectClient, deployments: Sequence[DeploymentResponse]) -> Iterator[Check]:
     pools = {pool.name: pool for pool in client.read_work_pools()}
-    for name in sorted({each.work_pool_name for each in deployments if each.work_pool_name}):
+    # who has no GPU host pauses the training, and wants no worker for it
+    for name in sorted({each.work_pool_name for each in deployments if each.work_pool_name and not each.paused}):
         title, start = f"workers of {name}", f"prefect worker start --pool {name}"
         if name not in pools:
             yield Check(title, False, "there is no such pool", "ytb-ads deploy")

@@ -85,6 +85,8 @@ TINY: dict[str, Tiny] = {
     "text_only": Tiny(FAMILY, (109_484_547, 109_484_547), learning_rate=4e-3),
     "image_only": Tiny(FAMILY, (11_572_803, 11_572_803), learning_rate=4e-3),
     "late_fusion": Tiny(PIECES | PICTURE | {"backbone": "test_vit"}, (212_693_763, 212_693_763), learning_rate=4e-3),
+    "own_late_fusion": Tiny(FAMILY, (121_056_835, 121_056_835), learning_rate=4e-3),
+    "picture_branch": Tiny(FAMILY, (13_535_813, 13_535_813), learning_rate=4e-3),
     "clip_probe": Tiny(PAIR, (151_280_388, 3_075)),
     "siglip_probe": Tiny(PAIR, (203_160_581, 4_611)),
     "tfidf": Tiny({}, None),

@@ -18,7 +18,8 @@ from fgmfn.baselines.fitted import FittedModel
 from fgmfn.data import Rows, Source
 from fgmfn.data.pictures import decode
 from fgmfn.errors import DataError, InputError
-from fgmfn.inference import METRICS, Checkpoint, Prediction, load_checkpoint, predict, predict_split
+from fgmfn.inference import Checkpoint, Prediction, load_checkpoint, predict, predict_split
+from fgmfn.predictions import METRICS
 from tests.fgmfn.models import TARGETS, ad_split, build, processor_for, tweet_split
 
 KINDS: dict[str, Callable[[], Rows]] = {"ads": ad_split, "tweets": tweet_split}

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from fgmfn.configuration import FgmfnConfig
-from fgmfn.losses import ImageTextContrast, MutualInformation, contrastive_loss, divergence, shared_rows
+from fgmfn.losses import ImageTextContrast, MutualInformation, contrastive_loss, divergence, evenly, shared_rows
 
 
 def _identity_contrast(width: int) -> ImageTextContrast:
@@ -30,7 +30,7 @@ def test_contrast_of_strangers_is_cross_entropy_on_the_diagonal() -> None:
     logits = torch.tensor([[2.0, 0.0], [1.0, 3.0]])
     rows = (log(1 + exp(-2.0)) + log(1 + exp(-2.0))) / 2
     columns = (log(1 + exp(-1.0)) + log(1 + exp(-3.0))) / 2
-    loss = contrastive_loss(logits, torch.eye(2, dtype=torch.bool))
+    loss = contrastive_loss(logits, torch.eye(2))
     assert loss.item() == pytest.approx((rows + columns) / 2)
 
 
@@ -41,7 +41,7 @@ def test_contrast_shares_the_target_among_rows_of_one_ad() -> None:
     logits = torch.tensor([[1.0, 1.0, 0.0], [1.0, 1.0, 0.0], [0.0, 0.0, 1.0]])
     of_the_pair = log(2 * exp(1.0) + 1) - 1  # half the target on each of two equal logits
     of_the_third = log(2 + exp(1.0)) - 1
-    loss = contrastive_loss(logits, positives)
+    loss = contrastive_loss(logits, evenly(positives))
     assert loss.item() == pytest.approx((2 * of_the_pair + of_the_third) / 3)
 
 
@@ -62,9 +62,9 @@ def test_contrast_does_not_depend_on_the_order_of_the_rows(order: list[int]) -> 
     generator = torch.Generator().manual_seed(1)
     logits = torch.randn(6, 6, generator=generator)
     groups = torch.tensor([[1, 1, 1], [2, 1, 2], [3, 3, 3], [4, 4, 3], [5, 5, 5], [5, 6, 6]])
-    shuffled = contrastive_loss(logits[order][:, order], shared_rows(groups[order], 6, groups.device))
+    shuffled = contrastive_loss(logits[order][:, order], evenly(shared_rows(groups[order], 6, groups.device)))
     assert shuffled.item() == pytest.approx(
-        contrastive_loss(logits, shared_rows(groups, 6, groups.device)).item(), rel=1e-5
+        contrastive_loss(logits, evenly(shared_rows(groups, 6, groups.device))).item(), rel=1e-5
     )
 
 
@@ -80,7 +80,7 @@ def test_contrast_divides_by_its_temperature() -> None:
     contrast = _identity_contrast(2).eval()
     # Lengths do not count, angles do: similarities are 1 and 0, logits 10 and 0.
     vectors = torch.tensor([[3.0, 0.0], [0.0, 0.5]])
-    assert contrast(vectors, vectors, None).item() == pytest.approx(log(1 + exp(-10.0)), rel=1e-3)
+    assert contrast(vectors, vectors, None, torch.zeros(2)).item() == pytest.approx(log(1 + exp(-10.0)), rel=1e-3)
 
 
 @pytest.mark.parametrize(("start", "bound"), [(3.0, 0.5), (-9.0, 0.01)])
@@ -88,7 +88,7 @@ def test_the_temperature_is_brought_back_into_its_bounds_and_keeps_learning(star
     contrast = ImageTextContrast(FgmfnConfig(hidden_size=4, heads=1, itc_projection=4))
     torch.nn.init.constant_(contrast.log_temperature, start)
     torch.manual_seed(0)
-    contrast(torch.randn(5, 4), torch.randn(5, 4), None).backward()
+    contrast(torch.randn(5, 4), torch.randn(5, 4), None, torch.zeros(5)).backward()
     assert contrast.log_temperature.exp().item() == pytest.approx(bound)
     assert contrast.log_temperature.grad is not None
     assert contrast.log_temperature.grad.item() != 0
@@ -98,9 +98,9 @@ def test_similarities_keep_their_precision_under_autocast() -> None:
     contrast = _identity_contrast(8)
     # Exact in bfloat16, so that the projections lose nothing and only what follows them could.
     text, image = torch.randn(2, 6, 8, generator=torch.Generator().manual_seed(0)).bfloat16().float()
-    exact = contrast(text, image, None)
+    exact = contrast(text, image, None, torch.zeros(6))
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        mixed = contrast(text, image, None)
+        mixed = contrast(text, image, None, torch.zeros(6))
     assert mixed.dtype == torch.float32
     assert mixed.item() == pytest.approx(exact.item(), rel=1e-6)
 
@@ -111,7 +111,9 @@ def test_a_temperature_out_of_bounds_is_neither_used_nor_saved(value: float, bou
     torch.nn.init.constant_(contrast.log_temperature, value)
     assert contrast.state_dict()["log_temperature"].exp().item() == pytest.approx(bound)
     # Similarities are 1 and 0, so that the loss shows the temperature.
-    assert contrast(torch.eye(2), torch.eye(2), None).item() == pytest.approx(log(1 + exp(-1 / bound)), abs=1e-6)
+    assert contrast(torch.eye(2), torch.eye(2), None, torch.zeros(2)).item() == pytest.approx(
+        log(1 + exp(-1 / bound)), abs=1e-6
+    )
 
 
 def _mutual_information(**settings: object) -> MutualInformation:

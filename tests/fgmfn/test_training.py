@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import shutil
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 import timm
 import torch
@@ -32,13 +34,15 @@ from fgmfn.errors import (
     RunInProgressError,
     WeightsError,
 )
-from fgmfn.evaluation import score
+from fgmfn.evaluation import Metrics, score
 from fgmfn.inference import evaluate_split, load_checkpoint, predict_split
 from fgmfn.modeling import FgmfnForSentiment
 from fgmfn.planning import plan_run
+from fgmfn.predictions import read_predictions
 from fgmfn.processing import FgmfnProcessor, image_processor, train_tokenizer
 from fgmfn.settings import TrainingSettings
 from fgmfn.sizes import out_of_memory
+from fgmfn.statistics import measure
 from fgmfn.trainer import SentimentTrainer, last_whole_checkpoint, make_trainer
 from fgmfn.training import TrainedModel, read_trained, train_models, train_run
 from tests.fgmfn.conftest import Finished
@@ -73,6 +77,37 @@ def test_the_record_says_what_was_trained_on_what(finished: Finished) -> None:
     losses = [entry for entry in record["history"] if "loss" in entry]
     assert {"loss", "task_loss", "itc_loss", "mi_loss"} <= set(losses[0])
     assert len(losses) == 2
+
+
+def test_what_a_run_predicts_is_kept_with_it_as_its_scores_are(finished: Finished) -> None:
+    folder, (trained, *_) = finished
+    source, record = open_release(folder / RELEASE), _record(trained)
+    for split, key in (("validation", "dev"), ("test", "test")):
+        file = trained.checkpoint / "predictions" / f"{split}.parquet"
+        kept = read_predictions(pq.read_table(file))
+        again = predict_split(load_checkpoint(trained.checkpoint), source, split, progress=False)
+        assert kept.probabilities == pytest.approx(again, abs=1e-6)
+        assert (kept.names, kept.labels) == (source.splits[split].name, source.splits[split].label)
+        measured = measure(kept.labels, kept.probabilities, kept.groups, kept.class_names)
+        assert measured == Metrics.from_json(record[key])
+        assert record["files"][f"predictions/{split}.parquet"] == hashlib.sha256(file.read_bytes()).hexdigest()
+
+
+def test_a_run_without_predictions_and_intervals_still_reads(finished: Finished, tmp_path: Path) -> None:
+    _, (trained, *_) = finished
+    older = tmp_path / trained.checkpoint.name
+    shutil.copytree(trained.checkpoint, older)
+    shutil.rmtree(older / "predictions")
+    record = json.loads((older / "metrics.json").read_text())
+    record["files"] = {name: digest for name, digest in record["files"].items() if "predictions" not in name}
+    for key in ("dev", "test"):
+        record[key] = {name: record[key][name] for name in ("accuracy", "macro_f1", "confusion", "rows")}
+    (older / "metrics.json").write_text(json.dumps(record))
+    found = read_trained(older)
+    assert found
+    assert (found.test and found.test.accuracy) == (trained.test and trained.test.accuracy)
+    assert found.test
+    assert found.test.accuracy_interval is None
 
 
 def test_synthetic_data_is_said_on_the_model_card(finished: Finished) -> None:

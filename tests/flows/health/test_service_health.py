@@ -106,6 +106,9 @@ def test_a_server_through_a_week(server: str, client: SyncPrefectClient) -> None
 
     client.pause_deployment(client.read_deployment_by_name("build-dataset/weekly-rebuild").id)
     assert checks(server)["weekly-rebuild"].ok is None
+    client.pause_deployment(client.read_deployment_by_name("train/train-on-gpu").id)
+    found = checks(server)
+    assert (found["train-on-gpu"].ok, "workers of gpu" in found, "workers of cpu" in found) == (None, False, True)
 
 
 def test_without_a_server_that_is_said(tmp_path: Path) -> None:

@@ -1,0 +1,71 @@
+"""Controls of FGMFN: its own encoders without its fusion. What it gains over them is the fusion's."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from fgmfn.configuration import FgmfnConfig
+from fgmfn.inputs import PAIR, Inputs
+from fgmfn.modeling import SentimentHead, SentimentModel, SentimentOutput
+from fgmfn.multiscale import DeepestGrid, MultiscaleFeatures
+from fgmfn.pooling import TextPooling
+
+
+class OwnLateFusionForSentiment(SentimentModel):
+    """FGMFN's two encoders side by side: the words' vector and the deepest level's mean, each normed, meet in its head.
+
+    Without the norms the vector of larger numbers would be the one that counts.
+    """
+
+    modalities = ("text", "image")
+    inputs = Inputs(("pixel_values", *PAIR), pair="real_target", marked=True)
+    encoded_fields: ClassVar[dict[str, str]] = {"pixel_values": "image_encoder", "input_ids": "text_encoder"}
+
+    def __init__(self, config: FgmfnConfig) -> None:
+        super().__init__(config)
+        self.add_encoders()
+        d, channels = config.hidden_size, self.image_encoder.channels[-1]
+        self.pooling = TextPooling(config.pooling, d)
+        self.text_norm, self.image_norm = nn.LayerNorm(d), nn.LayerNorm(channels)
+        self.head = SentimentHead(config, d + channels)
+        self.post_init()
+
+    def forward(
+        self,
+        pixel_values: Tensor,
+        input_ids: Tensor,
+        attention_mask: Tensor,
+        token_type_ids: Tensor | None = None,
+        labels: Tensor | None = None,
+    ) -> SentimentOutput:
+        """Classify pictures [B, 3, H, W] with word pieces [B, n]."""
+        text = self.pooling(self.encode_text(input_ids, attention_mask, token_type_ids), attention_mask)
+        image = self.image_encoder(pixel_values)[-1].mean(dim=(2, 3))
+        return self.task_output(self.head(torch.cat([self.text_norm(text), self.image_norm(image)], dim=-1)), labels)
+
+
+class PictureBranchForSentiment(SentimentModel):
+    """FGMFN's picture branch alone: its multiscale tokens, pooled, then its head."""
+
+    modalities = ("image",)
+    inputs = Inputs(("pixel_values",))
+    main_input_name = "pixel_values"
+    encoded_fields: ClassVar[dict[str, str]] = {"pixel_values": "image_encoder"}
+
+    def __init__(self, config: FgmfnConfig) -> None:
+        super().__init__(config)
+        self.add_encoders()
+        visual = MultiscaleFeatures if config.msvf_enabled else DeepestGrid
+        self.visual_tokens = visual(config, self.image_encoder.channels)
+        self.image_pooling = TextPooling("mean", config.hidden_size)
+        self.head = SentimentHead(config, config.hidden_size)
+        self.post_init()
+
+    def forward(self, pixel_values: Tensor, labels: Tensor | None = None) -> SentimentOutput:
+        """Classify pictures [B, 3, H, W]."""
+        tokens = self.visual_tokens(self.image_encoder(pixel_values))
+        everywhere = torch.ones(tokens.shape[:2], device=tokens.device)
+        return self.task_output(self.head(self.image_pooling(tokens, everywhere)), labels)

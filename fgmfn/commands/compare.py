@@ -1,0 +1,108 @@
+"""`fgmfn compare A B`: whether one model is better than another on the same rows, and how sure that is."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from fgmfn.baselines import MODELS
+from fgmfn.commands.options import DATA_HELP, Config, DataDir, Images, Json, open_data
+from fgmfn.console import print_json, print_line, reports, results
+from fgmfn.errors import DataError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from fgmfn.comparing import Outcome
+
+app = typer.Typer(rich_markup_mode="rich")
+SIDE_HELP = "A run, a folder of one model's runs over seeds, or a pattern of them in quotes."
+Side = Annotated[Path, typer.Argument(help=SIDE_HELP)]
+
+
+class KeptSplit(StrEnum):
+    """Rows whose predictions a run keeps."""
+
+    VALIDATION = "validation"
+    TEST = "test"
+
+
+@app.command()
+def compare(
+    a: Side,
+    b: Side,
+    split: Annotated[KeptSplit, typer.Option(help="The rows to compare on.")] = KeptSplit.TEST,
+    data: Annotated[
+        str | None,
+        typer.Option("--data", "--release", help=f"Where runs have kept no predictions, predict again. {DATA_HELP}"),
+    ] = None,
+    images: Images = None,
+    data_dir: DataDir = None,
+    config: Config = None,
+    as_json: Json = False,
+) -> None:
+    """Say by how much A is better than B on the same rows, with a 95 % interval, or that they are not distinguishable.
+
+    Rows of one ad are drawn together, and seeds that both have are paired. A p below 0.05 distinguishes two models: it
+    is the larger one of a bootstrap's and of a permutation test's that exchanges whole ads. McNemar's test, which takes
+    rows for independent, stands beside them. The exit code is 0 whichever is better, and 1 where rows differ.
+
+    [bold]Examples[/bold]
+
+      fgmfn compare runs/fgmfn-3f2a9c81d0 runs/text_only-90be11c2f4
+
+      fgmfn compare "runs/fgmfn-*" "runs/text_only-*" --split validation --json
+    """
+    from fgmfn.comparing import compare as compare_sides
+    from fgmfn.comparing import read_side
+
+    def predict(folder: Path, checksum: str) -> pa.Table:
+        from fgmfn.inference import load_checkpoint, predict_split, prediction_table
+
+        source = open_data(str(data), config, images=images, data_dir=data_dir)
+        if (there := source.checksums.get(split)) != checksum:
+            raise DataError(f"{folder}: was scored on the {split} rows {checksum}; those of {data} are {there}")
+        return prediction_table(source, split, predict_split(load_checkpoint(folder), source, split))
+
+    again = predict if data else None
+    outcome = compare_sides(read_side(a, split, again), read_side(b, split, again), split)
+    if outcome.left_out:
+        left_out = ", ".join(map(str, outcome.left_out))
+        reports.print(f"left out, as one side alone has them: seeds {left_out}")
+    if as_json:
+        print_json(outcome.as_json())
+    else:
+        _print(outcome)
+
+
+def _print(outcome: Outcome) -> None:
+    from rich.table import Table
+
+    from fgmfn.comparing import MEASURES, p_value
+
+    found = outcome.difference
+    for name, side in (("A", outcome.a), ("B", outcome.b)):
+        print_line(f"{name}: {MODELS[side.model].title if side.model in MODELS else side.model}, {side.path}")
+    seeds = f"seeds {', '.join(map(str, outcome.seeds))}" if len(outcome.seeds) > 1 else "one run each"
+    table = Table(
+        title=f"{found.rows} {outcome.split} rows in {found.groups} groups, {seeds}; percent", title_justify="left"
+    )
+    table.add_column("")
+    for column in ("A", "B", "A - B", "95 % interval", "p"):
+        table.add_column(column, justify="right")
+    for name, ((value, low, high), p) in outcome.differences.items():
+        shares = [f"{100 * scores[name]:.1f}" for scores in outcome.scores]
+        shown = f"[{100 * low:+.1f}, {100 * high:+.1f}]".replace("[", r"\[")
+        table.add_row(MEASURES.get(name, name), *shares, f"{100 * value:+.1f}", shown, p_value(p).removeprefix("p = "))
+    results.print(table)
+    for name in MEASURES:
+        print_line(outcome.verdict(name))
+    if len(outcome.seeds) == 1:
+        reports.print("One run each: what another seed would change is in no interval.")
+    tests = [f"{one.new} against {one.old} rows, {p_value(one.p)}" for one in outcome.mcnemar]
+    print_line(f"McNemar, right where the other is wrong, A against B: {'; '.join(tests)}")
+    if found.groups < found.rows:
+        reports.print("McNemar's test takes rows for independent; those of one group are not, so its p is too small.")
