@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from fgmfn.evaluation import Metrics, surety_lines
+from fgmfn.history import RELIABILITY
+
 
 def model_card(record: Mapping[str, Any], title: str) -> str:
     """Write the README.md of a trained model from its metrics record."""
@@ -28,6 +31,7 @@ def model_card(record: Mapping[str, Any], title: str) -> str:
             "",
             *(f"- {note}" for note in record["notes"]),
             "",
+            *_surety(record),
             *_origins(record),
             *confusion_lines(record),
             f"The weights are those of {_chosen(record)}; the test split was read once.",
@@ -85,12 +89,39 @@ def _origins(record: Mapping[str, Any]) -> list[str]:
 def _score_line(split: str, rows: int, metrics: Mapping[str, Any] | None, checksums: Mapping[str, str]) -> str:
     if metrics is None:
         return f"| {split} | {rows} | - | - | - |"
-    figures = f"{rows} | {metrics['accuracy']:.4f} | {metrics['macro_f1']:.4f}"
+    figures = f"{rows} | {_with_interval(metrics, 'accuracy')} | {_with_interval(metrics, 'macro_f1')}"
     return f"| {split} | {figures} | `{checksums[split][:12]}` |"
 
 
+def _with_interval(metrics: Mapping[str, Any], name: str) -> str:
+    interval = metrics.get(f"{name}_interval")
+    return f"{metrics[name]:.4f}" + (f" [{interval[0]:.4f}, {interval[1]:.4f}]" if interval else "")
+
+
+def _surety(record: Mapping[str, Any]) -> list[str]:
+    """Say how sure the scores of the test rows are, or else those of the validation rows."""
+    split, metrics = ("test", record["test"]) if record["test"] else ("validation", record["dev"])
+    if metrics is None:
+        return []
+    lines = surety_lines(Metrics.from_json(metrics))
+    picture = ["", f"![How often it is right, by how sure it is]({RELIABILITY})"] if metrics.get("calibration") else []
+    return [f"On the {split} rows, this one seed:", "", *(f"- {line}" for line in lines), *picture, ""] if lines else []
+
+
+def class_lines(metrics: Mapping[str, Any]) -> list[str]:
+    """Lines of Markdown with each class's scores; none where an older run does not know them."""
+    known = metrics.get("per_class")
+    if not known:
+        return []
+    rows = (
+        f"| {name} | {one['precision']:.1%} | {one['recall']:.1%} | {one['f1']:.1%} | {one['rows']} |"
+        for name, one in known.items()
+    )
+    return ["| class | precision | recall | F1 | rows |", "|---|---:|---:|---:|---:|", *rows, ""]
+
+
 def confusion_lines(record: Mapping[str, Any]) -> list[str]:
-    """Lines of Markdown with the confusion matrix of the test rows; none where nothing was tested."""
+    """Lines of Markdown with the test rows' confusion matrix and classes; none where nothing was tested."""
     if record["test"] is None:
         return []
     names = record["class_names"]
@@ -104,4 +135,5 @@ def confusion_lines(record: Mapping[str, Any]) -> list[str]:
             for name, counts in zip(names, record["test"]["confusion"], strict=True)
         ),
         "",
+        *class_lines(record["test"]),
     ]

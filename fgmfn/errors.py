@@ -64,6 +64,10 @@ class MemoryExhaustedError(FgmfnError, MemoryError):
     """A training needs more memory than there is; the message names the settings that need less."""
 
 
+class DivergedError(FgmfnError, ArithmeticError):
+    """A training's loss or weights are no longer finite; the message names the step and the settings to lower."""
+
+
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """Return `; did you mean 'x'?`, or nothing where no known name is near.
 

@@ -106,20 +106,62 @@ def comparison_table(rows: Sequence[Comparison], title: str) -> Table:
     for row in rows:
         mark = REDUCED if row.departures else ""
         table.add_row(row.title, *_figures(row.dev, mark), *_figures(row.test, mark), f"{row.seconds:.0f} s")
+        if row.test and row.test.accuracy_interval and row.test.macro_f1_interval:
+            table.add_row("", "", "", bracket(row.test.accuracy_interval), bracket(row.test.macro_f1_interval), "")
     return table
 
 
 def confusion_table(metrics: Metrics, class_names: Sequence[str], title: str) -> Table:
-    """Show which class is taken for which."""
+    """Show which class is taken for which, and each class's scores."""
     from rich.table import Table
 
     table = Table(title=title, title_justify="left")
     table.add_column("true \\ predicted")
     for name in class_names:
         table.add_column(name, justify="right")
+    known = metrics.per_class or {}
+    for name in CLASS_SCORES if known else ():
+        table.add_column(name, justify="right")
     for name, counts in zip(class_names, metrics.confusion, strict=True):
-        table.add_row(name, *(str(count) for count in counts))
+        scores = [f"{known[name][each]:.1%}" for each in CLASS_SCORES] if known else []
+        table.add_row(name, *(str(count) for count in counts), *scores)
     return table
+
+
+CLASS_SCORES = ("precision", "recall", "f1")
+
+
+def surety_lines(metrics: Metrics | None, *, own: bool = True) -> list[str]:
+    """Say how sure scores are and what they stand beside; nothing of what an older run does not know.
+
+    Args:
+        metrics: of one split.
+        own: all of them; otherwise what holds for every model on these rows.
+    """
+    if metrics is None or metrics.groups is None or metrics.majority is None:
+        return []
+    line, calibrated, ads = metrics.majority, metrics.calibration, metrics.per_group
+    drawn = f"by drawing {metrics.groups} groups of {metrics.rows} rows"
+    always = f"always naming {line['class']}: accuracy {line['accuracy']:.1%}, macro-F1 {line['macro_f1']:.1%}"
+    if not own:
+        return [f"in brackets: 95 % intervals, {drawn}; of one seed", always]
+    lines = []
+    if metrics.accuracy_interval and metrics.macro_f1_interval:
+        intervals = f"accuracy {bracket(metrics.accuracy_interval)}, macro-F1 {bracket(metrics.macro_f1_interval)}"
+        lines.append(f"95 % intervals, {drawn}: {intervals}")
+    lines.append(always)
+    if ads:
+        scores = f"accuracy {ads['accuracy']:.1%}, macro-F1 {ads['macro_f1']:.1%}"
+        lines.append(f"per group, by the mean of its rows' probabilities: {scores}, {ads['groups']} groups")
+    if calibrated:
+        errors = f"ECE {calibrated['ece']:.1%} in {calibrated['of']} bins, Brier {calibrated['brier']:.3f}"
+        lines.append(f"calibration: {errors}")
+    return lines
+
+
+def bracket(interval: tuple[float, float]) -> str:
+    """Return an interval of shares in percent, `[67.6, 75.3]`."""
+    return f"[{100 * interval[0]:.1f}, {100 * interval[1]:.1f}]"
 
 
 def _figures(metrics: Metrics | None, mark: str) -> tuple[str, str]:

@@ -1,18 +1,22 @@
-"""The course of a training, epoch by epoch, in its metrics.json and as history.png, while it goes on."""
+"""The course of a training, epoch by epoch, in its metrics.json and as history.png, and how sure the model became."""
 
 from __future__ import annotations
 
 import io
 import json
 import time
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fgmfn.callbacks import Epoch
 from fgmfn.predictions import METRICS
 
-PICTURE = "history.png"
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+PICTURE, RELIABILITY = "history.png", "reliability.png"
 SECONDS_BETWEEN = 10.0
 """A picture takes a tenth of a second, which short epochs do not have."""
 
@@ -54,6 +58,28 @@ def _draw(epochs: list[dict[str, Any]], file: Path) -> None:
     scores.set(xlabel="epoch", title="development rows", ylim=(0, 1))
     for axes in (losses, scores):
         axes.legend()
+    _write(figure, file)
+
+
+def draw_reliability(folder: Path, calibration: Mapping[str, Any]) -> None:
+    """Draw into the run's folder how often the model is right, by how sure it is, and how many rows are how sure."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(4.5, 4.5), layout="constrained")
+    right, rows = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
+    bins, width = calibration["bins"], 1 / calibration["of"]
+    sure = [one["confidence"] for one in bins]
+    right.plot((0, 1), (0, 1), "--", color="0.6", label="as sure as right")
+    right.plot(sure, [one["accuracy"] for one in bins], "o-", label=f"ECE {calibration['ece']:.1%}")
+    right.set(ylabel="share that is right", xlim=(0, 1), ylim=(0, 1.02))
+    right.legend()
+    rows.bar(sure, [one["rows"] for one in bins], width=width)
+    rows.set(xlabel="largest probability", ylabel="rows")
+    _write(figure, folder / RELIABILITY)
+
+
+def _write(figure: Figure, file: Path) -> None:
+    """Write a picture as a whole: killed at any time, it is the former one."""
     drawn = io.BytesIO()
     figure.savefig(drawn, format="png", dpi=80)
     beside = file.with_name(f".{file.name}")

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import base64
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping
+from io import BytesIO
 from typing import Any
 
+import httpx2 as httpx  # as the hub's client does
 import numpy as np
 import torch
 from PIL import Image, ImageOps, UnidentifiedImageError
-from transformers.image_utils import load_image
 
 from fgmfn.errors import InputError
 
@@ -19,12 +21,20 @@ CHANNELS = (1, 3, 4)
 NO_PICTURE = (UnidentifiedImageError, Image.DecompressionBombError, OSError, ValueError, SyntaxError)
 """What Pillow raises for bytes that are no picture or none of a size to be decoded."""
 
+TIMEOUT_S = 30.0
+"""Of a picture that is fetched."""
+
 
 def as_seen(image: Image.Image) -> Image.Image:
     """Return a picture in RGB as a viewer shows it; one that is only opened is read now."""
     image = ImageOps.exif_transpose(image)
     if image.mode == "F" or image.mode.startswith("I"):
-        image = Image.fromarray(_eight_bits(np.asarray(image)))
+        values = np.asarray(image)
+        if image.mode.startswith("I"):  # Pillow's whole numbers, whatever their size, are those of 16 bits
+            if values.min(initial=0) < 0 or values.max(initial=0) > 65535:
+                raise ValueError(f"whole numbers from {values.min()} to {values.max()}; expected 0 to 65535")
+            values = values.astype(np.uint16)
+        image = Image.fromarray(_eight_bits(values))
     if image.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in image.info:
         image = image.convert("RGBA")
         return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
@@ -32,23 +42,39 @@ def as_seen(image: Image.Image) -> Image.Image:
 
 
 def _eight_bits(values: np.ndarray) -> np.ndarray:
-    """Scale values of more than eight bits: floats from 0 to 1, or numbers of 16 bits, to 0 to 255."""
-    values = np.nan_to_num(values.astype(np.float64))
-    most = values.max(initial=0)
-    if most <= 1:
-        values = 255 * values
-    elif most > 255:
-        values = values * (255 / max(65535, most))
-    return values.clip(0, 255).round().astype(np.uint8)
+    """Return numbers as bytes, by their type and never by the greatest of them.
+
+    Floats are 0 to 1, two bytes 0 to 65535, false and true black and white, all others bytes already.
+
+    Raises:
+        ValueError: Numbers are beyond that.
+    """
+    if values.dtype == np.uint8:
+        return values
+    if not np.issubdtype(values.dtype, np.number) and values.dtype != np.bool_:
+        raise ValueError(f"an array of {values.dtype}; expected numbers")
+    floats = np.issubdtype(values.dtype, np.floating)
+    white = 1 if floats or values.dtype == np.bool_ else 255
+    if values.dtype.kind == "u" and values.dtype.itemsize == 2:
+        white = 65535
+    lowest, highest = values.min(initial=0), values.max(initial=0)
+    slack = 1e-3 if floats else 0  # of resampling and half precision
+    if not (-slack <= lowest and highest <= white + slack):  # nor where one is not a number
+        raise ValueError(
+            f"numbers from {lowest} to {highest} in an array of {values.dtype}; expected a picture that is not "
+            f"normalised, with 0 to {white}, or bytes (uint8)"
+        )
+    return (values.astype(np.float64) * (255 / white)).round().clip(0, 255).astype(np.uint8)
 
 
 def as_pictures(given: Any) -> list[Image.Image]:
     """Return what a caller gives as pictures in RGB.
 
     Args:
-        given: one picture or a sequence of them, or an array of several. A picture is one of Pillow; an array or tensor
-            [H, W], [H, W, C] or [C, H, W] of bytes, of 16 bits or of floats from 0 to 1; or a str or path of a file,
-            a `http` address or base64, as transformers reads it.
+        given: one picture or several in anything that can be gone through, or an array of several; lists within may
+            hold one each. A picture is one of Pillow; an array or tensor [H, W], [H, W, C] or [C, H, W] of bytes, of
+            16 bits or of floats from 0 to 1; a file's content, as bytes, opened or within `{"bytes": ..., "path": ...}`
+            as datasets have it; or a str or path of a file, a `http` address or base64.
 
     Raises:
         InputError: Something given is none of these.
@@ -57,32 +83,59 @@ def as_pictures(given: Any) -> list[Image.Image]:
         given = _array(given)
     if isinstance(given, np.ndarray) and given.ndim == 4:
         given = list(given)
-    several = isinstance(given, Sequence) and not isinstance(given, str | bytes)
-    pictures = [_as_picture(one, number) for number, one in enumerate(given if several else [given], 1)]
+    pictures = [_as_picture(one, number) for number, one in enumerate(given if _several(given) else [given], 1)]
     if not pictures:
         raise InputError("images is empty; expected one picture or more")
     return pictures
 
 
+ONE_PICTURE = (str, bytes, bytearray, os.PathLike, Image.Image, np.ndarray, torch.Tensor, Mapping)
+
+
+def _several(given: Any) -> bool:
+    return isinstance(given, Iterable) and not isinstance(given, ONE_PICTURE) and not hasattr(given, "read")
+
+
 def _as_picture(given: Any, number: int) -> Image.Image:
+    if _several(given):
+        several = list(given)
+        if len(several) != 1:
+            raise InputError(f"picture {number} is a {type(given).__name__} of {len(several)}; expected one picture")
+        (given,) = several
     if isinstance(given, torch.Tensor):
         given = _array(given)
+    if isinstance(given, Mapping):  # of a column of pictures, as datasets has it
+        known = [given.get("bytes"), given.get("path")]
+        given = next((value for value in known if value is not None), given)
     try:
         if isinstance(given, Image.Image):
             return as_seen(given)
         if isinstance(given, np.ndarray):
             return as_seen(Image.fromarray(_channels_last(given)))
-        # pathlib raises an error for base64: no name is that long
-        if isinstance(given, os.PathLike) or (isinstance(given, str) and os.path.isfile(given)):  # noqa: PTH113
-            return as_seen(Image.open(given))
-        if isinstance(given, str):
-            return load_image(given)
-    except NO_PICTURE as error:
+        if isinstance(given, str | bytes | bytearray | os.PathLike) or hasattr(given, "read"):
+            return as_seen(Image.open(_opened(given)))
+    except (*NO_PICTURE, httpx.HTTPError, httpx.InvalidURL) as error:
         shown = f" {os.fspath(given)[:200]!r}" if isinstance(given, str | os.PathLike) else ""
-        raise InputError(f"picture {number}{shown} cannot be read: {str(error)[:200]}") from error
+        reason = "no picture" if isinstance(error, UnidentifiedImageError) else str(error)[:200]
+        raise InputError(f"picture {number}{shown} cannot be read: {reason}") from error
     raise InputError(
         f"picture {number} is a {type(given).__name__}; expected one of Pillow, an array, a tensor or a path"
     )
+
+
+def _opened(given: Any) -> Any:
+    """Return a file, or its name, where bytes, an address or base64 is given."""
+    if isinstance(given, bytes | bytearray):
+        return BytesIO(given)
+    if not isinstance(given, str) or os.path.isfile(given):  # noqa: PTH113  pathlib raises an error for base64
+        return given
+    if given.startswith(("http://", "https://")):
+        return BytesIO(httpx.get(given, timeout=TIMEOUT_S, follow_redirects=True).raise_for_status().content)
+    try:
+        encoded = given.partition(",")[2] if given.startswith("data:") else given
+        return BytesIO(base64.b64decode("".join(encoded.split()), validate=True))
+    except ValueError:
+        raise FileNotFoundError("no such file, and neither an address nor base64") from None
 
 
 def _array(tensor: torch.Tensor) -> np.ndarray:
@@ -99,12 +152,4 @@ def _channels_last(values: np.ndarray) -> np.ndarray:
         raise ValueError(f"an array of shape {shape}; expected [H, W], [H, W, C] or [C, H, W]")
     if values.ndim == 3 and values.shape[2] == 1:
         values = values[:, :, 0]
-    if values.dtype == np.uint8:
-        return np.ascontiguousarray(values)
-    if not np.issubdtype(values.dtype, np.number) and values.dtype != np.bool_:
-        raise ValueError(f"an array of {values.dtype}; expected numbers")
-    if not np.isfinite(values).all() or values.min() < 0:
-        raise ValueError("an array with numbers below 0 or not finite; expected a picture that is not normalised")
-    if np.issubdtype(values.dtype, np.integer) and values.max() <= 255:
-        return np.ascontiguousarray(values.astype(np.uint8))
-    return _eight_bits(values)
+    return np.ascontiguousarray(_eight_bits(values))

@@ -11,7 +11,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from fgmfn.baselines import MODELS, check_models, model_class
+from fgmfn.baselines import MODELS, model_class
 from fgmfn.baselines.fitted import FittedModel
 from fgmfn.building import model_config
 from fgmfn.configuration import FgmfnConfig
@@ -71,8 +71,6 @@ def plan_run(
     if config is None and issubclass(kind.config_class, FgmfnConfig):
         config = source.name if source.name in shipped_configs() else "ytb_ads"
     run_settings = load_settings(config, from_scratch=from_scratch, seed=seed)
-    if run_settings.models:
-        check_models(list(run_settings.models))
     settings = model_settings_for(name, run_settings, kind, from_scratch=from_scratch, seed=seed, changes=changes)
     if settings.data.fit is None:
         shown = "crop" if source.dataset in TWITTER_SETS else "letterbox"

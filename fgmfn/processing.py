@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -265,6 +265,8 @@ def texts_of(**given: Any) -> list[str]:
         InputError: Something given is no text.
     """
     ((name, value),) = given.items()
+    if isinstance(value, bytes | Mapping) or not isinstance(value, Iterable):
+        raise InputError(f"{name} is a {type(value).__name__}; expected a str or several")
     texts = [value] if isinstance(value, str) else list(value)
     for number, text in enumerate(texts, 1):
         if not isinstance(text, str):

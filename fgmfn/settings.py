@@ -8,31 +8,47 @@ dotted table is short for a common prefix: `[model.itc] alpha = 0.5` is `itc_alp
 
 from __future__ import annotations
 
+import json
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, ValidationError, model_validator
 
 from fgmfn.errors import ConfigError, did_you_mean
 
 CONFIGS = Path(__file__).parent / "configs"
 
+Share = Annotated[float, Field(ge=0, le=1)]
+Listed = Field(strict=False)
+"""TOML has lists where these settings are tuples, and texts where they are paths; what is in them stays strict."""
 
-class SourceSettings(BaseModel):
+
+class Section(BaseModel):
+    """A table of settings: none is unknown, of a type that would have to be converted, infinite or not a number."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+
+class SourceSettings(Section):
     """Folders and column names of data; a release needs none of them."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    data_dir: Path | None = None
+    data_dir: Annotated[Path | None, Listed] = None
     """The folder that holds the Twitter sets' folders 2015 and 2017."""
-    images: Path | None = None
+    images: Annotated[Path | None, Listed] = None
     """The folder of the pictures that a Twitter set or a table names; a table's default is its own folder."""
     image: str = "image"
     text: str = "text"
     label: str = "label"
+    labels: dict[str, str] = {}
+    """Spellings of labels and the class of each, such as `{pos = "positive"}`: `""` is a missing label, and a spelling
+    that stands for itself is a class, whatever it looks like: `{none = "none"}`."""
+    quotes: bool | None = None
+    """Whether quotation marks enclose cells of CSV and TSV files or belong to the texts; unset: where they enclose them
+    beyond doubt."""
     target: str | None = None
     """Column of the words in the text that the label is about."""
     auxiliary: str | None = None
@@ -44,14 +60,14 @@ class SourceSettings(BaseModel):
     validation: float = Field(default=0.1, ge=0, lt=0.5)
     test: float = Field(default=0.1, ge=0, lt=0.5)
     """Shares of the rows where splits are drawn."""
+    draw: bool = False
+    """Draw the splits even where a column or files seem to name them."""
     seed: int = Field(default=0, ge=0)
     """Of the drawing of splits; not the training's, whose runs share their splits."""
 
 
-class DataSettings(BaseModel):
+class DataSettings(Section):
     """Settings of batches: lengths, vocabulary, pictures."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     max_tokens: int | None = Field(default=None, ge=4)
     """Tokens per text, special ones included; what is beyond is cut off, and counted on the model card. Unset: as many
@@ -70,10 +86,10 @@ class DataSettings(BaseModel):
     """Share of the shorter side that `crop` shows. Unset: as the backbone's card says."""
     interpolation: Literal["nearest", "box", "bilinear", "hamming", "bicubic", "lanczos"] | None = None
     """Filter that shrinks pictures. Unset: as the backbone's card says."""
-    image_mean: tuple[float, float, float] | None = None
+    image_mean: Annotated[tuple[Share, Share, Share] | None, Listed] = None
     """Of the colours, from 0 to 1, for the normalisation. Unset: as the backbone's card says."""
-    image_std: tuple[float, float, float] | None = None
-    """Likewise."""
+    image_std: Annotated[tuple[PositiveFloat, PositiveFloat, PositiveFloat] | None, Listed] = None
+    """Likewise, above 0."""
     min_crop: float = Field(default=1.0, gt=0, le=1)
     """Least share that a random crop keeps of what evaluation shows (ours); 1 turns the crops off, which cut words."""
     augment: bool = True
@@ -81,7 +97,7 @@ class DataSettings(BaseModel):
     False: as in evaluation, so that what frozen encoders make of them is computed once."""
     mirror: bool = False
     """Mirror every other training picture. Off: the words on it would be mirrored too."""
-    cache: Path | None = None
+    cache: Annotated[Path | None, Listed] = None
     """Folder of prepared rows. Unset: `$FGMFN_CACHE`, or `fgmfn` in the user's cache."""
     cache_gb: float = Field(default=50.0, ge=0)
     """Size of that folder beyond which the least recently used rows are dropped. 0: none are kept, and pictures are
@@ -92,13 +108,11 @@ class DataSettings(BaseModel):
     """Prepared rows that nobody has used for so long are dropped."""
 
 
-class TrainingSettings(BaseModel):
+class TrainingSettings(Section):
     """Settings of training: epochs, batch size and learning rate are Table 3's YTB-ADS column.
 
     The schedule, its warm-up and the clipping of gradients are ours: the paper says nothing about them.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     epochs: int = Field(default=100, ge=1)
     batch_size: int = Field(default=64, ge=2)
@@ -112,12 +126,12 @@ class TrainingSettings(BaseModel):
     """`linear` rises over the warm-up and falls to 0 (ours); `constant` stays at `learning_rate` throughout."""
     warmup: float = Field(default=0.1, ge=0, lt=1)
     """Share of the steps over which the linear schedule rises (ours)."""
-    learning_rates: dict[str, float] = Field(default_factory=dict)
+    learning_rates: dict[str, PositiveFloat] = Field(default_factory=dict)
     """Of parts of the model, by the beginning of their parameters' names, in place of `learning_rate`; the longest one
     counts: `{ text_encoder = 2e-5, head = 1e-3 }`."""
     layer_decay: float = Field(default=1.0, gt=0, le=1)
     """Factor of the learning rate from each layer of the text encoder to the one below it; 1 is none."""
-    freeze: tuple[str, ...] = ()
+    freeze: Annotated[tuple[str, ...], Listed] = ()
     """Parts that are not trained, by the beginning of their parameters' names."""
     freeze_epochs: int | None = Field(default=None, ge=1)
     """Train what `freeze` names after so many epochs. Unset: never."""
@@ -141,17 +155,23 @@ class TrainingSettings(BaseModel):
     """Compile the model with `torch.compile`, which takes minutes at first."""
     tf32: bool = False
     """On GPUs that have it, compute what is left in float32 in TF32."""
-    report_to: tuple[Literal["tensorboard", "wandb", "mlflow", "trackio"], ...] = ()
+    report_to: Annotated[tuple[Literal["tensorboard", "wandb", "mlflow", "trackio"], ...], Listed] = ()
     """Send losses and scores there, by the package of that name; nothing by default."""
     seed: int = Field(default=42, ge=0, lt=2**32)
     workers: int | None = Field(default=None, ge=0)
     """Processes that decode pictures. Unset: none on a CPU, which training needs itself, up to 8 beside a GPU."""
 
+    @model_validator(mode="after")
+    def _agree(self) -> Self:
+        if self.freeze_epochs and not self.freeze:
+            raise ValueError(f"freeze_epochs = {self.freeze_epochs}, and freeze names nothing to thaw after them")
+        if self.accumulation > self.batch_size:
+            raise ValueError(f"accumulation = {self.accumulation} parts of batch_size = {self.batch_size} rows")
+        return self
 
-class RunSettings(BaseModel):
+
+class RunSettings(Section):
     """One file of settings: what it says, before data adds its classes and its vocabulary."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     model: dict[str, Any] = Field(default_factory=dict)
     """FGMFN's own settings, which the single-modality rows beside it share."""
@@ -214,7 +234,11 @@ def load_settings(config: Path | str | None, *, from_scratch: bool = False, seed
     try:
         settings = RunSettings.model_validate(raw)
     except ValidationError as error:
-        raise ConfigError(f"{path}: {_first_fault(error)}") from error
+        raise ConfigError(f"{path}: {_first_fault(error, RunSettings)}") from error
+    models = import_module("fgmfn.baselines").MODELS  # by name: the models themselves import this module
+    for name in settings.models:
+        if name not in models:
+            raise ConfigError(f"{path}: [models.{name}]: unknown model {name!r}{did_you_mean(name, models)}")
     # transformers is slow to import and a wrong section name should not wait for it
     from fgmfn.configuration import FgmfnConfig
 
@@ -254,7 +278,7 @@ def model_settings_for(
     try:
         training = TrainingSettings.model_validate(said)
     except ValidationError as error:
-        raise ConfigError(f"[{table}.training]: {_first_fault(error)}") from error
+        raise ConfigError(f"[{table}.training]: {_first_fault(error, TrainingSettings)}") from error
     shared = settings.model if issubclass(model_class.config_class, FgmfnConfig) else {}
     model = shared | _checked(own, model_class.config_class, ("settings", table), from_scratch)
     model |= _checked(changes, model_class.config_class, ("changes", table), from_scratch)
@@ -280,7 +304,7 @@ def _checked(
 
     `where` are the file and the table's name, for errors.
     """
-    from fgmfn.configuration import model_settings
+    from fgmfn.configuration import finite, model_settings
 
     file, table = where
     known = model_settings(config_class)
@@ -290,9 +314,11 @@ def _checked(
             flat |= {f"{name}_{part}": inner for part, inner in value.items()}
         else:
             flat[name] = value
-    for name in flat:
+    for name, value in flat.items():
         if name not in known:
             raise ConfigError(f"{file}: unknown key [{table}] {name}{did_you_mean(name, known)}")
+        if not finite(value):
+            raise ConfigError(f"{file}: [{table}] {name} = {value!r}: expected finite numbers")
     if from_scratch and "pretrained" in known:
         flat["pretrained"] = False
     _check_text_config(flat, config_class, where)
@@ -318,19 +344,18 @@ def _check_text_config(model: dict[str, Any], config_class: type[Any], where: tu
             raise ConfigError(f"{file}: unknown key [{table}.text_config] {name}{did_you_mean(name, known)}")
 
 
-def _first_fault(error: ValidationError) -> str:
+def _first_fault(error: ValidationError, kind: type[BaseModel]) -> str:
+    """Say where the first fault in a table of this kind lies, and what is expected there."""
     fault = error.errors(include_url=False)[0]
+    if fault["type"] == "value_error":  # of several settings of a table
+        return f"{''.join(f'[{part}] ' for part in fault['loc'])}{fault['ctx']['error']}"
     *section, key = [str(part) for part in fault["loc"]]
     where = f"[{'.'.join(section)}] {key}" if section else f"[{key}]"
     if fault["type"] == "extra_forbidden":
-        return f"unknown key {where}{did_you_mean(key, _fields(section))}"
+        known: Any = kind
+        for name in section:
+            known = known.model_fields[name].annotation
+        return f"unknown key {where}{did_you_mean(key, known.model_fields)}"
+    if fault["type"] == "tuple_type" and isinstance(fault["input"], str):
+        return f"{where} = {fault['input']!r}: expected a list, [{json.dumps(fault['input'])}]"
     return f"{where} = {fault['input']!r}: {fault['msg'][0].lower()}{fault['msg'][1:]}"
-
-
-def _fields(section: list[str]) -> Iterable[str]:
-    sections: dict[str, type[BaseModel]] = {
-        "source": SourceSettings,
-        "data": DataSettings,
-        "training": TrainingSettings,
-    }
-    return (sections[section[0]] if section else RunSettings).model_fields

@@ -7,7 +7,7 @@ import json
 import os
 import re
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
@@ -29,7 +29,7 @@ from fgmfn.averaging import TRAINING_WEIGHTS, Averages
 from fgmfn.callbacks import LOSS_PARTS, AfterEpoch, EpochReports, Hooks, OnEpoch, Patience, ProgressBar, Thaw
 from fgmfn.data import Collator, SplitDataset
 from fgmfn.distributed import process_count, share_batch_statistics
-from fgmfn.errors import ConfigError
+from fgmfn.errors import ConfigError, DivergedError
 from fgmfn.evaluation import score
 from fgmfn.modeling import SentimentModel, SentimentOutput, parameters_at
 from fgmfn.processing import FgmfnProcessor
@@ -107,10 +107,38 @@ class SentimentTrainer(Trainer):
         if "eval_loss" in logs:
             logs |= self._means("eval_")
         elif "loss" in logs:
+            losses = self._parts.get("task_loss", [])
             logs |= self._means("")
+            self.refuse_divergence(logs, losses)
             logs["lap_runtime"] = self._lap_s()
             self._lap_started = time.monotonic()
         super().log(logs, start_time)
+
+    def refuse_divergence(self, logs: Mapping[str, float], losses: Sequence[torch.Tensor] = ()) -> None:
+        """End a training that has nothing more to learn from, before anything of it is scored or kept.
+
+        Args:
+            logs: of the epoch.
+            losses: of each of its batches in this process.
+
+        Raises:
+            DivergedError: A loss or a weight is not finite.
+        """
+        broken = [name for name in ("loss", *LOSS_PARTS) if not np.isfinite(logs.get(name, 0.0))]
+        weights = self.model.state_dict().items()
+        broken += [name for name, value in weights if value.is_floating_point() and not value.isfinite().all()]
+        if not broken:
+            return
+        numbers = (number for number, loss in enumerate(losses) if not loss.isfinite().all())
+        number = next(numbers, None)
+        step = "" if number is None else f", step {number // self.args.gradient_accumulation_steps + 1}"
+        epoch, rates = np.ceil(self.state.epoch or 0), self._settings.learning_rates
+        raise DivergedError(
+            f"training diverged in epoch {epoch:.0f}{step}: {broken[0]} is not finite; lower [training] "
+            f"learning_rate = {self._settings.learning_rate:g}"
+            f"{''.join(f', learning_rates.{part} = {rate:g}' for part, rate in rates.items())} "
+            f"or max_gradient_norm = {self._settings.max_gradient_norm:g}"
+        )
 
     def _means(self, before: str) -> dict[str, float]:
         """Mean over the rows of all processes of each part."""

@@ -40,7 +40,7 @@ from fgmfn.data.rows import look_at_all
 from fgmfn.distributed import from_first_process, is_first_process, join_processes
 from fgmfn.errors import FgmfnError, MemoryExhaustedError, RunInProgressError
 from fgmfn.evaluation import Metrics
-from fgmfn.history import draw_history, epochs_so_far, epochs_until
+from fgmfn.history import draw_history, draw_reliability, epochs_so_far, epochs_until
 from fgmfn.inference import Checkpoint, measure_split, predict_split, prediction_table
 from fgmfn.modeling import SentimentModel
 from fgmfn.planning import Run, code_version, open_cache, plan_run
@@ -129,6 +129,7 @@ def train_run(
         WeightsError: Pretrained weights cannot be had.
         RunInProgressError: Another process is training into the same folder.
         MemoryExhaustedError: Memory has run out.
+        DivergedError: The loss or the weights are no longer finite.
     """
     join_processes()
     with quiet_libraries(), _locked(run.folder):
@@ -277,6 +278,7 @@ def _train_in_steps(
         # A resumed schedule is stepped before its optimizer once; PyTorch warns about that order.
         warnings.filterwarnings("ignore", message="Detected call of `lr_scheduler.step")
         trainer.train(resume_from_checkpoint=str(resumed_from) if resumed_from else None)
+    trainer.refuse_divergence({})
     if trainer.is_world_process_zero():
         history = [
             {name: value for name, value in entry.items() if "per_second" not in name and "runtime" not in name}
@@ -374,6 +376,8 @@ def _finish(
         "seconds": round(seconds, 1),
     }
     tables = {split: prediction_table(run.source, split, shares) for split, shares in predicted.items()}
+    if scored := test or dev:
+        draw_reliability(run.folder, scored.calibration or {})
     record["files"] = _save(run.folder, model, processor, tables)
     (run.folder / "README.md").write_text(model_card(_origin(run) | record, MODELS[run.name].title), encoding="utf-8")
     _write_record(run, record)

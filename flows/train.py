@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -27,9 +27,10 @@ from data_catalog.releases import (
     read_manifest,
 )
 from data_catalog.storage import Place, deliver_folder, fetch_folder, folders_of, working_folder
-from fgmfn.baselines import MODELS
+from fgmfn.baselines import MODELS, unproven
 from fgmfn.callbacks import Epoch
 from fgmfn.card import confusion_lines
+from fgmfn.evaluation import Metrics, bracket, surety_lines
 from fgmfn.training import CHECKPOINTS, TrainedModel, train_models
 from flows.gate import decide
 from flows.home import catalog_here, own_catalog
@@ -201,6 +202,7 @@ def training_page(catalog: Catalog, release: Path, runs: Sequence[ModelRun], dec
         "|---|---:|---:|---:|---:|---:|---|",
         *(_score_row(run) for run in runs),
         "",
+        *([missing, ""] if (missing := unproven([run.model for run in runs])) else []),
         f"{decision.run}: **{decision.action}**. {decision.reason}" if decision else "Decided before.",
         "",
         f"In service: {present.name if present else 'no model yet'}.",
@@ -209,18 +211,25 @@ def training_page(catalog: Catalog, release: Path, runs: Sequence[ModelRun], dec
         f"- [card of the release]({(release / 'README.md').absolute().as_uri()})",
     ]
     for run in runs:
-        lines += ["", f"## {MODELS[run.model].title}", "", *_curves(run), *confusion_lines(run.record)]
+        sure = surety_lines(Metrics.from_json(run.record["test"])) if run.record["test"] else []
+        lines += ["", f"## {MODELS[run.model].title}", "", *_curves(run), *(f"- {line}" for line in sure), ""]
+        lines += confusion_lines(run.record)
     return "\n".join([*lines, ""])
 
 
 def _score_row(run: ModelRun) -> str:
     figures = [
-        f"{run.record[split][name]:.1%}" if run.record[split] else "-"
+        f"{run.record[split][name]:.1%}{_interval(run.record[split], name)}" if run.record[split] else "-"
         for split in ("dev", "test")
         for name in ("accuracy", "macro_f1")
     ]
     card = f"[model card]({(run.folder / 'README.md').absolute().as_uri()})"
     return f"| {MODELS[run.model].title} | {' | '.join(figures)} | {run.record['seconds']:.0f} | {card} |"
+
+
+def _interval(metrics: Mapping[str, Any], name: str) -> str:
+    interval = metrics.get(f"{name}_interval")
+    return f" {bracket(interval)}" if interval else ""
 
 
 def _curves(run: ModelRun) -> list[str]:

@@ -77,12 +77,28 @@ def check_models(names: Sequence[str]) -> list[str]:
     return list(dict.fromkeys(names))
 
 
+CONTROLS = ("text_only", "image_only", "own_late_fusion", "shuffled_pictures")
+"""Rows that FGMFN's is read against: its encoders alone, both without its fusion, and itself with others' pictures."""
+
+
 def unproven(names: Iterable[str]) -> str | None:
-    """Return the title of a model of pictures and words that has no text-only row beside it, if there is one."""
-    rows = [MODELS[name] for name in names]
-    if any(row.modalities == TEXT for row in rows):
+    """Say which rows are missing beside FGMFN's, or beside that of another model of pictures and words.
+
+    Args:
+        names: of the rows of a table.
+    """
+    shown = list(names)
+    if "fgmfn" in shown:
+        missing = [name for name in CONTROLS if name in MODELS and name not in shown]
+        whose, what = MODELS["fgmfn"].title, f"its matched controls {', '.join(missing)}"
+    else:
+        rows = [MODELS[name] for name in shown if name in MODELS]
+        whose = next((row.title for row in rows if row.modalities == BOTH), "")
+        missing = ["text_only"] if whose and not any(row.modalities == TEXT for row in rows) else []
+        what = "a text-only row"
+    if not missing:
         return None
-    return next((row.title for row in rows if row.modalities == BOTH), None)
+    return f"Without {what} beside it {whose}'s row proves nothing: add --model {','.join(missing)}"
 
 
 def model_class(name: str) -> Any:

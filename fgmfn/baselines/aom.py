@@ -78,6 +78,7 @@ class AomConfig(PiecesConfig, PictureConfig):
     def check(self) -> None:
         """Refuse values out of their range."""
         super().check()
+        require(self.graph_weight >= 0, "graph_weight", self.graph_weight, "0 or more")
         kind = self.text_config["model_type"]
         require(kind == "bart", "text_encoder", self.text_encoder, f"a BART, not {kind}")
         for word, value in self.word_values.items():

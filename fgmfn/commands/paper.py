@@ -85,8 +85,8 @@ def table4(options: TrainingOptions, seeds: SeedOptions, model: Models = None) -
     from fgmfn.paper.score_tables import TABLE_4
 
     names = check_models(names_of(model) or list(MODELS))
-    if title := unproven(names):
-        log.info("Without a text-only row beside it %s's row proves nothing: add --model text_only", title)
+    if missing := unproven(names):
+        log.info("%s", missing)
     _write_scores("table4", TABLE_4, entries_of(names), options, seeds)
 
 
@@ -315,13 +315,16 @@ def _now_and_then(write: Callable[[list[Cell]], object], seen: list[Cell]) -> Ca
 
 
 def _print_scores(cells: Sequence[Cell], sources: Sequence[Source]) -> None:
-    """Print accuracy and macro-F1 per source, the checksums of the rows, and why rows are missing."""
+    """Print accuracy and macro-F1 per source, what differs from FGMFN, checksums, and why rows are missing."""
+    from rich.markup import escape
     from rich.table import Table
 
+    from fgmfn.comparing import stars
     from fgmfn.evaluation import reduced_lines
-    from fgmfn.paper.scores import mean_and_sd, shown
+    from fgmfn.paper.scores import about_gains, mean_and_sd, sampled, score_table, shown
 
     table = Table(title="Test rows, mean ± standard deviation over seeds, percent", title_justify="left")
+    rows = dict(zip(map(id, cells), score_table(cells, {}).to_pylist(), strict=True))
     table.add_column("model")
     for source in sources:
         table.add_column(f"{source.name}\naccuracy", justify="right")
@@ -336,12 +339,19 @@ def _print_scores(cells: Sequence[Cell], sources: Sequence[Source]) -> None:
             departing = cell.departures
             figures.append(shown(*mean_and_sd([metrics.accuracy for metrics in tested]), departing) + mark)
             figures.append(shown(*mean_and_sd([metrics.macro_f1 for metrics in tested]), departing))
+            for at, measure in ((-2, "accuracy"), (-1, "macro_f1")):
+                row, p = rows[id(cell)], rows[id(cell)][f"gain_{measure}_p"]
+                figures[at] += escape(sampled(row, measure)) if len(sources) == 1 else ""
+                figures[at] += "" if p is None else f" {stars(p)}".rstrip()
         table.add_row(own[0].entry.title, *figures)
     results.print(table)
     for line in reduced_lines({cell.entry.title: cell.departures for cell in cells}):
         print_line(line)
     for number, reason in enumerate(reasons, 1):
         print_line(f"[{number}] {reason}")
+    for source in sources:
+        for line in about_gains([rows[id(cell)] for cell in cells if cell.source is source]):
+            print_line(f"{source.name}: {line}" if len(sources) > 1 else line)
     _print_checksums(sources)
 
 

@@ -8,10 +8,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from fgmfn.data.batches import Collator, SplitDataset
+from fgmfn.data.reading import OTHERWISE
 from fgmfn.data.release import find_release, open_release
 from fgmfn.data.rows import SPLITS, Rows, Source, identity
-from fgmfn.data.table import TABLE_ENDINGS, open_table
+from fgmfn.data.table import open_table, table_files
 from fgmfn.data.twitter import TWITTER_SETS, open_twitter
+from fgmfn.errors import DataError
 from fgmfn.settings import SourceSettings
 
 __all__ = [
@@ -41,12 +43,25 @@ def open_source(data: Path | str, settings: SourceSettings | None = None) -> Sou
     if str(data) in TWITTER_SETS:
         return open_twitter(str(data), settings.data_dir, settings.images)
     path = Path(data)
+    if not path.exists():
+        raise DataError(f"{path}: no such file or folder")
     if path.is_file() or _has_tables(path):
         return open_table(path, settings)
+    _refuse_other_kinds(path)
     return open_release(find_release(path))
 
 
 def _has_tables(path: Path) -> bool:
-    if (path / "manifest.json").is_file() or not path.is_dir():
-        return False
-    return any(file.suffix.lower() in TABLE_ENDINGS for file in path.iterdir())
+    return not [*path.glob("manifest.json"), *path.glob("*/manifest.json")] and bool(table_files(path))
+
+
+def _refuse_other_kinds(path: Path) -> None:
+    """Say what to do with folders in which others keep data."""
+    kept = "a table has a row for each picture, with columns image, text and label"
+    if any((path / name).is_file() for name in ("state.json", "dataset_dict.json")):
+        raise DataError(f"{path}: written by save_to_disk of the library datasets; write it by to_parquet; {kept}")
+    kinds = {file.suffix.lower() for file in path.glob("*")} & OTHERWISE.keys()
+    if kinds and not any(path.glob("*/")):
+        raise DataError(f"{path}: no table in it; {'; '.join(f'{kind}: {OTHERWISE[kind]}' for kind in sorted(kinds))}")
+    if any(file.suffix.lower() in (".jpg", ".jpeg", ".png", ".webp") for file in path.glob("*/*")):
+        raise DataError(f"{path}: pictures in folders, but no table; {kept}")

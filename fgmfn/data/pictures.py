@@ -6,6 +6,7 @@ import hashlib
 import io
 import json
 import os
+import re
 from collections import OrderedDict, defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from typing import Any, Protocol
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 from tqdm import tqdm
 
 from fgmfn.errors import DataError
@@ -89,28 +90,52 @@ class GivenPictures:
         return encoded.getvalue()
 
 
+MISSING_NAMED = 10
+"""Missing pictures that are named at most."""
+
+
 def find_pictures(folder: Path, files: Sequence[str]) -> FilePictures:
     """Open the pictures of a folder; all of them must be there.
 
     Raises:
-        DataError: The folder or a picture is missing, each of them named, or a name leads out of the folder.
+        DataError: The folder or a picture is missing, the first of them named, or a name leads out of the folder.
     """
     if not folder.is_dir():
         raise DataError(f"{folder}: no such folder of pictures")
     inside = folder.resolve()
     wanted = dict.fromkeys(files)
+    listing = cache(_pictures_by_name)
     for name in wanted:
         if not name or "\0" in name or not (folder / name).resolve().is_relative_to(inside):
-            raise DataError(f"picture {name!r}: not the name of a file in {folder}")
-    listing = cache(_pictures_by_name)
+            raise DataError(
+                f"picture {name!r}: not the name of a file in {folder}, which must hold all of them (--images, or "
+                f"images in [source], names another){_better_name(folder, name, listing)}"
+            )
     found = {name: _find(folder, name, listing) for name in wanted}
     missing = [name for name in wanted if found[name] is None]
     if missing:
+        more = f" and {len(missing) - MISSING_NAMED} others" if len(missing) > MISSING_NAMED else ""
         raise DataError(
             f"{folder}: {len(missing)} of {len(wanted)} pictures are missing; none is replaced by another: "
-            f"{', '.join(missing)}"
+            f"{', '.join(missing[:MISSING_NAMED])}{more}{_better_name(folder, missing[0], listing)}"
         )
     return FilePictures(folder, [str(found[name]) for name in files])
+
+
+def _better_name(folder: Path, name: str, listing: Callable[[Path], dict[str, list[str]]]) -> str:
+    """Say which picture of a folder may be meant by a name that none of them has."""
+    if re.match(r"(?i)https?://", name):
+        return "; it is a web address: fetch the pictures and name their files"
+    plain = name.strip().removeprefix("file://").replace("\\", "/")
+    last = plain.rsplit("/", 1)[-1]
+    stem = Path(last).stem
+    if os.path.isfile(folder / plain):  # noqa: PTH113
+        return f"; {name!r} may be {plain.removeprefix('./')!r}, which is there: write it so"
+    for wanted in (plain, last, stem, stem.lstrip("0") or "0", *(stem.zfill(width) for width in range(2, 9))):
+        near = listing(folder).get(wanted.casefold(), []) if wanted else []
+        if near:
+            return f"; {name!r} may be {near[0]!r}, which is there: write it so"
+    return ""
 
 
 def holds_any(folder: Path, files: Iterable[str]) -> bool:
@@ -126,7 +151,7 @@ def _find(folder: Path, name: str, listing: Callable[[Path], dict[str, list[str]
         DataError: There are several such.
     """
     wanted = Path(name)
-    if (folder / wanted).is_file():
+    if os.path.isfile(folder / wanted):  # noqa: PTH113  pathlib raises an error for what is too long to be a name
         return name
     alike = listing(folder / wanted.parent).get(wanted.name.casefold(), [])
     if len(alike) > 1:
@@ -254,8 +279,17 @@ def declared_classes(parquet: pq.ParquetFile, column: str = "label") -> tuple[st
         ValueError: The metadata is not JSON.
     """
     metadata = parquet.schema_arrow.metadata or {}
-    features = json.loads(metadata.get(b"huggingface", b"{}")).get("info", {}).get("features", {})
-    return tuple(features.get(column, {}).get("names", ()))
+    found = json.loads(metadata.get(b"huggingface", b"{}"))
+    for name in ("info", "features", column):
+        if isinstance(found, list):  # as in the head of a dataset card
+            found = {one["name"]: one.get("dtype") for one in found if isinstance(one, dict) and "name" in one}
+        found = found.get(name) if isinstance(found, dict) else None
+    if isinstance(found, dict) and isinstance(older := found.get("class_label"), dict):
+        found = older
+    names = found.get("names") if isinstance(found, dict) else None
+    if isinstance(names, dict) and {*names} == {*map(str, range(len(names)))}:
+        names = [names[str(number)] for number in range(len(names))]
+    return tuple(map(str, names)) if isinstance(names, list) else ()
 
 
 def row_places(parquet: pq.ParquetFile, number: int) -> list[tuple[int, int, int]]:
@@ -273,7 +307,7 @@ def decode(content: bytes, name: str) -> Image.Image:
     try:
         return as_seen(Image.open(io.BytesIO(content)))
     except NO_PICTURE as error:
-        raise DataError(f"{name}: its picture cannot be decoded: {error}") from error
+        raise DataError(f"{name}: its picture cannot be decoded: {_why(content, error)}") from error
 
 
 def check_picture(content: bytes) -> str | None:
@@ -282,6 +316,26 @@ def check_picture(content: bytes) -> str | None:
         image = Image.open(io.BytesIO(content))
         image.draft("RGB", (1, 1))
         image.load()
+        if image.mode == "F" or image.mode.startswith("I"):
+            as_seen(image)
     except NO_PICTURE as error:
-        return f": its picture cannot be decoded: {error}"
+        return f": its picture cannot be decoded: {_why(content, error)}"
     return None
+
+
+def _why(content: bytes, error: Exception) -> str:
+    """Say what bytes are that Pillow takes for no picture."""
+    if not isinstance(error, UnidentifiedImageError):
+        return str(error)
+    start = content[:512].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
+    if not start:
+        return "it is empty"
+    if content[4:8] == b"ftyp":
+        return f"it is {content[8:12].decode('latin-1').strip()} (HEIC, a video or the like); convert it to JPEG or PNG"
+    if b"<svg" in start:
+        return "it is a drawing in SVG; convert it to PNG"
+    if start.startswith(b"<"):
+        return "it is a page in HTML or XML, as servers send instead of a picture; fetch it again"
+    if start.startswith(b"%pdf"):
+        return "it is a PDF; convert it to PNG"
+    return f"no known format begins with {content[:12]!r}"

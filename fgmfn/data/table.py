@@ -1,30 +1,62 @@
 """Any table as a source: CSV, TSV, JSONL or Parquet with a picture, a text and a label per row.
 
-Columns go by the names in the settings. Splits come from a column, from files called train, validation (or
+Columns go by the names in the settings. Splits come from a column, from files or folders called train, validation (or
 dev) and test, or are drawn with a seed so that rows of one picture and of equal text (or of one group) stay together.
-CSV is read with quotes, TSV too unless its texts begin with quotation marks of their own.
 """
 
 from __future__ import annotations
 
 import hashlib
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
-from fgmfn.data.labels import looking_alike, read_labels
+from fgmfn.data.labels import read_labels
 from fgmfn.data.overlap import linked, shared_between
 from fgmfn.data.pictures import Pictures, find_pictures, holds_any
-from fgmfn.data.reading import TABLE_ENDINGS, Table, read_table
+from fgmfn.data.reading import NULLS, TABLE_ENDINGS, Table, read_table
 from fgmfn.data.rows import NOWHERE, SPLITS, UNKNOWN, Rows, Source, combined_hash
 from fgmfn.errors import DataError, did_you_mean
 from fgmfn.settings import SourceSettings
 
-__all__ = ["TABLE_ENDINGS", "open_table"]
+__all__ = ["open_table", "table_files"]
 
-SPLIT_NAMES = {"train": "train", "validation": "validation", "valid": "validation", "val": "validation"}
-SPLIT_NAMES |= {"dev": "validation", "test": "test"}
+_WORDS_OF_SPLITS = {
+    "train": ("train", "training", "trn", "trainset"),
+    "validation": (
+        "validation",
+        "valid",
+        "val",
+        "dev",
+        "development",
+        "devel",
+        "eval",
+        "evaluation",
+        "valset",
+        "devset",
+    ),
+    "test": ("test", "testing", "tst", "testset"),
+}
+_SPLIT_OF_WORD = {word: split for split, words in _WORDS_OF_SPLITS.items() for word in words}
+DRAW = "or draw the splits of all rows by draw = true in [source]"
+
+
+def split_named(value: object) -> str | None:
+    """Return the split that a value names in any case: the whole of it does, but for the word set, split or data."""
+    words = re.findall(r"[^\W_]+", str(value).casefold())
+    return _SPLIT_OF_WORD.get(words[0]) if words and words[1:] in ([], ["set"], ["split"], ["data"]) else None
+
+
+def _split_of(path: Path, file: Path) -> str | None:
+    """Return the split of a file: its name has a word for one and for no other, or its folder's has."""
+    for name in (file.stem, file.parent.name if path not in (file, file.parent) else ""):
+        words = re.findall(r"[^\W\d_]+", name.casefold())
+        if found := {_SPLIT_OF_WORD[word] for word in words if word in _SPLIT_OF_WORD}:
+            return found.pop() if len(found) == 1 else None
+    return None
 
 
 def open_table(path: Path, settings: SourceSettings) -> Source:
@@ -33,16 +65,27 @@ def open_table(path: Path, settings: SourceSettings) -> Source:
     Raises:
         DataError: A file, column, row, label or picture is missing or not what it must be.
     """
-    inside = [path] if path.is_file() else sorted(path.iterdir())
-    files = [file for file in inside if path.is_file() or file.suffix.lower() in TABLE_ENDINGS]
-    table = read_table(files, settings.image, settings.label)
+    table = read_table(table_files(path), settings)
+    if not len(table):
+        raise DataError(f"{path}: the file has no rows")
     for setting in ("text", "label", "target", "split", "group", "auxiliary"):
         _check_column(path, table, setting, getattr(settings, setting))
-    settings, notes = _with_split_column(table, settings)
-    given = settings.split is not None or _named_by_file(table)
-    rows = _all_rows(path, table, settings)
-    assignment = _assign(table, settings) if given else draw(linked(rows, grouped=settings.group is not None), settings)
-    names, labels, hidden = read_labels(table, settings.label, assignment, given=given)
+    rows, notes = _all_rows(path, table, settings)
+    column, said = _split_column(path, table, settings)
+    by_file = None if column or settings.draw else _splits_of_files(path, table)
+    notes += said
+    given = bool(column or by_file)
+    if column:
+        assignment = [_split_in(row, value) for row, value in zip(table.row_names, table.columns[column], strict=True)]
+    elif by_file:
+        assignment = [by_file[file] for file in table.row_files]
+    else:
+        groups = linked(rows, grouped=settings.group is not None)
+        assignment = _with_every_class(draw(groups, settings), groups, table.columns[settings.label])
+    lacking = [split for split in SPLITS if split not in assignment] if given else []
+    if "train" in lacking:
+        raise DataError(f"{path}: no row is of the training split; name one train, {DRAW}")
+    names, labels, hidden = read_labels(table, settings.label, assignment, given=given, meant=settings.labels)
     rows = replace(rows, label=labels)
     # Weights cannot be chosen by rows without labels.
     assignment = [
@@ -52,38 +95,135 @@ def open_table(path: Path, settings: SourceSettings) -> Source:
     present = set(splits["train"].label)
     if len(present) < 2:
         raise DataError(f"{path}: the training split has rows of {len(present)} class; a classifier needs rows of two")
-    notes += [] if given else [_drawn(splits, settings)]
-    notes += [*hidden, *looking_alike(names), *shared_between(splits)]
+    if not given:
+        notes.append(_drawn(splits, settings, kept=len({*groups}) < len(groups)))
+    if lacking:
+        notes.append(f"no row is for {' or '.join(lacking)}, as the splits are given")
+    notes += [*hidden, *shared_between(splits)]
     return Source(path.stem, path, combined_hash(names, splits), names, splits, notes=tuple(notes))
 
 
-def _with_split_column(table: Table, settings: SourceSettings) -> tuple[SourceSettings, list[str]]:
-    """Take a column called split for what its name says, unless most of its values are no names of splits."""
-    values = [str(value) for value in table.columns.get("split", [])]
-    if settings.split or not values:
-        return settings, []
-    known = [value for value in values if _plain(value) in SPLIT_NAMES]
-    if 2 * len(known) <= len(values):
-        seen = ", ".join(map(repr, sorted(set(values) - set(known))[:3]))
-        return settings, [f"the column 'split' was left aside: its values, such as {seen}, name no splits"]
-    spelled = ", ".join(sorted({repr(value) for value in known if value != _plain(value)}))
-    notes = [f"in the column 'split', {spelled} were read in small letters and without blanks"] if spelled else []
-    return settings.model_copy(update={"split": "split"}), notes
+def table_files(path: Path) -> list[Path]:
+    """Return a file, or the tables of a folder or, where it has none itself, of the folders in it.
+
+    Raises:
+        DataError: There is no such file or folder.
+    """
+    if path.is_file():
+        return [path]
+    if not path.exists():
+        raise DataError(f"{path}: no such file or folder")
+    inside = (
+        sorted(file for file in path.glob(pattern) if file.suffix.lower() in TABLE_ENDINGS) for pattern in ("*", "*/*")
+    )
+    return next(filter(None, inside), [])
 
 
-def _plain(value: str) -> str:
-    return value.strip().lower()
+def _split_column(path: Path, table: Table, settings: SourceSettings) -> tuple[str | None, list[str]]:
+    """Return the column that names each row's split: the one called split, or one that names nothing but splits.
+
+    Raises:
+        DataError: There are several, or the files say otherwise.
+    """
+    if settings.split or settings.draw:
+        return None if settings.draw else settings.split, []
+    used = {settings.text, settings.label, settings.image, settings.target, settings.group, settings.auxiliary}
+    found: list[str] = []
+    notes = []
+    for name, values in table.columns.items():
+        splits = {str(value): split_named(value) for value in values} if name not in used else {}
+        if name.strip().casefold() == "split" and splits and not any(splits.values()):
+            seen = ", ".join(map(repr, sorted(splits)[:3]))
+            notes.append(f"the column {name!r} was left aside: its values, such as {seen}, name no splits")
+        elif (name.strip().casefold() == "split" and splits) or ({"train"} < {*splits.values()} <= {*SPLITS}):
+            found.append(name)
+    if len(found) > 1:
+        names = " and ".join(map(repr, found))
+        raise DataError(f"{path}: the columns {names} name splits; choose one by split in [source], {DRAW}")
+    if not found:
+        return None, notes
+    (column,) = found
+    home = {file: _split_of(path, file) for file in dict.fromkeys(table.row_files)}
+    for row, file, value in zip(table.row_names, table.row_files, table.columns[column], strict=True):
+        if len(home) > 1 and home[file] and split_named(value) != home[file]:
+            raise DataError(
+                f"{row}: stands in a file of the {home[file]} split, but its {column!r} is {value!r}; take the column "
+                f"by split = {column!r} in [source], {DRAW}"
+            )
+    if column != "split":
+        notes.append(f"the splits are those that the column {column!r} names")
+    spellings = {str(value) for value in table.columns[column]} - _SPLIT_OF_WORD.keys()
+    if spelled := ", ".join(map(repr, sorted(spellings))):
+        notes.append(f"in the column {column!r}, {spelled} were read in small letters and without blanks")
+    return column, notes
 
 
-def _named_by_file(table: Table) -> bool:
-    return "train" in map(_split_of, table.row_files)
+def _split_in(row: str, value: object) -> str:
+    if split := split_named(value):
+        return split
+    raise DataError(f"{row}: split {value!r}; expected train, validation (or dev) or test, {DRAW}")
 
 
-def _drawn(splits: dict[str, Rows], settings: SourceSettings) -> str:
+def _splits_of_files(path: Path, table: Table) -> dict[Path, str] | None:
+    """Return the split of each file as their names say, None where they name none.
+
+    Raises:
+        DataError: Only some do, none is for training, or two that are no parts of one table are for one split.
+    """
+    home = {file: _split_of(path, file) for file in dict.fromkeys(table.row_files)}
+    named = {file: split for file, split in home.items() if split}
+    if not named or (len(home) == 1 and "train" not in named.values()):
+        return None
+    other = next((file for file in home if file not in named), None)
+    if other:
+        raise DataError(
+            f"{other}: stands beside files of other splits but is called neither train, validation, dev nor test; "
+            f"rename or remove it, {DRAW}"
+        )
+    if "train" not in named.values():
+        names = ", ".join(file.name for file in named)
+        raise DataError(f"{path}: {names} are files of splits, but none is called train; rename one, {DRAW}")
+    parts: dict[tuple[str, Path], dict[str, Path]] = {}
+    for file, split in named.items():
+        if _split_of(file.parent, file):  # in a folder that is called after the split, any names will do
+            parts.setdefault((split, file.parent), {}).setdefault(_without_number(file.stem), file)
+    for (split, _), files in parts.items():
+        if len(files) > 1:
+            raise DataError(
+                f"{path}: {' and '.join(file.name for file in files.values())} are both called {split}, and rows would "
+                f"count twice if one is a part or a version of the other; keep one, or parts that differ by their "
+                f"numbers alone, {DRAW}"
+            )
+    return named
+
+
+def _without_number(stem: str) -> str:
+    """What the parts of one table have in common: a name without the part's number and without a digest."""
+    return re.sub(r"(?<![v\d])\d+", "0", re.sub(r"-[0-9a-f]{16}$", "", stem.casefold()))
+
+
+def _with_every_class(assignment: list[str], groups: Sequence[str], labels: Sequence[Any]) -> list[str]:
+    """Move the smallest group of each class that no training row has to the training rows."""
+    sizes, trained = (
+        Counter(groups),
+        {str(label) for label, home in zip(labels, assignment, strict=True) if home == "train"},
+    )
+    rows_of: dict[str, list[int]] = {}
+    for row, label in enumerate(map(str, labels)):
+        rows_of.setdefault(label, []).append(row)
+    moved: set[str] = set()
+    for label, rows in sorted(rows_of.items()):
+        if label not in trained and not moved & {groups[row] for row in rows}:
+            moved.add(min((groups[row] for row in rows), key=lambda group: (sizes[group], group)))
+    return ["train" if group in moved else home for group, home in zip(groups, assignment, strict=True)]
+
+
+def _drawn(splits: dict[str, Rows], settings: SourceSettings, *, kept: bool) -> str:
     total, shares = sum(map(len, splits.values())), []
+    reason = "since groups of rows are kept whole" if kept else f"since there are only {total} rows"
     for split, wanted in (("validation", settings.validation), ("test", settings.test)):
         share = len(splits[split]) / total
-        short = f" instead of {wanted:.0%}, since groups of rows are kept whole" if abs(share - wanted) > 0.02 else ""
+        short = f" instead of {wanted:.0%}, {reason}" if abs(share - wanted) > 0.02 else ""
         shares.append(f"{len(splits[split])} rows for {split} ({share:.0%}{short})")
     return f"the splits were drawn from one table with seed {settings.seed}: {' and '.join(shares)}"
 
@@ -96,16 +236,27 @@ def _check_column(path: Path, table: Table, setting: str, name: str | None) -> N
         )
 
 
-def _all_rows(path: Path, table: Table, settings: SourceSettings) -> Rows:
+def _all_rows(path: Path, table: Table, settings: SourceSettings) -> tuple[Rows, list[str]]:
     texts = _words(table, settings.text)
     targets = _words(table, settings.target) if settings.target else [""] * len(table)
+    empty = sum(not text.strip() for text in texts)
+    notes = [f"{empty} of {len(texts)} rows have no text"] if empty else []
     pictures: Pictures | None = table.pictures
     identities = table.picture_names
     digests = None
-    if pictures is None and identities is not None and (folder := _picture_folder(path, settings, identities)):
+    folder = _picture_folder(path, settings, identities) if identities is not None and pictures is None else None
+    if identities is not None and "" in identities and (folder or pictures):
+        more = f", nor have {identities.count('') - 1} other rows one" if identities.count("") > 1 else ""
+        raise DataError(
+            f"{table.row_names[identities.index('')]}: no picture{more}; give it or remove the row, or use no "
+            f'pictures: image = "" in [source]'
+        )
+    if identities is not None and folder:
         pictures = found = find_pictures(folder, identities)
         digests = found.digests()
-    return Rows(
+    if pictures is None:
+        notes += _why_no_pictures(table, settings)
+    rows = Rows(
         name=table.row_names,
         group=_words(table, settings.group) if settings.group else texts,
         text=texts,
@@ -118,6 +269,24 @@ def _all_rows(path: Path, table: Table, settings: SourceSettings) -> Rows:
         auxiliary=_words(table, settings.auxiliary) if settings.auxiliary else None,
         digests=digests,
     )
+    return rows, notes
+
+
+def _why_no_pictures(table: Table, settings: SourceSettings) -> list[str]:
+    """Say where pictures may be that were not taken."""
+    if table.picture_names is None:
+        like = [
+            name
+            for name, values in table.columns.items()
+            if isinstance(values[0], bytes | dict) or re.match(r"(?i)(image|img|picture|photo|file_?name)", name)
+        ]
+        hint = f"; it may be {' or '.join(map(repr, like))}: say so by image in [source]"
+        return [f"the rows have no pictures, as there is no column {settings.image!r}{hint}"] if like else []
+    if any(re.match(r"(?i)https?://", name) for name in table.picture_names):
+        return [f"the rows have no pictures: the column {settings.image!r} holds web addresses, which are not fetched"]
+    if any(table.picture_names):
+        return ["the rows have no pictures: none lies beside the table; name their folder by images in [source]"]
+    return []
 
 
 def _picture_folder(path: Path, settings: SourceSettings, files: list[str]) -> Path | None:
@@ -136,36 +305,14 @@ def _span(text: str, target: str) -> tuple[int, int]:
 
 
 def _words(table: Table, column: str) -> list[str]:
+    """Return a column of words, "" where a value is missing, however that is written."""
+    words = []
     for row, value in enumerate(table.columns[column]):
-        if value is None or value != value:  # a missing value of pandas is not equal to itself
-            raise DataError(f"{table.row_names[row]}: no {column}")
-        if not isinstance(value, str | int | float):
+        if value is not None and (isinstance(value, bool) or not isinstance(value, str | int | float)):
             held = f"{type(value).__name__}, not words: {str(value)[:80]}"
             raise DataError(f"{table.row_names[row]}: the column {column!r} holds {held}")
-    return [str(value) for value in table.columns[column]]
-
-
-def _assign(table: Table, settings: SourceSettings) -> list[str]:
-    if settings.split:
-        return [
-            _split_named(row, str(value))
-            for row, value in zip(table.row_names, table.columns[settings.split], strict=True)
-        ]
-    by_file = [_split_of(file) for file in table.row_files]
-    unknown = next((file for file, split in zip(table.row_files, by_file, strict=True) if split is None), None)
-    if unknown is not None:
-        raise DataError(f"{unknown}: stands beside training rows but is called neither train, validation, dev nor test")
-    return [str(split) for split in by_file]
-
-
-def _split_named(row: str, value: str) -> str:
-    if _plain(value) not in SPLIT_NAMES:
-        raise DataError(f"{row}: split {value!r}; expected train, validation (or dev) or test")
-    return SPLIT_NAMES[_plain(value)]
-
-
-def _split_of(file: Path) -> str | None:
-    return SPLIT_NAMES.get(file.stem.lower().replace(".", "-").replace("_", "-").split("-")[0])
+        words.append("" if value is None or str(value).strip().casefold() in NULLS else str(value))
+    return words
 
 
 def draw(groups: Sequence[str], settings: SourceSettings) -> list[str]:

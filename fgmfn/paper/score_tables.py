@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -16,7 +17,18 @@ from fgmfn.evaluation import REDUCED, reduced_lines
 from fgmfn.paper import published
 from fgmfn.paper.experiments import Cell, Entry, Recipe
 from fgmfn.paper.published import BEST_SEEN
-from fgmfn.paper.scores import PrintedRows, about, how_trained, score_table, scratch, shown, sources_of
+from fgmfn.paper.scores import (
+    PrintedRows,
+    about,
+    about_gains,
+    gained,
+    how_trained,
+    sampled,
+    score_table,
+    scratch,
+    shown,
+    sources_of,
+)
 from fgmfn.sheets import markdown_table, plain
 
 
@@ -61,7 +73,8 @@ TABLE_6 = ScoreTable(
     "FGMFN without each of its parts, percent",
     "w/o MSVF: the deepest feature level's 7 x 7 grid and a plain pooled token. w/o CA: a six-layer Transformer over "
     "text and image tokens. w/o ITC: alpha = 0. w/o MI: beta = 0. Not in the paper's table: lambda = 0, its letter for "
-    "the mutual-information loss, under which both views may become constant; and each modality alone.",
+    "the mutual-information loss, under which both views may become constant; each modality alone; the "
+    "picture branch alone; and both encoders side by side, without fusion.",
     published.TABLE_6,
 )
 ABLATIONS = [
@@ -71,7 +84,10 @@ ABLATIONS = [
     Entry("without_itc", "w/o ITC", "fgmfn", {"itc_alpha": 0.0}),
     Entry("without_mi", "w/o MI", "fgmfn", {"mi_beta": 0.0}),
     Entry("lambda_0", "lambda = 0", "fgmfn", {"mi_lambda": 0.0}),
-    *(Entry(name, MODELS[name].title, name) for name in ("text_only", "image_only")),
+    *(
+        Entry(name, MODELS[name].title, name)
+        for name in ("text_only", "image_only", "picture_branch", "own_late_fusion")
+    ),
 ]
 """The rows of Table 6, and those that the paper's table lacks."""
 
@@ -81,7 +97,9 @@ def _section(source: Source, rows: Sequence[Mapping[str, Any]]) -> list[str]:
     originals = any(row["original_accuracy"] is not None for row in rows)
     groups = ["paper", *(["published"] if originals else []), "ours"]
     columns = ["model", "looks at", *(f"{group} {name}" for group in groups for name in ("accuracy", "macro-F1"))]
-    columns += ["dev macro-F1", "seeds"]
+    compared = any(row["against"] for row in rows)
+    gains = [f"{measure} to FGMFN" for measure in ("accuracy", "macro-F1") if compared]
+    columns += ["dev macro-F1", *gains, "seeds"]
     body = []
     for row in rows:
         mark = f" [{missing.index(row['missing']) + 1}]" if row["missing"] else ""
@@ -91,10 +109,13 @@ def _section(source: Source, rows: Sequence[Mapping[str, Any]]) -> list[str]:
             cells += [_percent(row["original_accuracy"]), _percent(row["original_macro_f1"])]
         for split, measure in (("test", "accuracy"), ("test", "macro_f1"), ("dev", "macro_f1")):
             cells.append(shown(row[f"{split}_{measure}_mean"], row[f"{split}_{measure}_sd"], row["departures"]))
+            cells[-1] += sampled(row, measure) if split == "test" else ""
+        cells += [gained(row, measure) for measure in MEASURES if compared]
         body.append([*cells, str(len(row["seeds"]) or "-")])
     lines = [f"## {plain(source.name)}", "", *about(source), "", *markdown_table(columns, body, text_columns=2), ""]
     lines += [f"[{number}] Not run here: {reason}  " for number, reason in enumerate(missing, 1)]
     lines += _originals(rows)
+    lines += ["", *about_gains(rows)]
     departing = reduced_lines({row["title"]: row["departures"] for row in rows})
     lines += ["", f"{REDUCED} Not its paper's model:", "", *(f"- {line}" for line in departing)] if departing else []
     notes: dict[str, list[str]] = {}
@@ -158,18 +179,29 @@ def _panel(axes: Axes, rows: Sequence[Mapping[str, Any]], measure: str) -> None:
     originals = [(row[f"original_{measure}"], place) for row, place in zip(rows, places, strict=True)]
     _marks(axes, originals, "x", ORIGINAL, "published for the model itself")
     ours = [
-        (100 * row[f"test_{measure}_mean"], place, 100 * (row[f"test_{measure}_sd"] or 0.0))
+        (100 * row[f"test_{measure}_mean"], place, _spread(row, measure))
         for row, place in zip(rows, places, strict=True)
         if row[f"test_{measure}_mean"] is not None
     ]
     means, heights, spreads = zip(*ours, strict=True) if ours else ((), (), ())
-    axes.errorbar(means, heights, xerr=spreads, fmt="o", color=OURS, markersize=5, capsize=2.5, label="ours, mean ± sd")
+    several = any(len(row["seeds"]) > 1 for row in rows)
+    label = "ours, mean ± sd" if several else "ours, 95 % interval"
+    around = np.transpose(spreads) if ours else None
+    axes.errorbar(means, heights, xerr=around, fmt="o", color=OURS, markersize=5, capsize=2.5, label=label)
     for row, place in zip(rows, places, strict=True):
         if not row["seeds"]:
             axes.annotate(
                 "not run here", (0.01, place), xycoords=("axes fraction", "data"), va="center", color=ORIGINAL
             )
     axes.margins(x=0.2)  # room for it
+
+
+def _spread(row: Mapping[str, Any], measure: str) -> tuple[float, float]:
+    """Percent below and above a mean: of several seeds the standard deviation, of one its interval."""
+    mean, sd, low, high = (row[f"test_{measure}_{figure}"] for figure in ("mean", "sd", "low", "high"))
+    if sd is None and low is not None:
+        return max(0.0, 100 * (mean - low)), max(0.0, 100 * (high - mean))
+    return 100 * (sd or 0.0), 100 * (sd or 0.0)
 
 
 def _marks(axes: Axes, values: Sequence[tuple[float | None, int]], marker: str, colour: str, label: str) -> None:

@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import statistics
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 
-from fgmfn.baselines import MODELS
+from fgmfn.baselines import MODELS, unproven
+from fgmfn.comparing import MEANING, stars
 from fgmfn.data import SPLITS, Source
-from fgmfn.evaluation import REDUCED
+from fgmfn.evaluation import REDUCED, bracket
 from fgmfn.paper.experiments import Cell, Recipe
 from fgmfn.paper.published import DATASETS, ORIGINAL, ROWS, Printed
+from fgmfn.predictions import Predictions, predictions_file, read_predictions
+from fgmfn.statistics import Intervals, PairedDifference, paired_difference, score_intervals
 
 PrintedRows = Mapping[str, Mapping[str, Printed]]
 MEASURES = ("accuracy", "macro_f1")
@@ -39,6 +45,12 @@ SCHEMA = pa.schema(
             for measure in MEASURES
             for figure in ("mean", "sd")
         ),
+        *((f"test_{measure}_{end}", pa.float64()) for measure in MEASURES for end in ("low", "high")),
+        ("test_rows", pa.int64()),
+        ("test_groups", pa.int64()),
+        ("against", pa.string()),
+        ("against_seeds", pa.list_(pa.int64())),
+        *((f"gain_{measure}{figure}", pa.float64()) for measure in MEASURES for figure in ("", "_low", "_high", "_p")),
         ("seconds", pa.list_(pa.float64())),
         ("checkpoints", pa.list_(pa.string())),
         ("train_checksum", pa.string()),
@@ -50,7 +62,13 @@ SCHEMA = pa.schema(
     ]
 )
 """Scores are shares, printed figures percent; `missing` says why a row has no figures of ours, or not all of them,
-`departures` in what its model is not its paper's."""
+`departures` in what its model is not its paper's.
+
+`low` and `high` bound 95 % intervals over groups and seeds; `gain` is what a row has more than FGMFN's on the same rows
+with the same seeds, whose entry is `against`.
+"""
+REFERENCE = "fgmfn"
+"""The entry that others are compared with."""
 
 
 def score_table(cells: Sequence[Cell], printed: PrintedRows) -> pa.Table:
@@ -60,7 +78,62 @@ def score_table(cells: Sequence[Cell], printed: PrintedRows) -> pa.Table:
         cells: what was trained.
         printed: the paper's figures by data set and entry.
     """
-    return pa.Table.from_pylist([_row(cell, printed) for cell in cells], schema=SCHEMA)
+    rows = [_row(cell, printed) | _intervals(cell) | _gain(cell, cells) for cell in cells]
+    return pa.Table.from_pylist(rows, schema=SCHEMA)
+
+
+def _intervals(cell: Cell) -> dict[str, Any]:
+    kept = _kept(cell)
+    if kept is None:
+        return {}
+    found, rows, groups = _score_intervals(kept)
+    intervals = {measure: getattr(found, measure) for measure in MEASURES}
+    ends = {f"test_{name}_{end}": getattr(one, end) for name, one in intervals.items() for end in ("low", "high")}
+    return ends | {"test_rows": rows, "test_groups": groups}
+
+
+def _gain(cell: Cell, cells: Sequence[Cell]) -> dict[str, Any]:
+    """What a row has more than the reference, where both have kept their predictions and have seeds in common."""
+    found = next((one for one in cells if one.source is cell.source and one.entry.key == REFERENCE), None)
+    if found is None or found is cell:
+        return {}
+    common = cell.trained.keys() & found.trained.keys()
+    old, new = (_kept(one, common) for one in (found, cell))
+    if not old or not new:
+        return {}
+    difference = _difference(old, new)
+    gains: dict[str, Any] = {"against": REFERENCE, "against_seeds": sorted(common)}
+    for place, measure in enumerate(MEASURES):
+        interval = getattr(difference, measure)
+        gains |= {f"gain_{measure}": interval.value, f"gain_{measure}_p": difference.p[place]}
+        gains |= {f"gain_{measure}_low": interval.low, f"gain_{measure}_high": interval.high}
+    return gains
+
+
+def _kept(cell: Cell, seeds: Collection[int] | None = None) -> tuple[Path, ...] | None:
+    """Files of the test rows' predictions by seed; None where there is none, or one is missing."""
+    chosen = sorted(cell.trained if seeds is None else seeds)
+    files = tuple(cell.trained[seed].checkpoint / predictions_file("test") for seed in chosen)
+    return files if files and all(file.is_file() for file in files) else None
+
+
+@lru_cache(maxsize=1024)  # a table is written again and again while its runs are trained; a finished run never changes
+def _score_intervals(files: tuple[Path, ...]) -> tuple[Intervals, int, int]:
+    rows, predicted = _read(files)
+    found = score_intervals(rows.labels, predicted, rows.groups, len(rows.class_names))
+    return found, len(rows.labels), len(set(rows.groups))
+
+
+@lru_cache(maxsize=1024)
+def _difference(old: tuple[Path, ...], new: tuple[Path, ...]) -> PairedDifference:
+    (rows, before), (_, after) = _read(old), _read(new)
+    return paired_difference(rows.labels, before, after, rows.groups, len(rows.class_names))
+
+
+def _read(files: Sequence[Path]) -> tuple[Predictions, np.ndarray]:
+    """The rows, and what each run predicts, [S, N]."""
+    read = [read_predictions(pq.read_table(file)) for file in files]
+    return read[0], np.stack([one.predicted for one in read])
 
 
 def _row(cell: Cell, printed: PrintedRows) -> dict[str, Any]:
@@ -140,6 +213,33 @@ def shown(mean: float | None, sd: float | None, departures: Sequence[str] = ()) 
     if mean is None:
         return "-"
     return f"{100 * mean:.1f}" + ("" if sd is None else f" ± {100 * sd:.1f}") + (REDUCED if departures else "")
+
+
+def sampled(row: Mapping[str, Any], measure: str) -> str:
+    """Return the interval behind a score of one seed, ` [60.1, 68.0]`; several seeds show their spread instead."""
+    low, high = (row[f"test_{measure}_{end}"] for end in ("low", "high"))
+    return "" if low is None or len(row["seeds"]) > 1 else f" {bracket((low, high))}"
+
+
+def gained(row: Mapping[str, Any], measure: str) -> str:
+    """Return what a row has more than the reference, in percent: `-2.1 [-4.0, -0.3] *`."""
+    value, low, high, p = (row[f"gain_{measure}{figure}"] for figure in ("", "_low", "_high", "_p"))
+    if value is None:
+        return "-"
+    return f"{100 * value:+.1f} [{100 * low:+.1f}, {100 * high:+.1f}] {stars(p)}".strip()
+
+
+def about_gains(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Say what marks and brackets mean, on how many rows and groups they stand, and which controls are missing."""
+    lines = []
+    if counted := next((row for row in rows if row["test_groups"]), None):
+        backed = f"{counted['test_rows']:,} test rows in {counted['test_groups']:,} groups, which are drawn whole"
+        lines.append(f"Brackets are 95 % intervals on {backed}.")
+    if any(row["against"] for row in rows):
+        lines.append(f"Differences to FGMFN are paired by row and by seed; {MEANING}.")
+    if missing := unproven([row["entry"] for row in rows]):
+        lines.append(f"{missing}.")
+    return lines
 
 
 def scratch(recipe: Recipe) -> str:

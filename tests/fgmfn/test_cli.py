@@ -41,6 +41,9 @@ def test_training_prints_fgmfn_beside_text_only_and_says_what_was_trained_before
     code, out, err = train()
     assert code == 0
     assert [word for word in ("FGMFN", "text only", str(folder / "runs" / "fgmfn-")) if word not in out] == []
+    assert [line for line in out.splitlines() if "│" in line and len(line) > 100] == []
+    assert "by drawing 8 groups of 8 rows" in out
+    assert "always naming" in out
     notes = ("synthetic", "fgmfn: already trained", "text_only: already trained")
     assert [note for note in notes if note not in err] == []
     for title in ("FGMFN", "text only"):
@@ -51,7 +54,9 @@ def test_training_prints_fgmfn_beside_text_only_and_says_what_was_trained_before
 
 def test_fgmfn_alone_is_told_that_it_proves_nothing(train: Run) -> None:
     assert "add --model text_only" in train("--model", "fgmfn")[2]
-    assert "add --model text_only" not in train("--model", "fgmfn", "--model", "text_only")[2]
+    told = train("--model", "fgmfn", "--model", "text_only")[2]
+    assert "add --model text_only" not in told
+    assert "add --model image_only,own_late_fusion" in told
 
 
 def test_json_is_all_there_is_on_standard_output(train: Run) -> None:
@@ -70,6 +75,7 @@ def test_evaluate_repeats_the_trainings_test_scores(finished: Finished, run: Run
     assert (code, "8 rows" in out, "negative" in out) == (0, True, True)
     assert f"%{REDUCED}, macro-F1" in out
     assert found["departures"][0] == "its encoders started at random"
+    assert [word for word in ("precision", "95 % intervals", "always naming", "ECE", "Brier") if word not in out] == []
 
 
 def test_rows_that_may_have_been_trained_on_are_said(checkpoint: Path, run: Run, folder: Path, tmp_path: Path) -> None:

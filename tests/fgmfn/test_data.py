@@ -15,8 +15,9 @@ from PIL import Image
 
 from fgmfn.baselines.single_modality import TextOnlyForSentiment
 from fgmfn.data import Collator, SplitDataset, find_release, identity, open_release
-from fgmfn.data.pictures import CACHED_ROW_GROUPS, decode
-from fgmfn.errors import DataError, ReleaseDataError
+from fgmfn.data.pictures import CACHED_ROW_GROUPS, check_picture, decode
+from fgmfn.errors import DataError, InputError, ReleaseDataError
+from fgmfn.images import as_pictures
 from fgmfn.modeling import FgmfnForSentiment
 from fgmfn.processing import Augmentation, FgmfnProcessor, image_processor, train_tokenizer
 from tests.fgmfn.models import small_config
@@ -210,6 +211,75 @@ def test_greys_of_any_depth_are_a_ramp_from_black_to_white(values: np.ndarray, k
     seen = np.asarray(decode(_encoded(Image.fromarray(values), kind), "ramp"))
     assert np.abs(seen[..., 0] - 255 * RAMP).max() <= 1
     assert (seen[..., 0] == seen[..., 2]).all()
+
+
+@pytest.mark.parametrize("most", [1, 200, 255, 256, 4095, 65535])
+def test_16_bits_are_scaled_by_their_depth_and_not_by_the_brightest_of_them(most: int) -> None:
+    values = (most * RAMP).astype(np.uint16)
+    for seen in (decode(_encoded(Image.fromarray(values), "PNG"), "ramp"), as_pictures(values)[0]):
+        assert np.abs(np.asarray(seen)[..., 0] - values / 257).max() <= 0.5
+
+
+@pytest.mark.parametrize("most", [1, 2, 200, 255])
+@pytest.mark.parametrize("kind", [np.uint8, np.int16, np.int32, np.int64, np.uint32])
+def test_whole_numbers_of_other_types_are_bytes(most: int, kind: type) -> None:
+    values: np.ndarray = (most * RAMP).astype(kind)
+    assert (np.asarray(as_pictures(values)[0])[..., 0] == values).all()
+
+
+def test_false_and_true_are_black_and_white() -> None:
+    assert (np.asarray(as_pictures(RAMP > 0.5)[0])[..., 0] == 255 * (RAMP > 0.5)).all()
+
+
+@pytest.mark.parametrize("most", [0.002, 0.5, 1.0])
+@pytest.mark.parametrize("kind", [np.float16, np.float32, np.float64])
+def test_floats_are_0_to_1_however_dark(most: float, kind: type) -> None:
+    values: np.ndarray = (most * RAMP).astype(kind)
+    assert np.abs(np.asarray(as_pictures(values)[0])[..., 0] - 255 * values.astype(float)).max() <= 0.5
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        1.02 * RAMP,
+        2.6 * RAMP,
+        255 * RAMP,
+        2 * RAMP - 1,
+        np.where(RAMP > 0.5, np.inf, RAMP),
+        np.where(RAMP > 0.5, np.nan, RAMP),
+    ],
+)
+def test_floats_beyond_0_to_1_are_refused_in_arrays_and_files(values: np.ndarray) -> None:
+    with pytest.raises(InputError, match="not normalised"):
+        as_pictures(values)
+    content = _encoded(Image.fromarray(values.astype(np.float32)), "TIFF")
+    with pytest.raises(DataError, match="not normalised"):
+        decode(content, "ramp")
+    assert "not normalised" in str(check_picture(content))
+
+
+@pytest.mark.parametrize("values", [256 * RAMP.astype(np.int64), -1 * RAMP.round().astype(np.int16)])
+def test_whole_numbers_beyond_bytes_are_refused(values: np.ndarray) -> None:
+    with pytest.raises(InputError, match="not normalised"):
+        as_pictures(values)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "it is empty"),
+        (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", "HEIC"),
+        (b"<?xml version='1.0'?><svg xmlns='http://www.w3.org/2000/svg'/>", "SVG"),
+        (b"\n<!DOCTYPE html><html>not found</html>", "HTML"),
+        (b"%PDF-1.7", "PDF"),
+        (b"RADIANCE", "no known format begins with b'RADIANCE'"),
+    ],
+)
+def test_bytes_that_are_no_picture_say_what_they_are(content: bytes, message: str) -> None:
+    with pytest.raises(DataError, match=message) as refused:
+        decode(content, "row 7")
+    assert "BytesIO" not in str(refused.value)
+    assert message in str(check_picture(content))
 
 
 @pytest.mark.parametrize("mode", ["RGBA", "LA", "P"])

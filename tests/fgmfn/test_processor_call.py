@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import base64
+import re
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
+import httpx2 as httpx  # as the hub's client does
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from hypothesis import given, settings
@@ -96,6 +100,62 @@ def test_files_and_base64_are_read_as_clips_processor_reads_them(tmp_path: Path)
     same(OURS(images=file), CLIP(images=COLOURED, return_tensors="pt"))
 
 
+class Web(httpx.BaseTransport):
+    """Answers with a file's content, or as if there were none."""
+
+    def __init__(self, content: bytes) -> None:
+        self._content = content
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        """Answer one request."""
+        if request.url.host == "unreachable":
+            raise httpx.ConnectError("no route to host")
+        return httpx.Response(200 if request.url.path == "/frame.png" else 404, content=self._content)
+
+
+@pytest.mark.parametrize("kind", ["RGBA", "LA", "P", "I;16", "L", "orientation"])
+def test_a_pictures_content_is_seen_alike_wherever_it_comes_from(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "frame.png"
+    image = COLOURED.convert("L") if kind == "orientation" else COLOURED.convert("L").convert(kind)
+    options: dict[str, Any] = {"transparency": 3} if kind == "P" else {}
+    if kind == "orientation":
+        exif = Image.Exif()
+        exif[274] = 6
+        options = {"exif": exif}
+    elif kind == "I;16":
+        image = Image.fromarray(BYTES[..., 0].astype(np.uint16) * 257)
+    elif image.mode in ("RGBA", "LA"):
+        image.putalpha(0)  # black or coloured, and not seen at all
+    image.save(file, **options)
+    content = file.read_bytes()
+    encoded = base64.b64encode(content).decode()
+    client = httpx.Client(transport=Web(content))
+    monkeypatch.setattr(httpx, "get", lambda address, **_: client.get(address))
+    folded = "\n".join(encoded[at : at + 76] for at in range(0, len(encoded), 76))
+    given: list[Any] = [str(file), encoded, folded, f"data:image/png;base64,{encoded}", "http://host/frame.png"]
+    given += [content, bytearray(content), BytesIO(content), {"bytes": content, "path": None}]
+    given += [{"bytes": None, "path": str(file)}, {"path": file}, [file], (BytesIO(content),)]
+    expected = as_seen(Image.open(file))
+    for pictures in (given, tuple(given), iter(given), pd.Series(given)):
+        for number, seen in enumerate(as_pictures(pictures)):
+            assert seen == expected, number
+            if isinstance(given[number], BytesIO):
+                given[number].seek(0)
+        given[-1][0].seek(0)
+    if kind in ("RGBA", "LA"):
+        assert expected.getextrema() == ((255, 255),) * 3
+
+
+@pytest.mark.parametrize("address", ["http://host/none.png", "https://unreachable/frame.png", "http://", "http://[x"])
+def test_an_address_that_gives_no_picture_is_named(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    client = httpx.Client(transport=Web(b""))
+    monkeypatch.setattr(httpx, "get", lambda address, **_: client.get(address))
+    with pytest.raises(InputError, match=re.escape(f"picture 2 '{address}' cannot be read")):
+        OURS(images=[COLOURED, address])
+
+
 @pytest.mark.parametrize("mode", ["L", "LA", "RGBA", "P", "CMYK", "I;16", "F", "1"])
 def test_a_picture_of_any_mode_is_seen_as_a_viewer_shows_it(mode: str) -> None:
     image = COLOURED.convert("L").convert(mode) if mode != "F" else Image.fromarray(BYTES[..., 0] / np.float32(255))
@@ -139,10 +199,10 @@ def test_a_picture_is_the_same_whatever_numbers_it_is_given_in(kind: str, height
         ({"text": [["x"]]}, "text 1 is a list"),
         ({"text": ["x"], "text_pair": [3]}, "text_pair 1 is a int"),
         ({"images": [COLOURED, 3]}, "picture 2 is a int"),
-        ({"images": [[COLOURED]]}, "picture 1 is a list"),
+        ({"images": [[COLOURED, COLOURED], [COLOURED]]}, "picture 1 is a list of 2"),
         ({"images": "no such file.png"}, "picture 1 'no such file.png' cannot be read"),
         ({"images": Path("no such file.png")}, "picture 1 'no such file.png' cannot be read"),
-        ({"images": b"bytes"}, "picture 1 is a bytes"),
+        ({"images": b"bytes"}, "picture 1 cannot be read: no picture"),
         ({"images": np.zeros((5, 5, 7))}, r"shape \(5, 5, 7\)"),
         ({"images": np.zeros((0, 5, 3), np.uint8)}, "shape"),
         ({"images": np.full((5, 5, 3), -1.2)}, "not normalised"),

@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from pydantic import BaseModel, ValidationError
 
+from fgmfn.baselines import MODELS, model_class
 from fgmfn.configuration import FgmfnConfig, model_settings
 from fgmfn.errors import ConfigError
-from fgmfn.settings import load_settings, shipped_configs
+from fgmfn.settings import (
+    DataSettings,
+    SourceSettings,
+    TrainingSettings,
+    load_settings,
+    model_settings_for,
+    shipped_configs,
+)
 
 
 def _file(folder: Path, text: str) -> Path:
@@ -35,6 +47,16 @@ def _file(folder: Path, text: str) -> Path:
         ("[training]\nschedule = 'cosine'", r"\[training\] schedule = 'cosine': .*'linear' or 'constant'"),
         ("[model]\npretrained = false\ntext_config.model_type = 'brt'", r"text_config\.model_type = 'brt'"),
         ("[training", "cannot be read as TOML"),
+        ("[models.fgmf]\nheads = 2", r"\[models\.fgmf\]: unknown model 'fgmf'; did you mean 'fgmfn'\?"),
+        ("[training]\nfreeze = 'image_encoder'", r"freeze = 'image_encoder': expected a list, \[\"image_encoder\"\]"),
+        ("[training]\nreport_to = 'wandb'", r"report_to = 'wandb': expected a list, \[\"wandb\"\]"),
+        ("[training]\nfreeze_epochs = 2", "freeze_epochs = 2, and freeze names nothing"),
+        ("[training]\naccumulation = 65", "accumulation = 65 parts of batch_size = 64"),
+        ("[training]\nlearning_rates.text_encoder = -1.0", r"learning_rates\] text_encoder = -1.0.*greater than 0"),
+        ("[data]\nimage_std = [0.5, 0.5, 0]", "image_std.* 0: .*greater than 0"),
+        ("[data]\nimage_mean = [0.5, 127, 0.5]", "image_mean.* 127: .*less than or equal to 1"),
+        ("[model]\nitc.alpha = inf", r"\[model\] itc_alpha = inf: expected finite numbers"),
+        ("[models.aom]\nword_values = { good = nan }\ndropout = 0.1\n[model]\nheads = nan", r"\[model\] heads = nan"),
     ],
 )
 def test_an_unknown_key_is_refused_with_the_nearest_and_a_bad_value_with_its_place(
@@ -42,6 +64,61 @@ def test_an_unknown_key_is_refused_with_the_nearest_and_a_bad_value_with_its_pla
 ) -> None:
     with pytest.raises(ConfigError, match=message):
         load_settings(_file(tmp_path, text))
+
+
+def _numbers(kind: type[BaseModel]) -> Iterator[tuple[str, Callable[[object], object]]]:
+    """Name each setting that holds numbers, and how to give it a value in place of its first number."""
+    for name, field in kind.model_fields.items():
+        said = str(field.annotation)
+        if "dict[str, float]" in said or "dict[str, Annotated" in said:
+            yield name, lambda value: {"part": value}
+        elif "tuple[" in said and "float" in said:
+            yield name, lambda value: [value, 0.5, 0.5]
+        elif "float" in said or "int" in said:
+            yield name, lambda value: value
+
+
+SECTIONS = (SourceSettings, DataSettings, TrainingSettings)
+PLACES = [(kind, name, made) for kind in SECTIONS for name, made in _numbers(kind)]
+
+
+@pytest.mark.parametrize(("kind", "name", "made"), PLACES, ids=[f"{kind.__name__}.{name}" for kind, name, _ in PLACES])
+def test_no_number_of_any_section_may_be_infinite_none_negative_or_of_another_type(
+    kind: type[BaseModel], name: str, made: Callable[[object], object]
+) -> None:
+    for wrong in (math.nan, math.inf, -math.inf, -1, -0.5, True, "3", "0.5", [1]):
+        with pytest.raises(ValidationError):
+            kind.model_validate({name: made(wrong)})
+
+
+def test_the_sections_numbers_are_found() -> None:
+    names = {name for _, name, _ in PLACES}
+    assert {"learning_rate", "learning_rates", "epochs", "image_std", "image_mean", "max_tokens", "seed"} <= names
+    assert len(PLACES) >= 25
+
+
+CONFIGS: set[Any] = {model_class(name).config_class for name in MODELS}
+
+
+@pytest.mark.parametrize("kind", sorted(CONFIGS, key=str))
+def test_no_number_of_a_models_configuration_may_be_infinite_none_negative_or_of_another_type(kind: Any) -> None:
+    for name, type_ in model_settings(kind).items():
+        for wrong in (math.nan, math.inf, -math.inf, -1, True, "3") if type_ in (int, float | int) else ():
+            with pytest.raises(ConfigError, match=name):
+                kind(**{name: wrong})
+
+
+def test_a_models_own_training_names_the_nearest_setting_of_a_training(tmp_path: Path) -> None:
+    settings = load_settings(_file(tmp_path, "[models.fgmfn.training]\nlerning_rate = 1"))
+    with pytest.raises(ConfigError, match=r"lerning_rate\]; did you mean 'learning_rate'"):
+        model_settings_for("fgmfn", settings, model_class("fgmfn"))
+
+
+def test_whole_numbers_lists_and_paths_of_toml_are_what_they_stand_for(tmp_path: Path) -> None:
+    text = "[training]\nlearning_rate = 1\nfreeze = ['head']\nlearning_rates = { head = 1 }\n[data]\ncache = 'rows'"
+    settings = load_settings(_file(tmp_path, text + "\nimage_std = [1, 1, 1]"))
+    assert (settings.training.learning_rate, settings.training.freeze) == (1.0, ("head",))
+    assert (settings.data.cache, settings.data.image_std) == (Path("rows"), (1.0, 1.0, 1.0))
 
 
 def test_a_missing_file_lists_the_shipped_configurations() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import gzip
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -167,7 +168,7 @@ def test_a_table_with_none_of_its_pictures_beside_it_serves_models_of_words(tmp_
 
 def test_a_column_called_split_is_taken_for_one(tmp_path: Path) -> None:
     write_pictures(tmp_path)
-    named = [(*row, ("train", "dev", "test", "train")[number % 4]) for number, row in enumerate(ROWS)]
+    named = [(*row, ("train", "dev", "test", "train")[number // 2 % 4]) for number, row in enumerate(ROWS)]
     source = open_source(write_table(tmp_path / "t.csv", named, (*NAMES, "split")))
     assert {split: len(rows) for split, rows in source.splits.items()} == {"train": 20, "validation": 10, "test": 10}
     assert len(source.notes) == 1  # of pictures in several splits
@@ -191,6 +192,41 @@ def table_of(file: Path, **columns: Sequence[Any]) -> Path:
         "label": [("bad", "good")[row % 2] for row in range(rows)],
     }
     return write_table(file, list(zip(*(filled | columns).values(), strict=True)), tuple(filled | columns))
+
+
+UNLIKE = [
+    ("pos", "positive", "other"),
+    ("neg", "negative", "other"),
+    ("neutral", "NEU", "other"),
+    ("yes", "Y", "no"),
+    ("True", "1", "no"),
+    ("False", "no", "yes"),
+    ("−1", "-1", "0"),
+    ("-0", "0", "1"),
+    ("1,0", "1", "0"),
+    ("1e0", "1", "0"),
+    ("pоsitive", "positive", "x"),
+    ("pοsitive", "positive", "x"),
+    ("А", "A", "B"),
+    ("(positive)", "positive", "x"),
+    ("“bad”", "bad", "x"),
+    ("bad!", "bad", "x"),
+    ("posi\u00adtive", "positive", "x"),
+    ("posi\u200btive", "positive", "x"),
+    ("négatif", "ne\u0301gatif", "x"),
+    ("very–bad", "very bad", "x"),
+    ("VeryBad", "very bad", "x"),
+    ("5.0 stars", "5 stars", "x"),
+]
+"""Two spellings of a class, and another class."""
+
+
+@pytest.mark.parametrize("labels", UNLIKE, ids=repr)
+def test_labels_that_most_read_as_one_are_refused(tmp_path: Path, labels: tuple[str, ...]) -> None:
+    with pytest.raises(DataError, match="look like one class") as refused:
+        open_source(table_of(tmp_path / "t.csv", label=labels * 12))
+    assert all(repr(one) in str(refused.value) for one in labels[:2])
+    assert repr(labels[2]) not in str(refused.value)
 
 
 @pytest.mark.parametrize(
@@ -219,13 +255,97 @@ def test_two_spellings_of_a_class_are_refused_with_their_places(
 
 
 def test_classes_that_differ_are_not_taken_for_spellings(tmp_path: Path) -> None:
-    names = ["-1", "0", "1", "2.5", "pos", "positive", "C", "C++", "a/b", "ab"]
+    names = ["-1", "0", "1", "2.5", "post", "posters", "C", "C++", "a/b", "ab"]
     source = open_source(table_of(tmp_path / "t.csv", label=names * 8))
-    assert source.class_names == ("-1", "0", "1", "2.5", "C", "C++", "a/b", "ab", "pos", "positive")
-    assert any("'pos' and 'positive'" in note for note in source.notes)
+    assert source.class_names == ("-1", "0", "1", "2.5", "C", "C++", "a/b", "ab", "post", "posters")
+    assert any("'post' and 'posters'" in note for note in source.notes)
 
 
-@pytest.mark.parametrize("missing", [*sorted(MISSING), "NaN", " N/A ", "NULL", "None"])
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("A", "A-", "A+", "B"),
+        ("1.5 stars", "15 stars", "1-5 stars"),
+        ("1000001", "1000002", "1000003"),
+        ("inf", "-inf", "0"),
+        ("+", "-", "0"),
+        ("positive", "non-positive", "neutral"),
+        ("t", "y", "a"),
+        ("id1", "id10", "id2"),
+        ("group a", "group b", "group c"),
+        ("moral", "amoral"),
+        ("<5", ">5", "5%"),
+        ("-1", "0", "1"),
+        ("-2", "-1", "0", "1", "2"),
+        ("True", "False"),
+        ("बुरा", "अच्छा", "बुरी"),
+        ("хорошо", "плохо"),
+        ("🙂", "🙁"),
+        ("C", "C#", "C++"),
+        (str(10**29 + 1), str(10**29 + 2)),
+    ],
+)
+def test_distinct_classes_are_taken_without_a_word(tmp_path: Path, names: tuple[str, ...]) -> None:
+    source = open_source(table_of(tmp_path / "t.csv", label=names * 12))
+    assert set(source.class_names) == set(names)
+    assert not any("alike" in note for note in source.notes)
+
+
+@pytest.mark.parametrize("own", [*UNLIKE, ("none", "mild", "severe"), ("unknown", "known"), ("-1", "0", "1", "2")])
+def test_the_setting_labels_keeps_classes_apart_or_maps_them_to_one(tmp_path: Path, own: tuple[str, ...]) -> None:
+    table = table_of(tmp_path / "t.csv", label=own * 12, text=[f"t {row}" for row in range(len(own) * 12)])
+    with pytest.raises(DataError, match=r"labels = \{"):
+        open_source(table)
+    apart = open_source(table, SourceSettings(labels={name.strip(): name for name in own} | {n: n for n in own}))
+    assert set(apart.class_names) == set(own)
+    mapped = open_source(table, SourceSettings(labels=dict.fromkeys(own, "x") | {own[0]: "y"}))
+    assert mapped.class_names == ("x", "y")
+
+
+def test_a_setting_for_no_label_is_said(tmp_path: Path) -> None:
+    source = open_source(table_of(tmp_path / "t.csv", label=["a", "b"] * 8), SourceSettings(labels={"c": "a"}))
+    assert "no label is spelled 'c', as [source] labels says" in source.notes
+
+
+def test_a_rare_label_one_letter_off_a_frequent_one_is_refused_and_a_frequent_one_is_said(tmp_path: Path) -> None:
+    for slip in ("postive", "positivee", "posiitve", "posutive", "positiv"):
+        with pytest.raises(DataError, match="look like one class") as refused:
+            open_source(table_of(tmp_path / "t.csv", label=["positive", "negative"] * 20 + [slip]))
+        assert repr(slip) in str(refused.value)
+        source = open_source(table_of(tmp_path / "t.csv", label=["positive", "negative", slip] * 8))
+        assert any("alike" in note and repr(slip) in note for note in source.notes)
+
+
+@pytest.mark.parametrize("labels", [[str(row / 7)[:6] for row in range(60)] * 3, [f"id{row}" for row in range(30)]])
+def test_numbers_on_a_scale_and_names_of_rows_are_no_classes(tmp_path: Path, labels: list[str]) -> None:
+    with pytest.raises(DataError, match="these are no classes; name another column by label"):
+        open_source(table_of(tmp_path / "t.csv", label=labels))
+
+
+@pytest.mark.parametrize("pair", [("1", "positive"), ("0", "neutral"), (True, "bad"), (2, "neg")])
+def test_numbers_or_truth_values_beside_words_are_refused(tmp_path: Path, pair: tuple[Any, str]) -> None:
+    with pytest.raises(DataError, match="stand for classes"):
+        open_source(table_of(tmp_path / "t.jsonl", label=[*pair, "good", "good"] * 6))
+
+
+@pytest.mark.parametrize(
+    "missing",
+    [
+        *sorted(MISSING),
+        "NaN",
+        " N/A ",
+        "NULL",
+        "None",
+        "--",
+        "—",
+        "(null)",
+        "N.A.",
+        "[none]",
+        "?? ",
+        "Unlabeled",
+        "NOT  labeled",
+    ],
+)
 def test_a_missing_label_is_refused_by_its_row(tmp_path: Path, missing: str) -> None:
     labels = ["good", "bad"] * 8
     labels[5] = missing
@@ -266,12 +386,96 @@ def test_labels_of_a_split_that_training_does_not_know_are_said_or_refused(tmp_p
         open_source(tmp_path)
 
 
-def declared(file: Path, labels: Sequence[int | None], **names: list[str]) -> None:
+def declared(file: Path, labels: Sequence[Any], **names: list[str]) -> Path:
     """A Parquet file that names the classes of its columns, as the library datasets writes it."""
-    rows = dict.fromkeys(names, labels) | {"text": [f"{file.stem} {row}" for row in range(len(labels))]}
-    features = {column: {"names": classes, "_type": "ClassLabel"} for column, classes in names.items()}
+    return with_features(
+        file, labels, {column: {"names": classes, "_type": "ClassLabel"} for column, classes in names.items()}, *names
+    )
+
+
+def with_features(file: Path, labels: Sequence[Any], features: object, *columns: str) -> Path:
+    """A Parquet file with what somebody has written of its columns."""
+    rows = dict.fromkeys(columns or ("label",), labels) | {"text": [f"{file.stem} {row}" for row in range(len(labels))]}
     metadata = {b"huggingface": json.dumps({"info": {"features": features}}).encode()}
     pq.write_table(pa.table(rows).replace_schema_metadata(metadata), file)
+    return file
+
+
+SIGNS = ["negative", "neutral", "positive"]
+
+
+@pytest.mark.parametrize("labels", [[0, 1, 2], [0.0, 1.0, 2.0], ["0", "1", "2"], SIGNS])
+@pytest.mark.parametrize(
+    "features",
+    [
+        {"label": {"names": SIGNS, "_type": "ClassLabel"}},
+        {"label": {"names": {str(at): name for at, name in enumerate(SIGNS)}}},
+        {"label": {"class_label": {"names": {str(at): name for at, name in enumerate(SIGNS)}}}},
+        [{"name": "text"}, {"name": "label", "dtype": {"class_label": {"names": SIGNS}}}],
+    ],
+)
+def test_declared_classes_are_taken_for_numbers_and_names_in_every_form(
+    tmp_path: Path, labels: list[Any], features: object
+) -> None:
+    source = open_source(with_features(tmp_path / "t.parquet", labels * 8, features))
+    assert source.class_names == tuple(SIGNS)
+    for rows in source.splits.values():
+        assert rows.label == [int(text.split()[1]) % 3 for text in rows.text]
+
+
+@pytest.mark.parametrize("features", [None, [], {"label": None}, {"label": []}, {"label": {"names": None}}, [1], "x"])
+def test_metadata_without_class_names_leave_the_numbers(tmp_path: Path, features: object) -> None:
+    source = open_source(with_features(tmp_path / "t.parquet", [0, 1] * 8, features))
+    assert source.class_names == ("0", "1")
+
+
+@pytest.mark.parametrize("info", [b"null", b"[]", b"7", b'{"info": null}', b"no JSON"])
+def test_metadata_of_any_kind_are_read_or_left(tmp_path: Path, info: bytes) -> None:
+    table = pa.table({"text": ["a", "b"] * 8, "label": ["c", "d"] * 8})
+    pq.write_table(table.replace_schema_metadata({b"huggingface": info}), tmp_path / "t.parquet")
+    assert open_source(tmp_path / "t.parquet").class_names == ("c", "d")
+
+
+@pytest.mark.parametrize(
+    ("labels", "names", "hint"),
+    [
+        (["NEGATIVE", "NEUTRAL"], SIGNS, "did you mean 'negative'"),
+        ([" negative", "neutral"], SIGNS, "did you mean 'negative'"),
+        (["neg", "neu"], SIGNS, "did you mean 'negative'"),
+        (["happy", "negative"], SIGNS, '"happy" = '),
+        ([0.5, 1.5], SIGNS, "'0.5' is none of the declared"),
+        ([False, True], ["no", "yes"], "did you mean 'no'"),
+        ([0, 3], SIGNS, "expected 0 to 2"),
+        (["0", "3"], SIGNS, "expected 0 to 2"),
+        ([0, -100], SIGNS, "no label"),
+        ([0, 1], ["Positive", "positive"], "look like one class"),
+    ],
+)
+def test_labels_beside_the_declared_ones_are_refused_with_a_way_out(
+    tmp_path: Path, labels: list[Any], names: list[str], hint: str
+) -> None:
+    with pytest.raises(DataError, match=hint) as refused:
+        open_source(declared(tmp_path / "t.parquet", labels * 8, label=names))
+    assert "labels = {" in str(refused.value)
+
+
+def test_declared_names_that_are_numbers_are_numbered_by_their_place(tmp_path: Path) -> None:
+    source = open_source(declared(tmp_path / "t.parquet", [0, 1] * 8, label=["1", "0"]))
+    assert source.class_names == ("1", "0")
+    assert set(source.splits["train"].label) == {0, 1}
+    assert all(label == int(text.split()[1]) % 2 for label, text in zip(*labels_and_texts(source), strict=True))
+
+
+def labels_and_texts(source: Source) -> tuple[list[int], list[str]]:
+    """Of the training rows."""
+    return source.splits["train"].label, source.splits["train"].text
+
+
+def test_a_declared_class_may_be_called_as_a_missing_value_and_labels_rename_it(tmp_path: Path) -> None:
+    file = declared(tmp_path / "t.parquet", [0, 1] * 8, label=["none", "mild"])
+    assert open_source(file).class_names == ("none", "mild")
+    assert open_source(file, SourceSettings(labels={"none": "healthy"})).class_names == ("healthy", "mild")
+    assert open_source(file, SourceSettings(labels={"0": "a", "1": "b"})).class_names == ("none", "mild", "a", "b")
 
 
 def test_classes_are_those_of_the_labels_column_and_of_each_file(tmp_path: Path) -> None:
@@ -390,3 +594,348 @@ def test_what_given_splits_share_is_said(tmp_path: Path) -> None:
         "1 texts stand in more than one split, on 1 of the validation rows: scores measure memory there",
         "1 pictures stand in more than one split, on 1 of the test rows: scores measure memory there",
     )
+
+
+# --- splits, as files and columns name them ---
+
+TRAIN, DEV, TEST = ("train", "Training", "trn"), ("val", "VALID", "Validation", "dev", "development", "eval"), ("test",)
+
+
+def three_files(folder: Path, train: str, dev: str, test: str, ending: str = ".csv") -> None:
+    """Twelve rows, four and five, in files of these names."""
+    for name, size in ((train, 12), (dev, 4), (test, 5)):
+        file = folder / f"{name}{ending}"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        table_of(
+            file, label=[("a", "b")[row % 2] for row in range(size)], text=[f"{name} {row}" for row in range(size)]
+        )
+
+
+def sizes(source: Source) -> list[int]:
+    """Rows of each split."""
+    return [len(rows) for rows in source.splits.values()]
+
+
+@pytest.mark.parametrize(
+    ("train", "dev", "test"),
+    [
+        *((train, "dev", "test") for train in TRAIN),
+        *(("train", dev, "test") for dev in DEV),
+        *(("train", "dev", test) for test in ("testing", "Test", "tst")),
+        ("my_train", "my-dev", "my.test"),
+        ("training.data", "data_valid", "test_public"),
+        ("train-00000-of-00001-a09b74b3ef9c3b56", "val1", "test"),
+        ("train/rows", "validation/rows", "test/rows"),
+        ("data/train-0", "data/valid-0", "data/test-0"),
+    ],
+)
+def test_files_and_folders_name_their_splits(tmp_path: Path, train: str, dev: str, test: str) -> None:
+    three_files(tmp_path, train, dev, test)
+    assert sizes(open_source(tmp_path)) == [12, 4, 5]
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        ("train_val", "called neither"),
+        ("Train-old", "are both called train"),
+        ("train_labels", "are both called train"),
+        ("test_labels", "are both called test"),
+        ("train (1)", "are both called train"),
+        ("valid", "are both called validation"),
+        ("notes", "called neither"),
+    ],
+)
+def test_a_file_that_may_count_rows_twice_or_in_the_wrong_split_is_refused(
+    tmp_path: Path, more: str, said: str
+) -> None:
+    three_files(tmp_path, "train", "dev", "test")
+    table_of(tmp_path / f"{more}.csv", label=["a", "b"] * 3)
+    with pytest.raises(DataError, match=said) as refused:
+        open_source(tmp_path)
+    assert "draw = true" in str(refused.value)
+    assert sum(sizes(open_source(tmp_path, SourceSettings(draw=True)))) == 27
+
+
+def test_parts_of_a_split_belong_together_and_versions_do_not(tmp_path: Path) -> None:
+    three_files(tmp_path, "train-00000-of-00002", "dev", "test")
+    table_of(tmp_path / "train-00001-of-00002.csv", label=["a", "b"] * 3)
+    assert sizes(open_source(tmp_path)) == [18, 4, 5]
+    three_files(tmp_path / "b", "train_v1", "dev", "test")
+    table_of(tmp_path / "b" / "train_v2.csv", label=["a", "b"] * 3)
+    with pytest.raises(DataError, match="are both called train"):
+        open_source(tmp_path / "b")
+
+
+def test_files_of_splits_without_one_for_training_are_refused(tmp_path: Path) -> None:
+    three_files(tmp_path, "learn", "dev", "test")
+    with pytest.raises(DataError, match="called neither"):
+        open_source(tmp_path)
+    (tmp_path / "learn.csv").unlink()
+    with pytest.raises(DataError, match="none is called train"):
+        open_source(tmp_path)
+    assert "the splits were drawn" in str(open_source(tmp_path / "test.csv").notes)  # one file is all there is
+
+
+@pytest.mark.parametrize("column", ["split", "Split", " SPLIT", "set", "subset", "part"])
+@pytest.mark.parametrize(
+    "names", [("train", "val", "test"), ("Training ", "development", "TESTING"), ("train set", "dev_set", "test-set")]
+)
+def test_a_column_that_names_splits_is_taken_whatever_it_is_called(
+    tmp_path: Path, column: str, names: tuple[str, ...]
+) -> None:
+    splits = [names[0]] * 12 + [names[1]] * 4 + [names[2]] * 4
+    file = table_of(tmp_path / "t.csv", **{column: splits})
+    assert sizes(open_source(file)) == [12, 4, 4]
+    assert "the splits were drawn" in str(open_source(file, SourceSettings(draw=True)).notes)
+
+
+@pytest.mark.parametrize("odd", ["trainval", "unused", "", "tset", None])
+def test_an_odd_split_is_refused_though_most_values_are_odd(tmp_path: Path, odd: str | None) -> None:
+    with pytest.raises(DataError, match=r"split .*; expected train.*draw = true"):
+        open_source(table_of(tmp_path / "t.jsonl", split=["train"] * 4 + [odd] * 8))
+
+
+def test_columns_and_files_that_disagree_on_splits_are_refused(tmp_path: Path) -> None:
+    both = table_of(tmp_path / "t.csv", one=["train", "train", "test"] * 4, other=["train", "test", "test"] * 4)
+    with pytest.raises(DataError, match="the columns 'one' and 'other' name splits"):
+        open_source(both)
+    assert sizes(open_source(both, SourceSettings(split="one"))) == [8, 0, 4]
+    (tmp_path / "b").mkdir()
+    for name in ("train", "test"):
+        table_of(tmp_path / "b" / f"{name}.csv", split=["train"] * 6)
+    with pytest.raises(DataError, match="stands in a file of the test split"):
+        open_source(tmp_path / "b")
+    assert sizes(open_source(tmp_path / "b", SourceSettings(split="split"))) == [12, 0, 0]
+
+
+@pytest.mark.parametrize("name", [".csv", ".tsv", ".jsonl", ".parquet"])
+def test_a_test_file_without_the_column_of_labels_has_hidden_ones(tmp_path: Path, name: str) -> None:
+    three_files(tmp_path, "train", "dev", "test", name)
+    (tmp_path / f"test{name}").unlink()
+    write_table(tmp_path / f"test{name}", [("x",), ("y",)], ("text",))
+    source = open_source(tmp_path)
+    assert (sizes(source), source.splits["test"].scorable) == ([12, 4, 2], False)
+    assert "the labels of the test split are hidden: it is not scored" in source.notes
+
+
+def test_a_split_of_one_class_or_without_rows_is_said(tmp_path: Path) -> None:
+    file = table_of(tmp_path / "t.csv", label=["a", "b"] * 6 + ["a"] * 4, split=["train"] * 12 + ["test"] * 4)
+    assert open_source(file).notes == (
+        "no row is for validation, as the splits are given",
+        "all 4 rows of the test split are 'a': its labels may be hidden, its scores then mean nothing",
+    )
+
+
+@pytest.mark.parametrize("rows", range(2, 12))
+def test_drawn_splits_train_on_every_class(tmp_path: Path, rows: int) -> None:
+    labels = [("a", "b", "c")[row % 3] for row in range(rows)]
+    for seed in range(5):
+        source = open_source(table_of(tmp_path / "t.csv", label=labels), SourceSettings(seed=seed))
+        assert set(source.splits["train"].label) == {*range(len(source.class_names))}
+        assert rows != 3 or "instead of 10%, since there are only 3 rows" in source.notes[0]
+
+
+# --- how tables are written ---
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
+@pytest.mark.parametrize("name", ["t.csv", "t.tsv"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_any_delimiter_that_the_header_shows_is_read(tmp_path: Path, delimiter: str, name: str, encoding: str) -> None:
+    texts = [f"é {row}; a, b | c" for row in range(20)]
+    with (tmp_path / name).open("w", newline="", encoding=encoding) as out:
+        writer = csv.writer(out, delimiter=delimiter)
+        writer.writerows([("text", "label"), *((text, "ab"[row % 2]) for row, text in enumerate(texts))])
+    source = open_source(tmp_path / name)
+    assert {text for rows in source.splits.values() for text in rows.text} == set(texts)
+
+
+@pytest.mark.parametrize(
+    ("name", "closing"), [("t.csv", 'they said"'), ("t.csv", 'they" said'), ("t.tsv", 'they said"')]
+)
+def test_marks_that_swallow_rows_are_refused_and_the_setting_reads_them(
+    tmp_path: Path, name: str, closing: str
+) -> None:
+    texts = [f"offer {row}" for row in range(20)]
+    texts[4], texts[9] = '"So good', closing
+    rows = [("text", "label", "brand"), *((text, "ab"[row % 2], "x") for row, text in enumerate(texts))]
+    delimiter = "\t" if name.endswith("tsv") else ","
+    (tmp_path / name).write_text("\n".join(delimiter.join(row) for row in rows), encoding="utf-8")
+    with pytest.raises(DataError, match=r"the 6 lines up to line 11 .*each reads as a row.*quotes in \[source\]"):
+        open_source(tmp_path / name)
+    source = open_source(tmp_path / name, SourceSettings(quotes=False))
+    assert {text for rows in source.splits.values() for text in rows.text} == set(texts)
+
+
+@pytest.mark.parametrize("quoting", [csv.QUOTE_MINIMAL, csv.QUOTE_ALL])
+@pytest.mark.parametrize("order", [("text", "label"), ("label", "text")])
+def test_texts_of_several_lines_are_no_swallowed_rows(tmp_path: Path, quoting: Any, order: tuple[str, str]) -> None:
+    texts = [f"Hello, friend {row}\nbuy now, please\n\nthanks, all" for row in range(20)]
+    records = [{"text": text, "label": "ab"[row % 2]} for row, text in enumerate(texts)] + [
+        {"text": f"one line {row}", "label": "ab"[row % 2]} for row in range(4)
+    ]
+    with (tmp_path / "t.csv").open("w", newline="", encoding="utf-8") as out:
+        writer = csv.DictWriter(out, order, quoting=quoting)
+        writer.writeheader()
+        writer.writerows(records)
+    assert sum(sizes(open_source(tmp_path / "t.csv"))) == 24
+
+
+def test_a_tsv_of_cells_with_and_without_quotes_is_refused(tmp_path: Path) -> None:
+    rows = [f"offer {row}\t{'ab'[row % 2]}" for row in range(20)]
+    rows[3], rows[5] = '"see ""more"" 3"\tb', '"fresh" offer\tb'
+    (tmp_path / "t.tsv").write_text("\n".join(["text\tlabel", *rows]), encoding="utf-8")
+    with pytest.raises(DataError, match=r"line 5 has a cell within quotation marks.*quotes in \[source\]"):
+        open_source(tmp_path / "t.tsv")
+    assert sum(sizes(open_source(tmp_path / "t.tsv", SourceSettings(quotes=True)))) == 20
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("t.csv", b"", "the file has no rows"),
+        ("t.csv", b"text,label\n", "the file has no rows"),
+        ("t.jsonl", b"\n", "the file has no rows"),
+        ("t.csv", "text,label\ncafé,a\n".encode("cp1252"), "save it as UTF-8"),
+        ("t.csv", "text,label\nab,a\n".encode("utf-16-le"), "UTF-16 without a mark"),
+        ("t.csv", gzip.compress(b"text,label\n"), "compressed; unpack it"),
+        ("t.csv", b'text,label\n"say \\"hi\\", ok",a\n', "marks within those are doubled"),
+        ("t.csv.gz", b"", "unpack it"),
+        ("t.json", b"[]", "one object a line"),
+        ("t.ndjson", b"{}", "call it .jsonl"),
+        ("t.feather", b"", "write it as Parquet"),
+        ("t.xlsx", b"", "save it as CSV"),
+        ("t.jsonl", b"[{}]", "write one object a line"),
+        ("nowhere.csv", None, "no such file or folder"),
+        ("data/state.json", b"{}", "by to_parquet"),
+        ("good/0.png", b"", "pictures in folders, but no table"),
+        ("data.json", b"[]", "one object a line"),
+    ],
+)
+def test_tables_that_cannot_be_read_say_what_to_do(
+    tmp_path: Path, name: str, content: bytes | None, message: str
+) -> None:
+    file = tmp_path / "x" / name
+    file.parent.mkdir(parents=True)
+    if content is not None:
+        file.write_bytes(content)
+    folders = {"data/state.json": file.parent, "good/0.png": file.parents[1], "data.json": file.parent}
+    with pytest.raises(DataError, match=message):
+        open_source(folders.get(name, file))
+
+
+@pytest.mark.parametrize("name", ["t.csv", "t.jsonl", "t.parquet"])
+def test_texts_that_are_missing_are_counted_in_every_format(tmp_path: Path, name: str) -> None:
+    texts: list[str | None] = [f"offer {row}" for row in range(20)]
+    texts[2:7] = ["nan", " None ", "", "  ", "<NA>"] if name == "t.csv" else ["nan", None, "", "  ", "null"]
+    source = open_source(table_of(tmp_path / name, text=texts))
+    assert "5 of 20 rows have no text" in source.notes
+    assert sum(not text.strip() for rows in source.splits.values() for text in rows.text) == 5
+
+
+def test_a_truth_value_is_no_text(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"t\.jsonl:2: the column 'text' holds bool"):
+        open_source(table_of(tmp_path / "t.jsonl", text=["a", True] * 8))
+
+
+# --- where pictures are ---
+
+
+@pytest.mark.parametrize(
+    "name", ["0.png", "pictures/0.jpg", " 0.jpg ", ".\\0.jpg", "file:///somewhere/0.jpg", "~/0.jpg", "000", "00.jpg"]
+)
+def test_a_picture_that_is_there_under_another_name_is_hinted_at(tmp_path: Path, name: str) -> None:
+    write_pictures(tmp_path)
+    with pytest.raises(DataError, match=r"may be '0\.jpg', which is there"):
+        open_source(table_of(tmp_path / "t.csv", image=[name] * 16), SourceSettings(images=tmp_path))
+
+
+def test_ten_missing_pictures_are_named(tmp_path: Path) -> None:
+    write_pictures(tmp_path)
+    names = [f"x{row}.jpg" for row in range(30)]
+    with pytest.raises(DataError, match=r"30 of 30 pictures are missing.*x9\.jpg and 20 others$"):
+        open_source(table_of(tmp_path / "t.csv", image=names), SourceSettings(images=tmp_path))
+
+
+@pytest.mark.parametrize("name", ["../0.jpg", "/0.jpg"])
+def test_a_picture_outside_of_the_folder_is_refused(tmp_path: Path, name: str) -> None:
+    write_pictures(tmp_path)
+    with pytest.raises(DataError, match=r"not the name of a file in .*, which must hold all of them"):
+        open_source(table_of(tmp_path / "t.csv", image=[name] * 16), SourceSettings(images=tmp_path))
+
+
+ENCODED = picture((1, 2, 3))
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [pa.binary(), pa.large_binary(), pa.binary_view(), pa.binary(len(ENCODED)), pa.dictionary(pa.int32(), pa.binary())],
+    ids=str,
+)
+def test_bytes_of_every_type_are_pictures(tmp_path: Path, kind: Any) -> None:
+    column = pa.array([ENCODED] * 16).cast(kind) if kind != pa.dictionary(pa.int32(), pa.binary()) else None
+    column = pa.array([ENCODED] * 16).dictionary_encode() if column is None else column
+    texts = [f"t {row}" for row in range(16)]
+    table = pa.table({"image": column, "text": texts, "label": ["a", "b"] * 8, "split": ["train", "test"] * 8})
+    pq.write_table(table.set_column(2, "label", pa.array(["a", "a", "b", "b"] * 4)), tmp_path / "t.parquet")
+    rows = open_source(tmp_path / "t.parquet").splits["test"]
+    assert rows.pictures is not None
+    assert [rows.pictures.read(row) for row in range(8)] == [ENCODED] * 8
+
+
+@pytest.mark.parametrize(
+    ("value", "held"),
+    [
+        ([ENCODED], "holds list"),
+        ([{"bytes": ENCODED, "path": "x"}], "holds list"),
+        ({"data": ENCODED}, "holds dict"),
+        ("A" * 300, r"base64\?"),
+        ("data:image/png;base64,AAAA", r"base64\?"),
+        ("AB/" * 2000, r"base64\?"),
+        (True, "holds bool"),
+    ],
+    ids=["list", "structs", "struct", "base64", "address", "slashes", "truth"],
+)
+@pytest.mark.parametrize("name", ["t.parquet", "t.jsonl"])
+def test_what_is_no_picture_is_refused_unless_none_are_asked_for(
+    tmp_path: Path, value: Any, held: str, name: str
+) -> None:
+    if name == "t.jsonl":
+        value = json.loads(json.dumps(value, default=lambda content: content.hex()))
+    file = table_of(tmp_path / name, image=[value] * 16)
+    with pytest.raises(DataError, match=f"the column 'image' .*{held}"):
+        open_source(file)
+    assert open_source(file, SourceSettings(image="")).splits["train"].pictures is None
+
+
+@pytest.mark.parametrize("name", ["t.csv", "t.jsonl", "t.parquet"])
+def test_a_row_without_a_picture_is_named(tmp_path: Path, name: str) -> None:
+    write_pictures(tmp_path)
+    names = ["0.jpg", "1.jpg", "2.jpg", "" if name == "t.csv" else None] * 4
+    with pytest.raises(DataError, match=r"t\.[a-z]+:[0-9:]+: no picture, nor have 3 other rows one"):
+        open_source(table_of(tmp_path / name, image=names))
+
+
+def test_structs_with_some_bytes_missing_are_refused(tmp_path: Path) -> None:
+    values = [{"bytes": ENCODED if row % 2 else None, "path": "x.jpg"} for row in range(16)]
+    with pytest.raises(DataError, match="row 0 and 7 others of 16 have a path in the column 'image' but no bytes"):
+        open_source(table_of(tmp_path / "t.parquet", image=values))
+    values[1] = {"bytes": None, "path": None}
+    with pytest.raises(DataError, match="row 0 and 7 others"):
+        open_source(table_of(tmp_path / "t.parquet", image=values))
+    with pytest.raises(DataError, match=r"t\.parquet:0:1: no picture"):
+        open_source(table_of(tmp_path / "t.parquet", image=[values[3], values[1]] * 8))
+
+
+@pytest.mark.parametrize(
+    ("columns", "note"),
+    [
+        ({"images": ["0.jpg"] * 16}, "no column 'image'; it may be 'images'"),
+        ({"photo_path": ["0.jpg"] * 16}, "it may be 'photo_path'"),
+        ({"image": ["https://example.org/0.jpg"] * 16}, "web addresses, which are not fetched"),
+        ({"image": ["0.jpg"] * 16}, "none lies beside the table"),
+    ],
+)
+def test_why_rows_have_no_pictures_is_said(tmp_path: Path, columns: dict[str, list[str]], note: str) -> None:
+    assert any(note in said for said in open_source(table_of(tmp_path / "t.csv", **columns)).notes)

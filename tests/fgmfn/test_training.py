@@ -29,6 +29,7 @@ from fgmfn.data import Source, SplitDataset, open_release
 from fgmfn.errors import (
     ConfigError,
     DataError,
+    DivergedError,
     FgmfnError,
     MemoryExhaustedError,
     RunInProgressError,
@@ -91,6 +92,18 @@ def test_what_a_run_predicts_is_kept_with_it_as_its_scores_are(finished: Finishe
         measured = measure(kept.labels, kept.probabilities, kept.groups, kept.class_names)
         assert measured == Metrics.from_json(record[key])
         assert record["files"][f"predictions/{split}.parquet"] == hashlib.sha256(file.read_bytes()).hexdigest()
+
+
+def test_the_card_says_how_sure_its_scores_are(finished: Finished) -> None:
+    _, (trained, *_) = finished
+    card, record = (trained.checkpoint / "README.md").read_text(), _record(trained)
+    low, high = record["test"]["accuracy_interval"]
+    assert f"| test | 8 | {record['test']['accuracy']:.4f} [{low:.4f}, {high:.4f}] |" in card
+    assert "| class | precision | recall | F1 | rows |" in card
+    assert f"always naming {record['test']['majority']['class']}: accuracy 50.0%" in card
+    assert f"ECE {record['test']['calibration']['ece']:.1%} in 15 bins" in card
+    with Image.open(trained.checkpoint / "reliability.png") as drawn:
+        assert drawn.format == "PNG"
 
 
 def test_a_run_without_predictions_and_intervals_still_reads(finished: Finished, tmp_path: Path) -> None:
@@ -205,6 +218,38 @@ def test_the_learning_rate_follows_its_schedule(tmp_path: Path, schedule: str, r
         trainer.optimizer.step()
         trainer.lr_scheduler.step()
     assert seen == rates
+
+
+@pytest.mark.parametrize("broken", ["loss", "weight"])
+def test_a_training_that_diverges_ends_with_the_step_and_what_to_lower(
+    tmp_path: Path, broken: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trainer = _trainer(tmp_path, epochs=3, learning_rate=1e-3, learning_rates={"head": 0.5})
+    loss_of = FgmfnForSentiment.classification_loss
+
+    def diverge(model: FgmfnForSentiment, logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        loss = loss_of(model, logits, labels)
+        if model.training and trainer.state.global_step == 1:
+            if broken == "loss":
+                return loss * float("inf")
+            model.get_parameter("head.layers.0.weight").data[0, 0] = float("nan")
+        return loss
+
+    monkeypatch.setattr(FgmfnForSentiment, "classification_loss", diverge)
+    step = ", step 2" if broken == "loss" else ".*"
+    said = rf"epoch 1{step}.*learning_rate = 0.001, learning_rates.head = 0.5 or max_gradient_norm = 1"
+    with pytest.raises(DivergedError, match=said):
+        trainer.train()
+    assert not list(tmp_path.glob("checkpoint-*"))
+
+
+def test_a_run_that_diverges_is_never_finished(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = open_release(small_release(tmp_path / "release"))
+    run = plan_run("text_only", source, tiny_config(tmp_path, epochs=1, learning_rate=1e30), tmp_path / "runs")
+    for _ in range(2):
+        with pytest.raises(DivergedError, match=r"learning_rate = 1e\+30"):
+            train_run(run, progress=False)
+        assert read_trained(run.folder) is None
 
 
 @pytest.mark.parametrize("missing", ["model.safetensors", "optimizer.pt", "scheduler.pt", "rng_state.pth"])

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fgmfn.baselines import CONTROLS, MODELS
 from fgmfn.data import Source
 from fgmfn.evaluation import REDUCED, Metrics, score
 from fgmfn.paper import figure3, figure4, score_tables
@@ -19,6 +20,7 @@ from fgmfn.paper.published import ORIGINAL, TABLE_4, TABLE_6
 from fgmfn.paper.scores import mean_and_sd, shown
 from fgmfn.sheets import plain, write_sheet
 from fgmfn.training import TrainedModel
+from tests.fgmfn.runs import labels, write_run
 
 RECIPE = Recipe(seeds=(42, 43), runs=Path("runs"))
 
@@ -117,11 +119,64 @@ def test_a_sheet_says_what_its_figures_compare_with(
     assert note in write([cell(*entries_of(["tfidf"]), 5, 6)], recipe)
 
 
+@pytest.fixture
+def kept(tweets: Source, tmp_path: Path) -> Callable[..., Cell]:
+    """A cell whose runs, of seed 1 and on, have kept predictions: as many are right as it says."""
+
+    def make(entry: Entry, right: float, seeds: int) -> Cell:
+        cell = Cell(entry, tweets)
+        for seed in range(1, seeds + 1):
+            folder = tmp_path / f"{entry.key}-{seed}"
+            scored = score(labels(), write_run(folder, right, seed=seed, model=entry.model), 3)
+            cell.trained[seed] = TrainedModel(entry.model, folder, scored, scored, False, 1.0)
+        return cell
+
+    return make
+
+
+def test_rows_are_compared_with_fgmfn_on_the_same_rows_and_seeds(kept: Callable[..., Cell]) -> None:
+    chosen = (("fgmfn", 0.85, 3), ("text_only", 0.6, 2), ("late_fusion", 0.85, 3))
+    cells = [kept(*entries_of([name]), right, seeds) for name, right, seeds in chosen]
+    fgmfn, text, fusion = score_tables.TABLE_4.as_table(cells).to_pylist()
+    assert (fgmfn["against"], fgmfn["gain_accuracy"]) == (None, None)
+    assert (text["against"], text["against_seeds"]) == ("fgmfn", [1, 2])
+    gains = [text["test_accuracy_by_seed"][at] - fgmfn["test_accuracy_by_seed"][at] for at in range(2)]
+    assert text["gain_accuracy"] == pytest.approx(sum(gains) / 2)
+    assert (text["test_rows"], text["test_groups"]) == (240, 80)
+    assert fusion["gain_macro_f1_p"] > 0.05
+    assert fusion["test_accuracy_low"] < fusion["test_accuracy_mean"] < fusion["test_accuracy_high"]
+    text_page = score_tables.TABLE_4.as_markdown(cells, RECIPE)
+    assert "240 test rows in 80 groups" in text_page
+    assert "accuracy to FGMFN" in text_page
+    shown_gain = f"{100 * fusion['gain_accuracy']:+.1f} [{100 * fusion['gain_accuracy_low']:+.1f}, "
+    assert shown_gain in text_page
+    assert "add --model image_only,own_late_fusion" in text_page
+
+
+def test_a_difference_beyond_chance_is_marked_and_one_seed_shows_its_interval(kept: Callable[..., Cell]) -> None:
+    cells = [kept(*entries_of([name]), right, 1) for name, right in (("fgmfn", 0.9), ("text_only", 0.4))]
+    fgmfn, text = score_tables.TABLE_4.as_table(cells).to_pylist()
+    assert text["gain_accuracy_p"] < 0.01
+    page = score_tables.TABLE_4.as_markdown(cells, replace(RECIPE, seeds=(1,)))
+    low, high = (f"{100 * fgmfn[f'test_accuracy_{end}']:.1f}" for end in ("low", "high"))
+    assert f"| {100 * fgmfn['test_accuracy_mean']:.1f} [{low}, {high}] |" in page
+    assert "] ** |" in page
+    assert score_tables.TABLE_4.as_figure(cells, RECIPE).axes
+
+
+def test_a_table_with_all_controls_warns_of_none(kept: Callable[..., Cell]) -> None:
+    controls = [name for name in CONTROLS if name in MODELS]
+    cells = [kept(*entries_of([name]), 0.7, 1) for name in ("fgmfn", *controls)]
+    assert "matched controls" not in score_tables.TABLE_4.as_markdown(cells, RECIPE)
+    assert "matched controls" in score_tables.TABLE_4.as_markdown(cells[:-1], RECIPE)
+    assert "matched controls" not in score_tables.TABLE_4.as_markdown(cells[1:], RECIPE)
+
+
 def test_table_6_holds_the_four_ablations_lambda_0_and_each_modality(cell: Callable[..., Cell]) -> None:
     cells = [cell(entry, 5, 6) for entry in score_tables.ABLATIONS]
     titles = [row["title"] for row in score_tables.TABLE_6.as_table(cells).to_pylist()]
     assert titles[:6] == ["FGMFN", "w/o MSVF", "w/o CA", "w/o ITC", "w/o MI", "lambda = 0"]
-    assert titles[6:] == ["text only", "image only"]
+    assert titles[6:] == ["text only", "image only", "picture branch", "late fusion, own encoders"]
     assert "| w/o CA | text and image | 78.80 | 73.90 |" in score_tables.TABLE_6.as_markdown(cells, RECIPE)
 
 
