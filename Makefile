@@ -42,7 +42,7 @@ demo: $(READY)  ## render a small sample, build a dataset from it, train on it, 
 	@$(BIN)/ytb-ads train --catalog $(DEMO)/catalog --config tiny
 
 test: $(READY)  ## run all tests, the slow ones too
-	@$(BIN)/python -m pytest -n 2 --dist loadgroup
+	@$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 docs: $(READY)  ## build the documentation into docs/_build/html; warnings are errors
 	@$(BIN)/python docs/generate.py

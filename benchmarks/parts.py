@@ -32,7 +32,7 @@ from fgmfn.settings import SourceSettings
 from fgmfn.statistics import PairedDifference, paired_difference, score_intervals
 
 CONTROLS = ("text_only", "own_late_fusion")
-ALONE = ("image_only", "picture_branch")
+OTHERS = ("shuffled_pictures", "image_only", "picture_branch")
 VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
     "without_msvf": ("w/o multiscale features", {"msvf_enabled": False}),
     "without_ca": ("w/o cross-attention", {"cross_attention_enabled": False}),
@@ -150,7 +150,7 @@ def main() -> None:
     entries = [
         *entries_of([*CONTROLS, "fgmfn"]),
         *(Entry(key, title, "fgmfn", changes) for key, (title, changes) in VARIANTS.items()),
-        *entries_of(ALONE),
+        *entries_of(OTHERS),
     ]
     if given.only:
         wanted = {*CONTROLS, *given.only.split(",")}

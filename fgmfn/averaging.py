@@ -44,8 +44,8 @@ class Averages(TrainerCallback):
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         """Take the step's weights into the average."""
         kept = min(self._decay, (1 + state.global_step) / (10 + state.global_step))
-        for name, values in self._training().items():
-            self._averages[name].lerp_(values, 1 - kept)
+        training = self._training()
+        torch._foreach_lerp_([self._averages[name] for name in training], list(training.values()), 1 - kept)
 
     def on_train_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         """Leave the average in the model, unless the best checkpoint's has been loaded."""

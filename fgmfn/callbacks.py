@@ -2,38 +2,55 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import torch
 from tqdm import tqdm
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from fgmfn.data import SplitDataset
 from fgmfn.modeling import SentimentModel, parameters_at
+from fgmfn.settings import Selection
 
 LOSS_PARTS = ("task_loss", "itc_loss", "mi_loss")
 DEV_FIGURES = ("accuracy", "macro_f1", "loss", *LOSS_PARTS)
 
 
 class Patience(TrainerCallback):
-    """Ends a training whose score has not risen for some epochs; the log says so, a resumed training's too."""
+    """Ends a training that has not become better for some epochs; the log says so, a resumed training's too."""
 
-    def __init__(self, epochs: int) -> None:
-        self._epochs = epochs
+    def __init__(self, epochs: int, selection: Selection) -> None:
+        self._epochs, self._selection = epochs, selection
 
     def on_evaluate(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         """Look at the scores so far."""
-        control.should_training_stop = is_over(state.log_history, self._epochs)
+        control.should_training_stop = is_over(state.log_history, self._epochs, self._selection)
 
 
-def is_over(history: Sequence[Mapping[str, float]], patience: int | None) -> bool:
-    """Whether the last score of a log is so many epochs behind its best one."""
-    scores = [entry["eval_macro_f1"] for entry in history if "eval_macro_f1" in entry]
-    return patience is not None and len(scores) > 0 and len(scores) - 1 - int(np.argmax(scores)) >= patience
+def is_over(history: Sequence[Mapping[str, float]], patience: int | None, selection: Selection) -> bool:
+    """Whether the last epoch of a log is so many epochs behind its best one."""
+    scored = scored_epochs(history)
+    return patience is not None and len(scored) > 0 and len(scored) - 1 - best_epoch(scored, selection) >= patience
+
+
+def scored_epochs(history: Sequence[Mapping[str, float]]) -> list[Mapping[str, float]]:
+    """Return the entries of a log that are scores of development rows, one per epoch."""
+    return [entry for entry in history if "eval_macro_f1" in entry]
+
+
+def best_epoch(scored: Sequence[Mapping[str, float]], selection: Selection) -> int:
+    """Return the place of the best of some epochs: by the chosen score, then by the lower loss, then the earliest."""
+
+    def rank(entry: Mapping[str, float]) -> tuple[float, float]:
+        loss = entry["eval_loss"]
+        spared = -loss if loss == loss else -math.inf  # a loss that is no number is the worst
+        return (spared if selection == "loss" else entry[f"eval_{selection}"]), spared
+
+    return max(range(len(scored)), key=lambda place: rank(scored[place]))
 
 
 class Thaw(TrainerCallback):
@@ -105,12 +122,17 @@ class Epoch:
     rows_per_s: float
     remaining_s: float
     """Time that the epochs to come will take, if they take as long as this one."""
+    flops_per_s: float
+    """Operations per second of its training steps, on all devices: matrix products, convolutions, attention."""
+    mfu: float | None
+    """Their share of what the devices' data sheets promise; None for a CPU, and for GPUs that are not known."""
 
     def __str__(self) -> str:
         figures = [*self.losses.items(), *((f"dev {name}", value) for name, value in self.dev.items())]
         said = ", ".join(f"{name.replace('_', ' ')} {value:.3f}" for name, value in figures)
         left = f", {self.remaining_s / 60:.1f} min left" if self.number < self.of else ""
-        return f"{self.model}: epoch {self.number}/{self.of}: {said}, {self.rows_per_s:.1f} rows/s{left}"
+        use = f"{self.flops_per_s / 1e12:.3g} TFLOP/s" + ("" if self.mfu is None else f" (MFU {100 * self.mfu:.1f} %)")
+        return f"{self.model}: epoch {self.number}/{self.of}: {said}, {self.rows_per_s:.1f} rows/s, {use}{left}"
 
 
 OnEpoch = Callable[[Epoch], None]
@@ -118,18 +140,28 @@ OnEpoch = Callable[[Epoch], None]
 
 
 class EpochReports(TrainerCallback):
-    """Tells a caller of each epoch: after its development rows are scored, or after its loss is known."""
+    """Tells a caller of each epoch: after its development rows are scored, or after its loss is known.
 
-    def __init__(self, model: str, rows: int, has_dev: bool, on_epoch: OnEpoch) -> None:
-        self._model, self._rows, self._has_dev, self._on_epoch = model, rows, has_dev, on_epoch
-        self._started = time.monotonic()
+    Args:
+        model: title.
+        rows: of training.
+        has_dev: there are development rows.
+        on_epoch: the caller's.
+        peak: operations per second that all devices together may do, if it is known.
+    """
+
+    def __init__(self, model: str, rows: int, has_dev: bool, on_epoch: OnEpoch, peak: float | None) -> None:
+        self._model, self._rows, self._has_dev, self._on_epoch, self._peak = model, rows, has_dev, on_epoch, peak
+        self._started, self._flops_before, self._flops_per_s = time.monotonic(), 0.0, 0.0
 
     def on_epoch_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         """Start the clock."""
-        self._started = time.monotonic()
+        self._started, self._flops_before = time.monotonic(), state.total_flos
 
     def on_log(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **given: Any) -> None:
         """Tell of the epoch as soon as all is known of it."""
+        if "loss" in given["logs"]:  # its steps are done, its development rows are not
+            self._flops_per_s = (state.total_flos - self._flops_before) / (time.monotonic() - self._started)
         if not state.is_world_process_zero or ("eval_macro_f1" if self._has_dev else "loss") not in given["logs"]:
             return
         newest = {name: value for entry in state.log_history for name, value in entry.items()}
@@ -143,6 +175,8 @@ class EpochReports(TrainerCallback):
                 {name: newest[f"eval_{name}"] for name in DEV_FIGURES if f"eval_{name}" in newest},
                 self._rows / took_s,
                 took_s * (round(args.num_train_epochs) - number),
+                self._flops_per_s,
+                self._flops_per_s / self._peak if self._peak else None,
             )
         )
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from fgmfn.evaluation import Metrics, surety_lines
 from fgmfn.history import RELIABILITY
+from fgmfn.settings import CHOSEN_BY
 
 
 def model_card(record: Mapping[str, Any], title: str) -> str:
@@ -68,7 +69,12 @@ def _synthetic(record: Mapping[str, Any]) -> list[str]:
 
 
 def _chosen(record: Mapping[str, Any]) -> str:
-    return "the last epoch" if record["dev"] is None else "the epoch with the best macro-F1 on the validation split"
+    if record["dev"] is None:
+        return "the last epoch"
+    if not record["epochs"]:
+        return f"the settings with the {CHOSEN_BY['macro_f1']} on the validation split"
+    chosen = CHOSEN_BY[record["settings"]["training"].get("selection", "macro_f1")]
+    return f"the epoch with the {chosen} on the validation split"
 
 
 def _origins(record: Mapping[str, Any]) -> list[str]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -23,20 +25,34 @@ class CrossAttentionFusion(nn.Module):
             elif isinstance(branch, FeedForward):
                 _zero(branch.layers[2])
 
-    def forward(self, text: Tensor, image: Tensor, text_mask: Tensor) -> tuple[Tensor, Tensor]:
-        """Fuse both modalities.
+    def forward(
+        self,
+        text: Tensor,
+        image: Tensor,
+        text_mask: Tensor,
+        *,
+        text_tokens: int | None = None,
+        image_tokens: int | None = None,
+    ) -> tuple[Tensor, Tensor]:
+        """Fuse both modalities; the last layer does so for the tokens that are wanted alone.
 
         Args:
             text: token states, [B, n, d].
             image: global token and region tokens, [B, m, d].
             text_mask: True where a token is real, [B, n].
+            text_tokens: as many of the text's first ones are wanted; None: all.
+            image_tokens: likewise of the image.
 
         Returns:
-            Fused text [B, n, d] and image [B, m, d].
+            Fused text [B, text_tokens, d] and image [B, image_tokens, d].
         """
-        for layer in self.layers:
+        for layer in self.layers[:-1]:
             text, image = layer(text, image, text_mask)
-        return text, image
+        last: Any = self.layers[-1]
+        return (
+            last.text_from_image(text[:, :text_tokens], image, None),
+            last.image_from_text(image[:, :image_tokens], text, text_mask),
+        )
 
 
 def _zero(layer: nn.Module) -> None:
@@ -144,9 +160,17 @@ class JointTransformer(nn.Module):
         # Nested tensors would cut the padding off, and with it the image tokens' places.
         self.encoder = nn.TransformerEncoder(layer, config.transformer_layers, enable_nested_tensor=False)
 
-    def forward(self, text: Tensor, image: Tensor, text_mask: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(
+        self,
+        text: Tensor,
+        image: Tensor,
+        text_mask: Tensor,
+        *,
+        text_tokens: int | None = None,
+        image_tokens: int | None = None,
+    ) -> tuple[Tensor, Tensor]:
         """Same contract as `CrossAttentionFusion.forward`."""
         image_mask = torch.ones(image.shape[:2], dtype=torch.bool, device=image.device)
         ignored = ~torch.cat([text_mask, image_mask], dim=1)
         joint = self.encoder(torch.cat([text, image], dim=1), src_key_padding_mask=ignored)
-        return joint[:, : text.shape[1]], joint[:, text.shape[1] :]
+        return joint[:, : text.shape[1]][:, :text_tokens], joint[:, text.shape[1] :][:, :image_tokens]

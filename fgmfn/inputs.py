@@ -78,6 +78,7 @@ class Inputs:
             `real_target` (only where the data has targets) or `never`.
         marked: leave the mark `$T$` in the sentence where the target stood.
         extras: fields of the model's own.
+        shuffled: show each row the picture of another ad.
 
     Raises:
         ValueError: A field is not in `FIELDS`.
@@ -88,6 +89,7 @@ class Inputs:
     pair: Literal["always", "real_target", "never"] = "never"
     marked: bool = False
     extras: tuple[Extra, ...] = ()
+    shuffled: bool = False
 
     def __post_init__(self) -> None:
         unknown = set(self.fields) - set(FIELDS)

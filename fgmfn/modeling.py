@@ -174,7 +174,8 @@ class SentimentModel(SavesCode, PreTrainedModel):
         smoothing = self.config.label_smoothing if self.training else 0.0
         losses = F.cross_entropy(logits.float(), labels, reduction="none", label_smoothing=smoothing)
         if self.config.class_weights and self.training:
-            losses = losses * losses.new_tensor(self.config.class_weights)[labels]
+            # numbers from Python go to a GPU as arguments, but a tensor of them only once it has done all before
+            losses = losses * sum(weight * (labels == label) for label, weight in enumerate(self.config.class_weights))
         return losses.mean()
 
     def freeze(self, beginnings: Sequence[str]) -> None:
@@ -360,7 +361,10 @@ class FgmfnForSentiment(SentimentModel):
         """
         text = self.encode_text(input_ids, attention_mask, token_type_ids)
         image = self.visual_tokens(self.image_encoder(pixel_values))
-        fused_text, fused_image = self.fusion(*self.hiding(text, image), attention_mask.bool())
+        text_tokens, image_tokens = self.pooling.tokens, self.image_pooling.tokens
+        fused_text, fused_image = self.fusion(
+            *self.hiding(text, image), attention_mask.bool(), text_tokens=text_tokens, image_tokens=image_tokens
+        )
         everywhere = attention_mask.new_ones(fused_image.shape[:2])
         features = [self.image_pooling(fused_image, everywhere), self.pooling(fused_text, attention_mask)]
         if self.pooling_alone is not None:

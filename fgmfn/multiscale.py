@@ -41,24 +41,56 @@ class MultiscaleFeatures(nn.Module):
 
     def forward(self, levels: Sequence[Tensor]) -> Tensor:
         """Turn F1..F5 into [B, 1 + 49, d], or [B, 1 + 196, d]: the global token, then the regions row by row."""
-        low, high = concatenate_levels(levels)
-        joint = self.joint_map(low, high)
+        joint = self.joint_map(levels)
         regions = self.position(F.avg_pool2d(joint, kernel_size=self.pooled_cells))
         tokens = torch.cat([self.pooled_token(levels[4], joint).unsqueeze(1), regions], dim=1)
         return self.norm(tokens)
 
-    def joint_map(self, low: Tensor, high: Tensor) -> Tensor:
-        """Eq. 4: [B, 256, 56, 56] and [B, 768, 14, 14] -> [B, d, 14, 14]."""
-        joint = torch.cat([F.relu(self.low(low)), F.relu(self.high(high))], dim=1)
+    def joint_map(self, levels: Sequence[Tensor]) -> Tensor:
+        """Eqs. 3 and 4: F1..F5 -> [B, d, 14, 14]."""
+        low = self.low_map(levels[:3])
+        high, mean = self.high_map(*levels[3:])
         # The mean runs over the channels, [B, 1, 14, 14]: the only reading whose sum with the map is defined.
-        return joint + high.mean(dim=1, keepdim=True)
+        return F.relu(torch.cat([low, high], dim=1)) + mean
+
+    def low_map(self, levels: Sequence[Tensor]) -> Tensor:
+        """Join F1..F3 at F2's grid, [B, 256, 56, 56], and convolve them to [B, d / 2, 14, 14].
+
+        The convolution of joined levels is the sum of each one's own, which needs no copy of them.
+        """
+        first, second, third = levels
+        grid, stride = _grid(second), self.low.stride
+        kernels = self.low.weight.split([level.shape[1] for level in levels], dim=1)
+        joined = F.conv2d(_resize(first, grid), kernels[0], self.low.bias, stride=stride)
+        joined = joined + F.conv2d(second, kernels[1], stride=stride)
+        if _grid(third) == (grid[0] / 2, grid[1] / 2) and grid[0] % 4 == grid[1] % 4 == 0:
+            return joined + _convolve_enlarged(third, kernels[2])
+        return joined + F.conv2d(_resize(third, grid), kernels[2], stride=stride)
+
+    def high_map(self, fourth: Tensor, fifth: Tensor) -> tuple[Tensor, Tensor]:
+        """Join F4 and F5 at F4's grid, [B, 768, 14, 14]; convolve them to [B, d - d / 2, 14, 14].
+
+        Every cell by itself is convolved, so that F5 can be before it is enlarged, at a quarter of its cost.
+
+        Returns:
+            The convolved map, and the mean of the joined channels [B, 1, 14, 14].
+        """
+        channels = [fourth.shape[1], fifth.shape[1]]
+        kernels = self.high.weight.split(channels, dim=1)
+        coarse = torch.cat([F.conv2d(fifth, kernels[1]), fifth.sum(dim=1, keepdim=True)], dim=1)
+        deep, total = _resize(coarse, _grid(fourth)).split([len(self.high.weight), 1], dim=1)
+        mean = (fourth.sum(dim=1, keepdim=True) + total) / sum(channels)
+        return F.conv2d(fourth, kernels[0], self.high.bias) + deep, mean
 
     def pooled_token(self, deepest: Tensor, joint: Tensor) -> Tensor:
         """Eq. 1's global feature, [B, d], damped where the joint map sees nothing worth keeping."""
         pooled = self.global_token(deepest.mean(dim=(2, 3)))
         if not self.gated:
             return pooled
-        salience = (self.main(joint) * self.gate(joint)).flatten(1)
+        layers = (self.main, self.gate)
+        weights, biases = (torch.cat([getattr(layer, name) for layer in layers]) for name in ("weight", "bias"))
+        both = F.linear(joint.flatten(2).transpose(1, 2), weights.flatten(1), biases)
+        salience = both[..., 0] * both[..., 1]
         return pooled * torch.sigmoid(self.salience(salience))
 
 
@@ -91,15 +123,16 @@ class GridPosition(nn.Module):
         return cells.flatten(2).transpose(1, 2) + self.cells.weight
 
 
-def concatenate_levels(levels: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
-    """Eq. 3: F1..F3 at F2's grid and F4, F5 at F4's grid, joined along their channels.
+def _convolve_enlarged(level: Tensor, kernels: Tensor) -> Tensor:
+    """Enlarge a level to twice its size and convolve it by 3 x 3 kernels with stride 4.
 
-    Returns:
-        v_l [B, 256, 56, 56] and v_h [B, 768, 14, 14].
+    Rows 4i, 4i + 1 and 4i + 2 of the enlarged level lie between rows 2i - 1, 2i and 2i + 1 of the level: kernels that
+    take the interpolation in find the same in the level itself, with stride 2.
     """
-    low = [_resize(level, _grid(levels[1])) for level in levels[:3]]
-    high = [_resize(level, _grid(levels[3])) for level in levels[3:]]
-    return torch.cat(low, dim=1), torch.cat(high, dim=1)
+    eye = torch.eye(3, dtype=kernels.dtype, device=kernels.device)
+    between = F.interpolate(eye[None], scale_factor=2, mode="linear")[0, :, 2:5].T
+    kernels = ((kernels @ between).mT @ between).mT
+    return F.conv2d(F.pad(level, (1, 0, 1, 0), mode="replicate"), kernels, stride=2)
 
 
 def _grid(level: Tensor) -> tuple[int, int]:
@@ -111,5 +144,6 @@ def _resize(level: Tensor, size: tuple[int, int]) -> Tensor:
         return level
     if level.shape[-1] > size[-1]:
         # The stem is finer than the common grid: averaging keeps every pixel's share, interpolation would not.
-        return F.adaptive_avg_pool2d(level, size)
+        exact = _grid(level) == (2 * size[0], 2 * size[1])  # as a rule, and then by the faster kernel
+        return F.avg_pool2d(level, kernel_size=2) if exact else F.adaptive_avg_pool2d(level, size)
     return F.interpolate(level, size=size, mode="bilinear", align_corners=False)

@@ -18,6 +18,8 @@ class TextPooling(nn.Module):
     def __init__(self, kind: str, d: int) -> None:
         super().__init__()
         self.kind = kind
+        self.tokens = 1 if kind == "first" else None
+        """How many first tokens are read; None: all."""
         # A bias here would add the same to every score and never learn.
         self.score = nn.Linear(d, 1, bias=False) if kind == "attention" else None
 

@@ -33,6 +33,10 @@ class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
+Selection = Literal["macro_f1", "accuracy", "loss"]
+CHOSEN_BY: dict[Selection, str] = {"macro_f1": "best macro-F1", "accuracy": "best accuracy", "loss": "lowest loss"}
+
+
 class SourceSettings(Section):
     """Folders and column names of data; a release needs none of them."""
 
@@ -142,8 +146,11 @@ class TrainingSettings(Section):
     and kept in place of the weights. 0: there is none."""
     max_gradient_norm: float = Field(default=1.0, gt=0)
     """Longer gradients are scaled down to it (ours)."""
+    selection: Selection = "macro_f1"
+    """What chooses the epoch on the development rows: the metric that the data's paper reports, or the lowest loss. Of
+    equal epochs the one with the lower loss is kept, then the earlier one. Models without epochs go by macro-F1."""
     patience: int | None = Field(default=None, ge=1)
-    """Epochs without a better macro-F1 on the development rows after which training ends. Unset: it never does."""
+    """Epochs without a better one, by `selection`, after which training ends. Unset: it never does."""
     accumulation: int = Field(default=1, ge=1)
     """Parts in which the rows of a step go through the model, one after the other, for less memory. The contrastive
     loss and batch statistics run over one part."""

@@ -26,11 +26,23 @@ from transformers.trainer import OPTIMIZER_NAME, SCHEDULER_NAME, TRAINER_STATE_N
 from transformers.utils import SAFE_WEIGHTS_NAME
 
 from fgmfn.averaging import TRAINING_WEIGHTS, Averages
-from fgmfn.callbacks import LOSS_PARTS, AfterEpoch, EpochReports, Hooks, OnEpoch, Patience, ProgressBar, Thaw
+from fgmfn.callbacks import (
+    LOSS_PARTS,
+    AfterEpoch,
+    EpochReports,
+    Hooks,
+    OnEpoch,
+    Patience,
+    ProgressBar,
+    Thaw,
+    best_epoch,
+    scored_epochs,
+)
 from fgmfn.data import Collator, SplitDataset
 from fgmfn.distributed import process_count, share_batch_statistics
 from fgmfn.errors import ConfigError, DivergedError
 from fgmfn.evaluation import score
+from fgmfn.flops import peak_flops, training_flops
 from fgmfn.modeling import SentimentModel, SentimentOutput, parameters_at
 from fgmfn.processing import FgmfnProcessor
 from fgmfn.settings import TrainingSettings
@@ -52,6 +64,7 @@ class SentimentTrainer(Trainer):
         self._settings, self._processor = settings, processor
         self._parts: dict[str, list[torch.Tensor]] = {}
         """By name, `eval_` before those of development rows: a loss's sum over each batch's rows, and their number."""
+        self._network, self._row_flops = self.model, dict[tuple[Any, ...], int]()
         self._lap_started = time.monotonic()
         self._averages = Averages(self.model, settings.ema_decay) if settings.ema_decay else None
         if self._averages:
@@ -80,6 +93,18 @@ class SentimentTrainer(Trainer):
             prepared["pixel_values"] = self._processor.normalize(prepared["pixel_values"])
         return prepared
 
+    def floating_point_ops(self, inputs: dict[str, Any]) -> int:
+        """Return the operations of a step over a process's batch; they are counted once per shape of a row."""
+        row = {name: values[:1] for name, values in inputs.items() if name != "labels"}
+        shapes = tuple(tuple(values.shape) for values in row.values())
+        if shapes not in self._row_flops:
+            self._row_flops[shapes] = training_flops(self._network, self._prepare_inputs(row))
+        return len(inputs["labels"]) * self._row_flops[shapes]
+
+    def precision(self) -> str:
+        """Return the precision of matrix products: `bf16`, `tf32` or `fp32`."""
+        return "bf16" if self.args.bf16 else "tf32" if self.args.tf32 else "fp32"
+
     def _get_train_sampler(self, train_dataset: Any = None) -> Any:
         """Draw rows by their length where the settings say so."""
         if not self._settings.by_length or not (lengths := self.train_dataset.lengths):
@@ -98,8 +123,8 @@ class SentimentTrainer(Trainer):
         rows, before = len(inputs["labels"]), "" if model.training else "eval_"
         for name in LOSS_PARTS:
             if outputs.get(name) is not None:
-                mean = outputs[name].detach().float()
-                self._parts.setdefault(before + name, []).append(torch.stack([mean * rows, mean.new_tensor(rows)]))
+                total = outputs[name].detach().float() * rows
+                self._parts.setdefault(before + name, []).append(torch.stack([total, torch.full_like(total, rows)]))
         return (outputs.loss, outputs) if return_outputs else outputs.loss
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
@@ -145,6 +170,14 @@ class SentimentTrainer(Trainer):
         found = {name: self._parts.pop(before + name) for name in LOSS_PARTS if before + name in self._parts}
         sums = self.accelerator.reduce({name: torch.stack(values).sum(dim=0) for name, values in found.items()}, "sum")
         return {before + name: float(total / rows) for name, (total, rows) in sums.items()}
+
+    def _determine_best_metric(self, metrics: dict[str, float], trial: Any) -> bool:
+        """Choose among all epochs so far, equal ones by their loss."""
+        scored, selection = scored_epochs(self.state.log_history), self._settings.selection
+        if best_epoch(scored, selection) < len(scored) - 1:
+            return False
+        self.state.best_metric, self.state.best_global_step = metrics[f"eval_{selection}"], self.state.global_step
+        return True
 
     def _save_checkpoint(self, model: torch.nn.Module, trial: Any) -> None:
         """Save a checkpoint; older ones keep their weights, and lose the optimizer's state, twice as large."""
@@ -256,7 +289,7 @@ def make_trainer(
     after_epoch: AfterEpoch | None = None,
     on_epoch: OnEpoch | None = None,
 ) -> SentimentTrainer:
-    """Set up training: a checkpoint per epoch, the best by the development split's macro-F1.
+    """Set up training: a checkpoint per epoch, the best one chosen by the development split.
 
     Without a development split nothing can be chosen by it: the last epoch's weights stay.
     """
@@ -283,12 +316,19 @@ def make_trainer(
     if settings.freeze and settings.freeze_epochs:
         trainer.add_callback(Thaw(model, settings.freeze, settings.freeze_epochs))
     if settings.patience and dev is not None:
-        trainer.add_callback(Patience(settings.patience))
+        trainer.add_callback(Patience(settings.patience, settings.selection))
     if on_epoch:
-        trainer.add_callback(EpochReports(title, len(train), dev is not None, on_epoch))
+        peak = devices_peak(trainer.precision())
+        trainer.add_callback(EpochReports(title, len(train), dev is not None, on_epoch, peak))
     if progress:
         trainer.add_callback(ProgressBar(title))
     return trainer
+
+
+def devices_peak(precision: str) -> float | None:
+    """Return the operations per second that all processes' GPUs may do; None where that is not known."""
+    peak = peak_flops(torch.cuda.get_device_name(), precision) if torch.cuda.is_available() else None
+    return peak and peak * process_count()
 
 
 def check_reports(settings: TrainingSettings) -> None:
@@ -339,14 +379,17 @@ def _arguments(settings: TrainingSettings, checkpoints: Path, *, has_dev: bool) 
         eval_strategy="epoch" if has_dev else "no",
         save_strategy="epoch",
         logging_strategy="epoch",
+        # Looking at each step's loss would let a GPU wait, and what it found would stand in no log.
+        logging_nan_inf_filter=False,
         save_total_limit=1,
         load_best_model_at_end=has_dev,
-        metric_for_best_model="macro_f1" if has_dev else None,
-        greater_is_better=True if has_dev else None,
+        metric_for_best_model=settings.selection if has_dev else None,
+        greater_is_better=settings.selection != "loss" if has_dev else None,
         dataloader_num_workers=workers,
         dataloader_persistent_workers=workers > 0,
         dataloader_prefetch_factor=PREFETCHED if workers else None,
         dataloader_pin_memory=on_cuda,
+        accelerator_config={"non_blocking": on_cuda},
         ddp_find_unused_parameters=False,
         remove_unused_columns=False,
         label_names=["labels"],

@@ -28,18 +28,19 @@ from transformers.trainer import TRAINER_STATE_NAME
 from fgmfn.baselines import MODELS, check_models, model_class
 from fgmfn.baselines.fitted import FittedModel
 from fgmfn.building import build_model, model_config
-from fgmfn.callbacks import AfterEpoch, Epoch, OnEpoch, is_over
+from fgmfn.callbacks import AfterEpoch, Epoch, OnEpoch, is_over, scored_epochs
 from fgmfn.card import model_card
 from fgmfn.configuration import PiecesConfig
 from fgmfn.console import quiet_libraries
 from fgmfn.data import Rows, Source, SplitDataset, open_source
 from fgmfn.data.batches import sentence_lengths
 from fgmfn.data.encoded import keep_encoded
+from fgmfn.data.overlap import linked
 from fgmfn.data.prepared import Cache
 from fgmfn.data.rows import look_at_all
 from fgmfn.distributed import from_first_process, is_first_process, join_processes
 from fgmfn.errors import FgmfnError, MemoryExhaustedError, RunInProgressError
-from fgmfn.evaluation import Metrics
+from fgmfn.evaluation import Metrics, bracket
 from fgmfn.history import draw_history, draw_reliability, epochs_so_far, epochs_until
 from fgmfn.inference import Checkpoint, measure_split, predict_split, prediction_table
 from fgmfn.modeling import SentimentModel
@@ -272,11 +273,13 @@ def _train_in_steps(
         if is_first_process():
             log.info("%s: goes on from %s, where an earlier run was stopped", run.name, resumed_from.name)
         state = TrainerState.load_from_json(str(resumed_from / TRAINER_STATE_NAME))
-        if is_over(state.log_history, training.patience):  # it was stopped after its last epoch
+        if is_over(state.log_history, training.patience, training.selection):  # it was stopped after its last epoch
             trainer.args.num_train_epochs = round(state.epoch or 0)
     with warnings.catch_warnings():
         # A resumed schedule is stepped before its optimizer once; PyTorch warns about that order.
         warnings.filterwarnings("ignore", message="Detected call of `lr_scheduler.step")
+        # Gradients of 1 x 1 convolutions lie otherwise in memory than their weights, as the faster kernels leave them.
+        warnings.filterwarnings("ignore", message="Grad strides do not match bucket view strides")
         trainer.train(resume_from_checkpoint=str(resumed_from) if resumed_from else None)
     trainer.refuse_divergence({})
     if trainer.is_world_process_zero():
@@ -360,12 +363,15 @@ def _finish(
         measure_split(run.source, split, predicted[split]) if run.source.splits[split].scorable else None
         for split in ("validation", "test")
     )
+    unsure = _unsure_choice(run, dev, history)
+    for note in unsure:
+        log.warning("%s: %s", run.name, note)
     sizes = model.parameter_counts() if isinstance(model, FittedModel) else parameter_counts(model)
     record = {
         "finished": True,
         "dev": dev and dev.as_json(),
         "test": test and test.as_json(),
-        "notes": [*_notes(run, model), *_cut_texts(run, model, processor)],
+        "notes": [*_notes(run, model), *unsure, *_cut_texts(run, model, processor)],
         "departures": list(model.departures()),
         "checksums": run.source.checksums,
         "parameters": dict(zip(("total", "trainable"), sizes, strict=True)) if sizes else None,
@@ -431,6 +437,32 @@ def _save(
         path.replace(folder / name)
     shutil.rmtree(saved)
     return digests
+
+
+FEWEST_GROUPS = 30
+"""Ads of a class by which an epoch can be chosen: with fewer, a recall of one half is known to +- 18 points at best."""
+
+
+def _unsure_choice(run: Run, dev: Metrics | None, history: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Say that the development split is too small to choose by, where it has too few groups of some class."""
+    if dev is None:
+        return []
+    rows, names = run.source.splits["validation"], run.source.class_names
+    groups = {name: set[str]() for name in names}
+    for label, group in zip(rows.label, linked(rows, grouped=True), strict=True):
+        groups[names[label]].add(group)
+    few = {name: len(those) for name, those in groups.items() if 0 < len(those) < FEWEST_GROUPS}
+    if not few:
+        return []
+    counted = ", ".join(f"{count} groups of class {name}" for name, count in few.items())
+    scored, selection = scored_epochs(history), run.settings.training.selection
+    interval = dev.accuracy_interval if selection == "accuracy" else dev.macro_f1_interval
+    within = ""
+    if interval and scored and selection != "loss":
+        low, high = interval
+        held = sum(low <= entry[f"eval_{selection}"] <= high for entry in scored)
+        within = f"; the chosen epoch's 95 % interval {bracket(interval)} holds the scores of {held} of {len(scored)}"
+    return [f"the validation split is too small to choose by ({counted}, fewer than {FEWEST_GROUPS}){within}"]
 
 
 def _cut_texts(run: Run, model: SentimentModel | FittedModel, processor: FgmfnProcessor | None) -> list[str]:

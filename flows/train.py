@@ -6,7 +6,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import httpx
@@ -28,15 +28,14 @@ from data_catalog.releases import (
 )
 from data_catalog.storage import Place, deliver_folder, fetch_folder, folders_of, working_folder
 from fgmfn.baselines import MODELS, unproven
-from fgmfn.callbacks import Epoch
-from fgmfn.card import confusion_lines
-from fgmfn.evaluation import Metrics, bracket, surety_lines
-from fgmfn.training import CHECKPOINTS, TrainedModel, train_models
-from flows.gate import decide
 from flows.home import catalog_here, own_catalog
 from flows.models import METRICS, Decision, ModelRun, find_run, run_in_service
 from flows.runner import artifact_key, begin_run, run_name, work_on
 from flows.settings import load_settings
+
+if TYPE_CHECKING:
+    from fgmfn.callbacks import Epoch
+    from fgmfn.training import TrainedModel
 
 TRAINED = "ytb-ads.model.trained"
 """Event of a finished training."""
@@ -62,7 +61,7 @@ def train(
     models: Sequence[str] | None = None,
     from_scratch: bool | None = None,
     settings_file: str | None = None,
-) -> list[TrainedModel] | State[Any]:
+) -> list[Any] | State[Any]:
     """Train on a release, by default the newest of `catalog`; what is already trained is not trained again.
 
     The first of the models then goes in service, unless it may be worse than the one that is (`training.promote`).
@@ -78,11 +77,18 @@ def train(
         from_scratch: start without pretrained weights; by default the settings'.
         settings_file: TOML file of the pipeline's settings.
 
+    Returns:
+        `fgmfn.TrainedModel` of each model.
+
     Raises:
         CatalogError: the release of that hash is in no catalog that is here.
         ReleaseError: there is no such release, or it is damaged.
         FgmfnError: the release or the configuration cannot be trained on.
     """
+    # here, as deploying this flow would load PyTorch too
+    from fgmfn.training import CHECKPOINTS, train_models
+    from flows.gate import decide
+
     if given_up := begin_run():
         return given_up
     settings = load_settings(Path(settings_file) if settings_file else None).training
@@ -193,6 +199,9 @@ def _tell(catalog: Catalog, release: Path, trained: Sequence[TrainedModel], deci
 
 def training_page(catalog: Catalog, release: Path, runs: Sequence[ModelRun], decision: Decision | None) -> str:
     """The results of a training in Markdown: scores, decision, curves, confusion matrices, and where all of it lies."""
+    from fgmfn.card import confusion_lines
+    from fgmfn.evaluation import Metrics, surety_lines
+
     present = run_in_service(catalog)
     lines = [
         f"# Models of release {release.name}",
@@ -228,6 +237,8 @@ def _score_row(run: ModelRun) -> str:
 
 
 def _interval(metrics: Mapping[str, Any], name: str) -> str:
+    from fgmfn.evaluation import bracket
+
     interval = metrics.get(f"{name}_interval")
     return f" {bracket(interval)}" if interval else ""
 

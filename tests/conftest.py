@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import sqlite3
 import urllib.request
 import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
@@ -34,8 +35,38 @@ SHARED_DATA = os.environ.get("YTB_ADS_TEST_DATA", str(Path(__file__).resolve().p
 """Where the real ads lie; empty: nowhere."""
 
 
+LONGEST = (
+    "test_soak.py",
+    "test_build_dataset.py",
+    "test_build_human.py",
+    "test_real_ads.py",
+    "test_clusters.py",
+    "test_recovery.py",
+    "test_notifications.py",
+    "test_cli.py",
+    "test_paused_deployment.py",
+    "test_deployment.py",
+    "test_crawl_youtube.py",
+    "test_object_store.py",
+    "test_browser.py",
+    "test_search.py",
+    "test_verifying_browser.py",
+    "test_contract.py",
+    "test_distributed.py",
+    "test_training.py",
+    "test_measuring.py",
+    "test_xor.py",
+)
+"""Files that take longest, in this order: begun first, none of them is waited for at the end."""
+
 S3_KEY = "a-secret-key-that-must-not-be-shown"
 """Of the S3 server's only user."""
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the longest files first: xdist hands files out in this order."""
+    items.sort(key=lambda item: LONGEST.index(item.path.name) if item.path.name in LONGEST else len(LONGEST))
 
 
 @pytest.fixture(scope="session")
@@ -81,9 +112,22 @@ def once(tmp_path_factory: pytest.TempPathFactory) -> Once:
 
 
 @pytest.fixture(scope="session")
-def prefect_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The API's address of a Prefect server started for these tests, on a database of its own."""
-    with prefect_serving(tmp_path_factory.mktemp("prefect")) as url:
+def prefect_tables(once: Once) -> Path:
+    """The database of a Prefect server that was started and stopped."""
+
+    def make(folder: Path) -> None:
+        with prefect_serving(folder):
+            pass
+        with closing(sqlite3.connect(folder / "prefect.db")) as database:  # whole, without the log beside it
+            database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+    return once("prefect", make) / "prefect.db"
+
+
+@pytest.fixture(scope="session")
+def prefect_server(prefect_tables: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The API's address of a Prefect server started for the tests of this worker, on a database of its own."""
+    with prefect_serving(tmp_path_factory.mktemp("prefect"), prefect_tables) as url:
         yield url
 
 

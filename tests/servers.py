@@ -24,6 +24,12 @@ import pytest
 from flows import SWITCHES
 
 STARTUP_S = 120
+PROMPT = {
+    "PREFECT_SERVER_EVENTS_PROACTIVE_GRANULARITY": "PT2S",
+    "PREFECT_SERVER_SERVICES_EVENT_PERSISTER_FLUSH_INTERVAL": "2",
+    "PREFECT_SERVER_SERVICES_LATE_RUNS_LOOP_SECONDS": "2",
+}
+"""Settings of a Prefect server that looks every two seconds what there is to do, and not every five."""
 POSTGRES_VARIABLE = "YTB_ADS_TEST_POSTGRES"
 """Names a server to test against: the URL of a database in which schemas may be made. Without it one is started."""
 
@@ -40,8 +46,18 @@ def ask(server: str, path: str, body: dict[str, Any] | None = None) -> Any:
 
 
 @contextmanager
-def prefect_serving(home: Path, **environment: str) -> Iterator[str]:
-    """Start a Prefect server whose files lie in `home`; yields the address of its API."""
+def prefect_serving(home: Path, tables: Path | None = None, **environment: str) -> Iterator[str]:
+    """Start a Prefect server whose files lie in `home`; yields the address of its API.
+
+    Args:
+        home: an empty folder.
+        tables: the database of a server that has ended, of which this one begins with a copy: making it takes seconds.
+        environment: variables of the server.
+    """
+    if tables:
+        for made in (tables, tables.with_name("memo_store.toml")):  # which says that the types of blocks are known
+            shutil.copy(made, home)
+        environment = {"PREFECT_SERVER_DATABASE_MIGRATE_ON_START": "false", **environment}
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -49,7 +65,7 @@ def prefect_serving(home: Path, **environment: str) -> Iterator[str]:
     with log.open("wb") as output:
         server = subprocess.Popen(
             [sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)],
-            env={**os.environ, **SWITCHES, "PREFECT_HOME": str(home), **environment},
+            env={**os.environ, **SWITCHES, **PROMPT, "PREFECT_HOME": str(home), **environment},
             stdout=output,
             stderr=output,
         )

@@ -51,6 +51,9 @@ MODELS: dict[str, Row] = {
     "picture_branch": Row(
         "picture branch", f"{HERE}.controls", "PictureBranchForSentiment", IMAGE, "this comparison"
     ),
+    "shuffled_pictures": Row(
+        "FGMFN, shuffled pictures", f"{HERE}.controls", "ShuffledPicturesForSentiment", BOTH, "this comparison"
+    ),
     "late_fusion": Row("late fusion", f"{HERE}.late_fusion", "LateFusionForSentiment", BOTH, "this comparison"),
     "clip_probe": Row("CLIP probe", f"{HERE}.probes", "ClipProbeForSentiment", BOTH, "Radford et al. 2021, ICML"),
     "siglip_probe": Row(
@@ -89,7 +92,7 @@ def unproven(names: Iterable[str]) -> str | None:
     """
     shown = list(names)
     if "fgmfn" in shown:
-        missing = [name for name in CONTROLS if name in MODELS and name not in shown]
+        missing = [name for name in CONTROLS if name not in shown]
         whose, what = MODELS["fgmfn"].title, f"its matched controls {', '.join(missing)}"
     else:
         rows = [MODELS[name] for name in shown if name in MODELS]

@@ -1,7 +1,11 @@
-"""Controls of FGMFN: its own encoders without its fusion. What it gains over them is the fusion's."""
+"""Controls of FGMFN: its own encoders without its fusion, and itself with the pictures of other ads.
+
+What it gains over the former is the fusion's, what it gains over the latter is what the pictures tell.
+"""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import ClassVar
 
 import torch
@@ -9,7 +13,7 @@ from torch import Tensor, nn
 
 from fgmfn.configuration import FgmfnConfig
 from fgmfn.inputs import PAIR, Inputs
-from fgmfn.modeling import SentimentHead, SentimentModel, SentimentOutput
+from fgmfn.modeling import FgmfnForSentiment, SentimentHead, SentimentModel, SentimentOutput
 from fgmfn.multiscale import DeepestGrid, MultiscaleFeatures
 from fgmfn.pooling import TextPooling
 
@@ -69,3 +73,9 @@ class PictureBranchForSentiment(SentimentModel):
         tokens = self.visual_tokens(self.image_encoder(pixel_values))
         everywhere = torch.ones(tokens.shape[:2], device=tokens.device)
         return self.task_output(self.head(self.image_pooling(tokens, everywhere)), labels)
+
+
+class ShuffledPicturesForSentiment(FgmfnForSentiment):
+    """FGMFN, trained and tested with each row's words beside the picture of another ad of the same split."""
+
+    inputs = replace(FgmfnForSentiment.inputs, shuffled=True)

@@ -24,7 +24,7 @@ from fgmfn.data.prepared import (
     prepare_pictures,
     prepare_words,
 )
-from fgmfn.data.rows import NOWHERE, Rows, identity
+from fgmfn.data.rows import NOWHERE, Rows, identity, shuffled
 from fgmfn.data.twitter import MARK
 from fgmfn.errors import DataError
 from fgmfn.inputs import Inputs, Sentence
@@ -112,8 +112,8 @@ class SplitDataset(Dataset[dict[str, Any]]):
         progress: show a bar on standard error while the cache is filled, if that is a terminal.
 
     Raises:
-        DataError: The model looks at pictures and the rows have none, or while the cache is filled some that cannot
-            be decoded.
+        DataError: The model looks at pictures and the rows have none, or none of other ads, or while the cache is
+            filled some that cannot be decoded.
         OSError: The cache cannot be written.
     """
 
@@ -151,6 +151,7 @@ class SplitDataset(Dataset[dict[str, Any]]):
             zoom = 1.0 if augmentation is None else augmentation.zoom
             cached = prepare_pictures(cache, rows, processor, zoom, name, progress=progress) if cache else None
             self._pictures = cached or FreshPictures(rows, rows.pictures, processor, zoom)
+        self._shown = shuffled(rows.group) if inputs.shuffled else range(len(rows))
 
     @property
     def epoch(self) -> int:
@@ -174,7 +175,7 @@ class SplitDataset(Dataset[dict[str, Any]]):
         example = {**self._words[row], "labels": self.rows.label[row]}
         groups = [identity(self.rows.text[row]), identity(self.rows.group[row])]
         if self._pictures is not None:
-            image, picture = self._pictures.read(row)
+            image, picture = self._pictures.read(self._shown[row])
             groups.append(picture)
             if "pixel_values" not in self.encoded:
                 example["pixel_values"] = self._processor.raw_pixels([self._square(image, row)])[0]
@@ -188,9 +189,13 @@ class SplitDataset(Dataset[dict[str, Any]]):
 
     def origin(self, field: str) -> str | None:
         """Name what `pixel_values` or `input_ids` are made of in the cache; None: nothing, or drawn in each epoch."""
-        drawn = field == "pixel_values" and self._augmentation is not None
-        held = self._pictures if field == "pixel_values" else self._words
-        return held.key if isinstance(held, CachedPictures | CachedWords) and not drawn else None
+        held: Any = self._pictures if field == "pixel_values" else self._words
+        if not isinstance(held, CachedPictures | CachedWords):
+            return None
+        if field != "pixel_values":
+            return held.key
+        # the entry's pictures, in the order in which they are shown
+        return None if self._augmentation else f"{held.key} {list(self._shown) if self._inputs.shuffled else ''}"
 
 
 @dataclass(frozen=True)

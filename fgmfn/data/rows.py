@@ -10,6 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
@@ -189,6 +190,25 @@ def identity(value: str | bytes) -> int:
     """A 63-bit number that equal texts, ads or pictures share and others do not."""
     content = value.encode(errors="surrogatepass") if isinstance(value, str) else value
     return int.from_bytes(hashlib.blake2b(content, digest_size=8).digest(), "big") >> 1
+
+
+def shuffled(groups: Sequence[str]) -> list[int]:
+    """Draw for each row the number of a row of another group, each once; the same for the same groups.
+
+    A row that is alone, as an ad that is predicted by itself, keeps its own.
+
+    Raises:
+        DataError: One group has more than half of the rows.
+    """
+    names, numbers, sizes = np.unique(np.asarray(groups), return_inverse=True, return_counts=True)
+    most, rows = int(sizes.max(initial=0)), len(groups)
+    if 2 * most > rows > 1:
+        raise DataError(f"{rows} rows, {most} of them of one group: not every one can have the picture of another")
+    # groups in a drawn order, each in one piece: a step as long as the longest one leads out of every group
+    order = np.argsort(np.random.default_rng(0).permutation(len(names))[numbers], kind="stable")
+    drawn = np.empty(rows, dtype=int)
+    drawn[order] = np.roll(order, -most)
+    return [int(row) for row in drawn]
 
 
 def given_rows(

@@ -25,7 +25,8 @@ from fgmfn.baselines.fitted import FittedModel
 from fgmfn.configuration import FgmfnConfig
 from fgmfn.console import quiet_libraries
 from fgmfn.errors import ConfigError, FgmfnError
-from fgmfn.paper.meters import Repeats, Timing, count_flops, forget_peak, peak_bytes, time_runs
+from fgmfn.flops import count_flops
+from fgmfn.paper.meters import Repeats, Timing, forget_peak, peak_bytes, time_runs
 from fgmfn.paper.processes import run_apart, start_method
 from fgmfn.paper.specimens import Batch, Specimen, build_specimen
 from fgmfn.planning import code_version

@@ -1,84 +1,15 @@
-"""Operations, time and memory of a function or a network, on a CPU or a GPU."""
+"""Time and memory of a function, on a CPU or a GPU."""
 
 from __future__ import annotations
 
-import math
 import re
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
-from torch.nn.attention import SDPBackend, sdpa_kernel
-from torch.nn.utils.rnn import PackedSequence
-from torch.utils.flop_counter import FlopCounterMode
-
-
-@torch.no_grad()
-def count_flops(network: nn.Module, batch: Mapping[str, Tensor]) -> int:
-    """Return the operations of one forward pass over a batch, the same on every device.
-
-    Args:
-        network: in evaluation.
-        batch: the keywords of its `forward`.
-    """
-    counter = FlopCounterMode(display=False)
-    with _plain_attention(), counter, _recurrent_layers(network, counter) as corrections:
-        network(**batch)
-    return int(counter.get_total_flops()) + sum(corrections)
-
-
-@contextmanager
-def _plain_attention() -> Iterator[None]:
-    """Let attention run as the matrix products that it is: fused kernels are counted on some devices only."""
-    fast = torch.backends.mha.get_fastpath_enabled()
-    torch.backends.mha.set_fastpath_enabled(False)
-    try:
-        with sdpa_kernel(SDPBackend.MATH):
-            yield
-    finally:
-        torch.backends.mha.set_fastpath_enabled(fast)
-
-
-@contextmanager
-def _recurrent_layers(network: nn.Module, counter: FlopCounterMode) -> Iterator[list[int]]:
-    """Collect corrections of a counter that knows no kernel of recurrent layers, but may know what one consists of."""
-    corrections: list[int] = []
-    counted_before: list[int] = []
-
-    def before(layer: nn.Module, inputs: tuple[Any, ...]) -> None:
-        counted_before.append(counter.get_total_flops())
-
-    def after(layer: nn.Module, inputs: tuple[Any, ...], named: dict[str, Any], outputs: object) -> None:
-        counted = counter.get_total_flops() - counted_before.pop()
-        sequence = inputs[0] if inputs else named["input"]
-        corrections.append(recurrent_flops(layer, sequence) - counted)
-
-    layers = [layer for layer in network.modules() if isinstance(layer, nn.RNNBase)]
-    handles = [layer.register_forward_pre_hook(before) for layer in layers]
-    handles += [layer.register_forward_hook(after, with_kwargs=True) for layer in layers]
-    try:
-        yield corrections
-    finally:
-        for handle in handles:
-            handle.remove()
-
-
-def recurrent_flops(layer: nn.Module, sequence: Tensor | PackedSequence) -> int:
-    """Return the operations of an LSTM, a GRU or an RNN: each step multiplies each of its matrices once.
-
-    Args:
-        layer: with any number of layers and directions.
-        sequence: what it reads, [B, n, size], or packed.
-    """
-    steps = len(sequence.data) if isinstance(sequence, PackedSequence) else math.prod(sequence.shape[:-1])
-    return 2 * steps * sum(weight.numel() for weight in layer.parameters() if weight.ndim == 2)
-
 
 FEWEST = 3
 """Runs that a median is taken of, however long they take."""

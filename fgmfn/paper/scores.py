@@ -20,6 +20,7 @@ from fgmfn.evaluation import REDUCED, bracket
 from fgmfn.paper.experiments import Cell, Recipe
 from fgmfn.paper.published import DATASETS, ORIGINAL, ROWS, Printed
 from fgmfn.predictions import Predictions, predictions_file, read_predictions
+from fgmfn.settings import CHOSEN_BY, load_settings
 from fgmfn.statistics import Intervals, PairedDifference, paired_difference, score_intervals
 
 PrintedRows = Mapping[str, Mapping[str, Printed]]
@@ -259,13 +260,14 @@ def how_trained(recipe: Recipe, *, counts: bool = False) -> str:
     if several:
         seeds = f"{'counts added up' if counts else 'mean ± standard deviation'} over {seeds}"
     settings = f"the settings of `{Path(recipe.config).name}`" if recipe.config else "each model's own recipe"
+    chosen = CHOSEN_BY[load_settings(recipe.config).training.selection]
     random = (
         " **Encoders that are otherwise pretrained started at random here: nothing printed compares with that.**"
         if recipe.from_scratch
         else ""
     )
     return (
-        f"Ours: {seeds}, trained by {settings}. The weights are those of the epoch with the best macro-F1 on the "
+        f"Ours: {seeds}, trained by {settings}. The weights are those of the epoch with the {chosen} on the "
         f"development rows, by which models without epochs choose their settings; the test rows were read once.{random}"
     )
 

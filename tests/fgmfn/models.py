@@ -87,6 +87,7 @@ TINY: dict[str, Tiny] = {
     "late_fusion": Tiny(PIECES | PICTURE | {"backbone": "test_vit"}, (212_693_763, 212_693_763), learning_rate=4e-3),
     "own_late_fusion": Tiny(FAMILY, (121_056_835, 121_056_835), learning_rate=4e-3),
     "picture_branch": Tiny(FAMILY, (13_535_813, 13_535_813), learning_rate=4e-3),
+    "shuffled_pictures": Tiny(FAMILY, (132_871_250, 132_871_250), learning_rate=4e-3),
     "clip_probe": Tiny(PAIR, (151_280_388, 3_075)),
     "siglip_probe": Tiny(PAIR, (203_160_581, 4_611)),
     "tfidf": Tiny({}, None),

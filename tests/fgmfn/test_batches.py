@@ -6,9 +6,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
+from fgmfn.baselines import model_class
 from fgmfn.configuration import FgmfnConfig
 from fgmfn.data import Collator, Rows, SplitDataset
+from fgmfn.data.rows import shuffled
 from fgmfn.errors import DataError
 from fgmfn.inputs import PAIR, SENTENCE, TARGET, Extra, Inputs, Sentence
 from fgmfn.processing import FgmfnProcessor, image_processor, train_tokenizer, train_words
@@ -106,3 +111,32 @@ def test_pictures_that_are_not_there_are_asked_for() -> None:
     inputs = Inputs(("pixel_values",))
     with pytest.raises(DataError, match="--images DIR"):
         SplitDataset(rows, processor(inputs), inputs)
+
+
+@given(st.lists(st.integers(0, 5), min_size=2, max_size=30))
+def test_every_row_is_shown_the_picture_of_another_group_and_each_picture_once(numbers: list[int]) -> None:
+    groups = [f"ad{number}" for number in numbers]
+    if 2 * max(map(numbers.count, numbers)) > len(numbers):
+        with pytest.raises(DataError, match="not every one can have the picture of another"):
+            shuffled(groups)
+        return
+    shown = shuffled(groups)
+    assert sorted(shown) == list(range(len(groups)))
+    assert all(groups[row] != groups[other] for row, other in enumerate(shown))
+    assert shown == shuffled(groups)
+    assert shuffled(groups[:1]) == [0]
+
+
+def test_a_control_with_shuffled_pictures_keeps_its_words_and_labels() -> None:
+    rows = tweet_split()
+    own, control = (model_class(name).inputs for name in ("fgmfn", "shuffled_pictures"))
+    made = processor(own)
+    before, after = (SplitDataset(rows, made, inputs) for inputs in (own, control))
+    shown = shuffled(rows.group)
+    for row in range(len(rows)):
+        assert after[row]["input_ids"] == before[row]["input_ids"]
+        assert after[row]["labels"] == before[row]["labels"]
+        assert torch.equal(after[row]["pixel_values"], before[shown[row]]["pixel_values"])
+        assert not torch.equal(after[row]["pixel_values"], before[row]["pixel_values"])
+        assert after[row]["groups"][:2] == before[row]["groups"][:2]
+        assert after[row]["groups"][2] == before[shown[row]]["groups"][2]

@@ -85,11 +85,18 @@ def test_what_is_encoded_stands_for_the_pictures_and_words_of_every_model_that_s
 
 def test_a_training_is_the_same_with_and_without_them(release: Path, tmp_path: Path) -> None:
     kept, fresh = (
-        trained(release, tmp_path / says, ["fgmfn"], encoded=says, cache=str(tmp_path / f"cache-{says}"))
+        trained(
+            release,
+            tmp_path / says,
+            ["fgmfn", "shuffled_pictures"],
+            encoded=says,
+            cache=str(tmp_path / f"cache-{says}"),
+        )
         for says in ("true", "false")
     )
     assert not encoded(tmp_path / "cache-false")
-    assert len(encoded(tmp_path / "cache-true")) == 2 * 3
+    # words, pictures and shuffled pictures of three splits: both models start from the same encoders
+    assert len(encoded(tmp_path / "cache-true")) == 3 * 3
     for with_them, without in zip(kept, fresh, strict=True):
         assert with_them.checkpoint.name == without.checkpoint.name  # the same run by its key
         assert figures(with_them) == pytest.approx(figures(without), abs=1e-5)

@@ -8,15 +8,19 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.torch import load_file
 
+from fgmfn.callbacks import Epoch, best_epoch
 from fgmfn.data import Source, open_release
 from fgmfn.errors import ConfigError
 from fgmfn.planning import Run, plan_run
+from fgmfn.predictions import read_predictions
+from fgmfn.settings import Selection
 from fgmfn.trainer import ByLength
 from fgmfn.training import TrainedModel, read_trained, train_run
 from tests.fgmfn.releases import ad_rows, small_release, tiny_config, write_release
@@ -66,7 +70,8 @@ def test_patience_ends_a_training_and_a_resumed_one_at_the_same_epoch(
     source, settings = contrary(tmp_path), {"epochs": 30, "learning_rate": 5e-3, "patience": 3}
     whole = train_run(planned(source, tmp_path, **settings), progress=False)
     scores = [one["eval_macro_f1"] for one in record(whole.checkpoint)["history"] if "eval_macro_f1" in one]
-    best = int(np.argmax(scores))
+    losses = [one["eval_loss"] for one in record(whole.checkpoint)["history"] if "eval_macro_f1" in one]
+    best = min(range(len(scores)), key=lambda place: (-scores[place], losses[place]))
     assert (len(scores), len(scores) < 30) == (best + 4, True)
 
     def stop(*_: Any) -> None:
@@ -87,6 +92,81 @@ def test_patience_ends_a_training_and_a_resumed_one_at_the_same_epoch(
     resumed = train_run(run, progress=False)
     assert record(resumed.checkpoint)["history"][:-1] == record(whole.checkpoint)["history"][:-1]
     assert all(torch.equal(values, weights(resumed)[name]) for name, values in weights(whole).items())
+
+
+# --- which epoch is kept ---
+
+SCORES = st.sampled_from([0.2, 0.5, 0.9])
+ENTRIES = st.lists(st.tuples(SCORES, SCORES, st.integers(0, 3)), min_size=1)
+
+
+@given(ENTRIES)
+def test_the_best_epoch_is_the_first_of_those_with_the_least_loss_among_the_best(
+    entries: list[tuple[float, float, int]],
+) -> None:
+    scored = [{"eval_macro_f1": f1, "eval_accuracy": accuracy, "eval_loss": loss} for f1, accuracy, loss in entries]
+    for selection, column in (("macro_f1", 0), ("accuracy", 1)):
+        top = [place for place, one in enumerate(entries) if one[column] == max(each[column] for each in entries)]
+        least = min(entries[place][2] for place in top)
+        expected = next(place for place in top if entries[place][2] == least)
+        assert best_epoch(scored, selection) == expected  # type: ignore[arg-type]
+    losses = [loss for *_, loss in entries]
+    assert best_epoch(scored, "loss") == losses.index(min(losses))
+
+
+def test_a_loss_that_is_no_number_is_the_worst() -> None:
+    scored = [{"eval_macro_f1": 0.5, "eval_loss": loss} for loss in (float("nan"), 0.7, float("nan"))]
+    assert best_epoch(scored, "macro_f1") == 1
+    assert best_epoch(scored, "loss") == 1
+
+
+@pytest.mark.parametrize(
+    ("selection", "is_contrary"), [("macro_f1", False), ("accuracy", False), ("loss", False), ("loss", True)]
+)
+def test_the_kept_weights_are_those_of_the_epoch_that_was_asked_for(
+    tmp_path: Path, selection: Selection, is_contrary: bool
+) -> None:
+    """Where words decide, several epochs are right on all rows; contrary labels let the loss rise from the first."""
+    learnable = tmp_path / "learnable"
+    chosen = contrary(tmp_path) if is_contrary else open_release(small_release(learnable, image_sign=False))
+    trained = train_run(
+        planned(chosen, tmp_path, epochs=8, learning_rate=5e-3, selection=selection, seed=3), progress=False
+    )
+    scored = [one for one in record(trained.checkpoint)["history"] if "eval_macro_f1" in one]
+    best = scored if selection == "loss" else [
+        one for one in scored if one[f"eval_{selection}"] == max(each[f"eval_{selection}"] for each in scored)
+    ]  # fmt: skip
+    kept = read_predictions(pq.read_table(trained.checkpoint / "predictions" / "validation.parquet"))
+    loss = -np.log(kept.probabilities[np.arange(len(kept.labels)), kept.labels]).mean()
+    assert loss == pytest.approx(min(one["eval_loss"] for one in best), rel=1e-3)
+    said = {"macro_f1": "best macro-F1", "accuracy": "best accuracy", "loss": "lowest loss"}[selection]
+    assert said in (trained.checkpoint / "README.md").read_text()
+
+
+def test_a_development_split_with_few_ads_of_a_class_is_said_to_be_too_small(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    def notes(name: str, ads: int, frames: int) -> list[str]:
+        splits = {"train": ad_rows(8), "validation": ad_rows(ads, first=8, frames=frames), "test": []}
+        source = open_release(write_release(tmp_path / name, splits))
+        run = plan_run("tfidf", source, None, tmp_path / "runs")
+        return [note for note in train_run(run, progress=False).notes if "too small to choose by" in note]
+
+    assert notes("many", 60, 1) == []
+    [note] = notes("few", 16, 5)  # 80 rows, and 8 ads of each class
+    assert "8 groups of class negative, 8 groups of class positive, fewer than 30" in note
+    assert note in caplog.text
+    assert any(note in card.read_text() for card in (tmp_path / "runs").glob("*/README.md"))
+
+
+def test_how_many_epochs_a_small_split_cannot_tell_apart_is_said(tmp_path: Path, source: Source) -> None:
+    trained = train_run(planned(source, tmp_path, epochs=3), progress=False)
+    [note] = [note for note in trained.notes if "too small to choose by" in note]
+    assert trained.dev
+    assert trained.dev.macro_f1_interval
+    low, high = trained.dev.macro_f1_interval
+    scores = [one["eval_macro_f1"] for one in record(trained.checkpoint)["history"] if "eval_macro_f1" in one]
+    assert f"holds the scores of {sum(low <= score <= high for score in scores)} of 3" in note
 
 
 # --- accumulation, recomputed layers ---
@@ -171,6 +251,27 @@ def test_a_training_by_length_is_resumed_exactly(source: Source, tmp_path: Path)
     resumed = train_run(run, progress=False)
     assert all(torch.equal(values, weights(resumed)[name]) for name, values in weights(whole).items())
     assert (record(run.folder)["finished"], read_trained(run.folder) is not None) == (True, True)
+
+
+# --- operations ---
+
+
+def test_each_epoch_says_how_many_operations_a_second_it_did_and_their_share_of_the_peak(
+    source: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    told: list[Epoch] = []
+    run = planned(source, tmp_path, by_length=True)
+    trained = train_run(run, progress=False, on_epoch=told.append)
+    assert [epoch.mfu for epoch in told] == [None, None]
+    d = record(trained.checkpoint)["config"]["hidden_size"]
+    least = 28 * 8 * 6 * 4 * d * d  # attention's projections alone, of the shortest texts
+    assert all(epoch.flops_per_s * 28 / epoch.rows_per_s > least for epoch in told)
+    monkeypatch.setattr("fgmfn.trainer.devices_peak", lambda precision: {"fp32": 1e12}[precision])
+    with caplog.at_level("INFO"):
+        trained = train_run(planned(source, tmp_path, by_length=True, seed=3), on_epoch=None)
+    for one in record(trained.checkpoint)["epochs"]:
+        assert one["mfu"] == pytest.approx(one["flops_per_s"] / 1e12)
+        assert f"TFLOP/s (MFU {100 * one['mfu']:.1f} %)" in caplog.text
 
 
 # --- reports ---

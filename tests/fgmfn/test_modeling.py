@@ -9,15 +9,17 @@ from typing import Any
 import pytest
 import timm
 import torch
+import torch.nn.functional as F
+from torch import Tensor
 from transformers import BertConfig, BertModel
 
 from fgmfn.baselines import check_models, model_class
 from fgmfn.configuration import FgmfnConfig
 from fgmfn.encoders import ImageEncoder, build_text_encoder, load_text_encoder, pretrained_text_config
 from fgmfn.errors import ConfigError, WeightsError
-from fgmfn.fusion import CrossAttentionLayer
+from fgmfn.fusion import CrossAttentionFusion, CrossAttentionLayer
 from fgmfn.modeling import FgmfnForSentiment, SentimentOutput
-from fgmfn.multiscale import MultiscaleFeatures, concatenate_levels
+from fgmfn.multiscale import MultiscaleFeatures
 from fgmfn.sizes import on_meta_device, parameter_counts
 from tests.fgmfn.models import batch, small_config
 
@@ -43,30 +45,54 @@ def test_the_feature_levels_have_the_papers_grids(full_size: Any) -> None:
     assert [tuple(level.shape[1:]) for level in levels] == [
         (64, 112, 112), (64, 56, 56), (128, 28, 28), (256, 14, 14), (512, 7, 7)
     ]  # fmt: skip
-    low, high = concatenate_levels(levels)
-    assert low.shape == (2, 256, 56, 56)
-    assert high.shape == (2, 768, 14, 14)
-    assert full_size.visual_tokens.low(low).shape == (2, 384, 14, 14)
-    assert full_size.visual_tokens.high(high).shape == (2, 384, 14, 14)
-    assert full_size.visual_tokens.joint_map(low, high).shape == (2, 768, 14, 14)
+    assert full_size.visual_tokens.low_map(levels[:3]).shape == (2, 384, 14, 14)
+    assert [maps.shape for maps in full_size.visual_tokens.high_map(*levels[3:])] == [(2, 384, 14, 14), (2, 1, 14, 14)]
+    assert full_size.visual_tokens.joint_map(levels).shape == (2, 768, 14, 14)
     assert full_size.visual_tokens(levels).shape == (2, 50, 768)
 
 
-def test_both_modalities_keep_their_tokens_through_the_fusion(full_size: Any) -> None:
-    text, image = torch.empty(2, 11, 768, device="meta"), torch.empty(2, 50, 768, device="meta")
-    fused = full_size.fusion(text, image, torch.ones(2, 11, dtype=torch.bool, device="meta"))
-    assert [states.shape for states in fused] == [(2, 11, 768), (2, 50, 768)]
+@pytest.mark.parametrize("wanted", [(None, None), (1, 1), (None, 1), (3, None)])
+def test_the_fusion_gives_the_wanted_tokens_of_its_last_layer(wanted: tuple[int | None, int | None]) -> None:
+    fusion = CrossAttentionFusion(small_config(cross_attention_layers=3)).eval()
+    text, image, mask = torch.randn(2, 7, 32), torch.randn(2, 5, 32), torch.ones(2, 7, dtype=torch.bool)
+    mask[1, 4:] = False
+    states = text, image
+    for layer in fusion.layers:
+        states = layer(*states, mask)
+    got = fusion(text, image, mask, text_tokens=wanted[0], image_tokens=wanted[1])
+    for found, whole, number in zip(got, states, wanted, strict=True):
+        assert torch.allclose(found, whole[:, :number], atol=1e-6)
 
 
-def test_the_mean_of_the_high_level_is_added_to_every_channel() -> None:
-    config = small_config()
-    module = MultiscaleFeatures(config, [4, 4, 8, 16, 32])
-    with torch.no_grad():
-        for weight in (*module.low.parameters(), *module.high.parameters()):
-            weight.zero_()
-    high = torch.randn(2, 48, 4, 4)
-    joint = module.joint_map(torch.randn(2, 16, 16, 16), high)
-    assert torch.allclose(joint, high.mean(dim=1, keepdim=True).expand(-1, 32, -1, -1))
+def joint_map_as_printed(module: MultiscaleFeatures, levels: list[Tensor]) -> Tensor:
+    """Eqs. 3 and 4 word for word: the levels are resized, joined and then convolved."""
+
+    def joined(levels: list[Tensor], side: int) -> Tensor:
+        finer = [level.shape[-1] > side for level in levels]
+        return torch.cat(
+            [
+                F.adaptive_avg_pool2d(level, side) if fine else F.interpolate(level, side, mode="bilinear")
+                for level, fine in zip(levels, finer, strict=True)
+            ],
+            dim=1,
+        )
+
+    low, high = joined(levels[:3], levels[1].shape[-1]), joined(levels[3:], levels[3].shape[-1])
+    return torch.cat([module.low(low).relu(), module.high(high).relu()], dim=1) + high.mean(dim=1, keepdim=True)
+
+
+# of a ResNet, of an Xception whose stem has no padding, and of a stem that is as fine as the level behind it
+@pytest.mark.parametrize("sides", [(32, 16, 8, 4, 2), (109, 55, 28, 14, 7), (16, 16, 8, 4, 2)])
+def test_the_joint_map_and_its_gradients_are_those_of_joined_levels(sides: tuple[int, ...]) -> None:
+    channels = [4, 4, 8, 16, 32]
+    module = MultiscaleFeatures(small_config(), channels)
+    levels = [torch.randn(2, c, side, side, requires_grad=True) for c, side in zip(channels, sides, strict=True)]
+    trained = [*levels, *module.low.parameters(), *module.high.parameters()]
+    maps = [joint(levels) for joint in (module.joint_map, lambda levels: joint_map_as_printed(module, levels))]
+    assert torch.allclose(maps[0], maps[1], atol=1e-5)
+    weights = torch.randn_like(maps[0])
+    for got, expected in zip(*(torch.autograd.grad((joint * weights).sum(), trained) for joint in maps), strict=True):
+        assert torch.allclose(got, expected, atol=1e-5, rtol=1e-4)
 
 
 def test_a_closed_gate_leaves_nothing_of_the_global_feature() -> None:

@@ -105,7 +105,7 @@ def test_an_unfused_head_sees_both_modalities_where_the_fusion_is_blind() -> Non
     changed = {}
     for unfused in (False, True):
         model: Any = FgmfnForSentiment(small_config(head_unfused=unfused)).eval()
-        model.fusion.forward = lambda text, image, _: (torch.zeros_like(text), torch.zeros_like(image))
+        model.fusion.forward = lambda text, image, _, **wanted: (torch.zeros_like(text), torch.zeros_like(image))
         with torch.no_grad():
             changed[unfused] = not torch.equal(model(**first).logits, model(**second).logits)
     assert changed == {False: False, True: True}

@@ -22,7 +22,7 @@ from flows.runner import run_stage
 from flows.settings import Settings, load_settings
 from flows.stages import FRAMES, STAGES, WORDS, Reason, Stage, StageCount
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("prefect")]
+pytestmark = pytest.mark.slow
 
 # 1. The table
 

@@ -35,7 +35,7 @@ from tests.flows.ads import add_copy
 from tests.flows.conftest import ROOT, Run
 from tests.servers import ask
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("prefect")]
+pytestmark = pytest.mark.slow
 
 
 def artifacts_of(server: str, catalog: Path) -> list[dict[str, Any]]:

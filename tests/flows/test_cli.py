@@ -15,8 +15,6 @@ from flows.service.recovery import recovery
 from tests.flows.conftest import Done, Run, call
 from tests.servers import ask
 
-pytestmark = pytest.mark.xdist_group("prefect")
-
 
 def refused(*arguments: str | Path, server: str | None = None) -> str:
     """What a command that refuses prints to standard error."""

@@ -27,7 +27,7 @@ from flows.runner import task_runner
 from flows.settings import RunnerSettings
 from tests.flows.conftest import Built, Run
 
-pytestmark = [pytest.mark.xdist_group("prefect"), pytest.mark.slow]
+pytestmark = pytest.mark.slow
 
 BIN = Path(sys.executable).parent
 ROOT = str(Path(__file__).resolve().parents[2])

@@ -21,8 +21,6 @@ from flows.settings import Settings, load_settings
 from flows.settings.checking import find_faults
 from flows.settings.listing import commented_file, values_in_force
 
-pytestmark = pytest.mark.xdist_group("prefect")
-
 
 @pytest.fixture(autouse=True)
 def _clean_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

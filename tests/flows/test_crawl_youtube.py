@@ -20,7 +20,7 @@ from tests.youtube_sandbox import Fault, Sandbox, SandboxSettings, serve, use_sa
 from tests.youtube_sandbox.__main__ import crawl_settings
 from tests.youtube_sandbox.sample_world import world_of_folder
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("prefect")]
+pytestmark = pytest.mark.slow
 
 Command = Callable[..., Result]
 KEY = "AIzaSandboxKeyThatMustNotShow0123456789"

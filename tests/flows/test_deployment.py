@@ -29,11 +29,9 @@ from flows.service.registration import register
 from tests.data_catalog.builders import release_row, release_rows
 from tests.servers import STARTUP_S, ask, prefect_serving
 
-pytestmark = pytest.mark.xdist_group("prefect")
 
-
-@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)])
-def server(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+@pytest.fixture(scope="module", params=["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)])
+def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of a server's API with which the deployments are registered, on each database that it can have."""
     if request.param == "sqlite":
         yield request.getfixturevalue("deployed_server")
@@ -45,7 +43,8 @@ def server(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
         name = f"prefect_{uuid4().hex[:8]}"
         connection.execute(f"CREATE DATABASE {name}")
     database = postgres.replace("postgresql://", "postgresql+asyncpg://").replace("/postgres?", f"/{name}?")
-    with prefect_serving(tmp_path, PREFECT_API_DATABASE_CONNECTION_URL=database) as url:
+    home = tmp_path_factory.mktemp("prefect")
+    with prefect_serving(home, PREFECT_API_DATABASE_CONNECTION_URL=database) as url:
         assert any("weekly-rebuild" in line for line in register(url, "youtube"))
         yield url
 

@@ -14,7 +14,7 @@ import pytest
 from tests.flows.conftest import PATHS
 from tests.youtube_sandbox import SandboxSettings, random_world, serve
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("prefect")]
+pytestmark = pytest.mark.slow
 
 KEY = "k1"
 

@@ -39,8 +39,6 @@ from flows.settings import HealthSettings, NotifySettings, Settings
 from tests.flows.conftest import call
 from tests.servers import STARTUP_S
 
-pytestmark = pytest.mark.xdist_group("prefect")
-
 NAMES = ("given up", "never begun", "left alone", "recovers", "paused")
 WAIT_S = 10.0
 """The shortest time that an automation can wait for an event."""

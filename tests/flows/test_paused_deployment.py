@@ -19,7 +19,7 @@ from tests.flows.conftest import PATHS, ROOT
 from tests.servers import ask
 from tests.youtube_sandbox import Sandbox, SandboxSettings, random_world, serve
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("prefect")]
+pytestmark = pytest.mark.slow
 
 KEY = "AIzaSandboxKeyOfAScheduledRun0123456789"
 

@@ -23,8 +23,6 @@ from flows.errors import SettingsError
 from flows.service.pools import check_pool, environment, job_template, job_variables, make_pool
 from flows.settings.deploy import PoolSettings, PoolType
 
-pytestmark = pytest.mark.xdist_group("prefect")
-
 DOCKER = PoolSettings(type="docker", image="ads:1", home="/etc/ads", data="videos", gpus=2, catalog="s3://ads/here")
 KUBERNETES = DOCKER.model_copy(update={"type": "kubernetes", "job_variables": {"namespace": "ads"}})
 

@@ -16,13 +16,13 @@ from flows.service import recovery
 from tests.drills.recovery import Service, begin, flow_process, rows_of, runs_below, stage_is_running, wait
 from tests.flows.conftest import QUICK_ENVIRONMENT
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("prefect")]
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture
 def service(deployed_server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Service]:
     """The tests' server, whose automations wait a few seconds only, and a worker."""
-    for name, value in QUICK_ENVIRONMENT.items():
+    for name, value in {**QUICK_ENVIRONMENT, "PREFECT_WORKER_QUERY_SECONDS": "1"}.items():
         monkeypatch.setenv(name, value)
     running = Service(tmp_path, port=int(deployed_server.rpartition(":")[2].split("/")[0]))
     deployments = [each["id"] for each in running.ask("deployments/filter", {})]

@@ -55,3 +55,9 @@ def test_the_catalogs_names_are_found_when_they_are_asked_for() -> None:
     assert set(dir(data_catalog)) == set(data_catalog.__all__)
     with pytest.raises(AttributeError, match="'data_catalog' has no attribute 'Catalogue'"):
         data_catalog.Catalogue  # noqa: B018
+
+
+def test_a_training_is_registered_without_pytorch() -> None:
+    names = loaded("-c", "import flows.train")
+    assert "prefect" in names
+    assert not names & {"torch", "transformers"}

@@ -22,7 +22,7 @@ from tests.fgmfn.releases import tiny_config
 from tests.flows.test_gate import ads, write
 from tests.servers import STARTUP_S, ask
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("prefect")]
+pytestmark = pytest.mark.slow
 
 
 def events_of(server: str, catalog: Catalog, name: str) -> list[dict[str, Any]]:

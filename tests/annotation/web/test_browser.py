@@ -16,7 +16,7 @@ from tests.annotation.web.site_builder import Site, make_site
 if TYPE_CHECKING:
     from playwright.sync_api import APIResponse, Page, Route
 
-pytestmark = [pytest.mark.xdist_group("browser"), pytest.mark.slow]
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 SCREENS = ((820, 1180), (390, 800), (280, 653))
 """A tablet, a phone, a folded one: width and height in pixels."""
 
-pytestmark = [pytest.mark.xdist_group("browser"), pytest.mark.slow]
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture

@@ -32,7 +32,7 @@ from tests.annotation.web.site_builder import Site, make_site
 if TYPE_CHECKING:
     from playwright.sync_api import Page
 
-pytestmark = [pytest.mark.xdist_group("browser"), pytest.mark.slow]
+pytestmark = pytest.mark.slow
 
 ADS, REVIEWERS = 9, 5
 KEYS: dict[Choice, str] = {choice: str(number) for number, choice in enumerate(CHOICES, start=1)}

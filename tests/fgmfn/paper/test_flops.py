@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence
 
-from fgmfn.paper.meters import count_flops
+from fgmfn.flops import count_flops, peak_flops, training_flops
 
 N, D, H = 5, 8, 6
 
@@ -78,3 +78,34 @@ def test_counting_leaves_the_network_as_it_was() -> None:
     assert flops(network, N, D) == flops(network, N, D)
     assert not network[1]._forward_hooks
     assert not network[1]._forward_pre_hooks
+
+
+def test_a_training_step_is_three_forward_passes_but_for_parts_that_never_train() -> None:
+    norm, recurrent_layer = nn.BatchNorm1d(D), nn.LSTM(H, H)
+    network = nn.Sequential(norm, nn.Linear(D, H), nn.Dropout(), recurrent_layer).train()
+    input, statistics = torch.randn(N, D), norm.state_dict()["running_mean"].clone()
+    linear, recurrent = 2 * N * D * H, 2 * N * 4 * H * (H + H)
+    seed = torch.get_rng_state()
+    assert training_flops(network, {"input": input}) == 3 * (linear + recurrent)
+    recurrent_layer.requires_grad_(False)
+    assert training_flops(network, {"input": input}) == 3 * linear + recurrent
+    assert torch.equal(seed, torch.get_rng_state())
+    assert torch.equal(statistics, norm.state_dict()["running_mean"])
+    assert norm.training
+
+
+@pytest.mark.parametrize(
+    ("device", "precision", "peak"),
+    [
+        ("NVIDIA H100 80GB HBM3", "bf16", 989e12),
+        ("NVIDIA H100 PCIe", "bf16", 756e12),
+        ("NVIDIA H200", "fp32", 67e12),
+        ("NVIDIA A100-SXM4-80GB", "tf32", 156e12),
+        ("NVIDIA A10G", "bf16", None),
+        ("NVIDIA A100-SXM4-40GB MIG 1g.5gb", "bf16", None),
+        ("Tesla T4", "bf16", None),
+        ("another one", "fp32", None),
+    ],
+)
+def test_peaks_are_known_by_the_whole_name_of_a_gpu(device: str, precision: str, peak: float | None) -> None:
+    assert peak_flops(device, precision) == peak

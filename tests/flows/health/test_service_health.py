@@ -19,13 +19,11 @@ from flows.service.registration import register
 from flows.settings import HealthSettings
 from tests.servers import STARTUP_S, prefect_serving
 
-pytestmark = pytest.mark.xdist_group("prefect")
-
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def server(prefect_tables: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A server of these tests alone: runs of others would be seen as late or failed."""
-    with prefect_serving(tmp_path_factory.mktemp("prefect")) as url:
+    with prefect_serving(tmp_path_factory.mktemp("prefect"), prefect_tables) as url:
         yield url
 
 

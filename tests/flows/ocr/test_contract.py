@@ -62,9 +62,10 @@ def test_words_come_in_reading_order_with_boxes_and_confidence(engine: OcrEngine
 
 
 def test_pictures_without_text_have_no_words(engine: OcrEngine) -> None:
-    grey, black = np.full_like(WHITE, 128), np.zeros_like(WHITE)
+    white = WHITE[:120]
+    grey, black = np.full_like(white, 128), np.zeros_like(white)
 
-    assert engine.read([WHITE, grey, black]) == [[], [], []]
+    assert engine.read([white, grey, black]) == [[], [], []]
     assert engine.read([]) == []
 
 
@@ -74,7 +75,7 @@ def test_no_size_is_too_strange(engine: OcrEngine, shape: tuple[int, int]) -> No
 
 
 def test_text_on_a_huge_picture_is_read(engine: OcrEngine) -> None:
-    (words,) = engine.read([drawn("Enormous savings", size=(4000, 800), font_size=400)])
+    (words,) = engine.read([drawn("Enormous savings", size=(4000, 400), font_size=300)])
 
     assert texts(words)[:1] == ["Enormous"]
 
@@ -109,8 +110,8 @@ def test_a_picture_is_read_the_same_in_any_company(engine: OcrEngine) -> None:
 
 
 def test_threads_share_an_engine(engine: OcrEngine) -> None:
-    names = ["bread", "honey", "lemon", "grape", "olive", "pasta"]
-    pictures = [drawn(f"More {name} today", "for you and your family") for name in names]
+    names = ["bread", "honey", "lemon", "grape"]
+    pictures = [drawn(f"More {name} today", "for you and your family", size=(640, 200)) for name in names]
 
     with ThreadPoolExecutor(3) as pool:
         read = list(pool.map(lambda picture: engine.read([picture])[0], pictures))

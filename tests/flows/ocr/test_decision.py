@@ -167,26 +167,17 @@ def _streets(folder: Path) -> list[Picture]:
     return [cv2.imread(str(folder / row["image"])).astype(np.uint8) for row in rows]
 
 
-def test_streets_are_decided_as_with_everything_read(
-    everything: RapidOcrEngine, hasty: RapidOcrEngine, shared_data: Path
-) -> None:
-    decisions = _decisions(_streets(shared_data / "ocr")[::30], everything, hasty)
-
-    assert len(decisions) == 4
-    assert all(hasty_one == other for hasty_one, other in decisions)
-
-
 @pytest.mark.slow
-def test_a_frame_of_every_second_ad_and_some_streets_are_decided_as_with_everything_read(
+def test_a_frame_of_every_third_ad_and_some_streets_are_decided_as_with_everything_read(
     everything: RapidOcrEngine, hasty: RapidOcrEngine, shared_data: Path
 ) -> None:
     files = [path for path in sorted((shared_data / "ads").rglob("*")) if path.suffix in {".mp4", ".webm"}]
-    frames = [sample_frames(path, path.stem).frames[0].jpeg for path in files[::2]]
+    frames = [sample_frames(path, path.stem).frames[0].jpeg for path in files[::3]]
     pictures = [cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR).astype(np.uint8) for jpeg in frames]
 
     decisions = _decisions([*pictures, *_streets(shared_data / "ocr")[::8]], everything, hasty)
 
-    assert len(decisions) > 20
+    assert len(decisions) > 18
     assert all(hasty_one == other for hasty_one, other in decisions)
 
 

@@ -33,7 +33,7 @@ from tests.flows.conftest import PATHS, QUICK_ENVIRONMENT, ROOT, Run
 from tests.flows.review.people import close, judge
 from tests.servers import ask
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("prefect")]
+pytestmark = pytest.mark.slow
 
 TWO = "[review]\nreviewers = 2\n"
 
