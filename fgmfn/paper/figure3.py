@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from fgmfn.evaluation import reduced_lines
 from fgmfn.paper.experiments import Cell, Recipe
-from fgmfn.paper.scores import about, how_trained, scratch
+from fgmfn.paper.scores import about, how_trained, scratch, unproven_lines
 from fgmfn.sheets import markdown_table, plain
 
 TITLE = "Figure 3: confusion matrices of the test rows"
@@ -86,6 +86,7 @@ def as_markdown(cells: Sequence[Cell], recipe: Recipe) -> str:
         ]
         seeds = ", ".join(map(str, cell.trained))
         lines += [f"Added up over seeds {seeds}:", "", *markdown_table(["true \\ predicted", *names], body), ""]
+    lines += unproven_lines(cell.entry.model for cell in cells)
     return "\n".join(lines)
 
 

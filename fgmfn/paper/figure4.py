@@ -13,7 +13,7 @@ from matplotlib.patches import Rectangle
 
 from fgmfn.evaluation import reduced_lines
 from fgmfn.paper.experiments import Cell, Entry, Recipe
-from fgmfn.paper.scores import about, how_trained, mean_and_sd, score_table, scratch, shown, sources_of
+from fgmfn.paper.scores import about, how_trained, mean_and_sd, score_table, scratch, shown, sources_of, unproven_lines
 from fgmfn.sheets import markdown_table, plain
 
 TITLE = "Figure 4: the weights of the contrastive loss (alpha) and of the mutual-information loss (beta)"
@@ -67,6 +67,7 @@ def as_markdown(cells: Sequence[Cell], recipe: Recipe) -> str:
             lines += [f"Best on the development rows: {points}.", ""]
         lines += reduced_lines({"FGMFN": grid.departures})
         lines += [f"Not run here: {reason}" for reason in dict.fromkeys(cell.missing for cell in own) if reason]
+    lines += unproven_lines(cell.entry.model for cell in cells)
     return "\n".join(lines) + "\n"
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -238,9 +238,14 @@ def about_gains(rows: Sequence[Mapping[str, Any]]) -> list[str]:
         lines.append(f"Brackets are 95 % intervals on {backed}.")
     if any(row["against"] for row in rows):
         lines.append(f"Differences to FGMFN are paired by row and by seed; {MEANING}.")
-    if missing := unproven([row["entry"] for row in rows]):
-        lines.append(f"{missing}.")
+    lines += unproven_lines({name for row in rows for name in (row["entry"], row["model"])})
     return lines
+
+
+def unproven_lines(names: Iterable[str]) -> list[str]:
+    """Say in a line of Markdown which rows are missing beside FGMFN's, if any are."""
+    missing = unproven(names)
+    return [f"{missing}."] if missing else []
 
 
 def scratch(recipe: Recipe) -> str:

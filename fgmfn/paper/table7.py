@@ -19,7 +19,7 @@ from fgmfn.data import Rows, Source
 from fgmfn.errors import InputError, did_you_mean
 from fgmfn.inference import load_checkpoint, predict_split
 from fgmfn.paper.experiments import Cell
-from fgmfn.paper.scores import about
+from fgmfn.paper.scores import about, unproven_lines
 from fgmfn.sheets import markdown_table, plain, printable
 
 SPLIT = "test"
@@ -196,7 +196,7 @@ def as_markdown(
 ) -> str:
     """Write each sample: its picture, its words, and a line per target with every model's answer."""
     lines = [f"# {TITLE}", "", f"Test rows of {plain(source.name)}. " + about(source)[0], ""]
-    lines += [_how(answers), ""]
+    lines += [_how(answers), "", *unproven_lines(one.cell.entry.model for one in answers)]
     lines += [f"Not run here: {one.cell.entry.title}: {one.cell.missing}  " for one in answers if not one.cell.trained]
     columns = ["about", "truth", *(one.cell.entry.title for one in answers)]
     rows, place = source.splits[SPLIT], 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import struct
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,13 +15,15 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.torch import load_file
+from transformers import AutoModelForSequenceClassification
 
+from fgmfn import trainer
 from fgmfn.callbacks import Epoch, best_epoch
 from fgmfn.data import Source, open_release
 from fgmfn.errors import ConfigError
 from fgmfn.planning import Run, plan_run
 from fgmfn.predictions import read_predictions
-from fgmfn.settings import Selection
+from fgmfn.settings import Selection, TrainingSettings
 from fgmfn.trainer import ByLength
 from fgmfn.training import TrainedModel, read_trained, train_run
 from tests.fgmfn.releases import ad_rows, small_release, tiny_config, write_release
@@ -289,3 +292,66 @@ def test_a_report_by_a_package_that_is_missing_is_refused_before_training(
     with pytest.raises(ConfigError, match="report_to"):
         planned(source, tmp_path, report_to=["neptune"])
     assert planned(source, tmp_path).folder == planned(source, tmp_path, report_to=["wandb"]).folder
+
+
+def events(folder: Path) -> list[Any]:
+    """Records of TensorBoard's files: each has its length, a checksum of that, the event and its checksum."""
+    event_pb2 = pytest.importorskip("tensorboardX.proto.event_pb2")
+    found = []
+    for file in folder.rglob("events.out.tfevents.*"):
+        content = file.read_bytes()
+        while content:
+            (size,) = struct.unpack("<Q", content[:8])
+            found.append(event_pb2.Event.FromString(content[12 : 12 + size]))
+            content = content[16 + size :]
+    return found
+
+
+def test_tensorboard_gets_losses_and_scores_of_each_epoch(source: Source, tmp_path: Path) -> None:
+    pytest.importorskip("tensorboardX")
+    run = planned(source, tmp_path, report_to=["tensorboard"])
+    train_run(run, progress=False)
+    written = {
+        (value.tag, event.step): value.simple_value for event in events(run.folder) for value in event.summary.value
+    }
+    for entry in record(run.folder)["history"][:-1]:
+        for name in ("eval_loss", "eval_macro_f1") if "eval_loss" in entry else ("loss", "task_loss"):
+            tag = name.replace("eval_", "eval/") if name.startswith("eval_") else f"train/{name}"
+            assert written[tag, entry["step"]] == pytest.approx(entry[name], rel=1e-6)
+
+
+# --- kernels ---
+
+
+@pytest.mark.slow
+def test_a_compiled_training_is_the_same_and_is_resumed_and_read_by_plain_names(source: Source, tmp_path: Path) -> None:
+    settings: dict[str, Any] = {"batch_size": 14, "dropout": 0.0}  # two steps an epoch
+    eager = train_run(planned(source, tmp_path, **settings), progress=False)
+
+    def stop(epoch: int, score: float) -> None:
+        if epoch == 2:
+            raise Stopped
+
+    run = planned(source, tmp_path, compile=True, **settings)
+    assert run.folder != eager.checkpoint
+    with pytest.raises(Stopped):
+        train_run(run, progress=False, after_epoch=stop)
+    compiled = train_run(run, progress=False)
+    assert torch._dynamo.utils.counters["stats"]["unique_graphs"] > 0
+    assert weights(compiled).keys() == weights(eager).keys()
+    for one, other in zip(record(eager.checkpoint)["history"][:-1], record(run.folder)["history"][:-1], strict=True):
+        assert one == pytest.approx(other, rel=1e-3)
+    model = AutoModelForSequenceClassification.from_pretrained(compiled.checkpoint)
+    assert all(torch.equal(values, model.state_dict()[name]) for name, values in weights(compiled).items())
+
+
+def test_tf32_is_asked_for_where_there_is_a_gpu_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    given: list[dict[str, Any]] = []
+    monkeypatch.setattr(trainer, "Arguments", lambda **named: given.append(named))
+    for on_gpu in (False, True):
+        for wanted in (False, True):
+            monkeypatch.setattr(torch.cuda, "is_available", lambda there=on_gpu: there)
+            monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda: False)
+            trainer._arguments(TrainingSettings(tf32=wanted), tmp_path, has_dev=True)
+    assert [named["tf32"] for named in given] == [None, None, None, True]
+    assert [named["accelerator_config"]["non_blocking"] for named in given] == [False, False, True, True]

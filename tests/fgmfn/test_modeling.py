@@ -11,7 +11,7 @@ import timm
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from transformers import BertConfig, BertModel
+from transformers import BertConfig, BertModel, PreTrainedModel
 
 from fgmfn.baselines import check_models, model_class
 from fgmfn.configuration import FgmfnConfig
@@ -21,7 +21,8 @@ from fgmfn.fusion import CrossAttentionFusion, CrossAttentionLayer
 from fgmfn.modeling import FgmfnForSentiment, SentimentOutput
 from fgmfn.multiscale import MultiscaleFeatures
 from fgmfn.sizes import on_meta_device, parameter_counts
-from tests.fgmfn.models import batch, small_config
+from tests.fgmfn.baselines.test_every_model import STEPPED
+from tests.fgmfn.models import batch, build, small_config
 
 FAMILY = ("fgmfn", "text_only", "image_only")
 """The rows that share FGMFN's configuration."""
@@ -277,3 +278,28 @@ def test_random_encoders_keep_their_own_initialisation() -> None:
     torch.manual_seed(3)
     model = FgmfnForSentiment(small_config())
     assert torch.isclose(model.image_encoder.backbone.state_dict()["layer4.0.conv1.weight"].std(), spread)
+
+
+# --- attention ---
+
+
+def attentions(model: Any) -> int:
+    """Calls of the fused attention in a forward pass of training."""
+    with torch.profiler.profile() as profile:
+        model.train()(**batch())
+    return sum(event.count for event in profile.key_averages() if event.key == "aten::scaled_dot_product_attention")
+
+
+def test_all_attention_is_the_fused_one() -> None:
+    def model(**switch: Any) -> FgmfnForSentiment:
+        return FgmfnForSentiment(small_config(text_config={"num_hidden_layers": 3}, **switch))
+
+    assert attentions(model(cross_attention_layers=2)) == 3 + 2 * 2
+    assert attentions(model(cross_attention_enabled=False, transformer_layers=4)) == 3 + 4
+
+
+@pytest.mark.parametrize("name", STEPPED)
+def test_every_encoder_that_knows_the_fused_attention_uses_it(name: str) -> None:
+    encoders = [part for part in build(name).children() if isinstance(part, PreTrainedModel)]
+    # LXMERT and a few others have attention of their own alone
+    assert all(part.config._attn_implementation == "sdpa" for part in encoders if part._supports_sdpa)

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -162,6 +163,12 @@ def test_a_difference_beyond_chance_is_marked_and_one_seed_shows_its_interval(ke
     assert f"| {100 * fgmfn['test_accuracy_mean']:.1f} [{low}, {high}] |" in page
     assert "] ** |" in page
     assert score_tables.TABLE_4.as_figure(cells, RECIPE).axes
+
+
+@pytest.mark.parametrize("sheet", [figure3, figure4])
+def test_figures_of_fgmfn_alone_name_the_controls_that_are_missing(sheet: Any, cell: Callable[..., Cell]) -> None:
+    cells = [cell(entry, 5, 6) for entry in figure4.entries([0.1], [0.05, 1])]
+    assert "matched controls text_only, image_only, own_late_fusion" in sheet.as_markdown(cells, RECIPE)
 
 
 def test_a_table_with_all_controls_warns_of_none(kept: Callable[..., Cell]) -> None:
