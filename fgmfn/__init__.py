@@ -9,15 +9,17 @@
 
 The package trains from a release folder and knows nothing of how it came to be. What is named below is
 imported when it is first used: PyTorch takes seconds, and `import fgmfn` takes none. transformers' auto classes know
-the models where both packages are imported, in whatever order.
+the models wherever anything of this package is imported, before or after them.
 """
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from importlib import import_module
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from fgmfn.telemetry import turn_off_telemetry
@@ -59,48 +61,79 @@ turn_off_telemetry()
 def __getattr__(name: str) -> Any:
     if name not in _HOME:
         raise AttributeError(f"module 'fgmfn' has no attribute {name!r}")
-    value = getattr(import_module(f"fgmfn.{_HOME[name]}"), name)
-    _register()
-    return value
+    return getattr(import_module(f"fgmfn.{_HOME[name]}"), name)
 
 
 def __dir__() -> list[str]:
     return sorted(_HOME)
 
 
-def _register() -> None:
-    """Register the models where an auto class is imported, unless transformers or this package is just being so."""
-    if "transformers.models.auto.configuration_auto" in sys.modules:
-        beginnings = ("transformers.", "fgmfn.")
-        specs = [
-            getattr(module, "__spec__", None)
-            for name, module in list(sys.modules.items())
-            if name.startswith(beginnings)
-        ]
-        if not any(getattr(spec, "_initializing", False) for spec in specs):
-            import_module("fgmfn.auto").register()
+_REGISTRIES = {
+    "transformers.models.auto.configuration_auto": {"CONFIG_MAPPING": "_extra_content"},
+    "transformers.models.auto.modeling_auto": {
+        "MODEL_MAPPING": "_extra_content",
+        "MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING": "_extra_content",
+    },
+    "transformers.models.auto.processing_auto": {"PROCESSOR_MAPPING": "_extra_content"},
+    "transformers.pipelines": {"PIPELINE_REGISTRY": "supported_tasks"},
+}
+"""By module, the registries of transformers that the models belong in, and the dictionary where each looks them up."""
 
 
-class _RegisterWithAutoClasses(MetaPathFinder):
-    """Registers the models as soon as transformers has imported one of its auto classes."""
+_OURS = ("fgmfn", "ad-sentiment")
+"""Beginnings of the models' types, of the modules of their classes, and their pipeline's task."""
+
+
+class _Completed(dict[Any, Any]):
+    """Entries of a registry; the models are registered when somebody first looks for one, or at all entries.
+
+    Where modules are imported, by whom and in what order makes no difference then: nobody asks before all are there.
+    Other entries are looked up while modules of transformers, and of this package, are still being imported.
+    """
+
+
+def _completing(name: str, *, keyed: bool) -> Callable[..., Any]:
+    def complete_and_look(self: _Completed, *given: Any) -> Any:
+        if not keyed or getattr(given[0], "__module__", str(given[0])).startswith(_OURS):
+            import_module("fgmfn.auto")  # which registers; another thread waits here until it has
+        return getattr(dict, name)(self, *given)
+
+    return complete_and_look
+
+
+for _look in ("__contains__", "__getitem__", "get"):
+    setattr(_Completed, _look, _completing(_look, keyed=True))
+for _look in ("__iter__", "__len__", "items", "keys", "values"):
+    setattr(_Completed, _look, _completing(_look, keyed=False))
+
+
+def _complete(module: ModuleType) -> None:
+    """Let the registries of a module complete themselves."""
+    for name, entries in _REGISTRIES[module.__name__].items():
+        registry = getattr(module, name)
+        if not isinstance(getattr(registry, entries), _Completed):
+            setattr(registry, entries, _Completed(getattr(registry, entries)))
+
+
+class _CompleteWhenImported(MetaPathFinder):
+    """Changes the registries right after their modules are executed, before any other thread sees them."""
 
     def find_spec(self, name: str, path: Any = None, target: Any = None) -> ModuleSpec | None:
-        """Find modules of transformers, until the models are registered."""
-        if not name.startswith("transformers.") or "fgmfn.auto" in sys.modules:
-            return None
-        spec = PathFinder.find_spec(name, path, target)
+        """Find the registries' modules."""
+        spec = PathFinder.find_spec(name, path, target) if name in _REGISTRIES else None
         loader: Any = spec.loader if spec else None
-        if spec is not None and hasattr(loader, "exec_module"):
+        if loader is not None:
             execute = loader.exec_module
 
-            def execute_and_register(module: Any) -> None:
+            def execute_and_complete(module: ModuleType) -> None:
                 execute(module)
-                module.__spec__._initializing = False
-                _register()
+                _complete(module)
 
-            loader.exec_module = execute_and_register
+            loader.exec_module = execute_and_complete
         return spec
 
 
-sys.meta_path.insert(0, _RegisterWithAutoClasses())
-_register()
+sys.meta_path.insert(0, _CompleteWhenImported())
+for _name in [*_REGISTRIES]:
+    if _name in sys.modules:
+        _complete(import_module(_name))  # waits where another thread is still executing it

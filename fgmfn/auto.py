@@ -26,3 +26,6 @@ def register() -> None:
             auto.register(config_class, tuple(models), exist_ok=True)
     if TASK not in PIPELINE_REGISTRY.get_supported_tasks():
         PIPELINE_REGISTRY.register_pipeline(TASK, SentimentPipeline, pt_model=AutoModelForSequenceClassification)
+
+
+register()

@@ -22,6 +22,7 @@ from fgmfn.processing import (
     image_processor,
     picture_card,
     pretrained_tokenizer,
+    read_by,
     train_tokenizer,
     train_words,
 )
@@ -103,6 +104,7 @@ def build_model(
         fit=data.fit or "letterbox",
         crop_share=data.crop_share or (card.crop_pct if card else 1.0),
         interpolation=data.interpolation or (card.interpolation if card else "bicubic"),
+        reads=read_by(kind.inputs, has_targets=rows.has_targets),
     )
     if data.max_tokens is None and kind.inputs.sentences:
         most = np.quantile(sentence_lengths(rows, processor, kind.inputs), UNCUT_SHARE, method="higher")

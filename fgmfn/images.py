@@ -83,7 +83,7 @@ def as_pictures(given: Any) -> list[Image.Image]:
         given = _array(given)
     if isinstance(given, np.ndarray) and given.ndim == 4:
         given = list(given)
-    pictures = [_as_picture(one, number) for number, one in enumerate(given if _several(given) else [given], 1)]
+    pictures = [_as_picture(one, number) for number, one in enumerate(given if several(given) else [given], 1)]
     if not pictures:
         raise InputError("images is empty; expected one picture or more")
     return pictures
@@ -92,16 +92,17 @@ def as_pictures(given: Any) -> list[Image.Image]:
 ONE_PICTURE = (str, bytes, bytearray, os.PathLike, Image.Image, np.ndarray, torch.Tensor, Mapping)
 
 
-def _several(given: Any) -> bool:
+def several(given: Any) -> bool:
+    """Whether something holds pictures, or ads, one by one, and is not one itself."""
     return isinstance(given, Iterable) and not isinstance(given, ONE_PICTURE) and not hasattr(given, "read")
 
 
 def _as_picture(given: Any, number: int) -> Image.Image:
-    if _several(given):
-        several = list(given)
-        if len(several) != 1:
-            raise InputError(f"picture {number} is a {type(given).__name__} of {len(several)}; expected one picture")
-        (given,) = several
+    if several(given):
+        held = list(given)
+        if len(held) != 1:
+            raise InputError(f"picture {number} is a {type(given).__name__} of {len(held)}; expected one picture")
+        (given,) = held
     if isinstance(given, torch.Tensor):
         given = _array(given)
     if isinstance(given, Mapping):  # of a column of pictures, as datasets has it

@@ -35,6 +35,10 @@ FIELDS = (
 SENTENCE = ("input_ids", "attention_mask")
 PAIR = ("input_ids", "attention_mask", "token_type_ids")
 TARGET = ("target_ids", "target_mask")
+MARK = "$T$"
+"""Stands in a sentence where its target stood."""
+NOWHERE = (0, 0)
+"""The characters of a target that does not stand in the text."""
 
 
 @dataclass(frozen=True)
@@ -127,3 +131,28 @@ class Inputs:
         if self.targets or self.pair == "always":
             return True
         return real and (self.pair == "real_target" or self.marked or "target_span" in self.fields or bool(self.extras))
+
+
+def is_paired(inputs: Inputs, *, has_targets: bool) -> bool:
+    """Whether a model reads the target behind the sentence, where rows have real targets or do not."""
+    return inputs.pair == "always" or (inputs.pair == "real_target" and has_targets)
+
+
+def find_target(text: str, target: str) -> tuple[int, int]:
+    """Return the characters of a target in its text, or `NOWHERE`."""
+    start = text.find(target) if target else -1
+    return NOWHERE if start < 0 else (start, start + len(target))
+
+
+def marked(text: str, span: tuple[int, int]) -> tuple[str, tuple[int, int]]:
+    """Put the mark where a target stands; return the text and the characters of the mark."""
+    if span == NOWHERE:
+        return text, NOWHERE
+    return text[: span[0]] + MARK + text[span[1] :], (span[0], span[0] + len(MARK))
+
+
+def token_span(offsets: Sequence[tuple[int, int]], characters: tuple[int, int]) -> tuple[int, int]:
+    """Return the first token that touches the characters and the one behind the last; (0, 0) if there is none."""
+    start, end = characters
+    touching = [number for number, (left, right) in enumerate(offsets) if left < end and right > start and right > left]
+    return (touching[0], touching[-1] + 1) if touching else (0, 0)

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
@@ -16,9 +17,9 @@ from transformers import PreTrainedModel
 from transformers.masking_utils import create_bidirectional_mask
 from transformers.utils import ModelOutput
 
-from fgmfn.configuration import FgmfnConfig, SentimentConfig
-from fgmfn.encoders import ImageEncoder, Loaded, build_text_encoder, load_text_encoder
-from fgmfn.errors import ConfigError, did_you_mean
+from fgmfn.configuration import FgmfnConfig, PiecesConfig, SentimentConfig
+from fgmfn.encoders import ImageEncoder, Loaded, build_text_encoder, load_text_encoder, longest_text
+from fgmfn.errors import ConfigError, InputError, did_you_mean
 from fgmfn.fusion import CrossAttentionFusion, Hiding, JointTransformer
 from fgmfn.inputs import PAIR, Inputs
 from fgmfn.losses import ImageTextContrast, MutualInformation
@@ -78,13 +79,62 @@ class SentimentModel(SavesCode, PreTrainedModel):
             named: fields of a batch by name.
         """
         own = [self._in_own_precision(value) for value in fields]
-        output = super().__call__(*own, **{name: self._in_own_precision(value) for name, value in named.items()})
+        named = {name: self._in_own_precision(value) for name, value in named.items()}
+        if not torch.compiler.is_compiling():
+            self._check_sizes(dict(zip(inspect.signature(self.forward).parameters, own, strict=False)) | named)
+        output = super().__call__(*own, **named)
         wanted = self.config.return_dict if return_dict is None else return_dict
         return output if wanted else output.to_tuple()
 
     def named_classes(self) -> dict[str, str]:
         """Name the configuration's class, too."""
         return super().named_classes() | {"AutoConfig": type(self.config).__name__}
+
+    def _check_sizes(self, fields: Mapping[str, Any]) -> None:
+        """Refuse fields of different numbers of rows, and texts that are longer than the text encoder reads.
+
+        Raises:
+            InputError: There are some.
+        """
+        rows = {name: len(value) for name, value in fields.items() if isinstance(value, Tensor) and value.ndim}
+        if len(set(rows.values())) > 1:
+            raise InputError(f"{', '.join(f'{count} {name}' for name, count in rows.items())}; as many rows of each")
+        ids = fields.get("input_ids")
+        if isinstance(ids, Tensor) and isinstance(self.config, PiecesConfig):
+            longest = longest_text(self.config.text_config)
+            if ids.shape[1] > longest:
+                raise InputError(
+                    f"a text of {ids.shape[1]} word pieces; {type(self).__name__} reads at most {longest}: set "
+                    f"max_length, or [data] max_tokens, to {longest} or less"
+                )
+
+    def get_input_embeddings(self) -> nn.Module:
+        """Return the vectors of the words or word pieces that the model reads.
+
+        Raises:
+            NotImplementedError: It has no encoder of word pieces.
+        """
+        embeddings: nn.Module = self._text_encoders()[0].get_input_embeddings()
+        return embeddings
+
+    def set_input_embeddings(self, value: nn.Module) -> None:
+        """Put others in their place."""
+        self._text_encoders()[0].set_input_embeddings(value)
+
+    def _text_encoders(self) -> list[PreTrainedModel]:
+        parts = [getattr(self, name, None) for name in self.text_parts]
+        if not (found := [part for part in parts if isinstance(part, PreTrainedModel)]):
+            raise NotImplementedError(f"{type(self).__name__} has no encoder of word pieces")
+        return found
+
+    def resize_token_embeddings(self, new_num_tokens: int | None = None, *given: Any, **options: Any) -> nn.Module:
+        """Make room for so many word pieces, as transformers does; the configuration then says so, too."""
+        for encoder in self._text_encoders()[1:]:
+            encoder.resize_token_embeddings(new_num_tokens, *given, **options)
+        resized: nn.Module = super().resize_token_embeddings(new_num_tokens, *given, **options)
+        if isinstance(self.config, PiecesConfig):
+            self.config.text_config |= {"vocab_size": self.get_input_embeddings().num_embeddings}
+        return resized
 
     def _in_own_precision(self, value: Any) -> Any:
         return value.to(self.dtype) if isinstance(value, Tensor) and value.is_floating_point() else value
@@ -113,6 +163,8 @@ class SentimentModel(SavesCode, PreTrainedModel):
         """Keep the layers again."""
         for encoder in self._recomputable():
             encoder.activation_checkpointing_disable()
+            if getattr(encoder, "_require_grads_hooks", None):
+                encoder.disable_input_require_grads()  # transformers leaves them, and such a model is not pickled
 
     def _recomputable(self) -> list[PreTrainedModel]:
         parts = [getattr(self, name) for name in self.recomputed_parts if hasattr(self, name)]

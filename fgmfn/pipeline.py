@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,9 @@ from transformers import Pipeline
 
 from fgmfn.baselines import model_of_class
 from fgmfn.errors import InputError
-from fgmfn.images import as_pictures
+from fgmfn.images import as_pictures, several
 from fgmfn.inference import Checkpoint, Prediction, predict, trained_on_targets
+from fgmfn.processing import counted, texts_of
 
 TASK = "ad-sentiment"
 FIELDS = ("text", "image", "target", "auxiliary")
@@ -35,7 +37,10 @@ class SentimentPipeline(Pipeline):
         model: Any = self.model.eval()
         path = Path(model.name_or_path or ".")
         name = model_of_class(type(model).__name__) or type(model).__name__
-        self._checkpoint = Checkpoint(path, name, model, self.processor, None, trained_on_targets(path))
+        has_targets = trained_on_targets(path)
+        if has_targets is None and self.processor.reads:
+            has_targets = self.processor.reads["has_targets"]
+        self._checkpoint = Checkpoint(path, name, model, self.processor, None, has_targets)
 
     def _sanitize_parameters(self, top_k: int | None = None, **unknown: Any) -> tuple[Any, Any, Any]:
         """Sort the options of a call by the step that takes them.
@@ -47,7 +52,7 @@ class SentimentPipeline(Pipeline):
             raise TypeError(
                 f"{TASK} knows no option {', '.join(unknown)}; it has top_k, batch_size and the ads' fields"
             )
-        return {}, {}, {} if top_k is None else {"top_k": top_k}
+        return {}, {}, {} if top_k is None else {"top_k": counted(top_k=top_k)}
 
     def __call__(
         self,
@@ -61,7 +66,8 @@ class SentimentPipeline(Pipeline):
         """Classify one ad or several, given as ads or, like a processor's, as texts and images.
 
         Args:
-            inputs: an ad; or a list, a generator or a dataset of them.
+            inputs: an ad; or several in a list, or in a generator, a dataset or anything else that gives them one by
+                one and whose results come so, too.
             text: one text or several, in place of `inputs`.
             images: one picture or several that belong to them.
             targets: what each text is about.
@@ -70,16 +76,21 @@ class SentimentPipeline(Pipeline):
         Raises:
             InputError: Something given is no ad, or the model needs more of it.
         """
+        counted(batch_size=options.get("batch_size", self._batch_size or 1))
         fields = {"text": text, "image": images, "target": targets}
         fields = {name: value for name, value in fields.items() if value is not None}
         if (inputs is None) == (not fields):
             raise InputError("expected either ads, or text and images")
         if not fields:
-            return super().__call__(inputs, **options)
+            if several(inputs):  # transformers knows lists, generators and PyTorch's datasets alone
+                inputs = list(inputs) if isinstance(inputs, list | tuple) else (ad for ad in inputs)
+            return super().__call__(inputs, **options) if inputs != [] else []
         if "image" in fields:
             fields["image"] = as_pictures(images)
         single = isinstance(text, str) or (text is None and len(fields["image"]) == 1 and not isinstance(images, list))
-        columns = {name: [value] if isinstance(value, str) else list(value) for name, value in fields.items()}
+        columns = {
+            name: list(value) if name == "image" else texts_of(**{name: value}) for name, value in fields.items()
+        }
         if len({len(values) for values in columns.values()}) > 1:
             raise InputError(
                 f"{', '.join(f'{len(values)} {name}' for name, values in columns.items())}; as many of each"
@@ -97,6 +108,9 @@ class SentimentPipeline(Pipeline):
             }
         if unknown := set(ad) - set(FIELDS):
             raise InputError(f"an ad with {', '.join(sorted(map(str, unknown)))}; it may hold {', '.join(FIELDS)}")
+        for field in ("text", "target", "auxiliary"):
+            if not isinstance(ad.get(field), str | None):
+                raise InputError(f"an ad whose {field} is a {type(ad[field]).__name__}; expected a str")
         if ad.get("image") is not None:
             (ad["image"],) = as_pictures(ad["image"])
         return ad
@@ -110,6 +124,16 @@ class SentimentPipeline(Pipeline):
         shares = model_outputs["prediction"].probabilities.items()
         ordered = sorted(shares, key=lambda share: -share[1])
         return [{"label": label, "score": score} for label, score in ordered[:top_k]]
+
+    def save_pretrained(self, save_directory: str | PathLike[str], **options: Any) -> None:
+        """Save the model and its processor, which together say the same when they are loaded again.
+
+        Args:
+            save_directory: the folder.
+            options: of the `save_pretrained` of both, such as `with_code`.
+        """
+        for part in (self.model, self.processor):
+            part.save_pretrained(save_directory, **options)
 
     def get_iterator(
         self,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
@@ -26,6 +26,7 @@ from transformers import (
 from fgmfn.configuration import SentimentConfig
 from fgmfn.errors import InputError, WeightsError
 from fgmfn.images import as_pictures
+from fgmfn.inputs import NOWHERE, PAIR, SENTENCE, Inputs, find_target, is_paired, marked, token_span
 from fgmfn.packaged import text_folder
 from fgmfn.remote_code import SavesCode
 from fgmfn.settings import DataSettings
@@ -52,6 +53,7 @@ class FgmfnProcessor(SavesCode, ProcessorMixin):
             stretched; `crop`: its middle. None: as `image_processor` does it alone.
         crop_share: share of the shorter side that `crop` shows.
         interpolation: name of a filter of Pillow.
+        reads: what the model reads, as `read_by` says it; None: of what is given, all that a tokenizer makes.
     """
 
     auto_classes = ("AutoProcessor",)
@@ -65,6 +67,7 @@ class FgmfnProcessor(SavesCode, ProcessorMixin):
         fit: str | None = None,
         crop_share: float = 1.0,
         interpolation: str = "bicubic",
+        reads: dict[str, Any] | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(image_processor, tokenizer, **kwargs)
@@ -73,6 +76,7 @@ class FgmfnProcessor(SavesCode, ProcessorMixin):
         self.fit = fit
         self.crop_share = crop_share
         self.interpolation = interpolation
+        self.reads = reads
 
     def __call__(
         self,
@@ -80,52 +84,142 @@ class FgmfnProcessor(SavesCode, ProcessorMixin):
         text: str | Sequence[str] | None = None,
         text_pair: str | Sequence[str] | None = None,
         *,
+        targets: str | Sequence[str] | None = None,
+        auxiliary: str | Sequence[str] | None = None,
         padding: bool | str = True,
         truncation: bool | str | None = True,
         max_length: int | None = None,
         pad_to_multiple_of: int | None = None,
         return_tensors: str | None = "pt",
+        device: Any = None,
+        videos: None = None,
+        audio: None = None,
+        text_kwargs: Mapping[str, Any] | None = None,
+        images_kwargs: Mapping[str, Any] | None = None,
+        common_kwargs: Mapping[str, Any] | None = None,
     ) -> BatchFeature:
-        """Return `pixel_values` [B, 3, H, W] and `input_ids`, `attention_mask` [B, n] of what is given.
+        """Return the fields that the model takes, of what is given: `pixel_values` [B, 3, H, W], `input_ids` [B, n]...
+
+        Where it is not known which model that is, the picture's field and the tokenizer's.
 
         Args:
             images: one picture or several, as `as_pictures` takes them.
             text: one text or several.
-            text_pair: a second text for each.
+            text_pair: a second text for each, in place of a target and whatever the model reads.
+            targets: what each text is about, for models that read it.
+            auxiliary: further words for each text; no processor alone makes anything of them.
             padding: True or `longest`: to the longest text; `max_length`: to that; False or `do_not_pad`: not at all.
             truncation: False leaves texts as long as they are; True, or a strategy of the tokenizer, cuts them.
             max_length: in place of `max_tokens`.
             pad_to_multiple_of: of which padded lengths are multiples.
             return_tensors: `pt` or `np`; None: lists, and one text gives a flat one.
+            device: where the tensors shall lie.
+            videos: other processors' argument; nothing but None.
+            audio: likewise.
+            text_kwargs: arguments of this call, as others take them.
+            images_kwargs: `return_tensors` and `device`, likewise.
+            common_kwargs: likewise.
 
         Raises:
-            InputError: There is neither picture nor text, or something given is none.
+            InputError: There is neither picture nor text, something given is none, the numbers differ, a length is too
+                short for any word, or the model needs more than is given.
+            TypeError: There is no such argument.
         """
-        if images is None and text is None:
+        if videos is not None or audio is not None:
+            raise InputError("videos and audio are nothing that these models take")
+        named: dict[str, Any] = {"padding": padding, "truncation": truncation, "max_length": max_length}
+        named |= {"pad_to_multiple_of": pad_to_multiple_of, "return_tensors": return_tensors, "device": device}
+        if grouped := [group for group in (common_kwargs, images_kwargs, text_kwargs) if group]:
+            for group in grouped:
+                named |= group
+            return self(images, text, text_pair, targets=targets, auxiliary=auxiliary, **named)
+        if images is None and text is None and targets is None:
             raise InputError("neither images nor text; expected one of them or both")
+        given: dict[str, Any] = {"text": text, "text_pair": text_pair, "targets": targets, "auxiliary": auxiliary}
+        columns: dict[str, Any] = {
+            name: texts_of(**{name: value}) for name, value in given.items() if value is not None
+        }
+        columns |= {} if images is None else {"images": as_pictures(images)}
+        if len({len(values) for values in columns.values()}) > 1:
+            raise InputError(
+                f"{', '.join(f'{len(values)} {name}' for name, values in columns.items())}; as many of each"
+            )
+        inputs, has_targets = self._read_inputs(columns)
         batch: dict[str, Any] = {}
-        if images is not None:
-            batch["pixel_values"] = self.pixels([self.square(image) for image in as_pictures(images)])
+        if images is not None and inputs.pictures:
+            batch["pixel_values"] = self.pixels([self.square(image) for image in columns["images"]])
             if return_tensors != "pt":
                 batch["pixel_values"] = batch["pixel_values"].numpy()
-        if text is not None:
-            limit = max_length or self.max_tokens
-            cut = self.tokenize(
-                texts_of(text=text),
-                None if text_pair is None else texts_of(text_pair=text_pair),
-                limit=limit if truncation and truncation != "do_not_truncate" else UNCUT,
-                strategy=truncation if isinstance(truncation, str) and truncation != "do_not_truncate" else True,
+        cut = truncation and truncation != "do_not_truncate"
+        limit = self.max_tokens if max_length is None else min(UNCUT, counted(max_length=max_length))
+        pad = partial(self.tokenizer.pad, pad_to_multiple_of=pad_to_multiple_of, return_tensors=return_tensors)
+        if text is not None and inputs.sentences:
+            texts, about = columns["text"], columns.get("text_pair")
+            about = columns.get("targets", [""] * len(texts)) if about is None else about
+            spans = [
+                find_target(one, target) if has_targets else NOWHERE for one, target in zip(texts, about, strict=True)
+            ]
+            if inputs.marked:
+                texts = [marked(one, span)[0] for one, span in zip(texts, spans, strict=True)]
+                spans = [marked(one, span)[1] for one, span in zip(columns["text"], spans, strict=True)]
+            pair = about if text_pair is not None or is_paired(inputs, has_targets=has_targets) else None
+            tokens = self.tokenize(
+                texts,
+                pair,
+                limit=self._holding(limit, pair) if cut else UNCUT,
+                strategy=truncation if isinstance(truncation, str) and cut else True,
+                offsets="target_span" in inputs.fields,
             )
-            padded = self.tokenizer.pad(
-                cut,
-                padding,
-                limit if padding == "max_length" else None,
-                pad_to_multiple_of=pad_to_multiple_of,
-                return_tensors=return_tensors,
-            )
+            offsets = tokens.pop("offset_mapping", None)
+            padded = pad(tokens, padding, limit if padding == "max_length" else None)
             single = isinstance(text, str) and return_tensors is None
             batch |= {name: values[0] if single else values for name, values in padded.items()}
-        return BatchFeature(batch, tensor_type=return_tensors)
+            if offsets is not None:
+                batch["target_span"] = [token_span(at, span) for at, span in zip(offsets, spans, strict=True)]
+                if has_targets:
+                    _refuse_lost(spans, about)
+        if inputs.targets and (text is not None or targets is not None or not inputs.sentences):
+            about = columns.get("targets", [""] * len(next(iter(columns.values()))))
+            tokens = self.tokenize(about, limit=self.max_target_tokens)
+            padded = pad({name: tokens[name] for name in SENTENCE}, padding if padding != "max_length" else True)
+            batch |= {"target_ids": padded["input_ids"], "target_mask": padded["attention_mask"]}
+        made = BatchFeature(
+            {name: values for name, values in batch.items() if name in inputs.fields}, tensor_type=return_tensors
+        )
+        return made if device is None else made.to(device)
+
+    def _read_inputs(self, columns: Mapping[str, Any]) -> tuple[Inputs, bool]:
+        """Return what the model reads, and whether it was trained on real targets.
+
+        Raises:
+            InputError: It reads something that is not given, or that no processor makes.
+        """
+        if self.reads is None:
+            if "targets" in columns or "auxiliary" in columns:
+                raise InputError("this processor was saved for no model that is known to read targets; call predict")
+            return Inputs(("pixel_values", *PAIR)), False
+        reads = self.reads
+        inputs = Inputs(tuple(reads["fields"]), pair=reads["pair"], marked=reads["marked"])
+        if "text" in columns and reads["extras"]:
+            raise InputError(
+                f"the model reads {', '.join(reads['extras'])}, which no processor makes: use predict, or the pipeline"
+            )
+        real = bool(reads["has_targets"])
+        needed = real and inputs.reads_target(real=True) and ("text" in columns or not inputs.sentences)
+        if needed and not {"targets", "text_pair"} & set(columns):
+            raise InputError("the model was trained on texts with targets: give what each text is about (targets=)")
+        return inputs, real
+
+    def _holding(self, limit: int, pair: Any) -> int:
+        """Return a length that holds the special tokens.
+
+        Raises:
+            InputError: It does not.
+        """
+        special = self.tokenizer.num_special_tokens_to_add(pair=pair is not None)
+        if limit < special:
+            raise InputError(f"max_length = {limit}; expected {special + 1} or more: {special} are special tokens")
+        return limit
 
     def tokenize(
         self,
@@ -281,6 +375,38 @@ def texts_of(**given: Any) -> list[str]:
     if not texts:
         raise InputError(f"{name} is empty; expected one text or more")
     return texts
+
+
+def counted(**given: Any) -> int:
+    """Return a number of things, by the name of its argument.
+
+    Raises:
+        InputError: It is no whole number, or less than 1.
+    """
+    ((name, value),) = given.items()
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise InputError(f"{name} = {value!r}; expected a whole number, 1 or more")
+    return value
+
+
+def read_by(inputs: Inputs, *, has_targets: bool) -> dict[str, Any]:
+    """Say what a model reads, for the processor that is saved beside it.
+
+    Args:
+        inputs: the model's.
+        has_targets: its training rows have real targets; False: at most the categories of ads.
+    """
+    extras = [extra.name for extra in inputs.extras]
+    own = {"fields": [*inputs.fields], "pair": inputs.pair, "marked": inputs.marked, "extras": extras}
+    return own | {"has_targets": has_targets}
+
+
+def _refuse_lost(spans: Sequence[tuple[int, int]], targets: Sequence[str]) -> None:
+    for number, (span, target) in enumerate(zip(spans, targets, strict=True), 1):
+        if span == NOWHERE:
+            raise InputError(
+                f"target {number} {target[:80]!r} does not stand in its text; the model reads the words around it"
+            )
 
 
 def refuse_single(**given: Any) -> None:

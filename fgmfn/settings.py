@@ -48,8 +48,8 @@ class SourceSettings(Section):
     text: str = "text"
     label: str = "label"
     labels: dict[str, str] = {}
-    """Spellings of labels and the class of each, such as `{pos = "positive"}`: `""` is a missing label, and a spelling
-    that stands for itself is a class, whatever it looks like: `{none = "none"}`."""
+    """Spellings of labels and the class of each, such as `{pos = "positive"}`: `""` is a missing label on either
+    side, and a spelling that stands for itself is a class, whatever it looks like: `{none = "none"}`."""
     quotes: bool | None = None
     """Whether quotation marks enclose cells of CSV and TSV files or belong to the texts; unset: where they enclose them
     beyond doubt."""

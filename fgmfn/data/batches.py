@@ -24,10 +24,10 @@ from fgmfn.data.prepared import (
     prepare_pictures,
     prepare_words,
 )
-from fgmfn.data.rows import NOWHERE, Rows, identity, shuffled
-from fgmfn.data.twitter import MARK
+from fgmfn.data.rows import Rows, identity, shuffled
 from fgmfn.errors import DataError
-from fgmfn.inputs import Inputs, Sentence
+from fgmfn.inputs import Inputs, Sentence, is_paired, token_span
+from fgmfn.inputs import marked as mark
 from fgmfn.processing import UNCUT, Augmentation, FgmfnProcessor, readable
 
 MULTIPLE = 8
@@ -74,28 +74,15 @@ def sentence_lengths(rows: Rows, processor: FgmfnProcessor, inputs: Inputs) -> l
 
 
 def _is_paired(rows: Rows, inputs: Inputs) -> bool:
-    return inputs.pair == "always" or (inputs.pair == "real_target" and rows.has_targets)
+    return is_paired(inputs, has_targets=rows.has_targets)
 
 
 def _sentences(rows: Rows, *, marked: bool) -> tuple[list[str], list[tuple[int, int]]]:
     texts, spans = [readable(text) for text in rows.text], rows.span
     if not marked:
         return texts, spans
-    stands = [span != NOWHERE for span in spans]
-    with_mark = [
-        text[: span[0]] + MARK + text[span[1] :] if here else text
-        for text, span, here in zip(texts, spans, stands, strict=True)
-    ]
-    return with_mark, [
-        (span[0], span[0] + len(MARK)) if here else NOWHERE for span, here in zip(spans, stands, strict=True)
-    ]
-
-
-def token_span(offsets: Sequence[tuple[int, int]], characters: tuple[int, int]) -> tuple[int, int]:
-    """Return the first token that touches the characters and the one behind the last; (0, 0) if there is none."""
-    start, end = characters
-    touching = [number for number, (left, right) in enumerate(offsets) if left < end and right > start and right > left]
-    return (touching[0], touching[-1] + 1) if touching else (0, 0)
+    with_mark = [mark(text, span) for text, span in zip(texts, spans, strict=True)]
+    return [text for text, _ in with_mark], [span for _, span in with_mark]
 
 
 class SplitDataset(Dataset[dict[str, Any]]):

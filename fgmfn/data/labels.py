@@ -79,7 +79,7 @@ class _Labels:
         value: Any = self.table.columns[self.column][row]
         names = self.table.class_names[row]
         if value is None or (isinstance(value, float) and not math.isfinite(value)):
-            return None
+            return self.meant.get("") or None
         if not isinstance(value, str | int | float):
             held = f"{type(value).__name__}, not classes: {str(value)[:80]}"
             raise DataError(f"{self.table.row_names[row]}: the column {self.column!r} holds {held}")
@@ -89,7 +89,7 @@ class _Labels:
                 return self.meant[spelled] or None
         if names and not (isinstance(value, str) and value in names):
             # As the library datasets does, a number may be written as a word; a yes or no is none.
-            if re.fullmatch(r"[+-]?\d+", written):
+            if re.fullmatch(r"[+-]?\d{1,9}", written):
                 return self._numbered(row, int(written))
         elif names:
             return written

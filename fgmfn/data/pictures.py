@@ -129,7 +129,7 @@ def _better_name(folder: Path, name: str, listing: Callable[[Path], dict[str, li
     plain = name.strip().removeprefix("file://").replace("\\", "/")
     last = plain.rsplit("/", 1)[-1]
     stem = Path(last).stem
-    if os.path.isfile(folder / plain):  # noqa: PTH113
+    if plain != name and ".." not in plain and os.path.isfile(folder / plain):  # noqa: PTH113
         return f"; {name!r} may be {plain.removeprefix('./')!r}, which is there: write it so"
     for wanted in (plain, last, stem, stem.lstrip("0") or "0", *(stem.zfill(width) for width in range(2, 9))):
         near = listing(folder).get(wanted.casefold(), []) if wanted else []
@@ -308,6 +308,19 @@ def decode(content: bytes, name: str) -> Image.Image:
         return as_seen(Image.open(io.BytesIO(content)))
     except NO_PICTURE as error:
         raise DataError(f"{name}: its picture cannot be decoded: {_why(content, error)}") from error
+
+
+NARROW = 10
+"""A picture so many times as long as it is broad, or more, shows a model next to nothing."""
+
+
+def is_narrow(content: bytes) -> bool:
+    """Whether a picture's head says that it is a strip; what cannot be read is refused elsewhere."""
+    try:
+        short, long = sorted(Image.open(io.BytesIO(content)).size)
+    except NO_PICTURE:
+        return False
+    return long >= NARROW * short
 
 
 def check_picture(content: bytes) -> str | None:

@@ -16,12 +16,12 @@ from tqdm import tqdm
 
 from fgmfn.data.pictures import ChosenPictures, GivenPictures, Pictures, check_picture
 from fgmfn.errors import BrokenPicturesError, DataError
+from fgmfn.inputs import NOWHERE as NOWHERE
+from fgmfn.inputs import find_target
 
 SPLITS = ("train", "validation", "test")
 UNKNOWN = -1
 """The class of a row whose label is hidden."""
-NOWHERE = (0, 0)
-"""The characters of a target that does not stand in the text."""
 
 
 @dataclass(frozen=True)
@@ -229,14 +229,13 @@ def given_rows(
         has_targets: False where the targets are categories, which have no place in the text whatever it says.
     """
     about = list(targets or [""] * len(texts))
-    starts = [text.find(target) if has_targets and target else -1 for text, target in zip(texts, about, strict=True)]
     names = [str(number) for number in range(len(texts))]
     return Rows(
         name=names,
         group=names,
         text=list(texts),
         target=about,
-        span=[NOWHERE if at < 0 else (at, at + len(target)) for at, target in zip(starts, about, strict=True)],
+        span=[find_target(text, target) if has_targets else NOWHERE for text, target in zip(texts, about, strict=True)],
         label=[0] * len(texts),
         picture=names,
         pictures=GivenPictures(images) if len(images) else None,

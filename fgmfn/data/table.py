@@ -16,7 +16,7 @@ from typing import Any
 
 from fgmfn.data.labels import read_labels
 from fgmfn.data.overlap import linked, shared_between
-from fgmfn.data.pictures import Pictures, find_pictures, holds_any
+from fgmfn.data.pictures import NARROW, Pictures, find_pictures, holds_any, is_narrow
 from fgmfn.data.reading import NULLS, TABLE_ENDINGS, Table, read_table
 from fgmfn.data.rows import NOWHERE, SPLITS, UNKNOWN, Rows, Source, combined_hash
 from fgmfn.errors import DataError, did_you_mean
@@ -256,6 +256,12 @@ def _all_rows(path: Path, table: Table, settings: SourceSettings) -> tuple[Rows,
         digests = found.digests()
     if pictures is None:
         notes += _why_no_pictures(table, settings)
+    elif identities is not None:
+        strips = {name for name, row in _first(identities).items() if is_narrow(pictures.read(row))}
+        number = sum(name in strips for name in identities)
+        notes += (
+            [f"the pictures of {number} rows are strips, {NARROW} times as long as broad or more"] if number else []
+        )
     rows = Rows(
         name=table.row_names,
         group=_words(table, settings.group) if settings.group else texts,
@@ -270,6 +276,14 @@ def _all_rows(path: Path, table: Table, settings: SourceSettings) -> tuple[Rows,
         digests=digests,
     )
     return rows, notes
+
+
+def _first(names: Sequence[str]) -> dict[str, int]:
+    """Return the first row of each picture, in the order of the rows."""
+    found: dict[str, int] = {}
+    for row, name in enumerate(names):
+        found.setdefault(name, row)
+    return found
 
 
 def _why_no_pictures(table: Table, settings: SourceSettings) -> list[str]:

@@ -13,10 +13,10 @@ from fgmfn.data.overlap import shared_between
 from fgmfn.data.pictures import find_pictures
 from fgmfn.data.rows import Rows, Source, combined_hash
 from fgmfn.errors import DataError
+from fgmfn.inputs import MARK as MARK
 
 TWITTER_SETS = {"twitter2015": "2015", "twitter2017": "2017"}
 CLASS_NAMES = ("negative", "neutral", "positive")
-MARK = "$T$"
 FILES = {"train": "train.tsv", "validation": "dev.tsv", "test": "test.tsv"}
 
 

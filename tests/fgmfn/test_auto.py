@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
-from pathlib import Path
+import time
+import traceback
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from importlib import import_module
 
 import pytest
 import torch
+import transformers
 from transformers import AutoConfig, AutoModel, AutoModelForSequenceClassification, AutoProcessor
 
-import fgmfn.auto
 from fgmfn.errors import ConfigError
 from fgmfn.processing import FgmfnProcessor
 from tests.fgmfn.conftest import Finished
 from tests.fgmfn.models import build, processor_for, small_config
-
-fgmfn.auto.register()
 
 
 def run_python(code: str, **environment: str) -> str:
@@ -26,21 +29,90 @@ def run_python(code: str, **environment: str) -> str:
     return done.stdout.splitlines()[-1]
 
 
-ASKED = "print(type(AutoConfig.from_pretrained(sys.argv[1])).__name__)"
+AUTO = ("fgmfn", "transformers.models.auto", "transformers.pipelines")
 
 
-@pytest.mark.slow
+def anew(check: Callable[[], None]) -> None:
+    """Run a check in a child of this process that has imported neither the package nor an auto class yet."""
+    child = os.fork()
+    if child:
+        assert os.waitpid(child, 0)[1] == 0
+        return
+    code = 1
+    try:
+        for module in (transformers, transformers.models):  # they keep what was once asked of them
+            for name, value in [*vars(module).items()]:
+                if getattr(value, "__module__", getattr(value, "__name__", "")).startswith(AUTO):
+                    delattr(module, name)
+        for name in [name for name in sys.modules if name.startswith(AUTO)]:
+            del sys.modules[name]
+        sys.meta_path[:] = [finder for finder in sys.meta_path if not type(finder).__module__.startswith("fgmfn")]
+        check()
+        code = 0
+    finally:
+        if code:
+            traceback.print_exc()
+        os._exit(code)
+
+
+def ask(how: str, folder: str) -> str:
+    """Import an auto class, and ask it for what lies in a folder."""
+    while True:
+        try:
+            asked = getattr(transformers, how)
+            break
+        except (AttributeError, ImportError):  # transformers' own imports are not meant for several threads
+            time.sleep(0.01)
+    made = asked("ad-sentiment", model=folder) if how == "pipeline" else asked.from_pretrained(folder)
+    return type(made).__name__
+
+
+ANSWERS = {
+    "AutoConfig": "BiLstmConfig",
+    "AutoModel": "BiLstmForSentiment",
+    "AutoProcessor": "FgmfnProcessor",
+    "pipeline": "SentimentPipeline",
+}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A model that no other module of the package imports."""
+    made, model = tmp_path_factory.mktemp("model"), build("bilstm")
+    for part in (model, processor_for(model)):
+        part.save_pretrained(made)
+    return str(made)
+
+
 @pytest.mark.parametrize(
-    "imports",
+    ("imports", "how"),
     [
-        "import fgmfn; from transformers import pipeline, AutoConfig",
-        "from transformers import AutoConfig, AutoProcessor; import fgmfn",
+        ("import fgmfn", "AutoProcessor"),
+        ("import fgmfn.auto", "AutoModel"),
+        ("from fgmfn.modeling import FgmfnForSentiment", "AutoConfig"),
+        ("import fgmfn.processing", "pipeline"),
+        ("from transformers import AutoConfig, pipeline; import fgmfn", "AutoModel"),
     ],
 )
-def test_the_models_are_known_in_whatever_order_both_packages_are_imported(imports: str, tmp_path: Path) -> None:
-    build("tombert").config.save_pretrained(tmp_path)
-    code = f"import sys; sys.argv = ['', {str(tmp_path)!r}]; {imports}; {ASKED}"
-    assert run_python(code, PYTHONPATH=":".join(filter(None, sys.path))) == "TomBertConfig"
+def test_the_models_are_known_in_whatever_order_modules_are_imported(imports: str, how: str, folder: str) -> None:
+    def check() -> None:
+        exec(imports)  # noqa: S102  as it stands above
+        if imports != "import fgmfn.auto":
+            assert "bert" in transformers.models.auto.configuration_auto.CONFIG_MAPPING
+            assert transformers.AutoConfig.for_model("bert").model_type == "bert"
+            assert "fgmfn.auto" not in sys.modules, "somebody who asks for other models waits for ours"
+        assert ask(how, folder) == ANSWERS[how]
+
+    anew(check)
+
+
+def test_no_thread_meets_an_auto_class_that_does_not_know_the_models_yet(folder: str) -> None:
+    def check() -> None:
+        import_module("fgmfn")
+        with ThreadPoolExecutor(8) as threads:
+            assert list(threads.map(lambda how: ask(how, folder), 2 * [*ANSWERS])) == 2 * [*ANSWERS.values()]
+
+    anew(check)
 
 
 def test_importing_the_package_imports_neither_pytorch_nor_transformers() -> None:

@@ -8,17 +8,16 @@ from typing import Any
 
 import pytest
 from PIL import Image
-from transformers import pipeline
+from transformers import AutoProcessor, pipeline
 
-import fgmfn.auto
 from fgmfn.baselines import MODELS, model_class
 from fgmfn.baselines.fitted import FittedModel
 from fgmfn.errors import InputError
 from fgmfn.inference import load_checkpoint, predict
+from fgmfn.processing import read_by
 from tests.fgmfn.conftest import Finished
 from tests.fgmfn.models import TARGETS, build, processor_for, tweet_split
 
-fgmfn.auto.register()
 STEPPED = [name for name in MODELS if not issubclass(model_class(name), FittedModel)]
 TEXTS = ["Golden hour, half the price", "Bad", "now or never"]
 IMAGES = [Image.effect_noise((90, 50 + 20 * number), 80).convert("RGB") for number in range(3)]
@@ -70,6 +69,47 @@ def test_ads_may_be_given_one_by_one_in_a_list_a_generator_or_as_columns(
     assert len(pipe(ads[0], top_k=1)) == 1
 
 
+def test_ads_may_be_given_in_anything_that_gives_them_one_by_one(pipe: Pipe, expected: list[dict[str, float]]) -> None:
+    ads = [{"text": text, "image": image} for text, image in zip(TEXTS, IMAGES, strict=True)]
+    same(list(pipe(dict(enumerate(ads)).values(), batch_size=2)), expected)
+    same(pipe(tuple(ads)), expected)
+    assert pipe([]) == pipe(()) == list(pipe(iter([]))) == []
+
+
+def test_a_pipeline_that_is_saved_says_the_same_when_it_is_loaded(
+    pipe: Pipe, expected: list[dict[str, float]], tmp_path: Path
+) -> None:
+    saved: Any = pipe
+    saved.save_pretrained(tmp_path)
+    assert not list(tmp_path.glob("*.py"))
+    again: Any = pipeline("ad-sentiment", model=str(tmp_path), device=-1)
+    same(again(text=TEXTS, images=IMAGES), expected)
+    for processor in (again.processor, AutoProcessor.from_pretrained(tmp_path)):
+        assert processor.to_dict() == saved.processor.to_dict()
+
+
+def test_a_saved_pipeline_remembers_that_its_model_was_trained_on_targets(tmp_path: Path) -> None:
+    model, rows = build("text_only"), tweet_split()
+    made = processor_for(model)
+    made.reads = read_by(model.inputs, has_targets=True)
+    pipe: Any = pipeline("ad-sentiment", model=model, processor=made, device=-1)
+    pipe.save_pretrained(tmp_path)
+    again: Any = pipeline("ad-sentiment", model=str(tmp_path), device=-1)
+    given = {"text": rows.text, "targets": list(TARGETS)}
+    same(again(**given), [shares(one) for one in pipe(**given)])
+    with pytest.raises(InputError, match="trained on texts with targets"):
+        again(text=rows.text)
+
+
+def test_no_number_of_ads_or_classes_is_taken_for_another(pipe: Pipe) -> None:
+    ad = {"text": TEXTS[0], "image": IMAGES[0]}
+    for name in ("top_k", "batch_size"):
+        for wrong in (0, -1, True, 1.5, "2"):
+            with pytest.raises(InputError, match=f"{name} = .*; expected a whole number, 1 or more"):
+                pipe([ad], **{name: wrong})
+    assert [len(pipe(ad, top_k=number)) for number in (1, 2, 9)] == [1, 2, 2]
+
+
 def test_a_model_of_one_modality_takes_that_alone(finished: Finished) -> None:
     for trained, given, field in ((finished[1][1], TEXTS, "text"), (finished[1][2], IMAGES, "images")):
         pipe = pipeline("ad-sentiment", model=str(trained.checkpoint), device=-1)
@@ -101,6 +141,9 @@ def test_every_model_says_the_same_of_an_ad_alone_and_in_a_batch(name: str) -> N
         ([{"text": "x", "image": IMAGES[0]}, {"text": "x"}], {"batch_size": 2}, "1 of 2 ads have image"),
         (None, {}, "expected either ads, or text and images"),
         (None, {"text": ["x", "y"], "images": [IMAGES[0]]}, "2 text, 1 image"),
+        ({"text": 5, "image": IMAGES[0]}, {}, "an ad whose text is a int"),
+        ({"text": ["x"], "image": IMAGES[0]}, {}, "an ad whose text is a list"),
+        (None, {"text": 5, "images": [IMAGES[0]]}, "text is a int"),
     ],
 )
 def test_what_is_no_whole_ad_is_refused(pipe: Pipe, given: Any, options: dict[str, Any], said: str) -> None:

@@ -197,6 +197,10 @@ def test_a_picture_is_the_same_whatever_numbers_it_is_given_in(kind: str, height
         ({"text": []}, "text is empty"),
         ({"text": ["x", None]}, "text 2 is a NoneType"),
         ({"text": [["x"]]}, "text 1 is a list"),
+        ({"text": 5}, "text is a int"),
+        ({"text": b"x"}, "text is a bytes"),
+        ({"text": {"x": "y"}}, "text is a dict"),
+        ({"text": "x", "targets": "y"}, "saved for no model"),
         ({"text": ["x"], "text_pair": [3]}, "text_pair 1 is a int"),
         ({"images": [COLOURED, 3]}, "picture 2 is a int"),
         ({"images": [[COLOURED, COLOURED], [COLOURED]]}, "picture 1 is a list of 2"),
@@ -212,6 +216,56 @@ def test_a_picture_is_the_same_whatever_numbers_it_is_given_in(kind: str, height
 def test_what_is_no_picture_or_text_is_refused(wrong: dict[str, Any], said: str) -> None:
     with pytest.raises(InputError, match=said):
         OURS(**wrong)
+
+
+@pytest.mark.parametrize("pair", [None, TEXTS[:1]])
+@pytest.mark.parametrize("length", range(1, 12))
+def test_a_text_is_never_longer_than_max_length(pair: Any, length: int) -> None:
+    if length < (2 if pair is None else 3):
+        with pytest.raises(InputError, match=f"max_length = {length}; expected .* or more"):
+            OURS(text=TEXTS[1:], text_pair=pair, max_length=length)
+    else:
+        assert OURS(text=TEXTS[1:], text_pair=pair, max_length=length)["input_ids"].shape[1] <= length
+
+
+@pytest.mark.parametrize("length", [0, -3, True, 2.5, "8", 10**30])
+def test_a_max_length_that_is_none_is_refused(length: Any) -> None:
+    if length == 10**30:
+        assert OURS(text=TEXTS[0], max_length=length)["input_ids"].shape[1] < 12
+        return
+    with pytest.raises(InputError, match=r"max_length = .*; expected a whole number, 1 or more"):
+        OURS(text=TEXTS[0], max_length=length)
+
+
+@pytest.mark.parametrize("given", [{"images": [COLOURED], "text": TEXTS}, {"images": 2 * [COLOURED], "text": TEXTS[0]}])
+def test_pictures_and_texts_of_different_numbers_are_refused(given: dict[str, Any]) -> None:
+    with pytest.raises(InputError, match=r"[12] text, [12] images; as many of each"):
+        OURS(**given)
+
+
+def test_arguments_may_be_grouped_as_other_processors_take_them() -> None:
+    plain = OURS(images=COLOURED, text=TEXTS[1], max_length=6, padding="max_length", return_tensors="np")
+    grouped = OURS(
+        images=COLOURED,
+        text=TEXTS[1],
+        text_kwargs={"max_length": 6, "padding": "max_length"},
+        images_kwargs={},
+        common_kwargs={"return_tensors": "np"},
+        videos=None,
+        audio=None,
+        device=None,
+    )
+    same(grouped, plain)
+    assert OURS(images=COLOURED, text=TEXTS[0], device="meta")["pixel_values"].is_meta
+    with pytest.raises(TypeError, match="do_resize"):
+        OURS(images=COLOURED, images_kwargs={"do_resize": False})
+    with pytest.raises(InputError, match="videos"):
+        OURS(images=COLOURED, videos=[COLOURED])  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("several", [tuple, pd.Series, np.array, iter])
+def test_texts_may_come_in_anything_that_gives_them_one_by_one(several: Any) -> None:
+    same(OURS(text=several(TEXTS)), OURS(text=TEXTS))
 
 
 def test_an_option_that_does_nothing_is_refused() -> None:

@@ -18,14 +18,12 @@ import pytest
 import torch
 from transformers import AutoModel, AutoModelForSequenceClassification, AutoProcessor
 
-import fgmfn.auto
 from fgmfn.baselines import MODELS, model_class
 from fgmfn.baselines.fitted import FittedModel
 from fgmfn.processing import FgmfnProcessor
 from fgmfn.remote_code import write_code
 from tests.fgmfn.models import TWEETS, batch_of, build, logits, processor_for, tweet_split
 
-fgmfn.auto.register()
 STEPPED = [name for name in MODELS if not issubclass(model_class(name), FittedModel)]
 
 WITHOUT_THE_PACKAGE = """

@@ -302,6 +302,19 @@ def test_the_setting_labels_keeps_classes_apart_or_maps_them_to_one(tmp_path: Pa
     assert mapped.class_names == ("x", "y")
 
 
+@pytest.mark.parametrize("name", ["t.csv", "t.jsonl", "t.parquet"])
+def test_the_setting_labels_names_missing_ones_in_every_format(tmp_path: Path, name: str) -> None:
+    labels = ["mild", "severe", "" if name == "t.csv" else None] * 8
+    splits = ["train"] * 18 + ["test"] * 6
+    settings = SourceSettings(labels={"": "healthy"})
+    assert open_source(table_of(tmp_path / name, label=labels), settings).class_names == ("healthy", "mild", "severe")
+    hidden = table_of(tmp_path / name, label=["mild", "severe"] * 9 + ["mild"] * 6, split=splits)
+    assert open_source(hidden).splits["test"].scorable
+    hidden = table_of(tmp_path / name, label=["mild", "severe"] * 9 + ["secret", "mystery"] * 3, split=splits)
+    settings = SourceSettings(labels={"secret": "", "mystery": ""})
+    assert not open_source(hidden, settings).splits["test"].scorable
+
+
 def test_a_setting_for_no_label_is_said(tmp_path: Path) -> None:
     source = open_source(table_of(tmp_path / "t.csv", label=["a", "b"] * 8), SourceSettings(labels={"c": "a"}))
     assert "no label is spelled 'c', as [source] labels says" in source.notes
@@ -375,6 +388,14 @@ def test_a_split_whose_labels_are_hidden_is_kept_and_not_scored(tmp_path: Path, 
         ("the labels of the test split are hidden: it is not scored",),
     )
     assert [(len(rows), rows.scorable) for rows in source.splits.values()] == [(12, True), (2, True), (4, False)]
+
+
+@pytest.mark.parametrize("classes", [("0", "1"), ("0", "1", "2"), ("1", "2", "3")])
+def test_minus_1_among_the_labels_of_a_split_is_a_missing_one(tmp_path: Path, classes: tuple[str, ...]) -> None:
+    splits = ["train"] * 6 * len(classes) + ["test"] * 4
+    file = table_of(tmp_path / "t.csv", label=[*classes * 6, *classes[:2], "-1", "-1"], split=splits)
+    with pytest.raises(DataError, match=r"no label \('-1', nor have 1 other rows one\)"):
+        open_source(file)
 
 
 def test_labels_of_a_split_that_training_does_not_know_are_said_or_refused(tmp_path: Path) -> None:
@@ -661,6 +682,9 @@ def test_parts_of_a_split_belong_together_and_versions_do_not(tmp_path: Path) ->
     three_files(tmp_path, "train-00000-of-00002", "dev", "test")
     table_of(tmp_path / "train-00001-of-00002.csv", label=["a", "b"] * 3)
     assert sizes(open_source(tmp_path)) == [18, 4, 5]
+    three_files(tmp_path / "a", "train-00000-of-00002-a09b74b3ef9c3b56", "dev", "test")
+    table_of(tmp_path / "a" / "train-00001-of-00002-0cc4d2a1b7e93f58.csv", label=["a", "b"] * 3)
+    assert sizes(open_source(tmp_path / "a")) == [18, 4, 5]
     three_files(tmp_path / "b", "train_v1", "dev", "test")
     table_of(tmp_path / "b" / "train_v2.csv", label=["a", "b"] * 3)
     with pytest.raises(DataError, match="are both called train"):
@@ -841,6 +865,8 @@ def test_a_truth_value_is_no_text(tmp_path: Path) -> None:
 
 # --- where pictures are ---
 
+ENCODED = picture((1, 2, 3))
+
 
 @pytest.mark.parametrize(
     "name", ["0.png", "pictures/0.jpg", " 0.jpg ", ".\\0.jpg", "file:///somewhere/0.jpg", "~/0.jpg", "000", "00.jpg"]
@@ -858,14 +884,13 @@ def test_ten_missing_pictures_are_named(tmp_path: Path) -> None:
         open_source(table_of(tmp_path / "t.csv", image=names), SourceSettings(images=tmp_path))
 
 
-@pytest.mark.parametrize("name", ["../0.jpg", "/0.jpg"])
+@pytest.mark.parametrize("name", ["../beside.jpg", "/beside.jpg"])
 def test_a_picture_outside_of_the_folder_is_refused(tmp_path: Path, name: str) -> None:
-    write_pictures(tmp_path)
-    with pytest.raises(DataError, match=r"not the name of a file in .*, which must hold all of them"):
+    (tmp_path / "beside.jpg").write_bytes(ENCODED)
+    tmp_path = tmp_path / "inside"
+    tmp_path.mkdir()
+    with pytest.raises(DataError, match=r"not the name of a file in .*names another\)$"):
         open_source(table_of(tmp_path / "t.csv", image=[name] * 16), SourceSettings(images=tmp_path))
-
-
-ENCODED = picture((1, 2, 3))
 
 
 @pytest.mark.parametrize(
@@ -939,3 +964,14 @@ def test_structs_with_some_bytes_missing_are_refused(tmp_path: Path) -> None:
 )
 def test_why_rows_have_no_pictures_is_said(tmp_path: Path, columns: dict[str, list[str]], note: str) -> None:
     assert any(note in said for said in open_source(table_of(tmp_path / "t.csv", **columns)).notes)
+
+
+@pytest.mark.parametrize(("size", "said"), [((300, 20), True), ((9, 120), True), ((290, 30), False)])
+@pytest.mark.parametrize("inside", [True, False])
+def test_pictures_that_are_strips_are_counted(tmp_path: Path, size: tuple[int, int], said: bool, inside: bool) -> None:
+    write_pictures(tmp_path)
+    (tmp_path / "strip.jpg").write_bytes(picture((1, 2, 3), size=size))
+    names = ["0.jpg", "1.jpg", "strip.jpg", "strip.jpg"] * 4
+    values = [(tmp_path / name).read_bytes() for name in names] if inside else names
+    notes = open_source(table_of(tmp_path / "t.parquet", image=values)).notes
+    assert ("the pictures of 8 rows are strips, 10 times as long as broad or more" in notes) == said

@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
+import pickle
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from PIL import Image
 from transformers import AutoModelForSequenceClassification
 
-import fgmfn.auto
 from fgmfn.baselines import MODELS, model_class
 from fgmfn.baselines.fitted import FittedModel
 from fgmfn.configuration import WordsConfig, model_settings
-from fgmfn.errors import ConfigError
+from fgmfn.errors import ConfigError, InputError
 from fgmfn.modeling import SentimentModel
+from fgmfn.processing import FgmfnProcessor, read_by
 from fgmfn.sizes import full_size, on_meta_device, parameter_counts
-from tests.fgmfn.models import TINY, ad_split, batch_of, build, logits, tweet_split
+from tests.fgmfn.models import TINY, ad_split, batch_of, build, logits, processor_for, tweet_split
 
 STEPPED = [name for name in MODELS if not issubclass(model_class(name), FittedModel)]
 KINDS = {"ads": ad_split, "tweets": tweet_split}
-fgmfn.auto.register()
 
 
 def settings_of(model: SentimentModel) -> dict[str, Any]:
@@ -286,3 +288,65 @@ def test_the_registry_says_what_the_class_looks_at(name: str) -> None:
 
 def test_every_model_has_its_line_of_tiny_settings() -> None:
     assert list(TINY) == list(MODELS)
+
+
+@pytest.mark.parametrize("name", STEPPED)
+@pytest.mark.parametrize("has_targets", [True, False])
+def test_a_model_takes_what_the_processor_beside_it_makes(name: str, has_targets: bool, tmp_path: Path) -> None:
+    model, rows = build(name).eval(), tweet_split() if has_targets else ad_split()
+    made = processor_for(model)
+    made.reads = read_by(model.inputs, has_targets=has_targets)
+    made.save_pretrained(tmp_path)
+    processor = FgmfnProcessor.from_pretrained(tmp_path)
+    images = [Image.open(BytesIO(rows.pictures.read(row))) for row in range(4)]
+    given: dict[str, Any] = {"images": images, "text": rows.text, "targets": rows.target}
+    if model.inputs.extras:
+        with pytest.raises(InputError, match=f"{model.inputs.extras[0].name}.*which no processor makes: use predict"):
+            processor(**given)
+        return
+    with torch.no_grad():
+        said = model(**processor(**given)).logits
+    if not model.inputs.shuffled:  # rows of data have other rows' pictures there, by design
+        assert torch.allclose(said, logits(model, batch_of(model, rows, [0, 1, 2, 3])), atol=1e-5)
+    if has_targets and model.inputs.reads_target(real=True):
+        with pytest.raises(InputError, match="give what each text is about"):
+            processor(images=images, text=rows.text)
+    elif not has_targets:
+        with torch.no_grad():
+            assert model(**processor(images=images, text=rows.text)).logits.shape == (4, 3)
+
+
+def test_batches_that_do_not_fit_are_refused_by_their_fields() -> None:
+    model = build("fgmfn")
+    given = batch_of(model, ad_split(), [0, 1, 2])
+    with pytest.raises(InputError, match=r"2 input_ids.*3 attention_mask"):
+        model(**(given | {"input_ids": given["input_ids"][:2]}))
+    long = torch.ones(3, 67, dtype=torch.long)
+    for name in ("fgmfn", "text_only", "roberta", "tombert", "vilbert", "late_fusion", "own_late_fusion", "mtvaf"):
+        with pytest.raises(InputError, match=r"a text of 67 word pieces; .* reads at most 6\d"):
+            build(name)(input_ids=long, attention_mask=long)
+
+
+@pytest.mark.parametrize("name", ["fgmfn", "roberta", "tombert", "lxmert_mmsa", "late_fusion"])
+def test_there_may_be_more_word_pieces(name: str, tmp_path: Path) -> None:
+    model = build(name)
+    before = model.get_input_embeddings().num_embeddings
+    model.resize_token_embeddings(before + 5)
+    given = batch_of(model, tweet_split(), [0, 1])
+    given["input_ids"][0, 0] = before + 4
+    model.save_pretrained(tmp_path)
+    loaded = type(model).from_pretrained(tmp_path)
+    assert loaded.get_input_embeddings().num_embeddings == before + 5
+    assert torch.equal(logits(loaded, given), logits(model, given))
+    with pytest.raises(NotImplementedError, match="Vgg16ForSentiment"):
+        build("vgg16").get_input_embeddings()
+
+
+def test_a_model_is_pickled_after_gradient_checkpointing_was_on() -> None:
+    for name in ("fgmfn", "roberta", "tombert", "late_fusion"):
+        model = build(name)
+        model.activation_checkpointing_enable()
+        model.activation_checkpointing_disable()
+        again = pickle.loads(pickle.dumps(model))  # noqa: S301  our own
+        given = batch_of(model, tweet_split(), [0, 1])
+        assert torch.equal(logits(again, given), logits(model, given))
