@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import inspect
 import math
+from collections.abc import Sequence
 from dataclasses import field
 from typing import Any, ClassVar, Self, get_origin
 
@@ -76,6 +77,14 @@ class SentimentConfig(PreTrainedConfig):
             require(fits, name, value, kind.__name__ if isinstance(kind, type) else str(kind))
             require(finite(value), name, value, "finite numbers")
 
+    def departures(self, modalities: Sequence[str]) -> list[str]:
+        """Return in what the parts that these settings name differ from those of the model's paper, its defaults.
+
+        Args:
+            modalities: the model's; settings of another one have no effect.
+        """
+        return []
+
     def get_text_config(self, decoder: bool | None = None, encoder: bool | None = None) -> Self:
         """Answer transformers' question for a nested text configuration: `text_config` is plain data here."""
         return self
@@ -102,6 +111,12 @@ class WordsConfig(SentimentConfig):
         super().check()
         require(self.word_seed >= 0, "word_seed", self.word_seed, "0 or more")
 
+    def departures(self, modalities: Sequence[str]) -> list[str]:
+        """Say whether the vectors are drawn, or narrower."""
+        drawn = [] if self.word_vectors else ["its word vectors started at random"]
+        widths = ("word_size", "hidden_size", "filters")
+        return [*super().departures(modalities), *drawn, *_others(self, widths, "{0} {1} in place of {2}")]
+
 
 @strict
 class PiecesConfig(SentimentConfig):
@@ -125,6 +140,8 @@ class PiecesConfig(SentimentConfig):
     """Dropout within the text encoder: of its states and its attention. Unset: as its own configuration says."""
     freeze_text_encoder: bool = False
     """Never train the text encoder; it then stays in evaluation, without dropout."""
+    freeze_text_layers: int = 0
+    """Likewise its embeddings and so many of its layers, from the lowest on, where its layers have BERT's names."""
 
     text_defaults: ClassVar[dict[str, Any]] = {"model_type": "bert"}
     """Settings of the text encoder's type, beside its width."""
@@ -139,6 +156,15 @@ class PiecesConfig(SentimentConfig):
         }
         self.text_config = self.text_defaults | width | dict(self.text_config)
         self.text_config |= self.text_dropouts
+
+    def departures(self, modalities: Sequence[str]) -> list[str]:
+        """Say whether the text encoder is another one, or starts at random."""
+        found = super().departures(modalities)
+        if "text" not in modalities:
+            return found
+        if not self.pretrained:
+            return ["its encoders started at random", *found]
+        return [*_others(self, ("text_encoder",), "text encoder {1} in place of {2}"), *found]
 
     @property
     def text_dropouts(self) -> dict[str, float]:
@@ -156,6 +182,8 @@ class PiecesConfig(SentimentConfig):
     def check(self) -> None:
         """Refuse widths that do not go together."""
         super().check()
+        layers = self.freeze_text_layers
+        require(layers >= 0, "freeze_text_layers", layers, "0 or more")
         require(self.text_dropout is None or 0 <= self.text_dropout < 1, "text_dropout", self.text_dropout, "in [0, 1)")
         require(
             self.hidden_size % self.heads == 0, "hidden_size", self.hidden_size, f"a multiple of heads={self.heads}"
@@ -202,10 +230,30 @@ class PictureConfig(SentimentConfig):
             f"a multiple of {STRIDE} from {2 * STRIDE} on",
         )
 
+    def departures(self, modalities: Sequence[str]) -> list[str]:
+        """Say whether the backbone is another one, starts at random, or looks at pictures of another size."""
+        found = super().departures(modalities)
+        if "image" not in modalities:
+            return found
+        said = "text" in modalities and isinstance(self, PiecesConfig)
+        start = [] if self.pretrained or said else ["its encoders started at random"]
+        other = _others(self, ("backbone",), "backbone {1} in place of {2}")
+        return [*start, *found, *other, *_others(self, ("image_size",), "pictures of {1} pixels in place of {2}")]
+
     @property
     def grid(self) -> int:
         """Cells along one side of the picture (7 at 224 pixels)."""
         return int(self.image_size) // STRIDE
+
+
+def _others(config: SentimentConfig, names: Sequence[str], sentence: str) -> list[str]:
+    """Say which of some settings are not at their defaults: name, value and default, filled into a sentence."""
+    found = []
+    for name in names:
+        value, default = getattr(config, name, None), getattr(type(config), name, None)
+        if value != default:
+            found.append(sentence.format(name, str(value).removeprefix("package:"), default))
+    return found
 
 
 def model_settings(config_class: type[PreTrainedConfig]) -> dict[str, Any]:

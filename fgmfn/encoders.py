@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Collection, Iterator
+import math
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,9 +50,19 @@ class TimmEncoder(nn.Module):
         self.train(self.training)
 
     def forward(self, pixel_values: Tensor) -> Any:
-        """Return what the timm model makes of [B, 3, H, W]."""
+        """Return what the timm model makes of [B, 3, H, W], or of pictures that are `encoded` already, [B, F]."""
+        if pixel_values.ndim == 2:
+            return self.decoded(pixel_values)
         with torch.no_grad() if self.frozen else nullcontext():
             return self.backbone(pixel_values)
+
+    def encoded(self, pixel_values: Tensor) -> Tensor:
+        """Return what `forward` returns of [B, 3, H, W] as one row of numbers per picture, [B, F]."""
+        return self(pixel_values)
+
+    def decoded(self, numbers: Tensor) -> Any:
+        """Return what `forward` returns of pictures that are `encoded`, [B, F]."""
+        return numbers
 
     def train(self, mode: bool = True) -> Self:
         """Train, unless the weights are frozen; those that have been loaded since are so, too."""
@@ -90,15 +101,28 @@ class ImageEncoder(TimmEncoder):
                 f"models need {LEVELS} of them, the last at stride {STRIDE} (2, 4, 8, 16, 32), as ResNets have"
             )
         self.channels: list[int] = levels.channels()
+        sides = [config.image_size // stride for stride in strides]
+        self._shapes = [(depth, side, side) for depth, side in zip(self.channels, sides, strict=True)]
         # transformers would draw every convolution anew; timm has already drawn it as its architecture wants.
         for module in self.backbone.modules():
             module._is_hf_initialized = True
 
     def forward(self, pixel_values: Tensor) -> Any:
         """Return the five levels of [B, 3, H, W]; on a GPU with their channels last in memory, as it is fastest."""
+        if pixel_values.ndim == 2:
+            return self.decoded(pixel_values)
         # On a CPU they would gain little, and batch norms add up such numbers with ten times the error.
         layout = torch.contiguous_format if pixel_values.device.type == "cpu" else torch.channels_last
         return super().forward(pixel_values.contiguous(memory_format=layout))
+
+    def encoded(self, pixel_values: Tensor) -> Tensor:
+        """Return all levels of [B, 3, H, W] one behind the other, [B, F]."""
+        return torch.cat([level.flatten(1) for level in self(pixel_values)], dim=1)
+
+    def decoded(self, numbers: Tensor) -> Any:
+        """Return the levels that `encoded` joined."""
+        parts = numbers.split([math.prod(shape) for shape in self._shapes], dim=1)
+        return [part.unflatten(1, shape) for part, shape in zip(parts, self._shapes, strict=True)]
 
     def regions(self, pixel_values: Tensor) -> Tensor:
         """Return the deepest level's cells row by row: [B, 3, H, W] -> [B, 49, channels[-1]]."""
@@ -106,12 +130,15 @@ class ImageEncoder(TimmEncoder):
 
 
 class PictureVector(TimmEncoder):
-    """A vision transformer without its last layer, such as CLIP's: [B, 3, H, W] -> [B, size]."""
+    """A timm model without its last layer, such as CLIP's vision transformer: [B, 3, H, W] -> [B, size]."""
 
-    expected = "a vision transformer of timm, such as vit_base_patch32_clip_quickgelu_224.openai"
+    expected = "a model of timm, such as vit_base_patch32_clip_quickgelu_224.openai"
 
     def __init__(self, config: PictureConfig) -> None:
-        super().__init__(config, num_classes=0, img_size=config.image_size)
+        card = timm.get_pretrained_cfg(config.backbone)
+        # a vision transformer is made for one size of pictures
+        size = {"img_size": config.image_size} if card is not None and card.fixed_input_size else {}
+        super().__init__(config, num_classes=0, **size)
         self.size = int(self.backbone.num_features)
 
 
@@ -242,11 +269,16 @@ def note_loaded(
             f"{', '.join(lacking[:3])}{' and others' if len(lacking) > 3 else ''}. Give weights of this architecture, "
             f"with its names"
         )
+    module.loaded = Loaded(part, source, len(state), len(state), digest_of(state))
+
+
+def digest_of(state: Mapping[str, Tensor]) -> str:
+    """SHA-256 of tensors' names and values."""
     digest = hashlib.sha256()
     for name, tensor in sorted(state.items()):
         digest.update(name.encode())
         digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
-    module.loaded = Loaded(part, source, len(state), len(state), digest.hexdigest())
+    return digest.hexdigest()
 
 
 def from_pretrained(

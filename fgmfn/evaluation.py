@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +12,10 @@ from fgmfn.errors import FgmfnError
 
 if TYPE_CHECKING:
     from rich.table import Table
+
+
+REDUCED = "†"
+"""Stands beside the figures of a model that is not as its paper has it."""
 
 
 @dataclass(frozen=True)
@@ -80,6 +84,13 @@ class Comparison:
     dev: Metrics | None
     test: Metrics | None
     seconds: float
+    departures: tuple[str, ...] = ()
+    """In what the model is not its paper's."""
+
+
+def reduced_lines(departures: Mapping[str, Iterable[str]]) -> list[str]:
+    """Say below a table, by model, what the mark beside its figures means."""
+    return [f"{REDUCED} {title}: {'; '.join(those)}" for title, those in departures.items() if those]
 
 
 def comparison_table(rows: Sequence[Comparison], title: str) -> Table:
@@ -93,7 +104,8 @@ def comparison_table(rows: Sequence[Comparison], title: str) -> Table:
         table.add_column(f"{split}\nmacro-F1", justify="right")
     table.add_column("trained\nin", justify="right")
     for row in rows:
-        table.add_row(row.title, *_figures(row.dev), *_figures(row.test), f"{row.seconds:.0f} s")
+        mark = REDUCED if row.departures else ""
+        table.add_row(row.title, *_figures(row.dev, mark), *_figures(row.test, mark), f"{row.seconds:.0f} s")
         if row.test and row.test.accuracy_interval and row.test.macro_f1_interval:
             table.add_row("", "", "", bracket(row.test.accuracy_interval), bracket(row.test.macro_f1_interval), "")
     return table
@@ -152,7 +164,7 @@ def bracket(interval: tuple[float, float]) -> str:
     return f"[{100 * interval[0]:.1f}, {100 * interval[1]:.1f}]"
 
 
-def _figures(metrics: Metrics | None) -> tuple[str, str]:
+def _figures(metrics: Metrics | None, mark: str) -> tuple[str, str]:
     if metrics is None:
         return "-", "-"
-    return f"{metrics.accuracy:.1%}", f"{metrics.macro_f1:.1%}"
+    return f"{metrics.accuracy:.1%}{mark}", f"{metrics.macro_f1:.1%}{mark}"

@@ -14,6 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers import PreTrainedModel
+from transformers.masking_utils import create_bidirectional_mask
 from transformers.utils import ModelOutput
 
 from fgmfn.configuration import FgmfnConfig, PiecesConfig, SentimentConfig
@@ -59,6 +60,9 @@ class SentimentModel(SavesCode, PreTrainedModel):
     """Training settings of the model's own paper; what a user sets goes before them."""
     text_parts: ClassVar[tuple[str, ...]] = ("text_encoder",)
     """Names of the parts that `freeze_text_encoder` freezes."""
+    encoded_fields: ClassVar[dict[str, str]] = {}
+    """Fields of a batch that one part alone reads, and first: `pixel_values` and `input_ids`. Where it is frozen, what
+    it makes of them may stand in their place."""
     recomputed_parts: ClassVar[tuple[str, ...]] = ("text_encoder", "target_encoder")
     """Names of the text encoders whose layers can be computed again for the gradients."""
     progress = 0.0
@@ -194,13 +198,22 @@ class SentimentModel(SavesCode, PreTrainedModel):
         return [vars(part)["loaded"] for part in self.modules() if "loaded" in vars(part)]
 
     def encode_text(self, input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor | None) -> Tensor:
-        """Eq. 2: token ids [B, n] -> token states [B, n, d]; the first one stands for the sentence."""
+        """Eq. 2: token ids [B, n] -> token states [B, n, d]; the first one stands for the sentence.
+
+        States behind the frozen layers that `encode` computed beforehand, [B, n, d], may stand in place of the ids.
+        """
+        if input_ids.is_floating_point():
+            encoder: Any = self.text_encoder
+            mask = create_bidirectional_mask(encoder.config, input_ids, attention_mask)
+            for layer in _layers(encoder)[self.frozen_layers() :]:
+                input_ids = layer(input_ids, mask)
+            return input_ids
         types = {} if token_type_ids is None else {"token_type_ids": token_type_ids}
         return self.text_encoder(input_ids=input_ids, attention_mask=attention_mask, **types).last_hidden_state
 
     def departures(self) -> tuple[str, ...]:
-        """Return what is missing or different under its settings, for its card and the tables."""
-        return self.notes
+        """Return what is missing or different from its paper under its settings, for its card and the tables."""
+        return (*self.notes, *self.config.departures(self.modalities))
 
     def after_step(self) -> None:
         """Put weights back within bounds after each step; most models have none."""
@@ -227,10 +240,41 @@ class SentimentModel(SavesCode, PreTrainedModel):
         self._frozen: tuple[str, ...] = (*getattr(self, "_frozen", ()), *(f"{name}." for name in beginnings))
         self.train(self.training)
 
+    def frozen_fields(self) -> list[str]:
+        """Return those of `encoded_fields` whose part, or its first layers, make the same of a row at all times."""
+        self.train()
+        return [
+            field
+            for field, part in self.encoded_fields.items()
+            if _is_frozen(self.get_submodule(part)) or (field == "input_ids" and self.frozen_layers())
+        ]
+
+    def frozen_layers(self) -> int:
+        """Count the text encoder's layers below the first one that trains; with frozen embeddings alone it is 0."""
+        encoder: Any = self.text_encoder
+        layers = _layers(encoder)
+        if not layers or not _is_frozen(encoder.embeddings):
+            return 0
+        return next((number for number, layer in enumerate(layers) if not _is_frozen(layer)), len(layers))
+
+    def encode(self, field: str, batch: Mapping[str, Tensor]) -> Tensor:
+        """Return what may stand in place of a batch's pictures, [B, F], or word pieces, [B, n, d]."""
+        if field == "pixel_values":
+            encoder: Any = self.get_submodule(self.encoded_fields[field])
+            return encoder.encoded(batch[field])
+        types = {"token_type_ids": batch["token_type_ids"]} if "token_type_ids" in batch else {}
+        text: Any = self.text_encoder
+        read = text(input_ids=batch[field], attention_mask=batch["attention_mask"], output_hidden_states=True, **types)
+        return read.hidden_states[self.frozen_layers()] if _layers(text) else read.last_hidden_state
+
     def freeze_text_encoder(self) -> None:
-        """Never train the text encoder where the configuration says so; to be called again when it is replaced."""
+        """Never train the text encoder, or its layers, that the configuration says; again when it is replaced."""
+        parts = [part for part in self.text_parts if hasattr(self, part)]
         if getattr(self.config, "freeze_text_encoder", False):
-            self.freeze([part for part in self.text_parts if hasattr(self, part)])
+            self.freeze(parts)
+        elif layers := getattr(self.config, "freeze_text_layers", 0):
+            below = ["embeddings", *(f"encoder.layer.{number}" for number in range(layers))]
+            self.freeze([f"{part}.{name}" for part in parts for name in below])
 
     def post_init(self) -> None:
         """End the construction of a model."""
@@ -254,6 +298,17 @@ class SentimentModel(SavesCode, PreTrainedModel):
             return SentimentOutput(logits=logits)
         loss = self.classification_loss(logits, labels)
         return SentimentOutput(loss=loss, logits=logits, task_loss=loss)
+
+
+def _layers(encoder: Any) -> Any:
+    """Layers of a text encoder that takes states and a mask through them one by one; of other kinds none are known."""
+    return encoder.encoder.layer if encoder.config.model_type in ("bert", "roberta") else ()
+
+
+def _is_frozen(part: nn.Module) -> bool:
+    """Whether nothing in it trains, and all of it stays in evaluation."""
+    weights, modules = part.parameters(), part.modules()
+    return not any(weight.requires_grad for weight in weights) and not any(module.training for module in modules)
 
 
 def parameters_at(model: nn.Module, beginnings: Iterable[str]) -> dict[str, nn.Parameter]:
@@ -312,6 +367,7 @@ class FgmfnForSentiment(SentimentModel):
 
     modalities = ("text", "image")
     inputs = Inputs(("pixel_values", *PAIR, "groups"), pair="real_target", marked=True)
+    encoded_fields: ClassVar[dict[str, str]] = {"pixel_values": "image_encoder", "input_ids": "text_encoder"}
 
     def __init__(self, config: FgmfnConfig) -> None:
         super().__init__(config)

@@ -112,14 +112,16 @@ TRAINED_BY = ("fgmfn.building", "fgmfn.trainer", "fgmfn.data", "fgmfn.processing
 
 PREPARED_BY = (
     "processing.py",
+    "encoders.py",
     "images.py",
     "inputs.py",
     "data/batches.py",
+    "data/encoded.py",
     "data/pictures.py",
     "data/prepared.py",
     "data/twitter.py",
 )
-"""What turns rows into the tokens and pictures that a cache holds."""
+"""What turns rows into the tokens, pictures and encoders' outputs that a cache holds."""
 
 
 def preparation_version() -> str:

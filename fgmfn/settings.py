@@ -96,6 +96,9 @@ class DataSettings(Section):
     """Likewise, above 0."""
     min_crop: float = Field(default=1.0, gt=0, le=1)
     """Least share that a random crop keeps of what evaluation shows (ours); 1 turns the crops off, which cut words."""
+    augment: bool = True
+    """Show training pictures at places that are drawn anew in each epoch, cut and mirrored as the settings below say.
+    False: as in evaluation, so that what frozen encoders make of them is computed once."""
     mirror: bool = False
     """Mirror every other training picture. Off: the words on it would be mirrored too."""
     cache: Annotated[Path | None, Listed] = None
@@ -103,6 +106,8 @@ class DataSettings(Section):
     cache_gb: float = Field(default=50.0, ge=0)
     """Size of that folder beyond which the least recently used rows are dropped. 0: none are kept, and pictures are
     decoded in every epoch."""
+    cache_encoded: bool = True
+    """Keep what frozen encoders make of rows that they see alike in every epoch there, too."""
     cache_days: float = Field(default=30.0, gt=0)
     """Prepared rows that nobody has used for so long are dropped."""
 
@@ -206,7 +211,7 @@ class ModelSettings:
         return {"model": self.model} | {name: part.model_dump(mode="json") for name, part in parts.items()}
 
 
-WITHOUT_EFFECT = {"data": ("cache", "cache_gb", "cache_days"), "training": ("workers", "report_to")}
+WITHOUT_EFFECT = {"data": ("cache", "cache_encoded", "cache_gb", "cache_days"), "training": ("workers", "report_to")}
 """Settings, by table, that say where and how a training runs and change none of its results."""
 
 

@@ -89,7 +89,7 @@ class SentimentTrainer(Trainer):
     def _prepare_inputs(self, inputs: dict[str, Any]) -> dict[str, Any]:
         """Normalise pictures where the model computes; as bytes they take a quarter of the way there."""
         prepared: dict[str, Any] = super()._prepare_inputs(inputs)
-        if "pixel_values" in prepared:
+        if "pixel_values" in prepared and prepared["pixel_values"].ndim == 4:  # not encoded already
             prepared["pixel_values"] = self._processor.normalize(prepared["pixel_values"])
         return prepared
 

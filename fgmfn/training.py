@@ -34,6 +34,7 @@ from fgmfn.configuration import PiecesConfig
 from fgmfn.console import quiet_libraries
 from fgmfn.data import Rows, Source, SplitDataset, open_source
 from fgmfn.data.batches import sentence_lengths
+from fgmfn.data.encoded import keep_encoded
 from fgmfn.data.overlap import linked
 from fgmfn.data.prepared import Cache
 from fgmfn.data.rows import look_at_all
@@ -42,7 +43,6 @@ from fgmfn.errors import FgmfnError, MemoryExhaustedError, RunInProgressError
 from fgmfn.evaluation import Metrics, bracket
 from fgmfn.history import draw_history, draw_reliability, epochs_so_far, epochs_until
 from fgmfn.inference import Checkpoint, measure_split, predict_split, prediction_table
-from fgmfn.inputs import Inputs
 from fgmfn.modeling import SentimentModel
 from fgmfn.planning import Run, code_version, open_cache, plan_run
 from fgmfn.predictions import METRICS, PREDICTIONS, file_digest, predictions_file
@@ -71,6 +71,8 @@ class TrainedModel:
     """Notes for a reader of the scores."""
     checksums: Mapping[str, str] = field(default_factory=dict)
     """Checksum of each split's rows."""
+    departures: tuple[str, ...] = ()
+    """Of the notes, those that say in what the model is not its paper's."""
 
     def as_json(self) -> dict[str, Any]:
         """Return plain values."""
@@ -217,6 +219,7 @@ def read_trained(folder: Path) -> TrainedModel | None:
             float(record["seconds"]),
             tuple(record["notes"]),
             record.get("checksums", {}),
+            tuple(record["departures"]),
         )
     except (ValueError, KeyError, TypeError) as error:
         raise FgmfnError(f"{file}: damaged ({error!r}); remove the folder to train again") from error
@@ -252,7 +255,7 @@ def _train_in_steps(
     on_epoch: OnEpoch | None,
 ) -> None:
     model, processor = build_model(kind, run.settings, run.source.splits["train"], run.source.class_names)
-    training, prepared = run.settings.training, _prepare(run, processor, model.inputs, progress=progress)
+    training, prepared = run.settings.training, _prepare(run, processor, model, progress=progress)
     trainer = make_trainer(
         model,
         processor,
@@ -289,10 +292,11 @@ def _train_in_steps(
     trainer.accelerator.wait_for_everyone()
 
 
-def _prepare(run: Run, processor: FgmfnProcessor, inputs: Inputs, *, progress: bool) -> dict[str, SplitDataset]:
+def _prepare(run: Run, processor: FgmfnProcessor, model: SentimentModel, *, progress: bool) -> dict[str, SplitDataset]:
     """Open all splits in the cache, which the first process fills; without one, look at all pictures beforehand."""
-    data, source, opened = run.settings.data, run.source, dict[str, SplitDataset]()
-    augmentation = Augmentation(data.min_crop, data.mirror, run.settings.training.seed)
+    data, source, opened, inputs = run.settings.data, run.source, dict[str, SplitDataset](), model.inputs
+    changing = data.augment and (data.fit != "squash" or data.min_crop < 1 or data.mirror)
+    augmentation = Augmentation(data.min_crop, data.mirror, run.settings.training.seed) if changing else None
 
     def open_all(cache: Cache | None) -> None:
         names = {id(rows): split for split, rows in source.splits.items()}
@@ -310,6 +314,9 @@ def _prepare(run: Run, processor: FgmfnProcessor, inputs: Inputs, *, progress: b
             )
 
         look_at_all(source.splits.values(), open_one)
+        if cache is not None and data.cache_encoded:
+            for split, rows in opened.items():
+                keep_encoded(cache, rows, model, processor, f"{source.name}, {split}", progress=progress)
 
     if data.cache_gb:
         cache = open_cache(data)
@@ -365,6 +372,7 @@ def _finish(
         "dev": dev and dev.as_json(),
         "test": test and test.as_json(),
         "notes": [*_notes(run, model), *unsure, *_cut_texts(run, model, processor)],
+        "departures": list(model.departures()),
         "checksums": run.source.checksums,
         "parameters": dict(zip(("total", "trainable"), sizes, strict=True)) if sizes else None,
         "config": model.config.to_dict(),

@@ -164,6 +164,7 @@ class AomForSentiment(Baseline):
     config_class = AomConfig
     modalities = ("text", "image")
     inputs = Inputs(("pixel_values", *SENTENCE), pair="always", extras=Annotation(Grammar(""), {}).extras)
+    encoded_fields: ClassVar[dict[str, str]] = {"pixel_values": "image_encoder"}
     # Ours throughout, usual for BART-base: the description names no recipe.
     recipe: ClassVar[dict[str, Any]] = {"learning_rate": 5e-5, "epochs": 35, "batch_size": 16}
     notes = ("the paper trains its noun attention on a further set of pairs beforehand; this is left out",)
@@ -190,7 +191,7 @@ class AomForSentiment(Baseline):
 
     def departures(self) -> tuple[str, ...]:
         """Return what is missing: a parser and the sentiment of words, if they are not given."""
-        missing = list(self.notes)
+        missing = list(super().departures())
         if not self.config.parser:
             missing.append("no parser: neighbouring words are linked, and the target is the only noun")
         if not self.config.word_values:

@@ -6,6 +6,7 @@ What it gains over the former is the fusion's, what it gains over the latter is 
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -25,6 +26,7 @@ class OwnLateFusionForSentiment(SentimentModel):
 
     modalities = ("text", "image")
     inputs = Inputs(("pixel_values", *PAIR), pair="real_target", marked=True)
+    encoded_fields: ClassVar[dict[str, str]] = {"pixel_values": "image_encoder", "input_ids": "text_encoder"}
 
     def __init__(self, config: FgmfnConfig) -> None:
         super().__init__(config)
@@ -55,6 +57,7 @@ class PictureBranchForSentiment(SentimentModel):
     modalities = ("image",)
     inputs = Inputs(("pixel_values",))
     main_input_name = "pixel_values"
+    encoded_fields: ClassVar[dict[str, str]] = {"pixel_values": "image_encoder"}
 
     def __init__(self, config: FgmfnConfig) -> None:
         super().__init__(config)

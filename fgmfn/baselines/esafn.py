@@ -82,6 +82,7 @@ class EsafnForSentiment(Baseline):
     config_class = EsafnConfig
     modalities = ("text", "image")
     inputs = Inputs(("pixel_values", *SENTENCE, *TARGET, "target_span"), tokens="words")
+    encoded_fields: ClassVar[dict[str, str]] = {"pixel_values": "image_encoder"}
     # The authors' run.sh and train.py say so but for the epochs, which are ours: they train 8, and choose more often.
     recipe: ClassVar[dict[str, Any]] = {
         "optimizer": "adam",

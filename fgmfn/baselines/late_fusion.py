@@ -25,9 +25,11 @@ class LateFusionConfig(PiecesConfig, PictureConfig):
     text_encoder: str = "roberta-base"
     """Name on the Hugging Face Hub or local folder of the text encoder and its tokenizer."""
     backbone: str = "vit_base_patch32_clip_quickgelu_224.openai"
-    """Name of a vision transformer of timm: CLIP's ViT-B/32."""
+    """Name of a timm model: CLIP's ViT-B/32."""
     freeze_backbone: bool = False
     dropout: float | int = 0.1
+    picture_norm: bool = False
+    """Layer norm of the picture's vector, for backbones whose numbers are of another scale than the words'."""
 
 
 class LateFusionForSentiment(Baseline):
@@ -39,6 +41,7 @@ class LateFusionForSentiment(Baseline):
     config_class = LateFusionConfig
     modalities = ("text", "image")
     inputs = Inputs(("pixel_values", *SENTENCE), pair="always", marked=True)
+    encoded_fields: ClassVar[dict[str, str]] = {"pixel_values": "picture_encoder", "input_ids": "text_encoder"}
     # Ours, as the row: the RoBERTa row's, so that the picture alone makes the difference.
     recipe: ClassVar[dict[str, Any]] = {"learning_rate": 2e-5, "epochs": 10, "batch_size": 32}
 
@@ -47,8 +50,10 @@ class LateFusionForSentiment(Baseline):
         d = config.hidden_size
         self.text_encoder = build_text_encoder(config)
         self.picture_encoder = PictureVector(config)
+        size = self.picture_encoder.size
+        self.picture_norm = nn.LayerNorm(size) if config.picture_norm else nn.Identity()
         self.head = nn.Sequential(
-            nn.Linear(d + self.picture_encoder.size, d),
+            nn.Linear(d + size, d),
             nn.Tanh(),
             nn.Dropout(config.dropout),
             nn.Linear(d, config.num_labels),
@@ -60,5 +65,5 @@ class LateFusionForSentiment(Baseline):
     ) -> SentimentOutput:
         """Classify pictures [B, 3, H, W] with word pieces [B, n]."""
         words = self.encode_text(input_ids, attention_mask, None)[:, 0]
-        both = torch.cat([words, self.picture_encoder(pixel_values)], dim=-1)
+        both = torch.cat([words, self.picture_norm(self.picture_encoder(pixel_values))], dim=-1)
         return self.task_output(self.head(both), labels)

@@ -48,6 +48,7 @@ class LxmertMmsaForSentiment(Baseline):
     text_parts = ("lxmert",)
     recomputed_parts = ()
     inputs = Inputs(("pixel_values", *PAIR), pair="real_target", marked=True)
+    encoded_fields: ClassVar[dict[str, str]] = {"pixel_values": "image_encoder"}
     # As the paper tunes LXMERT on VQA; how the row of Table 4 was trained is not known.
     recipe: ClassVar[dict[str, Any]] = {"learning_rate": 5e-5, "epochs": 4, "batch_size": 32, "warmup": 0.1}
     notes: ClassVar[tuple[str, ...]] = (

@@ -54,6 +54,7 @@ class MimnForSentiment(Baseline):
     config_class = MimnConfig
     modalities = ("text", "image")
     inputs = Inputs(("pixel_values", *SENTENCE, *TARGET), tokens="words")
+    encoded_fields: ClassVar[dict[str, str]] = {"pixel_values": "image_encoder"}
     # Adam's rate is the paper's. Batch and epochs are ours; the authors' main_asp.py has 128 and at most 100.
     recipe: ClassVar[dict[str, Any]] = {
         "optimizer": "adam",

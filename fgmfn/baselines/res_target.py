@@ -35,6 +35,7 @@ class ResTargetForSentiment(Baseline):
     config_class = ResTargetConfig
     modalities = ("text", "image")
     inputs = Inputs(("pixel_values", *TARGET), tokens="words")
+    encoded_fields: ClassVar[dict[str, str]] = {"pixel_values": "image_encoder"}
     main_input_name = "pixel_values"
     # Ours throughout: ESAFN's recipe, which shares its parts.
     recipe: ClassVar[dict[str, Any]] = {

@@ -40,6 +40,7 @@ class RobertaForSentiment(Baseline):
     config_class = RobertaForSentimentConfig
     modalities = ("text",)
     inputs = Inputs(SENTENCE, pair="always", marked=True)
+    encoded_fields: ClassVar[dict[str, str]] = {"input_ids": "text_encoder"}
     # Rate, batch and epochs are of those that Liu et al. tune on GLUE with: 1e-5 to 3e-5, 16 or 32, at most 10.
     recipe: ClassVar[dict[str, Any]] = {"learning_rate": 2e-5, "epochs": 10, "batch_size": 32}
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from torch import Tensor
 
 from fgmfn.configuration import FgmfnConfig
@@ -15,6 +17,7 @@ class TextOnlyForSentiment(SentimentModel):
 
     modalities = ("text",)
     inputs = Inputs(PAIR, pair="real_target", marked=True)
+    encoded_fields: ClassVar[dict[str, str]] = {"input_ids": "text_encoder"}
 
     def __init__(self, config: FgmfnConfig) -> None:
         super().__init__(config)
@@ -41,6 +44,7 @@ class ImageOnlyForSentiment(SentimentModel):
     modalities = ("image",)
     inputs = Inputs(("pixel_values",))
     main_input_name = "pixel_values"
+    encoded_fields: ClassVar[dict[str, str]] = {"pixel_values": "image_encoder"}
 
     def __init__(self, config: FgmfnConfig) -> None:
         super().__init__(config)

@@ -34,6 +34,7 @@ class TomBertForSentiment(TwoTextEncoders):
     config_class = TomBertConfig
     modalities = ("text", "image")
     inputs = Inputs(("pixel_values", *PAIR, *TARGET), pair="always", marked=True)
+    encoded_fields: ClassVar[dict[str, str]] = {"pixel_values": "image_encoder", "input_ids": "text_encoder"}
     # As the authors' run_multimodal_classifier.py has it.
     recipe: ClassVar[dict[str, Any]] = {"learning_rate": 5e-5, "epochs": 8, "batch_size": 32, "warmup": 0.1}
 

@@ -127,6 +127,7 @@ class VilbertForSentiment(Baseline):
     config_class = VilbertConfig
     modalities = ("text", "image")
     inputs = Inputs(("pixel_values", *PAIR), pair="real_target", marked=True)
+    encoded_fields: ClassVar[dict[str, str]] = {"pixel_values": "image_encoder"}
     # Rate and epochs are those the paper tunes on VQA with; its batch of 256 would leave a Twitter set a dozen
     # steps per epoch.
     recipe: ClassVar[dict[str, Any]] = {"learning_rate": 4e-5, "epochs": 20, "batch_size": 32, "warmup": 0.1}

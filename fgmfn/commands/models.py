@@ -76,21 +76,23 @@ def evaluate(source: SourceOptions, checkpoint: Checkpoint, split: Split = "test
 
       fgmfn evaluate runs/fgmfn-3f2a9c81d0 --release catalog/releases/2026.11.24 --split test
     """
-    from fgmfn.evaluation import confusion_table, surety_lines
+    from fgmfn.evaluation import REDUCED, confusion_table, reduced_lines, surety_lines
     from fgmfn.inference import evaluate_split, load_checkpoint
 
     loaded = load_checkpoint(checkpoint)
     opened = source.open()
     metrics = evaluate_split(loaded, opened, split)
-    checksum = opened.checksums[split]
+    checksum, departures = opened.checksums[split], loaded.model.departures()
     if as_json:
-        print_json({"model": loaded.name, "split": split, "checksum": checksum} | metrics.as_json())
+        named = {"model": loaded.name, "split": split, "checksum": checksum, "departures": departures}
+        print_json(named | metrics.as_json())
         return
     title = f"{MODELS[loaded.name].title} on {split} of {opened.name}: {metrics.rows} rows"
     results.print(confusion_table(metrics, opened.class_names, title))
-    figures = f"accuracy {metrics.accuracy:.1%}, macro-F1 {metrics.macro_f1:.1%}"
+    mark = REDUCED if departures else ""
+    figures = f"accuracy {metrics.accuracy:.1%}{mark}, macro-F1 {metrics.macro_f1:.1%}{mark}"
     results.print(f"{figures}, checksum of the rows {checksum[:12]}")
-    for line in surety_lines(metrics):
+    for line in (*surety_lines(metrics), *reduced_lines({MODELS[loaded.name].title: departures})):
         print_line(line)
 
 
@@ -257,12 +259,15 @@ def announce(trained: Sequence[TrainedModel]) -> None:
 
 def print_comparison(trained: Sequence[TrainedModel]) -> None:
     """Print accuracy and macro-F1 side by side, and the folder of each model."""
-    from fgmfn.evaluation import Comparison, comparison_table, surety_lines
+    from fgmfn.evaluation import Comparison, comparison_table, reduced_lines, surety_lines
 
-    rows = [Comparison(MODELS[one.model].title, one.dev, one.test, one.seconds) for one in trained]
+    rows = [Comparison(MODELS[one.model].title, one.dev, one.test, one.seconds, one.departures) for one in trained]
     tested = next((one.test.rows for one in trained if one.test), 0)
     results.print(comparison_table(rows, f"Accuracy and macro-F1, {tested} test rows"))
-    for line in surety_lines(next((one.test for one in trained if one.test), None), own=False):
+    for line in (
+        *surety_lines(next((one.test for one in trained if one.test), None), own=False),
+        *reduced_lines({row.title: row.departures for row in rows}),
+    ):
         print_line(line)
     results.print(f"rows: {short_checksums(next((one.checksums for one in trained), {}))}")
     for one in trained:

@@ -320,6 +320,7 @@ def _print_scores(cells: Sequence[Cell], sources: Sequence[Source]) -> None:
     from rich.table import Table
 
     from fgmfn.comparing import stars
+    from fgmfn.evaluation import reduced_lines
     from fgmfn.paper.scores import about_gains, mean_and_sd, sampled, score_table, shown
 
     table = Table(title="Test rows, mean ± standard deviation over seeds, percent", title_justify="left")
@@ -335,14 +336,17 @@ def _print_scores(cells: Sequence[Cell], sources: Sequence[Source]) -> None:
         for cell in own:
             tested = [one.test for one in cell.trained.values() if one.test]
             mark = rf" \[{reasons.index(cell.missing) + 1}]" if cell.missing else ""
-            figures.append(shown(*mean_and_sd([metrics.accuracy for metrics in tested])) + mark)
-            figures.append(shown(*mean_and_sd([metrics.macro_f1 for metrics in tested])))
+            departing = cell.departures
+            figures.append(shown(*mean_and_sd([metrics.accuracy for metrics in tested]), departing) + mark)
+            figures.append(shown(*mean_and_sd([metrics.macro_f1 for metrics in tested]), departing))
             for at, measure in ((-2, "accuracy"), (-1, "macro_f1")):
                 row, p = rows[id(cell)], rows[id(cell)][f"gain_{measure}_p"]
                 figures[at] += escape(sampled(row, measure)) if len(sources) == 1 else ""
                 figures[at] += "" if p is None else f" {stars(p)}".rstrip()
         table.add_row(own[0].entry.title, *figures)
     results.print(table)
+    for line in reduced_lines({cell.entry.title: cell.departures for cell in cells}):
+        print_line(line)
     for number, reason in enumerate(reasons, 1):
         print_line(f"[{number}] {reason}")
     for source in sources:

@@ -6,15 +6,24 @@ none be read.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
+from PIL import Image
 from torch.utils.data import Dataset
 
-from fgmfn.data.prepared import Cache, FreshPictures, ShrunkPictures, prepare_pictures, prepare_words
+from fgmfn.data.prepared import (
+    Cache,
+    CachedPictures,
+    CachedWords,
+    FreshPictures,
+    ShrunkPictures,
+    prepare_pictures,
+    prepare_words,
+)
 from fgmfn.data.rows import Rows, identity, shuffled
 from fgmfn.errors import DataError
 from fgmfn.inputs import Inputs, Sentence, is_paired, token_span
@@ -107,6 +116,8 @@ class SplitDataset(Dataset[dict[str, Any]]):
         progress: bool = False,
     ) -> None:
         self.rows = rows
+        self.encoded: dict[str, Callable[[int], torch.Tensor]] = {}
+        """By field, what a frozen encoder makes of a row's, which is given in its place."""
         self._inputs = inputs
         self._processor = processor
         self._augmentation = augmentation
@@ -147,18 +158,31 @@ class SplitDataset(Dataset[dict[str, Any]]):
         return len(self.rows)
 
     def __getitem__(self, row: int) -> dict[str, Any]:
-        """Return a row's values, the picture as bytes [3, H, W]."""
+        """Return a row's values, the picture as bytes [3, H, W] unless it is encoded."""
         example = {**self._words[row], "labels": self.rows.label[row]}
         groups = [identity(self.rows.text[row]), identity(self.rows.group[row])]
         if self._pictures is not None:
             image, picture = self._pictures.read(self._shown[row])
-            if self._augmentation is None:
-                square = self._processor.square(image)
-            else:
-                square = self._augmentation(image, self._processor, epoch=self.epoch, row=row)
-            example["pixel_values"] = self._processor.raw_pixels([square])[0]
             groups.append(picture)
+            if "pixel_values" not in self.encoded:
+                example["pixel_values"] = self._processor.raw_pixels([self._square(image, row)])[0]
+        example |= {field: encoded(row) for field, encoded in self.encoded.items()}
         return example | ({"groups": groups} if "groups" in self._inputs.fields else {})
+
+    def _square(self, image: Image.Image, row: int) -> Image.Image:
+        if self._augmentation is None:
+            return self._processor.square(image)
+        return self._augmentation(image, self._processor, epoch=self.epoch, row=row)
+
+    def origin(self, field: str) -> str | None:
+        """Name what `pixel_values` or `input_ids` are made of in the cache; None: nothing, or drawn in each epoch."""
+        held: Any = self._pictures if field == "pixel_values" else self._words
+        if not isinstance(held, CachedPictures | CachedWords):
+            return None
+        if field != "pixel_values":
+            return held.key
+        # the entry's pictures, in the order in which they are shown
+        return None if self._augmentation else f"{held.key} {list(self._shown) if self._inputs.shuffled else ''}"
 
 
 @dataclass(frozen=True)
@@ -183,13 +207,15 @@ class Collator:
             values = [example[name] for example in examples]
             if name == "pixel_values":
                 batch[name] = torch.stack(values)
-                if self.normalize:
+                if self.normalize and batch[name].ndim == 4:
                     batch[name] = self.processor.normalize(batch[name])
             elif name in ("labels", "groups", "target_span"):
                 batch[name] = torch.from_numpy(np.asarray(values))
             else:
-                axes, fill = self._layout(name)
-                batch[name] = _padded([np.asarray(value) for value in values], [sizes.get(axis) for axis in axes], fill)
+                arrays = [np.asarray(value) for value in values]
+                encoded = name == "input_ids" and arrays[0].ndim == 2
+                axes, fill = (("n", "d"), 0) if encoded else self._layout(name)
+                batch[name] = _padded(arrays, [sizes.get(axis) for axis in axes], fill)
         return batch
 
     def _sizes(self, examples: list[dict[str, Any]]) -> dict[str, int]:

@@ -274,6 +274,11 @@ class CachedPictures:
             self._picture, self._identity = index["picture"], index["identity"]
             self._size, self._start = index["size"], index["start"]
 
+    @property
+    def key(self) -> str:
+        """Name of the entry."""
+        return self._held.folder.name
+
     def __reduce__(self) -> tuple[type[CachedPictures], tuple[Hold]]:
         return CachedPictures, (self._held,)
 
@@ -392,6 +397,11 @@ class CachedWords(Sequence[dict[str, Any]]):
         for name in table.column_names:
             column: Any = table[name].combine_chunks()  # one chunk, as it was written
             self._columns[name] = (column.offsets.to_numpy(), column.values.to_numpy())
+
+    @property
+    def key(self) -> str:
+        """Name of the entry."""
+        return self._held.folder.name
 
     def __reduce__(self) -> tuple[type[CachedWords], tuple[Hold]]:
         return CachedWords, (self._held,)

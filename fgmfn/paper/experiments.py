@@ -21,6 +21,7 @@ from fgmfn.building import model_config
 from fgmfn.data import Source
 from fgmfn.distributed import process_count
 from fgmfn.errors import ConfigError, DataError, RunInProgressError, WeightsError
+from fgmfn.evaluation import REDUCED
 from fgmfn.planning import Run, plan_run
 from fgmfn.sizes import free_bytes, freeing_memory, least_training_bytes, out_of_memory
 from fgmfn.training import TrainedModel, read_trained, train_run
@@ -56,6 +57,16 @@ class Cell:
     trained: dict[int, TrainedModel] = field(default_factory=dict)
     missing: str | None = None
     """Why it could not be trained, or why not with every seed."""
+
+    @property
+    def departures(self) -> list[str]:
+        """In what the model is not its paper's."""
+        return list(dict.fromkeys(each for one in self.trained.values() for each in one.departures))
+
+    @property
+    def title(self) -> str:
+        """The entry's, with the mark of a model that is not its paper's."""
+        return f"{self.entry.title} {REDUCED}" if self.departures else self.entry.title
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ import pyarrow as pa
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from fgmfn.evaluation import reduced_lines
 from fgmfn.paper.experiments import Cell, Recipe
 from fgmfn.paper.scores import about, how_trained, scratch, unproven_lines
 from fgmfn.sheets import markdown_table, plain
@@ -27,6 +28,7 @@ COLUMNS: list[tuple[str, pa.DataType]] = [
     ("seeds", pa.list_(pa.int64())),
     ("test_checksum", pa.string()),
     ("missing", pa.string()),
+    ("departures", pa.list_(pa.string())),
 ]
 """A row per cell of a matrix; a model that did not run has one row with its reason."""
 
@@ -54,6 +56,7 @@ def _rows(cell: Cell) -> list[dict[str, Any]]:
         "seeds": list(cell.trained),
         "test_checksum": cell.source.checksums.get("test"),
         "missing": cell.missing,
+        "departures": cell.departures,
     }
     matrix = matrix_of(cell)
     if matrix is None:
@@ -70,7 +73,8 @@ def as_markdown(cells: Sequence[Cell], recipe: Recipe) -> str:
     """Write every matrix: counts, and shares of each true class."""
     lines = [f"# {TITLE}", "", how_trained(recipe, counts=True), "", "True classes down, predicted ones across.", ""]
     for cell in cells:
-        lines += [f"## {cell.entry.title} on {plain(cell.source.name)}", "", *about(cell.source), ""]
+        lines += [f"## {cell.title} on {plain(cell.source.name)}", "", *about(cell.source), ""]
+        lines += [f"{line}\n" for line in reduced_lines({cell.entry.title: cell.departures})]
         matrix = matrix_of(cell)
         if matrix is None:
             lines += [f"Not run here: {cell.missing or 'there are no test rows'}", ""]
@@ -104,7 +108,7 @@ def as_figure(cells: Sequence[Cell], recipe: Recipe) -> Figure:
 
 def _draw_cell(axes: Axes, cell: Cell) -> None:
     checksum = cell.source.checksums.get("test", "")[:12]
-    axes.set_title(f"{cell.entry.title} on {cell.source.name}\ntest rows {checksum}", fontsize=9)
+    axes.set_title(f"{cell.title} on {cell.source.name}\ntest rows {checksum}", fontsize=9)
     matrix = matrix_of(cell)
     if matrix is None:
         axes.set_axis_off()

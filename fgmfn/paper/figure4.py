@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
+from fgmfn.evaluation import reduced_lines
 from fgmfn.paper.experiments import Cell, Entry, Recipe
 from fgmfn.paper.scores import about, how_trained, mean_and_sd, score_table, scratch, shown, sources_of, unproven_lines
 from fgmfn.sheets import markdown_table, plain
@@ -54,8 +55,9 @@ def as_markdown(cells: Sequence[Cell], recipe: Recipe) -> str:
         grid = _Grid(own)
         for measure, label in PANELS.items():
             means, spreads = grid.values(measure)
+            departing = grid.departures
             body = [
-                [f"{alpha:g}", *(shown(mean, sd) for mean, sd in zip(row, others, strict=True))]
+                [f"{alpha:g}", *(shown(mean, sd, departing) for mean, sd in zip(row, others, strict=True))]
                 for alpha, row, others in zip(grid.alphas, means, spreads, strict=True)
             ]
             columns = ["alpha \\ beta", *(f"{beta:g}" for beta in grid.betas)]
@@ -63,6 +65,7 @@ def as_markdown(cells: Sequence[Cell], recipe: Recipe) -> str:
         if best := grid.best():
             points = "; ".join(f"alpha = {alpha:g}, beta = {beta:g}" for alpha, beta in best)
             lines += [f"Best on the development rows: {points}.", ""]
+        lines += reduced_lines({"FGMFN": grid.departures})
         lines += [f"Not run here: {reason}" for reason in dict.fromkeys(cell.missing for cell in own) if reason]
     lines += unproven_lines(cell.entry.model for cell in cells)
     return "\n".join(lines) + "\n"
@@ -90,6 +93,7 @@ class _Grid:
         self.alphas = list(dict.fromkeys(float(cell.entry.changes["itc_alpha"]) for cell in cells))
         self.betas = list(dict.fromkeys(float(cell.entry.changes["mi_beta"]) for cell in cells))
         self._cells = {cell.entry.key: cell for cell in cells}
+        self.departures = list(dict.fromkeys(each for cell in cells for each in cell.departures))
 
     def values(self, measure: str) -> tuple[list[list[float | None]], list[list[float | None]]]:
         """Return means and standard deviations [alphas, betas] of `dev_macro_f1` or `test_accuracy`."""
@@ -126,7 +130,7 @@ def _draw(axes: Axes, grid: _Grid, measure: str, title: str) -> None:
     for i, row in enumerate(means):
         for j, mean in enumerate(row):
             dark = mean is not None and picture.norm(100 * mean) < 0.55
-            text = shown(mean, spreads[i][j]).replace(" ± ", "\n± ")
+            text = shown(mean, spreads[i][j], grid.departures).replace(" ± ", "\n± ")
             axes.text(j, i, text, ha="center", va="center", fontsize=8, color="white" if dark else "black")
     for alpha, beta in grid.best():
         corner = (grid.betas.index(beta) - 0.5, grid.alphas.index(alpha) - 0.5)

@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 
 from fgmfn.baselines import MODELS
 from fgmfn.data import Source
+from fgmfn.evaluation import REDUCED, reduced_lines
 from fgmfn.paper import published
 from fgmfn.paper.experiments import Cell, Entry, Recipe
 from fgmfn.paper.published import BEST_SEEN
@@ -107,7 +108,7 @@ def _section(source: Source, rows: Sequence[Mapping[str, Any]]) -> list[str]:
         if originals:
             cells += [_percent(row["original_accuracy"]), _percent(row["original_macro_f1"])]
         for split, measure in (("test", "accuracy"), ("test", "macro_f1"), ("dev", "macro_f1")):
-            cells.append(shown(row[f"{split}_{measure}_mean"], row[f"{split}_{measure}_sd"]))
+            cells.append(shown(row[f"{split}_{measure}_mean"], row[f"{split}_{measure}_sd"], row["departures"]))
             cells[-1] += sampled(row, measure) if split == "test" else ""
         cells += [gained(row, measure) for measure in MEASURES if compared]
         body.append([*cells, str(len(row["seeds"]) or "-")])
@@ -115,9 +116,11 @@ def _section(source: Source, rows: Sequence[Mapping[str, Any]]) -> list[str]:
     lines += [f"[{number}] Not run here: {reason}  " for number, reason in enumerate(missing, 1)]
     lines += _originals(rows)
     lines += ["", *about_gains(rows)]
+    departing = reduced_lines({row["title"]: row["departures"] for row in rows})
+    lines += ["", f"{REDUCED} Not its paper's model:", "", *(f"- {line}" for line in departing)] if departing else []
     notes: dict[str, list[str]] = {}
     for row in rows:
-        for note in row["notes"]:
+        for note in (note for note in row["notes"] if note not in row["departures"]):
             notes.setdefault(note, []).append(row["title"])
     lines += ["", *(f"- {', '.join(titles)}: {note}" for note, titles in notes.items())] if notes else []
     best = BEST_SEEN.get(source.dataset or "")
@@ -158,13 +161,15 @@ def score_figure(table: pa.Table, title: str) -> Figure:
     legend = {
         label: handle for axes in panels.flat for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)
     }
+    if any(row["departures"] for row in rows):
+        figure.supxlabel(f"{REDUCED} not its paper's model", fontsize=9)
     figure.legend(legend.values(), legend.keys(), loc="outside lower center", ncols=len(legend), frameon=False)
     return figure
 
 
 def _panel(axes: Axes, rows: Sequence[Mapping[str, Any]], measure: str) -> None:
     places = range(len(rows))
-    axes.set_yticks(places, [row["title"] for row in rows])
+    axes.set_yticks(places, [row["title"] + (f" {REDUCED}" if row["departures"] else "") for row in rows])
     axes.set_ylim(len(rows) - 0.5, -0.5)  # the first row on top
     axes.grid(axis="x", color=FAINT, linewidth=0.6)
     axes.set_axisbelow(True)

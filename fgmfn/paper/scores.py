@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 from fgmfn.baselines import MODELS, unproven
 from fgmfn.comparing import MEANING, stars
 from fgmfn.data import SPLITS, Source
-from fgmfn.evaluation import bracket
+from fgmfn.evaluation import REDUCED, bracket
 from fgmfn.paper.experiments import Cell, Recipe
 from fgmfn.paper.published import DATASETS, ORIGINAL, ROWS, Printed
 from fgmfn.predictions import Predictions, predictions_file, read_predictions
@@ -59,9 +59,11 @@ SCHEMA = pa.schema(
         ("test_checksum", pa.string()),
         ("missing", pa.string()),
         ("notes", pa.list_(pa.string())),
+        ("departures", pa.list_(pa.string())),
     ]
 )
-"""Scores are shares, printed figures percent; `missing` says why a row has no figures of ours, or not all of them.
+"""Scores are shares, printed figures percent; `missing` says why a row has no figures of ours, or not all of them,
+`departures` in what its model is not its paper's.
 
 `low` and `high` bound 95 % intervals over groups and seeds; `gain` is what a row has more than FGMFN's on the same rows
 with the same seeds, whose entry is `against`.
@@ -154,6 +156,7 @@ def _row(cell: Cell, printed: PrintedRows) -> dict[str, Any]:
         "checkpoints": [str(one.checkpoint) for one in trained],
         "missing": cell.missing,
         "notes": list(dict.fromkeys(note for one in trained for note in one.notes)),
+        "departures": cell.departures,
     }
     row |= {f"{split}_checksum": checksum for split, checksum in cell.source.checksums.items()}
     for split, scored in (("dev", [one.dev for one in trained]), ("test", [one.test for one in trained])):
@@ -206,11 +209,11 @@ def _comparable(source: Source) -> list[str]:
     return []
 
 
-def shown(mean: float | None, sd: float | None) -> str:
-    """Return a share as percent with its standard deviation, `64.2 ± 0.8`."""
+def shown(mean: float | None, sd: float | None, departures: Sequence[str] = ()) -> str:
+    """Return a share as percent with its standard deviation, `64.2 ± 0.8`, and a mark where the model departs."""
     if mean is None:
         return "-"
-    return f"{100 * mean:.1f}" + ("" if sd is None else f" ± {100 * sd:.1f}")
+    return f"{100 * mean:.1f}" + ("" if sd is None else f" ± {100 * sd:.1f}") + (REDUCED if departures else "")
 
 
 def sampled(row: Mapping[str, Any], measure: str) -> str:

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import fgmfn
-from fgmfn.evaluation import Metrics
+from fgmfn.evaluation import REDUCED, Metrics
 from tests.fgmfn.conftest import Finished, Run
 from tests.fgmfn.releases import picture, small_release
 
@@ -46,6 +46,10 @@ def test_training_prints_fgmfn_beside_text_only_and_says_what_was_trained_before
     assert "always naming" in out
     notes = ("synthetic", "fgmfn: already trained", "text_only: already trained")
     assert [note for note in notes if note not in err] == []
+    for title in ("FGMFN", "text only"):
+        figures = next(line for line in out.splitlines() if line.startswith(f"│ {title} ")).split("│")[2:6]
+        assert [figure.strip()[-2:] for figure in figures] == [f"%{REDUCED}"] * 4
+        assert f"{REDUCED} {title}: its encoders started at random" in out
 
 
 def test_fgmfn_alone_is_told_that_it_proves_nothing(train: Run) -> None:
@@ -69,6 +73,8 @@ def test_evaluate_repeats_the_trainings_test_scores(finished: Finished, run: Run
     assert Metrics.from_json(found) == trained.test
     code, out, _ = run("evaluate", trained.checkpoint, *release, "--split", "validation")
     assert (code, "8 rows" in out, "negative" in out) == (0, True, True)
+    assert f"%{REDUCED}, macro-F1" in out
+    assert found["departures"][0] == "its encoders started at random"
     assert [word for word in ("precision", "95 % intervals", "always naming", "ECE", "Brier") if word not in out] == []
 
 

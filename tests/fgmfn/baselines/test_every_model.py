@@ -14,7 +14,7 @@ from transformers import AutoModelForSequenceClassification
 
 from fgmfn.baselines import MODELS, model_class
 from fgmfn.baselines.fitted import FittedModel
-from fgmfn.configuration import model_settings
+from fgmfn.configuration import WordsConfig, model_settings
 from fgmfn.errors import ConfigError, InputError
 from fgmfn.modeling import SentimentModel
 from fgmfn.processing import FgmfnProcessor, read_by
@@ -37,6 +37,31 @@ def awake(model: SentimentModel) -> SentimentModel:
             if not weight.any():
                 weight.normal_(std=0.1)
     return model
+
+
+@pytest.mark.parametrize("name", STEPPED)
+def test_a_model_says_which_of_its_papers_parts_are_replaced_or_start_at_random(name: str) -> None:
+    kind = model_class(name)
+    known = model_settings(kind.config_class)
+
+    def said(**settings: Any) -> list[str]:
+        return kind.config_class(**settings).departures(kind.modalities)
+
+    whole = said()
+    assert whole == (["its word vectors started at random"] if issubclass(kind.config_class, WordsConfig) else [])
+    others: dict[str, Any] = {"text_encoder": "package:small"} if "text" in kind.modalities else {}
+    others |= {"image_size": 160} if "image" in kind.modalities else {}
+    others |= {"backbone": "vgg11" if name == "vgg16" else "resnet10t"} if "image" in kind.modalities else {}
+    replaced = {setting: value for setting, value in others.items() if setting in known}
+    found = said(**replaced)
+    assert len(found) == len(whole) + len(replaced)
+    for value in replaced.values():
+        assert sum(f" {str(value).removeprefix('package:')} " in line for line in found) == 1
+    if "pretrained" in known:
+        assert said(**TINY[name].settings).count("its encoders started at random") == 1
+    if "word_size" in known:
+        narrow = said(word_vectors="glove.txt", word_size=50)
+        assert narrow == [f"word_size 50 in place of {kind.config_class.word_size}"]
 
 
 @pytest.mark.parametrize("kind", KINDS)

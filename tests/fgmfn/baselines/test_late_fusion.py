@@ -37,9 +37,13 @@ def test_a_frozen_picture_encoder_does_not_train() -> None:
     assert model.text_encoder.training
 
 
-def test_what_is_no_vision_transformer_is_refused() -> None:
-    with pytest.raises(ConfigError, match="vision transformer"):
-        build("late_fusion", backbone="test_resnet")
+def test_another_backbone_of_timm_may_stand_in_its_vector_normed() -> None:
+    model = build("late_fusion", backbone="test_resnet", image_size=64, picture_norm=True).eval()
+    vectors = model.picture_norm(model.picture_encoder(torch.randn(4, 3, 64, 64)))
+    assert torch.allclose(vectors.mean(dim=1), torch.zeros(4), atol=1e-5)
+    assert torch.allclose(vectors.std(dim=1, correction=0), torch.ones(4), atol=1e-2)
+    with pytest.raises(ConfigError, match="no such model"):
+        build("late_fusion", backbone="no_model")
 
 
 def test_a_missing_weight_file_is_named(tmp_path: Path) -> None:

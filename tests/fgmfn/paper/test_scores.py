@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from fgmfn.baselines import CONTROLS, MODELS
 from fgmfn.data import Source
-from fgmfn.evaluation import Metrics, score
+from fgmfn.evaluation import REDUCED, Metrics, score
 from fgmfn.paper import figure3, figure4, score_tables
 from fgmfn.paper.experiments import Cell, Entry, Recipe, entries_of
 from fgmfn.paper.published import ORIGINAL, TABLE_4, TABLE_6
@@ -61,6 +61,33 @@ def test_a_row_has_mean_and_spread_beside_what_was_printed(cell: Callable[..., C
     assert "| TomBERT | text and image | 77.15 | 71.15 | 77.15 | 71.75 | 70.0 ± 14.1 |" in text
     assert row["test_checksum"][:12] in text
     assert "seeds 42 to 43" in text
+
+
+def test_a_row_that_is_not_its_papers_model_is_marked_beside_every_figure(cell: Callable[..., Cell]) -> None:
+    reduced, whole = cell(*entries_of(["tombert"]), 6, 8), cell(*entries_of(["mimn"]), 6, 8)
+    reason = "text encoder small in place of bert-base-uncased"
+    for seed, one in reduced.trained.items():
+        reduced.trained[seed] = replace(one, departures=(reason,), notes=(reason,))
+    cells = [reduced, whole]
+    text = score_tables.TABLE_4.as_markdown(cells, RECIPE)
+    lines = {line.split(" |")[0]: line for line in text.splitlines() if line.startswith("|")}
+    assert lines["| TomBERT"].count(f"± 14.1{REDUCED} |") == 1
+    assert [lines[f"| {name}"].count(REDUCED) for name in ("TomBERT", "MIMN")] == [3, 0]  # two test figures and dev's
+    assert text.count(reason) == 1
+    assert f"- {REDUCED} TomBERT: {reason}" in text
+    assert [row["departures"] for row in score_tables.TABLE_4.as_table(cells).to_pylist()] == [[reason], []]
+    labels = [
+        label.get_text()
+        for axes in score_tables.TABLE_4.as_figure(cells, RECIPE).axes
+        for label in axes.get_yticklabels()
+    ]
+    assert f"TomBERT {REDUCED}" in labels
+    assert "MIMN" in labels
+    grid = [replace(reduced, entry=entry) for entry in figure4.entries((0.1,), (0.5,))]
+    for text in (figure3.as_markdown(cells, RECIPE), figure4.as_markdown(grid, RECIPE)):
+        assert reason in text
+        assert REDUCED in text.replace(f"{REDUCED} ", "", 1)
+    assert [row["departures"] for row in figure3.as_table(cells).to_pylist()][::9] == [[reason], []]
 
 
 def test_a_row_that_did_not_run_has_its_reason_and_no_figure(cell: Callable[..., Cell]) -> None:
