@@ -39,7 +39,7 @@ setup-browser:  ## install the browser in which the tests drive the annotation's
 demo: $(READY)  ## render a small sample, build a dataset from it, train on it, print the result
 	@$(BIN)/ytb-ads sample $(DEMO)/ads --ads $(ADS)
 	@$(BIN)/ytb-ads build --source folder:$(DEMO)/ads --catalog $(DEMO)/catalog
-	@$(BIN)/ytb-ads train --catalog $(DEMO)/catalog --config tiny
+	@$(BIN)/ytb-ads train --catalog $(DEMO)/catalog --config $$($(BIN)/python -m fgmfn.packaged)
 
 test: $(READY)  ## run all tests, the slow ones too
 	@$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder

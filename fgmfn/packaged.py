@@ -12,6 +12,7 @@ The extra `light` installs them.
 from __future__ import annotations
 
 import hashlib
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -91,9 +92,9 @@ def text_folder(name: str) -> str:
     return name if file is None else str(file.parent)
 
 
-def is_installed(name: str) -> bool:
-    """Whether a package of `PACKAGES` is installed here."""
-    return find_spec(_module(PACKAGES[name])) is not None
+def small_config() -> str:
+    """Return `light` where all packages are installed, else `tiny`, which starts from scratch."""
+    return "light" if all(find_spec(_module(package)) for package in PACKAGES.values()) else "tiny"
 
 
 def _module(package: Package) -> str:
@@ -157,3 +158,7 @@ def named_as_in_timm(state: Mapping[str, Any]) -> dict[str, Any]:
         else:
             renamed[f"{AROUND[part]}.{rest}"] = tensor
     return renamed
+
+
+if __name__ == "__main__":
+    sys.stdout.write(f"{small_config()}\n")

@@ -19,13 +19,15 @@ from efficientnet_lite_pytorch import EfficientNet
 import fgmfn.packaged
 from fgmfn.baselines.parts.words import WordVectors
 from fgmfn.configuration import FgmfnConfig, WordsConfig
+from fgmfn.data import open_release
 from fgmfn.encoders import ImageEncoder, create_backbone, load_text_encoder
 from fgmfn.errors import ConfigError, FgmfnError, WeightsError
-from fgmfn.packaged import PACKAGES, packaged
+from fgmfn.packaged import PACKAGES, packaged, small_config
+from fgmfn.planning import plan_run
 from fgmfn.pooling import masked_mean
 from fgmfn.processing import pretrained_tokenizer, train_words
-from fgmfn.training import train_models
-from tests.fgmfn.releases import LINES, write_set
+from fgmfn.training import train_models, train_run
+from tests.fgmfn.releases import LINES, small_release, write_set
 
 EFFICIENTNET, MINILM, GLOVE = (f"package:{name}" for name in PACKAGES)
 
@@ -141,6 +143,24 @@ def _looked_at_anew() -> Iterator[None]:
     fgmfn.packaged._checked.cache_clear()
     yield
     fgmfn.packaged._checked.cache_clear()
+
+
+def test_the_demonstration_trains_on_them_where_they_are_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert small_config() == "light"
+    monkeypatch.setattr(fgmfn.packaged, "find_spec", lambda module: None)
+    assert small_config() == "tiny"
+
+
+@pytest.mark.parametrize("name", ["fgmfn", "text_only", "image_only", "own_late_fusion", "picture_branch"])
+def test_the_small_configuration_trains_on_them_alone(tmp_path: Path, name: str) -> None:
+    source = open_release(small_release(tmp_path / "2026.11.24", train=8, dev=4, test=4))
+    changes = {"training": {"epochs": 1, "batch_size": 8}}
+    (trained,) = [train_run(plan_run(name, source, "light", tmp_path / "runs", changes=changes), progress=False)]
+    record = json.loads((trained.checkpoint / "metrics.json").read_text())
+    assert record["loaded"]
+    assert all(part["tensors"] == part["of"] and part["source"] in (EFFICIENTNET, MINILM) for part in record["loaded"])
+    assert [line for line in record["departures"] if "in place of" not in line] == []
+    assert record["departures"]
 
 
 @pytest.mark.usefixtures("_looked_at_anew")
