@@ -319,7 +319,8 @@ def test_without_validation_rows_the_last_epoch_is_kept_and_said(tmp_path: Path)
     assert [(epoch.number, epoch.dev) for epoch in told] == [(1, {})]
     assert trained.dev is None
     assert trained.test is not None
-    assert trained.notes == ("the data have no validation rows: the last epoch's weights were kept, unchosen",)
+    unchosen = "the data have no validation rows: the last epoch's weights were kept, unchosen"
+    assert trained.notes == ("its encoders started at random", unchosen)
     assert "last epoch" in (trained.checkpoint / "README.md").read_text()
 
 
