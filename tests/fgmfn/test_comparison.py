@@ -86,12 +86,12 @@ def test_an_unknown_key_of_a_models_table_is_refused(tweets: Source, tmp_path: P
 # --- recipes: a model trains by its own, or by Table 3's column for these data ---
 
 TABLE_3 = {"twitter2015": (100, 32, 2e-5, 0.1, 0.8, 0.05), "twitter2017": (20, 64, 2e-5, 0.2, 0.1, 0.05)}
-FAMILY = ("fgmfn", "text_only", "image_only")
+FAMILY = ("fgmfn", "text_only", "image_only", "own_late_fusion", "picture_branch", "shuffled_pictures")
 
 
 @pytest.mark.parametrize("name", FAMILY)
 @pytest.mark.parametrize("data", TABLE_3)
-def test_fgmfn_and_its_halves_train_by_the_column_of_these_data(data: str, name: str) -> None:
+def test_fgmfn_its_halves_and_its_controls_train_by_the_column_of_these_data(data: str, name: str) -> None:
     settings = model_settings_for(name, load_settings(data), model_class(name))
     config, training = FgmfnConfig(**settings.model), settings.training
     told = (training.epochs, training.batch_size, training.learning_rate)

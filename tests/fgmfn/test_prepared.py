@@ -111,15 +111,15 @@ def test_a_model_sees_the_same_with_and_without_a_cache(kind: str, tmp_path: Pat
 
 
 def test_every_model_that_looks_at_pictures_sees_the_same_from_the_cache(tmp_path: Path) -> None:
-    source, cache = tweets(tmp_path), cache_in(tmp_path / "cache")
+    rows, cache = tweets(tmp_path).splits["train"].take([0, 1, 2, 1]), cache_in(tmp_path / "cache")
     for name in STEPPED:
         model = build(name)
         made = processor_for(model)
         made.fit = "crop"
         batches = [
-            Collator(made, model.inputs)([dataset[row] for row in range(3)])
+            Collator(made, model.inputs)([dataset[row] for row in range(len(rows))])
             for given in (None, cache)
-            for dataset in [SplitDataset(source.splits["train"], made, model.inputs, cache=given)]
+            for dataset in [SplitDataset(rows, made, model.inputs, cache=given)]
         ]
         assert batches[0].keys() == batches[1].keys(), name
         assert all(torch.equal(values, batches[1][field]) for field, values in batches[0].items()), name
