@@ -55,7 +55,7 @@ class TroubledServer:
         """Handle a request of the page."""
         self.keys.append((route.request.post_data_json or {})["key"])
         if len(self.keys) == 1:
-            route.fetch()  # it arrives, and its answer does not
+            route.fetch(max_retries=3)  # it arrives, and its answer does not
             route.abort()
         elif len(self.keys) == 2 or not self.is_mended:
             route.fulfill(status=503, json={"kind": "store", "text": "busy"})

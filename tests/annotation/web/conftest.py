@@ -65,7 +65,7 @@ def enter(browser: Browser, site: Site, address: str) -> Iterator[Callable[..., 
 
     def log_in(name: str, **options: Any) -> BrowserContext:
         context = browser.new_context(**{"viewport": {"width": 1440, "height": 900}, **options})
-        context.set_default_timeout(10_000)
+        context.set_default_timeout(30_000)  # never waited for but where something is wrong, or the machine is busy
         contexts.append(context)
         context.on("request", lambda asked: None if asked.url.startswith(address) else strange.append(asked.url))
         context.on("weberror", lambda error: strange.append(str(error.error)))
