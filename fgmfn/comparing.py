@@ -32,6 +32,8 @@ class Side:
     checksum: str
     """Of the rows."""
     runs: Mapping[int, Predictions]
+    departures: tuple[str, ...] = ()
+    """In what the model is not its paper's."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +74,12 @@ class Outcome:
     def as_json(self) -> dict[str, Any]:
         """Return plain values."""
         sides = {
-            name: {"path": str(side.path), "model": side.model, "scores": dict(scores)}
+            name: {
+                "path": str(side.path),
+                "model": side.model,
+                "departures": list(side.departures),
+                "scores": dict(scores),
+            }
             for name, side, scores in zip("ab", (self.a, self.b), self.scores, strict=True)
         }
         differences = {
@@ -174,7 +181,8 @@ def read_side(path: Path, split: str, predict: Predict | None = None) -> Side:
         if split not in record.get("checksums", {}):
             raise DataError(f"{folder}: no {split} rows")
         runs[record["seed"]] = _read_run(folder, record, split, predict)
-    return Side(path, known["model"], known["checksums"][split], runs)
+    departures = dict.fromkeys(each for record in finished.values() for each in record.get("departures", ()))
+    return Side(path, known["model"], known["checksums"][split], runs, tuple(departures))
 
 
 def _find_runs(path: Path) -> list[Path]:

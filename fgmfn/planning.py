@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -39,6 +39,18 @@ class Run:
     def has_dev(self) -> bool:
         """Whether there are rows to choose the weights by."""
         return len(self.source.splits["validation"]) > 0
+
+    @property
+    def departures(self) -> tuple[str, ...]:
+        """In what the model is not its paper's."""
+        return departures_of(self.name, self.settings.model, self.source.class_names)
+
+
+def departures_of(name: str, model: Mapping[str, Any], class_names: Sequence[str]) -> tuple[str, ...]:
+    """Return in what a registered model is not its paper's under settings of its own; nothing is loaded."""
+    kind = model_class(name)
+    config = model_config(kind, dict(model), class_names)
+    return (*kind.notes, *config.departures(kind.modalities))
 
 
 @quiet_libraries()

@@ -365,18 +365,23 @@ def _print_answers(rows: Sequence[dict[str, Any]]) -> None:
     from rich.table import Table
     from rich.text import Text
 
+    from fgmfn.evaluation import REDUCED, reduced_lines
     from fgmfn.sheets import printable
 
+    reduced = {row["model"]: row["departures"] for row in rows}
     for sample in dict.fromkeys(row["sample"] for row in rows):
         own = [row for row in rows if row["sample"] == sample]
         results.print(Text(printable(own[0]["text"])))
-        table = Table("row", "about", "truth", *dict.fromkeys(row["model"] for row in own))
+        models = [f"{name} {REDUCED}" if those else name for name, those in reduced.items()]
+        table = Table("row", "about", "truth", *models)
         table.columns[0].overflow = "fold"  # a name that can be given to --sample
         for name in dict.fromkeys(row["row"] for row in own):
             answers = [row for row in own if row["row"] == name]
             first = [answers[0][column] for column in ("row", "target", "label")]
             table.add_row(*(Text(printable(cell)) for cell in first), *(_answer(row) for row in answers))
         results.print(table)
+    for line in reduced_lines(reduced):
+        print_line(line)
     for reason in dict.fromkeys(row["missing"] for row in rows if row["missing"]):
         print_line(f"not run: {reason}")
 
@@ -392,6 +397,9 @@ def _answer(row: dict[str, Any]) -> Text:
 def _print_efficiency(rows: Sequence[dict[str, Any]]) -> None:
     """Print a line per model: its size, operations, times and memory."""
     from rich.table import Table
+
+    from fgmfn.evaluation import reduced_lines
+    from fgmfn.paper.table5 import marked
 
     first = rows[0]
     title = f"{first['device_name']}, {first['threads']} threads, {first['text_length']} tokens"
@@ -409,8 +417,10 @@ def _print_efficiency(rows: Sequence[dict[str, Any]]) -> None:
     }
     for row in rows:
         figures = ["-" if row[name] is None else f"{row[name] / unit:.{at}f}" for name, (unit, at) in units.items()]
-        table.add_row(row["title"], *figures)
+        table.add_row(marked(row), *figures)
     results.print(table)
+    for line in reduced_lines({row["title"]: row["departures"] for row in rows}):
+        print_line(line)
     for row in rows:
         if row["missing"]:
             print_line(f"{row['title']}: {row['missing']}")

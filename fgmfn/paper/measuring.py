@@ -22,14 +22,15 @@ from tqdm import tqdm
 
 from fgmfn.baselines import check_models, model_class
 from fgmfn.baselines.fitted import FittedModel
-from fgmfn.configuration import FgmfnConfig
+from fgmfn.configuration import FgmfnConfig, model_settings
 from fgmfn.console import quiet_libraries
-from fgmfn.errors import ConfigError, FgmfnError
+from fgmfn.encoders import pretrained_text_config
+from fgmfn.errors import ConfigError, FgmfnError, WeightsError
 from fgmfn.flops import count_flops
 from fgmfn.paper.meters import Repeats, Timing, forget_peak, peak_bytes, time_runs
 from fgmfn.paper.processes import run_apart, start_method
-from fgmfn.paper.specimens import Batch, Specimen, build_specimen
-from fgmfn.planning import code_version
+from fgmfn.paper.specimens import CLASS_NAMES, Batch, Specimen, build_specimen
+from fgmfn.planning import code_version, departures_of
 from fgmfn.settings import ModelSettings, TrainingSettings, load_settings, model_settings_for
 from fgmfn.sizes import out_of_memory
 from fgmfn.trainer import OPTIMIZERS
@@ -39,6 +40,10 @@ log = logging.getLogger(__name__)
 METHOD = 1
 """To be raised when a figure comes to mean something else: what was measured before is then measured again."""
 PRELOADED = ["fgmfn.paper.measuring"]
+ENCODERS = {"text_encoder", "encoders"}
+SIZES = {"text_config", "vision_config", "hidden_size", "heads"}
+"""Settings that name pretrained encoders, and those that shape what starts at random in their place."""
+AS_IF_LOADED = {"pretrained": True, "word_vectors": "any"}
 INFERENCE, TRAINING = Repeats(warm_up=10, runs=50, most_s=3), Repeats(warm_up=3, runs=10, most_s=15)
 
 
@@ -97,12 +102,14 @@ class Measured:
     training_bytes: int | None = None
     missing: str | None = None
     """Why figures are missing."""
+    departures: tuple[str, ...] = ()
+    """In what the model is not its paper's, its weights apart; of the settings, and not kept with the figures."""
 
     @classmethod
     def from_json(cls, record: Mapping[str, Any]) -> Measured:
         """Read what `dataclasses.asdict` made of one."""
         timings = {name: record[name] and Timing(**record[name]) for name in ("latency", "step")}
-        return cls(**{**record, "place": Place(**record["place"]), **timings})
+        return cls(**{**record, "place": Place(**record["place"]), **timings, "departures": ()})
 
 
 @dataclass(frozen=True)
@@ -118,6 +125,18 @@ class Job:
 
     def __str__(self) -> str:
         return self.model
+
+    @property
+    def departures(self) -> tuple[str, ...]:
+        """In what the model is not its paper's: its weights are random by design, which changes no figure here."""
+        kind, settings = model_class(self.model), dict(self.settings.model)
+        known = model_settings(kind.config_class)
+        others = {name for name in ENCODERS & settings.keys() if settings[name] != getattr(kind.config_class, name)}
+        sizes = {name for name in SIZES if name in settings and ENCODERS & known.keys() and "text" in kind.modalities}
+        settings = {name: value for name, value in settings.items() if name not in sizes}
+        settings |= {name: value for name, value in AS_IF_LOADED.items() if name in known}
+        resized = ("encoders of other sizes",) if sizes and not others else ()
+        return (*departures_of(self.model, settings, CLASS_NAMES), *resized)
 
     @property
     def key(self) -> str:
@@ -145,9 +164,12 @@ def measure_models(
     """
     place = _place(options.device)
     with quiet_libraries():
-        jobs = [_plan(name, options, place) for name in check_models(list(names))]
+        jobs = [_plan_or_say(name, options, place) for name in check_models(list(names))]
     context, measured = None, []
     for job in tqdm(jobs, desc="measures", unit="model", disable=None if progress else True):
+        if isinstance(job, Measured):
+            measured.append(job)
+            continue
         file = cache / f"{job.model}-{job.key}.json"
         found = _read(file)
         if found is None:
@@ -157,7 +179,7 @@ def measure_models(
                 _write(file, found)
             else:
                 log.info("%s: %s", job.model, found.missing)
-        measured.append(found)
+        measured.append(replace(found, departures=job.departures))
     return measured
 
 
@@ -179,6 +201,14 @@ def _processor_name() -> str:
     return found[1].strip() if found else platform.processor() or platform.machine()
 
 
+def _plan_or_say(name: str, options: MeasureOptions, place: Place) -> Job | Measured:
+    """Plan a measurement, or say that the sizes of its text encoder cannot be had."""
+    try:
+        return _plan(name, options, place)
+    except WeightsError as error:
+        return Measured(name, place, options.text_length, missing=str(error))
+
+
 def _plan(name: str, options: MeasureOptions, place: Place) -> Job:
     kind, config = model_class(name), options.config
     if config is None and issubclass(kind.config_class, FgmfnConfig):
@@ -188,6 +218,10 @@ def _plan(name: str, options: MeasureOptions, place: Place) -> Job:
         changes["training"] = changes.get("training", {}) | {"batch_size": options.batch_size}
     run_settings = load_settings(config, from_scratch=True)
     settings = model_settings_for(name, run_settings, kind, from_scratch=True, changes=changes)
+    encoder = settings.model.get("text_encoder")
+    is_other = encoder is not None and "text" in kind.modalities and encoder != kind.config_class.text_encoder
+    if is_other and "text_config" not in settings.model:  # its sizes are measured, not those of the default
+        settings.model["text_config"] = pretrained_text_config(encoder)
     return Job(name, settings, place, options.text_length, options.inference, options.training)
 
 
