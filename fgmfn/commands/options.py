@@ -21,6 +21,7 @@ import typer
 if TYPE_CHECKING:
     from fgmfn.data import Source
     from fgmfn.paper.experiments import Recipe
+    from fgmfn.settings import SourceSettings
 
 DEFAULT_DATA = "catalog/releases"
 DATA_HELP = (
@@ -134,11 +135,22 @@ class TrainingOptions:
             ConfigError: The configuration cannot be read.
             typer.BadParameter: `--images` names data that `--data` does not.
         """
+        from fgmfn.data import open_source
+
+        return [open_source(one, settings) for one, settings in self.source_settings().items()]
+
+    def source_settings(self) -> dict[str, SourceSettings]:
+        """Return the [source] settings of each set of data, with the folders of the command line.
+
+        Raises:
+            ConfigError: The configuration cannot be read.
+            typer.BadParameter: `--images` names data that `--data` does not.
+        """
         folders = self._picture_folders()
-        return [
-            open_data(one, self.config, images=folders.get(one, folders.get("")), data_dir=self.data_dir)
-            for one in dict.fromkeys(self.data)
-        ]
+        return {
+            one: source_settings(self.config, images=folders.get(one, folders.get("")), data_dir=self.data_dir)
+            for one in self.data
+        }
 
     def _picture_folders(self) -> Mapping[str, Path]:
         """Return the folder of each set of data, that of all data under the empty name."""
@@ -173,6 +185,39 @@ class SeedOptions:
     first_seed: Annotated[int, typer.Option(min=0, help="The first of them; the others count on from it.")] = 42
 
 
+@dataclass(frozen=True)
+class GridOptions:
+    """The weights of FGMFN's losses that Figure 4 is drawn over."""
+
+    alphas: Annotated[str | None, typer.Option(help="Weights of the contrastive loss, separated by commas.")] = None
+    betas: Annotated[str | None, typer.Option(help="Weights of the mutual-information loss, separated by commas.")] = (
+        None
+    )
+
+    def weights(self) -> tuple[list[float], list[float]]:
+        """Return both, or the defaults.
+
+        Raises:
+            typer.BadParameter: They are no numbers of 0 or more.
+        """
+        from fgmfn.paper.figure4 import ALPHAS, BETAS
+
+        return _numbers(self.alphas, ALPHAS, "--alphas"), _numbers(self.betas, BETAS, "--betas")
+
+
+def _numbers(given: str | None, default: Sequence[float], option: str) -> list[float]:
+    """Read a comma-separated list of weights, each of them a number of 0 or more."""
+    if given is None:
+        return list(default)
+    try:
+        numbers = [float(part) for part in given.split(",") if part.strip()]
+    except ValueError as error:
+        raise typer.BadParameter(f"{option} {given}: {error}") from error
+    if not numbers or any(not 0 <= number < float("inf") for number in numbers):
+        raise typer.BadParameter(f"{option} {given}: expected numbers of 0 or more, separated by commas")
+    return list(dict.fromkeys(numbers))
+
+
 def open_data(data: str, config: str | None, **folders: Path | None) -> Source:
     """Open one set of data as a configuration's [source] says; `images` and `data_dir` go before it.
 
@@ -181,10 +226,20 @@ def open_data(data: str, config: str | None, **folders: Path | None) -> Source:
         ConfigError: The configuration cannot be read.
     """
     from fgmfn.data import open_source
+
+    return open_source(data, source_settings(config, **folders))
+
+
+def source_settings(config: str | None, **folders: Path | None) -> SourceSettings:
+    """Return a configuration's [source], in which the folders `images` and `data_dir` that are given take its place.
+
+    Raises:
+        ConfigError: The configuration cannot be read.
+    """
     from fgmfn.settings import load_settings
 
     given = {name: path for name, path in folders.items() if path is not None}
-    return open_source(data, load_settings(config).source.model_copy(update=given))
+    return load_settings(config).source.model_copy(update=given)
 
 
 def names_of(given: Sequence[str] | None) -> list[str]:

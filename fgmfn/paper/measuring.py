@@ -10,8 +10,6 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import platform
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -25,6 +23,7 @@ from fgmfn.baselines.fitted import FittedModel
 from fgmfn.configuration import FgmfnConfig, model_settings
 from fgmfn.console import quiet_libraries
 from fgmfn.encoders import pretrained_text_config
+from fgmfn.environment import processor_name
 from fgmfn.errors import ConfigError, FgmfnError, WeightsError
 from fgmfn.flops import count_flops
 from fgmfn.paper.meters import Repeats, Timing, forget_peak, peak_bytes, time_runs
@@ -39,6 +38,10 @@ log = logging.getLogger(__name__)
 
 METHOD = 1
 """To be raised when a figure comes to mean something else: what was measured before is then measured again."""
+MEASUREMENTS = "measurements"
+"""Folder beside the runs that keeps what has been measured."""
+WITHOUT_PARSER = {"aom": {"parser": ""}}
+"""Parsing belongs to the preparation of rows, which is in no figure."""
 PRELOADED = ["fgmfn.paper.measuring"]
 ENCODERS = {"text_encoder", "encoders"}
 SIZES = {"text_config", "vision_config", "hidden_size", "heads"}
@@ -146,7 +149,7 @@ class Job:
 
 
 def measure_models(
-    names: Sequence[str], options: MeasureOptions, cache: Path, *, progress: bool = True
+    names: Sequence[str], options: MeasureOptions, cache: Path, *, progress: bool = True, only_finished: bool = False
 ) -> list[Measured]:
     """Measure models one after the other; what was measured before in the same way is only read.
 
@@ -157,6 +160,7 @@ def measure_models(
         options: what is measured, and on what.
         cache: the folder of what was measured, a file per model.
         progress: show a bar on standard error, if that is a terminal.
+        only_finished: measure nothing, read what there is.
 
     Raises:
         ConfigError: A setting or a model's name is wrong, or there is no such device.
@@ -172,6 +176,8 @@ def measure_models(
             continue
         file = cache / f"{job.model}-{job.key}.json"
         found = _read(file)
+        if found is None and only_finished:
+            found = Measured(job.model, place, job.text_length, missing="not measured yet")
         if found is None:
             context = context or start_method(torch.device(place.device), PRELOADED)
             found = _measure_apart(context, job)
@@ -190,15 +196,9 @@ def _place(device: str | None) -> Place:
         raise ConfigError(f"device {kind!r}; expected cpu or cuda")
     if kind == "cuda" and not has_gpu:
         raise ConfigError("device cuda: PyTorch finds no GPU here; measure on the cpu, or leave the device out")
-    name = torch.cuda.get_device_name() if kind == "cuda" else _processor_name()
+    name = torch.cuda.get_device_name() if kind == "cuda" else processor_name()
     bfloat16 = kind == "cuda" and torch.cuda.is_bf16_supported()  # as the trainer decides
     return Place(kind, name, torch.get_num_threads(), torch.__version__, bfloat16)
-
-
-def _processor_name() -> str:
-    told = Path("/proc/cpuinfo")
-    found = re.search(r"^model name\s*:\s*(.+)$", told.read_text("utf-8"), re.MULTILINE) if told.is_file() else None
-    return found[1].strip() if found else platform.processor() or platform.machine()
 
 
 def _plan_or_say(name: str, options: MeasureOptions, place: Place) -> Job | Measured:
@@ -218,8 +218,8 @@ def _plan(name: str, options: MeasureOptions, place: Place) -> Job:
         changes["training"] = changes.get("training", {}) | {"batch_size": options.batch_size}
     run_settings = load_settings(config, from_scratch=True)
     settings = model_settings_for(name, run_settings, kind, from_scratch=True, changes=changes)
-    encoder = settings.model.get("text_encoder")
-    is_other = encoder is not None and "text" in kind.modalities and encoder != kind.config_class.text_encoder
+    encoder = settings.model.get("text_encoder", "")
+    is_other = encoder and "text" in kind.modalities and encoder != kind.config_class.text_encoder
     if is_other and "text_config" not in settings.model:  # its sizes are measured, not those of the default
         settings.model["text_config"] = pretrained_text_config(encoder)
     return Job(name, settings, place, options.text_length, options.inference, options.training)
