@@ -27,7 +27,6 @@ from fgmfn.commands.main import main
 from fgmfn.data import Collator, Source, SplitDataset, open_release, open_source
 from fgmfn.data.pictures import decode
 from fgmfn.data.prepared import PIXELS, SEAL, Cache, Entry, cache_folder
-from fgmfn.data.twitter import open_twitter
 from fgmfn.errors import BrokenPicturesError, DataError
 from fgmfn.modeling import FgmfnForSentiment
 from fgmfn.planning import plan_run
@@ -69,7 +68,7 @@ def embedded(folder: Path) -> Source:
 def tweets(folder: Path) -> Source:
     for name, size in (("a.jpg", (120, 50)), ("b.jpg", (40, 90))):
         (folder / name).write_bytes(picture((20, 90, 160), size))
-    return open_twitter("twitter2015", write_set(folder), folder)
+    return open_source("twitter2015", SourceSettings(data_dir=write_set(folder), images=folder))
 
 
 KINDS: dict[str, Callable[[Path], Source]] = {
