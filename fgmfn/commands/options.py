@@ -56,7 +56,8 @@ Config = Annotated[
 Words = Annotated[
     WordsRead | None,
     typer.Option(
-        help="What models read as a row's sentence: its text, its auxiliary text (a Twitter picture's caption) or both."
+        metavar="text|auxiliary|both",
+        help="What models read as a sentence: a row's text, its auxiliary text (a Twitter picture's caption) or both.",
     ),
 ]
 Models = Annotated[

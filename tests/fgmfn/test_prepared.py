@@ -31,6 +31,7 @@ from fgmfn.errors import BrokenPicturesError, DataError
 from fgmfn.modeling import FgmfnForSentiment
 from fgmfn.planning import plan_run
 from fgmfn.processing import Augmentation, FgmfnProcessor, image_processor, train_tokenizer
+from fgmfn.settings import SourceSettings
 from fgmfn.training import train_models
 from tests.fgmfn.baselines.test_every_model import STEPPED
 from tests.fgmfn.models import build, processor_for, small_config
