@@ -12,6 +12,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields
+from enum import StrEnum
 from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
@@ -22,6 +23,15 @@ if TYPE_CHECKING:
     from fgmfn.data import Source
     from fgmfn.paper.experiments import Recipe
     from fgmfn.settings import SourceSettings
+
+
+class WordsRead(StrEnum):
+    """Values of `words` in [source]."""
+
+    TEXT = "text"
+    AUXILIARY = "auxiliary"
+    BOTH = "both"
+
 
 DEFAULT_DATA = "catalog/releases"
 DATA_HELP = (
@@ -42,6 +52,13 @@ Config = Annotated[
     str | None,
     typer.Option(
         help="A TOML file, or one of tiny, ytb_ads, twitter2015, twitter2017. Unset: every model's own recipe."
+    ),
+]
+Words = Annotated[
+    WordsRead | None,
+    typer.Option(
+        metavar="text|auxiliary|both",
+        help="What models read as a sentence: a row's text, its auxiliary text (a Twitter picture's caption) or both.",
     ),
 ]
 Models = Annotated[
@@ -107,10 +124,11 @@ class SourceOptions:
     images: Images = None
     data_dir: DataDir = None
     config: Config = None
+    words: Words = None
 
     def open(self) -> Source:
         """Open the data as the configuration's [source] says; folders of the command line go before it."""
-        return open_data(self.data, self.config, images=self.images, data_dir=self.data_dir)
+        return open_data(self.data, self.config, images=self.images, data_dir=self.data_dir, words=self.words)
 
 
 @dataclass(frozen=True)
@@ -121,6 +139,7 @@ class TrainingOptions:
     images: SomeImages = None
     data_dir: DataDir = None
     config: Config = None
+    words: Words = None
     from_scratch: FromScratch = False
     only_finished: OnlyFinished = False
     runs: Runs = DEFAULT_RUNS
@@ -148,7 +167,12 @@ class TrainingOptions:
         """
         folders = self._picture_folders()
         return {
-            one: source_settings(self.config, images=folders.get(one, folders.get("")), data_dir=self.data_dir)
+            one: source_settings(
+                self.config,
+                images=folders.get(one, folders.get("")),
+                data_dir=self.data_dir,
+                words=self.words,
+            )
             for one in self.data
         }
 
@@ -218,8 +242,8 @@ def _numbers(given: str | None, default: Sequence[float], option: str) -> list[f
     return list(dict.fromkeys(numbers))
 
 
-def open_data(data: str, config: str | None, **folders: Path | None) -> Source:
-    """Open one set of data as a configuration's [source] says; `images` and `data_dir` go before it.
+def open_data(data: str, config: str | None, **settings: Path | str | None) -> Source:
+    """Open one set of data as a configuration's [source] says; settings that are given go before it.
 
     Raises:
         DataError: There is no such data.
@@ -227,18 +251,18 @@ def open_data(data: str, config: str | None, **folders: Path | None) -> Source:
     """
     from fgmfn.data import open_source
 
-    return open_source(data, source_settings(config, **folders))
+    return open_source(data, source_settings(config, **settings))
 
 
-def source_settings(config: str | None, **folders: Path | None) -> SourceSettings:
-    """Return a configuration's [source], in which the folders `images` and `data_dir` that are given take its place.
+def source_settings(config: str | None, **settings: Path | str | None) -> SourceSettings:
+    """Return a configuration's [source]; settings that are given go before it.
 
     Raises:
         ConfigError: The configuration cannot be read.
     """
     from fgmfn.settings import load_settings
 
-    given = {name: path for name, path in folders.items() if path is not None}
+    given = {name: str(value) if name == "words" else value for name, value in settings.items() if value is not None}
     return load_settings(config).source.model_copy(update=given)
 
 

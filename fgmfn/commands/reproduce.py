@@ -123,6 +123,7 @@ def _commands(
     data: Given = [("--data", one) for one in options.data]
     pictures: Given = [("--images", one) for one in options.images or ()]
     rows: Given = [("--model", one) for one in model or ()]
+    words_read: Given = [("--words", options.words)]
     places: Given = [("--data-dir", options.data_dir), ("--config", options.config)]
     places += [("--runs", options.runs), ("--output", options.output)]
     counted: Given = [("--seeds", seeds.seeds), ("--first-seed", seeds.first_seed)]
@@ -131,7 +132,7 @@ def _commands(
     for part in parts:
         given = [*data[:1], *rows, *places]  # of Table 5
         if part != "table5":
-            given = [*data, *pictures, *places, *counted, *own.get(part, [])]
+            given = [*data, *pictures, *words_read, *places, *counted, *own.get(part, [])]
         words = [word for option, value in given if value is not None for word in (option, str(value))]
         scratch = ["--from-scratch"] if options.from_scratch and part != "table5" else []
         commands[part] = shlex.join(["fgmfn", "paper", part, *words, *scratch])

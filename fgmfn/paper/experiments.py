@@ -17,15 +17,11 @@ from typing import Any
 from tqdm import tqdm
 
 from fgmfn.baselines import MODELS, model_class
-from fgmfn.building import model_config
-from fgmfn.configuration import SentimentConfig
 from fgmfn.data import Source
 from fgmfn.distributed import process_count
-from fgmfn.encoders import pretrained_text_config
 from fgmfn.errors import ConfigError, DataError, RunInProgressError, WeightsError
 from fgmfn.evaluation import REDUCED
-from fgmfn.packaged import PREFIX
-from fgmfn.planning import Run, plan_run
+from fgmfn.planning import Run, plan_run, sized_config
 from fgmfn.sizes import free_bytes, freeing_memory, least_training_bytes, out_of_memory
 from fgmfn.training import TrainedModel, read_trained, train_run
 
@@ -220,18 +216,3 @@ def least_memory(run: Run) -> int:
     """Return the bytes that a training holds before its first batch."""
     kind = model_class(run.name)
     return least_training_bytes(kind, sized_config(kind, run.settings.model, run.source.class_names))
-
-
-def sized_config(kind: Any, model: dict[str, Any], class_names: Sequence[str]) -> SentimentConfig:
-    """Return a model's configuration with the sizes of its text encoder, where that lies in a package or a folder.
-
-    One of a hub is taken to be of the model's own sizes, and is not asked for.
-    """
-    config = model_config(kind, model, class_names)
-    encoder = getattr(config, "text_encoder", "") if getattr(config, "pretrained", False) else ""
-    if not (encoder.startswith(PREFIX) or Path(encoder or ".none").is_dir()):
-        return config
-    try:
-        return model_config(kind, model | {"text_config": pretrained_text_config(encoder)}, class_names)
-    except WeightsError:
-        return config

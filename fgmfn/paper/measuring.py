@@ -135,10 +135,11 @@ class Job:
         kind, settings = model_class(self.model), dict(self.settings.model)
         known = model_settings(kind.config_class)
         others = {name for name in ENCODERS & settings.keys() if settings[name] != getattr(kind.config_class, name)}
-        sizes = {name for name in SIZES if name in settings and ENCODERS & known.keys() and "text" in kind.modalities}
+        has_text = ENCODERS & known.keys() and "text" in kind.modalities
+        sizes = {name for name in SIZES & settings.keys() if has_text and not others}
         settings = {name: value for name, value in settings.items() if name not in sizes}
         settings |= {name: value for name, value in AS_IF_LOADED.items() if name in known}
-        resized = ("encoders of other sizes",) if sizes and not others else ()
+        resized = ("encoders of other sizes",) if sizes else ()
         return (*departures_of(self.model, settings, CLASS_NAMES), *resized)
 
     @property

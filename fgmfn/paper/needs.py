@@ -33,9 +33,9 @@ from fgmfn.encoders import pretrained_text_config
 from fgmfn.environment import environment
 from fgmfn.errors import DataError, FgmfnError, WeightsError
 from fgmfn.packaged import PACKAGES, PREFIX, packaged
-from fgmfn.paper.experiments import least_memory, sized_config
+from fgmfn.paper.experiments import least_memory
 from fgmfn.paper.published import DATASETS, PUBLICATION, ROWS, SHA256
-from fgmfn.planning import Run
+from fgmfn.planning import Run, sized_config
 from fgmfn.predictions import METRICS, file_digest
 from fgmfn.processing import pretrained_tokenizer
 from fgmfn.settings import SourceSettings

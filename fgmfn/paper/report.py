@@ -237,7 +237,7 @@ def _beside_the_paper(work: Reproduction, source: Source, row: Mapping[str, Any]
         return "Its encoders started at random: nothing printed compares."
     if row["departures"]:
         return f"It is not the paper's model ({REDUCED}): nothing printed compares."
-    if ROWS.get(source.dataset or "") != counts:
+    if ROWS.get(source.dataset or "") != counts or source.splits["test"].words != "text":
         return "The paper has no figures of these rows."
     said = []
     for name, word in MEASURES.items():
