@@ -186,9 +186,9 @@ def _preface(work: Reproduction) -> list[str]:
     state = "All" if done == wanted and wanted else f"**Incomplete:** {done:,} of"
     return [
         (
-            "The tables and figures of FGMFN, the “Fine-Grained Multiscale Cross-Modal Feature Network” (IEEE Access "
-            f"2025), trained and scored again on {names}. {state} {wanted:,} results are there; a run that several "
-            "parts share counts in each of them."
+            "Tables and figures of “FGMFN: Fine-Grained Multiscale Cross-Modal Sentiment Analysis in Advertisements” "
+            f"(IEEE Access, 2025), trained and scored again on {names}. {state} {wanted:,} results are there; a run that "
+            "several parts share counts in each of them."
         ),
         "",
         how_trained(work.recipe),

@@ -26,9 +26,11 @@ from fgmfn.data import Source
 from fgmfn.errors import WeightsError
 from fgmfn.evaluation import REDUCED
 from fgmfn.paper import needs, report
+from fgmfn.paper.experiments import Recipe
 from fgmfn.paper.needs import Hub as HubFiles
 from fgmfn.paper.needs import Need, Part, find_part
 from fgmfn.paper.page import render_page
+from fgmfn.paper.published import ROWS, SHA256
 from fgmfn.paper.report import FinishedRun
 from fgmfn.settings import SourceSettings
 from fgmfn.training import train_run
@@ -146,7 +148,7 @@ def test_a_check_names_all_that_is_missing_at_once(
         *lacking
     }
     assert lacking["Twitter-2015, train.tsv"]["state"] == "differs"
-    assert needs.SHA256["twitter2015"]["train.tsv"] in lacking["Twitter-2015, train.tsv"]["found"]
+    assert SHA256["twitter2015"]["train.tsv"] in lacking["Twitter-2015, train.tsv"]["found"]
     assert "Yu and Jiang" in lacking["pictures of Twitter-2015"]["todo"]
     weights = lacking["text encoder roberta-base"]
     assert weights["rows"] == ["RoBERTa"]
@@ -339,10 +341,10 @@ def test_the_papers_figure_is_held_against_the_interval(
         for name in ("accuracy", "macro_f1")
         for end, value in (("low", low), ("high", high))
     }
-    work = report.Reproduction((), [tweets], report.Recipe((1,), Path("runs")))
+    work = report.Reproduction((), [tweets], Recipe((1,), Path("runs")))
     assert report._beside_the_paper(work, tweets, row) == "The paper has no figures of these rows."
     counts = tuple(len(tweets.splits[split]) for split in ("train", "validation", "test"))
-    monkeypatch.setitem(report.ROWS, "twitter2015", counts)  # type: ignore[arg-type]
+    monkeypatch.setitem(ROWS, "twitter2015", (counts[0], counts[1], counts[2]))
     said = report._beside_the_paper(work, tweets, row)
     assert said == f"The paper's accuracy of 79.92 lies {where} our interval."
     assert "nothing printed compares" in report._beside_the_paper(work, tweets, row | {"departures": ["small"]})
