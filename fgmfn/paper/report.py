@@ -187,8 +187,8 @@ def _preface(work: Reproduction) -> list[str]:
     return [
         (
             "Tables and figures of “FGMFN: Fine-Grained Multiscale Cross-Modal Sentiment Analysis in Advertisements” "
-            f"(IEEE Access, 2025), trained and scored again on {names}. {state} {wanted:,} results are there; a run that "
-            "several parts share counts in each of them."
+            f"(IEEE Access, 2025), trained and scored again on {names}. {state} {wanted:,} results are there; a run "
+            "that several parts share counts in each of them."
         ),
         "",
         how_trained(work.recipe),
