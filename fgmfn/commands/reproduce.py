@@ -65,7 +65,7 @@ def reproduce(
     commands = _commands(options, seeds, grid, model, [name for name in PARTS if not chosen or name in chosen])
     if not check:
         check_output(options.output)
-    sources, needs = open_all(options.source_settings())
+    sources, needs = open_all(options.source_settings(), decode=not options.only_finished)
     work = Reproduction(parts, sources, options.recipe(seeds.first_seed, seeds.seeds), commands=commands)
     work.needs = needs = [*needs, *find_all(work.planned(), options.runs, fetch=not options.only_finished)]
     if check and options.as_json:
@@ -79,8 +79,10 @@ def reproduce(
 
     def measure() -> Sequence[Measured]:
         from fgmfn.paper.measuring import MEASUREMENTS, WITHOUT_PARSER, MeasureOptions, measure_models
+        from fgmfn.settings import shipped_configs
 
-        wanted = MeasureOptions(config=options.config, changes=WITHOUT_PARSER)
+        own = sources[0].name if sources[0].name in shipped_configs() else None  # as its own command has it
+        wanted = MeasureOptions(config=options.config or own, changes=WITHOUT_PARSER)
         return measure_models(models, wanted, options.runs / MEASUREMENTS, only_finished=options.only_finished)
 
     try:

@@ -80,12 +80,15 @@ def complete(needs: Iterable[Need]) -> bool:
 # --- data and pictures ---
 
 
-def open_all(named: Mapping[str, SourceSettings], *, progress: bool = True) -> tuple[list[Source], list[Need]]:
-    """Open each set of data, without its pictures where they cannot all be read, and say what is missing.
+def open_all(
+    named: Mapping[str, SourceSettings], *, decode: bool = True, progress: bool = True
+) -> tuple[list[Source], list[Need]]:
+    """Open each set of data, without its pictures where they are not all there, and say what is missing.
 
     Args:
         named: settings by what `open_source` opens.
-        progress: show a bar while pictures are decoded, if standard error is a terminal.
+        decode: look into all pictures, too.
+        progress: show a bar meanwhile, if standard error is a terminal.
     """
     sources, needs = [], []
     for name, settings in named.items():
@@ -95,7 +98,7 @@ def open_all(named: Mapping[str, SourceSettings], *, progress: bool = True) -> t
             continue
         sources.append(source)
         if source.splits["train"].pictures is not None:
-            needs.append(_look_at_pictures(source, progress))
+            needs.append(_look_at_pictures(source, decode, progress))
     return sources, needs
 
 
@@ -163,9 +166,11 @@ def _rows_of(source: Source) -> Need:
     return Need("data", f"rows of {source.name}", "found", found)
 
 
-def _look_at_pictures(source: Source, progress: bool) -> Need:
+def _look_at_pictures(source: Source, decode: bool, progress: bool) -> Need:
     what = f"pictures of {source.name}"
     count = len({picture for rows in source.splits.values() for picture in rows.picture})
+    if not decode:
+        return Need("pictures", what, "found", f"{count:,} of {count:,}")
     try:
         source.check_pictures(progress=progress)
     except DataError as error:
@@ -336,7 +341,8 @@ def _get(part: Part, hub: Hub) -> str:
         return f"pip install 'ytb-ads[aom]' and python -m spacy download {named}, or parser = '' in [models.aom]"
     if part.kind in ("word vectors", "words with values") or part.file:
         return "name a file that is there in the configuration"
-    repository = _timm_files(named)[0] if part.kind == "backbone" else named
+    card: Any = timm.get_pretrained_cfg(named) if part.kind == "backbone" else None
+    repository = (card and card.hf_hub_id) or named
     setting = {"backbone": "backbone_weights", "pair of encoders": "encoders"}.get(part.kind, "text_encoder")
     first = "see what the hub answered" if hub.asked else "let this machine reach the hub once"
     return f"{first}; or run hf download {repository} elsewhere, and name what it gives by {setting}"

@@ -202,14 +202,15 @@ def _preface(work: Reproduction) -> list[str]:
 
 def _in_short(work: Reproduction) -> list[str]:
     """Say what FGMFN reaches, beside the paper's figure and beside its controls."""
-    cells = next((work.cells[key] for key in ("table4", "table6") if key in work.cells), [])
+    tables = [work.cells.get(key, []) for key in ("table4", "table6")]
+    cells = next((table for table in tables if any(cell.entry.key == "fgmfn" for cell in table)), [])
     rows = TABLE_4.as_table(cells).to_pylist() if cells else []
     lines = []
     for source in work.sources:
         own = {row["entry"]: row for cell, row in zip(cells, rows, strict=True) if cell.source is source}
         fgmfn = own.get("fgmfn")
         if fgmfn is None or not fgmfn["seeds"]:
-            lines.append(f"- {plain(source.name)}: FGMFN has not been trained.")
+            lines.append(f"- {plain(source.name)}: no result of FGMFN.")
             continue
         scores = " and ".join(
             f"{word} {shown(fgmfn[f'test_{name}_mean'], fgmfn[f'test_{name}_sd'], fgmfn['departures'])}"
@@ -239,6 +240,8 @@ def _beside_the_paper(work: Reproduction, source: Source, row: Mapping[str, Any]
         return f"It is not the paper's model ({REDUCED}): nothing printed compares."
     if ROWS.get(source.dataset or "") != counts or source.splits["test"].words != "text":
         return "The paper has no figures of these rows."
+    if any(need.state == "differs" and need.what.startswith(DATASETS[source.dataset or ""]) for need in work.needs):
+        return "These are not the published files: nothing printed compares."
     said = []
     for name, word in MEASURES.items():
         printed, low, high = row[f"paper_{name}"], row[f"test_{name}_low"], row[f"test_{name}_high"]

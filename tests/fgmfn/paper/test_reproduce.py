@@ -348,6 +348,8 @@ def test_the_papers_figure_is_held_against_the_interval(
     said = report._beside_the_paper(work, tweets, row)
     assert said == f"The paper's accuracy of 79.92 lies {where} our interval."
     assert "nothing printed compares" in report._beside_the_paper(work, tweets, row | {"departures": ["small"]})
+    work.needs = [Need("data", "Twitter-2015, test.tsv", "differs")]
+    assert "not the published files" in report._beside_the_paper(work, tweets, row)
 
 
 def test_runs_of_one_row_that_started_from_different_weights_are_called_out() -> None:
