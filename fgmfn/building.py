@@ -101,7 +101,7 @@ def build_model(
         fit=data.fit or "letterbox",
         crop_share=data.crop_share or (card.crop_pct if card else 1.0),
         interpolation=data.interpolation or (card.interpolation if card else "bicubic"),
-        reads=read_by(kind.inputs, has_targets=rows.has_targets),
+        reads=read_by(kind.inputs, has_targets=rows.has_targets, words=rows.words),
     )
     if data.max_tokens is None and kind.inputs.sentences:
         most = np.quantile(sentence_lengths(rows, processor, kind.inputs), UNCUT_SHARE, method="higher")

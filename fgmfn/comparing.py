@@ -30,8 +30,12 @@ class Side:
     """The folder that was named."""
     model: str
     checksum: str
-    """Of the rows."""
+    """Of the rows as the model reads them."""
+    cases: str
+    """Of the rows, whatever of their words it reads."""
     runs: Mapping[int, Predictions]
+    departures: tuple[str, ...] = ()
+    """In what the model is not its paper's."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +76,13 @@ class Outcome:
     def as_json(self) -> dict[str, Any]:
         """Return plain values."""
         sides = {
-            name: {"path": str(side.path), "model": side.model, "scores": dict(scores)}
+            name: {
+                "path": str(side.path),
+                "model": side.model,
+                "checksum": side.checksum,
+                "departures": list(side.departures),
+                "scores": dict(scores),
+            }
             for name, side, scores in zip("ab", (self.a, self.b), self.scores, strict=True)
         }
         differences = {
@@ -105,7 +115,7 @@ def compare(a: Side, b: Side, split: str) -> Outcome:
     Raises:
         DataError: They have predicted different rows, or have no seed in common.
     """
-    if a.checksum != b.checksum:
+    if a.cases != b.cases:
         raise DataError(
             f"the {split} rows differ, and are not compared: {a.checksum} of {a.path}, {b.checksum} of {b.path}"
         )
@@ -174,7 +184,10 @@ def read_side(path: Path, split: str, predict: Predict | None = None) -> Side:
         if split not in record.get("checksums", {}):
             raise DataError(f"{folder}: no {split} rows")
         runs[record["seed"]] = _read_run(folder, record, split, predict)
-    return Side(path, known["model"], known["checksums"][split], runs)
+    checksum = known["checksums"][split]
+    departures = dict.fromkeys(each for record in finished.values() for each in record.get("departures", ()))
+    cases = known.get("cases", {}).get(split, checksum)
+    return Side(path, known["model"], checksum, cases, runs, tuple(departures))
 
 
 def _find_runs(path: Path) -> list[Path]:

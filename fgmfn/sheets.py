@@ -42,13 +42,27 @@ def write_sheet(output: Path, name: str, *, markdown: str, table: pa.Table, figu
     """
     import pyarrow.parquet as pq
 
-    parquet, picture = io.BytesIO(), io.BytesIO()
+    parquet = io.BytesIO()
     pq.write_table(table, parquet)
-    figure.savefig(picture, format="png", dpi=DPI)
-    contents = {"md": markdown.encode(), "parquet": parquet.getvalue(), "png": picture.getvalue()}
+    contents: dict[str, str | bytes | Figure] = {"md": markdown, "parquet": parquet.getvalue(), "png": figure}
+    return tuple(write_file(output, f"{name}.{ending}", content) for ending, content in contents.items())
+
+
+def write_file(output: Path, name: str, content: str | bytes | Figure) -> Path:
+    """Write one file into a folder, a figure as PNG; it replaces its older one whole.
+
+    Raises:
+        InputError: It cannot be written there.
+    """
+    if isinstance(content, str):
+        content = content.encode()
+    elif not isinstance(content, bytes):
+        picture = io.BytesIO()
+        content.savefig(picture, format="png", dpi=DPI)
+        content = picture.getvalue()
     try:
         output.mkdir(parents=True, exist_ok=True)
-        return tuple(_replace(output / f"{name}.{ending}", content) for ending, content in contents.items())
+        return _replace(output / name, content)
     except OSError as error:
         raise InputError(f"{output}: {name} cannot be written there: {error.strerror}") from error
 

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from fgmfn.baselines import MODELS
-from fgmfn.commands.options import DATA_HELP, Config, DataDir, Images, Json, open_data
+from fgmfn.commands.options import DATA_HELP, Config, DataDir, Images, Json, Words, open_data
 from fgmfn.console import print_json, print_line, reports, results
 from fgmfn.errors import DataError
+from fgmfn.evaluation import REDUCED, reduced_lines
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -42,6 +43,7 @@ def compare(
     images: Images = None,
     data_dir: DataDir = None,
     config: Config = None,
+    words: Words = None,
     as_json: Json = False,
 ) -> None:
     """Say by how much A is better than B on the same rows, with a 95 % interval, or that they are not distinguishable.
@@ -62,7 +64,7 @@ def compare(
     def predict(folder: Path, checksum: str) -> pa.Table:
         from fgmfn.inference import load_checkpoint, predict_split, prediction_table
 
-        source = open_data(str(data), config, images=images, data_dir=data_dir)
+        source = open_data(str(data), config, images=images, data_dir=data_dir, words=words)
         if (there := source.checksums.get(split)) != checksum:
             raise DataError(f"{folder}: was scored on the {split} rows {checksum}; those of {data} are {there}")
         return prediction_table(source, split, predict_split(load_checkpoint(folder), source, split))
@@ -84,20 +86,29 @@ def _print(outcome: Outcome) -> None:
     from fgmfn.comparing import MEASURES, p_value
 
     found = outcome.difference
-    for name, side in (("A", outcome.a), ("B", outcome.b)):
-        print_line(f"{name}: {MODELS[side.model].title if side.model in MODELS else side.model}, {side.path}")
+    sides = {"A": outcome.a, "B": outcome.b}
+    marks = {name: REDUCED if side.departures else "" for name, side in sides.items()}
+    for name, side in sides.items():
+        title = MODELS[side.model].title if side.model in MODELS else side.model
+        print_line(f"{name}: {title}{marks[name]}, {side.path}")
+    if outcome.a.checksum != outcome.b.checksum:
+        reports.print("Both have read other words of the same rows.")
     seeds = f"seeds {', '.join(map(str, outcome.seeds))}" if len(outcome.seeds) > 1 else "one run each"
     table = Table(
         title=f"{found.rows} {outcome.split} rows in {found.groups} groups, {seeds}; percent", title_justify="left"
     )
     table.add_column("")
-    for column in ("A", "B", "A - B", "95 % interval", "p"):
+    for column in (*(f"{name}{mark}" for name, mark in marks.items()), "A - B", "95 % interval", "p"):
         table.add_column(column, justify="right")
     for name, ((value, low, high), p) in outcome.differences.items():
-        shares = [f"{100 * scores[name]:.1f}" for scores in outcome.scores]
+        shares = [
+            f"{100 * scores[name]:.1f}{mark}" for scores, mark in zip(outcome.scores, marks.values(), strict=True)
+        ]
         shown = f"[{100 * low:+.1f}, {100 * high:+.1f}]".replace("[", r"\[")
         table.add_row(MEASURES.get(name, name), *shares, f"{100 * value:+.1f}", shown, p_value(p).removeprefix("p = "))
     results.print(table)
+    for line in reduced_lines({name: side.departures for name, side in sides.items()}):
+        print_line(line)
     for name in MEASURES:
         print_line(outcome.verdict(name))
     if len(outcome.seeds) == 1:
