@@ -58,7 +58,7 @@ def _embed(image: Token, folder: Path) -> None:
 
 
 def _for_paper(html: str) -> str:
-    """Let wide tables scroll on a screen, and keep an interval in one piece where a cell is broken."""
+    """Let wide tables scroll on a screen, and set the interval of a cell below its figure."""
     html = re.sub(r"<table>", '<div class="table"><table>', html).replace("</table>", "</table></div>")
     html = re.sub(r"<p>(<img [^>]*>)</p>", r"<figure>\1</figure>", html)
-    return re.sub(r"(<td[^>]*>[^<]*?) (\[[^\]<]*\])", r'\1 <span class="interval">\2</span>', html)
+    return re.sub(r"(<td[^>]*>[^<]*?) (\[[^\],<]+,[^\]<]+\](?: \*+)?)", r'\1 <span class="interval">\2</span>', html)

@@ -382,6 +382,13 @@ def test_a_run_keeps_the_environment_that_it_was_trained_in(finished: Finished) 
     assert machine["flags"]["deterministic algorithms"] is False
 
 
+def test_an_interval_stands_below_its_figure_and_the_mark_of_a_note_beside_its_name(tmp_path: Path) -> None:
+    table = "| model | score |\n| --- | ---: |\n| RoBERTa [1] | +1.5 [+0.2, +2.8] ** |"
+    page = render_page(f"# T\n\n## A\n\n{table}\n", tmp_path)
+    assert '+1.5 <span class="interval">[+0.2, +2.8] **</span>' in page
+    assert ">RoBERTa [1]<" in page
+
+
 def test_markup_of_strangers_stays_text_on_the_page(tmp_path: Path) -> None:
     needed = [Need("data", "<b>|x|</b>", "missing", "<script>1</script> `code`", "[a](http://b)")]
     page = render_page("# T\n\n## A\n\n<script>1</script>\n\n" + "\n".join(report._needs(needed)), tmp_path)
