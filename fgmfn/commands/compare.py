@@ -1,4 +1,4 @@
-"""`fgmfn compare A B`: whether one model is better than another on the same rows, and how sure that is."""
+"""`fgmfn compare A B`, whether one model is better than another, and `fgmfn diagnose RUN`, whether its parts work."""
 
 from __future__ import annotations
 
@@ -9,14 +9,16 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from fgmfn.baselines import MODELS
-from fgmfn.commands.options import DATA_HELP, Config, DataDir, Images, Json, open_data
-from fgmfn.console import print_json, print_line, reports, results
+from fgmfn.commands.options import DATA_HELP, DEFAULT_DATA, Config, DataDir, Images, Json, open_data
+from fgmfn.console import print_json, print_line, print_paths, reports, results
 from fgmfn.errors import DataError
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
     from fgmfn.comparing import Outcome
+    from fgmfn.data import Source
+    from fgmfn.diagnosing import Diagnosis
 
 app = typer.Typer(rich_markup_mode="rich")
 SIDE_HELP = "A run, a folder of one model's runs over seeds, or a pattern of them in quotes."
@@ -62,9 +64,7 @@ def compare(
     def predict(folder: Path, checksum: str) -> pa.Table:
         from fgmfn.inference import load_checkpoint, predict_split, prediction_table
 
-        source = open_data(str(data), config, images=images, data_dir=data_dir)
-        if (there := source.checksums.get(split)) != checksum:
-            raise DataError(f"{folder}: was scored on the {split} rows {checksum}; those of {data} are {there}")
+        source = _open_same(str(data), folder, split, checksum, config, images, data_dir)
         return prediction_table(source, split, predict_split(load_checkpoint(folder), source, split))
 
     again = predict if data else None
@@ -76,6 +76,20 @@ def compare(
         print_json(outcome.as_json())
     else:
         _print(outcome)
+
+
+def _open_same(
+    data: str, folder: Path, split: str, checksum: str, config: str | None, images: Path | None, data_dir: Path | None
+) -> Source:
+    """Open a run's data again.
+
+    Raises:
+        DataError: They are not the rows that it was scored on.
+    """
+    source = open_data(data, config, images=images, data_dir=data_dir)
+    if (there := source.checksums.get(split)) != checksum:
+        raise DataError(f"{folder}: was scored on the {split} rows {checksum}; those of {data} are {there}")
+    return source
 
 
 def _print(outcome: Outcome) -> None:
@@ -106,3 +120,95 @@ def _print(outcome: Outcome) -> None:
     print_line(f"McNemar, right where the other is wrong, A against B: {'; '.join(tests)}")
     if found.groups < found.rows:
         reports.print("McNemar's test takes rows for independent; those of one group are not, so its p is too small.")
+
+
+@app.command()
+def diagnose(
+    run: Annotated[Path, typer.Argument(help="A folder that `fgmfn train` printed.")],
+    split: Annotated[KeptSplit, typer.Option(help="The rows that are predicted.")] = KeptSplit.TEST,
+    data: Annotated[
+        str | None,
+        typer.Option("--data", "--release", help=f"The data of the run. {DATA_HELP} Unset: {DEFAULT_DATA}, if there."),
+    ] = None,
+    images: Images = None,
+    data_dir: DataDir = None,
+    config: Config = None,
+    output: Annotated[Path | None, typer.Option(help="Where the report goes. Unset: into the run's folder.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Say whether a trained model's parts work: its training's course, and what taking pictures or words away costs.
+
+    The same rows are predicted again with pictures of other rows, with blank pictures, with masked words and with
+    neither; each difference to the untouched answers has a 95 % interval. Losses, gradients by part and loss, the gate
+    and the attention's entropy are those of metrics.json. The report is diagnosis.html in one file, and
+    diagnosis.md, .png and .parquet.
+
+    [bold]Examples[/bold]
+
+      fgmfn diagnose runs/fgmfn-3f2a9c81d0
+
+      fgmfn diagnose runs/fgmfn-3f2a9c81d0 --data rows.csv --images pictures --config light --split validation --json
+    """
+    from fgmfn import diagnosing
+    from fgmfn.comparing import read_record
+    from fgmfn.sheets import check_output, write_sheet
+
+    record, folder = read_record(run), output or run
+    check_output(folder)
+    probing, lacking = None, diagnosing.lacking(record)
+    named = data or (DEFAULT_DATA if Path(DEFAULT_DATA).exists() else None)
+    checksum = (record.get("checksums") or {}).get(split)
+    if record.get("finished") is False:
+        lacking.append("no probes: the training has not finished")
+    elif checksum is None:
+        lacking.append(f"no probes: the run has no {split} rows")
+    elif named is None:
+        lacking.append("no probes: name the run's data (--data)")
+    else:
+        from fgmfn.inference import load_checkpoint
+        from fgmfn.probing import probe
+
+        source = _open_same(named, run, split, checksum, config, images, data_dir)
+        probing = probe(load_checkpoint(run), source, split)
+        lacking += [f"no probe {name}: {reason}" for name, reason in probing.left_out.items()]
+    found = diagnosing.Diagnosis(run, record, probing, tuple(lacking))
+    paths = write_sheet(
+        folder,
+        "diagnosis",
+        markdown=diagnosing.as_markdown(found, "diagnosis.png"),
+        table=diagnosing.as_table(found),
+        figure=diagnosing.as_figure(found),
+        page=f"{found.title}: do its parts work?",
+    )
+    if as_json:
+        print_json(found.as_json())
+        return
+    _print_diagnosis(found)
+    print_paths(paths)
+
+
+def _print_diagnosis(found: Diagnosis) -> None:
+    from rich.markup import escape
+    from rich.table import Table
+
+    from fgmfn.comparing import MEANING, MEASURES
+    from fgmfn.diagnosing import PROBE_COLUMNS, probe_rows
+
+    print_line(f"{found.title}, {found.run}")
+    if probing := found.probing:
+        title = f"{probing.rows} {probing.split} rows in {probing.groups} groups; percent"
+        table = Table(title=title, title_justify="left")
+        first = PROBE_COLUMNS.index(MEASURES[found.measure])
+        shown = (0, first, first + 1, -2, -1)
+        for place in shown:
+            table.add_column(
+                PROBE_COLUMNS[place].replace(" ", "\n"), justify="right" if place else "left", no_wrap=True
+            )
+        for cells in probe_rows(probing):
+            table.add_row(*(escape(cells[place]) for place in shown))
+        results.print(table)
+        print_line(MEANING)
+    for line in found.findings():
+        print_line(line)
+    for line in found.lacking:
+        reports.print(line, markup=False)
