@@ -5,7 +5,8 @@
 Both run in one process on the same batch, by turns, so that other load meets both. The bare loop has the
 encoders, a linear layer and cross-entropy; FGMFN has its fusion, three losses, clipping and what the trainer
 does after a step. The ratio is the bare loop's median over FGMFN's, of CPU seconds on a CPU, else of seconds. A step of
-FGMFN without one of its parts says what that part costs; `--profile` prints the operations that cost most.
+FGMFN without one of its parts says what that part costs, "a look" what is recorded once per epoch (`fgmfn/recording.py`),
+on these rows; `--profile` prints the operations that cost most.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from torch import Tensor, nn
 
 from fgmfn.configuration import FgmfnConfig
 from fgmfn.modeling import FgmfnForSentiment
+from fgmfn.recording import look_inside
 
 SMALL = {
     "hidden_size": 128,
@@ -131,9 +133,10 @@ def main() -> None:
     models = {"bare loop": Bare(config())} | {
         name: FgmfnForSentiment(config(**changes)) for name, changes in PARTS.items()
     }
-    seconds = by_turns(
-        {name: stepping(model, batch, device) for name, model in models.items()}, arguments.repeats, device
-    )
+    steps = {name: stepping(model, batch, device) for name, model in models.items()}
+    models["a look"] = models["whole"]
+    steps["a look"] = lambda: look_inside(models["whole"], batch)
+    seconds = by_turns(steps, arguments.repeats, device)
     bare = statistics.median(seconds["bare loop"])
     for name, found in seconds.items():
         weights = sum(weight.numel() for weight in models[name].parameters()) / 1e6

@@ -130,8 +130,8 @@ class Diagnosis:
             said.append(f"the gate {steady if gate['deviation'] < STEADY else 'chooses'}: {figures}")
         known = {name: entropy for name, entropy in parts["attention"].items() if entropy is not None}
         if known:
-            even = [_words(name) for name, entropy in known.items() if entropy >= EVEN]
-            figures = ", ".join(f"{_words(name)} {entropy:.2f}" for name, entropy in known.items())
+            even = [_layer(name) for name, entropy in known.items() if entropy >= EVEN]
+            figures = ", ".join(f"{_layer(name)} {entropy:.2f}" for name, entropy in known.items())
             does = f"hardly chooses in {', '.join(even)}" if even else "chooses in every layer"
             said.append(f"attention {does}; its entropy: {figures}")
         return said
@@ -177,7 +177,7 @@ def probe_findings(probing: Probing, measure: str) -> list[str]:
     taken = {SHUFFLED: "the picture is", BLANK: "the picture is", MASKED: "the words are"}
     said = [_cost(one, taken[name], measure) for name, one in probing.probed.items() if name in taken]
     left = {BLANK: "the words alone are", MASKED: "the picture alone is"}
-    return [*said, *(_worth(left[name], one, measure) for name, one in probing.alone.items())]
+    return [*said, *(_worth(left[name], one, measure, probing.majority) for name, one in probing.alone.items())]
 
 
 def _cost(one: Probed, subject: str, measure: str) -> str:
@@ -191,9 +191,10 @@ def _cost(one: Probed, subject: str, measure: str) -> str:
     return f"{subject} used: {cost}" if p < LEVEL else f"not distinguishable whether {subject} of use: {cost}"
 
 
-def _worth(subject: str, difference: PairedDifference, measure: str) -> str:
+def _worth(subject: str, difference: PairedDifference, measure: str, majority: str) -> str:
     (value, low, high), p = _judged(difference, measure)
-    more = f"{_points(value, low, high, measure)} more than with neither, {p_value(p)}{few_groups(low, high, p)}"
+    over = f"more than always naming {majority}, {p_value(p)}{few_groups(low, high, p)}"
+    more = f"{_points(value, low, high, measure)} {over}"
     return f"{subject} worth {more}" if p < LEVEL else f"not distinguishable whether {subject} worth anything: {more}"
 
 
@@ -211,6 +212,10 @@ NAMES = {"loss": "whole loss", "task_loss": "task loss", "itc_loss": "ITC loss",
 
 def _words(name: str) -> str:
     return NAMES.get(name, name.replace("_", " "))
+
+
+def _layer(name: str) -> str:
+    return f"layer {_words(name)}"
 
 
 def _course(epochs: Sequence[Mapping[str, Any]], table: str, name: str) -> list[tuple[int, float]]:
@@ -321,7 +326,7 @@ def _course_lines(found: Diagnosis) -> list[str]:
         lines += [f"Norms of the gradients in epoch {kept['number']}, on {kept['rows']} training rows:", ""]
         lines += [*markdown_table(["part", *map(_words, named)], body), ""]
     columns = {f"gate, {name}": ("gate", name) for name in kept["gate"] or ()}
-    columns |= {f"attention {_words(name)}": ("attention", name) for name in kept["attention"]}
+    columns |= {f"attention, {_layer(name)}": ("attention", name) for name in kept["attention"]}
     if columns:
         lines += ["The gate, and the entropy of the attention by layer and direction:", ""]
         lines += _by_epoch(recorded, columns)
@@ -375,7 +380,7 @@ def _panels(found: Diagnosis) -> list[Callable[[Axes], None]]:
     gates = [one for one in recorded if one["gate"]]
     drawn["gate"] = {name: _course(gates, "gate", name) for name in (gates[-1]["gate"] if gates else ())}
     names = recorded[-1]["attention"] if recorded else ()
-    drawn["entropy of the attention"] = {_words(name): _course(recorded, "attention", name) for name in names}
+    drawn["entropy of the attention"] = {_layer(name): _course(recorded, "attention", name) for name in names}
     panels: list[Callable[[Axes], None]] = [
         partial(_draw_curves, title, curves, found.chosen) for title, curves in drawn.items() if any(curves.values())
     ]
@@ -400,6 +405,8 @@ def _draw_curves(title: str, curves: Mapping[str, Sequence[tuple[int, float]]], 
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     if title.startswith(GRADIENTS):
         axes.set_yscale("log")
+        axes.yaxis.set_major_formatter("{x:g}")
+        axes.yaxis.set_minor_formatter("{x:.2g}")
     axes.legend(fontsize=8)
 
 

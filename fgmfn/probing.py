@@ -116,7 +116,9 @@ class Probing:
     probed: Mapping[str, Probed]
     """By name, in the order of `PROBES`."""
     alone: Mapping[str, PairedDifference]
-    """By the name of the probe that leaves one modality alone: what it has more than neither."""
+    """By the name of the probe that leaves one of two modalities: what it has more than the majority line."""
+    majority: str
+    """The class that this line always names, the most frequent one of the rows."""
     left_out: Mapping[str, str]
     """Probes that were not made, each with its reason."""
     rows: int
@@ -164,6 +166,9 @@ def probe(checkpoint: Checkpoint, source: Source, split: str, *, progress: bool 
     def gain(old: np.ndarray, new: np.ndarray) -> PairedDifference:
         return paired_difference(rows.label, old.argmax(axis=1), new.argmax(axis=1), groups, classes)
 
+    most = max(range(classes), key=rows.label.count)
+    line = np.eye(classes)[[most] * len(rows)]
+    single = len(checkpoint.model.modalities) == 1
     before = score(rows.label, untouched.argmax(axis=1).tolist(), classes)
     return Probing(
         split=split,
@@ -171,7 +176,8 @@ def probe(checkpoint: Checkpoint, source: Source, split: str, *, progress: bool 
         accuracy=before.accuracy,
         macro_f1=before.macro_f1,
         probed={name: _probed(name, rows, untouched, one, gain(untouched, one)) for name, one in found.items()},
-        alone={name: gain(found[NEITHER], found[name]) for name in (BLANK, MASKED) if {name, NEITHER} <= found.keys()},
+        alone={name: gain(line, found[name]) for name in (BLANK, MASKED) if name in found and not single},
+        majority=source.class_names[most],
         left_out=left_out,
         rows=len(rows),
         groups=len(set(groups)),

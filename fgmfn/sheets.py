@@ -69,10 +69,12 @@ def write_sheet(
 STYLE = """
 body { margin: 2rem auto; max-width: 64rem; padding: 0 1rem; font: 16px/1.5 system-ui, sans-serif; color: #1d2430 }
 h1, h2 { line-height: 1.25 }
-img { max-width: 100% }
+p { overflow-x: auto }
+img { max-width: 100%; min-width: 44rem }
 code { overflow-wrap: anywhere }
 table { display: block; overflow-x: auto; border-collapse: collapse; font-variant-numeric: tabular-nums }
 th, td { padding: 0.25rem 0.75rem; border-bottom: 1px solid #d5dae2; white-space: nowrap }
+th { white-space: normal; vertical-align: bottom }
 """
 
 

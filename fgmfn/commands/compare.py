@@ -170,7 +170,9 @@ def diagnose(
 
         source = _open_same(named, run, split, checksum, config, images, data_dir)
         probing = probe(load_checkpoint(run), source, split)
-        lacking += [f"no probe {name}: {reason}" for name, reason in probing.left_out.items()]
+        for reason in dict.fromkeys(probing.left_out.values()):
+            names = [name for name, own in probing.left_out.items() if own == reason]
+            lacking.append(f"no probe of {', '.join(names)}: {reason}")
     found = diagnosing.Diagnosis(run, record, probing, tuple(lacking))
     paths = write_sheet(
         folder,
@@ -199,7 +201,7 @@ def _print_diagnosis(found: Diagnosis) -> None:
         title = f"{probing.rows} {probing.split} rows in {probing.groups} groups; percent"
         table = Table(title=title, title_justify="left")
         first = PROBE_COLUMNS.index(MEASURES[found.measure])
-        shown = (0, first, first + 1, -2, -1)
+        shown = (0, first, first + 1, -2)
         for place in shown:
             table.add_column(
                 PROBE_COLUMNS[place].replace(" ", "\n"), justify="right" if place else "left", no_wrap=True
