@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from fgmfn.data.batches import MULTIPLE, sentence_lengths
 from fgmfn.encoders import longest_text, pretrained_text_config
 from fgmfn.errors import ConfigError
 from fgmfn.modeling import SentimentModel
+from fgmfn.packaged import PREFIX
 from fgmfn.processing import (
     UNCUT,
     FgmfnProcessor,
@@ -67,12 +69,7 @@ def build_model(
     """
     config, data = model_config(kind, settings.model, class_names), settings.data
     if getattr(config, "pretrained", False):
-        named = (getattr(config, name, None) for name in ("text_encoder", "backbone_weights", "backbone"))
-        log.info(
-            "%s: starts from pretrained %s; what is not on this machine yet is fetched from their hubs",
-            model_of_class(kind.__name__) or kind.__name__,
-            " and ".join(str(name) for name in named if name),
-        )
+        log.info("%s: %s", model_of_class(kind.__name__) or kind.__name__, _origins(kind, config))
     tokenizer = _fit_tokenizer(kind, config, data, rows)
     if isinstance(config, PiecesConfig) and config.pretrained and kind.inputs.tokens == "pieces":
         found = pretrained_text_config(config.text_encoder)
@@ -104,7 +101,7 @@ def build_model(
         fit=data.fit or "letterbox",
         crop_share=data.crop_share or (card.crop_pct if card else 1.0),
         interpolation=data.interpolation or (card.interpolation if card else "bicubic"),
-        reads=read_by(kind.inputs, has_targets=rows.has_targets),
+        reads=read_by(kind.inputs, has_targets=rows.has_targets, words=rows.words),
     )
     if data.max_tokens is None and kind.inputs.sentences:
         most = np.quantile(sentence_lengths(rows, processor, kind.inputs), UNCUT_SHARE, method="higher")
@@ -117,6 +114,17 @@ def _widths(text_config: dict[str, Any]) -> dict[str, int]:
     heads = text_config.get("num_attention_heads") or text_config.get("n_heads")
     widths = {"hidden_size": text_config.get("hidden_size"), "heads": heads}
     return {name: int(value) for name, value in widths.items() if value}
+
+
+def _origins(kind: type[SentimentModel], config: SentimentConfig) -> str:
+    """Say where the weights of the encoders that a model has come from."""
+    backbone = "backbone_weights" if getattr(config, "backbone_weights", None) else "backbone"
+    needed = {"input_ids": "text_encoder", "pixel_values": backbone}
+    read = [name for field, name in needed.items() if field in kind.inputs.fields]
+    named = [str(value) for name in read if (value := getattr(config, name, None))]
+    hub = [name for name in named if not name.startswith(PREFIX) and not Path(name).exists()]
+    fetched = f"; fetched from their hubs where they are not on this machine yet: {', '.join(hub)}" if hub else ""
+    return f"starts from pretrained {' and '.join(named)}{fetched}"
 
 
 def _fit_tokenizer(kind: type[SentimentModel], config: SentimentConfig, data: DataSettings, rows: Rows) -> Any:

@@ -30,7 +30,9 @@ class Side:
     """The folder that was named."""
     model: str
     checksum: str
-    """Of the rows."""
+    """Of the rows as the model reads them."""
+    cases: str
+    """Of the rows, whatever of their words it reads."""
     runs: Mapping[int, Predictions]
 
 
@@ -71,7 +73,7 @@ class Outcome:
     def as_json(self) -> dict[str, Any]:
         """Return plain values."""
         sides = {
-            name: {"path": str(side.path), "model": side.model, "scores": dict(scores)}
+            name: {"path": str(side.path), "model": side.model, "checksum": side.checksum, "scores": dict(scores)}
             for name, side, scores in zip("ab", (self.a, self.b), self.scores, strict=True)
         }
         differences = {
@@ -110,7 +112,7 @@ def compare(a: Side, b: Side, split: str) -> Outcome:
     Raises:
         DataError: They have predicted different rows, or have no seed in common.
     """
-    if a.checksum != b.checksum:
+    if a.cases != b.cases:
         raise DataError(
             f"the {split} rows differ, and are not compared: {a.checksum} of {a.path}, {b.checksum} of {b.path}"
         )
@@ -179,7 +181,8 @@ def read_side(path: Path, split: str, predict: Predict | None = None) -> Side:
         if split not in record.get("checksums", {}):
             raise DataError(f"{folder}: no {split} rows")
         runs[record["seed"]] = _read_run(folder, record, split, predict)
-    return Side(path, known["model"], known["checksums"][split], runs)
+    checksum = known["checksums"][split]
+    return Side(path, known["model"], checksum, known.get("cases", {}).get(split, checksum), runs)
 
 
 def _find_runs(path: Path) -> list[Path]:

@@ -25,6 +25,7 @@ from fgmfn.data.rows import NOWHERE, UNKNOWN, given_rows
 from fgmfn.errors import DataError, InputError, WeightsError
 from fgmfn.evaluation import Metrics
 from fgmfn.images import NO_PICTURE, as_seen
+from fgmfn.inputs import Words
 from fgmfn.predictions import METRICS
 from fgmfn.processing import FgmfnProcessor, refuse_single
 from fgmfn.statistics import measure
@@ -49,6 +50,8 @@ class Checkpoint:
     """The rows it was trained on; None where its metrics.json is missing."""
     has_targets: bool | None = None
     """Whether those rows named what their sentences are about; None where its metrics.json does not say."""
+    words: Words = "text"
+    """What of their words it has read."""
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -84,19 +87,20 @@ def load_checkpoint(path: Path) -> Checkpoint:
     name = model_of_class(architecture)
     if name is None:
         raise WeightsError(f"{path}: config.json names the model {architecture!r}, which fgmfn does not know")
-    trained_on, has_targets = (_read_object(path / METRICS) or {}).get("row_set_hash"), trained_on_targets(path)
+    record = _read_object(path / METRICS) or {}
+    origin = record.get("row_set_hash"), record.get("has_targets"), record.get("words", "text")
     try:
         with quiet_libraries():
             kind = model_class(name)
             if issubclass(kind, FittedModel):
-                return Checkpoint(path, name, kind.from_pretrained(path), None, trained_on, has_targets)
+                return Checkpoint(path, name, kind.from_pretrained(path), None, *origin)
             model, info = kind.from_pretrained(path, local_files_only=True, output_loading_info=True)
             if missing := sorted(info["missing_keys"]):
                 raise WeightsError(f"{path}: its weights lack {len(missing)} tensors, such as {missing[0]}")
             processor = FgmfnProcessor.from_pretrained(path, local_files_only=True)
     except (OSError, ValueError, RuntimeError, KeyError) as error:
         raise WeightsError(f"{path}: the checkpoint is incomplete or damaged: {error}") from error
-    return Checkpoint(path, name, model.to(_device()).eval(), processor, trained_on, has_targets)
+    return Checkpoint(path, name, model.to(_device()).eval(), processor, *origin)
 
 
 def trained_on_targets(path: Path) -> bool | None:
@@ -130,11 +134,12 @@ def predict(
         images: one picture per text; none at all for a model that looks at none.
         texts: the words.
         targets: what of each text the sentiment is about; None: nothing special.
-        auxiliary: further words per text for models that read them, such as a caption; None: none.
+        auxiliary: further words per text for models that read them, such as a caption; None: none. A model that was
+            trained on them alone reads no text.
 
     Raises:
-        InputError: The numbers differ, the model needs a target and there is none, or it needs the target's place
-            in the text and the target does not stand there.
+        InputError: The numbers differ, the model needs a target or auxiliary texts and there are none, or it needs the
+            target's place in the text and the target does not stand there.
     """
     refuse_single(images=images, texts=texts, targets=targets, auxiliary=auxiliary)
     looks = "image" in checkpoint.model.modalities
@@ -147,7 +152,12 @@ def predict(
         return []
     read = _read_targets(checkpoint, targets)
     real = read is not None if checkpoint.has_targets is None else checkpoint.has_targets
-    rows = given_rows(images, texts, read, auxiliary, has_targets=real)
+    if auxiliary is None and checkpoint.words != "text":
+        raise InputError(
+            f"{checkpoint.path}: {checkpoint.name} was trained with words = {checkpoint.words!r}: give the auxiliary "
+            f"texts (--auxiliary)"
+        )
+    rows = given_rows(images, texts, read, auxiliary, has_targets=real).reading(checkpoint.words)
     model = checkpoint.model
     if isinstance(model, FittedModel):
         return [_prediction(checkpoint, row) for row in model.probabilities(rows, progress=False)]
@@ -169,7 +179,7 @@ def _read_targets(checkpoint: Checkpoint, targets: Sequence[str] | None) -> Sequ
                 f"give what each text is about (--target)"
             )
         return None
-    if checkpoint.reads_target(real=checkpoint.has_targets is not False):
+    if checkpoint.words != "auxiliary" and checkpoint.reads_target(real=checkpoint.has_targets is not False):
         return targets
     trained = "was trained on ads and reads no target" if checkpoint.reads_target(real=True) else "reads no target"
     log.warning("%s: %s %s; the targets that were given change nothing", checkpoint.path, name, trained)
@@ -233,6 +243,11 @@ def predict_split(
         raise DataError(
             f"{source.path}: its rows have no targets, and {checkpoint.path} was trained on rows that have; "
             f"name their column by target in [source]"
+        )
+    if rows.words != checkpoint.words:
+        raise DataError(
+            f"{source.path}: opened with words = {rows.words!r}, but {checkpoint.path} was trained with "
+            f"{checkpoint.words!r}; set it in [source] (--words)"
         )
     if source.row_set_hash != checkpoint.row_set_hash:
         # Another release may have split the same ads otherwise.

@@ -39,6 +39,17 @@ MARK = "$T$"
 """Stands in a sentence where its target stood."""
 NOWHERE = (0, 0)
 """The characters of a target that does not stand in the text."""
+SEPARATOR = "[SEP]"
+"""Stands between a row's text and its auxiliary text, and between the parts of the latter."""
+Words = Literal["text", "auxiliary", "both"]
+"""What models read as a row's sentence: its text, its auxiliary text, or the latter behind the former."""
+
+
+def sentence_read(text: str, auxiliary: str, words: Words) -> str:
+    """Return what models read as a row's sentence; what stands in the text keeps its place."""
+    if words == "both":
+        return f"{text} {SEPARATOR} {auxiliary}" if auxiliary.strip() else text
+    return auxiliary if words == "auxiliary" else text
 
 
 @dataclass(frozen=True)

@@ -37,10 +37,11 @@ class SentimentPipeline(Pipeline):
         model: Any = self.model.eval()
         path = Path(model.name_or_path or ".")
         name = model_of_class(type(model).__name__) or type(model).__name__
-        has_targets = trained_on_targets(path)
-        if has_targets is None and self.processor.reads:
-            has_targets = self.processor.reads["has_targets"]
-        self._checkpoint = Checkpoint(path, name, model, self.processor, None, has_targets)
+        reads, has_targets = self.processor.reads or {}, trained_on_targets(path)
+        if has_targets is None:
+            has_targets = reads.get("has_targets")
+        words = reads.get("words", "text")
+        self._checkpoint = Checkpoint(path, name, model, self.processor, None, has_targets, words)
 
     def _sanitize_parameters(self, top_k: int | None = None, **unknown: Any) -> tuple[Any, Any, Any]:
         """Sort the options of a call by the step that takes them.
@@ -152,7 +153,7 @@ class SentimentPipeline(Pipeline):
 
     def _predict(self, ads: Sequence[Mapping[str, Any]]) -> list[Prediction]:
         columns = {name: [ad[name] for ad in ads if ad.get(name) is not None] for name in FIELDS}
-        if "text" not in self._checkpoint.model.modalities:
+        if "text" not in self._checkpoint.model.modalities or self._checkpoint.words == "auxiliary":
             columns["text"] = [ad.get("text") or "" for ad in ads]
         for name, values in columns.items():
             if values and len(values) != len(ads):

@@ -26,7 +26,18 @@ from transformers import (
 from fgmfn.configuration import SentimentConfig
 from fgmfn.errors import InputError, WeightsError
 from fgmfn.images import as_pictures
-from fgmfn.inputs import NOWHERE, PAIR, SENTENCE, Inputs, find_target, is_paired, marked, token_span
+from fgmfn.inputs import (
+    NOWHERE,
+    PAIR,
+    SENTENCE,
+    Inputs,
+    Words,
+    find_target,
+    is_paired,
+    marked,
+    sentence_read,
+    token_span,
+)
 from fgmfn.packaged import text_folder
 from fgmfn.remote_code import SavesCode
 from fgmfn.settings import DataSettings
@@ -107,7 +118,8 @@ class FgmfnProcessor(SavesCode, ProcessorMixin):
             text: one text or several.
             text_pair: a second text for each, in place of a target and whatever the model reads.
             targets: what each text is about, for models that read it.
-            auxiliary: further words for each text; no processor alone makes anything of them.
+            auxiliary: further words for each text, of which a processor makes something where its model was trained on
+                them in place of texts, which are then not read, or behind them.
             padding: True or `longest`: to the longest text; `max_length`: to that; False or `do_not_pad`: not at all.
             truncation: False leaves texts as long as they are; True, or a strategy of the tokenizer, cuts them.
             max_length: in place of `max_tokens`.
@@ -133,8 +145,13 @@ class FgmfnProcessor(SavesCode, ProcessorMixin):
             for group in grouped:
                 named |= group
             return self(images, text, text_pair, targets=targets, auxiliary=auxiliary, **named)
+        words: Words = (self.reads or {}).get("words", "text")
+        if words == "auxiliary" and auxiliary is not None:
+            text, targets = auxiliary, None
         if images is None and text is None and targets is None:
             raise InputError("neither images nor text; expected one of them or both")
+        if words != "text" and text is not None and auxiliary is None:
+            raise InputError("the model was trained on auxiliary texts: give them (auxiliary=)")
         given: dict[str, Any] = {"text": text, "text_pair": text_pair, "targets": targets, "auxiliary": auxiliary}
         columns: dict[str, Any] = {
             name: texts_of(**{name: value}) for name, value in given.items() if value is not None
@@ -162,6 +179,8 @@ class FgmfnProcessor(SavesCode, ProcessorMixin):
             if inputs.marked:
                 texts = [marked(one, span)[0] for one, span in zip(texts, spans, strict=True)]
                 spans = [marked(one, span)[1] for one, span in zip(columns["text"], spans, strict=True)]
+            if words == "both":
+                texts = [sentence_read(*both, words) for both in zip(texts, columns["auxiliary"], strict=True)]
             pair = about if text_pair is not None or is_paired(inputs, has_targets=has_targets) else None
             tokens = self.tokenize(
                 texts,
@@ -389,16 +408,17 @@ def counted(**given: Any) -> int:
     return value
 
 
-def read_by(inputs: Inputs, *, has_targets: bool) -> dict[str, Any]:
+def read_by(inputs: Inputs, *, has_targets: bool, words: Words = "text") -> dict[str, Any]:
     """Say what a model reads, for the processor that is saved beside it.
 
     Args:
         inputs: the model's.
         has_targets: its training rows have real targets; False: at most the categories of ads.
+        words: what of their words it has read.
     """
     extras = [extra.name for extra in inputs.extras]
     own = {"fields": [*inputs.fields], "pair": inputs.pair, "marked": inputs.marked, "extras": extras}
-    return own | {"has_targets": has_targets}
+    return own | {"has_targets": has_targets, "words": words}
 
 
 def _refuse_lost(spans: Sequence[tuple[int, int]], targets: Sequence[str]) -> None:

@@ -28,8 +28,8 @@ from fgmfn.processing import FgmfnProcessor
 
 log = logging.getLogger(__name__)
 
-ROWS = 16
-"""Rows that are looked at, at most."""
+FEWEST, MOST = 8, 16
+"""Rows that are looked at: of each hundred training rows one, within these limits."""
 
 
 class PartsRecorder(TrainerCallback):
@@ -46,7 +46,8 @@ class PartsRecorder(TrainerCallback):
     def __init__(
         self, model: SentimentModel, processor: FgmfnProcessor, train: SplitDataset, *, at_once: int, seed: int
     ) -> None:
-        drawn = np.random.default_rng(seed).choice(len(train), size=min(ROWS, at_once, len(train)), replace=False)
+        size = min(max(FEWEST, min(MOST, len(train) // 100)), at_once, len(train))
+        drawn = np.random.default_rng(seed).choice(len(train), size=size, replace=False)
         self._model = model
         self._batch = Collator(processor, model.inputs)([train[row] for row in sorted(drawn.tolist())])
         self.newest: dict[str, Any] | None = None
@@ -61,7 +62,10 @@ class PartsRecorder(TrainerCallback):
             self.newest = look_inside(self._model, batch)
         except torch.OutOfMemoryError:
             self.newest = None
-            log.warning("no memory to look at the gradients of %d rows: this epoch's record lacks them", ROWS)
+            log.warning(
+                "no memory to look at the gradients of %d rows: this epoch's record lacks them",
+                len(self._batch["labels"]),
+            )
 
 
 def look_inside(model: SentimentModel, batch: Mapping[str, Tensor]) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, ValidationError, model_validator
 
 from fgmfn.errors import ConfigError, did_you_mean
+from fgmfn.inputs import Words
 
 CONFIGS = Path(__file__).parent / "configs"
 
@@ -57,6 +58,12 @@ class SourceSettings(Section):
     """Column of the words in the text that the label is about."""
     auxiliary: str | None = None
     """Column of further words that a model may read, such as captions."""
+    captions: Annotated[Path | None, Listed] = None
+    """File of a Twitter set's captions, a JSON object with a text for each picture's name, from the set's folder on:
+    they are its auxiliary texts. Unset: `captions.json` where `words` asks for them."""
+    words: Words = "text"
+    """What models read as a row's sentence: `text`; `auxiliary`, without the target, which belongs to the text; `both`,
+    the auxiliary text behind the text and `[SEP]`."""
     group: str | None = None
     """Column whose rows stay in one split where splits are drawn; unset: rows of equal text do."""
     split: str | None = None

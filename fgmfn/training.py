@@ -357,7 +357,8 @@ def _finish(
     progress: bool,
 ) -> None:
     """Let the chosen weights predict both splits once and write all that belongs to them; metrics.json comes last."""
-    checkpoint = Checkpoint(run.folder, run.name, model, processor, run.source.row_set_hash)
+    words = run.source.splits["train"].words
+    checkpoint = Checkpoint(run.folder, run.name, model, processor, run.source.row_set_hash, words=words)
     predicted = {
         split: predict_split(checkpoint, run.source, split, progress=progress, prepared=prepared.get(split))
         for split in ("validation", "test")
@@ -378,6 +379,7 @@ def _finish(
         "notes": [*_notes(run, model), *unsure, *_cut_texts(run, model, processor)],
         "departures": list(model.departures()),
         "checksums": run.source.checksums,
+        "cases": run.source.case_checksums,
         "parameters": dict(zip(("total", "trainable"), sizes, strict=True)) if sizes else None,
         "config": model.config.to_dict(),
         "loaded": [asdict(part) for part in model.loaded],
@@ -401,6 +403,7 @@ def _origin(run: Run) -> dict[str, Any]:
         "code_version": code_version(run.name),
         "class_names": list(run.source.class_names),
         "has_targets": run.source.splits["train"].has_targets,
+        "words": run.source.splits["train"].words,
         "seed": run.settings.training.seed,
         "release": run.source.name,
         "row_set_hash": run.source.row_set_hash,

@@ -20,7 +20,7 @@ from fgmfn.baselines.parts.crops import CROPS, whole_and_quarters
 from fgmfn.configuration import PictureConfig, PiecesConfig, require
 from fgmfn.distributed import mean_count
 from fgmfn.encoders import ImageEncoder, build_text_encoder
-from fgmfn.inputs import PAIR, Extra, Inputs, Sentence
+from fgmfn.inputs import PAIR, SEPARATOR, Extra, Inputs, Sentence
 from fgmfn.modeling import Baseline, SentimentOutput
 
 CHUNKS = 4
@@ -29,7 +29,6 @@ CELLS = 2
 """Cells along one side of what each stage of the backbone is pooled to."""
 MOST_FURTHER = 256
 """Tokens of further words that are read at most."""
-SEPARATOR = "[SEP]"
 
 
 @strict

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from fgmfn.baselines import MODELS
-from fgmfn.commands.options import DATA_HELP, DEFAULT_DATA, Config, DataDir, Images, Json, open_data
+from fgmfn.commands.options import DATA_HELP, DEFAULT_DATA, Config, DataDir, Images, Json, Words, open_data
 from fgmfn.console import print_json, print_line, print_paths, reports, results
 from fgmfn.errors import DataError
 
@@ -44,6 +44,7 @@ def compare(
     images: Images = None,
     data_dir: DataDir = None,
     config: Config = None,
+    words: Words = None,
     as_json: Json = False,
 ) -> None:
     """Say by how much A is better than B on the same rows, with a 95 % interval, or that they are not distinguishable.
@@ -64,7 +65,8 @@ def compare(
     def predict(folder: Path, checksum: str) -> pa.Table:
         from fgmfn.inference import load_checkpoint, predict_split, prediction_table
 
-        source = _open_same(str(data), folder, split, checksum, config, images, data_dir)
+        source = open_data(str(data), config, images=images, data_dir=data_dir, words=words)
+        _refuse_others(source, folder, split, checksum)
         return prediction_table(source, split, predict_split(load_checkpoint(folder), source, split))
 
     again = predict if data else None
@@ -78,18 +80,14 @@ def compare(
         _print(outcome)
 
 
-def _open_same(
-    data: str, folder: Path, split: str, checksum: str, config: str | None, images: Path | None, data_dir: Path | None
-) -> Source:
-    """Open a run's data again.
+def _refuse_others(source: Source, folder: Path, split: str, checksum: str) -> None:
+    """Refuse rows that are not those that a run was scored on.
 
     Raises:
-        DataError: They are not the rows that it was scored on.
+        DataError: They are not.
     """
-    source = open_data(data, config, images=images, data_dir=data_dir)
     if (there := source.checksums.get(split)) != checksum:
-        raise DataError(f"{folder}: was scored on the {split} rows {checksum}; those of {data} are {there}")
-    return source
+        raise DataError(f"{folder}: was scored on the {split} rows {checksum}; those of {source.path} are {there}")
 
 
 def _print(outcome: Outcome) -> None:
@@ -100,6 +98,8 @@ def _print(outcome: Outcome) -> None:
     found = outcome.difference
     for name, side in (("A", outcome.a), ("B", outcome.b)):
         print_line(f"{name}: {MODELS[side.model].title if side.model in MODELS else side.model}, {side.path}")
+    if outcome.a.checksum != outcome.b.checksum:
+        reports.print("Both have read other words of the same rows.")
     seeds = f"seeds {', '.join(map(str, outcome.seeds))}" if len(outcome.seeds) > 1 else "one run each"
     table = Table(
         title=f"{found.rows} {outcome.split} rows in {found.groups} groups, {seeds}; percent", title_justify="left"
@@ -133,6 +133,7 @@ def diagnose(
     images: Images = None,
     data_dir: DataDir = None,
     config: Config = None,
+    words: Words = None,
     output: Annotated[Path | None, typer.Option(help="Where the report goes. Unset: into the run's folder.")] = None,
     as_json: Json = False,
 ) -> None:
@@ -168,7 +169,8 @@ def diagnose(
         from fgmfn.inference import load_checkpoint
         from fgmfn.probing import probe
 
-        source = _open_same(named, run, split, checksum, config, images, data_dir)
+        source = open_data(named, config, images=images, data_dir=data_dir, words=words)
+        _refuse_others(source, run, split, checksum)
         probing = probe(load_checkpoint(run), source, split)
         for reason in dict.fromkeys(probing.left_out.values()):
             names = [name for name, own in probing.left_out.items() if own == reason]

@@ -9,7 +9,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from fgmfn.baselines import MODELS, check_models, unproven
-from fgmfn.commands.options import Config, DataDir, FromScratch, Images, Json, SourceOptions, names_of, open_data, takes
+from fgmfn.commands.options import (
+    Config,
+    DataDir,
+    FromScratch,
+    Images,
+    Json,
+    SourceOptions,
+    Words,
+    names_of,
+    open_data,
+    takes,
+)
 from fgmfn.console import print_json, print_line, reports, results, short_checksums
 from fgmfn.errors import InputError
 
@@ -111,6 +122,7 @@ def predict(
     images: Images = None,
     data_dir: DataDir = None,
     config: Config = None,
+    words: Words = None,
     split: Split = "test",
     output: Annotated[Path | None, typer.Option(help="Parquet file for the split's predictions.")] = None,
     as_json: Json = False,
@@ -134,7 +146,8 @@ def predict(
 
     from fgmfn.inference import load_checkpoint, predict_split, prediction_table
 
-    loaded, source = load_checkpoint(checkpoint), open_data(data, config, images=images, data_dir=data_dir)
+    loaded = load_checkpoint(checkpoint)
+    source = open_data(data, config, images=images, data_dir=data_dir, words=words)
     table = prediction_table(source, split, predict_split(loaded, source, split))
     try:
         output.parent.mkdir(parents=True, exist_ok=True)

@@ -12,6 +12,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields
+from enum import StrEnum
 from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
@@ -21,6 +22,15 @@ import typer
 if TYPE_CHECKING:
     from fgmfn.data import Source
     from fgmfn.paper.experiments import Recipe
+
+
+class WordsRead(StrEnum):
+    """Values of `words` in [source]."""
+
+    TEXT = "text"
+    AUXILIARY = "auxiliary"
+    BOTH = "both"
+
 
 DEFAULT_DATA = "catalog/releases"
 DATA_HELP = (
@@ -41,6 +51,13 @@ Config = Annotated[
     str | None,
     typer.Option(
         help="A TOML file, or one of tiny, ytb_ads, twitter2015, twitter2017. Unset: every model's own recipe."
+    ),
+]
+Words = Annotated[
+    WordsRead | None,
+    typer.Option(
+        metavar="text|auxiliary|both",
+        help="What models read as a sentence: a row's text, its auxiliary text (a Twitter picture's caption) or both.",
     ),
 ]
 Models = Annotated[
@@ -106,10 +123,11 @@ class SourceOptions:
     images: Images = None
     data_dir: DataDir = None
     config: Config = None
+    words: Words = None
 
     def open(self) -> Source:
         """Open the data as the configuration's [source] says; folders of the command line go before it."""
-        return open_data(self.data, self.config, images=self.images, data_dir=self.data_dir)
+        return open_data(self.data, self.config, images=self.images, data_dir=self.data_dir, words=self.words)
 
 
 @dataclass(frozen=True)
@@ -120,6 +138,7 @@ class TrainingOptions:
     images: SomeImages = None
     data_dir: DataDir = None
     config: Config = None
+    words: Words = None
     from_scratch: FromScratch = False
     only_finished: OnlyFinished = False
     runs: Runs = DEFAULT_RUNS
@@ -136,7 +155,13 @@ class TrainingOptions:
         """
         folders = self._picture_folders()
         return [
-            open_data(one, self.config, images=folders.get(one, folders.get("")), data_dir=self.data_dir)
+            open_data(
+                one,
+                self.config,
+                images=folders.get(one, folders.get("")),
+                data_dir=self.data_dir,
+                words=self.words,
+            )
             for one in dict.fromkeys(self.data)
         ]
 
@@ -173,8 +198,8 @@ class SeedOptions:
     first_seed: Annotated[int, typer.Option(min=0, help="The first of them; the others count on from it.")] = 42
 
 
-def open_data(data: str, config: str | None, **folders: Path | None) -> Source:
-    """Open one set of data as a configuration's [source] says; `images` and `data_dir` go before it.
+def open_data(data: str, config: str | None, **settings: Path | str | None) -> Source:
+    """Open one set of data as a configuration's [source] says; settings that are given go before it.
 
     Raises:
         DataError: There is no such data.
@@ -183,7 +208,7 @@ def open_data(data: str, config: str | None, **folders: Path | None) -> Source:
     from fgmfn.data import open_source
     from fgmfn.settings import load_settings
 
-    given = {name: path for name, path in folders.items() if path is not None}
+    given = {name: str(value) if name == "words" else value for name, value in settings.items() if value is not None}
     return open_source(data, load_settings(config).source.model_copy(update=given))
 
 

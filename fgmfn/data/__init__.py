@@ -40,8 +40,17 @@ def open_source(data: Path | str, settings: SourceSettings | None = None) -> Sou
         DataError: There is no such data, or something in it is not what it must be.
     """
     settings = settings or SourceSettings()
+    return _open(data, settings).reading(settings.words)
+
+
+def _open(data: Path | str, settings: SourceSettings) -> Source:
     if str(data) in TWITTER_SETS:
-        return open_twitter(str(data), settings.data_dir, settings.images)
+        return open_twitter(str(data), settings)
+    if settings.captions:
+        raise DataError(
+            f"{data}: captions = '{settings.captions}' in [source] is for the Twitter sets; a table has a column of "
+            f"auxiliary texts, which auxiliary names"
+        )
     path = Path(data)
     if not path.exists():
         raise DataError(f"{path}: no such file or folder")

@@ -17,9 +17,13 @@ from tqdm import tqdm
 from fgmfn.data.pictures import ChosenPictures, GivenPictures, Pictures, check_picture
 from fgmfn.errors import BrokenPicturesError, DataError
 from fgmfn.inputs import NOWHERE as NOWHERE
-from fgmfn.inputs import find_target
+from fgmfn.inputs import SEPARATOR, Words, find_target, sentence_read
 
 SPLITS = ("train", "validation", "test")
+READ: dict[Words, str] = {
+    "auxiliary": "models read the auxiliary texts in place of texts and targets",
+    "both": f"models read the auxiliary texts behind the texts and {SEPARATOR}",
+}
 UNKNOWN = -1
 """The class of a row whose label is hidden."""
 
@@ -49,6 +53,10 @@ class Rows:
     """Further words per row that a model may read, such as captions."""
     digests: list[str] | None = None
     """Of each picture's bytes, where `picture` is the name of a file, whose content may change."""
+    words: Words = "text"
+    """What of a row's words stands in `text` now."""
+    cases: list[str] | None = None
+    """What each row was before `reading` changed its words."""
 
     def __len__(self) -> int:
         return len(self.label)
@@ -61,10 +69,12 @@ class Rows:
     @cached_property
     def checksum(self) -> str:
         """SHA-256 over every row's words, target, label and picture, in their order."""
-        digest = hashlib.sha256()
-        for values in self._contents():
-            digest.update(json.dumps(values).encode() + b"\n")
-        return digest.hexdigest()
+        return _digest([*self._lines(), *([] if self.words == "text" else [self.words])])
+
+    @property
+    def case_checksum(self) -> str:
+        """`checksum` of the rows with their own text and nothing else: the same whatever of their words is read."""
+        return _digest(self._cases())
 
     def where(self, row: int) -> str:
         """Name a row and its picture, for errors."""
@@ -106,12 +116,51 @@ class Rows:
         pictures = None if self.pictures is None else ChosenPictures(self.pictures, tuple(numbers))
         return replace(self, pictures=pictures, **lists)
 
-    def _contents(self) -> Iterator[tuple[object, ...]]:
+    def reading(self, words: Words) -> Rows:
+        """Put what models shall read in the place of each row's text.
+
+        Without its text a row has no target either: that is a part of the text, and what an auxiliary text says alone
+        would be mixed up with what is known of names.
+
+        Raises:
+            DataError: The rows have no auxiliary texts.
+        """
+        if words == "text":
+            return self
+        if self.auxiliary is None:
+            raise DataError(
+                f"words = {words!r} in [source] (--words), but the rows have no auxiliary texts: name their column by "
+                f"auxiliary, or a Twitter set's file by captions"
+            )
+        pairs = zip(self.text, self.auxiliary, strict=True)
+        read = replace(
+            self,
+            text=[sentence_read(text, further, words) for text, further in pairs],
+            auxiliary=None,
+            words=words,
+            cases=self._cases(),
+        )
+        if words == "both":
+            return read
+        return replace(read, target=[""] * len(self), span=[NOWHERE] * len(self), has_targets=False)
+
+    def _cases(self) -> list[str]:
+        return list(replace(self, auxiliary=None)._lines()) if self.cases is None else self.cases
+
+    def _lines(self) -> Iterator[str]:
         further = self.auxiliary or [""] * len(self)
         pictures = self.picture
         if self.digests is not None:
             pictures = [f"{name} {digest}" for name, digest in zip(self.picture, self.digests, strict=True)]
-        yield from zip(self.text, self.target, self.span, self.label, pictures, further, strict=True)
+        rows = zip(self.text, self.target, self.span, self.label, pictures, further, strict=True)
+        yield from map(json.dumps, rows)
+
+
+def _digest(lines: Iterable[str]) -> str:
+    digest = hashlib.sha256()
+    for line in lines:
+        digest.update(line.encode() + b"\n")
+    return digest.hexdigest()
 
 
 BROKEN_NAMED = 20
@@ -178,6 +227,22 @@ class Source:
     def checksums(self) -> dict[str, str]:
         """Checksum of each split that has rows."""
         return {split: rows.checksum for split, rows in self.splits.items() if len(rows)}
+
+    @property
+    def case_checksums(self) -> dict[str, str]:
+        """`case_checksum` of each split that has rows: what `fgmfn compare` takes for the same rows."""
+        return {split: rows.case_checksum for split, rows in self.splits.items() if len(rows)}
+
+    def reading(self, words: Words) -> Source:
+        """Put what models shall read in the place of each row's text, as `Rows.reading`."""
+        if words == "text":
+            return self
+        splits = {split: rows.reading(words) for split, rows in self.splits.items()}
+        empty = sum(not text.strip() for rows in self.splits.values() for text in rows.auxiliary or ())
+        lacking = f"; {empty} of {sum(map(len, splits.values()))} rows have none" if empty else ""
+        note = f"{READ[words]}{lacking}: what is printed for these data does not compare"
+        key = combined_hash(self.class_names, splits)
+        return replace(self, splits=splits, row_set_hash=key, notes=(*self.notes, note))
 
 
 def combined_hash(class_names: tuple[str, ...], splits: dict[str, Rows]) -> str:

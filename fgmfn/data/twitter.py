@@ -2,41 +2,48 @@
 
 A set is a folder `2015` or `2017` with train.tsv, dev.tsv and test.tsv: a header line, then tab-separated
 columns index, label, image file, sentence with `$T$`, target. The header of test.tsv lacks a column and a
-sentence may hold any quotation mark, so columns count by position and quoting is off.
+sentence may hold any quotation mark, so columns count by position and quoting is off. captions.json beside them holds
+a text for each picture's name.
 """
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
 from pathlib import Path
 
 from fgmfn.data.overlap import shared_between
 from fgmfn.data.pictures import find_pictures
-from fgmfn.data.rows import Rows, Source, combined_hash
+from fgmfn.data.rows import BROKEN_NAMED, Rows, Source, combined_hash
 from fgmfn.errors import DataError
 from fgmfn.inputs import MARK as MARK
+from fgmfn.settings import SourceSettings
 
 TWITTER_SETS = {"twitter2015": "2015", "twitter2017": "2017"}
 CLASS_NAMES = ("negative", "neutral", "positive")
+CAPTIONS = "captions.json"
 FILES = {"train": "train.tsv", "validation": "dev.tsv", "test": "test.tsv"}
 
 
-def open_twitter(name: str, data_dir: Path | None, images: Path | None) -> Source:
+def open_twitter(name: str, settings: SourceSettings) -> Source:
     """Open a Twitter set.
 
     Args:
         name: `twitter2015` or `twitter2017`.
-        data_dir: the folder that holds `2015` and `2017`.
-        images: the folder of its pictures; None where no model looks at them.
+        settings: `data_dir` holds `2015` and `2017`; `images` holds its pictures and is None where no model looks at
+            them; `captions` and `words` ask for captions.
 
     Raises:
-        DataError: A file or a picture is missing, or a line is not what it must be.
+        DataError: A file, a picture or a caption is missing, or a line is not what it must be.
     """
-    if data_dir is None:
+    if settings.data_dir is None:
         raise DataError(
             f"{name}: give the folder that holds {TWITTER_SETS[name]} (--data-dir, or data_dir in [source])"
         )
-    folder = data_dir / TWITTER_SETS[name]
-    splits = {split: _read(folder / file, split, images) for split, file in FILES.items()}
+    folder = settings.data_dir / TWITTER_SETS[name]
+    splits = {split: _read(folder / file, split, settings.images) for split, file in FILES.items()}
+    if settings.captions or settings.words != "text":
+        splits = _with_captions(folder / (settings.captions or CAPTIONS), splits)
     key, notes = combined_hash(CLASS_NAMES, splits), tuple(shared_between(splits))
     return Source(name, folder, key, CLASS_NAMES, splits, dataset=name, notes=notes)
 
@@ -64,6 +71,36 @@ def _read(file: Path, split: str, images: Path | None) -> Rows:
         has_targets=True,
         digests=None if found is None else found.digests(),
     )
+
+
+def _with_captions(file: Path, splits: dict[str, Rows]) -> dict[str, Rows]:
+    """Give each row the caption of its picture as auxiliary text.
+
+    Raises:
+        DataError: The file cannot be read, or rows have none in it; they are named.
+    """
+    try:
+        captions = json.loads(file.read_bytes().decode("utf-8"))
+    except (OSError, ValueError) as error:
+        raise DataError(f"{file}: cannot be read as captions: {error}") from error
+    if not isinstance(captions, dict) or not all(isinstance(caption, str) for caption in captions.values()):
+        raise DataError(f"{file}: expected a JSON object with a text for each picture's name")
+    missing = [
+        f"{FILES[split]} row {number} ({picture})"
+        for split, rows in splits.items()
+        for number, picture in enumerate(rows.picture, 1)
+        if picture not in captions
+    ]
+    if missing:
+        named = f"{', '.join(missing[:BROKEN_NAMED])}{', ...' if len(missing) > BROKEN_NAMED else ''}"
+        raise DataError(
+            f"{file}: {len(missing)} of {sum(map(len, splits.values()))} rows have no caption: {named}; "
+            f"give them, or an empty text where there is none"
+        )
+    return {
+        split: replace(rows, auxiliary=[captions[picture] for picture in rows.picture])
+        for split, rows in splits.items()
+    }
 
 
 def _cells(file: Path, number: int, line: str) -> tuple[int, str, str, str]:

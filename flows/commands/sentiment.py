@@ -140,13 +140,13 @@ def report(
     ] = Path("sentiment.png"),
     as_json: AsJson = False,
 ) -> None:
-    """Show what the ads' labels come to under every aggregation and threshold, and draw the means.
+    """Show what the ads' labels come to under every aggregation and threshold, how sure they are, and draw the means.
 
     Nothing is scored and nothing in the catalog changes: thresholds can be tried here before a build uses them.
     """
     from data_catalog.catalog import Catalog
     from data_catalog.inspect import require_catalog
-    from flows.sentiment.report import draw_distribution, read_report
+    from flows.sentiment.report import draw_distribution, read_report, render_certainty
     from flows.settings import load_settings
 
     opened = Catalog(catalog)
@@ -157,6 +157,7 @@ def report(
         print_json({**found.as_json(), "png": str(png)})
         return
     _print_report(found)
+    print_tables(render_certainty(found))
     say(f"picture: {png}")
     for warning in found.warnings():
         warn(f"warning: {warning}")

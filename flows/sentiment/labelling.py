@@ -1,14 +1,8 @@
-"""An ad's label from its comments' strengths: their mean, two thresholds, and how sure the label is.
-
-The interval is the bootstrap's (Efron and Tibshirani, *An Introduction to the Bootstrap*, 1993, chapter 13): as many
-comments as there are, drawn from them with replacement; the middle 95 % of the means of many such draws.
-"""
+"""An ad's label from its comments' strengths: their mean and two thresholds."""
 
 from __future__ import annotations
 
-import hashlib
 import math
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple, get_args
@@ -17,17 +11,9 @@ from flows.errors import SentimentError
 from flows.settings import Aggregation, LikeWeights
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
     from data_catalog.schemas import Label
 
 AGGREGATIONS: tuple[Aggregation, ...] = get_args(Aggregation)
-
-DRAWS = 1000
-LEVEL = 0.95
-MIN_COUNTING = 5
-"""Comments that an interval needs: fewer, drawn anew, are too often the same ones, and one alone would look certain."""
 
 
 class ScoreGroup(NamedTuple):
@@ -128,68 +114,6 @@ def quantile_thresholds(means: Sequence[float], share: float) -> Thresholds:
     if count == 0:
         return Thresholds(positive=ordered[0], negative=-math.inf)
     return Thresholds(positive=ordered[-count - 1], negative=ordered[count - 1])
-
-
-@dataclass(frozen=True)
-class BootstrapInterval:
-    """Interval of a mean, and the share of draws with the same label, or with none where the mean has none."""
-
-    low: float
-    high: float
-    label_support: float
-
-
-def bootstrap_interval(
-    comments: Sequence[ScoreGroup], aggregation: Aggregation, thresholds: Thresholds, *, mean: float | None, seed: str
-) -> BootstrapInterval | None:
-    """Draw an ad's comments `DRAWS` times (a draw in which none counts is left out).
-
-    None where the ad has no mean, or fewer than `MIN_COUNTING` comments that count.
-
-    Args:
-        comments: of one ad.
-        aggregation: how a comment counts.
-        thresholds: those in force, held where they are.
-        mean: the ad's.
-        seed: the same seed gives the same draws; the ad's id.
-    """
-    import numpy as np
-
-    n_counting = sum(group.n_comments for group in comments if value(group, aggregation) is not None)
-    if mean is None or n_counting < MIN_COUNTING:
-        return None
-    means = resampled_means(comments, aggregation, seed)
-    low, high = np.quantile(means, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    same = _labels_of(means, thresholds) == _labels_of(np.array([mean]), thresholds)
-    return BootstrapInterval(float(low), float(high), float(same.mean()))
-
-
-def _labels_of(means: NDArray[np.float64], thresholds: Thresholds) -> NDArray[np.int_]:
-    """As `label_of`, of many means at once: 1 for positive, -1 for negative, 0 for none."""
-    import numpy as np
-
-    return np.select([means > thresholds.positive, means <= thresholds.negative], [1, -1], 0)
-
-
-def resampled_means(comments: Sequence[ScoreGroup], aggregation: Aggregation, seed: str) -> NDArray[np.float64]:
-    """The mean of every draw in which a comment counts, [at most DRAWS].
-
-    The counts of each kind of comments in a draw are multinomial, so that the cost is by kinds, not by comments.
-    """
-    import numpy as np
-
-    kinds: Counter[tuple[int, float]] = Counter()
-    for group in comments:
-        counted = value(group, aggregation)
-        kinds[counted or 0, 0.0 if counted is None else group.weight] += group.n_comments
-    ordered = sorted(kinds)
-    counts = np.array([kinds[kind] for kind in ordered], dtype=np.int64)
-    values, weights = np.array(ordered, dtype=np.float64).reshape(-1, 2).T
-    digest = hashlib.sha256(seed.encode("utf-8", "surrogatepass")).digest()
-    drawn = np.random.default_rng(list(digest)).multinomial(counts.sum(), counts / counts.sum(), size=DRAWS)
-    # not as a product of matrices, whose last bit is each processor's own: the interval is part of a release's hash
-    total = (drawn * weights).sum(axis=1)
-    return (drawn * (weights * values)).sum(axis=1)[total > 0] / total[total > 0]
 
 
 def _mean(comments: Sequence[ScoreGroup], aggregation: Aggregation) -> float | None:

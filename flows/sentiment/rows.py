@@ -16,13 +16,13 @@ import pyarrow.compute as pc
 
 from data_catalog.catalog import Catalog, Drop
 from data_catalog.schemas import TABLES
+from flows.sentiment.certainty import bootstrap_interval
 from flows.sentiment.engines import SentimentEngine, Unscored
 from flows.sentiment.labelling import (
     AdMeans,
     ScoreGroup,
     Thresholds,
     aggregate,
-    bootstrap_interval,
     label_of,
     like_weight,
     quantile_thresholds,

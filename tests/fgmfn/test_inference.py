@@ -15,11 +15,13 @@ from PIL import Image
 
 from fgmfn.baselines import MODELS, model_class
 from fgmfn.baselines.fitted import FittedModel
-from fgmfn.data import Rows, Source
+from fgmfn.data import Collator, Rows, Source, SplitDataset
 from fgmfn.data.pictures import decode
 from fgmfn.errors import DataError, InputError
 from fgmfn.inference import Checkpoint, Prediction, load_checkpoint, predict, predict_split
+from fgmfn.inputs import Words
 from fgmfn.predictions import METRICS
+from fgmfn.processing import read_by
 from tests.fgmfn.models import TARGETS, ad_split, build, processor_for, tweet_split
 
 KINDS: dict[str, Callable[[], Rows]] = {"ads": ad_split, "tweets": tweet_split}
@@ -149,6 +151,65 @@ def test_further_words_are_read_by_a_model_that_reads_them() -> None:
         False,
         False,
     ]
+
+
+@pytest.mark.parametrize("words", ["auxiliary", "both"])
+@pytest.mark.parametrize("name", [name for name in READERS if not name.endswith("_probe")])
+def test_a_model_that_was_trained_on_captions_reads_them_alone_as_in_a_split(
+    name: str, words: Words, caplog: pytest.LogCaptureFixture
+) -> None:
+    captions = ["a sad game", "", "good Tom", "so good"]
+    rows = replace(tweet_split(), auxiliary=captions)
+    loaded = replace(checkpoint(name, rows.reading(words), words == "both"), words=words)
+    images = pictures_of(rows) if "image" in MODELS[name].modalities else []
+    in_split = predict_split(loaded, source_of(rows.reading(words), loaded), "test", progress=False)
+    with caplog.at_level(logging.WARNING):
+        singly = predict(loaded, images, rows.text, rows.target, captions)
+    assert np.allclose(shares(singly), in_split, atol=1e-6)
+    assert ("reads no target" in caplog.text) == (words == "auxiliary")
+    if words == "auxiliary":
+        others = predict(loaded, images, ["other"] * 4, None, captions)
+        assert np.array_equal(shares(others), shares(singly))
+    with pytest.raises(InputError, match=f"was trained with words = '{words}': give the auxiliary texts"):
+        predict(loaded, images, rows.text, rows.target)
+    with pytest.raises(DataError, match=f"opened with words = 'text', but .* was trained with '{words}'"):
+        predict_split(loaded, source_of(rows, loaded), "test", progress=False)
+
+
+@pytest.mark.parametrize("words", ["auxiliary", "both"])
+@pytest.mark.parametrize("name", ["text_only", "bilstm", "tombert", "esafn"])
+def test_a_processor_reads_captions_as_its_model_was_trained_on_them(name: str, words: Words) -> None:
+    captions = ["a sad game", "", "good Tom", "so good"]
+    rows, model = replace(tweet_split(), auxiliary=captions), build(name)
+    read, processor = rows.reading(words), processor_for(model)
+    processor.reads = read_by(model.inputs, has_targets=read.has_targets, words=words)
+    dataset = SplitDataset(read, processor, model.inputs)
+    expected = Collator(processor, model.inputs)([dataset[row] for row in range(4)])
+    given: dict[str, Any] = {"text": rows.text, "targets": rows.target, "auxiliary": captions}
+    if model.inputs.pictures:
+        given["images"] = pictures_of(rows)
+    made = processor(**given, pad_to_multiple_of=8)
+    for field in ("input_ids", "attention_mask", "token_type_ids", "target_ids", "target_span"):
+        if field in expected:
+            length = min(made[field].shape[-1], expected[field].shape[-1])
+            assert np.array_equal(made[field][..., :length], expected[field][..., :length]), field
+            assert int(made[field][..., length:].sum()) == int(expected[field][..., length:].sum()) == 0
+    with pytest.raises(InputError, match="trained on auxiliary texts"):
+        processor(**(given | {"auxiliary": None}))
+
+
+def test_a_caption_stands_between_the_sentence_and_the_target() -> None:
+    model = build("text_only")
+    processor = processor_for(model)
+    rows = replace(tweet_split(), auxiliary=["so good", "", "so good", "so good"])
+    spelled = {}
+    for words in ("text", "auxiliary", "both"):
+        row = SplitDataset(rows.reading(words), processor, model.inputs)[0]
+        spelled[words] = processor.tokenizer.decode(row["input_ids"]).replace(" ", "")
+    sentence, target = spelled["text"].removeprefix("[CLS]").removesuffix("[SEP]").split("[SEP]")
+    assert "$t$" in sentence
+    assert spelled["both"] == f"[CLS]{sentence}[SEP]sogood[SEP]{target}[SEP]"
+    assert spelled["auxiliary"] == "[CLS]sogood[SEP]"
 
 
 @pytest.mark.parametrize(

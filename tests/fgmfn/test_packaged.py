@@ -152,7 +152,10 @@ def test_the_demonstration_trains_on_them_where_they_are_installed(monkeypatch: 
 
 
 @pytest.mark.parametrize("name", ["fgmfn", "text_only", "image_only", "own_late_fusion", "picture_branch"])
-def test_the_small_configuration_trains_on_them_alone(tmp_path: Path, name: str) -> None:
+def test_the_small_configuration_trains_on_them_alone(
+    tmp_path: Path, name: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
     source = open_release(small_release(tmp_path / "2026.11.24", train=8, dev=4, test=4))
     changes = {"training": {"epochs": 1, "batch_size": 8}}
     (trained,) = [train_run(plan_run(name, source, "light", tmp_path / "runs", changes=changes), progress=False)]
@@ -161,6 +164,8 @@ def test_the_small_configuration_trains_on_them_alone(tmp_path: Path, name: str)
     assert all(part["tensors"] == part["of"] and part["source"] in (EFFICIENTNET, MINILM) for part in record["loaded"])
     assert [line for line in record["departures"] if "in place of" not in line] == []
     assert record["departures"]
+    assert "starts from pretrained package:" in caplog.text
+    assert "fetched" not in caplog.text
 
 
 @pytest.mark.usefixtures("_looked_at_anew")

@@ -27,11 +27,11 @@ from fgmfn.commands.main import main
 from fgmfn.data import Collator, Source, SplitDataset, open_release, open_source
 from fgmfn.data.pictures import decode
 from fgmfn.data.prepared import PIXELS, SEAL, Cache, Entry, cache_folder
-from fgmfn.data.twitter import open_twitter
 from fgmfn.errors import BrokenPicturesError, DataError
 from fgmfn.modeling import FgmfnForSentiment
 from fgmfn.planning import plan_run
 from fgmfn.processing import Augmentation, FgmfnProcessor, image_processor, train_tokenizer
+from fgmfn.settings import SourceSettings
 from fgmfn.training import train_models
 from tests.fgmfn.baselines.test_every_model import STEPPED
 from tests.fgmfn.models import build, processor_for, small_config
@@ -69,7 +69,7 @@ def embedded(folder: Path) -> Source:
 def tweets(folder: Path) -> Source:
     for name, size in (("a.jpg", (120, 50)), ("b.jpg", (40, 90))):
         (folder / name).write_bytes(picture((20, 90, 160), size))
-    return open_twitter("twitter2015", write_set(folder), folder)
+    return open_source("twitter2015", SourceSettings(data_dir=write_set(folder), images=folder))
 
 
 KINDS: dict[str, Callable[[Path], Source]] = {
