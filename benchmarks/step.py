@@ -131,7 +131,7 @@ def main() -> None:
 
     batch = make_batch(config(), arguments.batch, arguments.tokens, device)
     variants = {name: FgmfnForSentiment(config(**changes)) for name, changes in PARTS.items()}
-    models: dict[str, nn.Module] = {"bare loop": Bare(config())} | variants
+    models: dict[str, nn.Module] = {"bare loop": Bare(config()), **variants}
     steps = {name: stepping(model, batch, device) for name, model in models.items()}
     models["a look"] = whole = variants["whole"]
     steps["a look"] = lambda: look_inside(whole, batch)
