@@ -12,7 +12,7 @@ ADS ?= 40
 # real adverts and pictures with known words, for the measurements of words and re-uploads
 DATA ?= ../shared/data
 
-.PHONY: help setup setup-programs setup-browser demo test docs lint dataset train annotate catalog deploy sandbox bench clean
+.PHONY: help setup setup-programs setup-browser demo test docs lint dataset train reproduce annotate catalog deploy sandbox bench clean
 
 help:  ## list the commands
 	@awk -F ':.*##' '/^[a-z-]+:.*##/ {printf "make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -59,6 +59,12 @@ dataset: $(READY)  ## bring the dataset up to date: make dataset SOURCE=youtube|
 
 train: $(READY)  ## train FGMFN and its text-only row: make train [RELEASE=VERSION] [CONFIG=tiny]
 	@$(BIN)/ytb-ads train --catalog "$(CATALOG)" $(if $(RELEASE),--release "$(RELEASE)") $(if $(CONFIG),--config "$(CONFIG)")
+
+reproduce: $(READY)  ## the paper's tables, figures and one report: make reproduce DATA="twitter2015 ..." [DATA_DIR=DIR] [IMAGES="twitter2015=DIR ..."] [CONFIG=light] [SEEDS=5] [ONLY=table4,...] [OUTPUT=DIR] [CHECK=1]
+	@$(BIN)/fgmfn paper reproduce $(foreach one,$(if $(filter file,$(origin DATA)),$(CATALOG)/releases,$(DATA)),--data "$(one)") \
+		$(foreach one,$(IMAGES),--images "$(one)") $(if $(DATA_DIR),--data-dir "$(DATA_DIR)") \
+		$(if $(CONFIG),--config "$(CONFIG)") $(if $(SEEDS),--seeds "$(SEEDS)") $(if $(ONLY),--only "$(ONLY)") \
+		--output "$(or $(OUTPUT),reproduction)" $(if $(CHECK),--check)
 
 annotate: $(READY)  ## serve the page on which people settle the labels: make annotate [CATALOG=DIR] [HOST=H] [PORT=P]
 	@$(BIN)/ytb-ads annotate serve --catalog "$(CATALOG)" $(if $(HOST),--host "$(HOST)") $(if $(PORT),--port "$(PORT)")

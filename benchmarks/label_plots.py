@@ -116,7 +116,7 @@ def draw_audiences(lines: Mapping[str, Mapping[str, Floats]], path: Path) -> Non
     """Share of ads that are labelled by the audience's share of positive comments."""
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(9, 3.6), layout="constrained")
-        panels = figure.subplots(1, len(lines), sharey=True)
+        panels = figure.subplots(1, len(lines), sharey=True, squeeze=False)[0]
         for panel, (name, found) in zip(panels, lines.items(), strict=True):
             for kind, style in (("±2.5", "-"), ("±1", "--")):
                 for label, colour in (("negative", ORANGE), ("positive", BLUE)):

@@ -336,30 +336,33 @@ def thresholds_by_name(found: Floats) -> dict[str, Thresholds]:
 
 
 def print_thresholds(sets: Mapping[str, Texts]) -> None:
-    """Agreement and yield of every kind of thresholds; of the other aggregations a few."""
+    """Agreement and yield of every kind of thresholds; of the other aggregations a few.
+
+    Zero is the mean at which balanced audiences are neither liked nor disliked, by a line through their means.
+    """
     rows = []
     for aggregation in AGGREGATIONS:
         for name, texts in sets.items():
             for population in POPULATIONS:
                 ads, _ = planted(texts, population)
                 found = means_of(texts, Audiences(ads, ~texts.is_foreign[ads]), aggregation)
-                truth = attitudes(texts, ads)
-                correlation = spearmanr(found, texts.ratings[ads].mean(axis=1))[0]
-                for kind, thresholds in thresholds_by_name(found).items():
+                ratings, truth = texts.ratings[ads].mean(axis=1), attitudes(texts, ads)
+                if population == "balanced":
+                    zero = float(np.polyfit(ratings, found, 1)[1])
+                about_zero = {"±1 about zero": Thresholds(zero + 1, zero - 1)}
+                told = population, f"{np.mean(truth > 0):.0%}", f"{spearmanr(found, ratings)[0]:.2f}"
+                for kind, thresholds in (thresholds_by_name(found) | about_zero).items():
                     if aggregation == "dominant" or kind in ("±2.5", "±1", "terciles"):
-                        rows.append(
-                            [
-                                aggregation, name, population, f"{correlation:.2f}", kind,
-                                f"{thresholds.positive:.2f} / {thresholds.negative:.2f}",
-                                *agreement_cells(agree(truth, found, thresholds)),
-                            ]
-                        )  # fmt: skip
+                        at = f"{thresholds.positive:.2f} / {thresholds.negative:.2f}"
+                        cells = agreement_cells(agree(truth, found, thresholds))
+                        rows.append([aggregation, name, *told, kind, at, *cells])
     print_table(
         f"{PLANTED_ADS:,} planted ads of {PLANTED_COMMENTS} comments",
         [
             "aggregation",
             "texts",
             "audiences",
+            "liked",
             "Spearman",
             "thresholds",
             "at",

@@ -34,6 +34,8 @@ class Side:
     cases: str
     """Of the rows, whatever of their words it reads."""
     runs: Mapping[int, Predictions]
+    departures: tuple[str, ...] = ()
+    """In what the model is not its paper's."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +75,13 @@ class Outcome:
     def as_json(self) -> dict[str, Any]:
         """Return plain values."""
         sides = {
-            name: {"path": str(side.path), "model": side.model, "checksum": side.checksum, "scores": dict(scores)}
+            name: {
+                "path": str(side.path),
+                "model": side.model,
+                "checksum": side.checksum,
+                "departures": list(side.departures),
+                "scores": dict(scores),
+            }
             for name, side, scores in zip("ab", (self.a, self.b), self.scores, strict=True)
         }
         differences = {
@@ -182,7 +190,9 @@ def read_side(path: Path, split: str, predict: Predict | None = None) -> Side:
             raise DataError(f"{folder}: no {split} rows")
         runs[record["seed"]] = _read_run(folder, record, split, predict)
     checksum = known["checksums"][split]
-    return Side(path, known["model"], checksum, known.get("cases", {}).get(split, checksum), runs)
+    departures = dict.fromkeys(each for record in finished.values() for each in record.get("departures", ()))
+    cases = known.get("cases", {}).get(split, checksum)
+    return Side(path, known["model"], checksum, cases, runs, tuple(departures))
 
 
 def _find_runs(path: Path) -> list[Path]:

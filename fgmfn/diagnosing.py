@@ -14,6 +14,7 @@ import pyarrow as pa
 from fgmfn.baselines import MODELS
 from fgmfn.callbacks import LOSS_PARTS, best_epoch
 from fgmfn.comparing import MEANING, MEASURES, few_groups, p_value, stars
+from fgmfn.evaluation import REDUCED, reduced_lines
 from fgmfn.probing import BLANK, MASKED, PROBES, SHUFFLED, Probed, Probing
 from fgmfn.sheets import markdown_table, plain
 from fgmfn.statistics import LEVEL, Interval, PairedDifference
@@ -61,6 +62,11 @@ class Diagnosis:
         """The model's."""
         name: str = self.record["model"]
         return MODELS[name].title if name in MODELS else name
+
+    @property
+    def departures(self) -> tuple[str, ...]:
+        """In what the model is not its paper's."""
+        return tuple(self.record.get("departures", ()))
 
     @property
     def epochs(self) -> list[dict[str, Any]]:
@@ -151,6 +157,7 @@ class Diagnosis:
         return {
             "run": str(self.run),
             "model": self.record["model"],
+            "departures": list(self.departures),
             "chosen_epoch": self.chosen,
             "epochs": self.epochs,
             "probing": found,
@@ -282,8 +289,9 @@ def probe_rows(probing: Probing) -> list[list[str]]:
 def as_markdown(found: Diagnosis, picture: str) -> str:
     """Write the report; `picture` names the figure's file."""
     record, probing = found.record, found.probing
-    lines = [f"# {found.title}: do its parts work?", ""]
+    lines = [f"# {found.title}{REDUCED if found.departures else ''}: do its parts work?", ""]
     lines += [f"Run `{found.run.name}` on {plain(str(record['release']))}, seed {record['seed']}.", ""]
+    lines += [line for one in reduced_lines({found.title: found.departures}) for line in (one, "")]
     if found.findings():
         lines += ["## What follows", "", *(f"- {one[0].upper()}{one[1:]}." for one in found.findings()), ""]
     if found.lacking:

@@ -89,8 +89,11 @@ class Comparison:
 
 
 def reduced_lines(departures: Mapping[str, Iterable[str]]) -> list[str]:
-    """Say below a table, by model, what the mark beside its figures means."""
-    return [f"{REDUCED} {title}: {'; '.join(those)}" for title, those in departures.items() if those]
+    """Say below a table what the mark beside figures means, once for all models that depart alike."""
+    alike: dict[str, list[str]] = {}
+    for title, those in departures.items():
+        alike.setdefault("; ".join(those), []).append(title)
+    return [f"{REDUCED} {'; '.join(titles)}: {said}" for said, titles in alike.items() if said]
 
 
 def comparison_table(rows: Sequence[Comparison], title: str) -> Table:

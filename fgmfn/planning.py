@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -14,13 +14,15 @@ from typing import Any
 from fgmfn.baselines import MODELS, model_class
 from fgmfn.baselines.fitted import FittedModel
 from fgmfn.building import model_config
-from fgmfn.configuration import FgmfnConfig
+from fgmfn.configuration import FgmfnConfig, SentimentConfig
 from fgmfn.console import quiet_libraries
 from fgmfn.data import Source
 from fgmfn.data.prepared import DAY_S, GIGABYTE, Cache, cache_folder
 from fgmfn.data.twitter import TWITTER_SETS
 from fgmfn.distributed import process_count
-from fgmfn.errors import ConfigError, DataError
+from fgmfn.encoders import pretrained_text_config
+from fgmfn.errors import ConfigError, DataError, WeightsError
+from fgmfn.packaged import PREFIX
 from fgmfn.settings import DataSettings, ModelSettings, load_settings, model_settings_for, shipped_configs
 
 
@@ -39,6 +41,33 @@ class Run:
     def has_dev(self) -> bool:
         """Whether there are rows to choose the weights by."""
         return len(self.source.splits["validation"]) > 0
+
+    @property
+    def departures(self) -> tuple[str, ...]:
+        """In what the model is not its paper's."""
+        return departures_of(self.name, self.settings.model, self.source.class_names)
+
+
+def departures_of(name: str, model: Mapping[str, Any], class_names: Sequence[str]) -> tuple[str, ...]:
+    """Return in what a registered model is not its paper's under settings of its own; nothing is loaded."""
+    kind = model_class(name)
+    config = sized_config(kind, model, class_names)
+    return (*kind.notes, *config.departures(kind.modalities))
+
+
+def sized_config(kind: Any, model: Mapping[str, Any], class_names: Sequence[str]) -> SentimentConfig:
+    """Return a model's configuration with the sizes of its text encoder, where that lies in a package or a folder.
+
+    One of a hub is taken to be of the model's own sizes, and is not asked for.
+    """
+    config = model_config(kind, dict(model), class_names)
+    encoder = getattr(config, "text_encoder", "") if getattr(config, "pretrained", False) else ""
+    if not (encoder.startswith(PREFIX) or Path(encoder or ".none").is_dir()):
+        return config
+    try:
+        return model_config(kind, dict(model) | {"text_config": pretrained_text_config(encoder)}, class_names)
+    except WeightsError:
+        return config
 
 
 @quiet_libraries()

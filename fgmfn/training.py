@@ -39,6 +39,7 @@ from fgmfn.data.overlap import linked
 from fgmfn.data.prepared import Cache
 from fgmfn.data.rows import look_at_all
 from fgmfn.distributed import from_first_process, is_first_process, join_processes
+from fgmfn.environment import environment
 from fgmfn.errors import FgmfnError, MemoryExhaustedError, RunInProgressError
 from fgmfn.evaluation import Metrics, bracket
 from fgmfn.history import draw_history, draw_reliability, epochs_so_far, epochs_until
@@ -386,6 +387,7 @@ def _finish(
         "epochs": epochs_so_far(run.folder),
         "history": history,
         "seconds": round(seconds, 1),
+        "environment": environment(),
     }
     tables = {split: prediction_table(run.source, split, shares) for split, shares in predicted.items()}
     if scored := test or dev:

@@ -7,6 +7,7 @@ are linked and the target alone is a noun; without the other every word's value 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import field, replace
 from pathlib import Path
 from typing import Any, ClassVar
@@ -69,6 +70,15 @@ class AomConfig(PiecesConfig, PictureConfig):
             "hidden_size": self.text_config["d_model"],
             "num_hidden_layers": self.text_config["encoder_layers"],
         }
+
+    def departures(self, modalities: Sequence[str]) -> list[str]:
+        """Say which are missing: a parser, and the sentiment of words."""
+        missing = super().departures(modalities)
+        if not self.parser:
+            missing.append("no parser: neighbouring words are linked, and the target is the only noun")
+        if not (self.word_values or self.sentiment_words):
+            missing.append("no sentiment of words (setting sentiment_words): every word's value is 0")
+        return missing
 
     @property
     def longest_text(self) -> int:
@@ -188,15 +198,6 @@ class AomForSentiment(Baseline):
         # Training asks the class for its inputs before there is a model, so that the base class declares them of
         # classes; this model's own know its parser and its words.
         self.inputs = replace(type(self).inputs, extras=annotation.extras)  # type: ignore[misc]
-
-    def departures(self) -> tuple[str, ...]:
-        """Return what is missing: a parser and the sentiment of words, if they are not given."""
-        missing = list(super().departures())
-        if not self.config.parser:
-            missing.append("no parser: neighbouring words are linked, and the target is the only noun")
-        if not self.config.word_values:
-            missing.append("no sentiment of words (setting sentiment_words): every word's value is 0")
-        return tuple(missing)
 
     def load_pretrained(self, tokenizer: Any) -> None:
         """Load the pretrained parts as every model does, keep BART's encoder of it, and read the words' values."""

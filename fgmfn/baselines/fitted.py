@@ -107,6 +107,8 @@ class FittedModel(ABC):
     config_class: ClassVar[type[SentimentConfig]] = SentimentConfig
     modalities: ClassVar[tuple[str, ...]] = ()
     recipe: ClassVar[dict[str, Any]] = {}
+    notes: ClassVar[tuple[str, ...]] = ()
+    """Parts of the published model that are always missing or different here."""
 
     def __init__(self, config: SentimentConfig) -> None:
         self.config: Any = config
@@ -144,8 +146,8 @@ class FittedModel(ABC):
         return []
 
     def departures(self) -> tuple[str, ...]:
-        """Return what is missing or different from the published model: nothing."""
-        return ()
+        """Return what is missing or different from the published model under its settings."""
+        return (*self.notes, *self.config.departures(self.modalities))
 
     def save_pretrained(self, folder: Path) -> None:
         """Write the model with its configuration, as a trained one is."""

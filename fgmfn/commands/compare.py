@@ -12,6 +12,7 @@ from fgmfn.baselines import MODELS
 from fgmfn.commands.options import DATA_HELP, DEFAULT_DATA, Config, DataDir, Images, Json, Words, open_data
 from fgmfn.console import print_json, print_line, print_paths, reports, results
 from fgmfn.errors import DataError
+from fgmfn.evaluation import REDUCED, reduced_lines
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -96,8 +97,11 @@ def _print(outcome: Outcome) -> None:
     from fgmfn.comparing import MEASURES, p_value
 
     found = outcome.difference
-    for name, side in (("A", outcome.a), ("B", outcome.b)):
-        print_line(f"{name}: {MODELS[side.model].title if side.model in MODELS else side.model}, {side.path}")
+    sides = {"A": outcome.a, "B": outcome.b}
+    marks = {name: REDUCED if side.departures else "" for name, side in sides.items()}
+    for name, side in sides.items():
+        title = MODELS[side.model].title if side.model in MODELS else side.model
+        print_line(f"{name}: {title}{marks[name]}, {side.path}")
     if outcome.a.checksum != outcome.b.checksum:
         reports.print("Both have read other words of the same rows.")
     seeds = f"seeds {', '.join(map(str, outcome.seeds))}" if len(outcome.seeds) > 1 else "one run each"
@@ -105,13 +109,17 @@ def _print(outcome: Outcome) -> None:
         title=f"{found.rows} {outcome.split} rows in {found.groups} groups, {seeds}; percent", title_justify="left"
     )
     table.add_column("")
-    for column in ("A", "B", "A - B", "95 % interval", "p"):
+    for column in (*(f"{name}{mark}" for name, mark in marks.items()), "A - B", "95 % interval", "p"):
         table.add_column(column, justify="right")
     for name, ((value, low, high), p) in outcome.differences.items():
-        shares = [f"{100 * scores[name]:.1f}" for scores in outcome.scores]
+        shares = [
+            f"{100 * scores[name]:.1f}{mark}" for scores, mark in zip(outcome.scores, marks.values(), strict=True)
+        ]
         shown = f"[{100 * low:+.1f}, {100 * high:+.1f}]".replace("[", r"\[")
         table.add_row(MEASURES.get(name, name), *shares, f"{100 * value:+.1f}", shown, p_value(p).removeprefix("p = "))
     results.print(table)
+    for line in reduced_lines({name: side.departures for name, side in sides.items()}):
+        print_line(line)
     for name in MEASURES:
         print_line(outcome.verdict(name))
     if len(outcome.seeds) == 1:
@@ -152,7 +160,8 @@ def diagnose(
     """
     from fgmfn import diagnosing
     from fgmfn.comparing import read_record
-    from fgmfn.sheets import check_output, write_sheet
+    from fgmfn.paper.page import render_page
+    from fgmfn.sheets import check_output, write_file, write_sheet
 
     record, folder = read_record(run), output or run
     check_output(folder)
@@ -176,14 +185,10 @@ def diagnose(
             names = [name for name, own in probing.left_out.items() if own == reason]
             lacking.append(f"no probe of {', '.join(names)}: {reason}")
     found = diagnosing.Diagnosis(run, record, probing, tuple(lacking))
-    paths = write_sheet(
-        folder,
-        "diagnosis",
-        markdown=diagnosing.as_markdown(found, "diagnosis.png"),
-        table=diagnosing.as_table(found),
-        figure=diagnosing.as_figure(found),
-        page=f"{found.title}: do its parts work?",
-    )
+    markdown = diagnosing.as_markdown(found, "diagnosis.png")
+    table, figure = diagnosing.as_table(found), diagnosing.as_figure(found)
+    paths = write_sheet(folder, "diagnosis", markdown=markdown, table=table, figure=figure)
+    paths = (*paths, write_file(folder, "diagnosis.html", render_page(markdown, folder)))
     if as_json:
         print_json(found.as_json())
         return
@@ -198,7 +203,7 @@ def _print_diagnosis(found: Diagnosis) -> None:
     from fgmfn.comparing import MEANING, MEASURES
     from fgmfn.diagnosing import PROBE_COLUMNS, probe_rows
 
-    print_line(f"{found.title}, {found.run}")
+    print_line(f"{found.title}{REDUCED if found.departures else ''}, {found.run}")
     if probing := found.probing:
         title = f"{probing.rows} {probing.split} rows in {probing.groups} groups; percent"
         table = Table(title=title, title_justify="left")
@@ -212,7 +217,7 @@ def _print_diagnosis(found: Diagnosis) -> None:
             table.add_row(*(escape(cells[place]) for place in shown))
         results.print(table)
         print_line(MEANING)
-    for line in found.findings():
+    for line in (*found.findings(), *reduced_lines({found.title: found.departures})):
         print_line(line)
     for line in found.lacking:
         reports.print(line, markup=False)

@@ -22,6 +22,7 @@ import typer
 if TYPE_CHECKING:
     from fgmfn.data import Source
     from fgmfn.paper.experiments import Recipe
+    from fgmfn.settings import SourceSettings
 
 
 class WordsRead(StrEnum):
@@ -153,17 +154,27 @@ class TrainingOptions:
             ConfigError: The configuration cannot be read.
             typer.BadParameter: `--images` names data that `--data` does not.
         """
+        from fgmfn.data import open_source
+
+        return [open_source(one, settings) for one, settings in self.source_settings().items()]
+
+    def source_settings(self) -> dict[str, SourceSettings]:
+        """Return the [source] settings of each set of data, with the folders of the command line.
+
+        Raises:
+            ConfigError: The configuration cannot be read.
+            typer.BadParameter: `--images` names data that `--data` does not.
+        """
         folders = self._picture_folders()
-        return [
-            open_data(
-                one,
+        return {
+            one: source_settings(
                 self.config,
                 images=folders.get(one, folders.get("")),
                 data_dir=self.data_dir,
                 words=self.words,
             )
-            for one in dict.fromkeys(self.data)
-        ]
+            for one in self.data
+        }
 
     def _picture_folders(self) -> Mapping[str, Path]:
         """Return the folder of each set of data, that of all data under the empty name."""
@@ -198,6 +209,39 @@ class SeedOptions:
     first_seed: Annotated[int, typer.Option(min=0, help="The first of them; the others count on from it.")] = 42
 
 
+@dataclass(frozen=True)
+class GridOptions:
+    """The weights of FGMFN's losses that Figure 4 is drawn over."""
+
+    alphas: Annotated[str | None, typer.Option(help="Weights of the contrastive loss, separated by commas.")] = None
+    betas: Annotated[str | None, typer.Option(help="Weights of the mutual-information loss, separated by commas.")] = (
+        None
+    )
+
+    def weights(self) -> tuple[list[float], list[float]]:
+        """Return both, or the defaults.
+
+        Raises:
+            typer.BadParameter: They are no numbers of 0 or more.
+        """
+        from fgmfn.paper.figure4 import ALPHAS, BETAS
+
+        return _numbers(self.alphas, ALPHAS, "--alphas"), _numbers(self.betas, BETAS, "--betas")
+
+
+def _numbers(given: str | None, default: Sequence[float], option: str) -> list[float]:
+    """Read a comma-separated list of weights, each of them a number of 0 or more."""
+    if given is None:
+        return list(default)
+    try:
+        numbers = [float(part) for part in given.split(",") if part.strip()]
+    except ValueError as error:
+        raise typer.BadParameter(f"{option} {given}: {error}") from error
+    if not numbers or any(not 0 <= number < float("inf") for number in numbers):
+        raise typer.BadParameter(f"{option} {given}: expected numbers of 0 or more, separated by commas")
+    return list(dict.fromkeys(numbers))
+
+
 def open_data(data: str, config: str | None, **settings: Path | str | None) -> Source:
     """Open one set of data as a configuration's [source] says; settings that are given go before it.
 
@@ -206,10 +250,20 @@ def open_data(data: str, config: str | None, **settings: Path | str | None) -> S
         ConfigError: The configuration cannot be read.
     """
     from fgmfn.data import open_source
+
+    return open_source(data, source_settings(config, **settings))
+
+
+def source_settings(config: str | None, **settings: Path | str | None) -> SourceSettings:
+    """Return a configuration's [source]; settings that are given go before it.
+
+    Raises:
+        ConfigError: The configuration cannot be read.
+    """
     from fgmfn.settings import load_settings
 
     given = {name: str(value) if name == "words" else value for name, value in settings.items() if value is not None}
-    return open_source(data, load_settings(config).source.model_copy(update=given))
+    return load_settings(config).source.model_copy(update=given)
 
 
 def names_of(given: Sequence[str] | None) -> list[str]:

@@ -1,4 +1,4 @@
-"""`fgmfn paper table4 | table5 | table6 | table7 | figure3 | figure4`: the paper's tables and figures.
+"""`fgmfn paper table4 | table5 | table6 | table7 | figure3 | figure4 | reproduce`: the paper's tables and figures.
 
 Every command writes NAME.md, NAME.parquet and NAME.png. One that was stopped is resumed; a model that is trained
 already is read, not trained again.
@@ -21,6 +21,7 @@ from fgmfn.commands.options import (
     DEFAULT_RUNS,
     Config,
     DataDir,
+    GridOptions,
     Json,
     Models,
     Output,
@@ -31,6 +32,7 @@ from fgmfn.commands.options import (
     open_data,
     takes,
 )
+from fgmfn.commands.reproduce import reproduce
 from fgmfn.console import print_json, print_line, print_paths, results, short_checksums
 
 if TYPE_CHECKING:
@@ -45,17 +47,13 @@ WRITE_EVERY_S = 30.0
 """After a run the files are written again if they are older than this."""
 CASE_STUDY_MODELS = ["roberta", "aom", "fgmfn"]
 """Those of the paper's Table 7."""
-MEASUREMENTS = "measurements"
-"""Folder beside the runs that keeps what has been measured."""
-WITHOUT_PARSER = {"aom": {"parser": ""}}
-"""Parsing belongs to the preparation of rows, which is in no figure."""
-
 app = typer.Typer(
     name="paper",
     help="The paper's tables and figures, each by one command: Markdown, Parquet and PNG.",
     no_args_is_help=True,
     rich_markup_mode="rich",
 )
+app.command()(reproduce)
 
 
 class Device(StrEnum):
@@ -120,7 +118,7 @@ def table5(
       fgmfn paper table5 --data twitter2015 --data-dir twitter --text-length 32 --device cpu
     """
     from fgmfn.paper import table5 as sheet
-    from fgmfn.paper.measuring import MeasureOptions, measure_models
+    from fgmfn.paper.measuring import MEASUREMENTS, WITHOUT_PARSER, MeasureOptions, measure_models
     from fgmfn.settings import shipped_configs
     from fgmfn.sheets import check_output, write_sheet
 
@@ -227,15 +225,8 @@ def figure3(options: TrainingOptions, seeds: SeedOptions, model: Models = None) 
 
 
 @app.command()
-@takes(TrainingOptions, SeedOptions)
-def figure4(
-    options: TrainingOptions,
-    seeds: SeedOptions,
-    alphas: Annotated[str | None, typer.Option(help="Weights of the contrastive loss, separated by commas.")] = None,
-    betas: Annotated[
-        str | None, typer.Option(help="Weights of the mutual-information loss, separated by commas.")
-    ] = None,
-) -> None:
+@takes(TrainingOptions, SeedOptions, GridOptions)
+def figure4(options: TrainingOptions, seeds: SeedOptions, grid: GridOptions) -> None:
     """Heat map of FGMFN over the weights of its losses, alpha x beta: development and test rows.
 
     The default grid has 25 points of 5 seeds each: see what one seed says first.
@@ -248,21 +239,7 @@ def figure4(
     """
     from fgmfn.paper import figure4 as sheet
 
-    points = sheet.entries(_numbers(alphas, sheet.ALPHAS, "--alphas"), _numbers(betas, sheet.BETAS, "--betas"))
-    _write_scores("figure4", sheet, points, options, seeds)
-
-
-def _numbers(given: str | None, default: Sequence[float], option: str) -> list[float]:
-    """Read a comma-separated list of weights, each of them a number of 0 or more."""
-    if given is None:
-        return list(default)
-    try:
-        numbers = [float(part) for part in given.split(",") if part.strip()]
-    except ValueError as error:
-        raise typer.BadParameter(f"{option} {given}: {error}") from error
-    if not numbers or any(not 0 <= number < float("inf") for number in numbers):
-        raise typer.BadParameter(f"{option} {given}: expected numbers of 0 or more, separated by commas")
-    return list(dict.fromkeys(numbers))
+    _write_scores("figure4", sheet, sheet.entries(*grid.weights()), options, seeds)
 
 
 def _write_scores(
@@ -365,18 +342,23 @@ def _print_answers(rows: Sequence[dict[str, Any]]) -> None:
     from rich.table import Table
     from rich.text import Text
 
+    from fgmfn.evaluation import REDUCED, reduced_lines
     from fgmfn.sheets import printable
 
+    reduced = {row["model"]: row["departures"] for row in rows}
     for sample in dict.fromkeys(row["sample"] for row in rows):
         own = [row for row in rows if row["sample"] == sample]
         results.print(Text(printable(own[0]["text"])))
-        table = Table("row", "about", "truth", *dict.fromkeys(row["model"] for row in own))
+        models = [f"{name} {REDUCED}" if those else name for name, those in reduced.items()]
+        table = Table("row", "about", "truth", *models)
         table.columns[0].overflow = "fold"  # a name that can be given to --sample
         for name in dict.fromkeys(row["row"] for row in own):
             answers = [row for row in own if row["row"] == name]
             first = [answers[0][column] for column in ("row", "target", "label")]
             table.add_row(*(Text(printable(cell)) for cell in first), *(_answer(row) for row in answers))
         results.print(table)
+    for line in reduced_lines(reduced):
+        print_line(line)
     for reason in dict.fromkeys(row["missing"] for row in rows if row["missing"]):
         print_line(f"not run: {reason}")
 
@@ -392,6 +374,9 @@ def _answer(row: dict[str, Any]) -> Text:
 def _print_efficiency(rows: Sequence[dict[str, Any]]) -> None:
     """Print a line per model: its size, operations, times and memory."""
     from rich.table import Table
+
+    from fgmfn.evaluation import reduced_lines
+    from fgmfn.paper.table5 import marked
 
     first = rows[0]
     title = f"{first['device_name']}, {first['threads']} threads, {first['text_length']} tokens"
@@ -409,8 +394,10 @@ def _print_efficiency(rows: Sequence[dict[str, Any]]) -> None:
     }
     for row in rows:
         figures = ["-" if row[name] is None else f"{row[name] / unit:.{at}f}" for name, (unit, at) in units.items()]
-        table.add_row(row["title"], *figures)
+        table.add_row(marked(row), *figures)
     results.print(table)
+    for line in reduced_lines({row["title"]: row["departures"] for row in rows}):
+        print_line(line)
     for row in rows:
         if row["missing"]:
             print_line(f"{row['title']}: {row['missing']}")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from fgmfn.baselines import MODELS
 from fgmfn.commands.options import DEFAULT_RUNS, FromScratch, Json, Runs, SourceOptions, takes
 from fgmfn.console import print_json, print_line, print_paths, reports, results, short_checksums
 
@@ -112,6 +113,7 @@ def _print_trials(outcome: Outcome) -> None:
     """Print the best trials, what the parameters mattered, and why trials failed."""
     from rich.table import Table
 
+    from fgmfn.evaluation import reduced_lines
     from fgmfn.search.report import cells
 
     best = sorted((one for one in outcome.trials if one.score is not None), key=lambda one: -(one.score or 0))[:SHOWN]
@@ -124,6 +126,8 @@ def _print_trials(outcome: Outcome) -> None:
     for one in best:
         table.add_row(str(one.number), one.state, *cells(outcome, one))
     results.print(table)
+    for line in reduced_lines({MODELS[outcome.search.model].title: outcome.departures}):
+        print_line(line)
     if outcome.importances:
         shares = ", ".join(f"{name} {share:.0%}" for name, share in outcome.importances.items())
         results.print(f"mattered: {shares}", highlight=False)
@@ -142,6 +146,7 @@ def _as_json(outcome: Outcome, rows: list[dict[str, Any]], paths: tuple[Path, ..
         "best": None if outcome.best is None else {"trial": outcome.best.number, **outcome.best.values},
         "run": None if outcome.best_run is None else str(outcome.best_run.folder),
         "importances": outcome.importances,
+        "departures": list(outcome.departures),
         "trials": rows,
         "files": [str(path) for path in paths],
     }

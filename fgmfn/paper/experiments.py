@@ -17,12 +17,11 @@ from typing import Any
 from tqdm import tqdm
 
 from fgmfn.baselines import MODELS, model_class
-from fgmfn.building import model_config
 from fgmfn.data import Source
 from fgmfn.distributed import process_count
 from fgmfn.errors import ConfigError, DataError, RunInProgressError, WeightsError
 from fgmfn.evaluation import REDUCED
-from fgmfn.planning import Run, plan_run
+from fgmfn.planning import Run, plan_run, sized_config
 from fgmfn.sizes import free_bytes, freeing_memory, least_training_bytes, out_of_memory
 from fgmfn.training import TrainedModel, read_trained, train_run
 
@@ -89,6 +88,7 @@ def run_experiments(
     *,
     progress: bool = True,
     told: Callable[[list[Cell]], None] = lambda cells: None,
+    lacking: Callable[[Run], str | None] = lambda run: None,
 ) -> list[Cell]:
     """Train what is not trained yet.
 
@@ -101,6 +101,7 @@ def run_experiments(
         recipe: seeds, settings and where runs lie.
         progress: show bars on standard error, if that is a terminal.
         told: called with all cells after each run.
+        lacking: says why a run that has not finished need not be tried here; None: it may.
 
     Returns:
         A cell for each entry of each source.
@@ -110,11 +111,10 @@ def run_experiments(
     """
     if process_count() > 1:
         raise ConfigError("a table trains in one process; start the same command once per GPU, they share its runs")
-    cells = [Cell(entry, source) for source in sources for entry in entries]
-    planned = [(cell, seed, run) for seed in recipe.seeds for cell in cells if (run := _plan(cell, seed, recipe))]
+    cells, planned = plan_experiments(entries, sources, recipe)
     if recipe.only_finished:
         for cell, seed, run in planned:
-            _read(cell, seed, run)
+            _read(cell, seed, run, lacking)
         return cells
     bar = tqdm(total=len(planned), desc="runs", unit="run", disable=None if progress else True)
     with bar:
@@ -123,7 +123,7 @@ def run_experiments(
             cell, seed, run = waiting.popleft()
             try:
                 if cell.missing is None:
-                    _train(cell, seed, run, progress)
+                    _train(cell, seed, run, progress, lacking)
                     told(cells)
             except RunInProgressError:
                 waiting.append((cell, seed, run))
@@ -134,6 +134,19 @@ def run_experiments(
             passed_over = 0
             bar.update()
     return cells
+
+
+def plan_experiments(
+    entries: Sequence[Entry], sources: Sequence[Source], recipe: Recipe
+) -> tuple[list[Cell], list[tuple[Cell, int, Run]]]:
+    """Return a table's cells, empty, and its runs with their seeds in the order in which they are trained.
+
+    Raises:
+        ConfigError: A setting is wrong.
+    """
+    cells = [Cell(entry, source) for source in sources for entry in entries]
+    planned = [(cell, seed, run) for seed in recipe.seeds for cell in cells if (run := _plan(cell, seed, recipe))]
+    return cells, planned
 
 
 def _plan(cell: Cell, seed: int, recipe: Recipe) -> Run | None:
@@ -156,19 +169,19 @@ def _plan(cell: Cell, seed: int, recipe: Recipe) -> Run | None:
         return None
 
 
-def _read(cell: Cell, seed: int, run: Run) -> None:
+def _read(cell: Cell, seed: int, run: Run, lacking: Callable[[Run], str | None]) -> None:
     finished = read_trained(run.folder)
     if finished is None:
-        cell.missing = "not every seed has been trained yet"
+        cell.missing = lacking(run) or "not every seed has been trained yet"
     else:
         cell.trained[seed] = finished
 
 
-def _train(cell: Cell, seed: int, run: Run, progress: bool) -> None:
+def _train(cell: Cell, seed: int, run: Run, progress: bool, lacking: Callable[[Run], str | None]) -> None:
     name = f"{cell.entry.title} on {cell.source.name}, seed {seed}"
-    if read_trained(run.folder) is None and (too_large := _too_large(run)):
-        cell.missing = too_large
-        log.info("%s: %s", name, too_large)
+    if read_trained(run.folder) is None and (reason := lacking(run) or _too_large(run)):
+        cell.missing = reason
+        log.info("%s: %s", name, reason)
         return
     try:
         with freeing_memory():
@@ -191,11 +204,15 @@ def _train(cell: Cell, seed: int, run: Run, progress: bool) -> None:
 
 
 def _too_large(run: Run) -> str | None:
-    kind = model_class(run.name)
-    needed = least_training_bytes(kind, model_config(kind, run.settings.model, run.source.class_names))
-    free = free_bytes()
+    needed, free = least_memory(run), free_bytes()
     if needed <= free:
         return None
     return (
         f"memory is missing: training takes {needed / 1e9:.1f} GB before the first batch, {free / 1e9:.1f} GB are free"
     )
+
+
+def least_memory(run: Run) -> int:
+    """Return the bytes that a training holds before its first batch."""
+    kind = model_class(run.name)
+    return least_training_bytes(kind, sized_config(kind, run.settings.model, run.source.class_names))

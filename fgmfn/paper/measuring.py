@@ -10,8 +10,6 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import platform
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -22,14 +20,16 @@ from tqdm import tqdm
 
 from fgmfn.baselines import check_models, model_class
 from fgmfn.baselines.fitted import FittedModel
-from fgmfn.configuration import FgmfnConfig
+from fgmfn.configuration import FgmfnConfig, model_settings
 from fgmfn.console import quiet_libraries
-from fgmfn.errors import ConfigError, FgmfnError
+from fgmfn.encoders import pretrained_text_config
+from fgmfn.environment import processor_name
+from fgmfn.errors import ConfigError, FgmfnError, WeightsError
 from fgmfn.flops import count_flops
 from fgmfn.paper.meters import Repeats, Timing, forget_peak, peak_bytes, time_runs
 from fgmfn.paper.processes import run_apart, start_method
-from fgmfn.paper.specimens import Batch, Specimen, build_specimen
-from fgmfn.planning import code_version
+from fgmfn.paper.specimens import CLASS_NAMES, Batch, Specimen, build_specimen
+from fgmfn.planning import code_version, departures_of
 from fgmfn.settings import ModelSettings, TrainingSettings, load_settings, model_settings_for
 from fgmfn.sizes import out_of_memory
 from fgmfn.trainer import OPTIMIZERS
@@ -38,7 +38,15 @@ log = logging.getLogger(__name__)
 
 METHOD = 1
 """To be raised when a figure comes to mean something else: what was measured before is then measured again."""
+MEASUREMENTS = "measurements"
+"""Folder beside the runs that keeps what has been measured."""
+WITHOUT_PARSER = {"aom": {"parser": ""}}
+"""Parsing belongs to the preparation of rows, which is in no figure."""
 PRELOADED = ["fgmfn.paper.measuring"]
+ENCODERS = {"text_encoder", "encoders"}
+SIZES = {"text_config", "vision_config", "hidden_size", "heads"}
+"""Settings that name pretrained encoders, and those that shape what starts at random in their place."""
+AS_IF_LOADED = {"pretrained": True, "word_vectors": "any"}
 INFERENCE, TRAINING = Repeats(warm_up=10, runs=50, most_s=3), Repeats(warm_up=3, runs=10, most_s=15)
 
 
@@ -97,12 +105,14 @@ class Measured:
     training_bytes: int | None = None
     missing: str | None = None
     """Why figures are missing."""
+    departures: tuple[str, ...] = ()
+    """In what the model is not its paper's, its weights apart; of the settings, and not kept with the figures."""
 
     @classmethod
     def from_json(cls, record: Mapping[str, Any]) -> Measured:
         """Read what `dataclasses.asdict` made of one."""
         timings = {name: record[name] and Timing(**record[name]) for name in ("latency", "step")}
-        return cls(**{**record, "place": Place(**record["place"]), **timings})
+        return cls(**{**record, "place": Place(**record["place"]), **timings, "departures": ()})
 
 
 @dataclass(frozen=True)
@@ -120,6 +130,19 @@ class Job:
         return self.model
 
     @property
+    def departures(self) -> tuple[str, ...]:
+        """In what the model is not its paper's: its weights are random by design, which changes no figure here."""
+        kind, settings = model_class(self.model), dict(self.settings.model)
+        known = model_settings(kind.config_class)
+        others = {name for name in ENCODERS & settings.keys() if settings[name] != getattr(kind.config_class, name)}
+        has_text = ENCODERS & known.keys() and "text" in kind.modalities
+        sizes = {name for name in SIZES & settings.keys() if has_text and not others}
+        settings = {name: value for name, value in settings.items() if name not in sizes}
+        settings |= {name: value for name, value in AS_IF_LOADED.items() if name in known}
+        resized = ("encoders of other sizes",) if sizes else ()
+        return (*departures_of(self.model, settings, CLASS_NAMES), *resized)
+
+    @property
     def key(self) -> str:
         """Names the figures that would come of it."""
         parts = asdict(self) | {"settings": self.settings.as_key(), "code": code_version(self.model), "method": METHOD}
@@ -127,7 +150,7 @@ class Job:
 
 
 def measure_models(
-    names: Sequence[str], options: MeasureOptions, cache: Path, *, progress: bool = True
+    names: Sequence[str], options: MeasureOptions, cache: Path, *, progress: bool = True, only_finished: bool = False
 ) -> list[Measured]:
     """Measure models one after the other; what was measured before in the same way is only read.
 
@@ -138,6 +161,7 @@ def measure_models(
         options: what is measured, and on what.
         cache: the folder of what was measured, a file per model.
         progress: show a bar on standard error, if that is a terminal.
+        only_finished: measure nothing, read what there is.
 
     Raises:
         ConfigError: A setting or a model's name is wrong, or there is no such device.
@@ -145,11 +169,16 @@ def measure_models(
     """
     place = _place(options.device)
     with quiet_libraries():
-        jobs = [_plan(name, options, place) for name in check_models(list(names))]
+        jobs = [_plan_or_say(name, options, place) for name in check_models(list(names))]
     context, measured = None, []
     for job in tqdm(jobs, desc="measures", unit="model", disable=None if progress else True):
+        if isinstance(job, Measured):
+            measured.append(job)
+            continue
         file = cache / f"{job.model}-{job.key}.json"
         found = _read(file)
+        if found is None and only_finished:
+            found = Measured(job.model, place, job.text_length, missing="not measured yet")
         if found is None:
             context = context or start_method(torch.device(place.device), PRELOADED)
             found = _measure_apart(context, job)
@@ -157,7 +186,7 @@ def measure_models(
                 _write(file, found)
             else:
                 log.info("%s: %s", job.model, found.missing)
-        measured.append(found)
+        measured.append(replace(found, departures=job.departures))
     return measured
 
 
@@ -168,15 +197,17 @@ def _place(device: str | None) -> Place:
         raise ConfigError(f"device {kind!r}; expected cpu or cuda")
     if kind == "cuda" and not has_gpu:
         raise ConfigError("device cuda: PyTorch finds no GPU here; measure on the cpu, or leave the device out")
-    name = torch.cuda.get_device_name() if kind == "cuda" else _processor_name()
+    name = torch.cuda.get_device_name() if kind == "cuda" else processor_name()
     bfloat16 = kind == "cuda" and torch.cuda.is_bf16_supported()  # as the trainer decides
     return Place(kind, name, torch.get_num_threads(), torch.__version__, bfloat16)
 
 
-def _processor_name() -> str:
-    told = Path("/proc/cpuinfo")
-    found = re.search(r"^model name\s*:\s*(.+)$", told.read_text("utf-8"), re.MULTILINE) if told.is_file() else None
-    return found[1].strip() if found else platform.processor() or platform.machine()
+def _plan_or_say(name: str, options: MeasureOptions, place: Place) -> Job | Measured:
+    """Plan a measurement, or say that the sizes of its text encoder cannot be had."""
+    try:
+        return _plan(name, options, place)
+    except WeightsError as error:
+        return Measured(name, place, options.text_length, missing=str(error))
 
 
 def _plan(name: str, options: MeasureOptions, place: Place) -> Job:
@@ -188,6 +219,10 @@ def _plan(name: str, options: MeasureOptions, place: Place) -> Job:
         changes["training"] = changes.get("training", {}) | {"batch_size": options.batch_size}
     run_settings = load_settings(config, from_scratch=True)
     settings = model_settings_for(name, run_settings, kind, from_scratch=True, changes=changes)
+    encoder = settings.model.get("text_encoder", "")
+    is_other = encoder and "text" in kind.modalities and encoder != kind.config_class.text_encoder
+    if is_other and "text_config" not in settings.model:  # its sizes are measured, not those of the default
+        settings.model["text_config"] = pretrained_text_config(encoder)
     return Job(name, settings, place, options.text_length, options.inference, options.training)
 
 

@@ -89,3 +89,19 @@ BEST_SEEN: dict[str, Printed] = {
 
 ROWS: dict[str, tuple[int, int, int]] = {"twitter2015": (3179, 1122, 1037), "twitter2017": (3562, 1176, 1234)}
 """Training, development and test rows of the sets that the figures were printed for."""
+
+SHA256 = {
+    "twitter2015": {
+        "train.tsv": "ae0877588f155de80fc8858513e881562795fe644b59c808d31af3ded06f31fd",
+        "dev.tsv": "cb0321455406ff7d41e191724d8f8b5507695fc6b9e35e117ab006f962a2aebe",
+        "test.tsv": "60ffbf389c6adf12425af5199821890b17a15e4544a8557a6f5f34051ec62f2a",
+    },
+    "twitter2017": {
+        "train.tsv": "27e16edea003f117d26074c83c7128c659d126c5f5821fa0140ba8f24ddfff09",
+        "dev.tsv": "ff2120a17c29dd95cf53a325341ea852738fbb9dd934de1fcd060666ae1452e5",
+        "test.tsv": "aec7b69e5ac43b7d7bfa9e4804aa5b99cb4d43d3ebc92f3fdc77450129fbbfed",
+    },
+}
+"""Of the published files of the Twitter sets."""
+PUBLICATION = "Yu and Jiang, IJCAI 2019, https://github.com/jefferyYu/TomBERT"
+"""Where the Twitter sets are published: the texts in the repository, a link to the pictures in its README."""

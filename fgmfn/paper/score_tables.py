@@ -23,7 +23,7 @@ from fgmfn.paper.scores import (
     about_gains,
     gained,
     how_trained,
-    sampled,
+    interval_of,
     score_table,
     scratch,
     shown,
@@ -109,7 +109,7 @@ def _section(source: Source, rows: Sequence[Mapping[str, Any]]) -> list[str]:
             cells += [_percent(row["original_accuracy"]), _percent(row["original_macro_f1"])]
         for split, measure in (("test", "accuracy"), ("test", "macro_f1"), ("dev", "macro_f1")):
             cells.append(shown(row[f"{split}_{measure}_mean"], row[f"{split}_{measure}_sd"], row["departures"]))
-            cells[-1] += sampled(row, measure) if split == "test" else ""
+            cells[-1] += interval_of(row, measure) if split == "test" else ""
         cells += [gained(row, measure) for measure in MEASURES if compared]
         body.append([*cells, str(len(row["seeds"]) or "-")])
     lines = [f"## {plain(source.name)}", "", *about(source), "", *markdown_table(columns, body, text_columns=2), ""]
@@ -149,7 +149,8 @@ def score_figure(table: pa.Table, title: str) -> Figure:
     sources = list(dict.fromkeys(row["data"] for row in rows))
     most = max(sum(row["data"] == source for row in rows) for source in sources)
     figure = Figure(figsize=(11, 1.2 + len(sources) * (1.0 + 0.27 * most)), layout="constrained")
-    figure.suptitle(title)
+    reduced = f"; {REDUCED} not its paper's model" if any(row["departures"] for row in rows) else ""
+    figure.suptitle(title + reduced)
     panels = figure.subplots(len(sources), 2, squeeze=False)
     for line, source in zip(panels, sources, strict=True):
         own = [row for row in rows if row["data"] == source]
@@ -161,8 +162,6 @@ def score_figure(table: pa.Table, title: str) -> Figure:
     legend = {
         label: handle for axes in panels.flat for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)
     }
-    if any(row["departures"] for row in rows):
-        figure.supxlabel(f"{REDUCED} not its paper's model", fontsize=9)
     figure.legend(legend.values(), legend.keys(), loc="outside lower center", ncols=len(legend), frameon=False)
     return figure
 

@@ -216,10 +216,15 @@ def shown(mean: float | None, sd: float | None, departures: Sequence[str] = ()) 
     return f"{100 * mean:.1f}" + ("" if sd is None else f" ± {100 * sd:.1f}") + (REDUCED if departures else "")
 
 
-def sampled(row: Mapping[str, Any], measure: str) -> str:
-    """Return the interval behind a score of one seed, ` [60.1, 68.0]`; several seeds show their spread instead."""
+def interval_of(row: Mapping[str, Any], measure: str) -> str:
+    """Return the interval behind a score, ` [60.1, 68.0]`, where it is known."""
     low, high = (row[f"test_{measure}_{end}"] for end in ("low", "high"))
-    return "" if low is None or len(row["seeds"]) > 1 else f" {bracket((low, high))}"
+    return "" if low is None else f" {bracket((low, high))}"
+
+
+def sampled(row: Mapping[str, Any], measure: str) -> str:
+    """Return the interval behind a score of one seed; several seeds show their spread instead, which is shorter."""
+    return "" if len(row["seeds"]) > 1 else interval_of(row, measure)
 
 
 def gained(row: Mapping[str, Any], measure: str) -> str:

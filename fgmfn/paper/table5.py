@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
 from fgmfn.baselines import MODELS
+from fgmfn.evaluation import REDUCED, reduced_lines
 from fgmfn.paper.measuring import Measured
 from fgmfn.paper.meters import Timing
 from fgmfn.paper.specimens import TARGET_TOKENS
@@ -67,6 +68,7 @@ SCHEMA = pa.schema(
         ("threads", pa.int64()),
         ("torch", pa.string()),
         ("missing", pa.string()),
+        ("departures", pa.list_(pa.string())),
         *(
             (f"paper_{data}_{figure}", pa.float64())
             for data in PRINTED
@@ -74,7 +76,8 @@ SCHEMA = pa.schema(
         ),
     ]
 )
-"""`s_per_1000_rows` is of one epoch; `training_h` of the recipe's epochs over `train_rows`, null where that is."""
+"""`s_per_1000_rows` is of one epoch; `training_h` of the recipe's epochs over `train_rows`, null where that is.
+`departures` say in what a model is not its paper's, apart from its random weights."""
 
 
 def as_table(measured: Sequence[Measured], train_rows: int | None = None) -> pa.Table:
@@ -89,6 +92,7 @@ def as_table(measured: Sequence[Measured], train_rows: int | None = None) -> pa.
 
 def _row(one: Measured, train_rows: int | None) -> dict[str, Any]:
     row: dict[str, Any] = {name: getattr(one, name) for name in SCHEMA.names if hasattr(one, name)}
+    row["departures"] = list(one.departures)
     row |= {"title": MODELS[one.model].title, "modalities": list(MODELS[one.model].modalities)}
     place = one.place
     row |= {"device": place.device, "device_name": place.name, "threads": place.threads, "torch": place.torch}
@@ -167,7 +171,7 @@ def _ours(rows: Sequence[dict[str, Any]]) -> list[str]:
         mark = f" [{missing.index(row['missing']) + 1}]" if row["missing"] else ""
         body.append(
             [
-                row["title"] + mark,
+                marked(row) + mark,
                 _in(row["parameters"], 1e6),
                 _in(row["trainable_parameters"], 1e6),
                 _in(row["flops"], 1e9),
@@ -181,7 +185,14 @@ def _ours(rows: Sequence[dict[str, Any]]) -> list[str]:
             ]
         )
     notes = [f"[{number}] Not measured here: {reason}  " for number, reason in enumerate(missing, 1)]
+    departing = reduced_lines({row["title"]: row["departures"] for row in rows})
+    notes += ["", f"{REDUCED} Not its paper's model:", "", *(f"- {line}" for line in departing)] if departing else []
     return [*markdown_table(columns, body), *([""] if notes else []), *notes]
+
+
+def marked(row: Mapping[str, Any]) -> str:
+    """Return a row's title, with a mark where the model is not its paper's."""
+    return f"{row['title']} {REDUCED}" if row["departures"] else row["title"]
 
 
 def _beside_the_paper(rows: Sequence[dict[str, Any]]) -> list[str]:
@@ -194,7 +205,7 @@ def _beside_the_paper(rows: Sequence[dict[str, Any]]) -> list[str]:
     columns = ["model", *(f"{kind}: {whose}" for kind in kinds for whose in ("ours", "paper"))]
     body = []
     for row in rows:
-        cells = [row["title"]]
+        cells = [marked(row)]
         for ours, unit, printed, digits in kinds.values():
             paper = (format(row[f"paper_{data}_{printed}"], digits) for data in PRINTED)
             cells += [_in(row[ours], unit), " / ".join(paper)]
@@ -253,9 +264,12 @@ def as_figure(measured: Sequence[Measured], train_rows: int | None = None) -> Fi
     _draw(panels[3], rows, title, *training)
     _draw(panels[4], rows, "peak memory of training, GB", "training_bytes", 1e9, None)
     panels[0].barh(range(len(rows)), [(row["trainable_parameters"] or 0) / 1e6 for row in rows], color=TRAINABLE)
-    panels[0].set_yticks(range(len(rows)), [row["title"] for row in rows])
+    panels[0].set_yticks(range(len(rows)), [marked(row) for row in rows])
     place, length = measured[0].place, measured[0].text_length
-    figure.suptitle(f"{place.name}, {length} tokens, random weights; ×: printed in the paper for YTB-ADS, RTX 3090")
+    reduced = f"; {REDUCED} not its paper's model" if any(row["departures"] for row in rows) else ""
+    figure.suptitle(
+        f"{place.name}, {length} tokens, random weights; ×: printed in the paper for YTB-ADS, RTX 3090{reduced}"
+    )
     return figure
 
 

@@ -17,6 +17,7 @@ from PIL import Image
 
 from fgmfn.data import Rows, Source
 from fgmfn.errors import InputError, did_you_mean
+from fgmfn.evaluation import REDUCED, reduced_lines
 from fgmfn.inference import load_checkpoint, predict_split
 from fgmfn.paper.experiments import Cell
 from fgmfn.paper.scores import about, unproven_lines
@@ -153,6 +154,7 @@ COLUMNS: list[tuple[str, pa.DataType]] = [
     ("seed", pa.int64()),
     ("checkpoint", pa.string()),
     ("missing", pa.string()),
+    ("departures", pa.list_(pa.string())),
 ]
 """A row per row of the data and model."""
 
@@ -177,6 +179,7 @@ def _rows(source: Source, samples: Sequence[Sample], answers: Answers) -> list[d
             "label": names[rows.label[number]],
             "model": answers.cell.entry.key,
             "missing": answers.cell.missing,
+            "departures": answers.cell.departures,
         }
         if answers.probabilities is not None:
             said = int(answers.probabilities[place].argmax())
@@ -198,7 +201,8 @@ def as_markdown(
     lines = [f"# {TITLE}", "", f"Test rows of {plain(source.name)}. " + about(source)[0], ""]
     lines += [_how(answers), "", *unproven_lines(one.cell.entry.model for one in answers)]
     lines += [f"Not run here: {one.cell.entry.title}: {one.cell.missing}  " for one in answers if not one.cell.trained]
-    columns = ["about", "truth", *(one.cell.entry.title for one in answers)]
+    lines += [f"{line}  " for line in reduced_lines({one.cell.entry.title: one.cell.departures for one in answers})]
+    columns = ["about", "truth", *(one.cell.title for one in answers)]
     rows, place = source.splits[SPLIT], 0
     for sample, picture in zip(samples, pictures, strict=True):
         lines += ["", f"## {plain(sample.name)}", ""]
@@ -250,7 +254,7 @@ def as_figure(source: Source, samples: Sequence[Sample], answers: Sequence[Answe
         words = textwrap.wrap(printable(rows.text[sample.numbers[0]]), int(13 * width), max_lines=3, placeholder=" …")
         top = _lines(right, [(0.0, word, "black") for word in words], 0.97, line)
         header = [(0.0, "about", FAINT), (0.2, "truth", FAINT)]
-        header += [(_column(number, len(answers)), one.cell.entry.title, FAINT) for number, one in enumerate(answers)]
+        header += [(_column(number, len(answers)), one.cell.title, FAINT) for number, one in enumerate(answers)]
         top = _row(right, header, top - line / 2, line)
         for number in sample.numbers:
             truth = rows.label[number]
@@ -260,6 +264,8 @@ def as_figure(source: Source, samples: Sequence[Sample], answers: Sequence[Answe
                 cells.append((_column(column, len(answers)), *_said(one, place, truth, source.class_names)))
             top = _row(right, cells, top, line)
             place += 1
+    if any(one.cell.departures for one in answers):
+        figure.supxlabel(f"{REDUCED} not its paper's model", fontsize=9)
     return figure
 
 

@@ -12,7 +12,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from fgmfn.baselines import MODELS
 from fgmfn.errors import InputError
+from fgmfn.evaluation import REDUCED, reduced_lines
 from fgmfn.planning import Run
 from fgmfn.search.running import Outcome
 from fgmfn.search.study import ENOUGH_TRIALS, Trial
@@ -54,10 +56,11 @@ def as_table(outcome: Outcome) -> pa.Table:
     fields: dict[str, pa.DataType] = {"trial": pa.int64(), "state": pa.string()}
     fields |= dict.fromkeys(outcome.space, pa.float64())
     fields |= {"epochs": pa.int64(), "best_dev_macro_f1": pa.float64(), "seconds": pa.float64(), "reason": pa.string()}
-    rows = [
+    fields["departures"] = pa.list_(pa.string())
+    rows: list[dict[str, Any]] = [
         {name: one.values.get(name) for name in outcome.space}
         | {"trial": one.number, "state": one.state, "epochs": one.epochs, "best_dev_macro_f1": one.score}
-        | {"seconds": one.seconds, "reason": one.reason}
+        | {"seconds": one.seconds, "reason": one.reason, "departures": list(outcome.departures)}
         for one in outcome.trials
     ]
     return pa.Table.from_pylist(rows, schema=pa.schema(fields))
@@ -68,6 +71,7 @@ def as_markdown(outcome: Outcome) -> str:
     search = outcome.search
     checksums = ", ".join(f"{split} `{checksum[:12]}`" for split, checksum in search.source.checksums.items())
     columns = ["trial", "state", *outcome.space, "epochs", "best dev macro-F1 (%)", "seconds"]
+    departing = reduced_lines({MODELS[search.model].title: outcome.departures})
     rows = [[str(one.number), one.state, *cells(outcome, one)] for one in outcome.trials]
     ranges = [
         f"`{name}` in [{one.low:g}, {one.high:g}]{', log-uniform' if one.log else ''}"
@@ -84,6 +88,7 @@ def as_markdown(outcome: Outcome) -> str:
         *_best_lines(outcome),
         "",
         *markdown_table(columns, rows, text_columns=2),
+        *(f"\n{line}" for line in departing),
     ]
     lines += [f"\nTrial {one.number} failed: {one.reason}" for one in outcome.trials if one.reason]
     if search.source.synthetic:
@@ -94,7 +99,9 @@ def as_markdown(outcome: Outcome) -> str:
 def cells(outcome: Outcome, one: Trial) -> list[str]:
     """Return a trial's values, epochs, best score and seconds as tables show them."""
     values = [f"{one.values[name]:.3g}" if name in one.values else "-" for name in outcome.space]
-    return [*values, str(one.epochs), "-" if one.score is None else f"{100 * one.score:.1f}", f"{one.seconds:.0f}"]
+    mark = REDUCED if outcome.departures else ""
+    score = "-" if one.score is None else f"{100 * one.score:.1f}{mark}"
+    return [*values, str(one.epochs), score, f"{one.seconds:.0f}"]
 
 
 def _best_lines(outcome: Outcome) -> list[str]:
@@ -111,7 +118,8 @@ def as_figure(outcome: Outcome) -> Figure:
     """Draw the best development score over the trials and against each parameter."""
     search, names = outcome.search, [name for name, one in outcome.space.items() if one.low < one.high]
     figure = Figure(figsize=(3.4 * (len(names) + 1), 3.6), layout="constrained")
-    figure.suptitle(f"Search for {search.model} on {search.source.name}")
+    reduced = f"; {REDUCED} not its paper's model" if outcome.departures else ""
+    figure.suptitle(f"Search for {search.model} on {search.source.name}{reduced}")
     panels = figure.subplots(1, len(names) + 1, sharey=True, squeeze=False)[0]
     _history(panels[0], outcome)
     for axes, name in zip(panels[1:], names, strict=True):
@@ -160,6 +168,7 @@ def as_toml(outcome: Outcome, best: Trial, run: Run) -> str:
     source = load_settings(outcome.search.config).source.model_dump(mode="json", exclude_unset=True)
     tables = {"source": source, "data": settings.data.model_dump(mode="json"), "models": {run.name: own}}
     about = f"# Trial {best.number} of a search: macro-F1 {100 * (best.score or 0):.1f} % on the development rows.\n"
+    about += "".join(f"# {line}\n" for line in reduced_lines({MODELS[run.name].title: outcome.departures}))
     return f"{about}# {outcome.study}\n\n{tomli_w.dumps(_set(tables))}"
 
 

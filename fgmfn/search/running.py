@@ -73,6 +73,8 @@ class Outcome:
     best: Trial | None
     """None where none has finished."""
     best_run: Run | None
+    departures: tuple[str, ...] = ()
+    """In what the model is not its paper's."""
 
 
 def run_search(search: Search, *, progress: bool = True) -> Outcome:
@@ -115,7 +117,8 @@ def run_search(search: Search, *, progress: bool = True) -> Outcome:
         trials = study.trials()
         best = max((one for one in trials if one.state == "complete"), key=lambda one: one.score or 0, default=None)
         best_run = _plan(search, best.values) if best else None
-        return Outcome(search, name, folder, seed, space, trials, study.importances(), best, best_run)
+        departures = ends[0].departures  # those of every trial: no range is of what a paper's model has
+        return Outcome(search, name, folder, seed, space, trials, study.importances(), best, best_run, departures)
 
 
 def _plan(search: Search, values: Mapping[str, float]) -> Run:

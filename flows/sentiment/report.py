@@ -186,7 +186,8 @@ def _certainty(row: dict[str, Any], thresholds: Thresholds) -> AdCertainty:
 def render_certainty(report: SentimentReport) -> Group:
     """Two tables for a terminal: the labels by their support, and the ads nearest to a threshold."""
     by_label = Table(title="How sure the labels are", title_justify="left", box=box.SIMPLE_HEAD, show_edge=False)
-    columns = ("label", "ads", f">= {LEVEL:.0%}", f">= {MIN_SUPPORT:.0%}", "less", "no interval", "near a threshold")
+    shares = f">= {LEVEL:.0%}", f"{MIN_SUPPORT:.0%} to {LEVEL:.0%}", f"< {MIN_SUPPORT:.0%}"
+    columns = ("label", "ads", *shares, "no interval", "near a threshold")
     for name in columns:
         by_label.add_column(name, justify="left" if name == "label" else "right")
     for label in ("positive", "negative", None):

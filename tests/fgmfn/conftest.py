@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import httpx2 as httpx  # as the hub's client does
+import huggingface_hub
 import pytest
 import torch
+from huggingface_hub.utils._http import default_client_factory
 
 from fgmfn.commands.main import main
 from fgmfn.data import Source, open_source
 from fgmfn.settings import SourceSettings
 from fgmfn.training import TrainedModel, train_models
 from tests.conftest import Once
+from tests.fgmfn.hub import Hub
 from tests.fgmfn.releases import LINES, small_release, tiny_config, write_set
 
 Run = Callable[..., tuple[int, str, str]]
@@ -40,6 +44,15 @@ def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> 
         return (int(end.value.code or 0), *capsys.readouterr())
 
     return call
+
+
+@pytest.fixture
+def hub() -> Iterator[Hub]:
+    """The hub; nothing leaves this machine."""
+    made = Hub()
+    huggingface_hub.set_client_factory(lambda: httpx.Client(transport=httpx.MockTransport(made)))
+    yield made
+    huggingface_hub.set_client_factory(default_client_factory)
 
 
 @pytest.fixture(scope="session")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import random
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ def write_run(
     checksum: str = "1" * 64,
     training: Mapping[str, Any] | None = None,
     model: str = "fgmfn",
+    departures: Sequence[str] = (),
 ) -> list[int]:
     """A run's record and its predictions for 80 ads of three frames, so many of them right; return the latter."""
     labels = [row // FRAMES % 3 for row in range(ROWS)]
@@ -46,6 +47,7 @@ def write_run(
         "seed": seed,
         "finished": True,
         "class_names": list(CLASSES),
+        "departures": list(departures),
         "row_set_hash": "rows",
         "checksums": {"test": checksum},
         "settings": {"model": {}, "data": {}, "training": {"seed": seed, "epochs": 2} | dict(training or {})},

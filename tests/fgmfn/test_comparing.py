@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 from sklearn.metrics import accuracy_score, f1_score
 
+from fgmfn.evaluation import REDUCED
 from tests.fgmfn.conftest import Finished, Run
 from tests.fgmfn.runs import CLASSES, labels, write_run
 
@@ -76,6 +77,19 @@ def test_the_better_side_is_named_whichever_it_is(run: Run, tmp_path: Path) -> N
         write_run(tmp_path / name, right)
     assert "A is better: +" in run("compare", tmp_path / "good", tmp_path / "poor")[1]
     assert "B is better: -" in run("compare", tmp_path / "poor", tmp_path / "good")[1]
+
+
+def test_a_model_that_is_not_its_papers_is_marked_beside_every_figure(run: Run, tmp_path: Path) -> None:
+    write_run(tmp_path / "whole", 0.9)
+    write_run(tmp_path / "small", 0.5, model="tombert", departures=["backbone small in place of resnet152"])
+    said = run("compare", tmp_path / "whole", tmp_path / "small")[1]
+    assert f"B: TomBERT{REDUCED}, " in said
+    assert f"{REDUCED} B: backbone small in place of resnet152" in said
+    assert "A: FGMFN, " in said
+    shares = [line for line in said.splitlines() if line.startswith("│")]
+    assert [line.count(REDUCED) for line in shares] == [1] * 5
+    found = compared(run, tmp_path / "whole", tmp_path / "small")
+    assert [found[side]["departures"] for side in "ab"] == [[], ["backbone small in place of resnet152"]]
 
 
 @pytest.mark.parametrize(

@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import ast
-import base64
 import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import httpx2 as httpx  # as the hub's client does
-import huggingface_hub
 import pytest
 import torch
 from transformers import AutoModel, AutoModelForSequenceClassification, AutoProcessor
@@ -22,6 +18,7 @@ from fgmfn.baselines import MODELS, model_class
 from fgmfn.baselines.fitted import FittedModel
 from fgmfn.processing import FgmfnProcessor
 from fgmfn.remote_code import write_code
+from tests.fgmfn.hub import Hub
 from tests.fgmfn.models import TWEETS, batch_of, build, logits, processor_for, tweet_split
 
 STEPPED = [name for name in MODELS if not issubclass(model_class(name), FittedModel)]
@@ -109,66 +106,6 @@ def test_whoever_has_the_package_runs_no_code_of_a_folder(tmp_path: Path) -> Non
 
 
 # --- a hub ---
-
-COMMIT = "0123456789abcdef0123456789abcdef01234567"
-
-
-class Hub:
-    """What the Hugging Face Hub answers, by the requests that its clients make; its files lie in a dictionary."""
-
-    def __init__(self) -> None:
-        self.files: dict[str, bytes] = {}
-        self.seen: list[tuple[str, str]] = []
-
-    def __call__(self, request: httpx.Request) -> httpx.Response:
-        """Answer one request."""
-        method, path = request.method, request.url.path
-        self.seen.append((method, path))
-        if path == "/api/repos/create":
-            return httpx.Response(200, json={"url": "https://huggingface.co/me/ads", "id": "me/ads"})
-        if path == "/api/validate-yaml":
-            return httpx.Response(200, json={"errors": [], "warnings": []})
-        if path.startswith("/api/models/me/ads/preupload/"):
-            files = json.loads(request.content)["files"]
-            modes = [{"path": file["path"], "uploadMode": "regular", "shouldIgnore": False} for file in files]
-            return httpx.Response(200, json={"files": modes})
-        if path.startswith("/api/models/me/ads/commit/"):
-            for line in map(json.loads, request.content.splitlines()):
-                if line["key"] == "file":
-                    self.files[line["value"]["path"]] = base64.b64decode(line["value"]["content"])
-            place = "https://huggingface.co/me/ads/commit/" + COMMIT
-            return httpx.Response(200, json={"commitUrl": place, "commitOid": COMMIT, "hookOutput": ""})
-        if path.startswith("/me/ads/resolve/"):
-            return self._file(request, path.split("/", 5)[5])
-        if path.startswith("/api/models/me/ads/tree/"):
-            below = path.split("/", 6)[6].partition("/")[2]
-            if below:
-                return httpx.Response(404, headers={"X-Error-Code": "EntryNotFound"})
-            sizes = {name: len(content) for name, content in self.files.items()}
-            tree = [{"type": "file", "path": name, "size": size, "oid": name} for name, size in sizes.items()]
-            return httpx.Response(200, json=tree)
-        if path.startswith("/api/models/me/ads"):
-            siblings = [{"rfilename": name} for name in self.files]
-            return httpx.Response(200, json={"id": "me/ads", "modelId": "me/ads", "sha": COMMIT, "siblings": siblings})
-        return httpx.Response(404, json={"error": f"{method} {path}"})
-
-    def _file(self, request: httpx.Request, name: str) -> httpx.Response:
-        if name not in self.files:
-            return httpx.Response(404, headers={"X-Error-Code": "EntryNotFound"})
-        content = self.files[name]
-        headers = {"ETag": f'"{hash(content):x}"', "X-Repo-Commit": COMMIT, "Content-Length": str(len(content))}
-        return httpx.Response(200, headers=headers, content=b"" if request.method == "HEAD" else content)
-
-
-@pytest.fixture
-def hub() -> Iterator[Hub]:
-    """The hub; nothing leaves this machine."""
-    made = Hub()
-    huggingface_hub.set_client_factory(lambda: httpx.Client(transport=httpx.MockTransport(made)))
-    yield made
-    from huggingface_hub.utils._http import default_client_factory
-
-    huggingface_hub.set_client_factory(default_client_factory)
 
 
 @pytest.mark.parametrize("with_code", [False, True])

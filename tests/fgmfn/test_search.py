@@ -19,6 +19,7 @@ from typer.testing import CliRunner
 from fgmfn.commands.search import app
 from fgmfn.data import open_source
 from fgmfn.errors import ConfigError, DataError, WeightsError
+from fgmfn.evaluation import REDUCED
 from fgmfn.search.report import as_markdown, write_report
 from fgmfn.search.running import Outcome, Search, run_search
 from fgmfn.search.space import Range, parse_range
@@ -225,12 +226,18 @@ def test_the_report_holds_every_trial_and_no_test_score(finished: Outcome) -> No
     assert {path.name for path in paths} == {"best.toml", "trials.md", "trials.parquet", "trials.png"}
     table = pq.read_table(finished.folder / "trials.parquet")
     assert table.column_names == [
-        *("trial", "state", "learning_rate", "dropout", "epochs", "best_dev_macro_f1", "seconds", "reason")
+        *("trial", "state", "learning_rate", "dropout", "epochs", "best_dev_macro_f1", "seconds", "reason"),
+        "departures",
     ]
+    drawn = "its word vectors started at random"
+    assert table["departures"].to_pylist() == [[drawn, "word_size 8 in place of 300", "filters 4 in place of 100"]] * 2
+    assert f"# {REDUCED} TextCNN: {drawn}" in (finished.folder / "best.toml").read_text()
     assert table["trial"].to_pylist() == [1, 2]
     assert table["epochs"].to_pylist() == [2, 2]
     assert all(rate and 1e-5 <= rate <= 1e-3 for rate in table["learning_rate"].to_pylist())
     markdown = as_markdown(finished)
+    assert f"{REDUCED} TextCNN: {drawn}" in markdown
+    assert [f"{100 * (one.score or 0):.1f}{REDUCED} |" in markdown for one in finished.trials] == [True, True]
     assert "No test score stands here" in markdown
     assert all(checksum[:12] in markdown for checksum in finished.search.source.checksums.values())
     assert "synthetic" in markdown

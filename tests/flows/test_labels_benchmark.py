@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import tarfile
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +13,7 @@ from hypothesis import strategies as st
 from scipy import stats
 from sklearn.metrics import cohen_kappa_score
 
-from benchmarks import labels
+from benchmarks import audiences, labels
 from benchmarks.audiences import (
     NOISES,
     Audiences,
@@ -157,6 +159,43 @@ def test_a_size_is_stable_when_all_that_follow_are() -> None:
     assert first_stable(sizes, np.array([0.9, 0.96, 0.9, 0.99])) == 4
     assert first_stable(sizes, np.array([0.96, 0.95, 0.95, 0.99])) == 1
     assert first_stable(sizes, np.array([0.96, 0.95, 0.95, 0.9])) == np.inf
+
+
+def archive(folder: Path, ratings: str) -> Path:
+    """A source archive as that of vaderSentiment, with these ratings of tweets."""
+    inner, outer = folder / "inner.tar.gz", folder / "outer.tar.gz"
+    (folder / "ratings").write_text(ratings, "utf-8")
+    with tarfile.open(inner, "w:gz") as file:
+        file.add(folder / "ratings", "hutto_ICWSM_2014/tweets_GroundTruth.txt")
+    with tarfile.open(outer, "w:gz") as file:
+        file.add(inner, "vaderSentiment-3.3.2/additional_resources/hutto_ICWSM_2014.tar.gz")
+    return outer
+
+
+def test_rated_texts_are_read_from_the_archive_that_is_known(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = archive(tmp_path, "\ufeff1\t2.5\tso good\n2\t-1.25\ttab\tbad\n\n")
+    with pytest.raises(SystemExit, match="expected the source archive of vaderSentiment"):
+        audiences.read_rated(path, "tweets")
+    monkeypatch.setattr(audiences, "SHA256", hashlib.sha256(path.read_bytes()).hexdigest())
+    texts, ratings = audiences.read_rated(path, "tweets")
+    assert texts == ["so good", "tab\tbad"]
+    assert ratings.tolist() == [2.5, -1.25]
+
+
+@pytest.mark.filterwarnings("ignore:Mean of empty slice")  # no neutral text of these has a pole
+def test_audiences_are_measured_and_drawn(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(labels, "PLANTED_ADS", 60)
+    monkeypatch.setattr(labels, "SHARES", (0.0, 0.2, 0.4))
+    labels.measure_audiences({"tweets": TEXTS}, tmp_path)
+    tables = capsys.readouterr().out
+    # a positive text has a pole of 4, a negative one of -3: the mean is 7 p - 3, beyond 2.5 from p = 0.786 on and up to
+    # 0.071, beyond 1 from 0.571 on and up to 0.286, and 0 at 0.429; p goes up in steps of 0.02
+    assert "| tweets | ±2.5 | 80% | 6% | 100% | 100% |" in tables
+    assert "| tweets | ±1 | 58% | 28% | 100% | 100% |" in tables
+    assert "the mean of tweets is 0 at 43% positive comments" in tables
+    assert all((tmp_path / f"labels-{name}.png").stat().st_size > 10_000 for name in ("noise", "audiences"))
 
 
 @pytest.mark.skipif(not ADS.is_dir(), reason="the shared adverts are not here")

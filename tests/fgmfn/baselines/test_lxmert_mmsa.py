@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
+from transformers import BertConfig, BertModel
 
-from fgmfn.baselines.lxmert_mmsa import LxmertMmsaConfig
+from fgmfn.baselines.lxmert_mmsa import LxmertMmsaConfig, LxmertMmsaForSentiment
+from fgmfn.encoders import pretrained_text_config
 from fgmfn.errors import ConfigError
 from tests.fgmfn.models import TINY, build
 
 SETTINGS = TINY["lxmert_mmsa"].settings
+SIZES = {"vocab_size": 60, "hidden_size": 32, "num_attention_heads": 4, "intermediate_size": 40}
 
 
 @pytest.fixture
@@ -72,5 +76,65 @@ def test_a_backbone_of_another_width_is_refused_before_anything_is_fetched() -> 
 
 
 def test_another_kind_of_encoder_is_refused() -> None:
-    with pytest.raises(ConfigError, match="lxmert"):
-        LxmertMmsaConfig(**SETTINGS | {"text_config": {"model_type": "bert"}})
+    with pytest.raises(ConfigError, match="expected lxmert or bert"):
+        LxmertMmsaConfig(**SETTINGS | {"text_config": {"model_type": "roberta"}})
+
+
+# --- a BERT in place of LXMERT's layers for words ---
+
+
+@pytest.fixture
+def bert(tmp_path: Path) -> Path:
+    """A folder of a small BERT, every number of which is another one than it is drawn with."""
+    model = BertModel(BertConfig(**SIZES, num_hidden_layers=3), add_pooling_layer=False)
+    for weight in model.parameters():
+        weight.data += 0.1 * torch.randn_like(weight)
+    model.save_pretrained(tmp_path / "bert")
+    return tmp_path / "bert"
+
+
+@pytest.fixture
+def beside_bert(bert: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """LXMERT-MMSA around it, with its backbone as drawn."""
+    config = LxmertMmsaConfig(
+        **SETTINGS
+        | {"text_encoder": str(bert), "text_config": pretrained_text_config(str(bert)), "num_labels": 3}
+        | {"object_layers": 2, "exchange_layers": 1, "freeze_text_layers": 1}
+    )
+    model = LxmertMmsaForSentiment(config)
+    monkeypatch.setattr(model.image_encoder, "load_pretrained", lambda *_: None)
+    config.pretrained = True
+    model.load_pretrained(None)
+    return model
+
+
+def test_a_bert_reads_the_words_as_it_does_alone(beside_bert: Any, bert: Path, batch: dict[str, Tensor]) -> None:
+    alone = BertModel.from_pretrained(bert, add_pooling_layer=False).eval()
+    beside_bert.eval()
+    seen: list[Tensor] = []
+    beside_bert.lxmert.encoder.layer[-1].register_forward_hook(lambda _, args, output: seen.append(output[0]))
+    batch["attention_mask"][1, 4:] = 0
+    batch["token_type_ids"][:, 3:] = 1
+    beside_bert(**batch)
+    words = {name: value for name, value in batch.items() if name != "pixel_values"}
+    expected = alone(**words).last_hidden_state
+    assert torch.allclose(seen[0][batch["attention_mask"] == 1], expected[batch["attention_mask"] == 1], atol=1e-5)
+    encoder = beside_bert.lxmert.encoder
+    assert [len(encoder.layer), len(encoder.r_layers), len(encoder.x_layers)] == [3, 2, 1]
+    (loaded,) = beside_bert.loaded
+    assert (loaded.source, loaded.tensors, loaded.of) == (str(bert), len(alone.state_dict()), len(alone.state_dict()))
+
+
+def test_what_a_bert_leaves_at_random_trains_and_is_said(beside_bert: Any, tmp_path: Path) -> None:
+    still = {name for name, weight in beside_bert.lxmert.named_parameters() if not weight.requires_grad}
+    below = ("embeddings.", "encoder.layer.0.", "encoder.x_layers.0.visn_")
+    assert still == {name for name, _ in beside_bert.lxmert.named_parameters() if name.startswith(below)}
+    (said,) = [line for line in beside_bert.departures() if "without LXMERT's own pretraining" in line]
+    assert "2 and 1 in place of 5 and 5" in said
+    assert not any("without LXMERT" in line for line in build("lxmert_mmsa").departures())
+    beside_bert.save_pretrained(tmp_path / "saved")
+    again = LxmertMmsaForSentiment.from_pretrained(tmp_path / "saved")
+    state = again.state_dict()
+    assert all(torch.equal(tensor, state[name]) for name, tensor in beside_bert.state_dict().items())
+    with pytest.raises(ConfigError, match="freeze_text_encoder = True; expected False beside a BERT"):
+        LxmertMmsaConfig(**SETTINGS | {"text_config": {"model_type": "bert"}, "freeze_text_encoder": True})

