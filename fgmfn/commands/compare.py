@@ -12,7 +12,6 @@ from fgmfn.baselines import MODELS
 from fgmfn.commands.options import DATA_HELP, DEFAULT_DATA, Config, DataDir, Images, Json, Words, open_data
 from fgmfn.console import print_json, print_line, print_paths, reports, results
 from fgmfn.errors import DataError
-from fgmfn.evaluation import REDUCED, reduced_lines
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -95,6 +94,7 @@ def _print(outcome: Outcome) -> None:
     from rich.table import Table
 
     from fgmfn.comparing import MEASURES, p_value
+    from fgmfn.evaluation import REDUCED, reduced_lines
 
     found = outcome.difference
     sides = {"A": outcome.a, "B": outcome.b}
@@ -202,6 +202,7 @@ def _print_diagnosis(found: Diagnosis) -> None:
 
     from fgmfn.comparing import MEANING, MEASURES
     from fgmfn.diagnosing import PROBE_COLUMNS, probe_rows
+    from fgmfn.evaluation import REDUCED, reduced_lines
 
     print_line(f"{found.title}{REDUCED if found.departures else ''}, {found.run}")
     if probing := found.probing:

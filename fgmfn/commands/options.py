@@ -51,7 +51,7 @@ DataDir = Annotated[Path | None, typer.Option(help="The folder that holds the Tw
 Config = Annotated[
     str | None,
     typer.Option(
-        help="A TOML file, or one of tiny, ytb_ads, twitter2015, twitter2017. Unset: every model's own recipe."
+        help="A TOML file, or one of light, tiny, ytb_ads, twitter2015, twitter2017. Unset: every model's own recipe."
     ),
 ]
 Words = Annotated[

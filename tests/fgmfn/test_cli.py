@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -13,6 +14,7 @@ import pytest
 
 import fgmfn
 from fgmfn.evaluation import REDUCED, Metrics
+from fgmfn.settings import shipped_configs
 from tests.fgmfn.conftest import Finished, Run
 from tests.fgmfn.releases import picture, small_release
 
@@ -193,6 +195,12 @@ def test_everything_the_package_names_is_there() -> None:
     assert all(hasattr(fgmfn, name) for name in fgmfn.__all__)
     with pytest.raises(AttributeError, match="no attribute 'train_model'"):
         fgmfn.train_model  # noqa: B018
+
+
+def test_help_names_every_configuration_that_is_shipped(run: Run) -> None:
+    _, out, _ = run("train", "--help")
+    words = re.findall(r"\w+", out[out.index("--config") :])
+    assert set(shipped_configs()) <= set(words)
 
 
 @pytest.mark.parametrize("command", [(), ("paper",), ("paper", "table4"), ("search",), ("train",), ("diagnose",)])

@@ -10,7 +10,7 @@ from tests.annotation.store_builders import states
 from tests.annotation.web.site_builder import Site
 
 if TYPE_CHECKING:
-    from playwright.sync_api import BrowserContext, Page, Route
+    from playwright.sync_api import APIResponse, BrowserContext, Page, Route
 
 Enter = Callable[..., "BrowserContext"]
 """Log somebody in by name; the fixture `enter`."""
@@ -42,6 +42,11 @@ def note(page: Page, text: str) -> None:
     page.keyboard.press("Escape")
 
 
+def sent_on(route: Route) -> APIResponse:
+    """The server's answer to a request that the test holds back; a connection that it closed meanwhile is no answer."""
+    return route.fetch(max_retries=3)
+
+
 class TroubledServer:
     """Loses its first answer, refuses the second request, and every further one until it is mended."""
 
@@ -55,7 +60,7 @@ class TroubledServer:
         """Handle a request of the page."""
         self.keys.append((route.request.post_data_json or {})["key"])
         if len(self.keys) == 1:
-            route.fetch(max_retries=3)  # it arrives, and its answer does not
+            sent_on(route)  # it arrives, and its answer does not
             route.abort()
         elif len(self.keys) == 2 or not self.is_mended:
             route.fulfill(status=503, json={"kind": "store", "text": "busy"})

@@ -9,7 +9,7 @@ import pytest
 
 from annotation.events import Vote
 from tests.annotation.store_builders import states
-from tests.annotation.web.browser_steps import Enter, TroubledServer, fits, gone, is_named, note, saved, shown
+from tests.annotation.web.browser_steps import Enter, TroubledServer, fits, gone, is_named, note, saved, sent_on, shown
 from tests.annotation.web.round_builders import discuss, entry_ids, vote
 from tests.annotation.web.site_builder import Site, make_site
 
@@ -106,7 +106,7 @@ def test_an_ad_judged_while_more_are_asked_for_does_not_come_again(page: Page) -
         if name in held:
             route.continue_()
         else:
-            held[name] = route, route.fetch()
+            held[name] = route, sent_on(route)
 
     page.route("**/review/next?*", hold)
     page.route("**/review/entries/*", hold)

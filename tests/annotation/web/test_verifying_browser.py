@@ -8,7 +8,18 @@ import pytest
 
 from annotation.events import Vote
 from tests.annotation.store_builders import key, states
-from tests.annotation.web.browser_steps import Enter, TroubledServer, fits, gone, is_named, note, saved, shown, state
+from tests.annotation.web.browser_steps import (
+    Enter,
+    TroubledServer,
+    fits,
+    gone,
+    is_named,
+    note,
+    saved,
+    sent_on,
+    shown,
+    state,
+)
 from tests.annotation.web.round_builders import decide, discuss, entry_ids, now, reviewer, say, vote
 from tests.annotation.web.site_builder import Site
 
@@ -226,7 +237,7 @@ def test_a_message_sent_again_after_a_reload_is_there_once(site: Site, enter: En
     page.goto(f"{address}/discussion/{first}")
 
     def lose(route: Route) -> None:
-        route.fetch()
+        sent_on(route)
         route.abort()
 
     page.route("**/discussion/message", lose)
