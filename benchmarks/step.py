@@ -5,7 +5,8 @@
 Both run in one process on the same batch, by turns, so that other load meets both. The bare loop has the
 encoders, a linear layer and cross-entropy; FGMFN has its fusion, three losses, clipping and what the trainer
 does after a step. The ratio is the bare loop's median over FGMFN's, of CPU seconds on a CPU, else of seconds. A step of
-FGMFN without one of its parts says what that part costs; `--profile` prints the operations that cost most.
+FGMFN without one of its parts says what that part costs, "a look" what is recorded once per epoch costs for as many
+rows (`fgmfn/recording.py`); `--profile` prints the operations that cost most.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from torch import Tensor, nn
 
 from fgmfn.configuration import FgmfnConfig
 from fgmfn.modeling import FgmfnForSentiment
+from fgmfn.recording import look_inside
 
 SMALL = {
     "hidden_size": 128,
@@ -128,12 +130,12 @@ def main() -> None:
         return FgmfnConfig(**size | {"pretrained": False} | changes)
 
     batch = make_batch(config(), arguments.batch, arguments.tokens, device)
-    models = {"bare loop": Bare(config())} | {
-        name: FgmfnForSentiment(config(**changes)) for name, changes in PARTS.items()
-    }
-    seconds = by_turns(
-        {name: stepping(model, batch, device) for name, model in models.items()}, arguments.repeats, device
-    )
+    variants = {name: FgmfnForSentiment(config(**changes)) for name, changes in PARTS.items()}
+    models: dict[str, nn.Module] = {"bare loop": Bare(config()), **variants}
+    steps = {name: stepping(model, batch, device) for name, model in models.items()}
+    models["a look"] = whole = variants["whole"]
+    steps["a look"] = lambda: look_inside(whole, batch)
+    seconds = by_turns(steps, arguments.repeats, device)
     bare = statistics.median(seconds["bare loop"])
     for name, found in seconds.items():
         weights = sum(weight.numel() for weight in models[name].parameters()) / 1e6
@@ -144,9 +146,8 @@ def main() -> None:
             f"ratio {bare / statistics.median(found):.2f} (quartiles {low:.2f} to {high:.2f})"
         )
     if arguments.profile:
-        whole = stepping(models["whole"], batch, device)
         with torch.profiler.profile() as profile:
-            whole()
+            steps["whole"]()
         key = "self_cuda_time_total" if device.type == "cuda" else "self_cpu_time_total"
         print(profile.key_averages().table(sort_by=key, row_limit=25))
 

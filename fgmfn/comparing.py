@@ -70,8 +70,7 @@ class Outcome:
         said = f"{100 * value:+.1f} points of {MEASURES[measure]} [{100 * low:+.1f}, {100 * high:+.1f}], {p_value(p)}"
         if p < LEVEL:
             return f"{'A' if value > 0 else 'B'} is better: {said}"
-        few = " (the interval lacks 0, but so few groups may differ so by chance)" if low > 0 or high < 0 else ""
-        return f"not distinguishable: {said}{few}"
+        return f"not distinguishable: {said}{few_groups(low, high, p)}"
 
     def as_json(self) -> dict[str, Any]:
         """Return plain values."""
@@ -100,6 +99,12 @@ class Outcome:
             "differences": differences,
             "mcnemar": [{"b_alone_right": one.old, "a_alone_right": one.new, "p": one.p} for one in self.mcnemar],
         }
+
+
+def few_groups(low: float, high: float, p: float) -> str:
+    """Say, behind an interval, why it lacks 0 although two models are not distinguishable; else nothing."""
+    lacks = p >= LEVEL and (low > 0 or high < 0)
+    return " (the interval lacks 0, but so few groups may differ so by chance)" if lacks else ""
 
 
 def p_value(p: float) -> str:
@@ -170,7 +175,7 @@ def read_side(path: Path, split: str, predict: Predict | None = None) -> Side:
     Raises:
         DataError: There is no such run, it is not finished or damaged, or runs differ in more than their seed.
     """
-    records = {folder: _read_record(folder) for folder in _find_runs(path)}
+    records = {folder: read_record(folder) for folder in _find_runs(path)}
     finished = {folder: record for folder, record in records.items() if record.get("finished") is not False}
     if not finished:
         raise DataError(f"{path}: no run has finished there")
@@ -199,7 +204,12 @@ def _find_runs(path: Path) -> list[Path]:
     raise DataError(f"{path}: neither a run nor a folder of runs; a run has a {METRICS}")
 
 
-def _read_record(folder: Path) -> dict[str, Any]:
+def read_record(folder: Path) -> dict[str, Any]:
+    """Return the record of a run, finished or not.
+
+    Raises:
+        DataError: There is none, or it is damaged.
+    """
     try:
         record: dict[str, Any] = json.loads((folder / METRICS).read_text(encoding="utf-8"))
         _ = record["model"], record["seed"], record["settings"], record["row_set_hash"]

@@ -28,9 +28,16 @@ def epochs_so_far(folder: Path) -> list[dict[str, Any]]:
     return epochs
 
 
-def epochs_until(folder: Path, epoch: Epoch) -> list[dict[str, Any]]:
-    """Return them with this one as the last; a resumed training replaces those that it trains again."""
-    return [one for one in epochs_so_far(folder) if one["number"] < epoch.number] + [asdict(epoch)]
+def epochs_until(folder: Path, epoch: Epoch, parts: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
+    """Return them with this one as the last; a resumed training replaces those that it trains again.
+
+    Args:
+        folder: of the run.
+        epoch: the newest.
+        parts: what the model's parts did in it, as `fgmfn.recording.look_inside` says it.
+    """
+    newest = asdict(epoch) | ({} if parts is None else {"parts": parts})
+    return [*(one for one in epochs_so_far(folder) if one["number"] < epoch.number), newest]
 
 
 def draw_history(folder: Path, epochs: list[dict[str, Any]]) -> None:

@@ -48,6 +48,7 @@ from fgmfn.modeling import SentimentModel
 from fgmfn.planning import Run, code_version, open_cache, plan_run
 from fgmfn.predictions import METRICS, PREDICTIONS, file_digest, predictions_file
 from fgmfn.processing import Augmentation, FgmfnProcessor
+from fgmfn.recording import PartsRecorder
 from fgmfn.settings import load_settings
 from fgmfn.sizes import out_of_memory, parameter_counts
 from fgmfn.trainer import last_whole_checkpoint, make_trainer
@@ -257,6 +258,8 @@ def _train_in_steps(
 ) -> None:
     model, processor = build_model(kind, run.settings, run.source.splits["train"], run.source.class_names)
     training, prepared = run.settings.training, _prepare(run, processor, model, progress=progress)
+    at_once = run.devices["batch_size"] // training.accumulation
+    recorder = PartsRecorder(model, processor, prepared["train"], at_once=at_once, seed=training.seed)
     trainer = make_trainer(
         model,
         processor,
@@ -267,8 +270,9 @@ def _train_in_steps(
         title=MODELS[run.name].title,
         progress=progress,
         after_epoch=after_epoch,
-        on_epoch=partial(_report, run, progress, on_epoch),
+        on_epoch=partial(_report, run, progress, on_epoch, recorder),
     )
+    trainer.add_callback(recorder)
     resumed_from = from_first_process(lambda: last_whole_checkpoint(run.folder / CHECKPOINTS, training))
     if resumed_from:
         if is_first_process():
@@ -334,8 +338,8 @@ def _prepare(run: Run, processor: FgmfnProcessor, model: SentimentModel, *, prog
     return opened
 
 
-def _report(run: Run, progress: bool, on_epoch: OnEpoch | None, epoch: Epoch) -> None:
-    epochs = epochs_until(run.folder, epoch)
+def _report(run: Run, progress: bool, on_epoch: OnEpoch | None, recorder: PartsRecorder, epoch: Epoch) -> None:
+    epochs = epochs_until(run.folder, epoch, recorder.newest)
     _write_record(run, {"finished": False, "epochs": epochs})
     draw_history(run.folder, epochs)
     if on_epoch is not None:

@@ -1,4 +1,4 @@
-"""`fgmfn compare A B`: whether one model is better than another on the same rows, and how sure that is."""
+"""`fgmfn compare A B`, whether one model is better than another, and `fgmfn diagnose RUN`, whether its parts work."""
 
 from __future__ import annotations
 
@@ -9,15 +9,16 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from fgmfn.baselines import MODELS
-from fgmfn.commands.options import DATA_HELP, Config, DataDir, Images, Json, Words, open_data
-from fgmfn.console import print_json, print_line, reports, results
+from fgmfn.commands.options import DATA_HELP, DEFAULT_DATA, Config, DataDir, Images, Json, Words, open_data
+from fgmfn.console import print_json, print_line, print_paths, reports, results
 from fgmfn.errors import DataError
-from fgmfn.evaluation import REDUCED, reduced_lines
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
     from fgmfn.comparing import Outcome
+    from fgmfn.data import Source
+    from fgmfn.diagnosing import Diagnosis
 
 app = typer.Typer(rich_markup_mode="rich")
 SIDE_HELP = "A run, a folder of one model's runs over seeds, or a pattern of them in quotes."
@@ -65,8 +66,7 @@ def compare(
         from fgmfn.inference import load_checkpoint, predict_split, prediction_table
 
         source = open_data(str(data), config, images=images, data_dir=data_dir, words=words)
-        if (there := source.checksums.get(split)) != checksum:
-            raise DataError(f"{folder}: was scored on the {split} rows {checksum}; those of {data} are {there}")
+        _refuse_others(source, folder, split, checksum)
         return prediction_table(source, split, predict_split(load_checkpoint(folder), source, split))
 
     again = predict if data else None
@@ -80,10 +80,21 @@ def compare(
         _print(outcome)
 
 
+def _refuse_others(source: Source, folder: Path, split: str, checksum: str) -> None:
+    """Refuse rows that are not those that a run was scored on.
+
+    Raises:
+        DataError: They are not.
+    """
+    if (there := source.checksums.get(split)) != checksum:
+        raise DataError(f"{folder}: was scored on the {split} rows {checksum}; those of {source.path} are {there}")
+
+
 def _print(outcome: Outcome) -> None:
     from rich.table import Table
 
     from fgmfn.comparing import MEASURES, p_value
+    from fgmfn.evaluation import REDUCED, reduced_lines
 
     found = outcome.difference
     sides = {"A": outcome.a, "B": outcome.b}
@@ -117,3 +128,97 @@ def _print(outcome: Outcome) -> None:
     print_line(f"McNemar, right where the other is wrong, A against B: {'; '.join(tests)}")
     if found.groups < found.rows:
         reports.print("McNemar's test takes rows for independent; those of one group are not, so its p is too small.")
+
+
+@app.command()
+def diagnose(
+    run: Annotated[Path, typer.Argument(help="A folder that `fgmfn train` printed.")],
+    split: Annotated[KeptSplit, typer.Option(help="The rows that are predicted.")] = KeptSplit.TEST,
+    data: Annotated[
+        str | None,
+        typer.Option("--data", "--release", help=f"The data of the run. {DATA_HELP} Unset: {DEFAULT_DATA}, if there."),
+    ] = None,
+    images: Images = None,
+    data_dir: DataDir = None,
+    config: Config = None,
+    words: Words = None,
+    output: Annotated[Path | None, typer.Option(help="Where the report goes. Unset: into the run's folder.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Say whether a trained model's parts work: its training's course, and what taking pictures or words away costs.
+
+    The same rows are predicted again with pictures of other rows, with blank pictures, with masked words and with
+    neither; each difference to the untouched answers has a 95 % interval. Losses, gradients by part and loss, the gate
+    and the attention's entropy are those of metrics.json. The report is diagnosis.html in one file, and
+    diagnosis.md, .png and .parquet.
+
+    [bold]Examples[/bold]
+
+      fgmfn diagnose runs/fgmfn-3f2a9c81d0
+
+      fgmfn diagnose runs/fgmfn-3f2a9c81d0 --data rows.csv --images pictures --config light --split validation --json
+    """
+    from fgmfn import diagnosing
+    from fgmfn.comparing import read_record
+    from fgmfn.paper.page import render_page
+    from fgmfn.sheets import check_output, write_file, write_sheet
+
+    record, folder = read_record(run), output or run
+    check_output(folder)
+    probing, lacking = None, diagnosing.lacking(record)
+    named = data or (DEFAULT_DATA if Path(DEFAULT_DATA).exists() else None)
+    checksum = (record.get("checksums") or {}).get(split)
+    if record.get("finished") is False:
+        lacking.append("no probes: the training has not finished")
+    elif checksum is None:
+        lacking.append(f"no probes: the run has no {split} rows")
+    elif named is None:
+        lacking.append("no probes: name the run's data (--data)")
+    else:
+        from fgmfn.inference import load_checkpoint
+        from fgmfn.probing import probe
+
+        source = open_data(named, config, images=images, data_dir=data_dir, words=words)
+        _refuse_others(source, run, split, checksum)
+        probing = probe(load_checkpoint(run), source, split)
+        for reason in dict.fromkeys(probing.left_out.values()):
+            names = [name for name, own in probing.left_out.items() if own == reason]
+            lacking.append(f"no probe of {', '.join(names)}: {reason}")
+    found = diagnosing.Diagnosis(run, record, probing, tuple(lacking))
+    markdown = diagnosing.as_markdown(found, "diagnosis.png")
+    table, figure = diagnosing.as_table(found), diagnosing.as_figure(found)
+    paths = write_sheet(folder, "diagnosis", markdown=markdown, table=table, figure=figure)
+    paths = (*paths, write_file(folder, "diagnosis.html", render_page(markdown, folder)))
+    if as_json:
+        print_json(found.as_json())
+        return
+    _print_diagnosis(found)
+    print_paths(paths)
+
+
+def _print_diagnosis(found: Diagnosis) -> None:
+    from rich.markup import escape
+    from rich.table import Table
+
+    from fgmfn.comparing import MEANING, MEASURES
+    from fgmfn.diagnosing import PROBE_COLUMNS, probe_rows
+    from fgmfn.evaluation import REDUCED, reduced_lines
+
+    print_line(f"{found.title}{REDUCED if found.departures else ''}, {found.run}")
+    if probing := found.probing:
+        title = f"{probing.rows} {probing.split} rows in {probing.groups} groups; percent"
+        table = Table(title=title, title_justify="left")
+        first = PROBE_COLUMNS.index(MEASURES[found.measure])
+        shown = (0, first, first + 1, -2)
+        for place in shown:
+            table.add_column(
+                PROBE_COLUMNS[place].replace(" ", "\n"), justify="right" if place else "left", no_wrap=True
+            )
+        for cells in probe_rows(probing):
+            table.add_row(*(escape(cells[place]) for place in shown))
+        results.print(table)
+        print_line(MEANING)
+    for line in (*found.findings(), *reduced_lines({found.title: found.departures})):
+        print_line(line)
+    for line in found.lacking:
+        reports.print(line, markup=False)

@@ -185,7 +185,7 @@ def test_wrong_usage_is_exit_code_2(run: Run, arguments: tuple[str, ...]) -> Non
     assert run(*arguments)[0] == 2
 
 
-@pytest.mark.parametrize("command", ["train", "evaluate", "predict", "models", "compare"])
+@pytest.mark.parametrize("command", ["train", "evaluate", "predict", "models", "compare", "diagnose"])
 def test_every_commands_help_shows_an_example(run: Run, command: str) -> None:
     code, out, _ = run(command, "--help")
     assert (code, f"fgmfn {command}" in out) == (0, True)
@@ -203,7 +203,7 @@ def test_help_names_every_configuration_that_is_shipped(run: Run) -> None:
     assert set(shipped_configs()) <= set(words)
 
 
-@pytest.mark.parametrize("command", [(), ("paper",), ("paper", "table4"), ("search",), ("train",), ("compare",)])
+@pytest.mark.parametrize("command", [(), ("paper",), ("paper", "table4"), ("search",), ("train",), ("diagnose",)])
 def test_help_teaches_without_loading_a_library(command: tuple[str, ...]) -> None:
     done = subprocess.run(
         [sys.executable, "-X", "importtime", "-m", "fgmfn", *command, "--help"],

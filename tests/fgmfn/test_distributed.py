@@ -211,6 +211,12 @@ def test_a_run_of_two_processes_ends_as_one_of_a_single_process_and_is_resumed_e
     assert first == second
     record = json.loads((first["plain"] / "metrics.json").read_text())
     assert record["devices"] == {"count": 2, "batch_size": 4}
+    assert [epoch["parts"]["rows"] for epoch in record["epochs"]] == [4, 4]  # the first process has looked
+    undisturbed, resumed = (
+        json.loads((folder / "metrics.json").read_text())["epochs"]
+        for folder in (first["undisturbed"], first["resumed"].checkpoint)
+    )
+    assert [epoch["parts"] for epoch in undisturbed] == [epoch["parts"] for epoch in resumed]
 
     alone = train(plain, "alone")
     assert alone.name != first["plain"].name

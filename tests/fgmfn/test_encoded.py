@@ -72,6 +72,11 @@ def figures(one: TrainedModel) -> list[float]:
     return [*logged, *(record[split][name] for split in ("dev", "test") for name in ("accuracy", "macro_f1"))]
 
 
+def recorded(one: TrainedModel) -> list[dict[str, Any]]:
+    """What was seen of its parts in each epoch."""
+    return [epoch["parts"] for epoch in json.loads((one.checkpoint / "metrics.json").read_text())["epochs"]]
+
+
 @pytest.mark.parametrize("name", STEPPED)
 def test_what_is_encoded_stands_for_the_pictures_and_words_of_every_model_that_says_so(name: str) -> None:
     model = build(name).eval()
@@ -100,6 +105,16 @@ def test_a_training_is_the_same_with_and_without_them(release: Path, tmp_path: P
     for with_them, without in zip(kept, fresh, strict=True):
         assert with_them.checkpoint.name == without.checkpoint.name  # the same run by its key
         assert figures(with_them) == pytest.approx(figures(without), abs=1e-5)
+        for parts, other in zip(recorded(with_them), recorded(without), strict=True):
+            assert parts["gradients"].keys() == other["gradients"].keys() & {"visual_tokens", "fusion", "head"} | {
+                "contrast",
+                "mutual_information",
+            }
+            for part, norms in parts["gradients"].items():
+                assert norms == pytest.approx(other["gradients"][part], rel=1e-3, abs=1e-5), part
+            assert (parts["gate"], parts["attention"]) == tuple(
+                pytest.approx(other[name], abs=1e-5) for name in ("gate", "attention")
+            )
         one, other = (
             model_class(with_them.model).from_pretrained(run.checkpoint).state_dict() for run in (with_them, without)
         )
