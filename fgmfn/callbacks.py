@@ -14,6 +14,7 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 
 from fgmfn.data import SplitDataset
 from fgmfn.modeling import SentimentModel, parameters_at
+from fgmfn.predictions import MEASURES
 from fgmfn.settings import Selection
 
 LOSS_PARTS = ("task_loss", "itc_loss", "mi_loss")
@@ -128,11 +129,18 @@ class Epoch:
     """Their share of what the devices' data sheets promise; None for a CPU, and for GPUs that are not known."""
 
     def __str__(self) -> str:
-        figures = [*self.losses.items(), *((f"dev {name}", value) for name, value in self.dev.items())]
-        said = ", ".join(f"{name.replace('_', ' ')} {value:.3f}" for name, value in figures)
+        scores = [f"{MEASURES[name]} {self.dev[name]:.3f}" for name in MEASURES if name in self.dev]
+        dev = [f"dev {', '.join([*scores, _losses(self.dev)])}"] if scores else []
+        said = "; ".join([_losses(self.losses), *dev])
         left = f", {self.remaining_s / 60:.1f} min left" if self.number < self.of else ""
         use = f"{self.flops_per_s / 1e12:.3g} TFLOP/s" + ("" if self.mfu is None else f" (MFU {100 * self.mfu:.1f} %)")
-        return f"{self.model}: epoch {self.number}/{self.of}: {said}, {self.rows_per_s:.1f} rows/s, {use}{left}"
+        return f"{self.model}: epoch {self.number}/{self.of}: {said}; {self.rows_per_s:.1f} rows/s, {use}{left}"
+
+
+def _losses(known: Mapping[str, float]) -> str:
+    """The loss, and behind it in brackets the parts that it has beside that of the task."""
+    parts = [f"{name.removesuffix('_loss')} {known[name]:.3f}" for name in LOSS_PARTS if name in known]
+    return f"loss {known['loss']:.3f}" + (f" ({', '.join(parts)})" if len(parts) > 1 else "")
 
 
 OnEpoch = Callable[[Epoch], None]

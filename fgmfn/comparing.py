@@ -14,10 +14,9 @@ import pyarrow.parquet as pq
 from sklearn.metrics import accuracy_score, f1_score
 
 from fgmfn.errors import DataError
-from fgmfn.predictions import METRICS, Predictions, file_digest, predictions_file, read_predictions
+from fgmfn.predictions import MEASURES, METRICS, Predictions, file_digest, predictions_file, read_predictions
 from fgmfn.statistics import LEVEL, Interval, McNemar, PairedDifference, mcnemar, paired_difference
 
-MEASURES = {"accuracy": "accuracy", "macro_f1": "macro-F1"}
 Predict = Callable[[Path, str], pa.Table]
 """Predicts a split again with the run in a folder, whose record has this checksum of its rows."""
 

@@ -13,8 +13,9 @@ import pyarrow as pa
 
 from fgmfn.baselines import MODELS
 from fgmfn.callbacks import LOSS_PARTS, best_epoch
-from fgmfn.comparing import MEANING, MEASURES, few_groups, p_value, stars
+from fgmfn.comparing import MEANING, few_groups, p_value, stars
 from fgmfn.evaluation import REDUCED, reduced_lines
+from fgmfn.predictions import MEASURES
 from fgmfn.probing import BLANK, MASKED, PROBES, SHUFFLED, Probed, Probing
 from fgmfn.sheets import markdown_table, plain
 from fgmfn.statistics import LEVEL, Interval, PairedDifference

@@ -18,6 +18,8 @@ METRICS = "metrics.json"
 PREDICTIONS = "predictions"
 """Folder of a run's predictions."""
 SHARE = "probability_"
+MEASURES = {"accuracy": "accuracy", "macro_f1": "macro-F1"}
+"""Names of the scores for people."""
 
 
 @dataclass(frozen=True)

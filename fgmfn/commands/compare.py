@@ -93,8 +93,9 @@ def _refuse_others(source: Source, folder: Path, split: str, checksum: str) -> N
 def _print(outcome: Outcome) -> None:
     from rich.table import Table
 
-    from fgmfn.comparing import MEASURES, p_value
+    from fgmfn.comparing import p_value
     from fgmfn.evaluation import REDUCED, reduced_lines
+    from fgmfn.predictions import MEASURES
 
     found = outcome.difference
     sides = {"A": outcome.a, "B": outcome.b}
@@ -200,9 +201,10 @@ def _print_diagnosis(found: Diagnosis) -> None:
     from rich.markup import escape
     from rich.table import Table
 
-    from fgmfn.comparing import MEANING, MEASURES
+    from fgmfn.comparing import MEANING
     from fgmfn.diagnosing import PROBE_COLUMNS, probe_rows
     from fgmfn.evaluation import REDUCED, reduced_lines
+    from fgmfn.predictions import MEASURES
 
     print_line(f"{found.title}{REDUCED if found.departures else ''}, {found.run}")
     if probing := found.probing:

@@ -31,7 +31,7 @@ from fgmfn.paper.published import DATASETS, ROWS
 from fgmfn.paper.score_tables import TABLE_4
 from fgmfn.paper.scores import how_trained, interval_of, shown, unproven_lines
 from fgmfn.planning import Run
-from fgmfn.predictions import METRICS
+from fgmfn.predictions import MEASURES, METRICS
 from fgmfn.sheets import markdown_table, plain, write_file
 
 NAME = "reproduction"
@@ -226,9 +226,6 @@ def _in_short(work: Reproduction) -> list[str]:
     counts = work.counted()
     body = [[TITLES[key], f"{done:,}", f"{wanted:,}"] for key, (done, wanted) in counts.items()]
     return [*lines, "", *markdown_table(["part", "results", "wanted"], body)]
-
-
-MEASURES = {"accuracy": "accuracy", "macro_f1": "macro-F1"}
 
 
 def _beside_the_paper(work: Reproduction, source: Source, row: Mapping[str, Any]) -> str:

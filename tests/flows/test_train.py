@@ -71,8 +71,8 @@ def test_a_training_can_be_watched_and_tells_what_came_of_it(kept_log: str, tmp_
     assert re.fullmatch(r"train \d{4}-\d\d-\d\d 2026\.11\.02", flow_run["name"])
     lines = ask(prefect_api, "logs/filter", {"logs": {"flow_run_id": {"any_": [flow_run["id"]]}}})
     epochs = [line["message"] for line in lines if ": epoch " in line["message"]]
-    dev = r"dev accuracy \d\.\d+, dev macro f1 \d\.\d+, dev loss \d\.\d+"
-    pattern = rf"text only: epoch (\d)/2: loss \d\.\d+.*, {dev}.*, [\d.]+ rows/s.*"
+    dev = r"dev accuracy \d\.\d+, macro-F1 \d\.\d+, loss \d\.\d+"
+    pattern = rf"text only: epoch (\d)/2: loss \d\.\d+.*; {dev}.*; [\d.]+ rows/s.*"
     assert [found[1] for line in epochs if (found := re.fullmatch(pattern, line))] == ["1", "2"], epochs
 
     latest = ask(prefect_api, "artifacts/latest/filter", {})
