@@ -82,6 +82,21 @@ class Nodes:
     """How often each task was given to a node, by the cluster's own record."""
 
 
+def halted(nodes: Nodes) -> bool:
+    """Halt the second node amid a task; one that has just finished its task goes on."""
+    own = [nodes.second, *nodes.second.children(recursive=True)]
+    for each in own:
+        with suppress(psutil.NoSuchProcess):
+            each.suspend()
+    time.sleep(0.5)  # what it had sent arrives
+    if nodes.busy(nodes.second):
+        return True
+    for each in own:
+        with suppress(psutil.NoSuchProcess):
+            each.resume()
+    return False
+
+
 @contextmanager
 def ray_nodes(folder: Path) -> Iterator[Nodes]:
     import ray.util
@@ -218,7 +233,7 @@ def test_a_node_that_is_lost_costs_its_batch_a_retry_and_nothing_else(
             while nodes.second.is_running():
                 at_work = {node for node in (nodes.first, nodes.second) if nodes.busy(node)}
                 worked.update(at_work)
-                if len(worked) == 2 and nodes.second in at_work and catalog.count("frames") >= 5:
+                if len(worked) == 2 and nodes.second in at_work and catalog.count("frames") >= 5 and halted(nodes):
                     end(nodes.second)
                 time.sleep(0.1)
 
