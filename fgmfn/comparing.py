@@ -209,11 +209,14 @@ def read_record(folder: Path) -> dict[str, Any]:
     Raises:
         DataError: There is none, or it is damaged.
     """
+    file = folder / METRICS
+    if not file.is_file():
+        raise DataError(f"{folder}: no run of fgmfn train; a run has a {METRICS}")
     try:
-        record: dict[str, Any] = json.loads((folder / METRICS).read_text(encoding="utf-8"))
+        record: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
         _ = record["model"], record["seed"], record["settings"], record["row_set_hash"]
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DataError(f"{folder / METRICS}: damaged ({error!r}); train again") from error
+        raise DataError(f"{file}: damaged ({error!r}); train again") from error
     return record
 
 

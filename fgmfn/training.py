@@ -463,7 +463,7 @@ def _unsure_choice(run: Run, dev: Metrics | None, history: Sequence[Mapping[str,
     few = {name: len(those) for name, those in groups.items() if 0 < len(those) < FEWEST_GROUPS}
     if not few:
         return []
-    counted = ", ".join(f"{count} groups of class {name}" for name, count in few.items())
+    counted = ", ".join(f"{count} group{'s' * (count > 1)} of class {name}" for name, count in few.items())
     scored, selection = scored_epochs(history), run.settings.training.selection
     interval = dev.accuracy_interval if selection == "accuracy" else dev.macro_f1_interval
     within = ""

@@ -25,11 +25,14 @@ def list_models(context: typer.Context, catalog: CatalogDir = "./catalog", as_js
     if context.invoked_subcommand:
         return
     from data_catalog.catalog import Catalog
+    from data_catalog.inspect import require_catalog
     from flows.models import list_runs, read_history, run_in_service
 
     tables = Catalog(catalog)
     runs, present = list_runs(tables), run_in_service(tables)
     history = read_history(tables)
+    if not runs:
+        require_catalog(tables)
     current = present.name if present else None
     rows = [_row(run.name, run.release, run.model, run.record, history, current) for run in runs]
     if as_json:

@@ -341,3 +341,8 @@ def test_the_control_with_shuffled_pictures_is_not_shuffled_again(finished: Fini
     assert found.left_out == {SHUFFLED: "the model sees pictures of other rows anyway"}
     assert [*found.probed] == [BLANK, MASKED, NEITHER]
     assert isinstance(other_pictures(red_and_blue.splits["test"]).pictures, ChosenPictures)
+
+
+def test_a_folder_that_is_no_run_is_not_called_damaged(run: Run, tmp_path: Path) -> None:
+    code, _, err = run("diagnose", tmp_path / "nowhere")
+    assert (code, "no run of fgmfn train" in err, "damaged" in err) == (1, True, False)

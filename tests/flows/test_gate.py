@@ -272,3 +272,9 @@ def test_the_command_lists_promotes_and_goes_back(catalog: Catalog, served: Mode
     assert read_history(catalog)[-1].reason == "worse"
     refused = call("models", "promote", "2026.11.09/nothing", *place)
     assert (refused.returncode, "no such run" in refused.stderr) == (1, True)
+
+
+def test_a_misspelt_catalog_does_not_pass_for_one_without_models(tmp_path: Path) -> None:
+    refused = call("models", "--catalog", str(tmp_path / "catalgo"))
+    assert refused.returncode == 1
+    assert "no catalog here" in refused.stderr
