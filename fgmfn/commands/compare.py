@@ -161,7 +161,7 @@ def diagnose(
     """
     from fgmfn import diagnosing
     from fgmfn.comparing import read_record
-    from fgmfn.paper.page import render_page
+    from fgmfn.pages import render_page
     from fgmfn.sheets import check_output, write_file, write_sheet
 
     record, folder = read_record(run), output or run
@@ -176,7 +176,7 @@ def diagnose(
     elif named is None:
         lacking.append("no probes: name the run's data (--data)")
     else:
-        from fgmfn.inference import load_checkpoint
+        from fgmfn.inference import load_checkpoint, predict_split, prediction_table
         from fgmfn.probing import probe
 
         source = open_data(named, config, images=images, data_dir=data_dir, words=words)
