@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from tqdm import tqdm
@@ -17,7 +16,7 @@ from fgmfn.data import Rows
 from fgmfn.data.overlap import linked
 from fgmfn.explaining import Explainer
 from fgmfn.explanations import Explanation
-from fgmfn.occlusion import Box, Painted, Word, rows_without_regions, rows_without_words
+from fgmfn.occlusion import Painted, picture_of, rows_without_regions, rows_without_words
 from fgmfn.statistics import Interval
 
 WORDS_TAKEN = (1, 2, 3)
@@ -30,6 +29,14 @@ DRAWS = 2000
 
 Ranking = Callable[[Rows, Explanation], Sequence[float | None]]
 """Gives each word, or each region, of a row its weight; None where it is not to be taken."""
+
+
+def _explained_words(_: Rows, one: Explanation) -> Sequence[float | None]:
+    return [effect.points for effect in one.words]
+
+
+def _explained_regions(_: Rows, one: Explanation) -> Sequence[float | None]:
+    return [effect.points for effect in one.regions]
 
 
 @dataclass(frozen=True)
@@ -81,8 +88,8 @@ def deleted(
     groups: Sequence[str],
     *,
     seed: int = 0,
-    words: Ranking = lambda row, one: [effect.points for effect in one.words],
-    regions: Ranking = lambda row, one: [effect.points for effect in one.regions],
+    words: Ranking = _explained_words,
+    regions: Ranking = _explained_regions,
 ) -> list[Deleted]:
     """Take away what a ranking names first.
 
@@ -97,39 +104,62 @@ def deleted(
     rng = np.random.default_rng(seed)
     falls: dict[tuple[str, float], list[tuple[int, float, float]]] = {}
     for number, (row, one) in enumerate(explained):
-        label = one.label
-        ranked: dict[str, float] = {}
-        alike: dict[str, list[Word]] = {}
-        for effect, weight in zip(one.words, words(row, one), strict=True):
-            if weight is not None:
-                alike.setdefault(effect.word.key, []).append(effect.word)
-                ranked[effect.word.key] = weight
-        boxes = [(weight, effect.box) for effect, weight in zip(one.regions, regions(row, one), strict=True)]
-        shown = [(weight, box) for weight, box in boxes if weight is not None]
-
-        def without_words(taken: Sequence[Sequence[str]], row: Rows = row, alike: Any = alike) -> Rows:
-            return rows_without_words(row, 0, [[word for key in keys for word in alike[key]] for keys in taken], None)
-
-        def without_regions(taken: Sequence[Sequence[Box]], row: Rows = row, one: Explanation = one) -> Rows:
-            assert one.picture is not None
-            red, green, blue = (round(value) for value in np.asarray(one.picture).mean(axis=(0, 1)))
-            return rows_without_regions(row, 0, Painted(one.picture, taken, (red, green, blue)))
-
-        counts = [(count, count) for count in WORDS_TAKEN]
-        shares = [(share, round(share * len(shown))) for share in SHARES_TAKEN]
-        for what, things, without, sizes in (
-            ("words", [(weight, key) for key, weight in ranked.items()], without_words, counts),
-            ("regions", shown, without_regions, shares),
-        ):
-            for taken, size in sizes:
-                if not 0 < size < len(things):
+        for what, found in (("words", _words(row, one, words)), ("regions", _regions(row, one, regions))):
+            for taken, size in found.sizes:
+                if not 0 < size < len(found.order):
                     continue
-                best = [thing for _, thing in sorted(things, key=lambda pair: -pair[0])[:size]]
-                drawn = [[things[at][1] for at in rng.permutation(len(things))[:size]] for _ in range(RANDOM)]
-                left = explainer.answers(without([best, *drawn]))[:, explainer.number_of(label)]
+                drawn = [rng.permutation(len(found.order))[:size] for _ in range(RANDOM)]
+                sets = [found.order[:size], *([found.order[at] for at in places] for places in drawn)]
+                left = explainer.answers(found.without(sets))[:, explainer.number_of(one.label)]
                 fall = one.probability - left
                 falls.setdefault((what, taken), []).append((number, float(fall[0]), float(fall[1:].mean())))
     return [_summed(what, taken, values, groups, rng) for (what, taken), values in falls.items()]
+
+
+@dataclass(frozen=True)
+class _Ranked:
+    """Things that can be taken away from a row, the one that counts most for its label first."""
+
+    order: list[int]
+    sizes: list[tuple[float, int]]
+    """How many are taken, as it is told and in numbers."""
+    without: Callable[[Sequence[Sequence[int]]], Rows]
+    """Makes rows without each set of them."""
+
+
+def _order(weights: Sequence[float | None]) -> list[int]:
+    known = {place: weight for place, weight in enumerate(weights) if weight is not None}
+    return sorted(known, key=lambda place: -known[place])
+
+
+def _words(row: Rows, one: Explanation, ranking: Ranking) -> _Ranked:
+    first: dict[str, int] = {}
+    weights = list(ranking(row, one))
+    for place, effect in enumerate(one.words):
+        if weights[place] is not None and first.setdefault(effect.word.key, place) != place:
+            weights[place] = None  # equal words go together
+
+    def without(sets: Sequence[Sequence[int]]) -> Rows:
+        keys = [{one.words[place].word.key for place in places} for places in sets]
+        alike = [
+            [effect.word for effect in one.words if effect.points is not None and effect.word.key in those]
+            for those in keys
+        ]
+        return rows_without_words(row, 0, alike, None)
+
+    return _Ranked(_order(weights), [(count, count) for count in WORDS_TAKEN], without)
+
+
+def _regions(row: Rows, one: Explanation, ranking: Ranking) -> _Ranked:
+    order = _order(ranking(row, one))
+
+    def without(sets: Sequence[Sequence[int]]) -> Rows:
+        picture = picture_of(row, 0)
+        red, green, blue = (round(value) for value in np.asarray(picture).mean(axis=(0, 1)))
+        boxes = [[one.regions[place].box for place in places] for places in sets]
+        return rows_without_regions(row, 0, Painted(picture, boxes, (red, green, blue)))
+
+    return _Ranked(order, [(share, round(share * len(order))) for share in SHARES_TAKEN], without)
 
 
 def _summed(

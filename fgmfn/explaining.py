@@ -1,4 +1,4 @@
-"""Why a model answers as it does: words and regions that count, what each modality carries, training ads that are alike.
+"""Why a model answers as it does: words and regions that count, each modality, and training ads that are alike.
 
 What counts is found by occlusion: the same row again without a word, or without a region of its picture. The model is
 asked once more for each, whatever kind of model it is; `fgmfn.deletion` tests whether what is found counts indeed.
@@ -95,7 +95,7 @@ class Explainer:
         targets: Sequence[str] | None = None,
         auxiliary: Sequence[str] | None = None,
     ) -> list[Explanation]:
-        """Explain the answers for pictures with their words; the arguments and errors are those of `Predictor.predict`."""
+        """Explain the answers for pictures with their words; arguments and errors are those of `Predictor.predict`."""
         if not len(texts) and not len(images):
             return []
         return self.explain_rows(asked_rows(self._checkpoint, images, texts, targets, auxiliary))
@@ -207,17 +207,20 @@ class Explainer:
         asked = [self._asked(rows.take([row])) for row in range(len(rows))]
         label = self.number_of(prediction.label)
 
+        def of_frames(shares: Sequence[np.ndarray]) -> float:
+            joined = self._predictor.joined([self._predictor.prediction(each) for each in shares])
+            return joined.probabilities[prediction.label]
+
         def explain(number: int) -> Explanation:
             def of_ad(shares: np.ndarray) -> float:
-                frames = [shares if other == number else one.whole for other, one in enumerate(asked)]
-                return float(self._predictor.joined(np.stack(frames))[label])
+                return of_frames([shares if other == number else one.whole for other, one in enumerate(asked)])
 
             return self._effects(asked[number], prediction.frames[number], label, of_ad)
 
         frames = tuple(explain(number) for number in range(len(asked)))
         neighbours, _ = self._neighbours(asked)
         alone = {
-            name: float(self._predictor.joined(np.stack([one.alone[name] for one in asked]))[label])
+            name: of_frames([one.alone[name] for one in asked])
             for name in ALONE.values()
             if all(name in one.alone for one in asked)
         }

@@ -36,8 +36,11 @@ def explanation_section(explanation: Explanation | AdExplanation) -> Markup:
 
     It uses headings of no level, no inline style and no script. Everything of strangers in it is escaped.
     """
-    frames = explanation.frames if isinstance(explanation, AdExplanation) else None
-    pictures = [_shaded(one) for one in ([explanation] if frames is None else frames)]  # type: ignore[list-item]
+    if isinstance(explanation, AdExplanation):
+        frames, rows = explanation.frames, explanation.frames
+    else:
+        frames, rows = None, (explanation,)
+    pictures = [_shaded(one) for one in rows]
     template = _environment().get_template("explanation.html")
     return Markup(template.render(one=explanation, frames=frames, pictures=pictures, legend=LEGEND))  # noqa: S704
 
@@ -67,10 +70,18 @@ def _environment() -> Environment:
     made.filters |= {
         "shown": _shown,
         "parts": _parts,
-        "named_words": lambda effects: [(effect.word.text, effect.points) for effect in effects],
-        "named_regions": lambda effects: [(place_of(effect), effect.points) for effect in effects],
+        "named_words": _named_words,
+        "named_regions": _named_regions,
     }
     return made
+
+
+def _named_words(effects: Sequence[WordEffect]) -> list[tuple[str, float | None]]:
+    return [(effect.word.text, effect.points) for effect in effects]
+
+
+def _named_regions(effects: Sequence[RegionEffect]) -> list[tuple[str, float | None]]:
+    return [(place_of(effect), effect.points) for effect in effects]
 
 
 def _shown(text: object) -> str:
@@ -84,7 +95,7 @@ def _steers(sign: str) -> bool:
 
 
 def _parts(explanation: Explanation) -> list[tuple[str, str, str, str]]:
-    """Cut a text into what stands before each word, the word, its class, and what a reader of the page is told of it."""
+    """Cut a text into what stands before each word, the word, its class, and what a screen reader is told of it."""
     scale = max([FAINT, *(abs(one.points) for one in explanation.words if one.points is not None)])
     parts, end = [], 0
     for effect in explanation.words:

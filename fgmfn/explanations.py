@@ -1,4 +1,4 @@
-"""An explanation of an answer: words and regions with what they do to it, modalities, and training ads that are alike."""
+"""An explanation of an answer: words and regions with their effects, modalities, and training ads that are alike."""
 
 from __future__ import annotations
 

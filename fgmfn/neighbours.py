@@ -131,7 +131,8 @@ def place(checkpoint: Checkpoint, rows: Rows, *, title: str | None = None) -> Pl
         joined = vstack(parts, format="csr") if isinstance(parts[0], csr_matrix) else np.concatenate(parts)
         return Placed(_unit(joined), digests)
     processor = cast(FgmfnProcessor, checkpoint.processor)
-    dataset, collate = SplitDataset(rows, processor, model.inputs), Collator(processor, model.inputs)
+    inputs = replace(model.inputs, shuffled=False)  # each row with its own picture
+    dataset, collate = SplitDataset(rows, processor, inputs), Collator(processor, inputs)
     read: list[torch.Tensor] = []
     hook = _answering(model, model.config.num_labels).register_forward_pre_hook(lambda _, given: read.append(given[0]))
     try:

@@ -18,13 +18,15 @@ from PIL import Image
 from fgmfn.data import Rows
 from fgmfn.data.pictures import Pictures, decode
 from fgmfn.data.rows import NOWHERE
+from fgmfn.errors import DataError
 from fgmfn.inputs import MARK, SEPARATOR, Inputs, is_paired, marked
 from fgmfn.processing import IMAGENET_MEAN, FgmfnProcessor, readable
 
 CELLS = 49
 """Regions of a picture, about: 7 x 7 where it is a square."""
 
-_PICTOGRAM = r"\p{RI}\p{RI}|\p{Extended_Pictographic}[\p{EMod}\uFE0F\u20E3]*(?:\u200D\p{Extended_Pictographic}[\p{EMod}\uFE0F]*)*"
+_EMOJI = r"\p{Extended_Pictographic}[\p{EMod}\uFE0F\u20E3]*"
+_PICTOGRAM = rf"\p{{RI}}{{2}}|{_EMOJI}(?:\u200D{_EMOJI})*"
 _SIGN = r"[\p{Han}\p{Hiragana}]"  # of scripts without blanks
 _UNIT = regex.compile(rf"{_PICTOGRAM}|{_SIGN}|(?:(?!{_PICTOGRAM}|{_SIGN})\S)+")
 _EDGES = regex.compile(r"^[\p{P}\p{S}]+|[\p{P}\p{S}]+$")
@@ -141,9 +143,7 @@ def rows_without_words(rows: Rows, row: int, taken: Sequence[Sequence[Word]], ma
     return replace(repeated, text=[text for text, _ in changed], span=[span for _, span in changed])
 
 
-def _without(
-    text: str, span: tuple[int, int], words: Sequence[Word], mask: str | None
-) -> tuple[str, tuple[int, int]]:
+def _without(text: str, span: tuple[int, int], words: Sequence[Word], mask: str | None) -> tuple[str, tuple[int, int]]:
     for word in sorted(words, key=lambda one: one.start, reverse=True):
         before, after = text[: word.start], text[word.end :]
         put = "" if mask is None else " ".join([mask] * word.pieces)
@@ -249,7 +249,8 @@ def picture_of(rows: Rows, row: int) -> Image.Image:
     Raises:
         DataError: It has none, or one that cannot be decoded.
     """
-    assert rows.pictures is not None
+    if rows.pictures is None:
+        raise DataError("this model looks at pictures and the data brings none: name their folder (--images DIR)")
     return decode(rows.pictures.read(row), rows.where(row))
 
 

@@ -46,12 +46,16 @@ def render_page(markdown: str, folder: Path) -> str:
     title = next((tokens[at + 1].content for at, token in enumerate(tokens) if token.type == "heading_open"), "")
     preface, heading, sections = _for_paper(reader.renderer.render(tokens, reader.options, {})).partition("<h2")
     style = Markup((TEMPLATES / "report.css").read_text("utf-8"))  # noqa: S704 - our own file
-    return templates().get_template("report.html").render(
-        title=title,
-        style=style,
-        contents=contents,
-        preface=Markup(preface),  # noqa: S704 - markdown-it escapes what is not its own
-        sections=Markup(heading + sections),  # noqa: S704
+    return (
+        templates()
+        .get_template("report.html")
+        .render(
+            title=title,
+            style=style,
+            contents=contents,
+            preface=Markup(preface),  # noqa: S704 - markdown-it escapes what is not its own
+            sections=Markup(heading + sections),  # noqa: S704
+        )
     )
 
 

@@ -177,7 +177,7 @@ def diagnose(
     elif named is None:
         lacking.append("no probes: name the run's data (--data)")
     else:
-        from fgmfn.inference import load_checkpoint, predict_split, prediction_table
+        from fgmfn.inference import load_checkpoint
         from fgmfn.probing import probe
 
         source = open_data(named, config, images=images, data_dir=data_dir, words=words)

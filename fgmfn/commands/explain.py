@@ -12,7 +12,7 @@ from fgmfn.console import print_json, print_line, print_paths, reports
 from fgmfn.errors import InputError, did_you_mean
 
 if TYPE_CHECKING:
-    from fgmfn.data import Rows, Source
+    from fgmfn.data import Rows
     from fgmfn.explaining import Explainer
     from fgmfn.explanations import Explanation
 
@@ -30,7 +30,7 @@ def explain(
     ] = None,
     data: Annotated[
         str | None,
-        typer.Option("--data", "--release", help=f"The data of the run, for its rows and its training ads. {DATA_HELP}"),
+        typer.Option("--data", "--release", help=f"The data of the run. {DATA_HELP}"),
     ] = None,
     images: Images = None,
     data_dir: DataDir = None,
@@ -48,7 +48,7 @@ def explain(
     """Say why a model answers as it does: words and regions, each modality, and the nearest training ads.
 
     The model is asked again without each word and without each region of the picture; what the answer's probability
-    loses is the effect, in points. The nearest training ads need the run's data once: their index is kept in its folder.
+    loses is the effect, in points. The nearest training ads need the run's data once: an index is kept in its folder.
 
     [bold]Examples[/bold]
 
@@ -59,10 +59,8 @@ def explain(
       fgmfn explain runs/fgmfn-3f2a9c81d0 --data catalog/releases --split validation --deletion-test 100
     """
     given = bool(image or text)
-    if sum((given, bool(row), deletion_test is not None)) != 1:
+    if given == bool(row or deletion_test) or (row and deletion_test):
         raise typer.BadParameter("give --image with --text, or --data with --row, or --data with --deletion-test")
-    if not given and data is None:
-        raise typer.BadParameter("--row and --deletion-test need the run's data (--data)")
     if image and len(image) != len(text or ()):
         raise InputError(f"{len(image)} pictures and {len(text or ())} texts; every --image needs its --text")
     from fgmfn.explaining import Explainer
@@ -70,34 +68,31 @@ def explain(
     from fgmfn.neighbours import open_index
 
     predictor = Predictor.open(run)
+    checkpoint = predictor.checkpoint
     source = open_data(data, config, images=images, data_dir=data_dir, words=words) if data else None
-    if deletion_test is not None:
-        assert source is not None
-        _test(Explainer(predictor), _drawn(_rows(source, split), deletion_test), as_json=as_json)
-        return
-    explainer = Explainer(predictor, index=open_index(predictor.checkpoint, source))
     if given:
         from fgmfn.inference import read_image
 
         pictures = [read_image(path) for path in image or ()]
+        explainer = Explainer(predictor, index=open_index(checkpoint, source))
         found = explainer.explain(pictures, text or [], target, auxiliary)
         names = [str(path) for path in image or ()] or list(text or ())
     else:
-        assert source is not None
-        chosen = _named(_rows(source, split), row or ())
-        found, names = explainer.explain_rows(chosen), chosen.name
+        from fgmfn.scoring import split_of
+
+        if source is None:
+            raise typer.BadParameter("--row and --deletion-test need the run's data (--data)")
+        rows = split_of(checkpoint, source, split)
+        if deletion_test is not None:
+            _test(Explainer(predictor), _drawn(rows, deletion_test), as_json=as_json)
+            return
+        rows = _named(rows, row or [])
+        found = Explainer(predictor, index=open_index(checkpoint, source)).explain_rows(rows)
+        names = rows.name
     _write(run, names, found, html, as_json=as_json)
 
 
-def _rows(source: Source, split: str) -> Rows:
-    rows = source.splits.get(split)
-    if rows is None or not len(rows):
-        filled = [name for name, values in source.splits.items() if len(values)]
-        raise InputError(f"{source.path}: split {split!r} has no rows; with rows: {', '.join(filled)}")
-    return rows
-
-
-def _named(rows: Rows, names: list[str] | tuple[str, ...]) -> Rows:
+def _named(rows: Rows, names: list[str]) -> Rows:
     numbers = {name: number for number, name in enumerate(rows.name)}
     for name in names:
         if name not in numbers:

