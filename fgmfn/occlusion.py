@@ -42,7 +42,7 @@ class Word:
     read: bool
     """False where the model is not shown it: the text was cut before it, or its signs are none that it is shown."""
     target: bool = False
-    """It is a part of what the text is about, which is not taken away."""
+    """It is a part of what the text is about, or the sign before an auxiliary text; neither is taken away."""
     pieces: int = 1
     """Word pieces that it is cut into."""
 
@@ -93,7 +93,8 @@ def words_of(rows: Rows, row: int, processor: FgmfnProcessor | None, inputs: Inp
 
 def _word(text: str, unit: tuple[int, int], span: tuple[int, int], *, read: bool, pieces: int) -> Word:
     start, end = unit
-    return Word(text[start:end], start, read and text[start:end] != SEPARATOR, _touch(unit, span), pieces)
+    kept = _touch(unit, span) or text[start:end] == SEPARATOR
+    return Word(text[start:end], start, read, kept, pieces)
 
 
 def _touch(one: tuple[int, int], other: tuple[int, int]) -> bool:
