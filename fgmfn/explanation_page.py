@@ -24,7 +24,7 @@ LEAST = 0.005
 """An effect below half a point is not shaded."""
 FAINT = 0.02
 """Effects are shaded in relation to the strongest one, and to this where all are weaker."""
-OPACITY = 0.6
+OPACITY = 0.5
 LEGEND = (
     "Points are percentage points of the label's probability: what it loses when the word or region is taken away. "
     "Blue or underlined speaks for the label, orange or dashed against it; grey or struck through is not read."
