@@ -18,6 +18,8 @@ from PIL import Image
 from fgmfn.explanations import AdExplanation, Explanation, RegionEffect, WordEffect
 from fgmfn.pages import TEMPLATES, templates
 
+EXPLANATION_STYLE = TEMPLATES / "explanation.css"
+"""The style sheet of the sections."""
 LONGEST_SIDE = 640
 """Pixels of a picture on the page."""
 LEAST = 0.005
@@ -32,7 +34,7 @@ LEGEND = (
 
 
 def explanation_section(explanation: Explanation | AdExplanation) -> Markup:
-    """Return a section of HTML; the page that holds it needs `explanation_style` and must allow pictures from `data:`.
+    """Return a section of HTML; the page that holds it needs `EXPLANATION_STYLE` and must allow pictures from `data:`.
 
     It uses headings of no level, no inline style and no script. Everything of strangers in it is escaped.
     """
@@ -45,14 +47,9 @@ def explanation_section(explanation: Explanation | AdExplanation) -> Markup:
     return Markup(template.render(one=explanation, frames=frames, pictures=pictures, legend=LEGEND))  # noqa: S704
 
 
-def explanation_style() -> str:
-    """Return the style sheet of the sections."""
-    return (TEMPLATES / "explanation.css").read_text("utf-8")
-
-
 def explanations_page(title: str, explained: Sequence[tuple[str, Explanation | AdExplanation]]) -> str:
     """Return one page of named explanations."""
-    css = (TEMPLATES / "explanations.css").read_text("utf-8") + explanation_style()
+    css = (TEMPLATES / "explanations.css").read_text("utf-8") + EXPLANATION_STYLE.read_text("utf-8")
     return (
         _environment()
         .get_template("explanations.html")
