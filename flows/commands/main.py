@@ -22,6 +22,7 @@ COMMANDS = {
     "status": "pipeline",
     "train": "pipeline",
     "models": "models",
+    "serve": "serve",
     "health": "health",
     "deploy": "deploy",
     "config": "config",
