@@ -50,7 +50,7 @@ def load(run: ModelRun, batch_size: int) -> Served:
     """Load a run and ask it once.
 
     Raises:
-        FgmfnError, YtbAdsError or another of `_FAULTS`: it cannot be loaded or gives no answer for a picture and a text.
+        Exception: one of `_FAULTS`: it cannot be loaded, or gives no answer for a picture and a text.
     """
     predictor = Predictor.open(fetch_folder(run.folder, METRICS), batch_size=batch_size)
     served = Served(run.name, predictor, run.record, datetime.now(UTC))
@@ -82,8 +82,8 @@ class ModelInService:
         run = find_run(catalog, name) if name else run_in_service(catalog)
         if run is None:
             raise ModelError(
-                f"{catalog.root}: no model is in service; `ytb-ads train` trains one, `ytb-ads models promote RUN` puts "
-                "it in service"
+                f"{catalog.root}: no model is in service; `ytb-ads train` trains one, and `ytb-ads models promote RUN` "
+                "puts it in service"
             )
         try:
             self.current = load(run, batch_size)

@@ -179,8 +179,8 @@ async def _json_rows(request: Request, service: Service) -> list[Row]:
         # names of ours alone: an unknown key may hold anything
         known = {"rows", "picture", "text"}
         place = ".".join(str(part) for part in first["loc"] if isinstance(part, int) or part in known)
-        text = f"The JSON is not as /docs describes it{f' at {place}' if place else ''}: {first['type'].replace('_', ' ')}."
-        raise Refusal(422, "malformed", text) from None
+        fault = f"{place}: {first['type']}".removeprefix(": ").replace("_", " ")
+        raise Refusal(422, "malformed", f"The JSON is not as /docs describes it: {fault}.") from None
     return [Row(row.picture, row.text) for row in asked.rows]
 
 
