@@ -3,30 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-import resource
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from pathlib import Path
 from typing import IO, ParamSpec, TypeVar
 
 from flows.errors import DecoderLostError, FrameError
 from flows.frames.isolation import borrowed_worker, close_idle_workers
-from flows.frames.sampling import decode_jpeg
-from flows.ocr.registry import ocr_engine
 from flows.serve.refusals import Refusal
+from flows.serve.seeing import read_within, see_within
 from flows.serve.uploads import Uploads
-from flows.settings import OcrSettings, Settings
+from flows.settings import Settings
 from flows.settings.serve import ServeSettings
-from flows.verdict.ads import SeenAd, see_ad
+from flows.verdict.ads import SeenAd
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
 _RETRY_S = 5.0
-VIDEO_ID = "upload"
-"""Seeds the moments of every upload: the same file gives the same frames again."""
 
 
 class Videos:
@@ -55,7 +50,7 @@ class Videos:
 
         def seen(call: KillableCall) -> SeenAd:
             with self._uploads.holding(content) as path:
-                return call.run(self._limits.video_timeout_s, _see_within, self._memory_bytes, path, self._settings)
+                return call.run(self._limits.video_timeout_s, see_within, self._memory_bytes, path, self._settings)
 
         return await self._run(seen)
 
@@ -68,7 +63,7 @@ class Videos:
 
         def read(call: KillableCall) -> str:
             limit_s = self._limits.video_timeout_s
-            return call.run(limit_s, _read_within, self._memory_bytes, picture, self._settings.ocr)
+            return call.run(limit_s, read_within, self._memory_bytes, picture, self._settings.ocr)
 
         return await self._run(read)
 
@@ -145,26 +140,6 @@ class KillableCall:
             self._killed = True
             if self._kill is not None:
                 self._kill()
-
-
-def _see_within(memory_bytes: int, path: Path, settings: Settings) -> SeenAd:
-    """See a video in this process."""
-    _limit(memory_bytes)
-    return see_ad(path, VIDEO_ID, settings)
-
-
-def _read_within(memory_bytes: int, picture: bytes, settings: OcrSettings) -> str:
-    """Read a picture in this process."""
-    _limit(memory_bytes)
-    [words] = ocr_engine(settings).read([decode_jpeg(picture)])
-    return " ".join(word.text for word in words)
-
-
-def _limit(memory_bytes: int) -> None:
-    """From now on this process gets no more memory than that."""
-    _, most = resource.getrlimit(resource.RLIMIT_AS)
-    limit = memory_bytes if most == resource.RLIM_INFINITY else min(memory_bytes, most)
-    resource.setrlimit(resource.RLIMIT_AS, (limit, most))
 
 
 def _without_secrets(settings: Settings) -> Settings:
