@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self, cast
 import numpy as np
 import torch
 from PIL import Image
+from safetensors import SafetensorError
 from scipy.special import softmax
 from tqdm import tqdm
 
@@ -110,7 +111,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
             if missing := sorted(info["missing_keys"]):
                 raise WeightsError(f"{path}: its weights lack {len(missing)} tensors, such as {missing[0]}")
             processor = FgmfnProcessor.from_pretrained(path, local_files_only=True)
-    except (OSError, ValueError, RuntimeError, KeyError) as error:
+    except (OSError, ValueError, RuntimeError, KeyError, SafetensorError) as error:
         raise WeightsError(f"{path}: the checkpoint is incomplete or damaged: {error}") from error
     return Checkpoint(path, name, model.to(_device()).eval(), processor, *origin)
 
@@ -217,7 +218,7 @@ class Predictor:
             None if auxiliary is None else [text for texts in auxiliary for text in texts],
         )
         ends = np.cumsum([len(ad) for ad in ads], dtype=int)
-        return [self._joined(frames[end - len(ad) : end]) for end, ad in zip(ends, ads, strict=True)]
+        return [self.joined(frames[end - len(ad) : end]) for end, ad in zip(ends, ads, strict=True)]
 
     def logits(self, rows: Rows, *, prepared: SplitDataset | None = None, title: str | None = None) -> np.ndarray:
         """Return the logits of rows, [rows, C], before any calibration.
@@ -260,7 +261,8 @@ class Predictor:
         names = self.checkpoint.class_names
         return Prediction(names[int(probabilities.argmax())], dict(zip(names, map(float, probabilities), strict=True)))
 
-    def _joined(self, frames: Sequence[Prediction]) -> AdPrediction:
+    def joined(self, frames: Sequence[Prediction]) -> AdPrediction:
+        """Join the predictions for an ad's frames into one for the ad."""
         # sorted, the sum is the same for every order of the frames
         shares = np.sort([list(frame.probabilities.values()) for frame in frames], axis=0).mean(axis=0)
         return AdPrediction(**vars(self._prediction(shares)), frames=tuple(frames))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
@@ -14,7 +16,7 @@ class Metrics:
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
         name = "ytb_ads_serve_"
-        every = {"registry": self.registry}
+        every: Any = {"registry": self.registry}
         self.requests = Counter(name + "requests", "Requests answered.", ("route", "method", "status"), **every)
         self.refusals = Counter(name + "refusals", "Requests refused, by the kind of refusal.", ("kind",), **every)
         self.seconds = Histogram(

@@ -14,17 +14,13 @@ import numpy as np
 from PIL import Image
 
 from data_catalog.catalog import Catalog
-from data_catalog.errors import YtbAdsError
 from data_catalog.storage import fetch_folder
-from fgmfn.errors import FgmfnError
 from fgmfn.inference import Predictor
 from flows.errors import ModelError
 from flows.models import CURRENT, METRICS, ModelRun, find_run, run_in_service
 
 log = logging.getLogger("ytb_ads.serve")
 
-_FAULTS = (YtbAdsError, FgmfnError, OSError, ValueError, KeyError, TypeError, RuntimeError, MemoryError)
-"""What a folder that is no sound model, or a store that does not answer, may raise."""
 _MOST_PATIENCE = 60
 """A promoted model that cannot be served is tried again after 1, 2, 4 ... looks, at most so many."""
 
@@ -50,7 +46,7 @@ def load(run: ModelRun, batch_size: int) -> Served:
     """Load a run and ask it once.
 
     Raises:
-        Exception: one of `_FAULTS`: it cannot be loaded, or gives no answer for a picture and a text.
+        Exception: of any kind: it cannot be loaded, or gives no answer for a picture and a text.
     """
     predictor = Predictor.open(fetch_folder(run.folder, METRICS), batch_size=batch_size)
     served = Served(run.name, predictor, run.record, datetime.now(UTC))
@@ -87,7 +83,7 @@ class ModelInService:
             )
         try:
             self.current = load(run, batch_size)
-        except _FAULTS as error:
+        except Exception as error:
             raise ModelError(f"{run.name}: cannot be served: {error}") from error
         self.refused: str | None = None
         """Name of the promoted model that cannot be served, or `CURRENT` where that cannot be read."""
@@ -109,12 +105,13 @@ class ModelInService:
                         raise ModelError("no model is in service any more")
                     named = run.name
                     if named == self.current.name:
-                        self.refused, looks, patience = self._settled(), 0, 1
+                        looks, patience = 0, 1
+                        self._settle()
                         continue
                     if named == self.refused and (looks := looks + 1) < patience:
                         continue
                     self._take(await loop.run_in_executor(thread, load, run, self._batch_size))
-                except _FAULTS as error:
+                except Exception as error:  # noqa: BLE001  whatever a broken model or store raises, the old one serves on
                     fault = error
                 if fault is None:
                     looks, patience = 0, 1
@@ -123,8 +120,10 @@ class ModelInService:
                 looks = 0
                 self._refuse(named, fault)
 
-    def _settled(self) -> None:
+    def _settle(self) -> None:
+        """The model that serves is the one in service, again perhaps."""
         if self.refused is not None:
+            self.refused = None
             self._changed(self.current)
 
     def _take(self, served: Served) -> None:

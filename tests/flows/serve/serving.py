@@ -38,7 +38,7 @@ def write_models(folder: Path) -> None:
     for seed, name in enumerate((GOOD, OTHER, BROKEN, WORDS)):
         torch.manual_seed(seed)
         kind = model_class(name.partition("/")[2].rpartition("-")[0])
-        model = kind(kind.config_class(**TINY["fgmfn"].settings | {"num_labels": 2}))  # type: ignore[call-arg, arg-type]
+        model = kind(kind.config_class(**TINY["fgmfn"].settings | {"num_labels": 2}))
         model.config.id2label = {0: "negative", 1: "positive"}
         for weights in model.parameters():
             weights.data *= 3  # so that its answers lie apart
