@@ -167,7 +167,7 @@ atexit.register(close_idle_workers)
 def _serve() -> None:
     """Be a worker: answer calls until nobody is left who makes them."""
     # not in `__main__`, as which this file runs here
-    importlib.import_module("flows.frames.isolation")._is_worker = True
+    vars(importlib.import_module("flows.frames.isolation"))["_is_worker"] = True
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # whatever a library prints is no answer
     cv2.setNumThreads(1)
