@@ -22,7 +22,11 @@ COMMANDS = {
     "status": "pipeline",
     "train": "pipeline",
     "models": "models",
+<<<<<<< HEAD
     "serve": "serve",
+=======
+    "predict": "predict",
+>>>>>>> main
     "health": "health",
     "deploy": "deploy",
     "config": "config",
