@@ -263,11 +263,7 @@ class Predictor:
         return Prediction(names[int(probabilities.argmax())], dict(zip(names, map(float, probabilities), strict=True)))
 
     def joined(self, frames: Sequence[Prediction]) -> AdPrediction:
-<<<<<<< HEAD
-        """Join the predictions for an ad's frames into one for the ad."""
-=======
         """Return the answer for an ad of the answers for its frames."""
->>>>>>> main
         # sorted, the sum is the same for every order of the frames
         shares = np.sort([list(frame.probabilities.values()) for frame in frames], axis=0).mean(axis=0)
         return AdPrediction(**vars(self.prediction(shares)), frames=tuple(frames))

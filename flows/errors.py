@@ -88,13 +88,12 @@ class ModelError(YtbAdsError):
     """A trained model is not there, is damaged, or cannot be compared."""
 
 
-<<<<<<< HEAD
 class ServeError(YtbAdsError):
     """The service cannot be started as the settings ask."""
-=======
+
+
 class VerdictError(YtbAdsError):
     """Verdicts cannot be given, or written where they were asked for."""
->>>>>>> main
 
 
 class StageError(YtbAdsError):

@@ -22,11 +22,8 @@ COMMANDS = {
     "status": "pipeline",
     "train": "pipeline",
     "models": "models",
-<<<<<<< HEAD
     "serve": "serve",
-=======
     "predict": "predict",
->>>>>>> main
     "health": "health",
     "deploy": "deploy",
     "config": "config",

@@ -344,11 +344,8 @@ class Settings(BaseSettings):
     release: ReleaseSettings = ReleaseSettings()
     runner: RunnerSettings = RunnerSettings()
     training: TrainingSettings = TrainingSettings()
-<<<<<<< HEAD
     serve: ServeSettings = ServeSettings()
-=======
     predict: PredictSettings = PredictSettings()
->>>>>>> main
     health: HealthSettings = HealthSettings()
     deploy: DeploySettings = DeploySettings()
     notify: NotifySettings = NotifySettings()
