@@ -71,12 +71,15 @@ class Ways:
         read: list[torch.Tensor] = []
         layer = self._model.fusion.layers[-1].text_from_image.attention
 
-        def keep(_: Any, given: Any, options: Any) -> None:
+        def keep(_: Any, given: Any, __: Any) -> None:
             with torch.no_grad():
-                read.append(torch.nn.functional.multi_head_attention_forward(
-                    *(each.transpose(0, 1) for each in given), layer.embed_dim, layer.num_heads, layer.in_proj_weight,
-                    layer.in_proj_bias, None, None, False, 0.0, layer.out_proj.weight, layer.out_proj.bias,
-                    training=False, need_weights=True)[1])  # fmt: skip
+                query, key, _value = given
+                weights, biases = layer.in_proj_weight.chunk(3), layer.in_proj_bias.chunk(3)
+                shape = (layer.num_heads, layer.head_dim)
+                asking = torch.nn.functional.linear(query, weights[0], biases[0]).unflatten(-1, shape)
+                asked = torch.nn.functional.linear(key, weights[1], biases[1]).unflatten(-1, shape)
+                scores = torch.einsum("bqhd,bkhd->bhqk", asking, asked) / layer.head_dim**0.5
+                read.append(scores.softmax(dim=-1).mean(dim=1))
 
         hook = layer.register_forward_pre_hook(keep, with_kwargs=True)
         self.explainer.answers(row)
