@@ -46,7 +46,7 @@ def main() -> None:
     else:
         print(
             f"{ads} ads: {measured['cpu_s_per_ad']:.2f} CPU s an ad (limit {LIMIT_CPU_S}), "
-            f"{measured['wall_s_per_ad']:.2f} s an ad; the first with everything that is loaded {start['cpu_s']:.1f} CPU s; "
+            f"{measured['wall_s_per_ad']:.2f} s an ad; the first, with all that is loaded, {start['cpu_s']:.1f} CPU s; "
             f"largest process {whole['peak_mb']:,.0f} MB"
         )
     raise SystemExit(measured["cpu_s_per_ad"] > LIMIT_CPU_S)
@@ -57,9 +57,7 @@ def predict(videos: Sequence[Path], model: str) -> dict[str, float]:
     before, begun = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, "-m", "flows", "predict", *map(str, videos), "--model", model]
-        done = subprocess.run(
-            [*command, "--catalog", folder, "--json"], capture_output=True, text=True, check=False
-        )
+        done = subprocess.run([*command, "--catalog", folder, "--json"], capture_output=True, text=True, check=False)
     if len(done.stdout.splitlines()) != len(videos):
         raise SystemExit(f"error: {done.stderr}")
     after, ended = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
