@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self, cast
 import numpy as np
 import torch
 from PIL import Image
+from safetensors import SafetensorError
 from scipy.special import softmax
 from tqdm import tqdm
 
@@ -110,7 +111,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
             if missing := sorted(info["missing_keys"]):
                 raise WeightsError(f"{path}: its weights lack {len(missing)} tensors, such as {missing[0]}")
             processor = FgmfnProcessor.from_pretrained(path, local_files_only=True)
-    except (OSError, ValueError, RuntimeError, KeyError) as error:
+    except (OSError, ValueError, RuntimeError, KeyError, SafetensorError) as error:
         raise WeightsError(f"{path}: the checkpoint is incomplete or damaged: {error}") from error
     return Checkpoint(path, name, model.to(_device()).eval(), processor, *origin)
 
