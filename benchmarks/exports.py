@@ -13,7 +13,6 @@ import argparse
 import json
 import statistics
 import time
-from collections import Counter
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -90,10 +89,11 @@ def profile(graph: Path, fields: Mapping[str, Tensor], threads: int, folder: Pat
         if event.get("cat") == "Node" and event["name"].endswith("_kernel_time"):
             key = event["args"]["op_name"], event["name"]
             least[key] = min(event["dur"] / 1000, least.get(key, float("inf")))
-    spent: Counter[str] = Counter()
+    spent: dict[str, float] = {}
     for (kind, _), milliseconds in least.items():
-        spent[kind] += milliseconds
-    return ", ".join(f"{kind} {milliseconds:.1f}" for kind, milliseconds in spent.most_common(8))
+        spent[kind] = spent.get(kind, 0) + milliseconds
+    most = sorted(spent.items(), key=lambda one: -one[1])[:8]
+    return ", ".join(f"{kind} {milliseconds:.1f}" for kind, milliseconds in most)
 
 
 def main() -> None:

@@ -146,7 +146,7 @@ class ExportedOtherwise(TextCnnForSentiment):
     """A model whose graph answers a little otherwise than it does."""
 
     def forward(self, *fields: Any, **named: Any) -> Any:
-        output = super().forward(*fields, **named)
+        output: Any = super().forward(*fields, **named)
         if torch.compiler.is_compiling():
             output.logits = output.logits + 2 * TOLERANCE
         return output
