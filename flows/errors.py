@@ -86,3 +86,7 @@ class ModelError(YtbAdsError):
 
 class StageError(YtbAdsError):
     """A stage lost rows, or had work and ended with nothing."""
+
+
+class MonitorError(YtbAdsError):
+    """Something to be monitored cannot be read, or a period is none."""

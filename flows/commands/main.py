@@ -22,6 +22,7 @@ COMMANDS = {
     "status": "pipeline",
     "train": "pipeline",
     "models": "models",
+    "monitor": "monitor",
     "health": "health",
     "deploy": "deploy",
     "config": "config",
