@@ -25,12 +25,13 @@ if TYPE_CHECKING:
     from fgmfn.data import open_release as open_release
     from fgmfn.errors import FgmfnError as FgmfnError
     from fgmfn.evaluation import Metrics as Metrics
-    from fgmfn.inference import evaluate_split as evaluate_split
+    from fgmfn.inference import Predictor as Predictor
     from fgmfn.inference import load_checkpoint as load_checkpoint
     from fgmfn.inference import predict as predict
     from fgmfn.inference import read_image as read_image
     from fgmfn.modeling import FgmfnForSentiment as FgmfnForSentiment
     from fgmfn.processing import FgmfnProcessor as FgmfnProcessor
+    from fgmfn.scoring import evaluate_split as evaluate_split
     from fgmfn.training import TrainedModel as TrainedModel
     from fgmfn.training import train_models as train_models
 
@@ -40,8 +41,9 @@ _HOME = {
     "FgmfnForSentiment": "modeling",
     "FgmfnProcessor": "processing",
     "Metrics": "evaluation",
+    "Predictor": "inference",
     "TrainedModel": "training",
-    "evaluate_split": "inference",
+    "evaluate_split": "scoring",
     "load_checkpoint": "inference",
     "open_release": "data",
     "predict": "inference",

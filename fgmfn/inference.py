@@ -1,34 +1,31 @@
-"""A trained model at work: load a checkpoint, predict single ads or a split of a source."""
+"""A trained model at work: load a checkpoint, and let it say what it makes of pictures with their words, or of ads."""
 
 from __future__ import annotations
 
 import json
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, Self, cast
 
 import numpy as np
-import pyarrow as pa
 import torch
 from PIL import Image
-from torch.utils.data import DataLoader
+from scipy.special import softmax
 from tqdm import tqdm
 
 from fgmfn.baselines import model_class, model_of_class
 from fgmfn.baselines.fitted import FittedModel
 from fgmfn.console import quiet_libraries
-from fgmfn.data import Collator, Rows, Source, SplitDataset
-from fgmfn.data.overlap import linked
-from fgmfn.data.rows import NOWHERE, UNKNOWN, given_rows
-from fgmfn.errors import DataError, InputError, WeightsError
-from fgmfn.evaluation import Metrics
+from fgmfn.data import Collator, Rows, SplitDataset
+from fgmfn.data.rows import NOWHERE, given_rows
+from fgmfn.engines import Engine, TorchEngine
+from fgmfn.errors import InputError, WeightsError
 from fgmfn.images import NO_PICTURE, as_seen
 from fgmfn.inputs import Words
 from fgmfn.predictions import METRICS
 from fgmfn.processing import FgmfnProcessor, refuse_single
-from fgmfn.statistics import measure
 
 if TYPE_CHECKING:
     from fgmfn.modeling import SentimentModel
@@ -67,10 +64,25 @@ class Checkpoint:
 
 @dataclass(frozen=True)
 class Prediction:
-    """A model's prediction for one ad."""
+    """A model's answer for a picture with its words."""
 
     label: str
+    """The likeliest class."""
     probabilities: dict[str, float]
+    """Of each class, calibrated where the checkpoint is."""
+    interval: tuple[float, float] | None = None
+    """95 %, of the label's probability: how often development rows with such a probability were right. None: unknown,
+    as of a checkpoint that was not calibrated."""
+    sure: bool | None = None
+    """False where the interval reaches down to one half: the answer may be wrong as often as right."""
+
+
+@dataclass(frozen=True)
+class AdPrediction(Prediction):
+    """A model's answer for an ad, joined from those for its frames."""
+
+    frames: tuple[Prediction, ...] = ()
+    """In the order of the frames."""
 
 
 def load_checkpoint(path: Path) -> Checkpoint:
@@ -117,6 +129,148 @@ def _read_object(file: Path) -> dict[str, Any] | None:
     return value if isinstance(value, dict) else None
 
 
+class Predictor:
+    """Answers for any number of pictures with their words, or ads, in batches.
+
+    An answer is the same whatever else is asked for beside it, and in whatever order.
+
+    Args:
+        checkpoint: a trained model.
+        engine: computes its logits; None: PyTorch. A fitted model has none.
+        batch_size: rows that are computed together.
+
+    Raises:
+        InputError: The batch size is below 1.
+    """
+
+    def __init__(self, checkpoint: Checkpoint, *, engine: Engine | None = None, batch_size: int = 32) -> None:
+        if batch_size < 1:
+            raise InputError(f"batch_size = {batch_size}; expected 1 or more")
+        self.checkpoint = checkpoint
+        self._batch_size = batch_size
+        self._engine = engine
+
+    @classmethod
+    def open(cls, path: Path, *, engine: Literal["torch"] = "torch", batch_size: int = 32) -> Self:
+        """Load a trained model from its folder.
+
+        Raises:
+            WeightsError: The folder holds no such model.
+        """
+        return cls(load_checkpoint(path), batch_size=batch_size)
+
+    def predict(
+        self,
+        images: Sequence[Image.Image],
+        texts: Sequence[str],
+        targets: Sequence[str] | None = None,
+        auxiliary: Sequence[str] | None = None,
+    ) -> list[Prediction]:
+        """Classify pictures with their words, one prediction per pair.
+
+        A target is given to a model that was trained on rows with targets. To one that was trained on ads it may give
+        the category, if it reads that; what it does not read is left out, with a warning.
+
+        Args:
+            images: one picture per text; none at all for a model that looks at none.
+            texts: the words.
+            targets: what of each text the sentiment is about; None: nothing special.
+            auxiliary: further words per text for models that read them, such as a caption; None: none. A model that
+                was trained on them alone reads no text.
+
+        Raises:
+            InputError: The numbers differ, the model needs a target or auxiliary texts and there are none, or it needs
+                the target's place in the text and the target does not stand there.
+        """
+        refuse_single(images=images, texts=texts, targets=targets, auxiliary=auxiliary)
+        if not len(texts) and not len(images):
+            return []
+        rows = _asked_rows(self.checkpoint, images, texts, targets, auxiliary)
+        logits = self.logits(rows, prepared=self._dataset(rows, together=False))
+        return [self._prediction(row) for row in self.probabilities(logits)]
+
+    def predict_ads(
+        self,
+        ads: Sequence[Sequence[tuple[Image.Image, str]]],
+        targets: Sequence[str] | None = None,
+        auxiliary: Sequence[Sequence[str]] | None = None,
+    ) -> list[AdPrediction]:
+        """Classify ads by their frames, one prediction per ad; frames of many ads share batches.
+
+        Args:
+            ads: the frames of each, a picture with its words.
+            targets: of each ad, as in `predict`: of a model of ads its category.
+            auxiliary: of each frame of each ad.
+
+        Raises:
+            InputError: As `predict`, or an ad has no frame.
+        """
+        if (empty := next((number for number, frames in enumerate(ads, 1) if not len(frames)), None)) is not None:
+            raise InputError(f"ad {empty} has no frame; an answer needs one or more")
+        for what, values in (("targets", targets), ("lists of auxiliary texts", auxiliary)):
+            if values is not None and len(values) != len(ads):
+                raise InputError(f"{len(values)} {what} and {len(ads)} ads; every ad needs its own")
+        frames = self.predict(
+            [image for ad in ads for image, _ in ad],
+            [text for ad in ads for _, text in ad],
+            None if targets is None else [target for target, ad in zip(targets, ads, strict=True) for _ in ad],
+            None if auxiliary is None else [text for texts in auxiliary for text in texts],
+        )
+        ends = np.cumsum([len(ad) for ad in ads], dtype=int)
+        return [self._joined(frames[end - len(ad) : end]) for end, ad in zip(ends, ads, strict=True)]
+
+    def logits(self, rows: Rows, *, prepared: SplitDataset | None = None, title: str | None = None) -> np.ndarray:
+        """Return the logits of rows, [rows, C], before any calibration.
+
+        Those of a fitted model are the logarithms of its probabilities.
+
+        Args:
+            rows: in their order.
+            prepared: the rows as the model's inputs, where they are at hand.
+            title: of a bar on standard error, if that is a terminal; None: no bar.
+
+        Raises:
+            DataError: The model looks at pictures, and one is missing or cannot be decoded.
+        """
+        model = self.checkpoint.model
+        if isinstance(model, FittedModel):
+            with np.errstate(divide="ignore"):
+                return np.log(model.probabilities(rows, progress=title is not None).astype(np.float64))
+        engine, processor = self._engine or TorchEngine(model), self.checkpoint.processor
+        dataset: Any = prepared or self._dataset(rows)
+        collate, numbers = Collator(cast(FgmfnProcessor, processor), model.inputs), range(len(rows))
+        starts = tqdm(numbers[:: self._batch_size], desc=title, unit="batch", disable=None if title else True)
+        batches = (collate([dataset[row] for row in numbers[at : at + self._batch_size]]) for at in starts)
+        return np.concatenate([engine.logits(_inputs(batch)) for batch in batches])
+
+    def _dataset(self, rows: Rows, *, together: bool = True) -> SplitDataset | None:
+        """Rows as the model's inputs; those that are not of one split never see each other's pictures."""
+        model = self.checkpoint.model
+        if isinstance(model, FittedModel):
+            return None
+        inputs = model.inputs if together else replace(model.inputs, shuffled=False)
+        return SplitDataset(rows, cast(FgmfnProcessor, self.checkpoint.processor), inputs)
+
+    def probabilities(self, logits: np.ndarray) -> np.ndarray:
+        """Turn logits into the probabilities that are answered, [rows, C] both."""
+        shares: np.ndarray = softmax(logits.astype(np.float64), axis=1)
+        return shares
+
+    def _prediction(self, probabilities: np.ndarray) -> Prediction:
+        names = self.checkpoint.class_names
+        return Prediction(names[int(probabilities.argmax())], dict(zip(names, map(float, probabilities), strict=True)))
+
+    def _joined(self, frames: Sequence[Prediction]) -> AdPrediction:
+        # sorted, the sum is the same for every order of the frames
+        shares = np.sort([list(frame.probabilities.values()) for frame in frames], axis=0).mean(axis=0)
+        return AdPrediction(**vars(self._prediction(shares)), frames=tuple(frames))
+
+
+def _inputs(batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Leave out what a model learns from and does not answer from."""
+    return {name: values for name, values in batch.items() if name not in ("labels", "groups")}
+
+
 def predict(
     checkpoint: Checkpoint,
     images: Sequence[Image.Image],
@@ -124,32 +278,24 @@ def predict(
     targets: Sequence[str] | None = None,
     auxiliary: Sequence[str] | None = None,
 ) -> list[Prediction]:
-    """Classify pictures with their words, one prediction per pair.
+    """Classify pictures with their words once, as `Predictor.predict`."""
+    return Predictor(checkpoint).predict(images, texts, targets, auxiliary)
 
-    A target is given to a model that was trained on rows with targets. To one that was trained on ads it may give
-    the category, if it reads that; what it does not read is left out, with a warning.
 
-    Args:
-        checkpoint: a trained model.
-        images: one picture per text; none at all for a model that looks at none.
-        texts: the words.
-        targets: what of each text the sentiment is about; None: nothing special.
-        auxiliary: further words per text for models that read them, such as a caption; None: none. A model that was
-            trained on them alone reads no text.
-
-    Raises:
-        InputError: The numbers differ, the model needs a target or auxiliary texts and there are none, or it needs the
-            target's place in the text and the target does not stand there.
-    """
-    refuse_single(images=images, texts=texts, targets=targets, auxiliary=auxiliary)
-    looks = "image" in checkpoint.model.modalities
-    if len(images) != len(texts) and (looks or len(images)):
+def _asked_rows(
+    checkpoint: Checkpoint,
+    images: Sequence[Image.Image],
+    texts: Sequence[str],
+    targets: Sequence[str] | None,
+    auxiliary: Sequence[str] | None,
+) -> Rows:
+    """Make rows of what is asked for, as those that the model was trained on."""
+    model = checkpoint.model
+    if len(images) != len(texts) and ("image" in model.modalities or len(images)):
         raise InputError(f"{len(images)} pictures and {len(texts)} texts; every picture needs its words")
     for what, values in (("targets", targets), ("auxiliary texts", auxiliary)):
         if values is not None and len(values) != len(texts):
             raise InputError(f"{len(values)} {what} and {len(texts)} texts; every text needs its own")
-    if not len(texts):
-        return []
     read = _read_targets(checkpoint, targets)
     real = read is not None if checkpoint.has_targets is None else checkpoint.has_targets
     if auxiliary is None and checkpoint.words != "text":
@@ -158,15 +304,9 @@ def predict(
             f"texts (--auxiliary)"
         )
     rows = given_rows(images, texts, read, auxiliary, has_targets=real).reading(checkpoint.words)
-    model = checkpoint.model
-    if isinstance(model, FittedModel):
-        return [_prediction(checkpoint, row) for row in model.probabilities(rows, progress=False)]
-    if rows.has_targets and "target_span" in model.inputs.fields:
+    if not isinstance(model, FittedModel) and rows.has_targets and "target_span" in model.inputs.fields:
         _refuse_lost_targets(checkpoint.name, rows)
-    processor: Any = checkpoint.processor
-    dataset = SplitDataset(rows, processor, model.inputs)
-    batch = Collator(processor, model.inputs)([dataset[row] for row in range(len(rows))])
-    return [_prediction(checkpoint, row) for row in _probabilities(model, batch)]
+    return rows
 
 
 def _read_targets(checkpoint: Checkpoint, targets: Sequence[str] | None) -> Sequence[str] | None:
@@ -196,11 +336,6 @@ def _refuse_lost_targets(name: str, rows: Rows) -> None:
         )
 
 
-def _prediction(checkpoint: Checkpoint, probabilities: np.ndarray) -> Prediction:
-    names = checkpoint.class_names
-    return Prediction(names[int(probabilities.argmax())], dict(zip(names, map(float, probabilities), strict=True)))
-
-
 def read_image(path: Path) -> Image.Image:
     """Read a picture file.
 
@@ -211,110 +346,6 @@ def read_image(path: Path) -> Image.Image:
         return as_seen(Image.open(path))
     except NO_PICTURE as error:
         raise InputError(f"{path}: cannot be read as a picture: {error}") from error
-
-
-def predict_split(
-    checkpoint: Checkpoint,
-    source: Source,
-    split: str,
-    *,
-    batch_size: int = 32,
-    progress: bool = True,
-    prepared: SplitDataset | None = None,
-) -> np.ndarray:
-    """Return class probabilities [rows, C] for a split, in the source's order.
-
-    Warns where the rows are not those that the checkpoint was trained on. `prepared` is the split where it is open.
-
-    Raises:
-        DataError: The split is empty, the classes are not the model's, or pictures or targets are needed and not
-            there.
-    """
-    rows = source.splits.get(split)
-    if not rows:
-        filled = [name for name, values in source.splits.items() if len(values)]
-        raise DataError(f"{source.path}: split {split!r} has no rows; with rows: {', '.join(filled)}")
-    if source.class_names != checkpoint.class_names:
-        raise DataError(
-            f"{source.path}: classes {list(source.class_names)}, but {checkpoint.path} was trained on "
-            f"{list(checkpoint.class_names)}"
-        )
-    if checkpoint.has_targets and not rows.has_targets and checkpoint.reads_target(real=True):
-        raise DataError(
-            f"{source.path}: its rows have no targets, and {checkpoint.path} was trained on rows that have; "
-            f"name their column by target in [source]"
-        )
-    if rows.words != checkpoint.words:
-        raise DataError(
-            f"{source.path}: opened with words = {rows.words!r}, but {checkpoint.path} was trained with "
-            f"{checkpoint.words!r}; set it in [source] (--words)"
-        )
-    if source.row_set_hash != checkpoint.row_set_hash:
-        # Another release may have split the same ads otherwise.
-        log.warning(
-            "%s: not the rows that %s was trained on (%s); rows of this %s split may have been trained on, "
-            "and scores on them measure memory",
-            source.path,
-            checkpoint.path,
-            checkpoint.row_set_hash or f"no {METRICS} names them",
-            split,
-        )
-    model = checkpoint.model
-    if isinstance(model, FittedModel):
-        return model.probabilities(rows, progress=progress)
-    processor: Any = checkpoint.processor
-    dataset = prepared or SplitDataset(rows, processor, model.inputs)
-    loader = DataLoader(dataset, batch_size=batch_size, collate_fn=Collator(processor, model.inputs))
-    bar = tqdm(loader, desc=f"{checkpoint.name} on {split}", unit="batch", disable=None if progress else True)
-    return np.concatenate([_probabilities(model, batch) for batch in bar])
-
-
-def evaluate_split(
-    checkpoint: Checkpoint,
-    source: Source,
-    split: str,
-    *,
-    progress: bool = True,
-    prepared: SplitDataset | None = None,
-) -> Metrics:
-    """Score a checkpoint on a split of a source; `prepared` is the split where it is open.
-
-    Raises:
-        DataError: As `predict_split`, or the split's labels are hidden.
-    """
-    if len(source.splits.get(split, ())) and not source.splits[split].scorable:
-        raise DataError(f"{source.path}: the labels of split {split!r} are hidden; predict it instead")
-    return measure_split(source, split, predict_split(checkpoint, source, split, progress=progress, prepared=prepared))
-
-
-def measure_split(source: Source, split: str, probabilities: np.ndarray) -> Metrics:
-    """Score predictions, [rows, C], for a split whose labels are known."""
-    rows = source.splits[split]
-    return measure(rows.label, probabilities, linked(rows, grouped=True), source.class_names)
-
-
-def prediction_table(source: Source, split: str, probabilities: np.ndarray) -> pa.Table:
-    """Set predictions beside the rows they are for: their name and group, label, predicted, probability per class.
-
-    Rows of one picture are of one group.
-    """
-    rows, names = source.splits[split], source.class_names
-    columns = {
-        source.row_names[0]: pa.array(rows.name),
-        source.row_names[1]: pa.array(linked(rows, grouped=True)),
-        "label": pa.array([None if number == UNKNOWN else names[number] for number in rows.label], pa.string()),
-        "predicted": pa.array([names[number] for number in probabilities.argmax(axis=1)]),
-    }
-    columns |= {f"probability_{name}": pa.array(probabilities[:, number]) for number, name in enumerate(names)}
-    return pa.table(columns)
-
-
-@torch.inference_mode()
-def _probabilities(model: SentimentModel, batch: dict[str, torch.Tensor]) -> np.ndarray:
-    seen: dict[str, Any] = {
-        name: values.to(model.device) for name, values in batch.items() if name not in ("labels", "groups")
-    }
-    return model(**seen).logits.float().softmax(dim=-1).cpu().numpy()
 
 
 def _device() -> torch.device:

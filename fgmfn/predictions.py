@@ -42,7 +42,7 @@ class Predictions:
 
 
 def read_predictions(table: pa.Table) -> Predictions:
-    """Read a table of `fgmfn.inference.prediction_table`.
+    """Read a table of `fgmfn.scoring.prediction_table`.
 
     Raises:
         DataError: It is no such table, or the labels are hidden.

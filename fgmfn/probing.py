@@ -19,9 +19,10 @@ from fgmfn.data.pictures import ChosenPictures, GivenPictures
 from fgmfn.data.rows import NOWHERE, identity, shuffled
 from fgmfn.errors import DataError
 from fgmfn.evaluation import score
-from fgmfn.inference import Checkpoint, predict_split
+from fgmfn.inference import Checkpoint
 from fgmfn.inputs import Inputs
 from fgmfn.processing import IMAGENET_MEAN, FgmfnProcessor
+from fgmfn.scoring import predict_split
 from fgmfn.statistics import PairedDifference, paired_difference
 
 SHUFFLED, BLANK, MASKED, NEITHER = "pictures of other rows", "blank pictures", "masked words", "neither"

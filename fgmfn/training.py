@@ -43,12 +43,13 @@ from fgmfn.environment import environment
 from fgmfn.errors import FgmfnError, MemoryExhaustedError, RunInProgressError
 from fgmfn.evaluation import Metrics, bracket
 from fgmfn.history import draw_history, draw_reliability, epochs_so_far, epochs_until
-from fgmfn.inference import Checkpoint, measure_split, predict_split, prediction_table
+from fgmfn.inference import Checkpoint
 from fgmfn.modeling import SentimentModel
 from fgmfn.planning import Run, code_version, open_cache, plan_run
 from fgmfn.predictions import METRICS, PREDICTIONS, file_digest, predictions_file
 from fgmfn.processing import Augmentation, FgmfnProcessor
 from fgmfn.recording import PartsRecorder
+from fgmfn.scoring import measure_split, predict_split, prediction_table
 from fgmfn.settings import load_settings
 from fgmfn.sizes import out_of_memory, parameter_counts
 from fgmfn.trainer import last_whole_checkpoint, make_trainer

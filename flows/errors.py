@@ -55,6 +55,10 @@ class FrameError(YtbAdsError):
     """A video gives no frames: not a video, damaged, or without a picture."""
 
 
+class TooLongError(FrameError):
+    """A video is longer than an ad may be."""
+
+
 class DecoderLostError(FrameError):
     """The process that decoded a video did not come back; another try may do better.
 

@@ -17,7 +17,8 @@ from data_catalog.storage import Place, fetch_folder
 from fgmfn.data import Rows, Source, open_source
 from fgmfn.errors import FgmfnError
 from fgmfn.evaluation import score
-from fgmfn.inference import load_checkpoint, predict_split
+from fgmfn.inference import load_checkpoint
+from fgmfn.scoring import predict_split
 from fgmfn.statistics import paired_difference
 from flows.errors import ModelError
 from flows.models import METRICS, Decision, ModelRun, promote, read_history, refuse, run_in_service

@@ -63,7 +63,8 @@ def compare(
     from fgmfn.comparing import read_side
 
     def predict(folder: Path, checksum: str) -> pa.Table:
-        from fgmfn.inference import load_checkpoint, predict_split, prediction_table
+        from fgmfn.inference import load_checkpoint
+        from fgmfn.scoring import predict_split, prediction_table
 
         source = open_data(str(data), config, images=images, data_dir=data_dir, words=words)
         _refuse_others(source, folder, split, checksum)

@@ -88,7 +88,8 @@ def evaluate(source: SourceOptions, checkpoint: Checkpoint, split: Split = "test
       fgmfn evaluate runs/fgmfn-3f2a9c81d0 --release catalog/releases/2026.11.24 --split test
     """
     from fgmfn.evaluation import REDUCED, confusion_table, reduced_lines, surety_lines
-    from fgmfn.inference import evaluate_split, load_checkpoint
+    from fgmfn.inference import load_checkpoint
+    from fgmfn.scoring import evaluate_split
 
     loaded = load_checkpoint(checkpoint)
     opened = source.open()
@@ -144,7 +145,8 @@ def predict(
         raise typer.BadParameter("--data needs --output FILE.parquet for the predictions")
     import pyarrow.parquet as pq
 
-    from fgmfn.inference import load_checkpoint, predict_split, prediction_table
+    from fgmfn.inference import load_checkpoint
+    from fgmfn.scoring import predict_split, prediction_table
 
     loaded = load_checkpoint(checkpoint)
     source = open_data(data, config, images=images, data_dir=data_dir, words=words)

@@ -18,9 +18,10 @@ from PIL import Image
 from fgmfn.data import Rows, Source
 from fgmfn.errors import InputError, did_you_mean
 from fgmfn.evaluation import REDUCED, reduced_lines
-from fgmfn.inference import load_checkpoint, predict_split
+from fgmfn.inference import load_checkpoint
 from fgmfn.paper.experiments import Cell
 from fgmfn.paper.scores import about, unproven_lines
+from fgmfn.scoring import predict_split
 from fgmfn.sheets import markdown_table, plain, printable
 
 SPLIT = "test"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,7 +15,7 @@ import numpy as np
 
 from data_catalog.storage import Place, local_copy
 from data_catalog.tables.drops import Drop
-from flows.errors import DecoderLostError, FrameError
+from flows.errors import DecoderLostError, FrameError, TooLongError
 from flows.frames.fingerprint import (
     FINGERPRINT_VERSION,
     REDUCED_SIDE,
@@ -30,7 +31,7 @@ from flows.frames.moments import ANYWHERE, Spacing, between, choose_timestamps
 from flows.frames.passes import decoded_frames, key_frame, nearest_keys
 from flows.frames.picture import Picture, reduced
 from flows.frames.video import Video
-from flows.stages import FRAMES, LOOKS, FrameReason
+from flows.stages import FRAMES, LOOKS, VIDEOS, CandidateReason, FrameReason
 
 if TYPE_CHECKING:  # the processes that decode need no settings
     from flows.settings import FrameSettings, Settings
@@ -140,6 +141,7 @@ def sample_frames(
     seek: Seek = "exact",
     quality: int = 90,
     max_side: int | None = 1280,
+    longest_s: float = math.inf,
 ) -> SampledFrames:
     """Decode an ad's frames: different pictures as long as the video has enough of them.
 
@@ -153,11 +155,13 @@ def sample_frames(
             margins, each once, and exact pictures for moments that find none free.
         quality: JPEG quality, 1 to 100.
         max_side: larger pictures are scaled down to this longer side; None keeps every size.
+        longest_s: a longer video is refused, before it is read if it states its length.
 
     Raises:
         FrameError: the file gives no frame at all.
+        TooLongError: the video is longer than `longest_s`.
     """
-    with Video(path) as video:
+    with Video(path, longest_s) as video:
         duration_s = video.duration_s()
         moments_s = choose_timestamps(video_id, duration_s, count, seed, spacing)
         sampler = _Sampler(video, quality, max_side)
@@ -171,7 +175,14 @@ def sample_frames(
     return SampledFrames(video_id, duration_s, tuple(frames), tuple(drops))
 
 
-def sample_ad(ad: dict[str, Any], roots: Mapping[str, Place], settings: FrameSettings, fingerprint: str) -> AdRows:
+def sample_ad(
+    ad: dict[str, Any],
+    roots: Mapping[str, Place],
+    settings: FrameSettings,
+    fingerprint: str,
+    *,
+    longest_s: float = math.inf,
+) -> AdRows:
     """Sample one ad, in a process of its own.
 
     Args:
@@ -179,6 +190,7 @@ def sample_ad(ad: dict[str, Any], roots: Mapping[str, Place], settings: FrameSet
         roots: what `media_path` is below, by source.
         settings: which frames, and how they are stored.
         fingerprint: of the rows and the drops.
+        longest_s: a longer video is a drop.
     """
     video_id, made = ad["video_id"], {"fingerprint": fingerprint, "upstream_revision": ad["media_sha256"]}
 
@@ -201,9 +213,13 @@ def sample_ad(ad: dict[str, Any], roots: Mapping[str, Place], settings: FrameSet
                 seek=settings.seek,
                 quality=settings.quality,
                 max_side=settings.max_side,
+                longest_s=longest_s,
             )
     except DecoderLostError as error:
         return dropped(error.reason, f"{ad['media_path']}: {error}")
+    except TooLongError as error:
+        detail = str(error).replace(str(path), ad["media_path"])
+        return AdRows(drops=(VIDEOS.drop(video_id, video_id, CandidateReason.TOO_LONG, detail, **made),))
     except FrameError as error:
         # the message names the path on this machine; a row names it below the source's folder
         return dropped(FrameReason.UNREADABLE_VIDEO, str(error).replace(str(path), ad["media_path"]))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Collection, Container, Iterator
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ import av
 from av.format import Flags
 from av.stream import Disposition
 
-from flows.errors import FrameError
+from flows.errors import FrameError, TooLongError
 from flows.frames.picture import MAX_PIXELS, Picture, shown_picture
 from flows.frames.timeline import Packets, Timeline
 
@@ -53,12 +54,18 @@ class _Around:
 class Video:
     """The picture track of a file; use it in a `with` statement.
 
+    Args:
+        path: the file.
+        longest_s: a file that states a longer duration is not read.
+
     Raises:
         FrameError: the file cannot be opened, is no video, or has no picture track.
+        TooLongError: it is longer than asked for.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, longest_s: float = math.inf) -> None:
         self.path = path
+        self._longest_s = longest_s
         try:
             self._container = self._opened()
         except FAULTS as error:
@@ -66,6 +73,7 @@ class Video:
             size = path.stat().st_size if path.is_file() else 0
             raise FrameError(f"{path}: cannot be opened as a video ({size:,} bytes): {why}") from error
         try:
+            self._refuse_long((self._container.duration or 0) / av.time_base)
             self._choose_track()
         except FrameError:
             self._container.close()
@@ -142,6 +150,7 @@ class Video:
 
         Raises:
             FrameError: it is no length.
+            TooLongError: it is longer than asked for.
         """
         duration_s = self.timeline.end_s
         if self._track.duration:
@@ -154,7 +163,12 @@ class Video:
             duration_s = stated_s
         if not 0 < duration_s < float("inf"):
             raise FrameError(f"{self.path}: states a duration of {duration_s:g} s")
+        self._refuse_long(duration_s)
         return duration_s
+
+    def _refuse_long(self, duration_s: float) -> None:
+        if duration_s > self._longest_s:
+            raise TooLongError(f"{self.path}: {duration_s:,.0f} s long; at most {self._longest_s:g} s are sampled")
 
     def _is_cut_short(self) -> bool:
         """Tell whether the file ends before what its own header says."""

@@ -11,7 +11,8 @@ from fgmfn.baselines import MODELS, model_class
 from fgmfn.configuration import FgmfnConfig
 from fgmfn.data import Source
 from fgmfn.errors import ConfigError, DataError
-from fgmfn.inference import evaluate_split, load_checkpoint, predict
+from fgmfn.inference import load_checkpoint, predict
+from fgmfn.scoring import evaluate_split
 from fgmfn.settings import TrainingSettings, load_settings, model_settings_for
 from fgmfn.training import train_models
 

@@ -18,10 +18,11 @@ from fgmfn.baselines.fitted import FittedModel
 from fgmfn.data import Collator, Rows, Source, SplitDataset
 from fgmfn.data.pictures import decode
 from fgmfn.errors import DataError, InputError
-from fgmfn.inference import Checkpoint, Prediction, load_checkpoint, predict, predict_split
+from fgmfn.inference import Checkpoint, Prediction, Predictor, load_checkpoint, predict
 from fgmfn.inputs import Words
 from fgmfn.predictions import METRICS
 from fgmfn.processing import read_by
+from fgmfn.scoring import predict_split
 from tests.fgmfn.models import TARGETS, ad_split, build, processor_for, tweet_split
 
 KINDS: dict[str, Callable[[], Rows]] = {"ads": ad_split, "tweets": tweet_split}
@@ -50,6 +51,14 @@ def pictures_of(rows: Rows) -> list[Image.Image]:
     return [decode(rows.pictures.read(row), rows.name[row]) for row in range(len(rows))]
 
 
+def with_own_pictures(loaded: Checkpoint) -> Checkpoint:
+    """Let the model of shuffled pictures see of a split's rows what it sees of an ad: its own picture."""
+    if loaded.name == "shuffled_pictures":
+        model: Any = loaded.model
+        model.inputs = replace(model.inputs, shuffled=False)
+    return loaded
+
+
 def shares(predictions: list[Prediction]) -> np.ndarray:
     """Probabilities [rows, C]."""
     return np.array([list(one.probabilities.values()) for one in predictions])
@@ -62,7 +71,7 @@ def test_an_ad_or_tweet_alone_is_classified_as_the_row_of_a_split_is(name: str, 
     loaded = checkpoint(name, rows, rows.has_targets)
     images = pictures_of(rows) if "image" in MODELS[name].modalities else []
     singly = predict(loaded, images, rows.text, rows.target)
-    in_split = predict_split(loaded, source_of(rows, loaded), "test", progress=False)
+    in_split = predict_split(with_own_pictures(loaded), source_of(rows, loaded), "test", progress=False)
     assert np.allclose(shares(singly), in_split, atol=1e-6)
     assert [one.label for one in singly] == [loaded.class_names[number] for number in in_split.argmax(axis=1)]
 
@@ -162,7 +171,7 @@ def test_a_model_that_was_trained_on_captions_reads_them_alone_as_in_a_split(
     rows = replace(tweet_split(), auxiliary=captions)
     loaded = replace(checkpoint(name, rows.reading(words), words == "both"), words=words)
     images = pictures_of(rows) if "image" in MODELS[name].modalities else []
-    in_split = predict_split(loaded, source_of(rows.reading(words), loaded), "test", progress=False)
+    in_split = predict_split(with_own_pictures(loaded), source_of(rows.reading(words), loaded), "test", progress=False)
     with caplog.at_level(logging.WARNING):
         singly = predict(loaded, images, rows.text, rows.target, captions)
     assert np.allclose(shares(singly), in_split, atol=1e-6)
@@ -250,3 +259,34 @@ def test_rows_without_targets_are_refused_by_a_model_that_learned_of_them() -> N
     loaded = checkpoint("bilstm", tweet_split(), True)
     with pytest.raises(DataError, match=r"no targets.*target in \[source\]"):
         predict_split(loaded, source_of(ad_split(), loaded), "test", progress=False)
+
+
+@pytest.mark.parametrize("name", [name for name in MODELS if not issubclass(model_class(name), FittedModel)])
+def test_an_answer_does_not_depend_on_what_else_is_asked(name: str) -> None:
+    rows = tweet_split()
+    loaded = checkpoint(name, rows, rows.has_targets)
+    images = pictures_of(rows) if "image" in MODELS[name].modalities else []
+    together = shares(Predictor(loaded).predict(images, rows.text, rows.target))
+    order = [2, 0, 3, 1, 0]
+    for size, numbers in ((1, [0, 1, 2, 3]), (2, order), (5, order)):
+        chosen = rows.take(numbers)
+        shown = [images[number] for number in numbers if images]
+        again = Predictor(loaded, batch_size=size).predict(shown, chosen.text, chosen.target)
+        assert np.allclose(shares(again), together[numbers], atol=1e-5)
+
+
+def test_an_ads_frames_are_joined_in_any_order_and_one_frame_is_its_ad() -> None:
+    rows = ad_split()
+    predictor = Predictor(checkpoint("fgmfn", rows, False), batch_size=3)
+    frames = list(zip(pictures_of(rows), rows.text, strict=True))
+    one, two, back = predictor.predict_ads([frames[:1], frames * 12, frames[::-1] * 12])
+    assert (one.label, one.probabilities) == (one.frames[0].label, one.frames[0].probabilities)
+    assert two.label == back.label
+    assert two.probabilities == pytest.approx(back.probabilities, abs=1e-6)
+    assert np.allclose(shares([two])[0], shares(list(two.frames)).mean(axis=0))
+    assert [len(ad.frames) for ad in (one, two)] == [1, 48]
+    assert predictor.predict_ads([]) == []
+    with pytest.raises(InputError, match="ad 2 has no frame"):
+        predictor.predict_ads([frames, []])
+    with pytest.raises(InputError, match="1 targets and 2 ads"):
+        predictor.predict_ads([frames, frames], ["film"])

@@ -36,11 +36,12 @@ from fgmfn.errors import (
     WeightsError,
 )
 from fgmfn.evaluation import Metrics, score
-from fgmfn.inference import evaluate_split, load_checkpoint, predict_split
+from fgmfn.inference import load_checkpoint
 from fgmfn.modeling import FgmfnForSentiment
 from fgmfn.planning import plan_run
 from fgmfn.predictions import read_predictions
 from fgmfn.processing import FgmfnProcessor, image_processor, train_tokenizer
+from fgmfn.scoring import evaluate_split, predict_split
 from fgmfn.settings import TrainingSettings
 from fgmfn.sizes import out_of_memory
 from fgmfn.statistics import measure

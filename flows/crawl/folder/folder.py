@@ -15,7 +15,7 @@ import os
 import re
 import unicodedata
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from itertools import chain
@@ -129,7 +129,7 @@ class _Reader:
     ) -> None:
         self.root = root
         self.author_key = author_key
-        self.categories = {_composed(name): mapped for name, mapped in categories.items()}
+        self.categories = categories
         self.category = category
         self.id_of_stamp = {stamp: video_id for video_id, stamp in known.items()}
         self.taken: dict[str, PurePosixPath] = {}
@@ -201,38 +201,19 @@ class _Reader:
         if not VIDEO_ID.fullmatch(video_id):
             detail = f"no usable id in the info.json, and the name {clean_text(video_id)!r} is none either"
             raise InfoJsonError("unusable_id", detail)
-        video = self._choose(files)
+        video = choose_video(self.root, files)
         described_by = stats[files.info or files.videos[0]]
         fetched_at = instant(info.get("epoch")) or datetime.fromtimestamp(described_by.st_mtime, UTC)
         ad = parse_ad(
             info,
             video_id=video_id,
-            category=self._category(video_id, files, categories_of(info)),
+            category=category_of(files, (video_id, *categories_of(info)), self.categories, self.category),
             author_key=self.author_key,
             media_path=str(video) if video else None,
             files_stamp=stamp(video),
             fetched_at=fetched_at,
         )
         return FoundAd(ad, *parse_comments(info, video_id, author_key=self.author_key, fetched_at=fetched_at)), video
-
-    def _choose(self, files: AdFiles) -> PurePosixPath | None:
-        """The video to use, by `_CHOICE`; what is equal by that is taken in the order of `MEDIA_SUFFIXES`."""
-        if len(files.videos) < 2:
-            return next(iter(files.videos), None)
-
-        def worth(path: PurePosixPath) -> tuple[bool, bool, int, int, str]:
-            pixels = self._pixels(path)
-            is_format = _composed(path.stem) != files.name
-            return not pixels, is_format, -pixels, MEDIA_SUFFIXES.index(path.suffix.lower()), str(path)
-
-        return min(files.videos, key=worth)
-
-    def _pixels(self, path: PurePosixPath) -> int:
-        try:
-            width, height = call_isolated(_PROBE_TIMEOUT_S, size_shown, self.root / path)
-        except (FrameError, DecoderLostError):
-            return 0
-        return width * height
 
     def _with_media(self, found: FoundAd) -> FoundAd | Drop:
         if found.ad.media_path is None:
@@ -246,12 +227,43 @@ class _Reader:
             return _file_drop(path, "unreadable", _why(error), found.ad.video_id)
         return replace(found, ad=replace(found.ad, media_sha256=digest, media_size_bytes=size_bytes))
 
-    def _category(self, video_id: str, files: AdFiles, stated: Iterable[str]) -> str:
-        parts = files.paths[0].parts
-        folder = _composed(parts[0]) if len(parts) > 1 else None
-        names = (video_id, folder, *map(_composed, stated))
-        mapped = next((self.categories[name] for name in names if name in self.categories), None)
-        return clean_text(mapped or folder or self.category or UNCATEGORISED)
+
+def choose_video(root: Path, files: AdFiles) -> PurePosixPath | None:
+    """The video to use, by `_CHOICE`; what is equal by that is taken in the order of `MEDIA_SUFFIXES`."""
+    if len(files.videos) < 2:
+        return next(iter(files.videos), None)
+
+    def worth(path: PurePosixPath) -> tuple[bool, bool, int, int, str]:
+        pixels = _pixels(root / path)
+        is_format = _composed(path.stem) != files.name
+        return not pixels, is_format, -pixels, MEDIA_SUFFIXES.index(path.suffix.lower()), str(path)
+
+    return min(files.videos, key=worth)
+
+
+def _pixels(path: Path) -> int:
+    try:
+        width, height = call_isolated(_PROBE_TIMEOUT_S, size_shown, path)
+    except (FrameError, DecoderLostError):
+        return 0
+    return width * height
+
+
+def category_of(files: AdFiles, known_as: Sequence[str], categories: Mapping[str, str], category: str | None) -> str:
+    """The category of an ad.
+
+    Args:
+        files: the ad's; the sub-folder that they lie in names a category.
+        known_as: the ad's id, and the categories that the video itself states.
+        categories: category by id, by sub-folder, or by the category that the video states.
+        category: of an ad that has none of these.
+    """
+    parts = files.paths[0].parts
+    folder = _composed(parts[0]) if len(parts) > 1 else None
+    video_id, *stated = map(_composed, known_as)
+    mapped = {_composed(name): to for name, to in categories.items()}
+    found = next((mapped[name] for name in (video_id, folder, *stated) if name in mapped), None)
+    return clean_text(found or folder or category or UNCATEGORISED)
 
 
 @dataclass

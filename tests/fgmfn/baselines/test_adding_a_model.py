@@ -11,7 +11,8 @@ import pytest
 from fgmfn.baselines import MODELS
 from fgmfn.baselines import __file__ as registry
 from fgmfn.data import open_source
-from fgmfn.inference import evaluate_split, load_checkpoint
+from fgmfn.inference import load_checkpoint
+from fgmfn.scoring import evaluate_split
 from fgmfn.sizes import full_size
 from fgmfn.training import train_models
 from tests.fgmfn import models

@@ -1,0 +1,110 @@
+"""A trained model on the splits of a source: what it predicts there, and how well."""
+
+from __future__ import annotations
+
+import logging
+
+import numpy as np
+import pyarrow as pa
+
+from fgmfn.data import Source, SplitDataset
+from fgmfn.data.overlap import linked
+from fgmfn.data.rows import UNKNOWN
+from fgmfn.errors import DataError
+from fgmfn.evaluation import Metrics
+from fgmfn.inference import Checkpoint, Predictor
+from fgmfn.predictions import METRICS
+from fgmfn.statistics import measure
+
+log = logging.getLogger(__name__)
+
+
+def predict_split(
+    checkpoint: Checkpoint,
+    source: Source,
+    split: str,
+    *,
+    batch_size: int = 32,
+    progress: bool = True,
+    prepared: SplitDataset | None = None,
+) -> np.ndarray:
+    """Return class probabilities [rows, C] for a split, in the source's order.
+
+    Warns where the rows are not those that the checkpoint was trained on. `prepared` is the split where it is open.
+
+    Raises:
+        DataError: The split is empty, the classes are not the model's, or pictures or targets are needed and not
+            there.
+    """
+    rows = source.splits.get(split)
+    if not rows:
+        filled = [name for name, values in source.splits.items() if len(values)]
+        raise DataError(f"{source.path}: split {split!r} has no rows; with rows: {', '.join(filled)}")
+    if source.class_names != checkpoint.class_names:
+        raise DataError(
+            f"{source.path}: classes {list(source.class_names)}, but {checkpoint.path} was trained on "
+            f"{list(checkpoint.class_names)}"
+        )
+    if checkpoint.has_targets and not rows.has_targets and checkpoint.reads_target(real=True):
+        raise DataError(
+            f"{source.path}: its rows have no targets, and {checkpoint.path} was trained on rows that have; "
+            f"name their column by target in [source]"
+        )
+    if rows.words != checkpoint.words:
+        raise DataError(
+            f"{source.path}: opened with words = {rows.words!r}, but {checkpoint.path} was trained with "
+            f"{checkpoint.words!r}; set it in [source] (--words)"
+        )
+    if source.row_set_hash != checkpoint.row_set_hash:
+        # Another release may have split the same ads otherwise.
+        log.warning(
+            "%s: not the rows that %s was trained on (%s); rows of this %s split may have been trained on, "
+            "and scores on them measure memory",
+            source.path,
+            checkpoint.path,
+            checkpoint.row_set_hash or f"no {METRICS} names them",
+            split,
+        )
+    predictor = Predictor(checkpoint, batch_size=batch_size)
+    title = f"{checkpoint.name} on {split}" if progress else None
+    return predictor.probabilities(predictor.logits(rows, prepared=prepared, title=title))
+
+
+def evaluate_split(
+    checkpoint: Checkpoint,
+    source: Source,
+    split: str,
+    *,
+    progress: bool = True,
+    prepared: SplitDataset | None = None,
+) -> Metrics:
+    """Score a checkpoint on a split of a source; `prepared` is the split where it is open.
+
+    Raises:
+        DataError: As `predict_split`, or the split's labels are hidden.
+    """
+    if len(source.splits.get(split, ())) and not source.splits[split].scorable:
+        raise DataError(f"{source.path}: the labels of split {split!r} are hidden; predict it instead")
+    return measure_split(source, split, predict_split(checkpoint, source, split, progress=progress, prepared=prepared))
+
+
+def measure_split(source: Source, split: str, probabilities: np.ndarray) -> Metrics:
+    """Score predictions, [rows, C], for a split whose labels are known."""
+    rows = source.splits[split]
+    return measure(rows.label, probabilities, linked(rows, grouped=True), source.class_names)
+
+
+def prediction_table(source: Source, split: str, probabilities: np.ndarray) -> pa.Table:
+    """Set predictions beside the rows they are for: their name and group, label, predicted, probability per class.
+
+    Rows of one picture are of one group.
+    """
+    rows, names = source.splits[split], source.class_names
+    columns = {
+        source.row_names[0]: pa.array(rows.name),
+        source.row_names[1]: pa.array(linked(rows, grouped=True)),
+        "label": pa.array([None if number == UNKNOWN else names[number] for number in rows.label], pa.string()),
+        "predicted": pa.array([names[number] for number in probabilities.argmax(axis=1)]),
+    }
+    columns |= {f"probability_{name}": pa.array(probabilities[:, number]) for number, name in enumerate(names)}
+    return pa.table(columns)
