@@ -198,7 +198,7 @@ def answer_in_words(ad: MonitoredAd) -> str:
     """The model's answer for an ad with its probability."""
     answer = ad.answer
     if answer is None:
-        return "not asked"
+        return "no frame with enough words" if ad.n_frames == 0 else "not asked"
     between = f" ({answer.interval[0]:.0%} to {answer.interval[1]:.0%})" if answer.interval else ""
     sure = ", not sure" if answer.sure is False else ""
     return printable(

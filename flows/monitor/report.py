@@ -39,6 +39,8 @@ class MonitoredAd:
 
     audience: Audience
     answer: Answer | None
+    n_frames: int | None
+    """Frames with enough words, that a model is asked about; None without a model."""
 
     @property
     def disagrees(self) -> bool:
@@ -154,7 +156,7 @@ def monitor(
         scores_fingerprint=SCORES.fingerprint(settings),
         least=settings.monitor.turn,
     )
-    ads = tuple(MonitoredAd(audience, None) for audience in audiences.ads)
+    ads = tuple(MonitoredAd(audience, None, None) for audience in audiences.ads)
     ads = tuple(sorted(ads, key=lambda ad: not ad.turned_in(period)))
     report = MonitorReport(catalog.root, period, audiences, ads, run.name if run else None, 0, 0, None, (), ())
     notes = list(_gaps(audiences))
@@ -182,7 +184,14 @@ def _beside_model(
         more_than = read_manifest(release)["settings"].get("ocr", {}).get("more_than_words", more_than)
     frames = _frames(catalog, settings, {ad.audience.video_id for ad in report.ads}, more_than)
     answers, tried, given = _answers(report, catalog, run, frames, learned or frozenset(), settings, advance, notes)
-    report = replace(report, ads=tuple(replace(ad, answer=answers.get(ad.audience.video_id)) for ad in report.ads))
+    report = replace(
+        report,
+        ads=tuple(
+            replace(ad, answer=answers.get(id_), n_frames=len(frames.get(id_, ())))
+            for ad in report.ads
+            for id_ in [ad.audience.video_id]
+        ),
+    )
     if learned is None:
         return report, notes
     unseen = [frame for ad, of_ad in frames.items() if ad not in learned for frame in of_ad]
@@ -290,11 +299,13 @@ def _summary(report: MonitorReport) -> Iterator[str]:
             f"sure; the audience is surely of the other mind on {counted(len(report.disagreeing), 'ad')}"
         )
     if report.drift:
-        differing = ", ".join(drift.name for drift in report.differing) or "nothing distinguishable"
         few_ads = [drift.name for drift in report.drift if drift.p is None]
+        nothing = "nothing distinguishable" if len(few_ads) < len(report.drift) else "too few ads to tell"
+        differing = ", ".join(drift.name for drift in report.differing) or nothing
         yield (
             f"drift: {differing}; {report.n_given_rows:,} frames of the period against {report.n_trained_rows:,} rows "
-            "trained on" + (f"; too few ads to tell: {', '.join(few_ads)}" if few_ads else "")
+            "trained on"
+            + (f"; too few ads to tell: {', '.join(few_ads)}" if 0 < len(few_ads) < len(report.drift) else "")
         )
 
 
