@@ -117,9 +117,9 @@ def _merge(catalog: Catalog, table: str, n: int, values: dict[str, Any]) -> None
     schema = TABLES[table].schema
     columns = []
     for field in schema:
-        value = values.get(field.name)
-        whole = isinstance(value, list | np.ndarray)
-        columns.append(pa.array(value if whole else [value] * n, field.type))
+        value: Any = values.get(field.name)
+        each: Any = value if isinstance(value, list | np.ndarray) else [value] * n
+        columns.append(pa.array(each, field.type))
     catalog.merge(table, pa.Table.from_arrays(columns, schema=schema))
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self, cast
 import numpy as np
 import torch
 from PIL import Image
+from safetensors import SafetensorError
 from scipy.special import softmax
 from tqdm import tqdm
 
@@ -110,7 +111,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
             if missing := sorted(info["missing_keys"]):
                 raise WeightsError(f"{path}: its weights lack {len(missing)} tensors, such as {missing[0]}")
             processor = FgmfnProcessor.from_pretrained(path, local_files_only=True)
-    except (OSError, ValueError, RuntimeError, KeyError) as error:
+    except (OSError, ValueError, RuntimeError, KeyError, SafetensorError) as error:
         raise WeightsError(f"{path}: the checkpoint is incomplete or damaged: {error}") from error
     return Checkpoint(path, name, model.to(_device()).eval(), processor, *origin)
 
@@ -185,9 +186,9 @@ class Predictor:
         refuse_single(images=images, texts=texts, targets=targets, auxiliary=auxiliary)
         if not len(texts) and not len(images):
             return []
-        rows = _asked_rows(self.checkpoint, images, texts, targets, auxiliary)
+        rows = asked_rows(self.checkpoint, images, texts, targets, auxiliary)
         logits = self.logits(rows, prepared=self._dataset(rows, together=False))
-        return [self._prediction(row) for row in self.probabilities(logits)]
+        return [self.prediction(row) for row in self.probabilities(logits)]
 
     def predict_ads(
         self,
@@ -217,7 +218,7 @@ class Predictor:
             None if auxiliary is None else [text for texts in auxiliary for text in texts],
         )
         ends = np.cumsum([len(ad) for ad in ads], dtype=int)
-        return [self._joined(frames[end - len(ad) : end]) for end, ad in zip(ends, ads, strict=True)]
+        return [self.joined(frames[end - len(ad) : end]) for end, ad in zip(ends, ads, strict=True)]
 
     def logits(self, rows: Rows, *, prepared: SplitDataset | None = None, title: str | None = None) -> np.ndarray:
         """Return the logits of rows, [rows, C], before any calibration.
@@ -256,14 +257,16 @@ class Predictor:
         shares: np.ndarray = softmax(logits.astype(np.float64), axis=1)
         return shares
 
-    def _prediction(self, probabilities: np.ndarray) -> Prediction:
+    def prediction(self, probabilities: np.ndarray) -> Prediction:
+        """Return the answer of a row's probabilities, [C]."""
         names = self.checkpoint.class_names
         return Prediction(names[int(probabilities.argmax())], dict(zip(names, map(float, probabilities), strict=True)))
 
-    def _joined(self, frames: Sequence[Prediction]) -> AdPrediction:
+    def joined(self, frames: Sequence[Prediction]) -> AdPrediction:
+        """Return the answer for an ad of the answers for its frames."""
         # sorted, the sum is the same for every order of the frames
         shares = np.sort([list(frame.probabilities.values()) for frame in frames], axis=0).mean(axis=0)
-        return AdPrediction(**vars(self._prediction(shares)), frames=tuple(frames))
+        return AdPrediction(**vars(self.prediction(shares)), frames=tuple(frames))
 
 
 def _inputs(batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
@@ -282,14 +285,18 @@ def predict(
     return Predictor(checkpoint).predict(images, texts, targets, auxiliary)
 
 
-def _asked_rows(
+def asked_rows(
     checkpoint: Checkpoint,
     images: Sequence[Image.Image],
     texts: Sequence[str],
     targets: Sequence[str] | None,
     auxiliary: Sequence[str] | None,
 ) -> Rows:
-    """Make rows of what is asked for, as those that the model was trained on."""
+    """Make rows of what is asked for, as those that the model was trained on.
+
+    Raises:
+        InputError: As `Predictor.predict`.
+    """
     model = checkpoint.model
     if len(images) != len(texts) and ("image" in model.modalities or len(images)):
         raise InputError(f"{len(images)} pictures and {len(texts)} texts; every picture needs its words")

@@ -7,7 +7,7 @@ import logging
 import numpy as np
 import pyarrow as pa
 
-from fgmfn.data import Source, SplitDataset
+from fgmfn.data import Rows, Source, SplitDataset
 from fgmfn.data.overlap import linked
 from fgmfn.data.rows import UNKNOWN
 from fgmfn.errors import DataError
@@ -19,22 +19,13 @@ from fgmfn.statistics import measure
 log = logging.getLogger(__name__)
 
 
-def predict_split(
-    checkpoint: Checkpoint,
-    source: Source,
-    split: str,
-    *,
-    batch_size: int = 32,
-    progress: bool = True,
-    prepared: SplitDataset | None = None,
-) -> np.ndarray:
-    """Return class probabilities [rows, C] for a split, in the source's order.
+def split_of(checkpoint: Checkpoint, source: Source, split: str) -> Rows:
+    """Return the rows of a split that a model can be asked about.
 
-    Warns where the rows are not those that the checkpoint was trained on. `prepared` is the split where it is open.
+    Warns where the rows are not those that the checkpoint was trained on.
 
     Raises:
-        DataError: The split is empty, the classes are not the model's, or pictures or targets are needed and not
-            there.
+        DataError: As `predict_split`.
     """
     rows = source.splits.get(split)
     if not rows:
@@ -65,6 +56,27 @@ def predict_split(
             checkpoint.row_set_hash or f"no {METRICS} names them",
             split,
         )
+    return rows
+
+
+def predict_split(
+    checkpoint: Checkpoint,
+    source: Source,
+    split: str,
+    *,
+    batch_size: int = 32,
+    progress: bool = True,
+    prepared: SplitDataset | None = None,
+) -> np.ndarray:
+    """Return class probabilities [rows, C] for a split, in the source's order.
+
+    Warns where the rows are not those that the checkpoint was trained on. `prepared` is the split where it is open.
+
+    Raises:
+        DataError: The split is empty, the classes are not the model's, or pictures or targets are needed and not
+            there.
+    """
+    rows = split_of(checkpoint, source, split)
     predictor = Predictor(checkpoint, batch_size=batch_size)
     title = f"{checkpoint.name} on {split}" if progress else None
     return predictor.probabilities(predictor.logits(rows, prepared=prepared, title=title))

@@ -22,6 +22,8 @@ COMMANDS = {
     "status": "pipeline",
     "train": "pipeline",
     "models": "models",
+    "serve": "serve",
+    "predict": "predict",
     "monitor": "monitor",
     "health": "health",
     "deploy": "deploy",

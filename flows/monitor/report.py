@@ -44,8 +44,8 @@ class MonitoredAd:
 
     @property
     def disagrees(self) -> bool:
-        """The audience's mean is surely on the other side of zero than the model's answer."""
-        if self.answer is None or not self.audience.period.sign:
+        """The audience's mean is surely on the other side of zero than the answer, unless that is called unsure."""
+        if self.answer is None or self.answer.sure is False or not self.audience.period.sign:
             return False
         return self.audience.period.sign * self.answer.sign < 0
 

@@ -26,6 +26,7 @@ from flows.settings.crawl import CrawlSettings, MediaSettings
 from flows.settings.deploy import DeploySettings
 from flows.settings.secrets import Secret
 from flows.settings.section import Section
+from flows.settings.serve import ServeSettings
 
 ENV_PREFIX = "YTB_ADS__"
 DEFAULT_FILE = Path("ytb_ads.toml")
@@ -330,6 +331,13 @@ class TrainingSettings(Section):
     """With fewer test ads that neither model has learned from, a comparison says nothing and the old model stays."""
 
 
+class PredictSettings(Section):
+    """Verdicts for ads that are in no catalog."""
+
+    fetch: bool = False
+    """Whether `ytb-ads predict` fetches addresses from YouTube, as the crawl does."""
+
+
 class Settings(BaseSettings):
     """All sections."""
 
@@ -347,6 +355,8 @@ class Settings(BaseSettings):
     release: ReleaseSettings = ReleaseSettings()
     runner: RunnerSettings = RunnerSettings()
     training: TrainingSettings = TrainingSettings()
+    serve: ServeSettings = ServeSettings()
+    predict: PredictSettings = PredictSettings()
     health: HealthSettings = HealthSettings()
     monitor: MonitorSettings = MonitorSettings()
     deploy: DeploySettings = DeploySettings()

@@ -129,7 +129,7 @@ def test_what_the_model_has_learned_from_is_left_out_of_the_drift(served: Catalo
     assert any("without calibration" in note for note in report.notes) == any(
         ad.answer.interval is None for ad in report.ads if ad.answer
     )
-    shutil.rmtree(served.place / "releases" / newest_release(served.releases_dir).name)
+    shutil.rmtree(Path(served.root) / "releases" / newest_release(served.releases_dir).name)
     without = look(served, settings)
     assert without.drift == ()
     assert any("nobody can tell" in note for note in without.notes)
@@ -180,6 +180,6 @@ def test_a_run_of_a_deployment_leaves_a_page_on_the_server_and_a_build_by_hand_n
     assert page["key"].startswith("monitor-")
     assert page["data"].startswith("# Monitor")
     # a model that is gone does not end the build
-    shutil.rmtree(served.place / "models" / newest_release(served.releases_dir).name)
+    shutil.rmtree(Path(served.root) / "models" / newest_release(served.releases_dir).name)
     _monitor(served, settings)
     assert "which is gone" in caplog.text
