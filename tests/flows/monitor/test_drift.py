@@ -90,7 +90,8 @@ def test_p_values_are_corrected_for_the_number_of_tests() -> None:
 
 def test_a_measure_that_is_always_the_same_does_not_differ() -> None:
     same = of(numbers(np.full(30, 7.0)), numbers(np.full(30, 7.0), "b"))
-    assert (same.verdict, same.psi, same.psi_by_chance) == ("nothing distinguishable", pytest.approx(0), 0)
+    assert (same.verdict, same.psi_by_chance) == ("nothing distinguishable", 0)
+    assert same.psi == pytest.approx(0)
     named = of(dict.fromkeys(map(str, range(30)), "x"), dict.fromkeys(map(str, range(30, 60)), "x"))
     assert named.verdict == "nothing distinguishable"
     assert index_by_chance(np.array([[5], [5]])) == 0
