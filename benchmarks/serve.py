@@ -116,7 +116,8 @@ def _report(
     _wait_for(port)
     bodies = [httpx.Request("POST", "http://x", files={"picture": data}, data={"text": text}) for data, text in rows]
     # by its own name for the server, which refuses any other
-    sent = [(body.read(), {"content-type": body.headers["content-type"], "host": f"127.0.0.1:{port}"}) for body in bodies]
+    names = {"host": f"127.0.0.1:{port}"}
+    sent = [(body.read(), {"content-type": body.headers["content-type"], **names}) for body in bodies]
     _ask(port, sent, expected, requests=min(200, requests), clients=clients, due=lambda number: 0.0)  # warm
     before, begun = _cpu_s(process), time.perf_counter()
     full = _ask(port, sent, expected, requests=requests, clients=clients, due=lambda number: 0.0, process=process)

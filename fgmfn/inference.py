@@ -21,12 +21,13 @@ from fgmfn.baselines.fitted import FittedModel
 from fgmfn.console import quiet_libraries
 from fgmfn.data import Collator, Rows, SplitDataset
 from fgmfn.data.rows import NOWHERE, given_rows
-from fgmfn.engines import Engine, TorchEngine
+from fgmfn.engines import Engine, OnnxEngine, TorchEngine, is_export
 from fgmfn.errors import InputError, WeightsError
 from fgmfn.images import NO_PICTURE, as_seen
 from fgmfn.inputs import Words
 from fgmfn.predictions import METRICS
 from fgmfn.processing import FgmfnProcessor, refuse_single
+from fgmfn.sizes import on_meta_device
 
 if TYPE_CHECKING:
     from fgmfn.modeling import SentimentModel
@@ -50,6 +51,8 @@ class Checkpoint:
     """Whether those rows named what their sentences are about; None where its metrics.json does not say."""
     words: Words = "text"
     """What of their words it has read."""
+    engine: Engine | None = None
+    """What computes an export's logits: its `model` knows its inputs and classes and has no weights."""
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -87,11 +90,12 @@ class AdPrediction(Prediction):
 
 
 def load_checkpoint(path: Path) -> Checkpoint:
-    """Load a trained model of the comparison from the folder that `fgmfn train` printed.
+    """Load a trained model of the comparison from the folder that `fgmfn train` printed, or from an export of it.
 
     Raises:
-        WeightsError: The folder holds no such model.
+        WeightsError: The folder holds no such model, or an export that is not as it was made.
     """
+    engine = OnnxEngine(path) if is_export(path) else None
     config = _read_object(path / "config.json")
     if config is None:
         raise WeightsError(f"{path}: no readable config.json, so this is not a checkpoint of fgmfn train")
@@ -107,6 +111,8 @@ def load_checkpoint(path: Path) -> Checkpoint:
             kind = model_class(name)
             if issubclass(kind, FittedModel):
                 return Checkpoint(path, name, kind.from_pretrained(path), None, *origin)
+            if engine:
+                return _load_export(path, name, kind, origin, engine)
             model, info = kind.from_pretrained(path, local_files_only=True, output_loading_info=True)
             if missing := sorted(info["missing_keys"]):
                 raise WeightsError(f"{path}: its weights lack {len(missing)} tensors, such as {missing[0]}")
@@ -114,6 +120,14 @@ def load_checkpoint(path: Path) -> Checkpoint:
     except (OSError, ValueError, RuntimeError, KeyError, SafetensorError) as error:
         raise WeightsError(f"{path}: the checkpoint is incomplete or damaged: {error}") from error
     return Checkpoint(path, name, model.to(_device()).eval(), processor, *origin)
+
+
+def _load_export(path: Path, name: str, kind: Any, origin: tuple[Any, Any, Any], engine: OnnxEngine) -> Checkpoint:
+    model: Any = on_meta_device(kind, kind.config_class.from_pretrained(path))
+    processor = FgmfnProcessor.from_pretrained(path, local_files_only=True)
+    checkpoint = Checkpoint(path, name, model.eval(), processor, *origin, engine)
+    engine.refuse_others(name, model.inputs.varying, checkpoint.class_names)
+    return checkpoint
 
 
 def trained_on_targets(path: Path) -> bool | None:
@@ -137,7 +151,7 @@ class Predictor:
 
     Args:
         checkpoint: a trained model.
-        engine: computes its logits; None: PyTorch. A fitted model has none.
+        engine: computes its logits; None: the checkpoint's own, or PyTorch. A fitted model has none.
         batch_size: rows that are computed together.
 
     Raises:
@@ -149,15 +163,24 @@ class Predictor:
             raise InputError(f"batch_size = {batch_size}; expected 1 or more")
         self.checkpoint = checkpoint
         self._batch_size = batch_size
-        self._engine = engine
+        self._engine = engine or checkpoint.engine
 
     @classmethod
-    def open(cls, path: Path, *, engine: Literal["torch"] = "torch", batch_size: int = 32) -> Self:
-        """Load a trained model from its folder.
+    def open(cls, path: Path, *, engine: Literal["torch", "onnx"] | None = None, batch_size: int = 32) -> Self:
+        """Load a trained model from its folder, or from an export of it.
+
+        Args:
+            path: the folder.
+            engine: what the folder must be for; None: ONNX Runtime computes an export, and PyTorch a run.
+            batch_size: rows that are computed together.
 
         Raises:
-            WeightsError: The folder holds no such model.
+            WeightsError: The folder holds no such model, or not for this engine.
         """
+        found = "onnx" if is_export(path) else "torch"
+        if engine not in (None, found):
+            expected = "an export of fgmfn export" if engine == "onnx" else "a run of fgmfn train"
+            raise WeightsError(f"{path}: engine = {engine!r} computes {expected}, and this is none")
         return cls(load_checkpoint(path), batch_size=batch_size)
 
     def predict(
