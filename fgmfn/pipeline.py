@@ -11,9 +11,10 @@ from typing import Any
 from transformers import Pipeline
 
 from fgmfn.baselines import model_of_class
+from fgmfn.checkpoints import Checkpoint, read_calibration, trained_on_targets
 from fgmfn.errors import InputError
 from fgmfn.images import as_pictures, several
-from fgmfn.inference import Checkpoint, Prediction, predict, trained_on_targets
+from fgmfn.inference import Prediction, predict
 from fgmfn.processing import counted, texts_of
 
 TASK = "ad-sentiment"
@@ -41,7 +42,9 @@ class SentimentPipeline(Pipeline):
         if has_targets is None:
             has_targets = reads.get("has_targets")
         words = reads.get("words", "text")
-        self._checkpoint = Checkpoint(path, name, model, self.processor, None, has_targets, words)
+        self._checkpoint = Checkpoint(
+            path, name, model, self.processor, None, has_targets, words, read_calibration(path)
+        )
 
     def _sanitize_parameters(self, top_k: int | None = None, **unknown: Any) -> tuple[Any, Any, Any]:
         """Sort the options of a call by the step that takes them.

@@ -1,0 +1,114 @@
+"""A trained model with everything it needs to predict, from the folder that a training left."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from fgmfn.baselines import model_class, model_of_class
+from fgmfn.baselines.fitted import FittedModel
+from fgmfn.calibration import Calibration
+from fgmfn.console import quiet_libraries
+from fgmfn.errors import WeightsError
+from fgmfn.inputs import Words
+from fgmfn.predictions import METRICS
+from fgmfn.processing import FgmfnProcessor
+
+if TYPE_CHECKING:
+    from fgmfn.modeling import SentimentModel
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A trained model with everything it needs to predict."""
+
+    path: Path
+    name: str
+    """The model's name in `fgmfn.baselines.MODELS`."""
+    model: SentimentModel | FittedModel
+    processor: FgmfnProcessor | None
+    """None where the model is fitted and reads the rows themselves."""
+    row_set_hash: str | None
+    """The rows it was trained on; None where its metrics.json is missing."""
+    has_targets: bool | None = None
+    """Whether those rows named what their sentences are about; None where its metrics.json does not say."""
+    words: Words = "text"
+    """What of their words it has read."""
+    calibration: Calibration | None = None
+    """None where there were no development rows to calibrate by, or the run is older."""
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """Names of the classes in the order of the logits."""
+        return tuple(self.model.config.id2label[number] for number in range(self.model.config.num_labels))
+
+    def reads_target(self, *, real: bool) -> bool:
+        """Whether the model learns anything of a target, a real one or an ad's category."""
+        if isinstance(self.model, FittedModel):
+            return real and "text" in self.model.modalities
+        return self.model.inputs.reads_target(real=real)
+
+
+def load_checkpoint(path: Path) -> Checkpoint:
+    """Load a trained model of the comparison from the folder that `fgmfn train` printed.
+
+    Raises:
+        WeightsError: The folder holds no such model, or a damaged one.
+    """
+    config = _read_object(path / "config.json")
+    if config is None:
+        raise WeightsError(f"{path}: no readable config.json, so this is not a checkpoint of fgmfn train")
+    named = config.get("architectures")
+    architecture = str(named[0]) if isinstance(named, list) and named else ""
+    name = model_of_class(architecture)
+    if name is None:
+        raise WeightsError(f"{path}: config.json names the model {architecture!r}, which fgmfn does not know")
+    record = _read_object(path / METRICS) or {}
+    origin = record.get("row_set_hash"), record.get("has_targets"), record.get("words", "text"), read_calibration(path)
+    try:
+        with quiet_libraries():
+            kind = model_class(name)
+            if issubclass(kind, FittedModel):
+                return Checkpoint(path, name, kind.from_pretrained(path), None, *origin)
+            model, info = kind.from_pretrained(path, local_files_only=True, output_loading_info=True)
+            if missing := sorted(info["missing_keys"]):
+                raise WeightsError(f"{path}: its weights lack {len(missing)} tensors, such as {missing[0]}")
+            processor = FgmfnProcessor.from_pretrained(path, local_files_only=True)
+    except (OSError, ValueError, RuntimeError, KeyError) as error:
+        raise WeightsError(f"{path}: the checkpoint is incomplete or damaged: {error}") from error
+    return Checkpoint(path, name, model.to(_device()).eval(), processor, *origin)
+
+
+def trained_on_targets(path: Path) -> bool | None:
+    """Whether the rows that a model was trained on had targets, or None where its folder does not say."""
+    return (_read_object(path / METRICS) or {}).get("has_targets")
+
+
+def read_calibration(path: Path) -> Calibration | None:
+    """Read what a run's folder says of its probabilities; None where it says nothing.
+
+    Raises:
+        WeightsError: It is damaged.
+    """
+    found = (_read_object(path / METRICS) or {}).get("calibration")
+    try:
+        return None if found is None else Calibration.from_json(found)
+    except (KeyError, TypeError, AttributeError) as error:
+        raise WeightsError(f"{path / METRICS}: its calibration is damaged: {error!r}") from error
+
+
+def _read_object(file: Path) -> dict[str, Any] | None:
+    """Return the JSON object in a file, or None where there is no such thing."""
+    try:
+        value = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def _device() -> torch.device:
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
