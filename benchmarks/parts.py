@@ -5,8 +5,8 @@ by a model that was trained on the others and chosen by the fold after it, so th
 been seen. Each variant is one step away from FGMFN. Gains are those over the two controls on the same rows, with their
 95 % interval over groups and seeds (`fgmfn/statistics.py`). What is trained is found again:
 
-    python -m benchmarks.parts --data image_text/rows.csv --images image_text/pictures --config light --output parts
-    python -m benchmarks.parts ... --only fgmfn,fine_grid --seeds 5
+    python -m benchmarks.parts --data image_text/rows.csv --images image_text/pictures --output parts
+    python -m benchmarks.parts ... --only fgmfn,fine_grid --seeds 5 --config light
 """
 
 from __future__ import annotations
@@ -34,6 +34,9 @@ from fgmfn.statistics import PairedDifference, paired_difference, score_interval
 CONTROLS = ("text_only", "own_late_fusion")
 OTHERS = ("shuffled_pictures", "image_only", "picture_branch")
 VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
+    "first": ("first token, the paper's letter", {"pooling": "first"}),
+    "attention": ("attention pooling of the words", {"pooling": "attention"}),
+    "mean_both": ("mean over the regions, too", {"image_pooling": "mean"}),
     "without_msvf": ("w/o multiscale features", {"msvf_enabled": False}),
     "without_ca": ("w/o cross-attention", {"cross_attention_enabled": False}),
     "without_itc": ("w/o contrast", {"itc_alpha": 0.0}),
@@ -42,19 +45,22 @@ VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
     "fine_grid": ("196 regions", {"msvf_fine_grid": True}),
     "one_layer": ("one layer of cross-attention", {"cross_attention_layers": 1}),
     "four_layers": ("four layers", {"cross_attention_layers": 4}),
+    "tied": ("both directions share weights", {"cross_attention_tie_directions": True}),
     "feed_forward": ("feed-forward blocks", {"cross_attention_feed_forward": True}),
     "closed": ("starts closed", {"cross_attention_starts_closed": True}),
-    "mean": ("mean over the words", {"pooling": "mean"}),
-    "attention": ("attention pooling of the words", {"pooling": "attention"}),
-    "mean_both": ("mean over words and regions", {"pooling": "mean", "image_pooling": "mean"}),
     "unfused": ("head sees both unfused vectors", {"head_unfused": True}),
     "hide_text": ("words hidden of 20 % of the rows", {"hide_text": 0.2}),
+    "drop": ("dropout 0.3 in the fusion", {"cross_attention_dropout": 0.3}),
     "itc_low": ("contrast at 0.1", {"itc_alpha": 0.1}),
+    "itc_high": ("contrast at 1", {"itc_alpha": 1.0}),
     "itc_falling": ("contrast falls to 0", {"itc_schedule": "falling"}),
     "itc_class": ("contrast knows classes, half", {"itc_same_class": 0.5}),
     "mi_reverse": ("picture as teacher", {"mi_direction": "reverse"}),
     "mi_symmetric": ("both directions", {"mi_direction": "symmetric"}),
     "smoothing": ("label smoothing 0.1", {"label_smoothing": 0.1}),
+    "low_rate": ("learning rate 2e-4", {"training": {"learning_rate": 2e-4}}),
+    "short": ("5 epochs", {"training": {"epochs": 5}}),
+    "averaged": ("moving average of the weights", {"training": {"ema_decay": 0.99}}),
 }
 """By name, what is said of it and how it departs from FGMFN's settings."""
 
@@ -140,7 +146,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="CSV file with the columns image, text and label")
     parser.add_argument("--images", type=Path, required=True, help="folder of the pictures")
-    parser.add_argument("--config", default="light", help="configuration of all models")
+    parser.add_argument("--config", default="benchmarks/frozen.toml", help="configuration of all models")
     parser.add_argument("--output", type=Path, default=Path("parts"), help="folder of the runs and of parts.md")
     parser.add_argument("--folds", type=int, default=5)
     parser.add_argument("--seeds", type=int, default=1, help="number of seeds, from 1 on")
@@ -151,6 +157,8 @@ def main() -> None:
         *entries_of([*CONTROLS, "fgmfn"]),
         *(Entry(key, title, "fgmfn", changes) for key, (title, changes) in VARIANTS.items()),
         *entries_of(OTHERS),
+        Entry("text_first", "text only, first token", "text_only", {"pooling": "first"}),
+        Entry("late_first", "late fusion, first token", "own_late_fusion", {"pooling": "first"}),
     ]
     if given.only:
         wanted = {*CONTROLS, *given.only.split(",")}

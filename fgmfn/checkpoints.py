@@ -101,6 +101,12 @@ def read_calibration(path: Path) -> Calibration | None:
         raise WeightsError(f"{path / METRICS}: its calibration is damaged: {error!r}") from error
 
 
+def write_calibration(path: Path, calibrated: Calibration) -> None:
+    """Write into a copy's folder what `read_calibration` reads there; what else its metrics.json says stays."""
+    record = (_read_object(path / METRICS) or {}) | {"calibration": calibrated.as_json()}
+    (path / METRICS).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+
+
 def _read_object(file: Path) -> dict[str, Any] | None:
     """Return the JSON object in a file, or None where there is no such thing."""
     try:

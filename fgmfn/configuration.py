@@ -295,6 +295,20 @@ NEEDED = {
     "itc_schedule": "itc_alpha",
 }
 """Settings that do nothing without another one."""
+ADDED = {
+    "pooling": "text",
+    "msvf_fine_grid": "image",
+    "image_pooling": "both",
+    "cross_attention_feed_forward": "both",
+    "cross_attention_starts_closed": "both",
+    "hide_text": "both",
+    "hide_image": "both",
+    "head_unfused": "both",
+    "itc_same_class": "both",
+    "itc_schedule": "both",
+    "mi_direction": "both",
+}
+"""Settings for what the paper's model has not, and the inputs that a model needs for them to matter."""
 
 
 @strict
@@ -399,6 +413,12 @@ class FgmfnConfig(PiecesConfig, PictureConfig):
             f"between itc_temperature_min={self.itc_temperature_min} (above 0) "
             f"and itc_temperature_max={self.itc_temperature_max}",
         )
+
+    def departures(self, modalities: Sequence[str]) -> list[str]:
+        """Say also what the model has that the paper's has not."""
+        kinds = {*modalities, "both"} if len(modalities) == 2 else {*modalities}
+        own = [name for name, kind in ADDED.items() if kind in kinds]
+        return [*super().departures(modalities), *_others(self, own, "{0} {1} in place of {2}")]
 
 
 def text_settings(model_type: str) -> set[str]:

@@ -107,11 +107,11 @@ class Predictor:
         refuse_single(images=images, texts=texts, targets=targets, auxiliary=auxiliary)
         if not len(texts) and not len(images):
             return []
-        rows = _asked_rows(self.checkpoint, images, texts, targets, auxiliary)
+        rows = asked_rows(self.checkpoint, images, texts, targets, auxiliary)
         if self.checkpoint.calibration is None:
             _warn_uncalibrated(self.checkpoint.path)
         logits = self.logits(rows, prepared=self._dataset(rows, together=False))
-        return [self._prediction(row) for row in self.probabilities(logits)]
+        return [self.prediction(row) for row in self.probabilities(logits)]
 
     def predict_ads(
         self,
@@ -141,7 +141,7 @@ class Predictor:
             None if auxiliary is None else [text for texts in auxiliary for text in texts],
         )
         ends = np.cumsum([len(ad) for ad in ads], dtype=int)
-        return [self._joined(frames[end - len(ad) : end]) for end, ad in zip(ends, ads, strict=True)]
+        return [self.joined(frames[end - len(ad) : end]) for end, ad in zip(ends, ads, strict=True)]
 
     def logits(self, rows: Rows, *, prepared: SplitDataset | None = None, title: str | None = None) -> np.ndarray:
         """Return the logits of rows, [rows, C], before any calibration.
@@ -187,20 +187,21 @@ class Predictor:
         except FgmfnError as error:
             raise WeightsError(f"{self.checkpoint.path}: {error}") from error
 
-    def _prediction(self, shares: np.ndarray, *, joined: bool = False) -> Prediction:
+    def prediction(self, shares: np.ndarray, *, joined: bool = False) -> Prediction:
+        """Return the answer of a row's probabilities, [C], or of those of an ad of several frames (`joined`)."""
         names, calibrated, most = self.checkpoint.class_names, self.checkpoint.calibration, int(shares.argmax())
         interval = calibrated.interval(float(shares[most]), joined=joined) if calibrated else None
         sure = interval[0] > 0.5 if interval else None
         return Prediction(names[most], dict(zip(names, map(float, shares), strict=True)), interval, sure)
 
-    def _joined(self, frames: Sequence[Prediction]) -> AdPrediction:
-        """Join the answers for an ad's frames; an ad of one frame is answered as that frame is."""
+    def joined(self, frames: Sequence[Prediction]) -> AdPrediction:
+        """Return the answer for an ad of those for its frames; an ad of one frame is answered as that frame is."""
         if len(frames) == 1:
             return AdPrediction(**vars(frames[0]), frames=tuple(frames))
         calibrated = self.checkpoint.calibration
         shares = np.array([list(frame.probabilities.values()) for frame in frames])
         joined = join(shares, calibrated.rule if calibrated else "mean")
-        return AdPrediction(**vars(self._prediction(joined, joined=True)), frames=tuple(frames))
+        return AdPrediction(**vars(self.prediction(joined, joined=True)), frames=tuple(frames))
 
 
 def _inputs(batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
@@ -229,14 +230,18 @@ def predict(
     return Predictor(checkpoint).predict(images, texts, targets, auxiliary)
 
 
-def _asked_rows(
+def asked_rows(
     checkpoint: Checkpoint,
     images: Sequence[Image.Image],
     texts: Sequence[str],
     targets: Sequence[str] | None,
     auxiliary: Sequence[str] | None,
 ) -> Rows:
-    """Make rows of what is asked for, as those that the model was trained on."""
+    """Make rows of what is asked for, as those that the model was trained on.
+
+    Raises:
+        InputError: As `Predictor.predict`.
+    """
     model = checkpoint.model
     if len(images) != len(texts) and ("image" in model.modalities or len(images)):
         raise InputError(f"{len(images)} pictures and {len(texts)} texts; every picture needs its words")

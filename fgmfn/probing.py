@@ -154,7 +154,7 @@ def probe(checkpoint: Checkpoint, source: Source, split: str, *, progress: bool 
         MASKED: lambda: answers(rows, masked=True),
         NEITHER: lambda: answers(blank, masked=True),
     }
-    left_out = _left_out(checkpoint)
+    left_out = left_out_probes(checkpoint)
     untouched, found = answers(rows), dict[str, np.ndarray]()
     for name, way in ways.items():
         if name not in left_out:
@@ -193,8 +193,8 @@ def _probed(name: str, rows: Rows, untouched: np.ndarray, answers: np.ndarray, d
     return Probed(name, scored.accuracy, scored.macro_f1, difference, changed, moved)
 
 
-def _left_out(checkpoint: Checkpoint) -> dict[str, str]:
-    """Say which probes say nothing of a model."""
+def left_out_probes(checkpoint: Checkpoint) -> dict[str, str]:
+    """Return the probes that say nothing of a model, each with its reason."""
     model = checkpoint.model
     looks, reads = ("image" in model.modalities), ("text" in model.modalities)
     reasons: dict[str, str] = {}

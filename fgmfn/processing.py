@@ -30,6 +30,7 @@ from fgmfn.inputs import (
     NOWHERE,
     PAIR,
     SENTENCE,
+    SEPARATOR,
     Inputs,
     Words,
     find_target,
@@ -260,7 +261,7 @@ class FgmfnProcessor(SavesCode, ProcessorMixin):
                 and those of the second text.
         """
         refuse_single(text=text, text_pair=text_pair)
-        first = [readable(one) for one in text]
+        first = [self._separated(readable(one)) for one in text]
         second = None if text_pair is None else [readable(one) for one in text_pair]
         length = limit or self.max_tokens
         cut = self.tokenizer(first, second, truncation=strategy, max_length=length, return_offsets_mapping=offsets)
@@ -277,6 +278,11 @@ class FgmfnProcessor(SavesCode, ProcessorMixin):
                 for name in values:
                     values[name][row] = [one.get(name, 0)]
         return values
+
+    def _separated(self, text: str) -> str:
+        """Write the tokenizer's own separator in place of ours; all other characters stay at their places."""
+        own = self.tokenizer.sep_token
+        return text if own in (None, SEPARATOR) else text.replace(SEPARATOR, own.ljust(len(SEPARATOR)))
 
     def shrunk(self, image: Image.Image, zoom: float = 1.0) -> Image.Image:
         """Return a picture in the size that squares are cut from: all of it that any square may show, and no more.

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from fgmfn.calibration import Calibration, calibrate, probabilities
-from fgmfn.data import Source, SplitDataset
+from fgmfn.data import Rows, Source, SplitDataset
 from fgmfn.data.overlap import linked
 from fgmfn.data.rows import UNKNOWN
 from fgmfn.errors import DataError
@@ -22,36 +22,13 @@ from fgmfn.statistics import measure
 log = logging.getLogger(__name__)
 
 
-def predict_split(
-    checkpoint: Checkpoint,
-    source: Source,
-    split: str,
-    *,
-    batch_size: int = 32,
-    progress: bool = True,
-    prepared: SplitDataset | None = None,
-) -> np.ndarray:
-    """Return class probabilities [rows, C] for a split, as `split_logits` and calibrated where the checkpoint is."""
-    logits = split_logits(checkpoint, source, split, batch_size=batch_size, progress=progress, prepared=prepared)
-    return Predictor(checkpoint).probabilities(logits)
+def split_of(checkpoint: Checkpoint, source: Source, split: str) -> Rows:
+    """Return the rows of a split that a model can be asked about.
 
-
-def split_logits(
-    checkpoint: Checkpoint,
-    source: Source,
-    split: str,
-    *,
-    batch_size: int = 32,
-    progress: bool = True,
-    prepared: SplitDataset | None = None,
-) -> np.ndarray:
-    """Return the logits [rows, C] for a split, in the source's order.
-
-    Warns where the rows are not those that the checkpoint was trained on. `prepared` is the split where it is open.
+    Warns where the rows are not those that the checkpoint was trained on.
 
     Raises:
-        DataError: The split is empty, the classes are not the model's, or pictures or targets are needed and not
-            there.
+        DataError: As `split_logits`.
     """
     rows = source.splits.get(split)
     if not rows:
@@ -82,6 +59,41 @@ def split_logits(
             checkpoint.row_set_hash or f"no {METRICS} names them",
             split,
         )
+    return rows
+
+
+def predict_split(
+    checkpoint: Checkpoint,
+    source: Source,
+    split: str,
+    *,
+    batch_size: int = 32,
+    progress: bool = True,
+    prepared: SplitDataset | None = None,
+) -> np.ndarray:
+    """Return class probabilities [rows, C] for a split, as `split_logits`, calibrated where the checkpoint is."""
+    logits = split_logits(checkpoint, source, split, batch_size=batch_size, progress=progress, prepared=prepared)
+    return Predictor(checkpoint).probabilities(logits)
+
+
+def split_logits(
+    checkpoint: Checkpoint,
+    source: Source,
+    split: str,
+    *,
+    batch_size: int = 32,
+    progress: bool = True,
+    prepared: SplitDataset | None = None,
+) -> np.ndarray:
+    """Return the logits [rows, C] for a split, in the source's order.
+
+    Warns where the rows are not those that the checkpoint was trained on. `prepared` is the split where it is open.
+
+    Raises:
+        DataError: The split is empty, the classes are not the model's, or pictures or targets are needed and not
+            there.
+    """
+    rows = split_of(checkpoint, source, split)
     predictor = Predictor(checkpoint, batch_size=batch_size)
     title = f"{checkpoint.name} on {split}" if progress else None
     return predictor.logits(rows, prepared=prepared, title=title)
@@ -98,7 +110,7 @@ def evaluate_split(
     """Score a checkpoint on a split of a source; `prepared` is the split where it is open.
 
     Raises:
-        DataError: As `predict_split`, or the split's labels are hidden.
+        DataError: As `split_logits`, or the split's labels are hidden.
     """
     if len(source.splits.get(split, ())) and not source.splits[split].scorable:
         raise DataError(f"{source.path}: the labels of split {split!r} are hidden; predict it instead")

@@ -78,6 +78,15 @@ def print_lines(lines: Iterable[str]) -> None:
         typer.echo(line)
 
 
+def emit(line: str) -> None:
+    """Print a line to standard output as it is, above a progress bar if both are on one terminal."""
+    if out.is_terminal and err.is_terminal:
+        err.print(printable(line), markup=False, highlight=False, soft_wrap=True)
+    else:  # past whatever a progress bar has put in the place of `sys.stdout`
+        out.file.write(f"{line}\n")
+        out.file.flush()
+
+
 def show_progress() -> None:
     """Print the stages' reports on standard error, above any progress bar."""
     logger = logging.getLogger("ytb_ads")

@@ -88,5 +88,9 @@ class ModelError(YtbAdsError):
     """A trained model is not there, is damaged, or cannot be compared."""
 
 
+class VerdictError(YtbAdsError):
+    """Verdicts cannot be given, or written where they were asked for."""
+
+
 class StageError(YtbAdsError):
     """A stage lost rows, or had work and ended with nothing."""

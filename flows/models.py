@@ -10,11 +10,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, Literal
 
 from data_catalog.catalog import Catalog
 from data_catalog.releases import newest_release_if_any, read_manifest
-from data_catalog.storage import Place, lock, replace
+from data_catalog.storage import Place, fetch_folder, lock, replace
 from flows.errors import ModelError
 from flows.settings import TrainingSettings
 
@@ -106,6 +107,30 @@ def run_in_service(catalog: Catalog) -> ModelRun | None:
     if not (root / name / METRICS).is_file():
         raise ModelError(f"{root / CURRENT}: names {name}, which is gone; put it back, or promote another run")
     return _read_run(root, root / name)
+
+
+def model_folder(catalog: Catalog, name: str = CURRENT) -> Path:
+    """The folder, on this machine, of a model that is named.
+
+    Args:
+        catalog: its models are known by their names.
+        name: `CURRENT`, the model in service; the folder of a run; or a run of the catalog.
+
+    Raises:
+        ModelError: there is no such model.
+    """
+    if name == CURRENT:
+        run = run_in_service(catalog)
+        if run is None:
+            raise ModelError(
+                f"{catalog.root}: no model is in service; train one (`ytb-ads train`), or name the folder of a run by "
+                "--model"
+            )
+    elif Path(name).is_dir():
+        return Path(name)
+    else:
+        run = find_run(catalog, name)
+    return fetch_folder(run.folder, METRICS)
 
 
 def read_history(catalog: Catalog) -> list[Decision]:

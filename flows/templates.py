@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,16 +12,20 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 
-def render_page(template: Path, style: Path, filters: dict[str, Callable[..., Any]], **values: Any) -> str:
+def render_page(
+    template: Path, style: Path | Sequence[Path], filters: dict[str, Callable[..., Any]], **values: Any
+) -> str:
     """An HTML page of one template, in which every value is escaped.
 
     Args:
         template: its file.
-        style: the style sheet's file; the page allows it by its hash, so that no untrusted text can bring another.
+        style: file of the style sheet, or several; the page allows it by its hash, so that no untrusted text can bring
+            another.
         filters: further filters of the template.
         **values: what the template names.
     """
-    css = style.read_text("utf-8")
+    styles = [style] if isinstance(style, Path) else style
+    css = "".join(each.read_text("utf-8") for each in styles)
     return render(
         template,
         filters,

@@ -109,6 +109,8 @@ class FittedModel(ABC):
     recipe: ClassVar[dict[str, Any]] = {}
     notes: ClassVar[tuple[str, ...]] = ()
     """Parts of the published model that are always missing or different here."""
+    _regression: Regression
+    """What `fit` has found."""
 
     def __init__(self, config: SentimentConfig) -> None:
         self.config: Any = config
@@ -125,8 +127,12 @@ class FittedModel(ABC):
         """
 
     @abstractmethod
+    def features(self, rows: Rows, *, progress: bool = True) -> Features:
+        """Return what the regression judges by, [rows, features]; `progress` as in `fit`."""
+
     def probabilities(self, rows: Rows, *, progress: bool = True) -> np.ndarray:
         """Return class probabilities, [rows, C]; `progress` as in `fit`."""
+        return self._regression.probabilities(self.features(rows, progress=progress))
 
     @abstractmethod
     def save_weights(self, folder: Path) -> None:

@@ -102,10 +102,6 @@ class Probe(FittedModel):
         self._regression = fitted.before_scaling(mean, spread)
         return chosen
 
-    def probabilities(self, rows: Rows, *, progress: bool = True) -> np.ndarray:
-        """Return class probabilities, [rows, C]; `progress` shows a bar on a terminal."""
-        return self._regression.probabilities(self.features(rows, progress=progress))
-
     def features(self, rows: Rows, *, progress: bool = True) -> np.ndarray:
         """Encode pictures and texts, [rows, features]; `progress` shows a bar on a terminal."""
         said = replace(rows, text=_sentences(rows), span=[NOWHERE] * len(rows))

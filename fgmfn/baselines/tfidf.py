@@ -94,9 +94,9 @@ class TfidfForSentiment(FittedModel):
         runs = RUNS_OF_CHARACTERS
         return [words, TfidfVectorizer(analyzer="char_wb", ngram_range=runs, min_df=max(2, least), **settings)]
 
-    def probabilities(self, rows: Rows, *, progress: bool = True) -> np.ndarray:
-        """Return class probabilities, [rows, C]."""
-        return self._regression.probabilities(_count(self._counters, rows))
+    def features(self, rows: Rows, *, progress: bool = True) -> csr_matrix:
+        """Count each row's words, [rows, terms]; it shows no bar."""
+        return _count(self._counters, rows)
 
     def save_weights(self, folder: Path) -> None:
         """Write what is counted with its numbers, and the arrays."""

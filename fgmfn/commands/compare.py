@@ -162,7 +162,7 @@ def diagnose(
     """
     from fgmfn import diagnosing
     from fgmfn.comparing import read_record
-    from fgmfn.paper.page import render_page
+    from fgmfn.pages import render_page
     from fgmfn.sheets import check_output, write_file, write_sheet
 
     record, folder = read_record(run), output or run

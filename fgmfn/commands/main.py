@@ -1,4 +1,4 @@
-"""`fgmfn train | evaluate | predict | models | cache | compare | diagnose | search | paper`.
+"""`fgmfn train | evaluate | predict | models | cache | explain | compare | diagnose | search | paper`.
 
 Results go to standard output, reports to standard error.
 
@@ -21,6 +21,7 @@ from fgmfn.console import ReportHandler, reports
 from fgmfn.errors import FgmfnError
 
 MODULES = dict.fromkeys(("train", "evaluate", "predict", "models", "cache"), "models") | {
+    "explain": "explain",
     "compare": "compare",
     "diagnose": "compare",
     "search": "search",

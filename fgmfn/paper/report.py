@@ -22,11 +22,11 @@ from fgmfn.callbacks import LOSS_PARTS
 from fgmfn.data import Source
 from fgmfn.environment import environment
 from fgmfn.evaluation import REDUCED
+from fgmfn.pages import render_page
 from fgmfn.paper import table5
 from fgmfn.paper.experiments import Cell, Entry, Recipe, plan_experiments
 from fgmfn.paper.measuring import Measured
 from fgmfn.paper.needs import Need
-from fgmfn.paper.page import render_page
 from fgmfn.paper.published import DATASETS, ROWS
 from fgmfn.paper.score_tables import TABLE_4
 from fgmfn.paper.scores import how_trained, interval_of, shown, unproven_lines

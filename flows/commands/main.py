@@ -22,6 +22,7 @@ COMMANDS = {
     "status": "pipeline",
     "train": "pipeline",
     "models": "models",
+    "predict": "predict",
     "health": "health",
     "deploy": "deploy",
     "config": "config",

@@ -319,6 +319,13 @@ class TrainingSettings(Section):
     """With fewer test ads that neither model has learned from, a comparison says nothing and the old model stays."""
 
 
+class PredictSettings(Section):
+    """Verdicts for ads that are in no catalog."""
+
+    fetch: bool = False
+    """Whether `ytb-ads predict` fetches addresses from YouTube, as the crawl does."""
+
+
 class Settings(BaseSettings):
     """All sections."""
 
@@ -336,6 +343,7 @@ class Settings(BaseSettings):
     release: ReleaseSettings = ReleaseSettings()
     runner: RunnerSettings = RunnerSettings()
     training: TrainingSettings = TrainingSettings()
+    predict: PredictSettings = PredictSettings()
     health: HealthSettings = HealthSettings()
     deploy: DeploySettings = DeploySettings()
     notify: NotifySettings = NotifySettings()

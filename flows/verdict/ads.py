@@ -1,4 +1,4 @@
-"""An advert as a model sees it: frames sampled and read as a build does, and those of them that have enough words."""
+"""An ad as a model sees it: frames sampled and read as a build does, and those of them that have enough words."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class SeenFrame:
 
 @dataclass(frozen=True)
 class SeenAd:
-    """Frames of an advert, in the order of their moments, and a drop for each frame that is lost or left out."""
+    """Frames of an ad, in the order of their moments, and a drop for each frame that is lost or left out."""
 
     video_id: str
     frames: tuple[SeenFrame, ...] = ()
@@ -75,7 +75,7 @@ class SeenAd:
 
 
 def see_ad(path: Path, video_id: str, settings: Settings) -> SeenAd:
-    """Sample and read one advert as a build with these settings does; the decoder runs in a process of its own.
+    """Sample and read one ad as a build with these settings does; the decoder runs in a process of its own.
 
     Longer videos than `crawl.filters.max_duration_s` and larger ones than `media.max_size_mb` are refused before they
     are decoded.

@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fgmfn.configuration import ADDED, FgmfnConfig
 from fgmfn.errors import ConfigError
 from fgmfn.fusion import Hiding
 from fgmfn.losses import contrastive_loss, evenly
@@ -165,3 +166,19 @@ def test_a_falling_contrast_counts_by_what_remains_of_the_training(done: float) 
 def test_what_cannot_be_or_would_do_nothing_is_refused(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         small_config(**changes)
+
+
+OTHER = {bool: True, float: 0.25, int: 1}
+NAMED = {"pooling": "mean", "image_pooling": "attention", "itc_schedule": "falling", "mi_direction": "reverse"}
+
+
+@pytest.mark.parametrize("name", sorted(ADDED))
+def test_what_the_papers_model_has_not_is_said_of_whoever_has_it(name: str) -> None:
+    default = vars(FgmfnConfig)[name]
+    value = NAMED.get(name) or OTHER[type(default)]
+    config = FgmfnConfig(**{name: value})
+    line = f"{name} {value} in place of {default}"
+    assert line in config.departures(("text", "image"))
+    assert (line in config.departures(("text",))) == (name == "pooling")
+    assert (line in config.departures(("image",))) == (name == "msvf_fine_grid")
+    assert not FgmfnConfig().departures(("text", "image"))

@@ -12,6 +12,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
+from tokenizers import Tokenizer, models, pre_tokenizers, processors, trainers
+from transformers import PreTrainedTokenizerFast
 
 from fgmfn.errors import WeightsError
 from fgmfn.processing import Augmentation, FgmfnProcessor, image_processor, pretrained_tokenizer, train_tokenizer
@@ -177,3 +179,31 @@ def test_a_processor_of_an_older_run_shows_pictures_as_it_did(tmp_path: Path) ->
 def test_a_tokenizer_that_cannot_be_had_says_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(WeightsError, match=r"tokenizer.*--from-scratch"):
         pretrained_tokenizer(str(tmp_path / "nowhere"))
+
+
+def byte_level(texts: list[str]) -> PreTrainedTokenizerFast:
+    """A tokenizer of RoBERTa's kind: bytes joined to pieces, `</s>` as separator."""
+    core = Tokenizer(models.BPE())
+    core.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    special = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
+    core.train_from_iterator(
+        texts,
+        trainers.BpeTrainer(vocab_size=400, special_tokens=special, initial_alphabet=alphabet, show_progress=False),
+    )
+    core.post_processor = processors.RobertaProcessing(("</s>", 2), ("<s>", 0), trim_offsets=True)
+    names = {"bos": 0, "cls": 0, "pad": 1, "sep": 2, "eos": 2, "unk": 3, "mask": 4}
+    return PreTrainedTokenizerFast(
+        tokenizer_object=core, **{f"{name}_token": special[number] for name, number in names.items()}
+    )
+
+
+@pytest.mark.parametrize("text", ["Bob won [SEP] a dog", "[SEP] Bob [SEP][SEP] a dog", "Bob [sep] won"])
+def test_a_separator_is_the_tokenizers_own_and_moves_no_other_word(text: str) -> None:
+    processor = FgmfnProcessor(image_processor(small_config()), byte_level(["Bob won a dog", "a sad game"]))
+    cut = processor.tokenize([text], offsets=True)
+    spelled = processor.tokenizer.convert_ids_to_tokens(cut["input_ids"][0])
+    assert spelled.count("</s>") == text.count("[SEP]") + 1
+    for piece, (start, end) in zip(spelled, cut["offset_mapping"][0], strict=True):
+        if piece not in ("<s>", "</s>") and end > start:
+            assert text[start:end].strip() in ("", piece.removeprefix("Ġ"))

@@ -25,11 +25,11 @@ from sklearn.metrics import accuracy_score
 from fgmfn.data import Source
 from fgmfn.errors import WeightsError
 from fgmfn.evaluation import REDUCED
+from fgmfn.pages import render_page
 from fgmfn.paper import needs, report
 from fgmfn.paper.experiments import Recipe
 from fgmfn.paper.needs import Hub as HubFiles
 from fgmfn.paper.needs import Need, Part, find_part
-from fgmfn.paper.page import render_page
 from fgmfn.paper.published import ROWS, SHA256
 from fgmfn.paper.report import FinishedRun
 from fgmfn.settings import SourceSettings

@@ -1,9 +1,10 @@
-"""An advert is seen as the release's rows saw it, and what cannot be seen is a drop with a reason that is declared."""
+"""An ad is seen as the release's rows saw it, and what cannot be seen is a drop with a reason that is declared."""
 
 from __future__ import annotations
 
 import os
 import time
+from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -55,12 +56,13 @@ def test_an_ad_is_seen_as_the_rows_of_a_release_saw_it(built: Built, sample: Pat
         assert (seen.failure is None) == any(frame.kept for frame in seen.frames)
 
 
-def video(path: Path, *, seconds: int, side: int = 64, rate: int = 1) -> Path:
+def video(path: Path, *, seconds: int) -> Path:
+    """A tiny video with a picture every ten seconds."""
     with av.open(str(path), "w") as container:
-        stream = container.add_stream("mpeg4", rate=rate)
-        stream.width = stream.height = side
-        picture = av.VideoFrame.from_ndarray(np.zeros((side, side, 3), np.uint8))
-        for number in range(seconds * rate):
+        stream = container.add_stream("mpeg4", rate=Fraction(1, 10))
+        stream.width = stream.height = 16
+        picture = av.VideoFrame.from_ndarray(np.zeros((16, 16, 3), np.uint8))
+        for number in range(seconds // 10):
             picture.pts = number
             container.mux(stream.encode(picture))
         container.mux(stream.encode(None))
@@ -69,7 +71,7 @@ def video(path: Path, *, seconds: int, side: int = 64, rate: int = 1) -> Path:
 
 @pytest.mark.parametrize("suffix", [".mp4", ".ts"])
 def test_a_video_of_ten_hours_is_refused_quickly(tmp_path: Path, suffix: str) -> None:
-    path = video(tmp_path / f"ad{suffix}", seconds=36_000, side=16)
+    path = video(tmp_path / f"ad{suffix}", seconds=36_000)
     before = time.perf_counter()
     failure = see_ad(path, "ad", Settings()).failure
     assert failure

@@ -1,4 +1,4 @@
-"""A report in Markdown as one HTML page: nothing beside it is needed, on a screen or printed on A4."""
+"""Pages of one HTML file, and a report in Markdown as one: nothing beside it is needed, on a screen or on A4."""
 
 from __future__ import annotations
 
@@ -12,6 +12,17 @@ from markdown_it.token import Token
 from markupsafe import Markup
 
 TEMPLATES = Path(__file__).parent / "templates"
+
+
+def templates() -> Environment:
+    """Return the templates of this package's pages, in which every value is escaped and a missing one is an error."""
+    return Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
 
 
 def render_page(markdown: str, folder: Path) -> str:
@@ -34,20 +45,17 @@ def render_page(markdown: str, folder: Path) -> str:
                 _embed(part, folder)
     title = next((tokens[at + 1].content for at, token in enumerate(tokens) if token.type == "heading_open"), "")
     preface, heading, sections = _for_paper(reader.renderer.render(tokens, reader.options, {})).partition("<h2")
-    pages = Environment(
-        loader=FileSystemLoader(TEMPLATES),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     style = Markup((TEMPLATES / "report.css").read_text("utf-8"))  # noqa: S704 - our own file
-    return pages.get_template("report.html").render(
-        title=title,
-        style=style,
-        contents=contents,
-        preface=Markup(preface),  # noqa: S704 - markdown-it escapes what is not its own
-        sections=Markup(heading + sections),  # noqa: S704
+    return (
+        templates()
+        .get_template("report.html")
+        .render(
+            title=title,
+            style=style,
+            contents=contents,
+            preface=Markup(preface),  # noqa: S704 - markdown-it escapes what is not its own
+            sections=Markup(heading + sections),  # noqa: S704
+        )
     )
 
 

@@ -1,0 +1,169 @@
+"""Which way of explaining an answer names what counts? Occlusion, gradients and attention under one deletion test.
+
+For rows of pictures and words, each way ranks the words and the regions; what it ranks first is taken away, and as much
+at random (`fgmfn/deletion.py`). The model is FGMFN, whose cross-attention can be read:
+
+    python -m benchmarks.explaining RUN --data image_text --images image_text/pictures --rows 40
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from fgmfn.data import Collator, Rows, SplitDataset, open_source
+from fgmfn.data.overlap import linked
+from fgmfn.deletion import deleted
+from fgmfn.explaining import Explainer
+from fgmfn.explanations import Explanation
+from fgmfn.inference import Predictor
+from fgmfn.occlusion import Box, Painted, ground_of, picture_of, rows_without_regions, rows_without_words, words_of
+from fgmfn.settings import SourceSettings
+
+Weights = Sequence[float | None]
+
+
+class Ways:
+    """Rankings of the words and regions of a row by one model.
+
+    Args:
+        predictor: of an FGMFN with cross-attention, whose processor letterboxes pictures.
+    """
+
+    def __init__(self, predictor: Predictor) -> None:
+        self.explainer = Explainer(predictor)
+        self._model: Any = predictor.checkpoint.model
+        self._processor: Any = predictor.checkpoint.processor
+
+    def cut_out(self, row: Rows, one: Explanation) -> Weights:
+        """Occlusion by cutting a word out of the text in place of masks."""
+        keys = list(dict.fromkeys(effect.word.key for effect in one.words if effect.points is not None))
+        sets = [[e.word for e in one.words if e.points is not None and e.word.key == key] for key in keys]
+        if not sets:
+            return [None] * len(one.words)
+        left = self.explainer.answers(rows_without_words(row, 0, sets, None))
+        falls = dict(zip(keys, one.probability - left[:, self.explainer.number_of(one.label)], strict=True))
+        return [None if e.points is None else float(falls[e.word.key]) for e in one.words]
+
+    def windows(self, row: Rows, one: Explanation) -> Weights:
+        """Occlusion by overlapping windows of 2 x 2 regions, each region the mean of those that cover it."""
+        columns, rows = one.grid
+        corners = [(x, y) for y in range(-1, rows) for x in range(-1, columns)]
+        boxes = [
+            Box(max(0, x) / columns, max(0, y) / rows, min(columns, x + 2) / columns, min(rows, y + 2) / rows)
+            for x, y in corners
+        ]
+        small = self._processor.shrunk(picture_of(row, 0))
+        painted = Painted(small, [[box] for box in boxes], ground_of(self._processor))
+        left = self.explainer.answers(rows_without_regions(row, 0, painted))
+        falls = dict(zip(corners, one.probability - left[:, self.explainer.number_of(one.label)], strict=True))
+        cells = [(number % columns, number // columns) for number in range(columns * rows)]
+        return [float(np.mean([falls[x - i, y - j] for i in (0, 1) for j in (0, 1)])) for x, y in cells]
+
+    def word_gradients(self, row: Rows, one: Explanation) -> Weights:
+        """Gradients x input on the word pieces' vectors."""
+        pieces, _ = self._gradients(row, one)
+        (offsets,) = self._processor.tokenize([row.text[0]], offsets=True)["offset_mapping"]
+        by_key: dict[str, float] = {}
+        for word in words_of(row, 0, self._processor, self._model.inputs):
+            own = [at for at, (start, end) in enumerate(offsets) if start < word.end and word.start < end]
+            by_key[word.key] = by_key.get(word.key, 0.0) + float(sum(pieces[at] for at in own))
+        return [None if effect.points is None else by_key[effect.word.key] for effect in one.words]
+
+    def pixel_gradients(self, row: Rows, one: Explanation) -> Weights:
+        """Gradients x input on the pixels."""
+        _, pixels = self._gradients(row, one)
+        return self._by_region(row, one, pixels)
+
+    def attention(self, row: Rows, one: Explanation) -> Weights:
+        """Attention of the last layer from the fused words to the regions, in the mean over words and heads."""
+        read: list[torch.Tensor] = []
+        layer = self._model.fusion.layers[-1].text_from_image.attention
+
+        def keep(_: Any, given: Any, options: Any) -> None:
+            with torch.no_grad():
+                read.append(torch.nn.functional.multi_head_attention_forward(
+                    *(each.transpose(0, 1) for each in given), layer.embed_dim, layer.num_heads, layer.in_proj_weight,
+                    layer.in_proj_bias, None, None, False, 0.0, layer.out_proj.weight, layer.out_proj.bias,
+                    training=False, need_weights=True)[1])  # fmt: skip
+
+        hook = layer.register_forward_pre_hook(keep, with_kwargs=True)
+        self.explainer.answers(row)
+        hook.remove()
+        grid = read[0][0].mean(dim=0)[1:]  # the global token comes first
+        side = round(len(grid) ** 0.5)
+        square = torch.nn.functional.interpolate(
+            grid.view(1, 1, side, side), size=(self._processor.image_size,) * 2, mode="nearest"
+        )
+        return self._by_region(row, one, square[0, 0].numpy())
+
+    def _gradients(self, row: Rows, one: Explanation) -> tuple[np.ndarray, np.ndarray]:
+        dataset = SplitDataset(row, self._processor, self._model.inputs)
+        batch = Collator(self._processor, self._model.inputs)([dataset[0]])
+        kept: list[torch.Tensor] = []
+
+        def keep(_: Any, __: Any, output: torch.Tensor) -> torch.Tensor:
+            kept.append(output.detach().requires_grad_())
+            return kept[-1]
+
+        hook = self._model.text_encoder.get_input_embeddings().register_forward_hook(keep)
+        batch["pixel_values"].requires_grad_()
+        fields = {name: values for name, values in batch.items() if name not in ("labels", "groups")}
+        with torch.enable_grad():
+            logits = self._model(**fields).logits[0]
+            logits.log_softmax(dim=0)[self.explainer.number_of(one.label)].backward()
+        hook.remove()
+        pixels, gradient = batch["pixel_values"], batch["pixel_values"].grad
+        assert kept[0].grad is not None
+        assert gradient is not None
+        words = (kept[0].grad * kept[0]).sum(dim=-1)[0]
+        self._model.zero_grad()
+        return words.detach().numpy(), (gradient * pixels).sum(dim=1)[0].detach().numpy()
+
+    def _by_region(self, row: Rows, one: Explanation, square: np.ndarray) -> Weights:
+        """Sum what lies behind each region in the square that the model sees."""
+        width, height = self._processor.shrunk(picture_of(row, 0)).size
+        left, top = ((side - own) // 2 for side, own in zip(square.shape[::-1], (width, height), strict=True))
+        shown = square[top : top + height, left : left + width]
+        boxes = [effect.box.within((width, height)) for effect in one.regions]
+        return [float(shown[up:down, near:far].sum()) for near, up, far, down in boxes]
+
+
+def main() -> None:
+    """Print how far the answer falls under each way."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("run", type=Path)
+    parser.add_argument("--data", required=True)
+    parser.add_argument("--images", type=Path)
+    parser.add_argument("--split", default="validation")
+    parser.add_argument("--rows", type=int, default=40)
+    options = parser.parse_args()
+    source = open_source(options.data, SourceSettings(images=options.images))
+    rows = source.splits[options.split]
+    drawn = np.random.default_rng(0).permutation(len(rows))[: options.rows]
+    rows = rows.take(sorted(map(int, drawn)))
+    ways = Ways(Predictor.open(options.run))
+    single = [rows.take([row]) for row in range(len(rows))]
+    explained = [(row, ways.explainer.explain_rows(row)[0]) for row in tqdm(single, desc="rows", unit="row")]
+    passes = np.mean([one.passes for _, one in explained])
+    print(f"{len(rows)} rows, {passes:.0f} forward passes each")
+    nothing: Callable[[Rows, Explanation], Weights] = lambda _, one: [None] * len(one.words)  # noqa: E731
+    no_region: Callable[[Rows, Explanation], Weights] = lambda _, one: [None] * len(one.regions)  # noqa: E731
+    of_words = {"gradients x input": ways.word_gradients, "occlusion, cut out": ways.cut_out}
+    of_regions = {"gradients x input": ways.pixel_gradients, "attention": ways.attention, "windows": ways.windows}
+    kinds: list[tuple[str, dict[str, Any]]] = [("occlusion", {})]
+    kinds += [(name, {"words": way, "regions": no_region}) for name, way in of_words.items()]
+    kinds += [(name, {"words": nothing, "regions": way}) for name, way in of_regions.items()]
+    for name, given in tqdm(kinds, desc="ways", unit="way"):
+        for one in deleted(ways.explainer, explained, linked(rows, grouped=True), **given):
+            print(f"{name}: {one}")
+
+
+if __name__ == "__main__":
+    main()

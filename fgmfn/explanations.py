@@ -1,0 +1,140 @@
+"""An explanation of an answer: words and regions with their effects, modalities, and training ads that are alike."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from PIL import Image
+
+from fgmfn.inference import AdPrediction, Prediction
+from fgmfn.neighbours import Neighbour
+from fgmfn.occlusion import Box, Word
+
+TOP = 5
+"""Words and regions that are named first."""
+
+
+@dataclass(frozen=True)
+class WordEffect:
+    """A word of a text, and what it does to the answer."""
+
+    word: Word
+    points: float | None
+    """Change of the label's probability by the word: above 0 it speaks for the label, below against it. Equal words are
+    taken away together and share theirs. None: it is not read, or a part of what the text is about."""
+
+
+@dataclass(frozen=True)
+class RegionEffect:
+    """A region of a picture, and what it does to the answer."""
+
+    box: Box
+    points: float | None
+    """As of a word; None: it is not shown to the model."""
+
+
+@dataclass(frozen=True)
+class Modalities:
+    """The label's probability with one modality or both of them masked; None: see `left_out`."""
+
+    words_alone: float | None = None
+    picture_alone: float | None = None
+    neither: float | None = None
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """Why a model answers a picture with its words as it does."""
+
+    prediction: Prediction
+    label: str
+    """The class that is explained: the answer, or that of the whole ad."""
+    probability: float
+    """Of that class."""
+    text: str
+    """As the model is given it, which may be a caption."""
+    words: tuple[WordEffect, ...]
+    """In their order; none where the model reads no text."""
+    grid: tuple[int, int]
+    """Columns and rows of the regions; (0, 0) where the model looks at no picture."""
+    regions: tuple[RegionEffect, ...]
+    """Row by row."""
+    modalities: Modalities
+    neighbours: tuple[Neighbour, ...]
+    """The nearest training row of each of the nearest groups, never of the row's own."""
+    is_training_row: bool | None
+    """Whether the model was trained on this very input; None: unknown."""
+    left_out: Mapping[str, str]
+    """What is not explained, each with its reason."""
+    passes: int
+    """How often the model was asked."""
+    picture: Image.Image | None = field(default=None, compare=False, repr=False)
+
+    @property
+    def top_words(self) -> list[WordEffect]:
+        """The words that count most, each once."""
+        once = {effect.word.key: effect for effect in reversed(self.words) if effect.points}
+        return sorted(once.values(), key=lambda one: -abs(one.points or 0))[:TOP]
+
+    @property
+    def top_regions(self) -> list[RegionEffect]:
+        """The regions that count most."""
+        return sorted((one for one in self.regions if one.points), key=lambda one: -abs(one.points or 0))[:TOP]
+
+    def as_json(self) -> dict[str, Any]:
+        """Return plain values; the picture is left out."""
+        return {
+            **asdict(self.prediction),
+            "explained": self.label,
+            "probability": self.probability,
+            "text": self.text,
+            "words": [
+                {
+                    "text": one.word.text,
+                    "start": one.word.start,
+                    "read": one.word.read,
+                    "target": one.word.target,
+                    "points": one.points,
+                }
+                for one in self.words
+            ],
+            "grid": list(self.grid),
+            "regions": [asdict(one.box) | {"points": one.points} for one in self.regions],
+            "modalities": asdict(self.modalities),
+            "neighbours": [asdict(one) for one in self.neighbours],
+            "is_training_row": self.is_training_row,
+            "left_out": dict(self.left_out),
+            "passes": self.passes,
+        }
+
+
+@dataclass(frozen=True)
+class AdExplanation:
+    """Why a model answers an ad as it does: over its frames, in points of the ad's probability."""
+
+    prediction: AdPrediction
+    frames: tuple[Explanation, ...]
+    """Each for the ad's label; its words and regions count in points of the ad's probability."""
+    words: tuple[tuple[str, float], ...]
+    """The words of all frames that count most, each with the sum of what it does in them."""
+    modalities: Modalities
+    neighbours: tuple[Neighbour, ...]
+    """Of all frames together."""
+
+    @property
+    def passes(self) -> int:
+        """How often the model was asked."""
+        return sum(frame.passes for frame in self.frames)
+
+    def as_json(self) -> dict[str, Any]:
+        """Return plain values; pictures are left out."""
+        return {
+            **asdict(self.prediction),
+            "explanations": [frame.as_json() for frame in self.frames],
+            "words": [{"text": text, "points": points} for text, points in self.words],
+            "modalities": asdict(self.modalities),
+            "neighbours": [asdict(one) for one in self.neighbours],
+            "passes": self.passes,
+        }

@@ -1,0 +1,129 @@
+"""`ytb-ads predict`: a trained model's verdict for ads that are in no catalog."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from flows.console import CatalogDir, ConfigFile
+
+if TYPE_CHECKING:
+    from flows.settings import Settings
+    from flows.verdict.judging import Judge
+
+app = typer.Typer()
+
+
+@app.command(epilog="Example: ytb-ads predict ads --model CURRENT --html verdicts.html")
+def predict(
+    ads: Annotated[
+        list[str], typer.Argument(metavar="VIDEO|FOLDER|URL...", help="Videos, folders of them, or watch addresses.")
+    ],
+    model: Annotated[
+        str,
+        typer.Option(metavar="RUN|CURRENT", help="Folder of a run, a run of the catalog, or the model in service."),
+    ] = "CURRENT",
+    catalog: CatalogDir = "./catalog",
+    config: ConfigFile = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON object a line, with frames and words.")] = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV, a line an ad.")] = False,
+    parquet: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write a Parquet file, with frames and words.")
+    ] = None,
+    html: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write a page to look at, with the frames' pictures.")
+    ] = None,
+    journal: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="JSON lines, written as verdicts come; a run that was stopped goes on from them. Default with "
+            "--parquet or --html: that FILE.jsonl.",
+        ),
+    ] = None,
+    fetch: Annotated[
+        bool | None,
+        typer.Option(
+            "--fetch/--no-fetch", help="Fetch addresses from YouTube; default: predict.fetch of the settings."
+        ),
+    ] = None,
+) -> None:
+    """Give a trained model's verdict for ads: a line an ad, in the order in which they are named.
+
+    Frames are sampled and words are read as a build with the same settings does; the model is asked about frames with
+    enough words. Ends with 1 if an ad has no verdict; its line says why.
+    """
+    if as_json and as_csv:
+        raise typer.BadParameter("--json and --csv exclude each other")
+    from data_catalog.catalog import Catalog
+    from flows.console import emit, progress, show_progress, warn
+    from flows.errors import SettingsError
+    from flows.models import model_folder
+    from flows.settings import load_settings
+    from flows.verdict.given import GivenAd, find_ads
+    from flows.verdict.output import (
+        CSV_COLUMNS,
+        Journal,
+        Summary,
+        csv_line,
+        csv_values,
+        json_line,
+        line_of,
+        parquet_file,
+    )
+
+    settings, tables = load_settings(config), Catalog(catalog)
+    folder = model_folder(tables, model)
+    found = list(find_ads(ads, settings.crawl.site))
+    addresses = [ad.name for ad in found if isinstance(ad, GivenAd) and ad.root is None]
+    if addresses and not (settings.predict.fetch if fetch is None else fetch):
+        raise SettingsError(f"{addresses[0]}: is fetched from YouTube only if --fetch or predict.fetch allows it")
+    show_progress()
+    line = json_line if as_json else (lambda record: csv_line(csv_values(record))) if as_csv else line_of
+    summary = Summary()
+    with ExitStack() as stack:
+        beside = parquet or html
+        kept = Journal(journal or (beside and beside.with_name(f"{beside.name}.jsonl")))
+        stack.callback(kept.close)
+        judge = _judge(folder, settings, pictures=html is not None)
+        write = [stack.enter_context(parquet_file(parquet)).add] if parquet else []
+        if html:
+            from flows.verdict.page import page_file
+
+            write.append(stack.enter_context(page_file(html, judge.name, summary)).add)
+        if addresses:
+            from flows.verdict.fetching import fetching
+
+            judge = replace(judge, fetch=stack.enter_context(fetching(tables, settings)))
+        if as_csv:
+            emit(",".join(CSV_COLUMNS))
+        advance = stack.enter_context(progress("verdicts: ads", len(found)))
+        for record in judge.judge(found, kept, workers=settings.runner.workers):
+            summary.add(record)
+            for add in write:
+                add(record)
+            emit(line(record))
+            advance(1)
+    warn(str(summary) + (f"; {kept.found} of them from an earlier run" if kept.found else ""))
+    if summary.without:
+        raise typer.Exit(1)
+
+
+def _judge(folder: Path, settings: Settings, *, pictures: bool) -> Judge:
+    from fgmfn.inference import Predictor
+    from flows.verdict.judging import Judge, model_digest
+
+    model = Predictor.open(folder)
+    trained = model.checkpoint
+    return Judge(
+        model,
+        name=f"{folder.parent.name}/{folder.name}",
+        digest=model_digest(folder),
+        settings=settings,
+        reads_category=trained.has_targets is False and trained.reads_target(real=False),
+        pictures=pictures,
+    )

@@ -1,0 +1,82 @@
+"""Verdicts as one HTML file to look at: no scripts, no network, and every value in it escaped."""
+
+from __future__ import annotations
+
+import secrets
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+from markupsafe import Markup
+
+from data_catalog.printing import readable
+from flows.errors import VerdictError
+from flows.templates import render, render_page
+from flows.verdict.output import Record, Summary
+
+_TEMPLATES = Path(__file__).parent / "templates"
+_STYLES = (Path(__file__).parents[1] / "look" / "templates" / "provenance.css", _TEMPLATES / "verdicts.css")
+_LONGEST = 2_000
+
+
+class Page:
+    """The part of a page that is written so far: an ad after the other, on disk, as thousands may come."""
+
+    def __init__(self, body: IO[str]) -> None:
+        self._body = body
+
+    def add(self, record: Record) -> None:
+        """Append an ad; its record has pictures, and `why` where it is explained."""
+        filters = {"readable": _readable}
+        self._body.write(render(_TEMPLATES / "ad.html", filters, autoescape=True, ad=record))
+
+
+@contextmanager
+def page_file(file: Path, model: str, summary: Summary) -> Iterator[Page]:
+    """Write records into a page, which appears when all are written.
+
+    Args:
+        file: the page.
+        model: name of the model.
+        summary: counts of the records when they are written.
+
+    Raises:
+        VerdictError: it cannot be written.
+    """
+    draft = file.with_name(f".{file.name}.writing")
+    try:
+        with tempfile.TemporaryFile("w+", encoding="utf-8", dir=file.parent) as body:
+            yield Page(body)
+            body.seek(0)
+            with draft.open("w", encoding="utf-8") as whole:
+                head, foot = _around(model, summary)
+                whole.write(head)
+                shutil.copyfileobj(body, whole)
+                whole.write(foot)
+        draft.replace(file)
+    except OSError as error:
+        raise VerdictError(f"{file}: cannot be written: {error.strerror or error}") from error
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+def _around(model: str, summary: Summary) -> tuple[str, str]:
+    """The page in front of the ads and behind them."""
+    here = secrets.token_hex(16)
+    page = render_page(
+        _TEMPLATES / "verdicts.html",
+        _STYLES,
+        {"readable": _readable},
+        model=model,
+        summary=str(summary),
+        ads=Markup(here),  # noqa: S704 - hexadecimal digits
+    )
+    head, _, foot = page.partition(here)
+    return head, foot
+
+
+def _readable(text: object) -> str:
+    return readable(str(text), _LONGEST)
