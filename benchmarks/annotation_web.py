@@ -50,10 +50,11 @@ PIXEL = bytes.fromhex("ffd8ffe000104a46494600010100000100010000ffd9") + b"\0" * 
 SERVER = """
 import sys
 from pathlib import Path
-from annotation.web.app import listening, serve
+from annotation.web.app import serve
+from annotation.web.hardening import listening
 from annotation.web.state import WebSettings
 page = WebSettings(catalog=sys.argv[1], store=sys.argv[2], port=int(sys.argv[3]), secret_file=Path(sys.argv[4]))
-serve(page, listening(page))
+serve(page, listening(page.host, page.port))
 """
 
 Waited = dict[str, list[float]]

@@ -23,7 +23,7 @@ from fgmfn.deletion import deleted
 from fgmfn.explaining import Explainer
 from fgmfn.explanations import Explanation
 from fgmfn.inference import Predictor
-from fgmfn.occlusion import Box, Painted, ground_of, picture_of, rows_without_regions, rows_without_words, words_of
+from fgmfn.occlusion import picture_of, rows_without_words, words_of
 from fgmfn.settings import SourceSettings
 
 Weights = Sequence[float | None]
@@ -51,21 +51,6 @@ class Ways:
         falls = dict(zip(keys, one.probability - left[:, self.explainer.number_of(one.label)], strict=True))
         return [None if e.points is None else float(falls[e.word.key]) for e in one.words]
 
-    def windows(self, row: Rows, one: Explanation) -> Weights:
-        """Occlusion by overlapping windows of 2 x 2 regions, each region the mean of those that cover it."""
-        columns, rows = one.grid
-        corners = [(x, y) for y in range(-1, rows) for x in range(-1, columns)]
-        boxes = [
-            Box(max(0, x) / columns, max(0, y) / rows, min(columns, x + 2) / columns, min(rows, y + 2) / rows)
-            for x, y in corners
-        ]
-        small = self._processor.shrunk(picture_of(row, 0))
-        painted = Painted(small, [[box] for box in boxes], ground_of(self._processor))
-        left = self.explainer.answers(rows_without_regions(row, 0, painted))
-        falls = dict(zip(corners, one.probability - left[:, self.explainer.number_of(one.label)], strict=True))
-        cells = [(number % columns, number // columns) for number in range(columns * rows)]
-        return [float(np.mean([falls[x - i, y - j] for i in (0, 1) for j in (0, 1)])) for x, y in cells]
-
     def word_gradients(self, row: Rows, one: Explanation) -> Weights:
         """Gradients x input on the word pieces' vectors."""
         pieces, _ = self._gradients(row, one)
@@ -86,12 +71,15 @@ class Ways:
         read: list[torch.Tensor] = []
         layer = self._model.fusion.layers[-1].text_from_image.attention
 
-        def keep(_: Any, given: Any, options: Any) -> None:
+        def keep(_: Any, given: Any, __: Any) -> None:
             with torch.no_grad():
-                read.append(torch.nn.functional.multi_head_attention_forward(
-                    *(each.transpose(0, 1) for each in given), layer.embed_dim, layer.num_heads, layer.in_proj_weight,
-                    layer.in_proj_bias, None, None, False, 0.0, layer.out_proj.weight, layer.out_proj.bias,
-                    training=False, need_weights=True)[1])  # fmt: skip
+                query, key, _value = given
+                weights, biases = layer.in_proj_weight.chunk(3), layer.in_proj_bias.chunk(3)
+                shape = (layer.num_heads, layer.head_dim)
+                asking = torch.nn.functional.linear(query, weights[0], biases[0]).unflatten(-1, shape)
+                asked = torch.nn.functional.linear(key, weights[1], biases[1]).unflatten(-1, shape)
+                scores = torch.einsum("bqhd,bkhd->bhqk", asking, asked) / layer.head_dim**0.5
+                read.append(scores.softmax(dim=-1).mean(dim=1))
 
         hook = layer.register_forward_pre_hook(keep, with_kwargs=True)
         self.explainer.answers(row)
@@ -156,13 +144,13 @@ def main() -> None:
     nothing: Callable[[Rows, Explanation], Weights] = lambda _, one: [None] * len(one.words)  # noqa: E731
     no_region: Callable[[Rows, Explanation], Weights] = lambda _, one: [None] * len(one.regions)  # noqa: E731
     of_words = {"gradients x input": ways.word_gradients, "occlusion, cut out": ways.cut_out}
-    of_regions = {"gradients x input": ways.pixel_gradients, "attention": ways.attention, "windows": ways.windows}
+    of_regions = {"gradients x input": ways.pixel_gradients, "attention": ways.attention}
     kinds: list[tuple[str, dict[str, Any]]] = [("occlusion", {})]
     kinds += [(name, {"words": way, "regions": no_region}) for name, way in of_words.items()]
     kinds += [(name, {"words": nothing, "regions": way}) for name, way in of_regions.items()]
     for name, given in tqdm(kinds, desc="ways", unit="way"):
         for one in deleted(ways.explainer, explained, linked(rows, grouped=True), **given):
-            print(f"{name}: {one}")
+            print(f"{name}: {one}", flush=True)
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
+from safetensors import SafetensorError
 
 from fgmfn.baselines import model_class, model_of_class
 from fgmfn.baselines.fitted import FittedModel
@@ -78,7 +79,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
             if missing := sorted(info["missing_keys"]):
                 raise WeightsError(f"{path}: its weights lack {len(missing)} tensors, such as {missing[0]}")
             processor = FgmfnProcessor.from_pretrained(path, local_files_only=True)
-    except (OSError, ValueError, RuntimeError, KeyError) as error:
+    except (OSError, ValueError, RuntimeError, KeyError, SafetensorError) as error:
         raise WeightsError(f"{path}: the checkpoint is incomplete or damaged: {error}") from error
     return Checkpoint(path, name, model.to(_device()).eval(), processor, *origin)
 

@@ -88,6 +88,10 @@ class ModelError(YtbAdsError):
     """A trained model is not there, is damaged, or cannot be compared."""
 
 
+class ServeError(YtbAdsError):
+    """The service cannot be started as the settings ask."""
+
+
 class VerdictError(YtbAdsError):
     """Verdicts cannot be given, or written where they were asked for."""
 

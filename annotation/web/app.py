@@ -10,10 +10,10 @@ import uvicorn
 from fastapi import FastAPI
 from fastapi.staticfiles import StaticFiles
 
-from annotation.errors import AnnotationError
 from annotation.store import default_location, open_store
 from annotation.web import dashboard, discussing, guard, login, reviewing, verifying
 from annotation.web.content import Contents
+from annotation.web.hardening import Guard
 from annotation.web.measurements import Measurements
 from annotation.web.pages import FOLDER, environment, read_guidelines
 from annotation.web.sessions import Attempts, Sessions, default_secret_file, read_secret
@@ -57,27 +57,11 @@ def create_app(settings: WebSettings) -> FastAPI:
     app = FastAPI(title="YTB-ADS annotation", lifespan=lifespan, openapi_url=None, docs_url=None, redoc_url=None)
     app.state.web = web
     guard.install(app)
-    app.add_middleware(guard.Guard, allowed_hosts=settings.allowed_hosts, max_body_bytes=settings.max_body_bytes)
+    app.add_middleware(Guard, allowed_hosts=settings.allowed_hosts, max_body_bytes=settings.max_body_bytes)
     app.mount("/static", StaticFiles(directory=FOLDER / "static"), name="static")
     for router in ROUTERS:
         app.include_router(router)
     return app
-
-
-def listening(settings: WebSettings) -> socket.socket:
-    """The page's address, taken before anybody is told of it.
-
-    Raises:
-        AnnotationError: it cannot be listened on: another program does, or this machine does not have it.
-    """
-    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
-    try:
-        return socket.create_server((settings.host, settings.port), family=family, backlog=2048)
-    except OSError as error:
-        raise AnnotationError(
-            f"{settings.host}, port {settings.port}: cannot be listened on ({error.strerror or error}); choose another "
-            "by --port, or --host"
-        ) from error
 
 
 def server_config(settings: WebSettings) -> uvicorn.Config:

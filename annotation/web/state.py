@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import ipaddress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
-from urllib.parse import urlsplit
 
 from fastapi import Depends, Request
 from jinja2 import Environment
@@ -14,11 +12,10 @@ from jinja2 import Environment
 from annotation.errors import AnnotationError
 from annotation.store import Store
 from annotation.web.content import Contents
+from annotation.web.hardening import allowed_hosts
 from annotation.web.measurements import Measurements
 from annotation.web.pages import Guidelines
 from annotation.web.sessions import Attempts, Sessions
-
-_LOOPBACK_NAMES = ("localhost", "127.0.0.1", "[::1]")
 
 
 @dataclass(frozen=True)
@@ -65,15 +62,8 @@ class WebSettings:
 
     @property
     def allowed_hosts(self) -> frozenset[str] | None:
-        """Names that a request may ask for; None: any.
-
-        On the loopback address nobody but this machine calls. A page of somebody else that gives its own name our
-        address (DNS rebinding) would ask under that name, and is refused.
-        """
-        public = urlsplit(self.public_url).hostname
-        if not _is_loopback(self.host):
-            return frozenset([public]) if public else None
-        return frozenset([*_LOOPBACK_NAMES, self.host.lower(), *([public] if public else [])])
+        """Names that a request may ask for; None: any."""
+        return allowed_hosts(self.host, self.public_url)
 
 
 @dataclass(frozen=True)
@@ -97,10 +87,3 @@ def web_of(request: Request) -> Web:
 
 
 Server = Annotated[Web, Depends(web_of)]
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return host.lower() == "localhost"

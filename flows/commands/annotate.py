@@ -75,8 +75,8 @@ def serve(
     otherwise the next `ytb-ads build --review human` writes it.
     """
     from annotation.outcomes import round_status
-    from annotation.web.app import listening
     from annotation.web.app import serve as serve_page
+    from annotation.web.hardening import listening
     from annotation.web.state import WebSettings
     from flows.review.human import review_store, store_location, watching
 
@@ -90,7 +90,7 @@ def serve(
         port=review.port,
         public_url=review.page,
     )
-    with listening(page) as at_address, review_store(tables, review) as store:
+    with listening(page.host, page.port) as at_address, review_store(tables, review) as store:
         current = store.rounds.current()
         say(f"the page: {page.url}   (Ctrl-C ends it)")
         say(

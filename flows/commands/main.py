@@ -22,6 +22,7 @@ COMMANDS = {
     "status": "pipeline",
     "train": "pipeline",
     "models": "models",
+    "serve": "serve",
     "predict": "predict",
     "health": "health",
     "deploy": "deploy",

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from flows.console import CatalogDir, ConfigFile
 
 if TYPE_CHECKING:
+    from fgmfn.inference import Predictor
     from flows.settings import Settings
-    from flows.verdict.judging import Judge
+    from flows.verdict.judging import Explain, Frames, Judge
 
 app = typer.Typer()
 
@@ -45,6 +47,9 @@ def predict(
             "--parquet or --html: that FILE.jsonl.",
         ),
     ] = None,
+    why: Annotated[
+        bool, typer.Option("--why", help="Say what each answer rests on, in --json and --html; some 70 passes a frame.")
+    ] = False,
     fetch: Annotated[
         bool | None,
         typer.Option(
@@ -89,7 +94,7 @@ def predict(
         beside = parquet or html
         kept = Journal(journal or (beside and beside.with_name(f"{beside.name}.jsonl")))
         stack.callback(kept.close)
-        judge = _judge(folder, settings, pictures=html is not None)
+        judge = _judge(folder, settings, pictures=html is not None, why=why)
         write = [stack.enter_context(parquet_file(parquet)).add] if parquet else []
         if html:
             from flows.verdict.page import page_file
@@ -113,17 +118,33 @@ def predict(
         raise typer.Exit(1)
 
 
-def _judge(folder: Path, settings: Settings, *, pictures: bool) -> Judge:
+def _judge(folder: Path, settings: Settings, *, pictures: bool, why: bool) -> Judge:
     from fgmfn.inference import Predictor
     from flows.verdict.judging import Judge, model_digest
 
     model = Predictor.open(folder)
     trained = model.checkpoint
+    reads_category = trained.has_targets is False and trained.reads_target(real=False)
     return Judge(
         model,
         name=f"{folder.parent.name}/{folder.name}",
         digest=model_digest(folder),
         settings=settings,
-        reads_category=trained.has_targets is False and trained.reads_target(real=False),
+        reads_category=reads_category,
         pictures=pictures,
+        explain=_explain(model, reads_category=reads_category) if why else None,
     )
+
+
+def _explain(model: Predictor, *, reads_category: bool) -> Explain:
+    from fgmfn.explaining import Explainer
+    from fgmfn.explanation_page import explanation_section
+    from fgmfn.neighbours import open_index
+
+    explainer = Explainer(model, index=open_index(model.checkpoint, None))
+
+    def explain(ads: Sequence[Frames], categories: Sequence[str]) -> list[dict[str, Any]]:
+        explained = explainer.explain_ads(ads, categories if reads_category else None)
+        return [one.as_json() | {"section": explanation_section(one)} for one in explained]
+
+    return explain

@@ -10,6 +10,7 @@ from __future__ import annotations
 import atexit
 import contextlib
 import gc
+import importlib
 import os
 import pickle
 import signal
@@ -17,7 +18,7 @@ import subprocess
 import sys
 import threading
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import IO, Any, ParamSpec, TypeVar
 
 import cv2
@@ -33,7 +34,7 @@ _ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 
 
 def call_isolated(timeout_s: float, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """Call a module's function in a worker.
+    """Call a module's function in a worker; within a worker, which is ended as a whole, at once.
 
     Args:
         timeout_s: after so many seconds the worker is ended.
@@ -46,17 +47,30 @@ def call_isolated(timeout_s: float, function: Callable[P, T], *args: P.args, **k
         StageError: no worker can be started.
         Exception: what the function raises.
     """
+    if _is_worker:
+        return function(*args, **kwargs)
+    with borrowed_worker() as worker:
+        done, outcome = worker.call(timeout_s, function, args, kwargs)
+    if not done:
+        raise outcome
+    return outcome
+
+
+@contextlib.contextmanager
+def borrowed_worker() -> Iterator[Worker]:
+    """A worker, for a caller who may have to end it amid a call.
+
+    Raises:
+        StageError: no worker can be started.
+    """
     worker = _take()
     try:
-        done, outcome = worker.call(timeout_s, function, args, kwargs)
+        yield worker
     except BaseException:
         worker.end()
         raise
     with _lock:
         _idle.append(worker)
-    if not done:
-        raise outcome
-    return outcome
 
 
 def close_idle_workers() -> None:
@@ -67,7 +81,7 @@ def close_idle_workers() -> None:
         worker.end()
 
 
-class _Worker:
+class Worker:
     """The near end of a worker: a process and a pipe each way."""
 
     def __init__(self) -> None:
@@ -91,6 +105,7 @@ class _Worker:
 
     @property
     def alive(self) -> bool:
+        """Whether it has not ended."""
         return self._process.poll() is None
 
     def call(self, timeout_s: float, function: Callable[..., Any], args: Any, kwargs: Any) -> tuple[bool, Any]:
@@ -108,6 +123,10 @@ class _Worker:
         name = signal.Signals(ended_by).name if ended_by > 0 else f"exit code {self._process.returncode}"
         raise DecoderLostError("decoder_crashed", f"the process that decoded it ended by {name}")
 
+    def kill(self) -> None:
+        """End it from another thread than the one that waits for its answer, which meets a DecoderLostError."""
+        self._process.kill()
+
     def end(self) -> None:
         """End it, whatever it is doing, and leave nothing of it behind."""
         with contextlib.suppress(OSError):  # its end may be closed already
@@ -118,15 +137,17 @@ class _Worker:
 
 
 _lock = threading.Lock()
-_idle: list[_Worker] = []
+_idle: list[Worker] = []
+_is_worker = False
+"""Whether this process is one."""
 
 
-def _take() -> _Worker:
+def _take() -> Worker:
     while True:
         with _lock:
             worker = _idle.pop() if _idle else None
         if worker is None:
-            return _Worker()
+            return Worker()
         if worker.alive:
             return worker
         worker.end()
@@ -145,6 +166,8 @@ atexit.register(close_idle_workers)
 
 def _serve() -> None:
     """Be a worker: answer calls until nobody is left who makes them."""
+    # not in `__main__`, as which this file runs here
+    vars(importlib.import_module("flows.frames.isolation"))["_is_worker"] = True
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # whatever a library prints is no answer
     cv2.setNumThreads(1)

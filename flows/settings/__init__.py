@@ -26,6 +26,7 @@ from flows.settings.crawl import CrawlSettings, MediaSettings
 from flows.settings.deploy import DeploySettings
 from flows.settings.secrets import Secret
 from flows.settings.section import Section
+from flows.settings.serve import ServeSettings
 
 ENV_PREFIX = "YTB_ADS__"
 DEFAULT_FILE = Path("ytb_ads.toml")
@@ -343,6 +344,7 @@ class Settings(BaseSettings):
     release: ReleaseSettings = ReleaseSettings()
     runner: RunnerSettings = RunnerSettings()
     training: TrainingSettings = TrainingSettings()
+    serve: ServeSettings = ServeSettings()
     predict: PredictSettings = PredictSettings()
     health: HealthSettings = HealthSettings()
     deploy: DeploySettings = DeploySettings()

@@ -171,9 +171,10 @@ def line_of(record: Record) -> str:
 
 
 def json_line(record: Record) -> str:
-    """A verdict as a JSON object on a line, without pictures."""
+    """A verdict as a JSON object on a line, without pictures and what is for a page."""
     frames = [{name: value for name, value in frame.items() if name != "picture"} for frame in record["frames"]]
-    return json.dumps({**record, "frames": frames})
+    why = record["why"] and {name: value for name, value in record["why"].items() if name != "section"}
+    return json.dumps({**record, "frames": frames, "why": why})
 
 
 def csv_line(values: Sequence[object]) -> str:

@@ -13,12 +13,14 @@ from typing import IO
 from markupsafe import Markup
 
 from data_catalog.printing import readable
+from fgmfn.explanation_page import EXPLANATION_STYLE
 from flows.errors import VerdictError
 from flows.templates import render, render_page
 from flows.verdict.output import Record, Summary
 
 _TEMPLATES = Path(__file__).parent / "templates"
-_STYLES = (Path(__file__).parents[1] / "look" / "templates" / "provenance.css", _TEMPLATES / "verdicts.css")
+_LOOK = Path(__file__).parents[1] / "look" / "templates" / "provenance.css"
+_STYLES = (_LOOK, EXPLANATION_STYLE, _TEMPLATES / "verdicts.css")
 _LONGEST = 2_000
 
 

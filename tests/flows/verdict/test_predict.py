@@ -113,6 +113,28 @@ def test_every_form_of_output_says_the_same_and_what_the_model_says_of_the_catal
     assert not [value for row in as_csv for value in row.values() if value.startswith(("=", "+", "@"))]
 
 
+def test_what_an_answer_rests_on_stands_on_the_page_and_in_json(predict: Predict, ads: Path, tmp_path: Path) -> None:
+    page = tmp_path / "why.html"
+    done = predict(ads, "--why", "--json", "--html", page)
+    explained = [record for record in records(done.stdout) if record["verdict"]]
+    assert explained
+    for record in explained:
+        why = record["why"]
+        assert why["probabilities"] == pytest.approx(record["probabilities"])
+        assert [one["text"] for one in why["explanations"]] == [
+            frame["text"] for frame in record["frames"] if frame["label"]
+        ]
+        assert why["passes"] > 40
+        assert "section" not in why
+    assert not [record for record in records(done.stdout) if not record["verdict"] and record["why"]]
+    tags = Tags(page.read_text("utf-8"))
+    assert sum(of.get("class") == "why" for _, of in tags.tags) == len(explained)
+    assert not [name for _, of in tags.tags for name in of if name.startswith("on") or name == "style"]
+    again = predict(ads, "--json", "--html", tmp_path / "again.html", "--journal", f"{page}.jsonl", "--why")
+    assert again.stdout == done.stdout
+    assert f"{len(records(done.stdout))} of them from an earlier run" in again.stderr
+
+
 def test_a_run_goes_on_where_it_was_and_takes_nothing_from_what_has_changed(
     predict: Predict, ads: Path, sample: Path, tmp_path: Path
 ) -> None:

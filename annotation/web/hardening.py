@@ -1,0 +1,157 @@
+"""What a server of ours checks of every request, the headers of every answer, and the address that it listens on."""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+from collections.abc import Callable, Collection, Mapping
+from urllib.parse import urlsplit
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.exceptions import HTTPException
+from starlette.responses import PlainTextResponse, Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from annotation.errors import AnnotationError
+
+_LOOPBACK_NAMES = ("localhost", "127.0.0.1", "[::1]")
+
+HEADERS = {
+    # nothing from elsewhere, no script or style inside a page
+    "Content-Security-Policy": "default-src 'self'; base-uri 'none'; object-src 'none'; form-action 'self'; "
+    "frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    # an invitation's link holds its token: no other server may see where a request came from
+    "Referrer-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
+}
+_NOT_KEPT = "no-store"
+"""Pages hold names and votes, and answers what was asked, unless their route says otherwise."""
+
+
+def _refuse_in_a_line(status: int, text: str) -> Response:
+    return PlainTextResponse(text + "\n", status_code=status)
+
+
+class Guard:
+    """Refuses foreign hosts and long bodies; sets the headers.
+
+    Args:
+        app: what comes after.
+        allowed_hosts: names that a request may ask for, without a port; None: any.
+        max_body_bytes: longest body of a request.
+        headers: of every answer.
+        refuse: makes the answer of a refusal from its status and a sentence.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        allowed_hosts: Collection[str] | None,
+        max_body_bytes: int,
+        headers: Mapping[str, str] = HEADERS,
+        refuse: Callable[[int, str], Response] = _refuse_in_a_line,
+    ) -> None:
+        self._app, self._hosts, self._max_body_bytes = app, allowed_hosts, max_body_bytes
+        self._headers, self._refuse = headers, refuse
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let a request through, or answer it here."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+
+        state = scope.setdefault("state", {})
+
+        async def send_with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                headers.update(self._headers)
+                headers.setdefault("Cache-Control", _NOT_KEPT)
+                # a session that goes on, unless the answer itself begins or ends one
+                if "cookie" in state and "set-cookie" not in headers:
+                    headers.append("Set-Cookie", state["cookie"])
+            await send(message)
+
+        headers = Headers(scope=scope)
+        if self._hosts is not None and host_name(headers.get("host", "")) not in self._hosts:
+            refusal = self._refuse(421, "This server does not go by that name.")
+            await refusal(scope, receive, send_with_headers)
+        elif _length(headers) > self._max_body_bytes:
+            refusal = self._refuse(413, _too_long(self._max_body_bytes))
+            await refusal(scope, receive, send_with_headers)
+        else:
+            await self._app(scope, self._counted(receive), send_with_headers)
+
+    def _counted(self, receive: Receive) -> Receive:
+        """Bodies that do not say how long they are must not be longer either."""
+        received = 0
+
+        async def receive_counted() -> Message:
+            nonlocal received
+            message = await receive()
+            received += len(message.get("body", b""))
+            if received > self._max_body_bytes:
+                raise HTTPException(413, _too_long(self._max_body_bytes))
+            return message
+
+        return receive_counted
+
+
+def host_name(host: str) -> str:
+    """The name in a `Host` header, without its port."""
+    name, colon, port = host.lower().rpartition(":")
+    return name if colon and port.isdigit() else host.lower()
+
+
+def allowed_hosts(host: str, public_url: str = "") -> frozenset[str] | None:
+    """Names that a request may ask for; None: any.
+
+    On the loopback address nobody but this machine calls. A page of somebody else that gives its own name our
+    address (DNS rebinding) would ask under that name, and is refused.
+
+    Args:
+        host: address that the server listens on.
+        public_url: address of a proxy before it.
+    """
+    public = urlsplit(public_url).hostname
+    if not is_loopback(host):
+        return frozenset([public]) if public else None
+    return frozenset([*_LOOPBACK_NAMES, host.lower(), *([public] if public else [])])
+
+
+def is_loopback(host: str) -> bool:
+    """Tell whether nobody but this machine can call an address."""
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return host.lower() == "localhost"
+
+
+def listening(host: str, port: int) -> socket.socket:
+    """A server's address, taken before anybody is told of it.
+
+    Raises:
+        AnnotationError: it cannot be listened on: another program does, or this machine does not have it.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family, backlog=2048)
+    except OSError as error:
+        raise AnnotationError(
+            f"{host}, port {port}: cannot be listened on ({error.strerror or error}); choose another by --port, or "
+            "--host"
+        ) from error
+
+
+def _length(headers: Headers) -> int:
+    length = headers.get("content-length", "0")
+    return int(length) if length.isascii() and length.isdigit() else 0
+
+
+def _too_long(limit: int) -> str:
+    return f"More than {limit:,} bytes: shorten it."

@@ -1,0 +1,101 @@
+"""Bodies of requests and answers, as the OpenAPI description has them."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any
+
+from pydantic import Base64Bytes, BaseModel, ConfigDict, Field
+
+
+class _Described(BaseModel):
+    model_config = ConfigDict(use_attribute_docstrings=True, extra="forbid")
+
+
+class AskedRow(_Described):
+    """A picture and the words that stand on it."""
+
+    picture: Base64Bytes | None = None
+    """A JPEG, PNG, WebP or GIF as base64; a model of words alone needs none."""
+    text: str | None = None
+    """The words; without it they are read off the picture, which takes a second or more."""
+
+
+class Asked(_Described):
+    """A batch of pictures with their words."""
+
+    rows: Annotated[list[AskedRow], Field(min_length=1)]
+
+
+class Verdict(_Described):
+    """The model's answer."""
+
+    label: str
+    """The likeliest class."""
+    probabilities: dict[str, float]
+    """Of each class."""
+    interval: tuple[float, float] | None = None
+    """95 %, of the label's probability; null where the model was not calibrated."""
+    sure: bool | None = None
+    """False where the interval reaches down to one half or below."""
+
+
+class FrameAnswer(_Described):
+    """A frame of a video."""
+
+    timestamp_s: float
+    text: str
+    """The words read on it."""
+    verdict: Verdict | None
+    """Null where the frame has too few words for the model to be asked."""
+    picture: str | None = None
+    """The frame as base64 of a JPEG, where `pictures=true` asks for it."""
+
+
+class Answer(Verdict):
+    """The model's answer for a picture with its words, or for an ad."""
+
+    text: str | None = None
+    """Words of a picture."""
+    frames: list[FrameAnswer] = []
+    """Of a video."""
+
+
+class Answers(_Described):
+    """Answers in the order of what was asked."""
+
+    model: str
+    """The run that answered."""
+    answers: list[Answer]
+
+
+class ModelFacts(_Described):
+    """A model that answers."""
+
+    name: str
+    kind: str
+    """Its row of the comparison, such as `fgmfn`."""
+    classes: list[str]
+    modalities: list[str]
+    calibrated: bool
+    test: dict[str, Any] | None
+    """Its scores on the test rows, as its training noted them."""
+    loaded_at: datetime
+
+
+class Models(_Described):
+    """The model that answers, and the promoted one that could not be taken instead."""
+
+    models: list[ModelFacts]
+    refused: str | None
+
+
+class Health(_Described):
+    """Whether the service answers."""
+
+    status: str
+    """`ok`; `degraded`: an older model answers, as the promoted one cannot be loaded; `stuck`: no answer comes."""
+    model: str
+    refused_model: str | None
+    """The promoted model that cannot be loaded; the log says why."""
+    queue_rows: int

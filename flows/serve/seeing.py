@@ -1,0 +1,37 @@
+"""What runs in a process of its own: a video or picture that somebody sent is decoded and read.
+
+It is imported there and nothing of the server is, so that a process is soon made anew.
+"""
+
+from __future__ import annotations
+
+import resource
+from pathlib import Path
+
+from flows.frames.sampling import decode_jpeg
+from flows.ocr.registry import ocr_engine
+from flows.settings import OcrSettings, Settings
+from flows.verdict.ads import SeenAd, see_ad
+
+VIDEO_ID = "upload"
+"""Seeds the moments of every upload: the same file gives the same frames again."""
+
+
+def see_within(memory_bytes: int, path: Path, settings: Settings) -> SeenAd:
+    """See a video in this process."""
+    limit_memory(memory_bytes)
+    return see_ad(path, VIDEO_ID, settings)
+
+
+def read_within(memory_bytes: int, picture: bytes, settings: OcrSettings) -> str:
+    """Read a picture in this process."""
+    limit_memory(memory_bytes)
+    [words] = ocr_engine(settings).read([decode_jpeg(picture)])
+    return " ".join(word.text for word in words)
+
+
+def limit_memory(memory_bytes: int) -> None:
+    """From now on this process gets no more memory than that."""
+    _, most = resource.getrlimit(resource.RLIMIT_AS)
+    limit = memory_bytes if most == resource.RLIM_INFINITY else min(memory_bytes, most)
+    resource.setrlimit(resource.RLIMIT_AS, (limit, most))
