@@ -14,10 +14,12 @@ from fgmfn.baselines import model_class, model_of_class
 from fgmfn.baselines.fitted import FittedModel
 from fgmfn.calibration import Calibration
 from fgmfn.console import quiet_libraries
+from fgmfn.engines import Engine, OnnxEngine, is_export
 from fgmfn.errors import WeightsError
 from fgmfn.inputs import Words
 from fgmfn.predictions import METRICS
 from fgmfn.processing import FgmfnProcessor
+from fgmfn.sizes import on_meta_device
 
 if TYPE_CHECKING:
     from fgmfn.modeling import SentimentModel
@@ -39,6 +41,8 @@ class Checkpoint:
     """Whether those rows named what their sentences are about; None where its metrics.json does not say."""
     words: Words = "text"
     """What of their words it has read."""
+    engine: Engine | None = None
+    """What computes an export's logits: its `model` knows its inputs and classes and has no weights."""
     calibration: Calibration | None = None
     """None where there were no development rows to calibrate by, or the run is older."""
 
@@ -55,11 +59,12 @@ class Checkpoint:
 
 
 def load_checkpoint(path: Path) -> Checkpoint:
-    """Load a trained model of the comparison from the folder that `fgmfn train` printed.
+    """Load a trained model of the comparison from the folder that `fgmfn train` printed, or from an export of it.
 
     Raises:
-        WeightsError: The folder holds no such model, or a damaged one.
+        WeightsError: The folder holds no such model, a damaged one, or an export that is not as it was made.
     """
+    engine = OnnxEngine(path) if is_export(path) else None
     config = _read_object(path / "config.json")
     if config is None:
         raise WeightsError(f"{path}: no readable config.json, so this is not a checkpoint of fgmfn train")
@@ -69,19 +74,34 @@ def load_checkpoint(path: Path) -> Checkpoint:
     if name is None:
         raise WeightsError(f"{path}: config.json names the model {architecture!r}, which fgmfn does not know")
     record = _read_object(path / METRICS) or {}
-    origin = record.get("row_set_hash"), record.get("has_targets"), record.get("words", "text"), read_calibration(path)
+    origin = {
+        "row_set_hash": record.get("row_set_hash"),
+        "has_targets": record.get("has_targets"),
+        "words": record.get("words", "text"),
+        "calibration": read_calibration(path),
+    }
     try:
         with quiet_libraries():
             kind = model_class(name)
             if issubclass(kind, FittedModel):
-                return Checkpoint(path, name, kind.from_pretrained(path), None, *origin)
+                return Checkpoint(path, name, kind.from_pretrained(path), None, **origin)
+            if engine:
+                return _load_export(path, name, kind, origin, engine)
             model, info = kind.from_pretrained(path, local_files_only=True, output_loading_info=True)
             if missing := sorted(info["missing_keys"]):
                 raise WeightsError(f"{path}: its weights lack {len(missing)} tensors, such as {missing[0]}")
             processor = FgmfnProcessor.from_pretrained(path, local_files_only=True)
     except (OSError, ValueError, RuntimeError, KeyError, SafetensorError) as error:
         raise WeightsError(f"{path}: the checkpoint is incomplete or damaged: {error}") from error
-    return Checkpoint(path, name, model.to(_device()).eval(), processor, *origin)
+    return Checkpoint(path, name, model.to(_device()).eval(), processor, **origin)
+
+
+def _load_export(path: Path, name: str, kind: Any, origin: dict[str, Any], engine: OnnxEngine) -> Checkpoint:
+    model: Any = on_meta_device(kind, kind.config_class.from_pretrained(path))
+    processor = FgmfnProcessor.from_pretrained(path, local_files_only=True)
+    checkpoint = Checkpoint(path, name, model.eval(), processor, **origin, engine=engine)
+    engine.refuse_others(name, model.inputs.varying, checkpoint.class_names)
+    return checkpoint
 
 
 def trained_on_targets(path: Path) -> bool | None:

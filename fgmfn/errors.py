@@ -52,6 +52,10 @@ class WeightsError(FgmfnError):
         )
 
 
+class ExportError(FgmfnError):
+    """A model cannot be exported, or its export does not answer as the model does."""
+
+
 class InputError(FgmfnError, ValueError):
     """A picture or a text that a prediction was asked for cannot be read."""
 

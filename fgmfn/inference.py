@@ -20,7 +20,7 @@ from fgmfn.checkpoints import Checkpoint as Checkpoint
 from fgmfn.checkpoints import load_checkpoint as load_checkpoint
 from fgmfn.data import Collator, Rows, SplitDataset
 from fgmfn.data.rows import NOWHERE, given_rows
-from fgmfn.engines import Engine, TorchEngine
+from fgmfn.engines import Engine, TorchEngine, is_export
 from fgmfn.errors import FgmfnError, InputError, WeightsError
 from fgmfn.images import NO_PICTURE, as_seen
 from fgmfn.processing import FgmfnProcessor, refuse_single
@@ -58,7 +58,7 @@ class Predictor:
 
     Args:
         checkpoint: a trained model.
-        engine: computes its logits; None: PyTorch. A fitted model has none.
+        engine: computes its logits; None: the checkpoint's own, or PyTorch. A fitted model has none.
         batch_size: rows that are computed together.
 
     Raises:
@@ -70,15 +70,24 @@ class Predictor:
             raise InputError(f"batch_size = {batch_size}; expected 1 or more")
         self.checkpoint = checkpoint
         self._batch_size = batch_size
-        self._engine = engine
+        self._engine = engine or checkpoint.engine
 
     @classmethod
-    def open(cls, path: Path, *, engine: Literal["torch"] = "torch", batch_size: int = 32) -> Self:
-        """Load a trained model from its folder.
+    def open(cls, path: Path, *, engine: Literal["torch", "onnx"] | None = None, batch_size: int = 32) -> Self:
+        """Load a trained model from its folder, or from an export of it.
+
+        Args:
+            path: the folder.
+            engine: what the folder must be for; None: ONNX Runtime computes an export, and PyTorch a run.
+            batch_size: rows that are computed together.
 
         Raises:
-            WeightsError: The folder holds no such model.
+            WeightsError: The folder holds no such model, or not for this engine.
         """
+        found = "onnx" if is_export(path) else "torch"
+        if engine not in (None, found):
+            expected = "an export of fgmfn export" if engine == "onnx" else "a run of fgmfn train"
+            raise WeightsError(f"{path}: engine = {engine!r} computes {expected}, and this is none")
         return cls(load_checkpoint(path), batch_size=batch_size)
 
     def predict(

@@ -133,6 +133,17 @@ class Inputs:
         """Whether targets are cut into tokens of their own."""
         return not set(TARGET).isdisjoint(self.fields)
 
+    @property
+    def varying(self) -> dict[str, tuple[str, ...]]:
+        """Fields that an answer is computed from, and what those of their axes count whose lengths vary, rows apart."""
+        fixed = ("pixel_values", "target_span")
+        return {name: () if name in fixed else self.axes(name) for name in self.names if name != "groups"}
+
+    def axes(self, name: str) -> tuple[str, ...]:
+        """Return what the axes of a field of words count, behind the rows: `n` tokens of sentences, `m` of targets."""
+        own = next((extra.axes for extra in self.extras if extra.name == name), None)
+        return own or (("m",) if name in TARGET else ("n",))
+
     def reads_target(self, *, real: bool) -> bool:
         """Whether the model learns anything of a row's target.
 

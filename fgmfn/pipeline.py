@@ -43,7 +43,7 @@ class SentimentPipeline(Pipeline):
             has_targets = reads.get("has_targets")
         words = reads.get("words", "text")
         self._checkpoint = Checkpoint(
-            path, name, model, self.processor, None, has_targets, words, read_calibration(path)
+            path, name, model, self.processor, None, has_targets, words, calibration=read_calibration(path)
         )
 
     def _sanitize_parameters(self, top_k: int | None = None, **unknown: Any) -> tuple[Any, Any, Any]:

@@ -13,6 +13,8 @@ HUB_SWITCHES = {
     "HF_HUB_DISABLE_TELEMETRY": "1",
     # transformers asks the Hub to convert a model that has no safetensors file
     "DISABLE_SAFETENSORS_CONVERSION": "1",
+    # ONNX Runtime, which reads this only while it is loaded: a device id and a database of events in the cache folder
+    "ORT_DISABLE_TELEMETRY": "1",
     # the convention of consoledonottrack.com, which Prefect heeds, too
     "DO_NOT_TRACK": "1",
 }

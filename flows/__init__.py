@@ -4,8 +4,6 @@ from fgmfn.telemetry import HUB_SWITCHES, turn_off_telemetry
 
 SWITCHES = {
     **HUB_SWITCHES,
-    # writes a device id and a database of events to the cache folder; reads this only while it is loaded
-    "ORT_DISABLE_TELEMETRY": "1",
     # Prefect's server: a heartbeat every ten minutes.
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
     "RAY_USAGE_STATS_ENABLED": "0",

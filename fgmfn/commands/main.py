@@ -1,4 +1,4 @@
-"""`fgmfn train | evaluate | predict | models | cache | explain | compare | diagnose | search | paper`.
+"""`fgmfn train | evaluate | predict | models | cache | explain | export | compare | diagnose | search | paper`.
 
 Results go to standard output, reports to standard error.
 
@@ -22,6 +22,7 @@ from fgmfn.errors import FgmfnError
 
 MODULES = dict.fromkeys(("train", "evaluate", "predict", "models", "cache"), "models") | {
     "explain": "explain",
+    "export": "export",
     "compare": "compare",
     "diagnose": "compare",
     "search": "search",

@@ -229,11 +229,8 @@ class Collator:
         return sizes
 
     def _layout(self, name: str) -> tuple[tuple[str, ...], int]:
-        own = next((extra.axes for extra in self.inputs.extras if extra.name == name), None)
-        if own is not None:
-            return own, 0
         fill = self.processor.tokenizer.pad_token_id if name in ("input_ids", "target_ids") else 0
-        return ("m",) if name.startswith("target_") else ("n",), fill
+        return self.inputs.axes(name), fill
 
 
 def _padded(values: list[np.ndarray], sizes: list[int | None], fill: int) -> torch.Tensor:

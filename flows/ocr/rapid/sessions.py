@@ -25,7 +25,7 @@ def open_session(model: Path, threads: int = 1) -> Any:
     Raises:
         OcrError: the file is missing or no model.
     """
-    import onnxruntime  # type: ignore[import-untyped]
+    import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
