@@ -53,7 +53,7 @@ class Ways:
 
     def word_gradients(self, row: Rows, one: Explanation) -> Weights:
         """Gradients x input on the word pieces' vectors."""
-        pieces, _ = self._gradients(row, one)
+        pieces = self._gradients(row, one, self._model.text_encoder.get_input_embeddings())
         (offsets,) = self._processor.tokenize([row.text[0]], offsets=True)["offset_mapping"]
         by_key: dict[str, float] = {}
         for word in words_of(row, 0, self._processor, self._model.inputs):
@@ -61,10 +61,9 @@ class Ways:
             by_key[word.key] = by_key.get(word.key, 0.0) + float(sum(pieces[at] for at in own))
         return [None if effect.points is None else by_key[effect.word.key] for effect in one.words]
 
-    def pixel_gradients(self, row: Rows, one: Explanation) -> Weights:
-        """Gradients x input on the pixels."""
-        _, pixels = self._gradients(row, one)
-        return self._by_region(row, one, pixels)
+    def token_gradients(self, row: Rows, one: Explanation) -> Weights:
+        """Gradients x input on the visual tokens; a frozen backbone lets none through to the pixels."""
+        return self._by_region(row, one, self._gradients(row, one, self._model.visual_tokens)[1:])
 
     def attention(self, row: Rows, one: Explanation) -> Weights:
         """Attention of the last layer from the fused words to the regions, in the mean over words and heads."""
@@ -84,14 +83,10 @@ class Ways:
         hook = layer.register_forward_pre_hook(keep, with_kwargs=True)
         self.explainer.answers(row)
         hook.remove()
-        grid = read[0][0].mean(dim=0)[1:]  # the global token comes first
-        side = round(len(grid) ** 0.5)
-        square = torch.nn.functional.interpolate(
-            grid.view(1, 1, side, side), size=(self._processor.image_size,) * 2, mode="nearest"
-        )
-        return self._by_region(row, one, square[0, 0].numpy())
+        return self._by_region(row, one, read[0][0].mean(dim=0)[1:])
 
-    def _gradients(self, row: Rows, one: Explanation) -> tuple[np.ndarray, np.ndarray]:
+    def _gradients(self, row: Rows, one: Explanation, part: torch.nn.Module) -> torch.Tensor:
+        """Gradients x input on what a part gives, summed over its width, [tokens]."""
         dataset = SplitDataset(row, self._processor, self._model.inputs)
         batch = Collator(self._processor, self._model.inputs)([dataset[0]])
         kept: list[torch.Tensor] = []
@@ -100,24 +95,29 @@ class Ways:
             kept.append(output.detach().requires_grad_())
             return kept[-1]
 
-        hook = self._model.text_encoder.get_input_embeddings().register_forward_hook(keep)
-        batch["pixel_values"].requires_grad_()
+        hook = part.register_forward_hook(keep)
         fields = {name: values for name, values in batch.items() if name not in ("labels", "groups")}
         with torch.enable_grad():
             logits = self._model(**fields).logits[0]
             logits.log_softmax(dim=0)[self.explainer.number_of(one.label)].backward()
         hook.remove()
-        pixels, gradient = batch["pixel_values"], batch["pixel_values"].grad
-        assert kept[0].grad is not None
-        assert gradient is not None
-        words = (kept[0].grad * kept[0]).sum(dim=-1)[0]
         self._model.zero_grad()
-        return words.detach().numpy(), (gradient * pixels).sum(dim=1)[0].detach().numpy()
+        gradient = kept[0].grad
+        assert gradient is not None
+        return (gradient * kept[0]).sum(dim=-1)[0].detach()
 
-    def _by_region(self, row: Rows, one: Explanation, square: np.ndarray) -> Weights:
-        """Sum what lies behind each region in the square that the model sees."""
+    def _by_region(self, row: Rows, one: Explanation, tokens: torch.Tensor) -> Weights:
+        """Sum what lies behind each region in the square that the model sees.
+
+        Args:
+            row: one.
+            one: its explanation.
+            tokens: weights of the visual tokens, row by row, without the global one that stands first.
+        """
+        cells, side = round(len(tokens) ** 0.5), self._processor.image_size
+        square = torch.nn.functional.interpolate(tokens.view(1, 1, cells, cells), size=(side, side))[0, 0]
         width, height = self._processor.shrunk(picture_of(row, 0)).size
-        left, top = ((side - own) // 2 for side, own in zip(square.shape[::-1], (width, height), strict=True))
+        left, top = round((side - width) / 2), round((side - height) / 2)
         shown = square[top : top + height, left : left + width]
         boxes = [effect.box.within((width, height)) for effect in one.regions]
         return [float(shown[up:down, near:far].sum()) for near, up, far, down in boxes]
@@ -131,6 +131,7 @@ def main() -> None:
     parser.add_argument("--images", type=Path)
     parser.add_argument("--split", default="validation")
     parser.add_argument("--rows", type=int, default=40)
+    parser.add_argument("--ways", nargs="*", help="names of ways; unset: all")
     options = parser.parse_args()
     source = open_source(options.data, SourceSettings(images=options.images))
     rows = source.splits[options.split]
@@ -144,10 +145,11 @@ def main() -> None:
     nothing: Callable[[Rows, Explanation], Weights] = lambda _, one: [None] * len(one.words)  # noqa: E731
     no_region: Callable[[Rows, Explanation], Weights] = lambda _, one: [None] * len(one.regions)  # noqa: E731
     of_words = {"gradients x input": ways.word_gradients, "occlusion, cut out": ways.cut_out}
-    of_regions = {"gradients x input": ways.pixel_gradients, "attention": ways.attention}
+    of_regions = {"gradients x input": ways.token_gradients, "attention": ways.attention}
     kinds: list[tuple[str, dict[str, Any]]] = [("occlusion", {})]
     kinds += [(name, {"words": way, "regions": no_region}) for name, way in of_words.items()]
     kinds += [(name, {"words": nothing, "regions": way}) for name, way in of_regions.items()]
+    kinds = [kind for kind in kinds if not options.ways or kind[0] in options.ways]
     for name, given in tqdm(kinds, desc="ways", unit="way"):
         for one in deleted(ways.explainer, explained, linked(rows, grouped=True), **given):
             print(f"{name}: {one}", flush=True)
