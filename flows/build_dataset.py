@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
@@ -16,12 +16,14 @@ from typing import Any, Literal
 from prefect import flow, get_run_logger
 from prefect.artifacts import create_markdown_artifact
 from prefect.client.schemas.objects import State
+from prefect.runtime import deployment as this_deployment
 from prefect.runtime import flow_run as this_run
 
 from data_catalog.catalog import Catalog
-from data_catalog.errors import ReleaseError
+from data_catalog.errors import ReleaseError, YtbAdsError
 from data_catalog.privacy.forget import forget_ad, forget_author, purge_history, unfinished, unpurged
 from data_catalog.releases import read_manifest
+from fgmfn.errors import FgmfnError
 from flows.crawl.data_api.parsing import SOURCE as YOUTUBE_ADS
 from flows.crawl.flow import crawl_folder, crawl_youtube, go_on_later, paused, source_folder
 from flows.crawl.media.store import delete_sampled, media_folder
@@ -117,6 +119,7 @@ def build_dataset(
             go_on_later(resumes_at)
             return paused(crawled)
         said("%s", sentiment.with_options(task_runner=runner)(tables, settings))
+    _monitor(tables, settings)
     if settings.review.policy == "human":
         return _release_or_wait(tables, settings)
     said("%s", review(tables, settings))
@@ -218,6 +221,26 @@ def _funnel_page(written: Release, tables: Catalog) -> str:
             if parent
             else "- the first release: nothing to compare it with",
         ]
+    )
+
+
+def _monitor(tables: Catalog, settings: Settings) -> None:
+    """Show on the server what audiences say and what has drifted; a build by hand is followed by `ytb-ads monitor`."""
+    if not this_deployment.id:
+        return
+    # here, as deploying this flow would load SciPy too
+    from flows.monitor.page import monitor_markdown
+    from flows.monitor.report import monitor
+
+    try:
+        report = monitor(tables, settings, since=settings.monitor.since, now=datetime.now(UTC))
+    except (YtbAdsError, FgmfnError, OSError) as error:  # the dataset does not depend on it
+        log.warning("monitor: %s", error)
+        return
+    create_markdown_artifact(
+        key=artifact_key("monitor", tables),
+        markdown=monitor_markdown(report),
+        description=f"Audiences, answers and drift of {tables.root} since {report.period.since:%Y-%m-%d}",
     )
 
 

@@ -98,3 +98,7 @@ class VerdictError(YtbAdsError):
 
 class StageError(YtbAdsError):
     """A stage lost rows, or had work and ended with nothing."""
+
+
+class MonitorError(YtbAdsError):
+    """Something to be monitored cannot be read, or a period is none."""

@@ -24,6 +24,7 @@ COMMANDS = {
     "models": "models",
     "serve": "serve",
     "predict": "predict",
+    "monitor": "monitor",
     "health": "health",
     "deploy": "deploy",
     "config": "config",

@@ -119,9 +119,13 @@ def predict(
 
 
 def _judge(folder: Path, settings: Settings, *, pictures: bool, why: bool) -> Judge:
+    import torch
+
     from fgmfn.inference import Predictor
     from flows.verdict.judging import Judge, model_digest
 
+    # the workers fill the cores, and threads of one sum would spin while they wait for each other
+    torch.set_num_threads(1)
     model = Predictor.open(folder)
     trained = model.checkpoint
     reads_category = trained.has_targets is False and trained.reads_target(real=False)

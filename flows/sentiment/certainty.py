@@ -28,6 +28,8 @@ MIN_COUNTING = 5
 """Comments that an interval needs: fewer, drawn anew, are too often the same ones, and one alone would look certain."""
 
 _NORMAL = NormalDist()
+_UNITS_AT_ONCE = 1_000_000
+"""Drawn at a time, for less memory."""
 
 
 @dataclass(frozen=True)
@@ -119,6 +121,31 @@ def resampled_means(
     # not as a product of matrices, whose last bit is each processor's own: the interval is part of a release's hash
     total = (drawn * weights).sum(axis=1)
     return (drawn * (weights * values)).sum(axis=1)[total > 0] / total[total > 0]
+
+
+def interval_of_mean(totals: NDArray[np.float64], weights: NDArray[np.float64], seed: str) -> tuple[float, float]:
+    """The bootstrap's interval of a mean over units that are drawn whole, such as comments or threads of them.
+
+    Args:
+        totals: of each unit the sum of its values, each times its weight; at least one unit.
+        weights: of each unit the sum of its weights.
+        seed: the same seed gives the same draws.
+    """
+    import numpy as np
+
+    n_units = len(totals)
+    chance = np.random.default_rng(list(hashlib.sha256(seed.encode("utf-8", "surrogatepass")).digest()))
+    at_once = max(1, _UNITS_AT_ONCE // n_units)
+    alike = totals / weights if weights[0] > 0 and (weights == weights[0]).all() else None
+    means = []
+    for begun in range(0, DRAWS, at_once):
+        size = min(at_once, DRAWS - begun), n_units
+        drawn = chance.integers(0, n_units, size, dtype=np.min_scalar_type(n_units - 1))
+        means.append(
+            totals[drawn].sum(axis=1) / weights[drawn].sum(axis=1) if alike is None else alike[drawn].mean(axis=1)
+        )
+    low, high = np.quantile(np.concatenate(means), [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    return float(low), float(high)
 
 
 def standard_deviation(comments: Sequence[ScoreGroup], aggregation: Aggregation) -> float:

@@ -285,6 +285,17 @@ class HealthSettings(Section):
     """Minutes without a heartbeat of a run that is said to be running."""
 
 
+class MonitorSettings(Section):
+    """What `ytb-ads monitor` and the weekly run look at."""
+
+    since: str = "30d"
+    """Begin of the period: days or weeks before now (`30d`, `2w`), or a date."""
+    turn: Annotated[FiniteFloat, Field(gt=0)] = 1.0
+    """Change of the mean of an ad's comments from which on its audience turned, though it stays on its side of zero."""
+    answers: Annotated[int, Field(ge=0)] = 200
+    """Ads that the model is asked about, at most; 0: none."""
+
+
 class NotifySettings(Section):
     """Messages that the Prefect server sends where somebody should look; `ytb-ads deploy` sets them up."""
 
@@ -347,6 +358,7 @@ class Settings(BaseSettings):
     serve: ServeSettings = ServeSettings()
     predict: PredictSettings = PredictSettings()
     health: HealthSettings = HealthSettings()
+    monitor: MonitorSettings = MonitorSettings()
     deploy: DeploySettings = DeploySettings()
     notify: NotifySettings = NotifySettings()
 
