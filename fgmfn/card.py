@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from fgmfn.calibration import Calibration
 from fgmfn.evaluation import Metrics, surety_lines
 from fgmfn.history import RELIABILITY
 from fgmfn.settings import CHOSEN_BY
@@ -33,6 +34,7 @@ def model_card(record: Mapping[str, Any], title: str) -> str:
             *(f"- {note}" for note in record["notes"]),
             "",
             *_surety(record),
+            *_calibration(record),
             *_origins(record),
             *confusion_lines(record),
             f"The weights are those of {_chosen(record)}; the test split was read once.",
@@ -112,6 +114,14 @@ def _surety(record: Mapping[str, Any]) -> list[str]:
     lines = surety_lines(Metrics.from_json(metrics))
     picture = ["", f"![How often it is right, by how sure it is]({RELIABILITY})"] if metrics.get("calibration") else []
     return [f"On the {split} rows, this one seed:", "", *(f"- {line}" for line in lines), *picture, ""] if lines else []
+
+
+def _calibration(record: Mapping[str, Any]) -> list[str]:
+    """Say what the probabilities are worth; nothing of an older run, or one without development rows."""
+    found = record.get("calibration")
+    if not found:
+        return []
+    return ["Its probabilities:", "", *(f"- {line}" for line in Calibration.from_json(found).lines()), ""]
 
 
 def class_lines(metrics: Mapping[str, Any]) -> list[str]:

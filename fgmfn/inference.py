@@ -1,69 +1,31 @@
-"""A trained model at work: load a checkpoint, and let it say what it makes of pictures with their words, or of ads."""
+"""A trained model at work: what it makes of pictures with their words, and of ads."""
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Self, cast
+from typing import Any, Literal, Self, cast
 
 import numpy as np
 import torch
 from PIL import Image
-from safetensors import SafetensorError
-from scipy.special import softmax
 from tqdm import tqdm
 
-from fgmfn.baselines import model_class, model_of_class
 from fgmfn.baselines.fitted import FittedModel
-from fgmfn.console import quiet_libraries
+from fgmfn.calibration import join, probabilities
+from fgmfn.checkpoints import Checkpoint as Checkpoint
+from fgmfn.checkpoints import load_checkpoint as load_checkpoint
 from fgmfn.data import Collator, Rows, SplitDataset
 from fgmfn.data.rows import NOWHERE, given_rows
-from fgmfn.engines import Engine, OnnxEngine, TorchEngine, is_export
-from fgmfn.errors import InputError, WeightsError
+from fgmfn.engines import Engine, TorchEngine, is_export
+from fgmfn.errors import FgmfnError, InputError, WeightsError
 from fgmfn.images import NO_PICTURE, as_seen
-from fgmfn.inputs import Words
-from fgmfn.predictions import METRICS
 from fgmfn.processing import FgmfnProcessor, refuse_single
-from fgmfn.sizes import on_meta_device
-
-if TYPE_CHECKING:
-    from fgmfn.modeling import SentimentModel
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Checkpoint:
-    """A trained model with everything it needs to predict."""
-
-    path: Path
-    name: str
-    """The model's name in `fgmfn.baselines.MODELS`."""
-    model: SentimentModel | FittedModel
-    processor: FgmfnProcessor | None
-    """None where the model is fitted and reads the rows themselves."""
-    row_set_hash: str | None
-    """The rows it was trained on; None where its metrics.json is missing."""
-    has_targets: bool | None = None
-    """Whether those rows named what their sentences are about; None where its metrics.json does not say."""
-    words: Words = "text"
-    """What of their words it has read."""
-    engine: Engine | None = None
-    """What computes an export's logits: its `model` knows its inputs and classes and has no weights."""
-
-    @property
-    def class_names(self) -> tuple[str, ...]:
-        """Names of the classes in the order of the logits."""
-        return tuple(self.model.config.id2label[number] for number in range(self.model.config.num_labels))
-
-    def reads_target(self, *, real: bool) -> bool:
-        """Whether the model learns anything of a target, a real one or an ad's category."""
-        if isinstance(self.model, FittedModel):
-            return real and "text" in self.model.modalities
-        return self.model.inputs.reads_target(real=real)
 
 
 @dataclass(frozen=True)
@@ -87,61 +49,6 @@ class AdPrediction(Prediction):
 
     frames: tuple[Prediction, ...] = ()
     """In the order of the frames."""
-
-
-def load_checkpoint(path: Path) -> Checkpoint:
-    """Load a trained model of the comparison from the folder that `fgmfn train` printed, or from an export of it.
-
-    Raises:
-        WeightsError: The folder holds no such model, or an export that is not as it was made.
-    """
-    engine = OnnxEngine(path) if is_export(path) else None
-    config = _read_object(path / "config.json")
-    if config is None:
-        raise WeightsError(f"{path}: no readable config.json, so this is not a checkpoint of fgmfn train")
-    named = config.get("architectures")
-    architecture = str(named[0]) if isinstance(named, list) and named else ""
-    name = model_of_class(architecture)
-    if name is None:
-        raise WeightsError(f"{path}: config.json names the model {architecture!r}, which fgmfn does not know")
-    record = _read_object(path / METRICS) or {}
-    origin = record.get("row_set_hash"), record.get("has_targets"), record.get("words", "text")
-    try:
-        with quiet_libraries():
-            kind = model_class(name)
-            if issubclass(kind, FittedModel):
-                return Checkpoint(path, name, kind.from_pretrained(path), None, *origin)
-            if engine:
-                return _load_export(path, name, kind, origin, engine)
-            model, info = kind.from_pretrained(path, local_files_only=True, output_loading_info=True)
-            if missing := sorted(info["missing_keys"]):
-                raise WeightsError(f"{path}: its weights lack {len(missing)} tensors, such as {missing[0]}")
-            processor = FgmfnProcessor.from_pretrained(path, local_files_only=True)
-    except (OSError, ValueError, RuntimeError, KeyError, SafetensorError) as error:
-        raise WeightsError(f"{path}: the checkpoint is incomplete or damaged: {error}") from error
-    return Checkpoint(path, name, model.to(_device()).eval(), processor, *origin)
-
-
-def _load_export(path: Path, name: str, kind: Any, origin: tuple[Any, Any, Any], engine: OnnxEngine) -> Checkpoint:
-    model: Any = on_meta_device(kind, kind.config_class.from_pretrained(path))
-    processor = FgmfnProcessor.from_pretrained(path, local_files_only=True)
-    checkpoint = Checkpoint(path, name, model.eval(), processor, *origin, engine)
-    engine.refuse_others(name, model.inputs.varying, checkpoint.class_names)
-    return checkpoint
-
-
-def trained_on_targets(path: Path) -> bool | None:
-    """Whether the rows that a model was trained on had targets, or None where its folder does not say."""
-    return (_read_object(path / METRICS) or {}).get("has_targets")
-
-
-def _read_object(file: Path) -> dict[str, Any] | None:
-    """Return the JSON object in a file, or None where there is no such thing."""
-    try:
-        value = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    return value if isinstance(value, dict) else None
 
 
 class Predictor:
@@ -210,6 +117,8 @@ class Predictor:
         if not len(texts) and not len(images):
             return []
         rows = asked_rows(self.checkpoint, images, texts, targets, auxiliary)
+        if self.checkpoint.calibration is None:
+            _warn_uncalibrated(self.checkpoint.path)
         logits = self.logits(rows, prepared=self._dataset(rows, together=False))
         return [self.prediction(row) for row in self.probabilities(logits)]
 
@@ -276,25 +185,47 @@ class Predictor:
         return SplitDataset(rows, cast(FgmfnProcessor, self.checkpoint.processor), inputs)
 
     def probabilities(self, logits: np.ndarray) -> np.ndarray:
-        """Turn logits into the probabilities that are answered, [rows, C] both."""
-        shares: np.ndarray = softmax(logits.astype(np.float64), axis=1)
-        return shares
+        """Turn logits into the probabilities that are answered, [rows, C] both: calibrated where the checkpoint is.
 
-    def prediction(self, probabilities: np.ndarray) -> Prediction:
-        """Return the answer of a row's probabilities, [C]."""
-        names = self.checkpoint.class_names
-        return Prediction(names[int(probabilities.argmax())], dict(zip(names, map(float, probabilities), strict=True)))
+        Raises:
+            WeightsError: A logit is not a number.
+        """
+        calibrated = self.checkpoint.calibration
+        try:
+            return probabilities(logits, calibrated.temperature if calibrated else 1.0)
+        except FgmfnError as error:
+            raise WeightsError(f"{self.checkpoint.path}: {error}") from error
+
+    def prediction(self, shares: np.ndarray, *, joined: bool = False) -> Prediction:
+        """Return the answer of a row's probabilities, [C], or of those of an ad of several frames (`joined`)."""
+        names, calibrated, most = self.checkpoint.class_names, self.checkpoint.calibration, int(shares.argmax())
+        interval = calibrated.interval(float(shares[most]), joined=joined) if calibrated else None
+        sure = interval[0] > 0.5 if interval else None
+        return Prediction(names[most], dict(zip(names, map(float, shares), strict=True)), interval, sure)
 
     def joined(self, frames: Sequence[Prediction]) -> AdPrediction:
-        """Return the answer for an ad of the answers for its frames."""
-        # sorted, the sum is the same for every order of the frames
-        shares = np.sort([list(frame.probabilities.values()) for frame in frames], axis=0).mean(axis=0)
-        return AdPrediction(**vars(self.prediction(shares)), frames=tuple(frames))
+        """Return the answer for an ad of those for its frames; an ad of one frame is answered as that frame is."""
+        if len(frames) == 1:
+            return AdPrediction(**vars(frames[0]), frames=tuple(frames))
+        calibrated = self.checkpoint.calibration
+        shares = np.array([list(frame.probabilities.values()) for frame in frames])
+        joined = join(shares, calibrated.rule if calibrated else "mean")
+        return AdPrediction(**vars(self.prediction(joined, joined=True)), frames=tuple(frames))
 
 
 def _inputs(batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     """Leave out what a model learns from and does not answer from."""
     return {name: values for name, values in batch.items() if name not in ("labels", "groups")}
+
+
+@cache
+def _warn_uncalibrated(path: Path) -> None:
+    """Say once of a run that its answers are not calibrated."""
+    log.warning(
+        "%s: not calibrated, as it is older or had no development rows; probabilities are the model's own, and no "
+        "answer says how sure it is",
+        path,
+    )
 
 
 def predict(
@@ -376,7 +307,3 @@ def read_image(path: Path) -> Image.Image:
         return as_seen(Image.open(path))
     except NO_PICTURE as error:
         raise InputError(f"{path}: cannot be read as a picture: {error}") from error
-
-
-def _device() -> torch.device:
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")

@@ -11,9 +11,10 @@ from typing import Any
 from transformers import Pipeline
 
 from fgmfn.baselines import model_of_class
+from fgmfn.checkpoints import Checkpoint, read_calibration, trained_on_targets, write_calibration
 from fgmfn.errors import InputError
 from fgmfn.images import as_pictures, several
-from fgmfn.inference import Checkpoint, Prediction, predict, trained_on_targets
+from fgmfn.inference import Prediction, predict
 from fgmfn.processing import counted, texts_of
 
 TASK = "ad-sentiment"
@@ -41,7 +42,9 @@ class SentimentPipeline(Pipeline):
         if has_targets is None:
             has_targets = reads.get("has_targets")
         words = reads.get("words", "text")
-        self._checkpoint = Checkpoint(path, name, model, self.processor, None, has_targets, words)
+        self._checkpoint = Checkpoint(
+            path, name, model, self.processor, None, has_targets, words, calibration=read_calibration(path)
+        )
 
     def _sanitize_parameters(self, top_k: int | None = None, **unknown: Any) -> tuple[Any, Any, Any]:
         """Sort the options of a call by the step that takes them.
@@ -127,7 +130,7 @@ class SentimentPipeline(Pipeline):
         return [{"label": label, "score": score} for label, score in ordered[:top_k]]
 
     def save_pretrained(self, save_directory: str | PathLike[str], **options: Any) -> None:
-        """Save the model and its processor, which together say the same when they are loaded again.
+        """Save the model, its processor and its calibration, which together say the same when they are loaded again.
 
         Args:
             save_directory: the folder.
@@ -135,6 +138,8 @@ class SentimentPipeline(Pipeline):
         """
         for part in (self.model, self.processor):
             part.save_pretrained(save_directory, **options)
+        if self._checkpoint.calibration is not None:
+            write_calibration(Path(save_directory), self._checkpoint.calibration)
 
     def get_iterator(
         self,

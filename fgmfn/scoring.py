@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
 
+from fgmfn.calibration import Calibration, calibrate, probabilities
 from fgmfn.data import Rows, Source, SplitDataset
 from fgmfn.data.overlap import linked
 from fgmfn.data.rows import UNKNOWN
@@ -14,6 +16,7 @@ from fgmfn.errors import DataError
 from fgmfn.evaluation import Metrics
 from fgmfn.inference import Checkpoint, Predictor
 from fgmfn.predictions import METRICS
+from fgmfn.statistics import calibration as reliability
 from fgmfn.statistics import measure
 
 log = logging.getLogger(__name__)
@@ -25,7 +28,7 @@ def split_of(checkpoint: Checkpoint, source: Source, split: str) -> Rows:
     Warns where the rows are not those that the checkpoint was trained on.
 
     Raises:
-        DataError: As `predict_split`.
+        DataError: As `split_logits`.
     """
     rows = source.splits.get(split)
     if not rows:
@@ -68,7 +71,21 @@ def predict_split(
     progress: bool = True,
     prepared: SplitDataset | None = None,
 ) -> np.ndarray:
-    """Return class probabilities [rows, C] for a split, in the source's order.
+    """Return class probabilities [rows, C] for a split, as `split_logits`, calibrated where the checkpoint is."""
+    logits = split_logits(checkpoint, source, split, batch_size=batch_size, progress=progress, prepared=prepared)
+    return Predictor(checkpoint).probabilities(logits)
+
+
+def split_logits(
+    checkpoint: Checkpoint,
+    source: Source,
+    split: str,
+    *,
+    batch_size: int = 32,
+    progress: bool = True,
+    prepared: SplitDataset | None = None,
+) -> np.ndarray:
+    """Return the logits [rows, C] for a split, in the source's order.
 
     Warns where the rows are not those that the checkpoint was trained on. `prepared` is the split where it is open.
 
@@ -79,7 +96,7 @@ def predict_split(
     rows = split_of(checkpoint, source, split)
     predictor = Predictor(checkpoint, batch_size=batch_size)
     title = f"{checkpoint.name} on {split}" if progress else None
-    return predictor.probabilities(predictor.logits(rows, prepared=prepared, title=title))
+    return predictor.logits(rows, prepared=prepared, title=title)
 
 
 def evaluate_split(
@@ -93,17 +110,41 @@ def evaluate_split(
     """Score a checkpoint on a split of a source; `prepared` is the split where it is open.
 
     Raises:
-        DataError: As `predict_split`, or the split's labels are hidden.
+        DataError: As `split_logits`, or the split's labels are hidden.
     """
     if len(source.splits.get(split, ())) and not source.splits[split].scorable:
         raise DataError(f"{source.path}: the labels of split {split!r} are hidden; predict it instead")
-    return measure_split(source, split, predict_split(checkpoint, source, split, progress=progress, prepared=prepared))
+    logits = split_logits(checkpoint, source, split, progress=progress, prepared=prepared)
+    return measure_split(source, split, logits, checkpoint.calibration)
 
 
-def measure_split(source: Source, split: str, probabilities: np.ndarray) -> Metrics:
-    """Score predictions, [rows, C], for a split whose labels are known."""
+def measure_split(source: Source, split: str, logits: np.ndarray, calibrated: Calibration | None) -> Metrics:
+    """Score a model's logits, [rows, C], for a split whose labels are known.
+
+    The calibration of the rows that it was fitted on is the cross-fitted one. Of others, too, the errors before stand
+    beside it, as `uncalibrated`.
+    """
     rows = source.splits[split]
-    return measure(rows.label, probabilities, linked(rows, grouped=True), source.class_names)
+    shares = probabilities(logits, calibrated.temperature if calibrated else 1.0)
+    metrics = measure(rows.label, shares, linked(rows, grouped=True), source.class_names)
+    if calibrated is None:
+        return metrics
+    fitted = rows.checksum == calibrated.checksum
+    before, after = calibrated.before, calibrated.after
+    if not fitted:
+        before, after = reliability(rows.label, probabilities(logits)), metrics.calibration
+    if after is None:
+        return replace(metrics, calibration=None)
+    figures = {name: after[name] for name in ("ece", "brier", "of", "bins")}
+    return replace(metrics, calibration=figures | {"uncalibrated": {"ece": before["ece"], "brier": before["brier"]}})
+
+
+def calibrate_by(source: Source, logits: np.ndarray) -> Calibration | None:
+    """Learn from the development rows of a source what probabilities are worth; None where their labels are hidden."""
+    rows = source.splits["validation"]
+    if not rows.scorable:
+        return None
+    return calibrate(logits, rows.label, linked(rows, grouped=True), rows.group, rows.checksum)
 
 
 def prediction_table(source: Source, split: str, probabilities: np.ndarray) -> pa.Table:

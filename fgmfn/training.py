@@ -14,7 +14,7 @@ import time
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -43,13 +43,13 @@ from fgmfn.environment import environment
 from fgmfn.errors import FgmfnError, MemoryExhaustedError, RunInProgressError
 from fgmfn.evaluation import Metrics, bracket
 from fgmfn.history import draw_history, draw_reliability, epochs_so_far, epochs_until
-from fgmfn.inference import Checkpoint
+from fgmfn.inference import Checkpoint, Predictor
 from fgmfn.modeling import SentimentModel
 from fgmfn.planning import Run, code_version, open_cache, plan_run
 from fgmfn.predictions import METRICS, PREDICTIONS, file_digest, predictions_file
 from fgmfn.processing import Augmentation, FgmfnProcessor
 from fgmfn.recording import PartsRecorder
-from fgmfn.scoring import measure_split, predict_split, prediction_table
+from fgmfn.scoring import calibrate_by, measure_split, prediction_table, split_logits
 from fgmfn.settings import load_settings
 from fgmfn.sizes import out_of_memory, parameter_counts
 from fgmfn.trainer import last_whole_checkpoint, make_trainer
@@ -361,13 +361,15 @@ def _finish(
     """Let the chosen weights predict both splits once and write all that belongs to them; metrics.json comes last."""
     words = run.source.splits["train"].words
     checkpoint = Checkpoint(run.folder, run.name, model, processor, run.source.row_set_hash, words=words)
-    predicted = {
-        split: predict_split(checkpoint, run.source, split, progress=progress, prepared=prepared.get(split))
+    answered = {
+        split: split_logits(checkpoint, run.source, split, progress=progress, prepared=prepared.get(split))
         for split in ("validation", "test")
         if len(run.source.splits[split])
     }
+    calibrated = calibrate_by(run.source, answered["validation"]) if run.has_dev else None
+    predictor = Predictor(replace(checkpoint, calibration=calibrated))
     dev, test = (
-        measure_split(run.source, split, predicted[split]) if run.source.splits[split].scorable else None
+        measure_split(run.source, split, answered[split], calibrated) if run.source.splits[split].scorable else None
         for split in ("validation", "test")
     )
     unsure = _unsure_choice(run, dev, history)
@@ -378,6 +380,7 @@ def _finish(
         "finished": True,
         "dev": dev and dev.as_json(),
         "test": test and test.as_json(),
+        "calibration": calibrated and calibrated.as_json(),
         "notes": [*_notes(run, model), *unsure, *_cut_texts(run, model, processor)],
         "departures": list(model.departures()),
         "checksums": run.source.checksums,
@@ -390,9 +393,12 @@ def _finish(
         "seconds": round(seconds, 1),
         "environment": environment(),
     }
-    tables = {split: prediction_table(run.source, split, shares) for split, shares in predicted.items()}
-    if scored := test or dev:
-        draw_reliability(run.folder, scored.calibration or {})
+    tables = {
+        split: prediction_table(run.source, split, predictor.probabilities(logits))
+        for split, logits in answered.items()
+    }
+    if (scored := test or dev) and scored.calibration:
+        draw_reliability(run.folder, scored.calibration)
     record["files"] = _save(run.folder, model, processor, tables)
     (run.folder / "README.md").write_text(model_card(_origin(run) | record, MODELS[run.name].title), encoding="utf-8")
     _write_record(run, record)

@@ -95,16 +95,25 @@ def evaluate(source: SourceOptions, checkpoint: Checkpoint, split: Split = "test
     opened = source.open()
     metrics = evaluate_split(loaded, opened, split)
     checksum, departures = opened.checksums[split], loaded.model.departures()
+    calibrated = loaded.calibration
     if as_json:
         named = {"model": loaded.name, "split": split, "checksum": checksum, "departures": departures}
-        print_json(named | metrics.as_json())
+        fitted = {"calibrated_by": calibrated and calibrated.as_json()}
+        print_json(named | metrics.as_json() | fitted)
         return
     title = f"{MODELS[loaded.name].title} on {split} of {opened.name}: {metrics.rows} rows"
     results.print(confusion_table(metrics, opened.class_names, title))
     mark = REDUCED if departures else ""
     figures = f"accuracy {metrics.accuracy:.1%}{mark}, macro-F1 {metrics.macro_f1:.1%}{mark}"
     results.print(f"{figures}, checksum of the rows {checksum[:12]}")
-    for line in (*surety_lines(metrics), *reduced_lines({MODELS[loaded.name].title: departures})):
+    said = calibrated.lines() if calibrated else ["not calibrated: an older run, or one without development rows"]
+    if before := (metrics.calibration or {}).get("uncalibrated"):
+        said.insert(0, f"before calibration: ECE {before['ece']:.1%}, Brier {before['brier']:.3f}")
+    for line in (
+        *surety_lines(metrics),
+        *said,
+        *reduced_lines({MODELS[loaded.name].title: departures}),
+    ):
         print_line(line)
 
 

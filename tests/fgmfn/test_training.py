@@ -24,6 +24,7 @@ from PIL import Image
 from safetensors.torch import load_file
 from transformers import BertConfig, BertModel
 
+from fgmfn.calibration import fit_temperature, probabilities
 from fgmfn.callbacks import Epoch
 from fgmfn.data import Source, SplitDataset, open_release
 from fgmfn.errors import (
@@ -36,12 +37,12 @@ from fgmfn.errors import (
     WeightsError,
 )
 from fgmfn.evaluation import Metrics, score
-from fgmfn.inference import load_checkpoint
+from fgmfn.inference import load_checkpoint, predict
 from fgmfn.modeling import FgmfnForSentiment
 from fgmfn.planning import plan_run
 from fgmfn.predictions import read_predictions
 from fgmfn.processing import FgmfnProcessor, image_processor, train_tokenizer
-from fgmfn.scoring import evaluate_split, predict_split
+from fgmfn.scoring import evaluate_split, predict_split, split_logits
 from fgmfn.settings import TrainingSettings
 from fgmfn.sizes import out_of_memory
 from fgmfn.statistics import measure
@@ -91,8 +92,52 @@ def test_what_a_run_predicts_is_kept_with_it_as_its_scores_are(finished: Finishe
         assert kept.probabilities == pytest.approx(again, abs=1e-6)
         assert (kept.names, kept.labels) == (source.splits[split].name, source.splits[split].label)
         measured = measure(kept.labels, kept.probabilities, kept.groups, kept.class_names)
-        assert measured == Metrics.from_json(record[key])
+        scored = Metrics.from_json(record[key])
+        assert replace(measured, calibration=None) == replace(scored, calibration=None)
+        # of the rows that it was calibrated by, the errors that are reported are cross-fitted
+        fitted = record["calibration"]["after"] if split == "validation" else measured.calibration
+        assert scored.calibration is not None
+        assert fitted is not None
+        for error in ("ece", "brier", "bins"):
+            assert scored.calibration[error] == pytest.approx(fitted[error])
         assert record["files"][f"predictions/{split}.parquet"] == hashlib.sha256(file.read_bytes()).hexdigest()
+
+
+def test_a_run_is_calibrated_by_its_development_rows_and_says_so(finished: Finished) -> None:
+    folder, (trained, *_) = finished
+    source, record = open_release(folder / RELEASE), _record(trained)
+    loaded = load_checkpoint(trained.checkpoint)
+    found, rows = loaded.calibration, source.splits["validation"]
+    assert found is not None
+    assert (found.rows, found.checksum) == (8, rows.checksum)
+    logits = split_logits(loaded, source, "validation", progress=False)
+    assert found.temperature == pytest.approx(fit_temperature(logits, rows.label), rel=1e-4)
+    kept = read_predictions(pq.read_table(trained.checkpoint / "predictions" / "validation.parquet"))
+    assert kept.probabilities == pytest.approx(probabilities(logits, found.temperature), abs=1e-6)
+    assert record["test"]["calibration"]["uncalibrated"]["ece"] != record["test"]["calibration"]["ece"]
+    card = (trained.checkpoint / "README.md").read_text()
+    assert [line for line in found.lines() if f"- {line}" not in card] == []
+
+
+def test_an_older_run_is_not_calibrated_and_says_so_once(
+    finished: Finished, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    _, (_, trained, _) = finished
+    older = shutil.copytree(trained.checkpoint, tmp_path / "older")
+    record = json.loads((older / "metrics.json").read_text())
+    del record["calibration"]
+    (older / "metrics.json").write_text(json.dumps(record))
+    for _ in range(2):
+        (found,) = predict(load_checkpoint(older), [], ["new shoes"])
+        assert (found.interval, found.sure) == (None, None)
+    assert caplog.text.count("not calibrated") == 1
+    (now,) = predict(load_checkpoint(trained.checkpoint), [], ["new shoes"])
+    assert now.label == found.label
+    assert now.interval is not None
+    assert now.sure is False, "eight development rows make nothing sure"
+    (older / "metrics.json").write_text(json.dumps(record | {"calibration": {"temperature": 1}}))
+    with pytest.raises(WeightsError, match="its calibration is damaged"):
+        load_checkpoint(older)
 
 
 def test_the_card_says_how_sure_its_scores_are(finished: Finished) -> None:
@@ -472,9 +517,10 @@ def test_the_history_grows_with_losses_of_training_and_development_rows(finished
     # The task's loss on development rows, from the probabilities that the saved weights give.
     best = max(epochs, key=lambda epoch: epoch["dev"]["macro_f1"])
     source = open_release(folder / RELEASE)
-    probabilities = predict_split(load_checkpoint(run), source, "validation", progress=False)
-    chosen = probabilities[np.arange(len(probabilities)), source.splits["validation"].label]
+    shares = probabilities(split_logits(load_checkpoint(run), source, "validation", progress=False))
+    chosen = shares[np.arange(len(shares)), source.splits["validation"].label]
     assert -np.log(chosen).mean() == pytest.approx(best["dev"]["task_loss"], rel=1e-4)
+    assert _record(trained[0])["calibration"]["before"]["log_loss"] == pytest.approx(best["dev"]["task_loss"], rel=1e-4)
 
 
 def test_older_checkpoints_keep_weights_alone(tmp_path: Path) -> None:
