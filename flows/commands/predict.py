@@ -142,13 +142,12 @@ def _judge(folder: Path, settings: Settings, *, pictures: bool, why: bool) -> Ju
 
 def _explain(model: Predictor, *, reads_category: bool) -> Explain:
     from fgmfn.explaining import Explainer
-    from fgmfn.explanation_page import explanation_section
     from fgmfn.neighbours import open_index
 
     explainer = Explainer(model, index=open_index(model.checkpoint, None))
 
     def explain(ads: Sequence[Frames], categories: Sequence[str]) -> list[dict[str, Any]]:
         explained = explainer.explain_ads(ads, categories if reads_category else None)
-        return [one.as_json() | {"section": explanation_section(one)} for one in explained]
+        return [one.as_json() for one in explained]
 
     return explain
