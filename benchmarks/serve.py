@@ -188,6 +188,8 @@ def _ask(
                 return
             if (wait_s := due(number) - time.perf_counter()) > 0:
                 time.sleep(wait_s)
+                if wait_s > 5:
+                    connection.close()  # the server closes one that is idle for long
             row = (number * 37) % len(sent)
             begun = max(due(number), 0.0) or time.perf_counter()
             try:
