@@ -66,6 +66,13 @@ def predict(
     """
     if as_json and as_csv:
         raise typer.BadParameter("--json and --csv exclude each other")
+    beside = parquet or html
+    journal = journal or (beside and beside.with_name(f"{beside.name}.jsonl"))
+    files = [file.absolute() for file in (parquet, html, journal) if file]
+    if len({*files}) < len(files):
+        raise typer.BadParameter("--parquet, --html and --journal name one file twice")
+    if taken := next((file for file in files if file.is_dir()), None):
+        raise typer.BadParameter(f"{taken}: is a folder; name a file")
     from data_catalog.catalog import Catalog
     from flows.console import emit, progress, show_progress, warn
     from flows.errors import SettingsError
@@ -93,8 +100,7 @@ def predict(
     line = json_line if as_json else (lambda record: csv_line(csv_values(record))) if as_csv else line_of
     summary = Summary()
     with ExitStack() as stack:
-        beside = parquet or html
-        kept = Journal(journal or (beside and beside.with_name(f"{beside.name}.jsonl")))
+        kept = Journal(journal)
         stack.callback(kept.close)
         judge = _judge(folder, settings, tables.forgotten() if why else None, pictures=html is not None)
         write = [stack.enter_context(parquet_file(parquet)).add] if parquet else []

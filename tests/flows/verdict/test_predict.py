@@ -176,6 +176,21 @@ def test_a_journal_of_a_stranger_brings_no_markup_into_the_page_and_no_traceback
         assert "Traceback" not in refused.stderr
 
 
+def test_files_that_cannot_all_be_written_are_refused_before_any_ad_is_read(
+    predict: Predict, ads: Path, tmp_path: Path
+) -> None:
+    page = tmp_path / "page"
+    for named in (
+        ("--html", ads),
+        ("--parquet", ads),
+        ("--html", page, "--parquet", page),
+        ("--html", page, "--journal", page),
+    ):
+        refused = predict(ads, *named)
+        assert (refused.returncode, refused.stdout) == (2, "")
+    assert not page.exists()
+
+
 def test_an_ad_that_was_forgotten_is_no_neighbour_under_any_name_of_its_group() -> None:
     from fgmfn.neighbours import Index, Placed
     from flows.commands.predict import _groups_with
