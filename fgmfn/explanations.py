@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 from PIL import Image
+from pydantic import ConfigDict, TypeAdapter
 
 from fgmfn.inference import AdPrediction, Prediction
 from fgmfn.neighbours import Neighbour
@@ -47,6 +48,8 @@ class Modalities:
 @dataclass(frozen=True)
 class Explanation:
     """Why a model answers a picture with its words as it does."""
+
+    __pydantic_config__: ClassVar = ConfigDict(arbitrary_types_allowed=True)
 
     prediction: Prediction
     label: str
@@ -90,16 +93,7 @@ class Explanation:
             "explained": self.label,
             "probability": self.probability,
             "text": self.text,
-            "words": [
-                {
-                    "text": one.word.text,
-                    "start": one.word.start,
-                    "read": one.word.read,
-                    "target": one.word.target,
-                    "points": one.points,
-                }
-                for one in self.words
-            ],
+            "words": [asdict(one.word) | {"points": one.points} for one in self.words],
             "grid": list(self.grid),
             "regions": [asdict(one.box) | {"points": one.points} for one in self.regions],
             "modalities": asdict(self.modalities),
@@ -138,3 +132,29 @@ class AdExplanation:
             "neighbours": [asdict(one) for one in self.neighbours],
             "passes": self.passes,
         }
+
+    @classmethod
+    def from_json(cls, values: Any, pictures: Sequence[Image.Image | None]) -> AdExplanation:
+        """Return the explanation that `as_json` has told.
+
+        Args:
+            values: what JSON holds, from wherever.
+            pictures: of its frames, in their order.
+
+        Raises:
+            ValueError: it is none, or of another number of frames.
+        """
+        try:
+            frames = [_nested(*one) for one in zip(values["explanations"], pictures, strict=True)]
+            words = [(one["text"], one["points"]) for one in values["words"]]
+            return TypeAdapter(cls).validate_python(values | {"prediction": values, "frames": frames, "words": words})
+        except (KeyError, TypeError) as error:
+            raise ValueError(f"not an explanation: {error!r}") from error
+
+
+def _nested(values: Any, picture: Image.Image | None) -> dict[str, Any]:
+    """The fields of an `Explanation`."""
+    words = [{"word": one, "points": one["points"]} for one in values["words"]]
+    regions = [{"box": one, "points": one["points"]} for one in values["regions"]]
+    nested = {"prediction": values, "label": values["explained"], "words": words, "regions": regions}
+    return {**values, **nested, "picture": picture if any(values["grid"]) else None}

@@ -16,6 +16,7 @@ from flows.serve.refusals import Refusal
 M = TypeVar("M")
 R = TypeVar("R")
 A = TypeVar("A")
+T = TypeVar("T")
 
 _LONGEST_WAIT_S = 30.0
 """Beyond it nobody should be told to wait."""
@@ -97,7 +98,7 @@ class Batches(Generic[M, R, A]):
                 self._waiting.remove(waiting)
             raise
 
-    async def alone(self, call: Callable[[], A]) -> A:
+    async def alone(self, call: Callable[[], T]) -> T:
         """Call a function in the thread, between batches."""
         return await asyncio.get_running_loop().run_in_executor(self._thread, call)
 

@@ -67,25 +67,26 @@ Serving = Annotated[Service, Depends(_service)]
     openapi_extra={"requestBody": _BODY},
     summary="Judge pictures with their words, or a video",
 )
-async def predict(request: Request, service: Serving, pictures: bool = False) -> Response:
+async def predict(request: Request, service: Serving, pictures: bool = False, why: bool = False) -> Response:
     """Answer a form with `picture` and `text` fields or with one `video`, or JSON with a list of `rows`.
 
-    Without a text the words are read off the picture. `pictures=true` answers a video's frames as pictures, too.
+    Without a text the words are read off the picture. `pictures=true` answers a video's frames as pictures, too;
+    `why=true` says what the answer for a single picture, or for a video's surest frame, rests on.
     """
     service.refuse_if_full()
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind == "application/json":
         rows = await _json_rows(request, service)
-        return await _answer(request, service, rows)
+        return await _answer(request, service, rows, why)
     if kind != "multipart/form-data":
         raise Refusal(415, "media_type", "Send JSON (application/json) or a form (multipart/form-data).")
     form = await _form(request, service)
     try:
         video = _video(form)
         if video is None:
-            return await _answer(request, service, await _form_rows(form, service))
+            return await _answer(request, service, await _form_rows(form, service), why)
         limits = service.limits
-        work = service.video(video.file, pictures=pictures)
+        work = service.video(video.file, pictures=pictures, why=why)
         served, answer = await while_waited_for(request, work, limits.timeout_s + limits.video_timeout_s)
         request.state.note.update(model=served.name, frames=len(answer.frames))
         return _json(Answers(model=served.name, answers=[answer]))
@@ -157,8 +158,8 @@ def _linked(schema: dict[str, Any]) -> Markup:
     )
 
 
-async def _answer(request: Request, service: Service, rows: list[Row]) -> Response:
-    served, answers = await while_waited_for(request, service.rows(rows), service.limits.timeout_s)
+async def _answer(request: Request, service: Service, rows: list[Row], why: bool) -> Response:
+    served, answers = await while_waited_for(request, service.rows(rows, why=why), service.limits.timeout_s)
     request.state.note.update(model=served.name, rows=len(rows))
     return _json(Answers(model=served.name, answers=answers))
 

@@ -50,6 +50,37 @@ class FrameAnswer(_Described):
     """Null where the frame has too few words for the model to be asked."""
     picture: str | None = None
     """The frame as base64 of a JPEG, where `pictures=true` asks for it."""
+    why: Why | None = None
+    """Of the frame with the highest probability, where `why=true` asks for it."""
+
+
+class WordPoints(_Described):
+    """A word, and what it does to the answer."""
+
+    text: str
+    points: float
+    """Change of the label's probability by the word: above 0 it speaks for the label."""
+
+
+class RegionPoints(_Described):
+    """A region of the picture, in shares of its width and height, and what it does to the answer."""
+
+    left: float
+    top: float
+    right: float
+    bottom: float
+    points: float
+    """As of a word."""
+
+
+class Why(_Described):
+    """What the answer rests on, found by asking the model again without each word, region and modality."""
+
+    words: list[WordPoints]
+    """The words that count most."""
+    regions: list[RegionPoints]
+    modalities: dict[str, float | None]
+    """The label's probability by `words_alone`, `picture_alone` and `neither`."""
 
 
 class Answer(Verdict):
@@ -59,6 +90,8 @@ class Answer(Verdict):
     """Words of a picture."""
     frames: list[FrameAnswer] = []
     """Of a video."""
+    why: Why | None = None
+    """Where `why=true` asks for it."""
 
 
 class Answers(_Described):

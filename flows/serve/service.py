@@ -7,20 +7,21 @@ import base64
 import time
 from collections.abc import AsyncIterator, Coroutine, Sequence
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import IO, Any, TypeVar
 
 from fastapi import Request
 from PIL import Image
 
 from data_catalog.catalog import Catalog
+from fgmfn.explaining import Explainer
 from fgmfn.inference import Prediction
 from flows.serve.metrics import Metrics
 from flows.serve.models import ModelInService, Served
 from flows.serve.pictures import Pictures, check_picture
 from flows.serve.queue import Batches
 from flows.serve.refusals import Refusal
-from flows.serve.schemas import Answer, FrameAnswer, Health, Verdict
+from flows.serve.schemas import Answer, FrameAnswer, Health, RegionPoints, Verdict, Why, WordPoints
 from flows.serve.uploads import Uploads
 from flows.serve.worker import Videos
 from flows.settings import Settings
@@ -86,8 +87,8 @@ class Service:
         self.metrics.batch_rows.observe(rows)
         self.metrics.batch_seconds.observe(seconds)
 
-    async def rows(self, rows: Sequence[Row]) -> tuple[Served, list[Answer]]:
-        """Answers for pictures with their words, by one model.
+    async def rows(self, rows: Sequence[Row], *, why: bool = False) -> tuple[Served, list[Answer]]:
+        """Answers for pictures with their words, by one model; with `why` what the answer rests on, of a single row.
 
         Raises:
             Refusal: there is no room, or a picture or text is not taken.
@@ -95,11 +96,13 @@ class Service:
         served = self.models.current
         if len(rows) > self.limits.max_rows:
             raise Refusal(413, "too_many_rows", f"More than {self.limits.max_rows} pictures; send several requests.")
+        if why and len(rows) > 1:
+            raise Refusal(422, "malformed", "`why=true` is for one picture at a time.")
         with self._batches.room_for(len(rows)):
-            answers = await _all([self._row(served, row) for row in rows])
+            answers = await _all([self._row(served, row, why=why) for row in rows])
         return served, answers
 
-    async def _row(self, served: Served, row: Row) -> Answer:
+    async def _row(self, served: Served, row: Row, *, why: bool) -> Answer:
         text = row.text
         if row.picture is None:
             if served.looks or text is None:
@@ -113,7 +116,22 @@ class Service:
         if len(text) > self.limits.max_text:
             raise Refusal(413, "too_long", f"A text has more than {self.limits.max_text:,} characters; shorten it.")
         found = await self._predicted(served, row.picture, pixels, text)
-        return Answer(**_verdict(found), text=text)
+        reasons = await self._why(served, row.picture, pixels, text) if why else None
+        return Answer(**_verdict(found), text=text, why=reasons)
+
+    async def _why(self, served: Served, picture: bytes | None, pixels: int, text: str) -> Why:
+        """What an answer rests on; the model is asked some dozens of times for it, while others wait."""
+        explain = Explainer(served.predictor).explain
+        if picture is None or not served.looks:
+            [found] = await self._batches.alone(lambda: explain([], [text]))
+        else:
+            async with self._pictures.decoded(picture, pixels) as image:
+                [found] = await self._batches.alone(lambda: explain([image], [text]))
+        return Why(
+            words=[WordPoints(text=each.word.text, points=each.points or 0.0) for each in found.top_words],
+            regions=[RegionPoints(**asdict(each.box), points=each.points) for each in found.regions if each.points],
+            modalities=asdict(found.modalities),
+        )
 
     async def _predicted(self, served: Served, picture: bytes | None, pixels: int, text: str) -> Prediction:
         if picture is None or not served.looks:
@@ -121,12 +139,13 @@ class Service:
         async with self._pictures.decoded(picture, pixels) as image:
             return await self._batches.answer(served, (image, text))
 
-    async def video(self, content: IO[bytes], *, pictures: bool) -> tuple[Served, Answer]:
+    async def video(self, content: IO[bytes], *, pictures: bool, why: bool = False) -> tuple[Served, Answer]:
         """The answer for an ad by its video.
 
         Args:
             content: the file.
             pictures: whether the frames' pictures are answered, too.
+            why: whether it is said of the surest frame what its answer rests on.
 
         Raises:
             Refusal: there is no room, or the video gives no frame that the model can be asked about.
@@ -142,6 +161,10 @@ class Service:
             found = await _all(
                 [self._predicted(served, frame.jpeg, frame.width * frame.height, frame.text) for frame in kept]
             )
+            surest = max(range(len(kept)), key=lambda number: max(found[number].probabilities.values()))
+            frame = kept[surest]
+            pixels = frame.width * frame.height
+            reasons = await self._why(served, frame.jpeg, pixels, frame.text) if why else None
         of_frame = {frame.index: prediction for frame, prediction in zip(kept, found, strict=True)}
         frames = [
             FrameAnswer(
@@ -149,6 +172,7 @@ class Service:
                 text=frame.text,
                 verdict=Verdict(**_verdict(of_frame[frame.index])) if frame.kept else None,
                 picture=base64.b64encode(frame.jpeg).decode() if pictures else None,
+                why=reasons if frame.index == kept[surest].index else None,
             )
             for frame in seen.frames
         ]

@@ -112,16 +112,26 @@ class Journal:
         self._file.truncate(whole)
 
     def find(self, key: str, enough: Callable[[Record], bool]) -> Record | None:
-        """The record of an ad in this state, if it is final and holds enough."""
+        """The record of an ad in this state, if it is final and holds enough.
+
+        Raises:
+            VerdictError: it is damaged.
+        """
         place = self._places.get(key)
         if place is None:
             return None
         self._file.seek(place)
         with os.fdopen(os.dup(self._file.fileno()), "rb") as lines:
-            record: Record = json.loads(lines.readline())
-        del record["key"]
-        if (record["failure"] and record["failure"]["kind"] == "failed") or not enough(record):
-            return None
+            line = lines.readline()
+        try:
+            record: Record = json.loads(line)
+            del record["key"]
+            pa.Table.from_pylist([{name: record[name] for name in SCHEMA.names}], schema=SCHEMA)
+            if (record["failure"] and record["failure"]["kind"] == "failed") or not enough(record):
+                return None
+        except (ValueError, KeyError, TypeError, pa.ArrowException) as error:
+            said = f"{self._path}: the line at byte {place} is damaged ({error}); name another file"
+            raise VerdictError(said) from error
         self.found += 1
         return record
 
@@ -171,10 +181,9 @@ def line_of(record: Record) -> str:
 
 
 def json_line(record: Record) -> str:
-    """A verdict as a JSON object on a line, without pictures and what is for a page."""
+    """A verdict as a JSON object on a line, without pictures."""
     frames = [{name: value for name, value in frame.items() if name != "picture"} for frame in record["frames"]]
-    why = record["why"] and {name: value for name, value in record["why"].items() if name != "section"}
-    return json.dumps({**record, "frames": frames, "why": why})
+    return json.dumps({**record, "frames": frames})
 
 
 def csv_line(values: Sequence[object]) -> str:

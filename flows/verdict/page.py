@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import io
 import secrets
 import shutil
 import tempfile
@@ -10,10 +12,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
+from jinja2 import TemplateError
 from markupsafe import Markup
+from PIL import Image
 
 from data_catalog.printing import readable
-from fgmfn.explanation_page import EXPLANATION_STYLE
+from fgmfn.explanation_page import EXPLANATION_STYLE, explanation_section
+from fgmfn.explanations import AdExplanation
+from fgmfn.images import as_seen
 from flows.errors import VerdictError
 from flows.templates import render, render_page
 from flows.verdict.output import Record, Summary
@@ -31,9 +37,25 @@ class Page:
         self._body = body
 
     def add(self, record: Record) -> None:
-        """Append an ad; its record has pictures, and `why` where it is explained."""
+        """Append an ad; its record has pictures, and `why` where it is explained.
+
+        Raises:
+            VerdictError: what the record holds, which may come from a journal, is no verdict.
+        """
         filters = {"readable": _readable}
-        self._body.write(render(_TEMPLATES / "ad.html", filters, autoescape=True, ad=record))
+        try:
+            why = _why(record) if record["why"] else None
+            part = render(_TEMPLATES / "ad.html", filters, autoescape=True, ad=record, why=why)
+        except (ValueError, TypeError, KeyError, OSError, TemplateError) as error:
+            raise VerdictError(f"{record['ad']}: its entry in the journal is damaged ({error})") from error
+        self._body.write(part)
+
+
+def _why(record: Record) -> Markup:
+    """The section on a verdict's reasons, made of data alone: the journal that they come from may be a stranger's."""
+    shown = [frame["picture"] for frame in record["frames"] if frame["kept"]]
+    pictures = [as_seen(Image.open(io.BytesIO(base64.b64decode(picture)), formats=["JPEG"])) for picture in shown]
+    return explanation_section(AdExplanation.from_json(record["why"], pictures))
 
 
 @contextmanager

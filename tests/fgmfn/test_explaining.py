@@ -29,7 +29,7 @@ from fgmfn.data.rows import given_rows
 from fgmfn.deletion import deleted, deletion_test
 from fgmfn.explaining import Explainer
 from fgmfn.explanation_page import explanation_section, explanations_page
-from fgmfn.explanations import Explanation
+from fgmfn.explanations import AdExplanation, Explanation
 from fgmfn.inference import Checkpoint, Predictor, load_checkpoint
 from fgmfn.inputs import Inputs
 from fgmfn.modeling import Baseline, SentimentOutput
@@ -322,7 +322,13 @@ def test_an_ad_is_explained_over_its_frames_for_its_own_label() -> None:
     (single,) = explainer.explain_ads([ad[2:]])
     row = explain(explainer, *ad[2])
     assert [one.points for one in single.frames[0].regions] == pytest.approx([one.points for one in row.regions])
-    json.dumps(found.as_json())
+    told = json.loads(json.dumps(found.as_json()))
+    pictures = [frame.picture for frame in found.frames]
+    assert AdExplanation.from_json(told, pictures) == found
+    with pytest.raises(ValueError, match="argument"):
+        AdExplanation.from_json(told, pictures[1:])
+    with pytest.raises(ValueError, match="not an explanation"):
+        AdExplanation.from_json([], pictures)
 
 
 # --- planted problems that models have learned, and the deletion test ---
@@ -405,6 +411,11 @@ def test_the_index_is_kept_in_the_run_and_only_for_its_weights_and_rows(finished
     vectors = made.placed.vectors.astype(float)
     order = [row for row in np.argsort(-(vectors @ vectors[0])) if train.group[row] != train.group[0]]
     assert [one.name for one in own.neighbours] == [train.name[row] for row in order[:5]]
+    gone = own.neighbours[0].group
+    forgetful = Explainer(Predictor(loaded), index=kept, unnamed={gone}, cells=4)
+    [again] = forgetful.explain_rows(train.take([0]))
+    assert again.neighbours[:4] == own.neighbours[1:5]
+    assert gone not in {one.group for one in again.neighbours}
     record = json.loads((run / "metrics.json").read_text())
     record["files"]["model.safetensors"] = "0"
     (run / "metrics.json").write_text(json.dumps(record))

@@ -36,12 +36,54 @@ function showShares(answer) {
   }));
 }
 
-function figure(source, alternative, text, said) {
+const signed = (points) => `${points > 0 ? "+" : ""}${(100 * points).toFixed(1)}`;
+
+/** Regions over a picture: the stronger, the less see-through; those against the label are dark. */
+function shade(picture, regions) {
+  const most = Math.max(...regions.map((region) => Math.abs(region.points)));
+  const drawn = document.createElementNS("http://www.w3.org/2000/svg", "svg");
+  drawn.setAttribute("viewBox", "0 0 1 1");
+  drawn.setAttribute("preserveAspectRatio", "none");
+  drawn.setAttribute("aria-hidden", "true");
+  for (const region of regions) {
+    const box = document.createElementNS("http://www.w3.org/2000/svg", "rect");
+    const facts = { x: region.left, y: region.top, width: region.right - region.left, height: region.bottom - region.top,
+      class: region.points > 0 ? "for" : "against", "fill-opacity": 0.6 * Math.abs(region.points) / most };
+    for (const [name, value] of Object.entries(facts)) box.setAttribute(name, value);
+    drawn.append(box);
+  }
+  const framed = element("div", "", { className: "shaded" });
+  framed.append(picture, drawn);
+  return framed;
+}
+
+function reasons(why, label) {
+  const made = element("div", "", { className: "why" });
+  if (why.words.length) {
+    made.append(element("p", `Words that count most, in points of the probability of ${label}:`));
+    const list = document.createElement("ul");
+    list.append(...why.words.map((word) => {
+      const item = element("li");
+      item.append(untrusted(word.text), ` ${signed(word.points)}`);
+      return item;
+    }));
+    made.append(list);
+  }
+  const alone = [["words_alone", "by the words alone"], ["picture_alone", "by the picture alone"]]
+    .filter(([name]) => typeof why.modalities[name] === "number").map(([name, said]) => `${percent(why.modalities[name])} ${said}`);
+  if (alone.length) made.append(element("p", `Probability of ${label}: ${alone.join(", ")}.`));
+  if (why.regions.length) made.append(element("p", "Shaded: regions that count; bright ones speak for the answer, dark ones against it."));
+  return made;
+}
+
+function figure(source, alternative, text, said, why, label) {
   const made = document.createElement("figure");
   const caption = document.createElement("figcaption");
-  made.append(element("img", "", { src: source, alt: alternative }));
+  const picture = element("img", "", { src: source, alt: alternative });
+  made.append(why?.regions.length ? shade(picture, why.regions) : picture);
   caption.append(element("strong", said), document.createElement("br"), "Words: ");
   caption.append(text ? untrusted(text) : element("span", "none", { className: "muted" }));
+  if (why) caption.append(reasons(why, label));
   made.append(caption);
   return made;
 }
@@ -63,8 +105,8 @@ function show(answers, sent) {
   shown = answer.frames.length ? null : URL.createObjectURL(sent);
   at("frames").replaceChildren(...answer.frames.map((frame) =>
     figure(`data:image/jpeg;base64,${frame.picture}`, `Frame at ${frame.timestamp_s.toFixed(1)} seconds`, frame.text,
-      `${frame.timestamp_s.toFixed(1)} s: ${said(frame.verdict)}`)),
-    ...(shown ? [figure(shown, "The picture", answer.text, said(answer))] : []));
+      `${frame.timestamp_s.toFixed(1)} s: ${said(frame.verdict)}`, frame.why, frame.verdict?.label)),
+    ...(shown ? [figure(shown, "The picture", answer.text, said(answer), answer.why, answer.label)] : []));
   at("model").textContent = `Model ${answers.model}`;
   result.hidden = false;
   say("");
@@ -78,7 +120,7 @@ async function ask(sent) {
   body.append(isPicture ? "picture" : "video", sent, isPicture ? "picture" : "video");
   if (isPicture && at("text").value.trim()) body.append("text", at("text").value.trim());
   const key = at("key").value;
-  const answer = await fetch("/v1/predict?pictures=true", {
+  const answer = await fetch(`/v1/predict?pictures=true&why=${at("why").checked}`, {
     method: "POST", body, signal: underWay.signal, headers: key ? { Authorization: `Bearer ${key}` } : {},
   });
   const said = await answer.json();

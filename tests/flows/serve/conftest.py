@@ -39,7 +39,8 @@ def running(models: Path) -> Iterator[Running]:
         max_bodies_mb=4,
         idle_timeout_s=0.6,
         upload_timeout_s=2.0,
-        video_timeout_s=20.0,
+        timeout_s=120.0,
+        video_timeout_s=120.0,
         max_video_s=30.0,
         connections=60,
     ) as started:

@@ -17,6 +17,8 @@ import pytest
 from PIL import Image
 
 from data_catalog.catalog import Catalog
+from fgmfn.explaining import Explainer
+from fgmfn.inference import Predictor
 from flows.errors import ModelError, SettingsError
 from flows.serve.app import create_app
 from flows.serve.guard import JsonLines
@@ -72,6 +74,22 @@ def test_many_at_once_get_each_the_answer_of_their_own_rows(running: Running, ex
     assert running.metric("rows_total") - before == sum(1 + start % 3 for start in range(30))
     assert running.metric("batch_rows_count") < running.metric("rows_total"), "they shared forward passes"
     assert running.batches.admitted == 0
+
+
+def test_why_is_what_the_explainer_says_of_that_row(running: Running, models: Path) -> None:
+    data, text = ROWS[1]
+    image = Image.open(io.BytesIO(data)).convert("RGB")
+    [expected] = Explainer(Predictor.open(models / "models" / GOOD)).explain([image], [text])
+    with running.client() as client:
+        asked = {"files": {"picture": data}, "data": {"text": text}}
+        [answer] = client.post("/v1/predict?why=true", **asked).json()["answers"]  # type: ignore[arg-type]
+        several = client.post("/v1/predict?why=true", json=as_json(*ROWS[:2]))
+    assert kind(several) == (422, "malformed")
+    why = answer["why"]
+    assert [word["text"] for word in why["words"]] == [each.word.text for each in expected.top_words]
+    assert why["modalities"] == pytest.approx(vars(expected.modalities), abs=1e-4)
+    points = [each.points for each in expected.regions if each.points]
+    assert [region["points"] for region in why["regions"]] == pytest.approx(points, abs=1e-4)
 
 
 @pytest.mark.parametrize("kind_of_file", ["PNG", "WEBP", "GIF"])

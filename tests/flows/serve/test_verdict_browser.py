@@ -61,20 +61,25 @@ def test_a_picture_is_judged_by_keys_alone_and_its_words_are_text(page: Page, tm
     page.keyboard.press("Tab")
     page.keyboard.type(HOSTILE)
     page.keyboard.press("Tab")
+    page.keyboard.press("Space")
+    assert page.locator("#why").is_checked()
+    page.keyboard.press("Tab")
     assert page.evaluate("document.activeElement.id") == "send"
     page.keyboard.press("Enter")
     page.locator("#result").wait_for()
     assert page.evaluate("document.activeElement.id") == "verdict", "a screen reader is led to the answer"
     assert page.locator("#verdict").inner_text().startswith(("negative, ", "positive, "))
-    assert "half price" in page.locator("figcaption bdi").inner_text()
+    assert "half price" in page.locator("figcaption bdi").first.inner_text()
     assert page.locator("figcaption img").count() == 0
+    assert page.locator(".shaded rect").count() > 4
+    assert "by the words alone" in page.locator(".why").inner_text()
     assert page.locator("figure img").evaluate("image => image.decode().then(() => image.naturalWidth)") == 96
     assert "fgmfn-a" in page.locator("#model").inner_text()
     assert is_named(page)
     assert page.evaluate(CONTRAST) == []
     for width in (1200, 360):
         page.set_viewport_size({"width": width, "height": 900})
-        assert fits(page, width, "button, textarea, nav a, .button, input")
+        assert fits(page, width, "button, textarea, nav a, .button, .check, input:not([type=checkbox])")
     page.locator("nav a", has_text="API").click()
     assert page.get_by_role("heading", name="POST /v1/predict").is_visible()
     assert page.evaluate(CONTRAST) == []

@@ -11,11 +11,13 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
 from data_catalog.catalog import Catalog
-from tests.flows.conftest import Built
+from data_catalog.tables.forgotten import Forgotten, digest_of_ad
+from tests.flows.conftest import Built, Done
 from tests.flows.verdict.conftest import DAMAGED, FEW, FULL, HALF, OTHER, Predict, video_of
 from tests.youtube_sandbox import Fault, SandboxSettings, serve
 from tests.youtube_sandbox.sample_world import world_of_folder
@@ -125,7 +127,6 @@ def test_what_an_answer_rests_on_stands_on_the_page_and_in_json(predict: Predict
             frame["text"] for frame in record["frames"] if frame["label"]
         ]
         assert why["passes"] > 40
-        assert "section" not in why
     assert not [record for record in records(done.stdout) if not record["verdict"] and record["why"]]
     tags = Tags(page.read_text("utf-8"))
     assert sum(of.get("class") == "why" for _, of in tags.tags) == len(explained)
@@ -133,6 +134,72 @@ def test_what_an_answer_rests_on_stands_on_the_page_and_in_json(predict: Predict
     again = predict(ads, "--json", "--html", tmp_path / "again.html", "--journal", f"{page}.jsonl", "--why")
     assert again.stdout == done.stdout
     assert f"{len(records(done.stdout))} of them from an earlier run" in again.stderr
+    assert (tmp_path / "again.html").read_text("utf-8") == page.read_text("utf-8")
+
+
+def test_a_journal_of_a_stranger_brings_no_markup_into_the_page_and_no_traceback(
+    predict: Predict, ads: Path, tmp_path: Path
+) -> None:
+    video, page = ads / f"{FULL}.mp4", tmp_path / "why.html"
+    predict(video, "--why", "--html", page)
+    [written] = records(Path(f"{page}.jsonl").read_text("utf-8"))
+    why, [frame] = written["why"], written["frames"]
+
+    def again(record: dict[str, Any]) -> Done:
+        journal = tmp_path / "stranger.jsonl"
+        journal.write_text(json.dumps(record) + "\n")
+        return predict(video, "--why", "--journal", journal, "--html", tmp_path / "again.html")
+
+    evil = '"><script>alert(1)</script>'
+    neighbour = {"name": evil, "group": evil, "label": evil, "similarity": 1, "row": 0}
+    texts = {"section": evil, "text": evil, "explained": evil, "left_out": {evil: evil}, "neighbours": [neighbour]}
+    changed = why | texts | {"explanations": [why["explanations"][0] | texts]}
+    done = again(written | {"title": evil, "verdict": evil, "why": changed})
+    assert "1 of them from an earlier run" in done.stderr
+    found = Tags((tmp_path / "again.html").read_text("utf-8"))
+    assert evil in found.text
+    assert {tag for tag, _ in found.tags}.isdisjoint({"script", "img"})
+
+    for damaged in (
+        {"why": {"section": "<p>"}},
+        {"why": why | {"explanations": []}},
+        {"why": why | {"passes": [], "words": [{"text": 1, "points": "high"}]}},
+        {"frames": [frame | {"picture": "AAAA"}]},
+        {"frames": [frame | {"words": [{"text": "a", "box": [1]}]}]},
+        {"frames": 3},
+        {"probability": "high"},
+        {"failure": {"kind": 3}},
+    ):
+        refused = again(written | damaged)
+        assert refused.returncode == 1, damaged
+        assert "damaged" in refused.stderr, damaged
+        assert "Traceback" not in refused.stderr
+
+
+def test_files_that_cannot_all_be_written_are_refused_before_any_ad_is_read(
+    predict: Predict, ads: Path, tmp_path: Path
+) -> None:
+    page = tmp_path / "page"
+    for named in (
+        ("--html", ads),
+        ("--parquet", ads),
+        ("--html", page, "--parquet", page),
+        ("--html", page, "--journal", page),
+    ):
+        refused = predict(ads, *named)
+        assert (refused.returncode, refused.stdout) == (2, "")
+    assert not page.exists()
+
+
+def test_an_ad_that_was_forgotten_is_no_neighbour_under_any_name_of_its_group() -> None:
+    from fgmfn.neighbours import Index, Placed
+    from flows.commands.predict import _groups_with
+
+    placed = Placed(np.zeros((3, 2)), ["0", "1", "2"])
+    index = Index("key", placed, ["first:0", "again:1", "other:0"], ["first", "first", "other"], ["positive"] * 3)
+    for ad in ("first", "again"):
+        assert _groups_with(Forgotten(ads=frozenset({digest_of_ad(ad)})), index) == {"first"}
+    assert _groups_with(Forgotten(), index) == set()
 
 
 def test_a_run_goes_on_where_it_was_and_takes_nothing_from_what_has_changed(
