@@ -140,7 +140,10 @@ def test_the_kept_weights_are_those_of_the_epoch_that_was_asked_for(
         one for one in scored if one[f"eval_{selection}"] == max(each[f"eval_{selection}"] for each in scored)
     ]  # fmt: skip
     kept = read_predictions(pq.read_table(trained.checkpoint / "predictions" / "validation.parquet"))
-    loss = -np.log(kept.probabilities[np.arange(len(kept.labels)), kept.labels]).mean()
+    # what is kept is calibrated; the training's own losses are from before
+    before = kept.probabilities ** record(trained.checkpoint)["calibration"]["temperature"]
+    before /= before.sum(axis=1, keepdims=True)
+    loss = -np.log(before[np.arange(len(kept.labels)), kept.labels]).mean()
     assert loss == pytest.approx(min(one["eval_loss"] for one in best), rel=1e-3)
     said = {"macro_f1": "best macro-F1", "accuracy": "best accuracy", "loss": "lowest loss"}[selection]
     assert said in (trained.checkpoint / "README.md").read_text()

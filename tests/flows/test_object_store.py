@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 from collections.abc import Iterator
@@ -126,6 +127,8 @@ def arguments_of(twins: Twins) -> dict[str, tuple[str | Path, ...]]:
         "health": ("--json",),
         "models promote": ("no-such-run",),
         "models rollback": (),
+        "monitor": ("--json",),
+        "predict": ("no-such.mp4",),
         "annotate invite": ("Ann", "--role", "reviewer", "--renew"),
         "annotate people": ("--json",),
         "annotate revoke": ("Ann",),
@@ -144,6 +147,7 @@ ELSEWHERE = {
     "crawl": "test_a_crawl_keeps_its_videos_in_the_bucket",
     "catalog forget": "test_what_is_forgotten_is_gone_from_the_bucket",
     "annotate serve": "never ends",
+    "serve": "never ends",
     "deploy": "reads no catalog",
 }
 """Commands that are not asked here, and why, or which test does."""
@@ -164,7 +168,7 @@ def test_a_command_says_the_same_of_a_catalog_in_a_bucket(command: str, twins: T
         fetched = str(working_folder(place_of(f"{catalog}/releases")))
         lines = said.replace(catalog, "CATALOG").replace(fetched, "CATALOG/releases").splitlines()
         # what a disk holds and what time it is are another disk's and second's; DuckDB names some examples of many
-        of_now = (" GB of ", '"at": ')
+        of_now = (" GB of ", '"at": ', '"since": ', '"until": ')
         return code, "\n".join(
             re.sub(r'"examples": .*', "", line) for line in lines if not any(word in line for word in of_now)
         )
@@ -197,7 +201,7 @@ def test_a_build_in_a_bucket_gives_the_rows_of_a_local_one(
 
 
 def test_a_model_that_was_trained_here_is_in_the_bucket_for_every_other_machine(
-    twins: Twins, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, prefect_api: str
+    twins: Twins, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, prefect_api: str, sample: Path
 ) -> None:
     ask = ("train", "--catalog", twins.there, "--settings", twins.settings)
     code, said = run(*ask)
@@ -216,6 +220,9 @@ def test_a_model_that_was_trained_here_is_in_the_bucket_for_every_other_machine(
     code, said = run(*ask)
     assert code == 0, said
     assert {name: (folder / name).read_bytes() for name in file_names(folder)} == trained, "not trained again"
+    video = next(sample.rglob("*.mp4"))
+    code, said = run("predict", video, "--json", "--model", folder.name, "--catalog", twins.there)
+    assert json.loads(said)["model"].endswith(folder.name), said
     # half a model, as a killed process leaves it, is none
     (folder / "metrics.json").unlink()
     assert run("catalog", "fetch", "--model", folder.name, "--catalog", twins.there)[0] == 1
