@@ -6,7 +6,7 @@ asked once more for each, whatever kind of model it is; `fgmfn.deletion` tests w
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -77,13 +77,22 @@ class Explainer:
     Args:
         predictor: of any model; one of a fitted model, too.
         index: of the training rows; None: no neighbours are named.
+        unnamed: groups that are never named as neighbours.
         cells: regions of a picture, about.
     """
 
-    def __init__(self, predictor: Predictor, *, index: Index | None = None, cells: int = CELLS) -> None:
+    def __init__(
+        self,
+        predictor: Predictor,
+        *,
+        index: Index | None = None,
+        unnamed: Set[str] = frozenset(),
+        cells: int = CELLS,
+    ) -> None:
         self._predictor = predictor
         self._checkpoint = predictor.checkpoint
         self._index = index
+        self._unnamed = unnamed
         self._cells = cells
         model = self._checkpoint.model
         self._inputs = None if isinstance(model, FittedModel) else model.inputs
@@ -265,7 +274,7 @@ class Explainer:
         if self._index is None or not placed:
             return (), None
         own = self._index.groups_of([digest for one in placed for digest in one.digests])
-        found = self._index.nearest(mean_of([one.vectors for one in placed]), NEAREST, own)
+        found = self._index.nearest(mean_of([one.vectors for one in placed]), NEAREST, own | self._unnamed)
         return tuple(found), bool(own)
 
     def number_of(self, label: str) -> int:

@@ -250,10 +250,11 @@ def forget(
 
     What people said of an ad on the page of `ytb-ads annotate` goes with it.
 
-    Releases are immutable: those that still contain the ad are listed. End crawls and builds first. What was not
-    finished, because the command was killed say, is finished by running it again.
+    Releases are immutable: those that still contain the ad are listed, and the models that were trained on them. End
+    crawls and builds first. What was not finished, because the command was killed say, is finished by running it again.
     """
     from data_catalog.privacy.forget import ad_held, author_held, forget_ad, forget_author
+    from flows.models import METRICS
     from flows.review.human import count_entries_of, withdraw_ads
 
     if (video_id is None) == (author is None):
@@ -273,10 +274,12 @@ def forget(
     # first, as the ad can be named again where this ends early
     entries = withdraw_ads(tables, review, [video_id] if video_id else [])
     done = forget_ad(tables, video_id) if video_id else forget_author(tables, str(author))
+    versions = sorted({held.version for held in done.releases})
+    models = [str(file.parent) for each in versions for file in tables.models_dir.glob(f"{each}/*/{METRICS}")]
     if as_json:
-        typer.echo(json.dumps({**asdict(done), "entries_withdrawn": entries}))
+        typer.echo(json.dumps({**asdict(done), "models": models, "entries_withdrawn": entries}))
         return
-    for line in _report(name, done, entries):
+    for line in _report(name, done, models, entries):
         typer.echo(printable(line))
 
 
@@ -334,7 +337,7 @@ def _ask(name: str, held: Removal, entries: int) -> None:
     typer.confirm("Remove it from every table and its history? This cannot be undone.", abort=True, err=True)
 
 
-def _report(name: str, done: Forgetting, entries: int) -> Iterator[str]:
+def _report(name: str, done: Forgetting, models: list[str], entries: int) -> Iterator[str]:
     yield f"{name}: {_amounts(done.removed) or 'nothing of it was held'}"
     if entries:
         yield f"annotation: withdrawn from {_entries(entries)}, with all that was said there"
@@ -348,6 +351,7 @@ def _report(name: str, done: Forgetting, entries: int) -> Iterator[str]:
     for release in done.releases:
         rows = "cannot be read, and may contain it" if release.rows is None else f"contains {release.rows} rows of it"
         yield f"release {release.version} {rows}: {release.path}"
+    yield from (f"model of such a release, which may name it and has learned from its rows: {path}" for path in models)
     if done.releases:
         yield "delete these folders and what was published of them, then build again: the new release is without it"
     if done.kind == "author":

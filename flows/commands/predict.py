@@ -13,7 +13,9 @@ import typer
 from flows.console import CatalogDir, ConfigFile
 
 if TYPE_CHECKING:
+    from data_catalog.tables.forgotten import Forgotten
     from fgmfn.inference import Predictor
+    from fgmfn.neighbours import Index
     from flows.settings import Settings
     from flows.verdict.judging import Explain, Frames, Judge
 
@@ -64,6 +66,13 @@ def predict(
     """
     if as_json and as_csv:
         raise typer.BadParameter("--json and --csv exclude each other")
+    beside = parquet or html
+    journal = journal or (beside and beside.with_name(f"{beside.name}.jsonl"))
+    files = [file.absolute() for file in (parquet, html, journal) if file]
+    if len({*files}) < len(files):
+        raise typer.BadParameter("--parquet, --html and --journal name one file twice")
+    if taken := next((file for file in files if file.is_dir()), None):
+        raise typer.BadParameter(f"{taken}: is a folder; name a file")
     from data_catalog.catalog import Catalog
     from flows.console import emit, progress, show_progress, warn
     from flows.errors import SettingsError
@@ -91,10 +100,9 @@ def predict(
     line = json_line if as_json else (lambda record: csv_line(csv_values(record))) if as_csv else line_of
     summary = Summary()
     with ExitStack() as stack:
-        beside = parquet or html
-        kept = Journal(journal or (beside and beside.with_name(f"{beside.name}.jsonl")))
+        kept = Journal(journal)
         stack.callback(kept.close)
-        judge = _judge(folder, settings, pictures=html is not None, why=why)
+        judge = _judge(folder, settings, tables.forgotten() if why else None, pictures=html is not None)
         write = [stack.enter_context(parquet_file(parquet)).add] if parquet else []
         if html:
             from flows.verdict.page import page_file
@@ -118,7 +126,8 @@ def predict(
         raise typer.Exit(1)
 
 
-def _judge(folder: Path, settings: Settings, *, pictures: bool, why: bool) -> Judge:
+def _judge(folder: Path, settings: Settings, unnamed: Forgotten | None, *, pictures: bool) -> Judge:
+    """The model of a folder; `unnamed`: it explains its answers, and names no neighbours of these."""
     import torch
 
     from fgmfn.inference import Predictor
@@ -136,18 +145,25 @@ def _judge(folder: Path, settings: Settings, *, pictures: bool, why: bool) -> Ju
         settings=settings,
         reads_category=reads_category,
         pictures=pictures,
-        explain=_explain(model, reads_category=reads_category) if why else None,
+        explain=None if unnamed is None else _explain(model, unnamed, reads_category=reads_category),
     )
 
 
-def _explain(model: Predictor, *, reads_category: bool) -> Explain:
+def _explain(model: Predictor, unnamed: Forgotten, *, reads_category: bool) -> Explain:
     from fgmfn.explaining import Explainer
     from fgmfn.neighbours import open_index
 
-    explainer = Explainer(model, index=open_index(model.checkpoint, None))
+    index = open_index(model.checkpoint, None)
+    explainer = Explainer(model, index=index, unnamed=_groups_with(unnamed, index) if index else frozenset())
 
     def explain(ads: Sequence[Frames], categories: Sequence[str]) -> list[dict[str, Any]]:
         explained = explainer.explain_ads(ads, categories if reads_category else None)
         return [one.as_json() for one in explained]
 
     return explain
+
+
+def _groups_with(forgotten: Forgotten, index: Index) -> set[str]:
+    """Groups of training rows in which an ad was forgotten since; rows are named `AD:FRAME`."""
+    named = zip(index.names, index.groups, strict=True)
+    return {group for name, group in named if any(map(forgotten.has_ad, (group, name.rpartition(":")[0])))}

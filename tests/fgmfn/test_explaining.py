@@ -411,6 +411,11 @@ def test_the_index_is_kept_in_the_run_and_only_for_its_weights_and_rows(finished
     vectors = made.placed.vectors.astype(float)
     order = [row for row in np.argsort(-(vectors @ vectors[0])) if train.group[row] != train.group[0]]
     assert [one.name for one in own.neighbours] == [train.name[row] for row in order[:5]]
+    gone = own.neighbours[0].group
+    forgetful = Explainer(Predictor(loaded), index=kept, unnamed={gone}, cells=4)
+    [again] = forgetful.explain_rows(train.take([0]))
+    assert again.neighbours[:4] == own.neighbours[1:5]
+    assert gone not in {one.group for one in again.neighbours}
     record = json.loads((run / "metrics.json").read_text())
     record["files"]["model.safetensors"] = "0"
     (run / "metrics.json").write_text(json.dumps(record))

@@ -9,10 +9,12 @@ import pytest
 from typer.testing import CliRunner
 
 from data_catalog.catalog import Catalog
+from data_catalog.releases import write_release
 from flows.commands.main import app
 from flows.review.human import review_store
 from flows.settings import ReviewSettings, Settings
-from tests.data_catalog.test_forget import AUTHOR, GONE, fill
+from tests.data_catalog.builders import release_row, release_rows
+from tests.data_catalog.test_forget import AUTHOR, GONE, STAYS, fill
 from tests.flows.review.people import judge, open_round, small_catalog
 
 HUMAN = Settings(review=ReviewSettings(policy="human", reviewers=2))
@@ -48,6 +50,22 @@ def test_the_command_says_what_it_removed(catalog: Catalog) -> None:
     assert f"media/{GONE}.mp4" in said
     code, said = run("--author", AUTHOR, "--yes", "--json", "--catalog", catalog.root)
     assert json.loads(said)["removed"]["rows"]["comments"] == 1
+
+
+def test_the_command_names_the_models_of_releases_with_the_ad(catalog: Catalog) -> None:
+    root = Path(catalog.root)
+    for version, ad in (("2026.11.01", GONE), ("2026.11.02", STAYS)):
+        write_release(root / "releases", version, {"train": release_rows(release_row(ad))}, {"synthetic": True})
+        run_folder = root / "models" / version / "fgmfn-0"
+        run_folder.mkdir(parents=True)
+        (run_folder / "metrics.json").touch()
+    code, said = run(GONE, "--yes", "--catalog", catalog.root)
+    assert code == 0
+    assert str(root / "models" / "2026.11.01" / "fgmfn-0") in said
+    assert str(root / "models" / "2026.11.02") not in said
+    assert json.loads(run(GONE, "--yes", "--json", "--catalog", catalog.root)[1])["models"] == [
+        str(root / "models" / "2026.11.01" / "fgmfn-0")
+    ]
 
 
 @pytest.mark.parametrize("arguments", [(), (GONE, "--author", AUTHOR)])

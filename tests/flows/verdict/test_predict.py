@@ -11,10 +11,12 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
 from data_catalog.catalog import Catalog
+from data_catalog.tables.forgotten import Forgotten, digest_of_ad
 from tests.flows.conftest import Built, Done
 from tests.flows.verdict.conftest import DAMAGED, FEW, FULL, HALF, OTHER, Predict, video_of
 from tests.youtube_sandbox import Fault, SandboxSettings, serve
@@ -172,6 +174,32 @@ def test_a_journal_of_a_stranger_brings_no_markup_into_the_page_and_no_traceback
         assert refused.returncode == 1, damaged
         assert "damaged" in refused.stderr, damaged
         assert "Traceback" not in refused.stderr
+
+
+def test_files_that_cannot_all_be_written_are_refused_before_any_ad_is_read(
+    predict: Predict, ads: Path, tmp_path: Path
+) -> None:
+    page = tmp_path / "page"
+    for named in (
+        ("--html", ads),
+        ("--parquet", ads),
+        ("--html", page, "--parquet", page),
+        ("--html", page, "--journal", page),
+    ):
+        refused = predict(ads, *named)
+        assert (refused.returncode, refused.stdout) == (2, "")
+    assert not page.exists()
+
+
+def test_an_ad_that_was_forgotten_is_no_neighbour_under_any_name_of_its_group() -> None:
+    from fgmfn.neighbours import Index, Placed
+    from flows.commands.predict import _groups_with
+
+    placed = Placed(np.zeros((3, 2)), ["0", "1", "2"])
+    index = Index("key", placed, ["first:0", "again:1", "other:0"], ["first", "first", "other"], ["positive"] * 3)
+    for ad in ("first", "again"):
+        assert _groups_with(Forgotten(ads=frozenset({digest_of_ad(ad)})), index) == {"first"}
+    assert _groups_with(Forgotten(), index) == set()
 
 
 def test_a_run_goes_on_where_it_was_and_takes_nothing_from_what_has_changed(
