@@ -50,17 +50,17 @@ VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
     "closed": ("starts closed", {"cross_attention_starts_closed": True}),
     "unfused": ("head sees both unfused vectors", {"head_unfused": True}),
     "hide_text": ("words hidden of 20 % of the rows", {"hide_text": 0.2}),
-    "drop": ("dropout 0.3 in the fusion", {"cross_attention_dropout": 0.3}),
+    "drop": ("5 epochs, dropout 0.3 in the fusion", {"cross_attention_dropout": 0.3, "training": {"epochs": 5}}),
     "itc_low": ("contrast at 0.1", {"itc_alpha": 0.1}),
     "itc_high": ("contrast at 1", {"itc_alpha": 1.0}),
     "itc_falling": ("contrast falls to 0", {"itc_schedule": "falling"}),
     "itc_class": ("contrast knows classes, half", {"itc_same_class": 0.5}),
     "mi_reverse": ("picture as teacher", {"mi_direction": "reverse"}),
     "mi_symmetric": ("both directions", {"mi_direction": "symmetric"}),
-    "smoothing": ("label smoothing 0.1", {"label_smoothing": 0.1}),
+    "smoothing": ("5 epochs, label smoothing 0.1", {"label_smoothing": 0.1, "training": {"epochs": 5}}),
     "low_rate": ("learning rate 2e-4", {"training": {"learning_rate": 2e-4}}),
     "short": ("5 epochs", {"training": {"epochs": 5}}),
-    "averaged": ("moving average of the weights", {"training": {"ema_decay": 0.99}}),
+    "averaged": ("8 epochs, moving average of the weights", {"training": {"epochs": 8, "ema_decay": 0.99}}),
 }
 """By name, what is said of it and how it departs from FGMFN's settings."""
 

@@ -134,19 +134,37 @@ def predict(
     config: Config = None,
     words: Words = None,
     split: Split = "test",
-    output: Annotated[Path | None, typer.Option(help="Parquet file for the split's predictions.")] = None,
+    rows: Annotated[
+        Path | None,
+        typer.Option(
+            help="Predict pictures with their words, no labels: a folder (frame.jpg, frame.txt), CSV or JSONL file."
+        ),
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option(help="File for the predictions: Parquet; of --rows CSV or JSONL, too.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
-    """Predict single ads, or every row of a split into a Parquet file.
+    """Predict single ads, many without labels, or every row of a split.
+
+    A row of --rows that cannot be read has the reason in place of an answer, and the exit code is then 1. A killed run
+    is resumed.
 
     [bold]Examples[/bold]
 
       fgmfn predict runs/fgmfn-3f2a9c81d0 --image frame.jpg --text "Golden hour, half the price"
 
       fgmfn predict runs/fgmfn-3f2a9c81d0 --release catalog/releases --split test --output predictions.parquet
+
+      fgmfn predict runs/fgmfn-3f2a9c81d0 --rows frames.csv --images frames --output answers.csv
     """
-    if (data is None) == (not (image or text)):
-        raise typer.BadParameter("give either --image with --text, or --data with --output")
+    if [data is not None, bool(image or text), rows is not None].count(True) != 1:
+        raise typer.BadParameter("give one of --image with --text, --rows with --output, and --data with --output")
+    if rows is not None:
+        if output is None:
+            raise typer.BadParameter("--rows needs --output FILE.csv, .jsonl or .parquet for the predictions")
+        _predict_rows(checkpoint, rows, output, config, images)
+        return
     if data is None:
         _predict_singly(checkpoint, image or [], text or [], target, auxiliary, as_json=as_json)
         return
@@ -167,6 +185,20 @@ def predict(
         raise InputError(f"{output}: the predictions cannot be written there: {error}") from error
     reports.print(f"{table.num_rows} predictions")
     print_line(str(output))
+
+
+def _predict_rows(checkpoint: Path, rows: Path, output: Path, config: str | None, images: Path | None) -> None:
+    from fgmfn.answering import answer_rows
+    from fgmfn.commands.options import source_settings
+    from fgmfn.inference import Predictor
+
+    settings = source_settings(config)
+    total, unanswered = answer_rows(Predictor.open(checkpoint), rows, output, settings, images=images)
+    print_line(str(output))
+    reports.print(f"{total - unanswered} of {total} rows are answered")
+    if unanswered:
+        reports.print("the others have their reason in the column `reason`", markup=False)
+        raise typer.Exit(1)
 
 
 def _predict_singly(
