@@ -30,6 +30,7 @@ from statistics import median, quantiles
 
 import httpx
 import psutil
+import torch
 from PIL import Image
 
 from data_catalog.catalog import Catalog
@@ -83,13 +84,14 @@ def main() -> None:
     run = find_run(catalog, arguments.model) if arguments.model else run_in_service(catalog)
     assert run is not None, "no model is in service"
     rows = _rows(arguments.pictures)
+    torch.set_num_threads(1)  # as the server's: threads that wait for each other use CPU time on a busy machine
     predictor = Predictor.open(Path(str(run.folder)), batch_size=BATCH)
     expected, bare_s = _bare(predictor, rows)
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     command = [sys.executable, "-m", "flows", "serve", "--catalog", arguments.catalog, "--port", str(port)]
-    environment = {**os.environ, "YTB_ADS__SERVE__BATCH_ROWS": str(BATCH)}
+    environment = {**os.environ, "YTB_ADS__SERVE__BATCH_ROWS": str(BATCH), "OMP_NUM_THREADS": "1"}
     server = subprocess.Popen(
         [*command, "--model", run.name], env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )

@@ -13,6 +13,7 @@ import gc
 import importlib
 import os
 import pickle
+import re
 import signal
 import subprocess
 import sys
@@ -31,6 +32,13 @@ T = TypeVar("T")
 _READY = b"\n"
 # there are as many workers as cores
 _ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+# all that a worker gets of this process's environment: what is decoded comes from strangers, and any other variable may
+# hold a key
+_PASSED_ON = re.compile(
+    "PATH|HOME|TMPDIR|TZ|LANG|LANGUAGE|LC_[A-Z]+|LD_LIBRARY_PATH|DYLD_LIBRARY_PATH|TESSDATA_PREFIX"
+    "|PYTHON(HOME|HASHSEED|WARNINGS|DONTWRITEBYTECODE|PYCACHEPREFIX)|CUDA_VISIBLE_DEVICES"
+    "|(OMP|OPENBLAS|OPENCV|JSIMD)_[A-Z0-9_]+"
+)
 
 
 def call_isolated(timeout_s: float, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
@@ -90,7 +98,11 @@ class Worker:
             [sys.executable, "-P", "-m", "flows.frames.isolation"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            env={**os.environ, **_ONE_THREAD, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
+            env={
+                **{name: value for name, value in os.environ.items() if _PASSED_ON.fullmatch(name)},
+                **_ONE_THREAD,
+                "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
+            },
             process_group=0,
         )
         assert self._process.stdin and self._process.stdout  # noqa: S101, PT018 - both are pipes

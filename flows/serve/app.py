@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import signal
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -130,5 +131,11 @@ def log_in_lines() -> None:
 
 
 def serve(app: FastAPI, settings: Settings, at_address: socket.socket) -> None:
-    """Run the service at an address that `listening` gave, until it is interrupted."""
-    uvicorn.Server(server_config(app, settings)).run(sockets=[at_address])
+    """Run the service at an address that `listening` gave, until SIGTERM or Ctrl-C; what is under way is answered."""
+    # having ended in order, uvicorn raises the signal once more, to whoever handled it before: that would be a failure
+    handlers = {number: signal.signal(number, lambda *_: None) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        uvicorn.Server(server_config(app, settings)).run(sockets=[at_address])
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)

@@ -86,7 +86,7 @@ async def predict(request: Request, service: Serving, pictures: bool = False, wh
         if video is None:
             return await _answer(request, service, await _form_rows(form, service), why)
         limits = service.limits
-        work = service.video(video.file, pictures=pictures, why=why)
+        work = service.video(video.file, video.filename or "", pictures=pictures, why=why)
         served, answer = await while_waited_for(request, work, limits.timeout_s + limits.video_timeout_s)
         request.state.note.update(model=served.name, frames=len(answer.frames))
         return _json(Answers(model=served.name, answers=[answer]))
@@ -140,7 +140,17 @@ async def style() -> Response:
 async def docs(request: Request, service: Serving) -> Response:
     """The description of the addresses as a page, without a script."""
     template = request.app.state.templates.get_template("docs.html")
-    return HTMLResponse(template.render(api=request.app.openapi(), address=service.limits.url, linked=_linked))
+    return HTMLResponse(
+        template.render(api=request.app.openapi(), address=service.limits.url, linked=_linked, coded=_coded)
+    )
+
+
+def _coded(text: str) -> Markup:
+    """A description with what stands in backticks as code."""
+    return Markup("").join(
+        Markup("<code>{}</code>").format(part) if place % 2 else escape(part)
+        for place, part in enumerate(text.split("`"))
+    )
 
 
 def _linked(schema: dict[str, Any]) -> Markup:

@@ -13,14 +13,11 @@ from flows.ocr.registry import ocr_engine
 from flows.settings import OcrSettings, Settings
 from flows.verdict.ads import SeenAd, see_ad
 
-VIDEO_ID = "upload"
-"""Seeds the moments of every upload: the same file gives the same frames again."""
 
-
-def see_within(memory_bytes: int, path: Path, settings: Settings) -> SeenAd:
+def see_within(memory_bytes: int, path: Path, video_id: str, settings: Settings) -> SeenAd:
     """See a video in this process."""
     limit_memory(memory_bytes)
-    return see_ad(path, VIDEO_ID, settings)
+    return see_ad(path, video_id, settings)
 
 
 def read_within(memory_bytes: int, picture: bytes, settings: OcrSettings) -> str:

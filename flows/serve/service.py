@@ -16,6 +16,7 @@ from PIL import Image
 from data_catalog.catalog import Catalog
 from fgmfn.explaining import Explainer
 from fgmfn.inference import Prediction
+from flows.crawl.fields import clean_text
 from flows.serve.metrics import Metrics
 from flows.serve.models import ModelInService, Served
 from flows.serve.pictures import Pictures, check_picture
@@ -26,6 +27,7 @@ from flows.serve.uploads import Uploads
 from flows.serve.worker import Videos
 from flows.settings import Settings
 from flows.verdict.ads import SeenAd
+from flows.verdict.given import name_of
 
 T = TypeVar("T")
 
@@ -139,11 +141,12 @@ class Service:
         async with self._pictures.decoded(picture, pixels) as image:
             return await self._batches.answer(served, (image, text))
 
-    async def video(self, content: IO[bytes], *, pictures: bool, why: bool = False) -> tuple[Served, Answer]:
+    async def video(self, content: IO[bytes], name: str, *, pictures: bool, why: bool = False) -> tuple[Served, Answer]:
         """The answer for an ad by its video.
 
         Args:
             content: the file.
+            name: what the file is called, from which its moments follow as `ytb-ads predict` has them.
             pictures: whether the frames' pictures are answered, too.
             why: whether it is said of the surest frame what its answer rests on.
 
@@ -151,7 +154,7 @@ class Service:
             Refusal: there is no room, or the video gives no frame that the model can be asked about.
         """
         begun_s = time.monotonic()
-        seen = await self._videos.see(content)
+        seen = await self._videos.see(content, name_of(clean_text(name)))
         self.metrics.video_seconds.observe(time.monotonic() - begun_s)
         if (failure := seen.failure) is not None:
             raise Refusal(422, str(failure.reason), _why_not(seen))

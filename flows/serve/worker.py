@@ -41,8 +41,12 @@ class Videos:
         self.admitted = 0
         """Videos that are seen or wait for it."""
 
-    async def see(self, content: IO[bytes]) -> SeenAd:
+    async def see(self, content: IO[bytes], video_id: str) -> SeenAd:
         """Sample and read a video; whoever stops waiting ends the process.
+
+        Args:
+            content: the file.
+            video_id: seeds the moments.
 
         Raises:
             Refusal: too many others wait, or it took too long or too much.
@@ -50,7 +54,8 @@ class Videos:
 
         def seen(call: KillableCall) -> SeenAd:
             with self._uploads.holding(content) as path:
-                return call.run(self._limits.video_timeout_s, see_within, self._memory_bytes, path, self._settings)
+                limit_s = self._limits.video_timeout_s
+                return call.run(limit_s, see_within, self._memory_bytes, path, video_id, self._settings)
 
         return await self._run(seen)
 

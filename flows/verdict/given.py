@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -123,8 +124,13 @@ def _in_folder(folder: Path) -> Iterator[GivenAd | Drop]:
 def _single(path: Path) -> GivenAd:
     infos = [path.with_name(path.stem + suffix) for suffix in INFO_SUFFIXES] if path.name else []
     found = [PurePosixPath(info.name) for info in infos if info.is_file()]
-    files = AdFiles(path.stem, (PurePosixPath(path.name),), next(iter(found), None), tuple(found[1:]))
+    files = AdFiles(name_of(path.name), (PurePosixPath(path.name),), next(iter(found), None), tuple(found[1:]))
     return GivenAd(str(path), path.parent, files)
+
+
+def name_of(file: str) -> str:
+    """An ad's name by that of its video file, composed as in a folder; its id where no info.json says another one."""
+    return unicodedata.normalize("NFC", PurePosixPath(file).stem)
 
 
 def _id_in(address: str, site: str) -> str | None:

@@ -50,6 +50,16 @@ def test_a_worker_gives_what_the_function_gives(tmp_path: Path) -> None:
     assert call_isolated(30, sample_frames, path, "a", seed=3) == sample_frames(path, "a", seed=3)
 
 
+def test_no_variable_of_the_environment_that_may_hold_a_key_reaches_a_worker(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("YTB_ADS__SERVE__API_KEYS", "AWS_SECRET_ACCESS_KEY", "PREFECT_API_KEY", "PYTHON_KEYRING", "WHATEVER"):
+        monkeypatch.setenv(name, "s3cret")
+    monkeypatch.setenv("LC_ALL", "C.UTF-8")
+    variables = call_isolated(30, subprocess.check_output, ["env", "-0"])
+
+    assert b"s3cret" not in variables
+    assert {b"LC_ALL=C.UTF-8", b"PATH=" + os.fsencode(os.environ["PATH"])} <= set(variables.split(b"\0"))
+
+
 def test_one_worker_answers_one_call_after_another() -> None:
     assert len({call_isolated(30, os.getpid) for _ in range(5)}) == 1
     assert call_isolated(30, os.getpid) != os.getpid()

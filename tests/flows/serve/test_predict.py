@@ -6,6 +6,11 @@ import base64
 import io
 import json
 import logging
+import os
+import signal
+import socket
+import subprocess
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -20,10 +25,12 @@ from data_catalog.catalog import Catalog
 from fgmfn.explaining import Explainer
 from fgmfn.inference import Predictor
 from flows.errors import ModelError, SettingsError
+from flows.frames.sampling import sample_frames
 from flows.serve.app import create_app
 from flows.serve.guard import JsonLines
 from flows.settings import Settings
 from flows.settings.serve import ServeSettings
+from flows.verdict.given import GivenAd, find_ads, know_ad
 from tests.flows.frames.clips import write_video
 from tests.flows.serve.serving import BROKEN, GOOD, OTHER, TEXTS, WORDS, Running, bare, picture, promote, serving, until
 
@@ -168,6 +175,8 @@ def test_every_answer_has_the_headers_and_head_is_get_without_a_body(running: Ru
         page = client.get("/docs").text
         assert "/v1/predict" in page
         assert "<script" not in page
+        assert "`" not in page
+        assert "<code>why=true</code>" in page
         assert "http://" not in page.replace(running.url, "").replace("http://127.0.0.1:8450", "")
 
 
@@ -230,14 +239,20 @@ def test_the_log_has_one_object_a_request_and_nothing_that_was_sent(running: Run
 def test_a_video_is_answered_as_its_frames_are(running: Running, models: Path, tmp_path: Path) -> None:
     from tests.flows.serve.videos import worded
 
-    with running.client() as client, worded(tmp_path / "ad.mp4").open("rb") as file:
-        answer = client.post("/v1/predict?pictures=true", files={"video": ("../../etc/x.mp4", file)})
+    video = worded(tmp_path / "Soldes d'été.mp4")
+    with running.client() as client, video.open("rb") as file:
+        answer = client.post("/v1/predict?pictures=true", files={"video": (f"../../etc/{video.name}", file)})
     assert answer.status_code == 200, answer.text
     [ad] = answer.json()["answers"]
     judged = [frame for frame in ad["frames"] if frame["verdict"]]
     assert len(judged) == 5
     assert all("SUMMER" in frame["text"] for frame in judged)
+    [given] = find_ads([str(video)], "")
+    assert isinstance(given, GivenAd)
+    sampled = sample_frames(video, know_ad(given, Settings().source).video_id)
+    as_predict_samples = [(frame.timestamp_s, frame.jpeg) for frame in sampled.frames]
     rows = [(base64.b64decode(frame["picture"]), frame["text"]) for frame in judged]
+    assert [(frame["timestamp_s"], data) for frame, (data, _) in zip(judged, rows, strict=True)] == as_predict_samples
     alone = bare(models, GOOD, rows)
     for frame, said in zip(judged, alone, strict=True):
         assert frame["verdict"]["probabilities"] == pytest.approx(said, abs=1e-4)
@@ -345,6 +360,46 @@ def test_accepted_requests_are_answered_before_it_ends(models: Path) -> None:
         folder = service.app.state.service._videos._uploads.folder
         service.thread.join(20)
         assert not folder.exists()
+
+
+def test_sigterm_lets_accepted_requests_be_answered_and_leaves_nothing(models: Path, tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        at = free.getsockname()
+    command = [sys.executable, "-m", "flows", "serve", "--catalog", str(models), "--port", str(at[1])]
+    asked = httpx.Request("POST", f"http://127.0.0.1:{at[1]}/v1/predict", json=as_json(ROWS[0])).read()
+    head = "POST /v1/predict HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: "
+    with (
+        subprocess.Popen(command, env=os.environ | {"TMPDIR": str(tmp_path)}, stderr=subprocess.PIPE) as server,
+        httpx.Client(base_url=f"http://127.0.0.1:{at[1]}", timeout=60, trust_env=False) as client,
+        ExitStack() as connections,
+    ):
+        try:
+            until(lambda: answers(client), 120)
+            [folder] = tmp_path.glob("ytb-ads-serve-*/server-*")
+            under_way = [connections.enter_context(socket.create_connection(at, 60)) for _ in range(3)]
+            for connection in under_way:
+                connection.sendall(f"{head}{len(asked)}\r\n\r\n".encode() + asked[:100])
+            until(lambda: "requests_under_way 4.0" in client.get("/metrics").text)  # with this one
+            server.send_signal(signal.SIGTERM)
+            until(lambda: not answers(client))
+            for connection in under_way:
+                connection.sendall(asked[100:])
+            for connection in under_way:
+                assert connection.recv(65536).startswith(b"HTTP/1.1 200")
+            _, log = server.communicate(timeout=60)
+        finally:
+            server.kill()
+    assert server.returncode == 0, log.decode()
+    assert not folder.exists()
+    assert sum(json.loads(line).get("route") == "/v1/predict" for line in log.splitlines() if line[:1] == b"{") == 3
+
+
+def answers(client: httpx.Client) -> bool:
+    """Whether the service has started."""
+    try:
+        return client.get("/healthz").status_code == 200
+    except httpx.TransportError:
+        return False
 
 
 def refuses(service: Running) -> bool:
