@@ -81,7 +81,8 @@ def test_a_picture_is_judged_by_keys_alone_and_its_words_are_text(page: Page, tm
         page.set_viewport_size({"width": width, "height": 900})
         assert fits(page, width, "button, textarea, nav a, .button, .check, input:not([type=checkbox])")
     page.locator("nav a", has_text="API").click()
-    assert page.get_by_role("heading", name="POST /v1/predict").is_visible()
+    page.get_by_role("heading", name="POST /v1/predict").wait_for()
+    page.wait_for_load_state()  # with its style sheet
     assert page.evaluate(CONTRAST) == []
 
 
