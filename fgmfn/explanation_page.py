@@ -24,6 +24,8 @@ LONGEST_SIDE = 640
 """Pixels of a picture on the page."""
 LEAST = 0.005
 """An effect below half a point is not shaded."""
+TOLD = 0.0005
+"""An effect below a twentieth of a point is not told."""
 FAINT = 0.02
 """Effects are shaded in relation to the strongest one, and to this where all are weaker."""
 OPACITY = 0.5
@@ -69,6 +71,7 @@ def _environment() -> Environment:
         "parts": _parts,
         "named_words": _named_words,
         "named_regions": _named_regions,
+        "told": _told,
     }
     return made
 
@@ -79,6 +82,11 @@ def _named_words(effects: Sequence[WordEffect]) -> list[tuple[str, float | None]
 
 def _named_regions(effects: Sequence[RegionEffect]) -> list[tuple[str, float | None]]:
     return [(place_of(effect), effect.points) for effect in effects]
+
+
+def _told(effects: Sequence[tuple[str, float | None]]) -> list[tuple[str, float | None]]:
+    """Leave out effects that would be written as 0.0 points."""
+    return [(what, points) for what, points in effects if points is None or abs(points) >= TOLD]
 
 
 def _shown(text: object) -> str:
@@ -189,8 +197,8 @@ def explanation_lines(explanation: Explanation | AdExplanation) -> list[Any]:
     known = {"words alone": alone.words_alone, "picture alone": alone.picture_alone, "neither": alone.neither}
     lines = [f"{label} {probability:.1%}"]
     for name, effects in (("words", words), ("regions", regions)):
-        if effects:
-            lines.append(f"  {name}: " + "; ".join(f"{_shown(what)} {100 * value:+.1f}" for what, value in effects))
+        if told := _told(effects):
+            lines.append(f"  {name}: " + "; ".join(f"{_shown(what)} {100 * (value or 0):+.1f}" for what, value in told))
     if shares := ", ".join(f"{name} {value:.1%}" for name, value in known.items() if value is not None):
         lines.append(f"  {label} with {shares}")
     if near := "; ".join(f"{_shown(n.name)} ({n.label}, {n.similarity:.3f})" for n in explanation.neighbours):

@@ -296,7 +296,7 @@ def _summary(report: MonitorReport) -> Iterator[str]:
     if asked:
         yield (
             f"{report.model}: answers for {counted(len(asked), 'ad')}, {sum(a.sure is False for a in asked):,} not "
-            f"sure; the audience is surely of the other mind on {counted(len(report.disagreeing), 'ad')}"
+            f"sure; on {counted(len(report.disagreeing), 'ad')} the audience's interval lies wholly on the other side"
         )
     if report.drift:
         few_ads = [drift.name for drift in report.drift if drift.p is None]

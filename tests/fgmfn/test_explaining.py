@@ -443,6 +443,9 @@ def test_a_page_shows_words_of_strangers_as_they_are_and_runs_nothing() -> None:
     assert re.search(r'class="why-for3">wonderful<span class="why-hidden"> \(for, \+\d', section)
     assert re.search(r'class="why-against\d">terrible<span class="why-hidden"> \(against, -\d', section)
     assert section.count("(not read)") == sum(not one.word.read for one in found.words) > 0
+    faint = replace(found, words=tuple(replace(one, points=0.0004) if one.points else one for one in found.words))
+    assert "Words that count most" in section
+    assert "Words that count most" not in explanation_section(faint), "0.0 points say nothing"
 
 
 def test_the_command_explains_rows_by_name_and_pictures(run: Run, finished: Finished, tmp_path: Path) -> None:
