@@ -29,6 +29,17 @@ PAPERS_RULE = Rule()
 
 
 @dataclass(frozen=True)
+class RoundOptions:
+    """What the pages of a round show and ask; frozen with it, so that all its people are asked the same."""
+
+    question: str = "How does the ad come across?"
+    """What people judge; stands on the screen."""
+
+
+DEFAULT_OPTIONS = RoundOptions()
+
+
+@dataclass(frozen=True)
 class RoundSettings:
     """Settings of a round; shares are of the ads in it."""
 
@@ -41,6 +52,7 @@ class RoundSettings:
     gold_share: float = 0.0
     more_than_words: int = 5
     """Frames with more words are shown, as in a release."""
+    options: RoundOptions = DEFAULT_OPTIONS
 
     def __post_init__(self) -> None:
         for name in ("repeat_share", "gold_share"):

@@ -21,7 +21,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError, SQLAlche
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from annotation.errors import StoreError
-from annotation.store.schema import REFUSE_CHANGES, VERSION, metadata, versions
+from annotation.store.schema import REFUSE_CHANGES, UPGRADES, VERSION, metadata, versions
 
 _BUSY_S = 30
 """How long a writer waits for the others."""
@@ -132,11 +132,17 @@ class Database:
     def _make_tables(self, connection: Connection) -> None:
         if connection.dialect.has_table(connection, versions.name):
             found = connection.scalar(select(func.max(versions.c.version)))
-            if found != VERSION:
+            if found not in (*UPGRADES, VERSION):
                 raise StoreError(
                     f"{self.shown}: version {found} of the store, and this program reads {VERSION}; use the program "
                     "that wrote it"
                 )
+            for version in range(found, VERSION):
+                for statement in UPGRADES[version]:
+                    connection.execute(text(statement))
+                connection.execute(insert(versions).values(version=version + 1))
+            if found != VERSION:
+                metadata.create_all(connection)
             return
         metadata.create_all(connection)
         for statement in REFUSE_CHANGES[connection.dialect.name]:

@@ -40,6 +40,8 @@ class Person:
     created_at: datetime
     expires_at: datetime
     revoked_at: datetime | None
+    level: str | None
+    """Such as `master's` or `undergraduate`; None: none was given."""
     token_id: str
     """Names the person's present link and changes with it, so that sessions begun by an older one can end."""
 

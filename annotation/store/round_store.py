@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Row, delete, func, insert, select, update
 
 from annotation.errors import RoundError
 from annotation.protocol import Rule
-from annotation.rounds import DrawnRound, Entry
+from annotation.rounds import DrawnRound, Entry, RoundOptions
 from annotation.store import schema
 from annotation.store.database import Database
 
@@ -31,6 +31,7 @@ class Round:
     n_entries: int
     opened_at: datetime
     closed_at: datetime | None
+    options: RoundOptions
 
     @property
     def is_open(self) -> bool:
@@ -57,6 +58,7 @@ class Rounds:
             "seed": drawn.settings.seed,
             "n_entries": len(drawn.entries),
             "opened_at": now or datetime.now(UTC),
+            "options": json.dumps(asdict(drawn.settings.options)),
         }
         with self._database.write() as connection:
             still_open = connection.scalar(select(_ROUNDS.id).where(_ROUNDS.closed_at.is_(None)))
@@ -151,7 +153,8 @@ def round_of(connection: Connection, round_id: int) -> Round:
 
 def _round(row: Row[Any]) -> Round:
     values = dict(row._mapping)
-    return Round(rule=Rule(**json.loads(values.pop("rule"))), **values)
+    rule, options = (json.loads(values.pop(name) or "{}") for name in ("rule", "options"))
+    return Round(rule=Rule(**rule), options=RoundOptions(**options), **values)
 
 
 def _entry_row(round_id: int, position: int, entry: Entry) -> dict[str, Any]:

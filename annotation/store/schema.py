@@ -26,8 +26,16 @@ from sqlalchemy import (
 
 from annotation.events import Event, load
 
-VERSION = 1
+VERSION = 2
 """Grows when a table changes in a way that older programs cannot read."""
+
+UPGRADES = {
+    1: (
+        "ALTER TABLE people ADD COLUMN level VARCHAR(40)",
+        "ALTER TABLE rounds ADD COLUMN options TEXT",
+    )
+}
+"""Statements that bring a store of each older version to the next one; tables that came since are made besides."""
 
 
 class UtcTime(TypeDecorator[datetime]):
@@ -67,6 +75,8 @@ people = Table(
     Column("created_at", UtcTime, nullable=False),
     Column("expires_at", UtcTime, nullable=False),
     Column("revoked_at", UtcTime),
+    # such as master's or undergraduate; null: none was given
+    Column("level", String(40)),
 )
 
 rounds = Table(
@@ -78,6 +88,8 @@ rounds = Table(
     Column("n_entries", Integer, nullable=False),
     Column("opened_at", UtcTime, nullable=False),
     Column("closed_at", UtcTime),
+    # null: opened by a program that knew none
+    Column("options", Text),
 )
 
 entries = Table(

@@ -59,7 +59,7 @@ def svg(figure: Figure) -> bytes:
 def in_progress(names: dict[str, str], done: int = 30, total: int = 60) -> list[PersonProgress]:
     return [
         PersonProgress(
-            Person(who, name, "reviewer", START, START + timedelta(days=90), None, "0"), done, total, 8.0, START
+            Person(who, name, "reviewer", START, START + timedelta(days=90), None, None, "0"), done, total, 8.0, START
         )
         for who, name in names.items()
     ]

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from sqlalchemy import event, select, update
+from sqlalchemy import event, select, text, update
 from sqlalchemy.engine import Engine
 
 from annotation import outcomes
@@ -394,6 +394,27 @@ def test_a_store_of_another_version_is_left_alone(location: str) -> None:
     database.close()
     with pytest.raises(StoreError, match="version 99 of the store"):
         open_store(location)
+
+
+def test_a_store_of_the_first_version_is_brought_up_to_date_and_keeps_everything(location: str) -> None:
+    store = open_store(location)
+    person, round_ = reviewers(store, 1)[0], open_round(store)
+    vote_all(store, round_, [person], ["positive"], next(iter(store.rounds.entries(round_.id))))
+    before = store.events(round_.id)
+    store.close()
+    database = Database(location)
+    with database.write() as connection:
+        for table, column in (("people", "level"), ("rounds", "options")):
+            connection.execute(text(f"ALTER TABLE {table} DROP COLUMN {column}"))
+        connection.execute(update(schema.versions).values(version=1))
+    database.close()
+
+    again = open_store(location)
+    assert again.events(round_.id) == before
+    assert again.rounds.current() == round_
+    assert again.people.all() == [person]
+    again.close()
+    open_store(location).close()
 
 
 def test_the_file_is_for_its_owners_eyes_and_commits_reach_the_disk(tmp_path: Path) -> None:

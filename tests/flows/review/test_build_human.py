@@ -19,6 +19,7 @@ import pytest
 
 from annotation.events import Choice
 from annotation.protocol import Rule
+from annotation.rounds import RoundOptions
 from annotation.store import Store
 from annotation.store.round_store import Round
 from data_catalog.catalog import Catalog
@@ -203,7 +204,7 @@ def test_every_end_is_told_to_the_server_by_a_page_that_lives_through_several_ro
     tmp_path: Path, prefect_api: str
 ) -> None:
     def closed(round_id: int) -> Round:
-        return Round(round_id, Rule(), 0, 1, datetime.now(UTC), datetime.now(UTC))
+        return Round(round_id, Rule(), 0, 1, datetime.now(UTC), datetime.now(UTC), RoundOptions())
 
     for round_id in (1, 2):
         with ThreadPoolExecutor(1) as page:
