@@ -19,8 +19,9 @@ from urllib.parse import quote
 import pyarrow.dataset as ds
 
 from annotation.errors import AnnotationError, SubmissionError
-from annotation.events import Vote
+from annotation.events import Flag, Vote
 from annotation.interchange.votes import Judgement, Refused, judgements
+from annotation.protocol import live_events
 from annotation.rounds import Entry, Prediction, Shown, read_predictions, read_shown
 from annotation.store import Store
 from data_catalog.catalog import Catalog
@@ -81,13 +82,20 @@ def round_tasks(
     names = {person.id: person.name for person in store.people.all()}
     shown, labels = read_shown(catalog, entries.values()), read_predictions(catalog) if predictions else {}
     votes: dict[str, list[Judgement]] = {}
-    for row in judgements(store.events(round_id), entries, names) if with_votes else ():
+    log = store.events(round_id) if with_votes else []
+    for row in judgements(log, entries, names):
         votes.setdefault(row.entry_id, []).append(row)
+    flags: dict[str, list[dict[str, str]]] = {}
+    for event in live_events(log):
+        if isinstance(event.payload, Flag):
+            by = names.get(event.person_id, event.person_id)
+            flags.setdefault(event.entry_id, []).append({"reviewer": by, **vars(event.payload)})
     for entry in entries.values():
         yield task(
             entry,
             round_id,
             votes.get(entry.id, []),
+            flags=flags.get(entry.id, []),
             shown=shown[entry.id],
             prediction=labels.get(entry.video_id),
             frame_url=frame_url,
@@ -99,6 +107,7 @@ def task(
     round_id: int,
     votes: Iterable[Judgement],
     *,
+    flags: Sequence[Mapping[str, str]] = (),
     shown: Shown,
     prediction: Prediction | None,
     frame_url: Callable[[str], str],
@@ -109,6 +118,7 @@ def task(
         entry: what was judged.
         round_id: its round.
         votes: on this entry.
+        flags: what reviewers found wrong with it; in the task's data, which Label Studio keeps and does not ask for.
         shown: its words and comments.
         prediction: None leaves it out.
         frame_url: where Label Studio finds a frame's picture.
@@ -124,6 +134,7 @@ def task(
             # its page stays blank where the list is empty
             "comments": [{"author": str(number), "text": text} for number, text in enumerate(shown.comments, 1)]
             or [{"author": "", "text": "no comments"}],
+            **({"flags": [dict(each) for each in flags]} if flags else {}),
         },
         "annotations": [_annotation(vote) for vote in votes],
         "predictions": [] if prediction is None else [_prediction(prediction)],

@@ -17,7 +17,7 @@ from sqlalchemy import Connection, func, select
 
 from annotation.errors import NotPossibleError, WithdrawnError
 from annotation.events import Event
-from annotation.protocol import EntryState, Rule, State, allowed, fold, live_events
+from annotation.protocol import FLAG_KINDS, EntryState, Rule, State, allowed, fold, live_events
 from annotation.rounds import Entry, order_for
 from annotation.store import schema
 from annotation.store.database import Database
@@ -43,6 +43,7 @@ class Book:
     last: int = 0
     """Number of the newest event that is in here."""
     events: dict[str, list[Event]] = field(default_factory=lambda: defaultdict(list))
+    """By entry. Flags on a repeat stand at the entry that it repeats, too: they are about the same ad."""
     states: dict[str, EntryState] = field(default_factory=dict)
     """Of the entries that anything was done to."""
     voted: dict[str, dict[str, Event]] = field(default_factory=lambda: defaultdict(dict))
@@ -53,6 +54,8 @@ class Book:
         self.untouched = fold((), self.rule)
         self.taking = set(self.entries)
         """Entries that take the vote of somebody who has not voted on them yet."""
+        self.shown_again = {entry.repeats: entry.id for entry in self.entries.values() if entry.repeats}
+        """The repeat of each entry that has one."""
 
     def state(self, entry_id: str) -> EntryState:
         """The state of an entry."""
@@ -89,10 +92,17 @@ class Book:
 
     def add(self, events: list[Event]) -> None:
         """Bring the states up to date with newer events."""
+        touched: list[str] = []
         for event in events:
-            self.events[event.entry_id].append(event)
+            entry = self.entries.get(event.entry_id)
+            about = [event.entry_id]
+            if entry and entry.repeats and event.kind in FLAG_KINDS:
+                about.append(entry.repeats)
+            for entry_id in about:
+                self.events[entry_id].append(event)
+            touched += about
             self.last = event.id
-        for entry_id in dict.fromkeys(event.entry_id for event in events):
+        for entry_id in dict.fromkeys(touched):
             self.states[entry_id] = state = fold(self.events[entry_id], self.rule)
             takes = "vote" in allowed(state, _SOMEBODY_ELSE, "reviewer", self.rule)
             (self.taking.add if takes else self.taking.discard)(entry_id)
@@ -143,6 +153,11 @@ class Ledger:
                     raise withdrawn()
             raise unknown(round_id, entry_id)
         return found
+
+    def shown_again(self, round_id: int, entry_id: str) -> str | None:
+        """The entry that shows this one once more, if there is one; as `entry`, from memory."""
+        with self._lock:
+            return self._book(round_id).shown_again.get(entry_id)
 
     def _book(self, round_id: int) -> Book:
         if round_id not in self._books:

@@ -17,6 +17,7 @@ from urllib.parse import quote
 
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.dataset as ds
 
 from annotation.untrusted import isolated
 from data_catalog.catalog import Catalog
@@ -122,6 +123,7 @@ class Contents:
     """Reads entries and pictures from one catalog; threads share it."""
 
     def __init__(self, catalog: Catalog, refresh_s: float) -> None:
+        self._catalog = catalog
         tables = ("ads", "frames", "texts", "comments")
         self._tables = {table: AdRows(catalog, table, refresh_s) for table in tables}
         self._pictures: OrderedDict[tuple[str, int], dict[str, Picture]] = OrderedDict()
@@ -155,6 +157,11 @@ class Contents:
             comments=comments,
             missing=len(frame_ids) - len(kept) + len(comment_ids) - len(comments),
         )
+
+    def frames_with(self, text: str) -> set[str]:
+        """The frames whose words hold a text, in whatever case."""
+        holds = pc.match_substring(ds.field("text"), text, ignore_case=True)
+        return {str(each) for each in self._catalog.read("texts", ["frame_id"], holds)["frame_id"].to_pylist()}
 
     def picture(self, frame_id: str) -> Picture | None:
         """One frame's bytes; None of a frame that is not there (any more)."""

@@ -13,6 +13,7 @@ from annotation.desks import Desk, Thread
 from annotation.errors import NotPossibleError, SubmissionError
 from annotation.events import MAX_MESSAGE, MAX_NOTE, Remark, Ruling
 from annotation.web.forms import (
+    FLAGS,
     STATES,
     RoundId,
     Seen,
@@ -72,6 +73,8 @@ def one(request: Request, entry_id: str, session: Discussing, web: Server) -> Re
         "discussion.html",
         round=current.id,
         content=content,
+        flag_texts=FLAGS,
+        flags=talk.entry.flags if talk.entry else (),
         votes=shown_votes(talk.entry.votes, content) if talk.entry else [],
         guidelines=web.guidelines,
         max_note=MAX_NOTE,

@@ -54,7 +54,7 @@ RoundNumber = Annotated[
 ]
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The person's name, as others see it.")]
 Format = Literal["label-studio", "csv", "parquet"]
-Rows = Literal["votes", "decisions", "verdicts"]
+Rows = Literal["votes", "flags", "decisions", "verdicts"]
 _PAGE = re.compile(r"https?://[^\s/?#]+/?")
 _REFUSALS_SHOWN = 20
 
@@ -222,7 +222,10 @@ def export(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="File to write.")],
     kind: Annotated[Format, typer.Option("--format", metavar="FORMAT", help="csv, parquet or label-studio.")],
     rows: Annotated[
-        Rows, typer.Option(metavar="ROWS", help="CSV and Parquet: votes, decisions or verdicts; votes can be imported.")
+        Rows,
+        typer.Option(
+            metavar="ROWS", help="CSV and Parquet: votes, flags, decisions or verdicts; votes can be imported."
+        ),
     ] = "votes",
     predictions: Annotated[
         bool, typer.Option("--predictions", help="Label Studio: with the comments' label, which people then see.")
@@ -480,7 +483,7 @@ def _write_pictures(store: Store, tables: Catalog, found: Round, folder: Path) -
 
 
 def _table(store: Store, round_id: int, rows: Rows) -> pa.Table:
-    from annotation.interchange.table_files import decisions_table, verdicts_table, votes_table
+    from annotation.interchange.table_files import decisions_table, flags_table, verdicts_table, votes_table
     from annotation.interchange.votes import judgements
     from annotation.outcomes import verdicts
 
@@ -488,6 +491,8 @@ def _table(store: Store, round_id: int, rows: Rows) -> pa.Table:
         return verdicts_table(verdicts(store, round_id))
     entries, log = store.rounds.entries(round_id), store.events(round_id)
     names = {person.id: person.name for person in store.people.all()}
+    if rows == "flags":
+        return flags_table(log, entries, names)
     if rows == "decisions":
         return decisions_table(log, entries, names)
     return votes_table(judgements(log, entries, names))
