@@ -336,7 +336,10 @@ def _pace(counting: Collection[Mapping[str, Event]], people: Sequence[str]) -> d
 
 
 def _fast(
-    of_entry: Mapping[str, list[Event]], entries: Mapping[str, Entry], least_s: Mapping[str, float], people: Sequence[str]
+    of_entry: Mapping[str, list[Event]],
+    entries: Mapping[str, Entry],
+    least_s: Mapping[str, float],
+    people: Sequence[str],
 ) -> dict[str, Sequence[FastVote]]:
     found = fast_votes((event for log in of_entry.values() for event in log), entries, least_s)
     return {person: found.get(person, []) for person in people}

@@ -219,7 +219,7 @@ def fast(found: Agreement, names: Mapping[str, str]) -> AgreementTable:
     ]
     return AgreementTable(
         "Faster than reading",
-        f"Votes given sooner than the ad can be seen: {FRAME_S} s for each frame and {WORD_S} s for each different word.",
+        f"Votes sooner than an ad can be seen: {FRAME_S} s for each frame, {WORD_S} s for each different word.",
         ("Reviewer", "Votes too fast", "Fastest", "Ads, the fastest first"),
         rows,
         nothing="No vote came faster than its ad can be read.",
