@@ -51,6 +51,7 @@ def show(
         request,
         "review.html",
         round=current.id,
+        options=current.options,
         entries=[_shown(web, each) for each in shown[:2]],
         progress=_progress(desk.progress()),
         last_judged=desk.last_judged(),
