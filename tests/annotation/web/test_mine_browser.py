@@ -8,7 +8,7 @@ import pytest
 
 from annotation.events import Flag
 from tests.annotation.store_builders import states
-from tests.annotation.web.browser_steps import Enter, fits, is_named, saved, shown
+from tests.annotation.web.browser_steps import Enter, fits, is_named, judge, saved, shown
 from tests.annotation.web.site_builder import Site
 
 if TYPE_CHECKING:
@@ -26,13 +26,13 @@ def page(enter: Enter) -> Page:
 def test_a_judgement_is_found_again_changed_noted_and_flagged(site: Site, page: Page) -> None:
     me = site.invitations["Reviewer 0"].person.id
     first = shown(page)
-    page.keyboard.press("1")
+    judge(page, "1")
     saved(page, "Positive saved.")
     page.get_by_role("link", name="My judgements").click()
     page.get_by_role("link", name="Open").click()
     assert shown(page) == first
     page.get_by_text("You said Positive").wait_for()
-    page.keyboard.press("2")
+    judge(page, "2")
     saved(page, "Negative saved.")
     assert states(site.store)[first].votes[me].choice == "negative"
 
@@ -66,14 +66,14 @@ def test_f_flags_the_ad_that_is_judged_and_keys_rest_meanwhile(site: Site, page:
     saved(page, "Flagged.")
     assert page.locator("#open-flag").get_attribute("aria-pressed") == "true"
     assert [event.kind for event in site.store.events(1)] == ["flag"]
-    page.keyboard.press("3")
+    judge(page, "3")
     saved(page, "Uncertain saved.")
     assert page.locator("#open-flag").get_attribute("aria-pressed") == "false", "the next ad has none"
 
 
 @pytest.mark.parametrize("width", [1440, 820, 390])
 def test_the_list_fits_and_is_named(page: Page, width: int) -> None:
-    page.keyboard.press("1")
+    judge(page, "1")
     saved(page, "Positive saved.")
     page.set_viewport_size({"width": width, "height": 800})
     page.goto(page.url.partition("/review")[0] + "/mine")
