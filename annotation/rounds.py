@@ -34,6 +34,12 @@ class RoundOptions:
 
     question: str = "How does the ad come across?"
     """What people judge; stands on the screen."""
+    least_look_ms: int = 400
+    """An ad must be on the screen for so long, its picture painted, before a judgement of it counts."""
+
+    def __post_init__(self) -> None:
+        if self.least_look_ms < 0:
+            raise RoundError(f"least_look_ms is {self.least_look_ms}; expected 0 or more milliseconds")
 
 
 DEFAULT_OPTIONS = RoundOptions()

@@ -92,6 +92,7 @@ def _panels(measured: Measured) -> list[AgreementTable]:
         tables.pairs(found, names),
         tables.choices(found, names),
         tables.people(found, names),
+        tables.fast(found, names),
         tables.confusion(found),
     ]
 

@@ -26,7 +26,7 @@ from fastapi.testclient import TestClient
 from PIL import Image, ImageDraw
 
 from annotation.protocol import Rule
-from annotation.rounds import RoundSettings, draw_round
+from annotation.rounds import RoundOptions, RoundSettings, draw_round
 from annotation.store import Store, open_store
 from annotation.store.people import Invitation
 from annotation.store.round_store import Round
@@ -36,6 +36,8 @@ from data_catalog.catalog import Catalog
 from data_catalog.schemas import TABLES
 
 BASE = "http://127.0.0.1:8440"
+AT_ONCE = RoundOptions(least_look_ms=0)
+"""An ad can be judged as soon as it is painted: tests read faster than people."""
 WORDS = "Feel the morning new every single day"
 COMMENTS = ("love this one, made me smile", "not sure what they are selling 😅", "went and bought two of them")
 
@@ -128,10 +130,11 @@ def make_site(
     words: str = WORDS,
     comments: tuple[str, ...] = COMMENTS,
     frames: int = 3,
+    options: RoundOptions = AT_ONCE,
     **settings: Any,
 ) -> Site:
     """A catalog, an open round, `Reviewer 0`, `Reviewer 1`, ..., a `Verifier` and an `Admin`."""
-    ready, invitations = _prepared(ads, reviewers, words, comments, frames)
+    ready, invitations = _prepared(ads, reviewers, words, comments, frames, options)
     shutil.copytree(ready, folder, dirs_exist_ok=True)
     catalog = Catalog(folder / "catalog")
     made = WebSettings(catalog=catalog.root, store=str(folder / "store.sqlite3"), refresh_s=0.0, **settings)
@@ -142,14 +145,14 @@ def make_site(
 
 @cache
 def _prepared(
-    ads: int, reviewers: int, words: str, comments: tuple[str, ...], frames: int
+    ads: int, reviewers: int, words: str, comments: tuple[str, ...], frames: int, options: RoundOptions
 ) -> tuple[Path, dict[str, Invitation]]:
     """Tables and store made once for all tests of a process: writing them takes longer than most tests."""
     folder = Path(tempfile.mkdtemp(prefix="ytb-ads-site-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     catalog = write_catalog(folder / "catalog", ads, frames=frames, words=words, comments=comments)
     store = open_store(folder / "store.sqlite3")
-    store.rounds.open(draw_round(catalog, RoundSettings(rule=Rule(n_reviewers=reviewers))))
+    store.rounds.open(draw_round(catalog, RoundSettings(rule=Rule(n_reviewers=reviewers), options=options)))
     invitations = {
         **{f"Reviewer {n}": store.people.invite(f"Reviewer {n}", "reviewer") for n in range(reviewers)},
         "Verifier": store.people.invite("Verifier", "verifier"),
