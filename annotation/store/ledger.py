@@ -56,6 +56,8 @@ class Book:
         """Entries that take the vote of somebody who has not voted on them yet."""
         self.shown_again = {entry.repeats: entry.id for entry in self.entries.values() if entry.repeats}
         """The repeat of each entry that has one."""
+        self._places = {entry.id: place for place, entry in enumerate(self.entries.values()) if entry.kind != "repeat"}
+        self._by_state: dict[State, set[str]] = defaultdict(set, {self.untouched.state: set(self._places)})
 
     def state(self, entry_id: str) -> EntryState:
         """The state of an entry."""
@@ -63,11 +65,7 @@ class Book:
 
     def in_state(self, wanted: State) -> list[str]:
         """The entries in a state, in the order in which they were drawn; a repeat is in none, as it settles nothing."""
-        return [
-            entry.id
-            for entry in self.entries.values()
-            if entry.kind != "repeat" and self.state(entry.id).state == wanted
-        ]
+        return sorted(self._by_state[wanted], key=self._places.__getitem__)
 
     def entry(self, entry_id: str) -> Entry:
         """One entry.
@@ -103,7 +101,10 @@ class Book:
             touched += about
             self.last = event.id
         for entry_id in dict.fromkeys(touched):
+            self._by_state[self.state(entry_id).state].discard(entry_id)
             self.states[entry_id] = state = fold(self.events[entry_id], self.rule)
+            if entry_id in self._places:
+                self._by_state[state.state].add(entry_id)
             takes = "vote" in allowed(state, _SOMEBODY_ELSE, "reviewer", self.rule)
             (self.taking.add if takes else self.taking.discard)(entry_id)
         for entry_id, person_id in dict.fromkeys((event.entry_id, event.person_id) for event in events):
