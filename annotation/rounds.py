@@ -34,6 +34,12 @@ class RoundOptions:
 
     question: str = "How does the ad come across?"
     """What people judge; stands on the screen."""
+    discussion_names: Literal["names", "pseudonyms"] = "names"
+    """Who is who in a discussion, and where a verifier decides."""
+
+    def __post_init__(self) -> None:
+        if self.discussion_names not in ("names", "pseudonyms"):
+            raise RoundError(f"discussion_names {self.discussion_names!r}; expected names or pseudonyms")
 
 
 DEFAULT_OPTIONS = RoundOptions()

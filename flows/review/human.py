@@ -14,7 +14,7 @@ from typing import Any
 from annotation.errors import AnnotationError, RoundError, StoreError
 from annotation.outcomes import Verdict, reviews, round_status, verdicts
 from annotation.protocol import FINAL, Rule
-from annotation.rounds import DrawnRound, RoundSettings, draw_round
+from annotation.rounds import DrawnRound, RoundOptions, RoundSettings, draw_round
 from annotation.store import Store, default_location, open_store
 from annotation.store.round_store import Round
 from data_catalog.catalog import Catalog, Drop
@@ -223,6 +223,7 @@ def round_settings(settings: Settings) -> RoundSettings:
         repeat_share=review.repeat_share,
         gold_share=review.gold_share,
         more_than_words=settings.ocr.more_than_words,
+        options=RoundOptions(discussion_names=review.discussion_names),
     )
 
 

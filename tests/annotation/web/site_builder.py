@@ -26,7 +26,7 @@ from fastapi.testclient import TestClient
 from PIL import Image, ImageDraw
 
 from annotation.protocol import Rule
-from annotation.rounds import RoundSettings, draw_round
+from annotation.rounds import DEFAULT_OPTIONS, RoundOptions, RoundSettings, draw_round
 from annotation.store import Store, open_store
 from annotation.store.people import Invitation
 from annotation.store.round_store import Round
@@ -128,10 +128,12 @@ def make_site(
     words: str = WORDS,
     comments: tuple[str, ...] = COMMENTS,
     frames: int = 3,
+    repeat_share: float = 0.0,
+    options: RoundOptions = DEFAULT_OPTIONS,
     **settings: Any,
 ) -> Site:
     """A catalog, an open round, `Reviewer 0`, `Reviewer 1`, ..., a `Verifier` and an `Admin`."""
-    ready, invitations = _prepared(ads, reviewers, words, comments, frames)
+    ready, invitations = _prepared(ads, reviewers, words, comments, frames, repeat_share, options)
     shutil.copytree(ready, folder, dirs_exist_ok=True)
     catalog = Catalog(folder / "catalog")
     made = WebSettings(catalog=catalog.root, store=str(folder / "store.sqlite3"), refresh_s=0.0, **settings)
@@ -142,14 +144,22 @@ def make_site(
 
 @cache
 def _prepared(
-    ads: int, reviewers: int, words: str, comments: tuple[str, ...], frames: int
+    ads: int,
+    reviewers: int,
+    words: str,
+    comments: tuple[str, ...],
+    frames: int,
+    repeat_share: float,
+    options: RoundOptions,
 ) -> tuple[Path, dict[str, Invitation]]:
     """Tables and store made once for all tests of a process: writing them takes longer than most tests."""
     folder = Path(tempfile.mkdtemp(prefix="ytb-ads-site-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     catalog = write_catalog(folder / "catalog", ads, frames=frames, words=words, comments=comments)
     store = open_store(folder / "store.sqlite3")
-    store.rounds.open(draw_round(catalog, RoundSettings(rule=Rule(n_reviewers=reviewers))))
+    store.rounds.open(
+        draw_round(catalog, RoundSettings(rule=Rule(n_reviewers=reviewers), repeat_share=repeat_share, options=options))
+    )
     invitations = {
         **{f"Reviewer {n}": store.people.invite(f"Reviewer {n}", "reviewer") for n in range(reviewers)},
         "Verifier": store.people.invite("Verifier", "verifier"),
