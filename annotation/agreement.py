@@ -19,6 +19,7 @@ import numpy.typing as npt
 from annotation.desks import median_seconds
 from annotation.events import CHOICES, Choice, Event, Vote
 from annotation.protocol import Rule, by_entry, fold, votes_that_count
+from annotation.reading import FastVote, fast_votes
 from annotation.rounds import Entry
 from data_catalog.schemas import Label
 
@@ -121,6 +122,8 @@ class Agreement:
     confusion: Mapping[tuple[Label, str], int]
     """Ads by the comments' label and what people made of it: a label, or `excluded`; open entries do not count."""
     pace: Mapping[str, Pace]
+    fast: Mapping[str, Sequence[FastVote]]
+    """By person: votes that came faster than their ads can be read."""
 
 
 def measure(
@@ -130,6 +133,7 @@ def measure(
     *,
     comments: Mapping[str, Label] | None = None,
     categories: Mapping[str, str] | None = None,
+    least_s: Mapping[str, float] | None = None,
     seed: int = 0,
 ) -> Agreement:
     """Measure what a round's log says about its reviewers.
@@ -140,6 +144,7 @@ def measure(
         rule: the round's.
         comments: the label that an ad's comments give, by video id.
         categories: of the ads, by video id.
+        least_s: seconds that an ad takes to be read at least, by video id.
         seed: of the bootstrap.
     """
     of_entry = by_entry(events)
@@ -164,6 +169,7 @@ def measure(
         gold=_gold(first, entries, people),
         confusion=_confusion(of_entry, entries, rule, comments or {}),
         pace=_pace(counting.values(), people),
+        fast=_fast(of_entry, entries, least_s or {}, people),
     )
 
 
@@ -327,3 +333,13 @@ def _confusion(
 def _pace(counting: Collection[Mapping[str, Event]], people: Sequence[str]) -> dict[str, Pace]:
     own = {person: [votes[person] for votes in counting if person in votes] for person in people}
     return {person: Pace(len(votes), median_seconds(votes)) for person, votes in own.items()}
+
+
+def _fast(
+    of_entry: Mapping[str, list[Event]],
+    entries: Mapping[str, Entry],
+    least_s: Mapping[str, float],
+    people: Sequence[str],
+) -> dict[str, Sequence[FastVote]]:
+    found = fast_votes((event for log in of_entry.values() for event in log), entries, least_s)
+    return {person: found.get(person, []) for person in people}

@@ -13,6 +13,7 @@ from rich.text import Text
 
 from annotation.agreement import Agreement, Coefficient, Share, measure
 from annotation.events import CHOICES
+from annotation.reading import FRAME_S, WORD_S, read_least_s
 from annotation.rounds import read_categories, read_predictions
 from annotation.store import Store
 from annotation.untrusted import isolated
@@ -22,6 +23,9 @@ from data_catalog.schemas import LABELS
 
 OUTCOMES = (*reversed(LABELS), "excluded")
 """Outcomes of an ad."""
+
+_FASTEST = 3
+"""Ads named of somebody who votes too fast."""
 
 Cell = str | Share
 
@@ -49,13 +53,14 @@ def read_agreement(store: Store, catalog: Catalog, round_id: int, *, seed: int =
     Raises:
         RoundError: there is no such round.
     """
-    round_ = store.rounds.get(round_id)
+    round_, entries = store.rounds.get(round_id), store.rounds.entries(round_id)
     return measure(
         store.events(round_id),
-        store.rounds.entries(round_id),
+        entries,
         round_.rule,
         comments={video_id: each.label for video_id, each in read_predictions(catalog).items()},
         categories=read_categories(catalog),
+        least_s=read_least_s(catalog, entries.values()),
         seed=seed,
     )
 
@@ -66,6 +71,7 @@ def render_agreement(agreement: Agreement, names: Mapping[str, str]) -> Group:
         coefficients(agreement),
         people(agreement, names),
         pairs(agreement, names),
+        fast(agreement, names),
         confusion(agreement),
     )
     return Group(*map(_rendered, makers))
@@ -88,6 +94,7 @@ def agreement_as_json(agreement: Agreement, names: Mapping[str, str]) -> dict[st
                 **asdict(agreement.pace[person]),
                 "same_choice_again": _share_as_json(agreement.self_consistency[person]),
                 "gold_answers_found": _share_as_json(agreement.gold[person]),
+                "faster_than_reading": [asdict(vote) for vote in agreement.fast[person]],
             }
             for person, choices in agreement.balance.items()
         ],
@@ -195,6 +202,27 @@ def people(found: Agreement, names: Mapping[str, str]) -> AgreementTable:
         rows,
         "balance",
         f"Bars of choices by reviewer; in all {_list(f'{totals[choice]} {choice}' for choice in CHOICES)}.",
+    )
+
+
+def fast(found: Agreement, names: Mapping[str, str]) -> AgreementTable:
+    """Each person's votes that came faster than their ads can be read."""
+    rows: list[tuple[Cell, ...]] = [
+        (
+            names.get(person, person),
+            Share(len(votes), found.pace[person].n_votes),
+            f"{votes[0].taken_s:.1f} s of {votes[0].least_s:.1f} s",
+            ", ".join(vote.video_id for vote in votes[:_FASTEST]) + (" …" if len(votes) > _FASTEST else ""),
+        )
+        for person in found.balance
+        if (votes := sorted(found.fast[person], key=lambda vote: vote.taken_s / vote.least_s))
+    ]
+    return AgreementTable(
+        "Faster than reading",
+        f"Votes sooner than an ad can be seen: {FRAME_S} s for each frame, {WORD_S} s for each different word.",
+        ("Reviewer", "Votes too fast", "Fastest", "Ads, the fastest first"),
+        rows,
+        nothing="No vote came faster than its ad can be read.",
     )
 
 

@@ -81,6 +81,7 @@ def _panels(measured: Measured) -> list[AgreementTable]:
         tables.over_time(found),
         tables.pairs(found, names),
         tables.people(found, names),
+        tables.fast(found, names),
         tables.confusion(found),
     ]
 

@@ -42,6 +42,7 @@ def show(request: Request, session: Reviewer, web: Server) -> Response:
         request,
         "review.html",
         round=current.id,
+        options=current.options,
         entries=[_shown(web, entry) for entry in desk.upcoming(2)],
         progress=_progress(desk.progress()),
         last_judged=desk.last_judged(),

@@ -44,7 +44,7 @@ def show(request: Request, session: Verifier, web: Server, entry: _EntryId = Non
     if entry and not in_round(web, current.id, entry):
         return of_another_round(request, own.count_discussions())
     values = _desk_values(own, web, current.id, entry)
-    return page(request, "verify.html", guidelines=web.guidelines, max_note=MAX_NOTE, **values)
+    return page(request, "verify.html", options=current.options, guidelines=web.guidelines, max_note=MAX_NOTE, **values)
 
 
 @router.get("/desk")

@@ -178,6 +178,8 @@ class ReviewSettings(Section):
     """Of the sample of comments, of what comes twice, and of everybody's order."""
     comments: Annotated[int, Field(ge=0)] = 20
     """Comments shown of an ad."""
+    least_look_ms: Annotated[int, Field(ge=0, le=10_000)] = 400
+    """Milliseconds for which an ad must be on the screen, its picture painted, before a key or a click judges it."""
     repeat_share: Share = 0.0
     """Share of the ads that come twice, which tells how far people agree with themselves."""
     discussion_names: Literal["names", "pseudonyms"] = "names"

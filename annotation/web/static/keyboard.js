@@ -7,6 +7,17 @@ import { byId } from "./notices.js";
 const WHILE_ZOOMED = new Set(["z", "x", "arrowleft", "arrowright"]);
 const TYPING = "textarea, input, select, [contenteditable]";
 
+// The command that a key stands for, or null. Its character goes first, so that letters mean what the layout writes; then
+// its place: 1, 2, 3 are where AZERTY writes &, é, ", and a letter is where a layout without Latin letters has another.
+function commandOf(event, keys) {
+  const key = event.key.toLowerCase();
+  if (key in keys) return key;
+  if (event.shiftKey || (key.length > 1 && key !== "dead")) return null;
+  const digit = /^(?:Digit|Numpad)(\d)$/.exec(event.code)?.[1];
+  const letter = /^(?!\p{Script=Latin})\p{L}$/u.test(key) ? /^Key([A-Z])$/.exec(event.code)?.[1].toLowerCase() : undefined;
+  return [digit, letter].find((each) => each in keys) ?? null;
+}
+
 // frames: gives the Frames to look at, if there are any; commands: the page's own, key in lower case -> function
 export function keyboard(frames, commands) {
   const guidelines = byId("guidelines");
@@ -31,12 +42,12 @@ export function keyboard(frames, commands) {
     paint();
   });
   document.addEventListener("keydown", (event) => {
-    const key = event.key.toLowerCase();
     if (event.target.matches(TYPING)) {
-      if (key === "escape") document.querySelector(".entry:not([hidden])")?.focus({ preventScroll: true });
+      if (event.key === "Escape") document.querySelector(".entry:not([hidden])")?.focus({ preventScroll: true });
       return;
     }
-    if (!on || !(key in keys) || event.ctrlKey || event.altKey || event.metaKey || event.repeat) return;
+    const key = commandOf(event, keys);
+    if (!on || key === null || event.ctrlKey || event.altKey || event.metaKey || event.repeat || event.isComposing) return;
     if (guidelines.open) {
       if (keys[key] === open) guidelines.close();
       return;

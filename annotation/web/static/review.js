@@ -6,6 +6,7 @@ import { Drawer } from "./device.js";
 import { grow } from "./drafts.js";
 import { Frames } from "./frames.js";
 import { keyboard } from "./keyboard.js";
+import { Look } from "./looking.js";
 import { byId, discussed, hint, notice, refusal, say } from "./notices.js";
 import { Outbox } from "./outbox.js";
 
@@ -14,6 +15,7 @@ const place = byId("entries");
 const note = byId("note");
 const round = Number(place.dataset.round);
 const ads = new Ads(place, round);
+const look = new Look(Number(place.dataset.leastLook));
 const drafts = new Drawer("draft");
 const draftName = (id) => `${round}.${id}`;
 const tabs = "BroadcastChannel" in globalThis ? new BroadcastChannel(`ytb-ads.${person}.${round}`) : null;
@@ -49,6 +51,11 @@ function show() {
   for (const button of document.querySelectorAll(".choice")) button.classList.toggle("was", button.dataset.choice === choice);
   scrollTo({ top: 0, behavior: "instant" });
   element.focus({ preventScroll: true });
+  const showing = current;
+  look.begin(current.frames.image, (seen) => {
+    showing.shownAt = serverTime();
+    if (!seen) hint("The picture of this ad cannot be loaded: judge by the rest of it, or say so in a note.");
+  });
 }
 
 function paintUndo() {
@@ -100,7 +107,7 @@ function end() {
 // ---- judging and taking back
 
 function judge(choice) {
-  if (!current) return;
+  if (!current || !look.counts()) return;
   const { id, element, frames, shownAt } = current;
   const excluded = [...frames.excluded];
   Object.assign(element.dataset, { choice, note: note.value, excluded: JSON.stringify(excluded) });
@@ -115,6 +122,7 @@ function judge(choice) {
 
 async function undo() {
   const id = judged.at(-1);
+  if (!look.countsAsUndo()) return;
   if (!id) return say("idle", "There is nothing to take back.");
   judged = judged.slice(0, -1);
   outbox.add("/review/undo", { round, entry_id: id, key: newKey(), shown_at: serverTime() }, "Undo");

@@ -4,16 +4,19 @@ import { fragment, newKey, serverTime, whole } from "./api.js";
 import { Draft, grow } from "./drafts.js";
 import { Frames } from "./frames.js";
 import { keyboard } from "./keyboard.js";
+import { Look } from "./looking.js";
 import { byId, discussed, hint, notice, refusal, say } from "./notices.js";
 import { submit } from "./submit.js";
 
 const place = byId("desk");
 const note = byId("note");
 const round = Number(place.dataset.round);
+const look = new Look(Number(place.dataset.leastLook));
 
 let desk = null; // what the server last said
 let current = null; // { id, revision, may, frames, draft, shownAt }
 let busy = false;
+let asked = null; // id of the entry for which a remark was asked for
 const typed = new Map(); // what stood in the note of an entry when it was saved, for an undo
 
 // ---- what is shown
@@ -41,11 +44,18 @@ function show(element) {
   byId("waiting-count").textContent = `${desk.dataset.waiting} wait${desk.dataset.waiting === "1" ? "s" : ""}`;
   discussed(desk.dataset.discussed, desk.dataset.unread);
   hint("");
+  asked = null;
   paint();
   grow(note);
   scrollTo({ top: 0, behavior: "instant" });
   desk.querySelector(".queue [aria-current]")?.scrollIntoView({ block: "nearest", inline: "nearest" });
   (entry ?? byId("done"))?.focus({ preventScroll: true });
+  const showing = current;
+  if (showing)
+    look.begin(showing.frames.image, (seen) => {
+      showing.shownAt = serverTime();
+      if (!seen) hint("The picture of this ad cannot be loaded.");
+    });
 }
 
 function paint() {
@@ -125,21 +135,21 @@ async function anew(id, error) {
   notice(`${error.kind === "outdated" ? "This ad has changed since you looked" : error.text}: nothing was saved. ${still}${kept}`);
 }
 
-const decide = (label) => may("decision") && act("/verify/decide", { label, note: whole(note.value) }, `Decided: ${label}.`);
+const decide = (label) => may("decision") && look.counts() && act("/verify/decide", { label, note: whole(note.value) }, `Decided: ${label}.`);
 
 function discuss() {
-  if (!may("discuss") || busy) return;
-  if (!note.value.trim() && byId("judge-hint").hidden) {
-    hint("Say what the discussion is to be about, then press Ctrl + Enter, or Discuss again; a remark is not needed.");
-    note.focus();
-    return;
+  if (!may("discuss") || busy || !look.counts()) return;
+  // the note does not get the focus: the second D of somebody in a hurry would be its text
+  if (!note.value.trim() && asked !== current.id) {
+    asked = current.id;
+    return hint("Say in the note what the discussion is to be about, then send it by Ctrl + Enter. Discuss again sends the ad without a remark.");
   }
   act("/verify/discuss", { text: whole(note.value) }, "Sent to the discussion.");
 }
 
 async function undo() {
   const { back, backRevision } = desk.dataset;
-  if (busy) return;
+  if (busy || !look.countsAsUndo()) return;
   if (!back) return say("idle", "There is nothing to take back.");
   busy = true;
   paint();

@@ -21,6 +21,17 @@ def shown(page: Page) -> str:
     return str(page.locator("article.entry:visible").get_attribute("data-entry"))
 
 
+def ready(page: Page) -> None:
+    """Wait until the ad that is shown counts as seen, so that keys and clicks judge it."""
+    page.locator("#judge:not(.early)").wait_for(state="attached")
+
+
+def judge(page: Page, key: str) -> None:
+    """Press a key that judges, once the ad counts as seen."""
+    ready(page)
+    page.keyboard.press(key)
+
+
 def saved(page: Page, text: str) -> None:
     """Wait until the page says so."""
     page.locator("#saved", has_text=text).wait_for()

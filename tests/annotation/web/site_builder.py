@@ -26,7 +26,7 @@ from fastapi.testclient import TestClient
 from PIL import Image, ImageDraw
 
 from annotation.protocol import Rule
-from annotation.rounds import DEFAULT_OPTIONS, RoundOptions, RoundSettings, draw_round
+from annotation.rounds import RoundOptions, RoundSettings, draw_round
 from annotation.store import Store, open_store
 from annotation.store.people import Invitation
 from annotation.store.round_store import Round
@@ -36,6 +36,8 @@ from data_catalog.catalog import Catalog
 from data_catalog.schemas import TABLES
 
 BASE = "http://127.0.0.1:8440"
+AT_ONCE = RoundOptions(least_look_ms=0)
+"""An ad can be judged as soon as it is painted: tests read faster than people."""
 WORDS = "Feel the morning new every single day"
 COMMENTS = ("love this one, made me smile", "not sure what they are selling 😅", "went and bought two of them")
 
@@ -129,7 +131,7 @@ def make_site(
     comments: tuple[str, ...] = COMMENTS,
     frames: int = 3,
     repeat_share: float = 0.0,
-    options: RoundOptions = DEFAULT_OPTIONS,
+    options: RoundOptions = AT_ONCE,
     **settings: Any,
 ) -> Site:
     """A catalog, an open round, `Reviewer 0`, `Reviewer 1`, ..., a `Verifier` and an `Admin`."""

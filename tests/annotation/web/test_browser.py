@@ -9,7 +9,19 @@ import pytest
 
 from annotation.events import Vote
 from tests.annotation.store_builders import states
-from tests.annotation.web.browser_steps import Enter, TroubledServer, fits, gone, is_named, note, saved, sent_on, shown
+from tests.annotation.web.browser_steps import (
+    Enter,
+    TroubledServer,
+    fits,
+    gone,
+    is_named,
+    judge,
+    note,
+    ready,
+    saved,
+    sent_on,
+    shown,
+)
 from tests.annotation.web.round_builders import discuss, entry_ids, vote
 from tests.annotation.web.site_builder import Site, make_site
 
@@ -38,7 +50,7 @@ def test_keys_judge_and_the_next_ad_is_there_at_once(site: Site, page: Page) -> 
     order = []
     for key, choice in (("1", "Positive"), ("2", "Negative"), ("3", "Uncertain")):
         order.append(shown(page))
-        page.keyboard.press(key)
+        judge(page, key)
         saved(page, f"{choice} saved.")
     page.get_by_role("heading", name="All done").wait_for()
     assert page.locator("#progress-text").inner_text() == "3 of 3"
@@ -54,7 +66,7 @@ def test_u_takes_back_and_the_note_is_still_there(site: Site, page: Page) -> Non
     page.keyboard.press("Escape")
     page.keyboard.press("ArrowRight")
     page.keyboard.press("x")
-    page.keyboard.press("1")
+    judge(page, "1")
     saved(page, "Positive saved.")
     assert votes(site)[first].note == "because 1 of 2 smiles"
     assert len(votes(site)[first].excluded_frames) == 1
@@ -64,7 +76,7 @@ def test_u_takes_back_and_the_note_is_still_there(site: Site, page: Page) -> Non
     assert shown(page) == first
     assert page.locator("#note").input_value() == "because 1 of 2 smiles"
     assert page.locator("article.entry:visible .thumbnails .out").count() == 1
-    page.keyboard.press("2")
+    judge(page, "2")
     saved(page, "Negative saved.")
     assert votes(site)[first].choice == "negative"
     assert [event.kind for event in site.store.events(1)] == ["vote", "undo", "vote"]
@@ -73,7 +85,7 @@ def test_u_takes_back_and_the_note_is_still_there(site: Site, page: Page) -> Non
 def test_undo_goes_back_after_a_reload_and_from_the_end(site: Site, page: Page) -> None:
     for _ in range(3):
         last = shown(page)
-        page.keyboard.press("1")
+        judge(page, "1")
         saved(page, "Positive saved.")
         page.wait_for_function("!document.querySelector('#saved').textContent.includes('Saving')")
     page.reload()
@@ -82,7 +94,7 @@ def test_undo_goes_back_after_a_reload_and_from_the_end(site: Site, page: Page) 
     saved(page, "Taken back")
     assert shown(page) == last
     assert len(votes(site)) == 2
-    page.keyboard.press("1")
+    judge(page, "1")
     saved(page, "Positive saved.")
     page.get_by_role("button", name="Take the last judgement back").click()  # a tablet has no keys
     saved(page, "Taken back")
@@ -93,7 +105,7 @@ def test_undo_goes_back_after_a_reload_and_from_the_end(site: Site, page: Page) 
 def test_an_ad_judged_while_more_are_asked_for_does_not_come_again(page: Page) -> None:
     for _ in range(3):
         judged = shown(page)
-        page.keyboard.press("1")
+        judge(page, "1")
         gone(page, judged)
     page.get_by_role("heading", name="All done").wait_for()
     saved(page, "Positive saved.")
@@ -117,7 +129,7 @@ def test_an_ad_judged_while_more_are_asked_for_does_not_come_again(page: Page) -
     route, answer = held["entry"]
     route.fulfill(response=answer)
     last = shown(page)
-    page.keyboard.press("1")
+    judge(page, "1")
     saved(page, "Positive saved.")
     route, answer = held["next"]
     assert f'data-entry="{last}"' in answer.text(), "the server did not know yet that it was judged again"
@@ -138,6 +150,7 @@ def test_arrows_thumbnails_and_zoom(page: Page) -> None:
     entry.get_by_role("button", name="Frame 1 of 3").click()
     assert ", 0)" in words.inner_text()
     zoom = page.locator("#zoom")
+    ready(page)
     page.keyboard.press("z")
     assert zoom.is_visible()
     assert zoom.locator("img").bounding_box()["width"] == 1440  # type: ignore[index]
@@ -159,6 +172,7 @@ def test_arrows_thumbnails_and_zoom(page: Page) -> None:
 
 def test_keys_do_nothing_behind_the_guidelines_and_in_the_note_and_can_be_turned_off(site: Site, page: Page) -> None:
     guidelines = page.get_by_role("dialog", name="Guidelines")
+    ready(page)
     for key in ("g", "?"):
         page.keyboard.press(key)
         assert guidelines.is_visible()
@@ -176,7 +190,7 @@ def test_keys_do_nothing_behind_the_guidelines_and_in_the_note_and_can_be_turned
     page.locator("article.entry:visible").focus()
     page.keyboard.press("1")
     page.reload()
-    page.keyboard.press("1")
+    judge(page, "1")
     assert page.get_by_role("button", name="Keys are off").is_visible()
     assert page.locator("#note").input_value() == "123uzxg?", "what was written is there after a reload"
     assert votes(site) == {}
@@ -185,11 +199,11 @@ def test_keys_do_nothing_behind_the_guidelines_and_in_the_note_and_can_be_turned
 def test_without_a_connection_a_vote_waits_and_arrives_once(site: Site, page: Page) -> None:
     first = shown(page)
     page.context.set_offline(True)
-    page.keyboard.press("1")
+    judge(page, "1")
     saved(page, "No connection: 1 judgement kept on this device")
     second = shown(page)
     assert second != first
-    page.keyboard.press("2")
+    judge(page, "2")
     saved(page, "2 judgements kept on this device")
     page.get_by_role("heading", name="Fetching the next ad").wait_for()
     assert votes(site) == {}
@@ -203,7 +217,7 @@ def test_without_a_connection_a_vote_waits_and_arrives_once(site: Site, page: Pa
 def test_a_lost_answer_and_a_server_in_trouble_are_asked_again_under_the_same_key(site: Site, page: Page) -> None:
     server = TroubledServer()
     page.route("**/review/vote", server.answer)
-    page.keyboard.press("1")
+    judge(page, "1")
     saved(page, "1 judgement kept")
     assert "saved" not in page.locator("#saved").inner_text()
     server.is_mended = True
@@ -215,7 +229,7 @@ def test_a_lost_answer_and_a_server_in_trouble_are_asked_again_under_the_same_ke
 def test_a_reload_without_a_connection_loses_nothing(site: Site, page: Page) -> None:
     page.route("**/review/vote", lambda route: route.abort())
     first = shown(page)
-    page.keyboard.press("1")
+    judge(page, "1")
     saved(page, "kept on this device")
     page.unroute("**/review/vote")
     page.reload()
@@ -227,7 +241,7 @@ def test_a_reload_without_a_connection_loses_nothing(site: Site, page: Page) -> 
 def test_a_vote_of_an_ended_session_is_sent_by_the_next(site: Site, page: Page, address: str) -> None:
     first = shown(page)
     page.context.clear_cookies()
-    page.keyboard.press("3")
+    judge(page, "3")
     page.get_by_role("alert").get_by_text("Open your invitation link again").wait_for()
     page.goto(site.invitations["Reviewer 0"].link(address))
     page.get_by_role("button", name="Begin").click()
@@ -241,10 +255,10 @@ def test_two_tabs_lose_nothing(site: Site, enter: Enter, address: str) -> None:
     two.goto(f"{address}/review")
     first = shown(one)
     assert shown(two) == first
-    one.keyboard.press("1")
+    judge(one, "1")
     saved(one, "Positive saved.")
     two.get_by_text("You said Positive in another tab").wait_for()
-    two.keyboard.press("2")
+    judge(two, "2")
     saved(two, "Negative saved.")
     assert votes(site)[first].choice == "negative"
     assert [event.kind for event in site.store.events(1)] == ["vote", "vote"]
@@ -253,7 +267,7 @@ def test_two_tabs_lose_nothing(site: Site, enter: Enter, address: str) -> None:
 def test_a_round_that_closes_under_the_page_ends_it_with_the_note_kept(site: Site, page: Page) -> None:
     site.store.rounds.close(1)
     note(page, "a long thought")
-    page.keyboard.press("1")
+    judge(page, "1")
     alert = page.get_by_role("alert")
     alert.get_by_text("The round is closed; this came too late and was not saved. Your note was: “a long").wait_for()
     saved(page, "Not saved.")
@@ -270,7 +284,7 @@ def test_votes_that_wait_while_the_round_closes_are_all_told_of(site: Site, page
     page.context.set_offline(True)
     for thought in ("one thought", "another"):
         note(page, thought)
-        page.keyboard.press("1")
+        judge(page, "1")
     page.get_by_role("heading", name="Fetching the next ad").wait_for()
     site.store.rounds.close(1)
     page.context.set_offline(False)
@@ -284,11 +298,11 @@ def test_a_last_vote_or_an_undo_that_comes_too_late_is_not_called_done(
     site: Site, page: Page, done: int, key: str, said: str
 ) -> None:
     for number in range(1, done + 1):
-        page.keyboard.press("1")
+        judge(page, "1")
         page.locator("#progress-text", has_text=f"{number} of 3").wait_for()
         page.locator("article.entry:visible, #done:visible").wait_for()
     site.store.rounds.close(1)
-    page.keyboard.press(key)
+    judge(page, key)
     page.get_by_role("alert").get_by_text(said).wait_for()
     assert page.get_by_role("heading", name="The round is closed").is_visible()
     assert not page.get_by_role("heading", name="All done").is_visible()
@@ -301,12 +315,12 @@ def test_the_page_tells_that_ads_are_being_discussed(site: Site, page: Page) -> 
     for count, entry_id in enumerate(others, start=1):
         vote(site, entry_id)
         discuss(site, entry_id)
-        page.keyboard.press("1")
+        judge(page, "1")
         page.get_by_role("link", name=f"Discussion {count} open").wait_for()
         page.keyboard.press("u")
         saved(page, "Taken back")
     page.goto(page.url)
-    page.keyboard.press("1")
+    judge(page, "1")
     page.get_by_text("2 ads are being discussed").wait_for()
     page.get_by_role("link", name="read what the others say").click()
     page.wait_for_url("**/discussion")
@@ -325,7 +339,7 @@ class TestHostile:
 
     def test_nothing_of_it_acts(self, page: Page) -> None:
         page.on("dialog", lambda dialog: pytest.fail(dialog.message))
-        page.keyboard.press("1")
+        judge(page, "1")
         saved(page, "Positive saved.")
         assert page.title() == "Review · YTB-ADS"
         assert page.locator(".entry script, .entry svg, .entry h1, .who b, img[src^=https]").count() == 0
@@ -363,7 +377,7 @@ def test_a_screen_reader_finds_its_way(page: Page) -> None:
     assert "Feel the morning new" in (pictures.get_attribute("alt") or "")
     assert is_named(page)
     assert page.get_by_role("status").get_attribute("aria-live") == "polite"
-    page.keyboard.press("1")
+    judge(page, "1")
     saved(page, "Positive saved.")
     assert page.evaluate("document.activeElement.matches('article.entry')"), "the new ad has the focus"
     page.keyboard.press("Tab")

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from annotation.events import Vote
-from annotation.rounds import RoundOptions
 from tests.annotation.store_builders import key, states
 from tests.annotation.web.round_builders import (
     AGREED,
@@ -22,7 +22,7 @@ from tests.annotation.web.round_builders import (
     say,
     vote,
 )
-from tests.annotation.web.site_builder import Site, log_in, make_site, with_store_path
+from tests.annotation.web.site_builder import AT_ONCE, Site, log_in, make_site, with_store_path
 
 
 @pytest.fixture
@@ -53,7 +53,7 @@ def test_everybody_in_a_discussion_sees_the_votes_with_their_notes(site: Site, d
 
 
 def test_under_pseudonyms_no_page_of_a_discussion_has_a_name(tmp_path: Path) -> None:
-    site = make_site(tmp_path, options=RoundOptions(discussion_names="pseudonyms"))
+    site = make_site(tmp_path, options=replace(AT_ONCE, discussion_names="pseudonyms"))
     first, second, _ = entry_ids(site)
     vote(site, first)
     vote(site, second)

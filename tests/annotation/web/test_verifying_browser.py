@@ -14,7 +14,9 @@ from tests.annotation.web.browser_steps import (
     fits,
     gone,
     is_named,
+    judge,
     note,
+    ready,
     saved,
     sent_on,
     shown,
@@ -55,14 +57,15 @@ def test_keys_decide_skip_discuss_and_take_back(site: Site, page: Page) -> None:
     page.keyboard.press("n")
     page.keyboard.type("1 2 d u")
     page.keyboard.press("Escape")
-    page.keyboard.press("2")
+    judge(page, "2")
     saved(page, "Decided: negative.")
     assert shown(page) == third, "it goes on behind the one that was decided"
     assert page.locator("#note").input_value() == ""
     assert states(site.store)[second].decisions.popitem()[1].note == "1 2 d u"  # type: ignore[attr-defined]
-    page.keyboard.press("d")
+    judge(page, "d")
     assert state(site, third) == "needs_verifier", "an empty remark is asked for once"
     page.locator("#judge-hint").get_by_text("what the discussion is to be about").wait_for()
+    page.keyboard.press("n")
     page.keyboard.type("12 sud? Is it irony?")  # keys that would decide, skip and undo
     page.keyboard.press("Control+Enter")
     saved(page, "Sent to the discussion.")
@@ -82,7 +85,7 @@ def test_keys_decide_skip_discuss_and_take_back(site: Site, page: Page) -> None:
 def test_the_last_decision_ends_at_an_empty_desk_and_undo_comes_back(site: Site, page: Page) -> None:
     for _ in range(3):
         last = shown(page)
-        page.keyboard.press("1")
+        judge(page, "1")
         gone(page, last)
     page.get_by_role("heading", name="Nothing waits for you").wait_for()
     page.reload()
@@ -96,14 +99,14 @@ def test_a_decision_on_what_has_changed_is_refused_with_the_note_kept(site: Site
     first = shown(page)
     note(page, "a long thought")
     reviewer(site, 4).vote(first, Vote("uncertain", "I see it now"), key=key(), shown_at=now())
-    page.keyboard.press("1")
+    judge(page, "1")
     page.get_by_role("alert").get_by_text("has changed since you looked").wait_for()
     saved(page, "Not saved.")
     assert state(site, first) == "needs_verifier"
     assert shown(page) == first
     assert page.locator(".votes").get_by_text("I see it now").is_visible(), "the entry is shown anew"
     assert page.locator("#note").input_value() == "a long thought"
-    page.keyboard.press("1")
+    judge(page, "1")
     saved(page, "Decided: positive.")
     assert state(site, first) == "verified"
     assert not page.get_by_role("alert").is_visible()
@@ -113,12 +116,13 @@ def test_an_entry_that_waits_for_votes_again_cannot_be_decided(site: Site, page:
     first = shown(page)
     note(page, "kept")
     reviewer(site, 0).undo(first, key=key(), shown_at=now())
-    page.keyboard.press("2")
+    judge(page, "2")
     page.get_by_role("alert").get_by_text("does not wait for you any more").wait_for()
     assert page.get_by_role("button", name="Positive").is_disabled()
     assert page.locator("#note").input_value() == "kept"
     page.keyboard.press("s")
     gone(page, first)
+    ready(page)
     assert page.get_by_role("button", name="Positive").is_enabled()
 
 
@@ -126,7 +130,7 @@ def test_a_lost_answer_is_asked_for_again_and_a_lost_connection_waited_for(site:
     first = shown(page)
     server = TroubledServer()
     page.route("**/verify/decide", server.answer)
-    page.keyboard.press("1")
+    judge(page, "1")
     saved(page, "No connection: not saved yet")
     page.keyboard.press("2")
     server.is_mended = True
@@ -152,7 +156,7 @@ def test_a_round_that_closes_under_the_page_ends_it_with_the_note_kept(
     page.reload()
     note(page, "a long thought")
     site.store.rounds.close(1)
-    page.keyboard.press(key)
+    judge(page, key)
     page.get_by_role("alert").get_by_text(f"{said} Your note was: “a long thought”").wait_for()
     assert page.get_by_role("heading", name="The round is closed").is_visible()
     assert page.locator("article.entry:visible, #judge:visible, .queue:visible").count() == 0
@@ -168,7 +172,7 @@ def test_a_decision_that_was_saved_before_the_round_closed_is_not_called_too_lat
         route.continue_()
 
     page.route("**/verify/desk?*", close)
-    page.keyboard.press("1")
+    judge(page, "1")
     page.get_by_role("heading", name="The round is closed").wait_for()
     saved(page, "Decided: positive.")
     assert "not saved" not in page.get_by_role("alert").inner_text()
@@ -201,7 +205,7 @@ def test_what_is_typed_survives_a_reload_and_another_entry(site: Site, page: Pag
 def test_an_ended_session_says_so_and_keeps_the_note(site: Site, page: Page) -> None:
     page.context.clear_cookies()
     note(page, "kept")
-    page.keyboard.press("1")
+    judge(page, "1")
     page.get_by_role("alert").get_by_text("Your session has ended").wait_for()
     assert page.locator("#note").input_value() == "kept"
     assert len(site.store.events(1)) == 15
@@ -316,11 +320,11 @@ def test_a_screen_reader_finds_its_way(site: Site, page: Page, address: str) -> 
         assert page.get_by_role("heading", level=1).count() == 1, path
 
 
-def test_a_discussion_needs_no_remark(site: Site, page: Page) -> None:
+def test_d_twice_opens_one_discussion_without_a_remark(site: Site, page: Page) -> None:
     first = shown(page)
+    judge(page, "d")
+    page.locator("#judge-hint", has_text="Discuss again sends the ad without a remark").wait_for()
     page.keyboard.press("d")
-    page.locator("#judge-hint", has_text="Say what the discussion is to be about").wait_for()
-    page.keyboard.press("Control+Enter")
     gone(page, first)
     assert state(site, first) == "in_discussion"
 

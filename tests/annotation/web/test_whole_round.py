@@ -25,7 +25,7 @@ from flows.review.flow import review
 from flows.review.human import close_if_settled
 from flows.settings import ReviewSettings, Settings
 from tests.annotation.store_builders import states
-from tests.annotation.web.browser_steps import Enter, gone, note, saved, shown
+from tests.annotation.web.browser_steps import Enter, gone, judge, note, saved, shown
 from tests.annotation.web.round_builders import entry_ids
 from tests.annotation.web.site_builder import Site, make_site
 
@@ -57,13 +57,13 @@ def judge_everything(page: Page, said: dict[str, Choice]) -> None:
     for number in range(ADS):
         entry_id = shown(page)
         if number == 3:  # a slip, taken back
-            page.keyboard.press(KEYS["negative" if said[entry_id] == "positive" else "positive"])
+            judge(page, KEYS["negative" if said[entry_id] == "positive" else "positive"])
             gone(page, entry_id)
             page.keyboard.press("u")
             page.locator(f"article[data-entry='{entry_id}']:visible").wait_for()
         if said[entry_id] == "uncertain":
             note(page, "1 smile, 2 frowns")
-        page.keyboard.press(KEYS[said[entry_id]])
+        judge(page, KEYS[said[entry_id]])
         gone(page, entry_id)
         page.locator("article.entry:visible, #done:visible").first.wait_for()
     page.get_by_role("heading", name="All done").wait_for()
@@ -116,10 +116,10 @@ def test_nine_ads_through_every_state_to_a_released_set(site: Site, enter: Enter
         assert verifier.locator(".votes").get_by_text("1 smile, 2 frowns").count() == 1
         if number % 2:
             note(verifier, "What says so?")
-            verifier.keyboard.press("d")
+            judge(verifier, "d")
             discussed.append(entry_id)
         else:
-            verifier.keyboard.press("1" if number % 4 else "2")
+            judge(verifier, "1" if number % 4 else "2")
         gone(verifier, entry_id)
     verifier.get_by_role("heading", name="Nothing waits for you").wait_for()
     assert look() == {"agreed": 5, "verified": 2, "in_discussion": 2}
