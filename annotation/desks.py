@@ -23,7 +23,7 @@ from annotation.protocol import EntryState, Message, Role, State, allowed, live_
 from annotation.store import Receipt, Store, Submission
 from annotation.store.ledger import Book
 from annotation.store.people import Person, require_role
-from annotation.threads import count_said, is_unread, may_read, shown_name
+from annotation.threads import THREAD_STATES, count_said, is_unread, may_read, shown_name
 from data_catalog.schemas import Label
 
 _LONGEST_S = 600.0
@@ -169,16 +169,14 @@ class Desk(ABC):
         """The number of discussions, going on or over, in which somebody else has said something since one looked."""
         seen = self._seen()
         with self._store.ledger.reading(self._round_id) as book:
-            readable = [each for each, state in book.states.items() if may_read(state, self._person)]
+            readable = self._readable(book)
             return sum(is_unread(book.events[each], self._person.id, seen.get(each, 0)) for each in readable)
 
     def discussions(self) -> list[Thread]:
         """The discussions that one may read, those that go on first, each in the round's order."""
         people, seen = self._people(), self._seen()
         with self._store.ledger.reading(self._round_id) as book:
-            readable = [each for each in book.entries if may_read(book.state(each), self._person)]
-            found = [self._thread(book, each, people, seen) for each in readable]
-        return sorted(found, key=lambda thread: not thread.open)
+            return [self._thread(book, each, people, seen) for each in self._readable(book)]
 
     def thread(self, entry_id: str) -> Thread:
         """One discussion, going on or over.
@@ -251,6 +249,11 @@ class Desk(ABC):
             "frame_ids": entry.frame_ids,
             "comment_ids": entry.comment_ids,
         }
+
+    def _readable(self, book: Book) -> list[str]:
+        """The discussions that one may read, those that go on first."""
+        threads = [each for state in THREAD_STATES for each in book.in_state(state)]
+        return [each for each in threads if may_read(book.state(each), self._person)]
 
     def _seen(self) -> dict[str, int]:
         return self._store.read_marks.of(self._person.id, self._round_id)

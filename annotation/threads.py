@@ -8,12 +8,14 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from annotation.events import Event, Kind, Remark, Ruling, Stance
-from annotation.protocol import EntryState, Rule, fold, live_events
+from annotation.protocol import EntryState, Rule, State, fold, live_events
 from annotation.rounds import Entry, RoundOptions
 from annotation.store.people import Person
 
 SAID: frozenset[Kind] = frozenset({"decision", "discuss", "message", "stance", "settle", "exclude"})
 """Kinds of events that a thread's readers see; a decision opens one where verifiers decide differently."""
+THREAD_STATES: tuple[State, ...] = ("in_discussion", "settled", "excluded")
+"""An entry is being discussed, or was to its end."""
 _THREAD: tuple[Kind, ...] = ("discuss", "message", "stance", "settle", "exclude")
 _LETTERS = "ABCDEFGHJKLMNPQRSTUVWXYZ23456789"
 
@@ -39,7 +41,7 @@ class Contribution:
 
 def is_thread(state: EntryState) -> bool:
     """An entry is being discussed, or was to its end."""
-    return state.state in ("in_discussion", "settled", "excluded")
+    return state.state in THREAD_STATES
 
 
 def takes_part(state: EntryState, person: Person) -> bool:

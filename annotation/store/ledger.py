@@ -59,6 +59,8 @@ class Book:
         for entry in self.entries.values():
             if entry.repeats is not None:
                 self.repeats[entry.repeats].append(entry.id)
+        self._places = {entry.id: place for place, entry in enumerate(self.entries.values()) if entry.kind != "repeat"}
+        self._by_state: dict[State, set[str]] = defaultdict(set, {self.untouched.state: set(self._places)})
 
     def state(self, entry_id: str) -> EntryState:
         """The state of an entry."""
@@ -66,11 +68,7 @@ class Book:
 
     def in_state(self, wanted: State) -> list[str]:
         """The entries in a state, in the order in which they were drawn; a repeat is in none, as it settles nothing."""
-        return [
-            entry.id
-            for entry in self.entries.values()
-            if entry.kind != "repeat" and self.state(entry.id).state == wanted
-        ]
+        return sorted(self._by_state[wanted], key=self._places.__getitem__)
 
     def entry(self, entry_id: str) -> Entry:
         """One entry.
@@ -104,7 +102,10 @@ class Book:
             self.events[event.entry_id].append(event)
             self.last = event.id
         for entry_id in dict.fromkeys(event.entry_id for event in events):
-            self.states[entry_id] = fold(self.events[entry_id], self.rule)
+            self._by_state[self.state(entry_id).state].discard(entry_id)
+            self.states[entry_id] = state = fold(self.events[entry_id], self.rule)
+            if entry_id in self._places:
+                self._by_state[state.state].add(entry_id)
             for each in (entry_id, *self.repeats.get(entry_id, ())):
                 takes = "vote" in allowed(self.state(each), _SOMEBODY_ELSE, "reviewer", self.rule)
                 (self.taking.add if takes and self.is_asked(each) else self.taking.discard)(each)
