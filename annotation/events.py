@@ -20,10 +20,10 @@ FlagReason = Literal["not_an_ad", "cannot_be_judged", "broken_picture"]
 """Why an entry is no good, whatever its label would be."""
 FLAG_REASONS: tuple[FlagReason, ...] = get_args(FlagReason)
 
-Kind = Literal["vote", "flag", "unflag", "decision", "discuss", "message", "settle", "exclude", "undo"]
-"""vote, flag (something is wrong with the entry), unflag (nothing is, after all): a reviewer's.
-decision, discuss (send to the discussion), settle (the consensus), exclude: a verifier's. message: anybody's in the
-discussion. undo: of one's own latest event on the entry, flags apart."""
+Kind = Literal["vote", "flag", "unflag", "decision", "discuss", "message", "stance", "settle", "exclude", "undo"]
+"""vote, flag (something is wrong with the entry), unflag (nothing is, after all): a reviewer's. decision,
+discuss (send to the discussion), settle (the consensus), exclude: a verifier's. message, stance (what one says now):
+anybody's in the discussion. undo: of one's own latest event on the entry, flags apart."""
 
 MAX_NOTE = 2_000
 MAX_MESSAGE = 4_000
@@ -84,11 +84,22 @@ class Remark:
 
 
 @dataclass(frozen=True)
+class Stance:
+    """What somebody in a discussion says now; a reviewer's vote stays as it was."""
+
+    choice: Choice
+
+    def __post_init__(self) -> None:
+        if self.choice not in CHOICES:
+            raise SubmissionError(f"stance {self.choice!r}; expected one of {', '.join(CHOICES)}")
+
+
+@dataclass(frozen=True)
 class Nothing:
     """What takes something back says nothing of its own: which event that is stands in `supersedes`."""
 
 
-Payload = Vote | Flag | Ruling | Remark | Nothing
+Payload = Vote | Flag | Ruling | Remark | Stance | Nothing
 PAYLOADS: dict[Kind, type[Payload]] = {
     "vote": Vote,
     "flag": Flag,
@@ -96,6 +107,7 @@ PAYLOADS: dict[Kind, type[Payload]] = {
     "decision": Ruling,
     "discuss": Remark,
     "message": Remark,
+    "stance": Stance,
     "settle": Ruling,
     "exclude": Remark,
     "undo": Nothing,
@@ -146,6 +158,17 @@ def check_key(key: str) -> str:
     if not _KEY.fullmatch(key):
         raise SubmissionError(f"key {key[:80]!r}: 8 to 64 letters, digits, _ and -, drawn anew for every submission")
     return key
+
+
+def check_reason(kind: Kind, payload: Payload) -> None:
+    """Refuse to leave an ad out of the dataset without saying why.
+
+    Raises:
+        SubmissionError: the exclusion has no reason.
+    """
+    # not in the payload: older stores hold exclusions without one
+    if kind == "exclude" and not (isinstance(payload, Remark) and payload.text):
+        raise SubmissionError("an exclusion needs a reason: say why the ad does not belong into the dataset")
 
 
 def clean_text(text: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,13 +18,14 @@ from annotation.errors import (
     StoreError,
     SubmissionError,
 )
-from annotation.events import Event, Kind, Payload, Vote, check_key, dump
+from annotation.events import Event, Kind, Payload, Vote, check_key, check_reason, dump
 from annotation.protocol import FLAG_KINDS, Rule, allowed, flag_that_counts, fold, live_events, undoable
 from annotation.rounds import Entry
 from annotation.store import schema
 from annotation.store.database import Database
 from annotation.store.ledger import Ledger, is_withdrawn, withdrawn
 from annotation.store.people import People, Person, still_there
+from annotation.store.read_marks import ReadMarks
 from annotation.store.round_store import Rounds, round_of
 from annotation.store.schema import event_of
 from data_catalog.storage import place_of
@@ -65,6 +66,7 @@ class Store:
         self.people = People(database)
         self.rounds = Rounds(database)
         self.ledger = Ledger(database, self.rounds)
+        self.read_marks = ReadMarks(database)
 
     def submit(self, person: Person, submission: Submission, *, now: datetime | None = None) -> Receipt:
         """Add an event; once this returns it is on the disk.
@@ -76,9 +78,9 @@ class Store:
             NotPossibleError: the entry's state, or the round, does not allow it.
         """
         now = now or datetime.now(UTC)
-        entry, shown_again = self._checked(submission)
+        entry, repeats = self._checked(submission)
         with self._database.write() as connection:
-            return _add(connection, person, submission, entry, shown_again, now)
+            return _add(connection, person, submission, entry, repeats, now)
 
     def submit_all(self, given: Iterable[tuple[Person, Submission, datetime]]) -> list[Receipt | AnnotationError]:
         """Add many events at once, each with its moment; once this returns they are on the disk.
@@ -111,14 +113,15 @@ class Store:
         """Let go of the database."""
         self._database.close()
 
-    def _checked(self, submission: Submission) -> tuple[Entry, str | None]:
-        """The entry of a submission that is well-formed, and the id of the one that shows it once more."""
+    def _checked(self, submission: Submission) -> tuple[Entry, Sequence[str]]:
+        """The entry of a submission that is well-formed, and the ids of those that show it once more."""
         check_key(submission.key)
+        check_reason(submission.kind, submission.payload)
         if submission.shown_at.tzinfo is None:
             raise SubmissionError(f"shown at {submission.shown_at}, which does not say its time zone")
         # from memory, so that a writer under the lock waits for nothing else
         entry = self.ledger.entry(submission.round_id, submission.entry_id)
-        return entry, self.ledger.shown_again(submission.round_id, entry.id)
+        return entry, self.ledger.repeats_of(submission.round_id, entry.id)
 
 
 def open_store(location: str | Path, *, must_exist: bool = False) -> Store:
@@ -153,7 +156,7 @@ def _add(
     person: Person,
     submission: Submission,
     entry: Entry,
-    shown_again: str | None,
+    repeats: Sequence[str],
     now: datetime,
 ) -> Receipt:
     """Add an event in a writer's transaction; a refusal comes before anything is written."""
@@ -165,7 +168,11 @@ def _add(
         raise RoundClosedError(f"round {round_.id} was closed; nothing in it changes any more")
     if is_withdrawn(connection, submission.round_id, entry.id):
         raise withdrawn()
-    events = _events_of(connection, submission.round_id, entry.id, shown_again)
+    if person.role == "reviewer" and entry.repeats is not None:
+        original = _events_of(connection, submission.round_id, entry.repeats, (entry.id,))
+        if fold(original, round_.rule).revealed:
+            raise NotPossibleError(f"entry {entry.id} is not asked any more")
+    events = _events_of(connection, submission.round_id, entry.id, repeats)
     row = {
         "key": submission.key,
         "round_id": submission.round_id,
@@ -215,9 +222,9 @@ def _by_key(connection: Connection, key: str) -> Event | None:
     return None if row is None else event_of(row)
 
 
-def _events_of(connection: Connection, round_id: int, entry_id: str, shown_again: str | None) -> list[Event]:
-    """An entry's events, with the flags on the entry that shows it once more: they are about the same ad."""
-    ids = [entry_id] if shown_again is None else [entry_id, shown_again]
+def _events_of(connection: Connection, round_id: int, entry_id: str, repeats: Sequence[str]) -> list[Event]:
+    """An entry's events, with the flags on those that show it once more: they are about the same ad."""
+    ids = (entry_id, *repeats)
     query = select(schema.events).where(_EVENTS.round_id == round_id, _EVENTS.entry_id.in_(ids)).order_by(_EVENTS.id)
     found = [event_of(row) for row in connection.execute(query)]
     return [event for event in found if event.entry_id == entry_id or event.kind in FLAG_KINDS]

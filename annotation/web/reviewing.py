@@ -59,6 +59,7 @@ def show(
         max_note=MAX_NOTE,
         flag_texts=FLAGS,
         n_discussed=desk.count_discussions(),
+        n_unread=desk.count_unread(),
     )
 
 
@@ -120,6 +121,7 @@ def _saved(desk: ReviewerDesk, receipt: Receipt) -> dict[str, Any]:
         "last_judged": desk.last_judged(),
         "progress": _progress(desk.progress()),
         "discussed": desk.count_discussions(),
+        "unread": desk.count_unread(),
     }
 
 
