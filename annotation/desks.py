@@ -19,6 +19,7 @@ from typing import Any, ClassVar
 from annotation.errors import NotPossibleError
 from annotation.events import Event, Kind, Nothing, Payload, Remark, Ruling, Vote
 from annotation.protocol import EntryState, Message, Role, allowed, live_events, undoable
+from annotation.rounds import RoundOptions
 from annotation.store import Receipt, Store, Submission
 from annotation.store.ledger import Book
 from annotation.store.people import Person, require_role
@@ -54,6 +55,9 @@ class NamedVote:
 class ShownEntry:
     """The ids of what a page shows of an entry."""
 
+    round_id: int
+    options: RoundOptions
+    """Of its round."""
     entry_id: str
     video_id: str
     frame_ids: tuple[str, ...]
@@ -165,6 +169,8 @@ class Desk(ABC):
     def _shown(self, book: Book, entry_id: str) -> dict[str, Any]:
         entry = book.entry(entry_id)
         return {
+            "round_id": book.round_id,
+            "options": book.options,
             "entry_id": entry.id,
             "video_id": entry.video_id,
             "frame_ids": entry.frame_ids,

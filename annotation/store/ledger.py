@@ -18,7 +18,7 @@ from sqlalchemy import Connection, func, select
 from annotation.errors import NotPossibleError, WithdrawnError
 from annotation.events import Event
 from annotation.protocol import EntryState, Rule, State, allowed, fold, live_events
-from annotation.rounds import Entry, order_for
+from annotation.rounds import Entry, RoundOptions, order_for
 from annotation.store import schema
 from annotation.store.database import Database
 from annotation.store.round_store import Rounds
@@ -35,6 +35,7 @@ class Book:
 
     round_id: int
     rule: Rule
+    options: RoundOptions
     seed: int
     n_withdrawn: int
     """Entries that were taken out of the round before this was begun."""
@@ -150,7 +151,7 @@ class Ledger:
             # counted first: what is withdrawn between the two looks is found by the next one
             withdrawn = self._withdrawn(round_id)
             entries = self._rounds.entries(round_id)
-            self._books[round_id] = Book(round_id, found.rule, found.seed, withdrawn, entries)
+            self._books[round_id] = Book(round_id, found.rule, found.options, found.seed, withdrawn, entries)
         return self._books[round_id]
 
     def _withdrawn(self, round_id: int) -> int:
