@@ -67,14 +67,15 @@ def read_agreement(store: Store, catalog: Catalog, round_id: int, *, seed: int =
 
 def render_agreement(agreement: Agreement, names: Mapping[str, str]) -> Group:
     """Tables for the terminal; names are untrusted and are shown as plain text."""
-    makers = (
+    tables = (
         coefficients(agreement),
+        choices(agreement, names),
         people(agreement, names),
         pairs(agreement, names),
         fast(agreement, names),
         confusion(agreement),
     )
-    return Group(*map(_rendered, makers))
+    return Group(*map(_rendered, tables))
 
 
 def agreement_as_json(agreement: Agreement, names: Mapping[str, str]) -> dict[str, Any]:
@@ -130,11 +131,11 @@ def coefficients(found: Agreement) -> AgreementTable:
     )
 
 
-def over_time(found: Agreement) -> AgreementTable:
+def by_entries(found: Agreement) -> AgreementTable:
     """Krippendorff's alpha as the round goes on."""
     moments = [each for each in found.alpha_over_time if each.alpha.value is not None]
     rows = [
-        (f"{each.at:%d %b, %H:%M}", f"{each.alpha.n_entries:,}", _number(each.alpha.value), _interval(each.alpha))
+        (f"{each.alpha.n_entries:,}", f"{each.at:%d %b, %H:%M}", _number(each.alpha.value), _interval(each.alpha))
         for each in moments
     ]
     course = (
@@ -145,11 +146,11 @@ def over_time(found: Agreement) -> AgreementTable:
     )
     return AgreementTable(
         "Alpha as the round goes on",
-        "Of all ads judged by then. A fall may mean harder ads, tired people, or a gap in the guidelines.",
-        ("Until (UTC)", "Ads", "Alpha", "95 % interval"),
+        "Of all ads judged so far. A fall may mean harder ads, tired people, or a gap in the guidelines.",
+        ("Ads judged", "Until (UTC)", "Alpha", "95 % interval"),
         rows,
-        "alpha-over-time",
-        f"Line of Krippendorff's alpha as the round goes on: {course}.",
+        "alpha-by-entries",
+        f"Line of Krippendorff's alpha against the number of ads judged: {course}.",
     )
 
 
@@ -173,35 +174,40 @@ def pairs(found: Agreement, names: Mapping[str, str]) -> AgreementTable:
     )
 
 
+def choices(found: Agreement, names: Mapping[str, str]) -> AgreementTable:
+    """Each person's choices."""
+    totals = {choice: sum(each[choice] for each in found.balance.values()) for choice in CHOICES}
+    return AgreementTable(
+        "Choices, person by person",
+        "Somebody whose bar looks unlike the others' reads the guidelines in another way.",
+        ("Reviewer", *(choice.capitalize() for choice in CHOICES)),
+        [
+            (names.get(person, person), *(f"{own[choice]:,}" for choice in CHOICES))
+            for person, own in found.balance.items()
+        ],
+        "balance",
+        f"Bars of choices by reviewer; in all {_list(f'{totals[choice]} {choice}' for choice in CHOICES)}.",
+    )
+
+
 def people(found: Agreement, names: Mapping[str, str]) -> AgreementTable:
-    """Each person's choices and pace, the choices made again, and the known answers found."""
+    """Each person's pace, the choices made again, and the known answers found."""
     rows: list[tuple[Cell, ...]] = [
         (
             names.get(person, person),
             f"{found.pace[person].n_votes:,}",
-            *(f"{choices[choice]:,}" for choice in CHOICES),
             _seconds(found.pace[person].median_s),
             found.self_consistency[person],
             found.gold[person],
         )
-        for person, choices in found.balance.items()
+        for person in found.balance
     ]
-    totals = {choice: sum(each[choice] for each in found.balance.values()) for choice in CHOICES}
     return AgreementTable(
         "Person by person",
-        "Choices, the median seconds of one, ads that were shown twice and got the same choice twice, and ads whose "
+        "Votes, the median seconds of one, ads that were shown twice and got the same choice twice, and ads whose "
         "answer was known and that got it.",
-        (
-            "Reviewer",
-            "Votes",
-            *(choice.capitalize() for choice in CHOICES),
-            "Median s",
-            "Same again",
-            "Known answers found",
-        ),
+        ("Reviewer", "Votes", "Median s", "Same again", "Known answers found"),
         rows,
-        "balance",
-        f"Bars of choices by reviewer; in all {_list(f'{totals[choice]} {choice}' for choice in CHOICES)}.",
     )
 
 
@@ -230,18 +236,15 @@ def confusion(agreement: Agreement) -> AgreementTable:
     """The comments' labels against what became of the ads."""
     found = agreement.confusion
     counts = {label: {each: found.get((label, each), 0) for each in OUTCOMES} for label in reversed(LABELS)}
-    said = _list(
-        f"of {count_ads(sum(row.values()))} that the comments call {label}, people called "
-        + _list(f"{count} {outcome}" for outcome, count in row.items())
-        for label, row in counts.items()
-    )
     return AgreementTable(
         "The comments' label and people's",
         "What became of the ads that SentiStrength's scores of the comments call positive and negative.",
         ("Comments say", *(outcome.capitalize() for outcome in OUTCOMES)),
-        [(label, *(f"{counts[label][each]:,}" for each in OUTCOMES)) for label in counts if found],
-        "confusion",
-        f"Grid of the comments' label against people's: {said if found else 'no ad has come to its end yet'}.",
+        [
+            (label, *(Share(row[each], sum(row.values())) for each in OUTCOMES))
+            for label, row in counts.items()
+            if any(row.values())
+        ],
         nothing="No ad has come to its end yet.",
     )
 

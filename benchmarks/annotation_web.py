@@ -28,6 +28,7 @@ from pathlib import Path
 from statistics import median, quantiles
 from typing import Any
 
+import psutil
 import pyarrow as pa
 from sqlalchemy import insert
 
@@ -81,19 +82,20 @@ def measure(folder: Path, location: str | None, n_entries: int, votes: int, paus
     invited = [store.people.invite(f"Reviewer {secrets.token_hex(4)}", "reviewer") for _ in range(REVIEWERS)]
     judge_half(where, round_, [each.person for each in invited], shown)
     verifier = store.people.invite(f"Verifier {secrets.token_hex(4)}", "verifier")
-    with Served(catalog.root, where, folder) as port:
-        people = [Visitor(port, each) for each in [*invited, verifier]]
-        looking = threading.Event()
-        onlooker = threading.Thread(target=look, args=(Visitor(port, verifier), looking))
-        onlooker.start()
+    with Served(catalog.root, where, folder) as server:
+        people = [Visitor(server.port, each) for each in [*invited, verifier]]
+        onlooker, looking = Visitor(server.port, verifier), threading.Event()
+        onlooking = threading.Thread(target=look, args=(onlooker, looking))
+        onlooking.start()
         began = time.perf_counter()
         with ThreadPoolExecutor(len(people)) as threads:
             runs = list(threads.map(lambda person: person.work(round_.id, votes, pause_s), people))
         took = time.perf_counter() - began
         looking.set()
-        onlooker.join()
+        onlooking.join()
+        spent = server.cpu_seconds()
     waited: Waited = defaultdict(list)
-    for run in runs:
+    for run in (*runs, onlooker.waited):
         for what, seconds in run.items():
             waited[what] += seconds
     for what, seconds in waited.items():
@@ -101,6 +103,8 @@ def measure(folder: Path, location: str | None, n_entries: int, votes: int, paus
     say("any request", [each for seconds in waited.values() for each in seconds])
     report_lost(store, round_.id, people)
     print(f"{sum(map(len, waited.values()))} requests in {took:.0f} s")
+    for name, seconds in spent.items():
+        print(f"{name}: {seconds:.1f} s of processor time")
 
 
 def judge_half(location: str, round_: Round, people: list[Person], shown: list[Entry]) -> None:
@@ -144,12 +148,22 @@ class Served:
         command = [sys.executable, "-c", SERVER, catalog, store, str(self.port), str(folder / "session.key")]
         self._process = subprocess.Popen(command)
 
-    def __enter__(self) -> int:
+    def cpu_seconds(self) -> dict[str, float]:
+        """Processor time of the server and of the process beside it that measures, so far."""
+        server = psutil.Process(self._process.pid)
+        times = {"the server": server.cpu_times(), "the process that measures": None}
+        for beside in server.children():
+            # multiprocessing's tracker of resources is a child, too
+            if "spawn_main" in " ".join(beside.cmdline()):
+                times["the process that measures"] = beside.cpu_times()
+        return {name: each.user + each.system for name, each in times.items() if each is not None}
+
+    def __enter__(self) -> Served:
         until = time.monotonic() + 60
         while time.monotonic() < until and self._process.poll() is None:
             with socket.socket() as asking:
                 if asking.connect_ex(("127.0.0.1", self.port)) == 0:
-                    return self.port
+                    return self
             time.sleep(0.1)
         raise SystemExit("the page does not start")
 
@@ -168,7 +182,7 @@ class Visitor:
     """Keys of the submissions that an answer called saved."""
 
     def __post_init__(self) -> None:
-        self._waited: Waited = defaultdict(list)
+        self.waited: Waited = defaultdict(list)
         self._connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
         self._headers = {"Accept": "application/json"}
         self._connection.request("POST", f"/join/{self.invitation.token}")
@@ -180,12 +194,12 @@ class Visitor:
 
     def work(self, round_id: int, acts: int, pause_s: float) -> Waited:
         """Judge or verify on and on; the seconds waited by what was waited for."""
-        self._waited.clear()
+        self.waited.clear()
         step = self._review if self.invitation.person.role == "reviewer" else self._verify
         for number in range(acts):
             step(round_id, number)
             time.sleep(pause_s)
-        return self._waited
+        return self.waited
 
     def _review(self, round_id: int, number: int) -> None:
         page = self.get("a reviewer's next ad", f"/review/next?round={round_id}")
@@ -222,22 +236,24 @@ class Visitor:
         self._connection.request(method, address, body, {**self._headers, **more})
         answer = self._connection.getresponse()
         data = answer.read()
-        self._waited[what].append(time.perf_counter() - began)
+        self.waited[what].append(time.perf_counter() - began)
         if answer.status >= 300:
             raise SystemExit(f"{method} {address}: {answer.status} {data[:300]!r}")
         return data
 
 
 def look(visitor: Visitor, enough: threading.Event) -> None:
-    """Keep the dashboard open, and load it again every ten seconds."""
+    """Keep the dashboard open, and load it with its plots again every five seconds."""
+    visitor.waited.clear()
     while not enough.is_set():
-        began = time.perf_counter()
         page = visitor.get("the dashboard", "/dashboard")
         for url in re.findall(r'<img class="plot" src="([^"]+)"', page):
-            visitor.get("a plot", url)
-        print(f"the dashboard with its plots, while people vote: {time.perf_counter() - began:.1f} s")
+            visitor.get("a plot of it", url)
+        if "data-behind" in page:
+            enough.wait(1)
+            visitor.get("the dashboard's newer numbers", "/dashboard/numbers?round=1")
         visitor.rest()
-        enough.wait(10)
+        enough.wait(5)
 
 
 def write_catalog(folder: Path, n_ads: int) -> Catalog:

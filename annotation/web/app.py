@@ -12,6 +12,7 @@ from fastapi.staticfiles import StaticFiles
 
 from annotation.store import default_location, open_store
 from annotation.web import dashboard, discussing, guard, login, reviewing, verifying, videos
+from annotation.web.background import BESIDE, Source
 from annotation.web.content import Contents
 from annotation.web.hardening import Guard
 from annotation.web.measurements import Measurements
@@ -37,11 +38,12 @@ def create_app(settings: WebSettings) -> FastAPI:
     location = settings.store or default_location(catalog.root)
     key = read_secret(settings.secret_file or default_secret_file(location, catalog.root))
     store = open_store(location)
+    source = Source(location, catalog.root, tuple((settings.storage_options or {}).items()))
     web = Web(
         settings=settings,
         store=store,
         contents=Contents(catalog, settings.refresh_s, settings.videos),
-        measurements=Measurements(store, catalog),
+        measurements=Measurements(store, source, BESIDE),
         guidelines=read_guidelines(),
         sessions=Sessions(key, store.people, idle_s=settings.idle_hours * 3600, https=settings.https),
         attempts=Attempts(settings.failed_logins, settings.failed_logins_s),
@@ -51,6 +53,7 @@ def create_app(settings: WebSettings) -> FastAPI:
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         yield
+        BESIDE.close()
         store.close()
 
     # the interactive documentation would load scripts from elsewhere, and tell everybody what there is

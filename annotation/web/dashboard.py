@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from fastapi import APIRouter, Depends, HTTPException, Request, Response
 
 from annotation.protocol import FINAL
 from annotation.store.round_store import Round
-from annotation.untrusted import isolated
+from annotation.web.background import Measured
 from annotation.web.forms import STATES, RoundId, verifier_desk
-from annotation.web.measurements import Measured
+from annotation.web.measurements import Numbers
 from annotation.web.pages import duration, page
 from annotation.web.sessions import Session, role
 from annotation.web.state import Server, Web
@@ -29,46 +29,56 @@ _KEPT = "private, max-age=86400, immutable"
 
 @router.get("")
 def show(request: Request, session: Overseer, web: Server, round: RoundId | None = None) -> Response:
-    """The page, of the round that is asked for, or of the newest."""
-    # what measures and draws takes a second to load, and a server that nobody asks for it needs none of it
-    from annotation.agreement_tables import coefficient_text, count_ads
-
+    """The page, of the round that is asked for, or of the newest; newer numbers come into it when they are ready."""
     rounds = web.store.rounds.all()
     if not rounds:
         text = "No round was opened yet. Reviewing begins with one: ytb-ads build --review human."
         return page(request, "message.html", title="Nothing to show", text=text)
     shown = web.store.rounds.get(round) if round is not None else rounds[-1]
-    measured = web.measurements.now(shown.id)
-    by_state, alpha, kappa = measured.status.by_state, measured.agreement.alpha, measured.agreement.kappa
-    return page(
-        request,
-        "dashboard.html",
-        n_discussed=_discussed(web, session, rounds),
-        rounds=rounds,
-        round=shown,
-        version=measured.version,
-        round_status=measured.status,
-        n_final=sum(count for state, count in by_state.items() if state in FINAL),
-        states=[(STATES[state], by_state[state]) for state in STATES if by_state.get(state)],
-        alpha=alpha,
-        alpha_text=coefficient_text(alpha),
-        kappa=kappa,
-        kappa_text=kappa.reason if kappa.value is None else f"of {count_ads(kappa.n_entries)} with all votes",
-        panels=_panels(measured),
-    )
+    numbers = web.measurements.look(shown.id)
+    n_discussed = _discussed(web, session, rounds)
+    return page(request, "dashboard.html", n_discussed=n_discussed, rounds=rounds, **_numbers(shown, numbers))
 
 
-@router.get("/pictures/{round}/{name}.png")
+@router.get("/numbers")
+def newer(request: Request, _session: Overseer, round: RoundId, web: Server, v: str = "") -> Response:
+    """The numbers in place of those that a page shows; 204 while there are no newer ones."""
+    numbers = web.measurements.peek(round)
+    if numbers.behind or (not numbers.failed and (numbers.measured is None or numbers.measured.version == v)):
+        return Response(status_code=204)
+    return page(request, "numbers.html", **_numbers(web.store.rounds.get(round), numbers))
+
+
+@router.get("/pictures/{round}/{name}.svg")
 def picture(_session: Overseer, round: RoundId, name: str, web: Server, v: str = "") -> Response:
     """One plot."""
-    from annotation.plots import PICTURES
-
-    if name not in PICTURES:
-        raise HTTPException(404)
     measured = web.measurements.at(round, v)
-    data = web.measurements.picture(measured, name)
+    if measured is None or name not in measured.pictures:
+        raise HTTPException(404)
     headers = {"Cache-Control": _KEPT if v == measured.version else "private, no-cache"}
-    return Response(data, media_type="image/png", headers=headers)
+    return Response(measured.pictures[name], media_type="image/svg+xml", headers=headers)
+
+
+def _numbers(shown: Round, numbers: Numbers) -> dict[str, Any]:
+    """What the templates say of a round."""
+    return {"round": shown, "numbers": numbers, **(_figures(numbers.measured) if numbers.measured else {})}
+
+
+def _figures(measured: Measured) -> dict[str, Any]:
+    # with what measures, this takes a while to load, and a server that nobody asks for it needs none of it
+    from annotation.agreement_tables import coefficient_text, count_ads
+
+    by_state, alpha, kappa = measured.status.by_state, measured.agreement.alpha, measured.agreement.kappa
+    return {
+        "measured": measured,
+        "n_final": sum(count for state, count in by_state.items() if state in FINAL),
+        "states": [(STATES[state], by_state[state]) for state in STATES if by_state.get(state)],
+        "alpha": alpha,
+        "alpha_text": coefficient_text(alpha),
+        "kappa": kappa,
+        "kappa_text": kappa.reason if kappa.value is None else f"of {count_ads(kappa.n_entries)} with all votes",
+        "panels": _panels(measured),
+    }
 
 
 def _panels(measured: Measured) -> list[AgreementTable]:
@@ -78,8 +88,9 @@ def _panels(measured: Measured) -> list[AgreementTable]:
     return [
         _progress(measured),
         tables.coefficients(found),
-        tables.over_time(found),
+        tables.by_entries(found),
         tables.pairs(found, names),
+        tables.choices(found, names),
         tables.people(found, names),
         tables.fast(found, names),
         tables.confusion(found),
@@ -100,14 +111,11 @@ def _progress(measured: Measured) -> AgreementTable:
         )
         for each in measured.progress
     ]
-    told = (f"{isolated(each.person.name)} {each.done} of {each.total}" for each in measured.progress)
     return AgreementTable(
         "Progress",
         "What is done of what is theirs to do; a verifier's is what waits for them now and what they have decided.",
         ("Who", "Role", "Done", "Median", "Last (UTC)"),
         rows,
-        "progress",
-        f"Bars of progress: {', '.join(told) or 'none'}.",
         nothing="Nobody was invited yet.",
     )
 

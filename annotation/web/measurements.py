@@ -1,103 +1,124 @@
-"""A round measured and drawn for the dashboard: once for every state of its log, however many people look."""
+"""The newest numbers of a round: computed beside the server, once for every state that somebody looks at."""
 
 from __future__ import annotations
 
 import hashlib
+import logging
 import threading
 from collections import OrderedDict
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from concurrent.futures import Future
+from dataclasses import dataclass, replace
+from typing import Protocol
 
-from annotation.outcomes import PersonProgress, RoundStatus, progress, round_status
 from annotation.store import Store
-from data_catalog.catalog import Catalog
+from annotation.web.background import Measured, Source
 
-if TYPE_CHECKING:
-    from annotation.agreement import Agreement
+log = logging.getLogger("ytb_ads")
 
 _KEPT = 4
-"""States kept, so that a page's pictures are of the same state as its tables while people go on judging."""
+"""Versions kept, so that a page's pictures are of the same state as its tables while newer ones are computed."""
+
+
+class Measuring(Protocol):
+    """Who computes; `Beside` in a server."""
+
+    def measure(self, source: Source, round_id: int, version: str) -> Future[Measured]:
+        """Begin to measure a round."""
 
 
 @dataclass(frozen=True)
-class Measured:
-    """A round as it was when its log had come so far."""
+class Numbers:
+    """What is known of a round when somebody looks."""
 
-    version: str
-    """Names that state."""
-    status: RoundStatus
-    progress: list[PersonProgress]
-    agreement: Agreement
-    names: dict[str, str]
-    """By person."""
-    _drawn: dict[str, bytes] = field(default_factory=dict, repr=False)
+    measured: Measured | None = None
+    """None: nothing was computed yet."""
+    behind: bool = False
+    """Something was done since, and newer numbers are being computed."""
+    failed: str = ""
+    """Why the latest ones could not be computed."""
 
 
 class Measurements:
-    """Measures the rounds of a store; threads share it, and whoever comes while it measures waits for the same.
+    """The rounds of a store in numbers; threads share it.
 
     Args:
         store: where the votes are.
-        catalog: labels and categories of the ads.
+        source: the same store and the catalog, for the process that computes.
+        measuring: computes.
     """
 
-    def __init__(self, store: Store, catalog: Catalog) -> None:
-        self._store, self._catalog = store, catalog
-        self._measured: OrderedDict[str, Measured] = OrderedDict()
+    def __init__(self, store: Store, source: Source, measuring: Measuring) -> None:
+        self._store, self._source, self._measuring = store, source, measuring
+        self._newest: dict[int, Numbers] = {}
+        self._under_way: dict[int, Future[Measured]] = {}
+        self._kept: OrderedDict[str, Measured] = OrderedDict()
         self._lock = threading.Lock()
 
-    def now(self, round_id: int) -> Measured:
-        """A round as it stands.
+    def look(self, round_id: int) -> Numbers:
+        """The newest numbers, at once; newer ones are asked for if anything was done since.
 
         Raises:
             RoundError: there is no such round.
         """
+        version = self._version(round_id)
         with self._lock:
-            version = self._version(round_id)
-            if version not in self._measured:
-                self._measured[version] = self._measure(round_id, version)
-                while len(self._measured) > _KEPT:
-                    self._measured.popitem(last=False)
-            return self._measured[version]
+            known = self._newest.get(round_id, Numbers())
+            if known.measured is not None and known.measured.version == version:
+                return known
+            if round_id in self._under_way:
+                return replace(known, behind=True)
+            future = self._under_way[round_id] = self._measuring.measure(self._source, round_id, version)
+        # outside of the lock: of a future that is done already the callback runs here
+        future.add_done_callback(lambda done: self._take(round_id, done))
+        return replace(known, behind=True)
 
-    def at(self, round_id: int, version: str) -> Measured:
-        """A round as it stood at this version while that is kept; else as it stands.
+    def peek(self, round_id: int) -> Numbers:
+        """What is known of a round, without asking for more."""
+        with self._lock:
+            known = self._newest.get(round_id, Numbers())
+            return replace(known, behind=round_id in self._under_way)
+
+    def wait(self, round_id: int, timeout_s: float = 60.0) -> Measured:
+        """The numbers of a round as it stands.
 
         Raises:
             RoundError: there is no such round.
+            TimeoutError: they take longer.
         """
-        with self._lock:
-            kept = self._measured.get(version)
-        return kept if kept is not None else self.now(round_id)
+        while (numbers := self.look(round_id)).behind or numbers.measured is None:
+            with self._lock:
+                future = self._under_way.get(round_id)
+            if future is not None:
+                future.result(timeout_s)
+        return numbers.measured
 
-    def picture(self, measured: Measured, name: str) -> bytes:
-        """One of `plots.PICTURES` as PNG."""
-        from annotation.plots import draw
-
+    def at(self, round_id: int, version: str) -> Measured | None:
+        """A round as it stood at this version while that is kept; else the newest numbers, if there are any."""
         with self._lock:
-            if name not in measured._drawn:
-                measured._drawn[name] = draw(name, measured.agreement, measured.progress, measured.names)
-            return measured._drawn[name]
+            return self._kept.get(version) or self._newest.get(round_id, Numbers()).measured
+
+    def _take(self, round_id: int, future: Future[Measured]) -> None:
+        """Keep what was computed, or why it could not be."""
+        with self._lock:
+            if self._under_way.get(round_id) is not future:
+                return
+            del self._under_way[round_id]
+            if future.cancelled():
+                return
+            if (error := future.exception()) is not None:
+                log.warning("round %d could not be measured: %s", round_id, error)
+                known = self._newest.get(round_id, Numbers())
+                self._newest[round_id] = replace(known, failed=f"{type(error).__name__}: {error}"[:300])
+                return
+            measured = future.result()
+            self._newest[round_id] = Numbers(measured)
+            self._kept[measured.version] = measured
+            while len(self._kept) > _KEPT:
+                self._kept.popitem(last=False)
 
     def _version(self, round_id: int) -> str:
         """Changes with the round's log, and with who was invited."""
         with self._store.ledger.reading(round_id) as book:
-            log = (book.last, len(book.entries))
+            state = (book.last, len(book.entries))
         people = [(person.id, person.name, person.revoked_at) for person in self._store.people.all()]
-        return hashlib.sha256(repr((round_id, log, people)).encode("utf-8", "replace")).hexdigest()[:16]
-
-    def _measure(self, round_id: int, version: str) -> Measured:
-        # what measures and draws takes a second to load, and a server that nobody asks for it needs none of it
-        from annotation.agreement_tables import read_agreement
-
-        names = {person.id: person.name for person in self._store.people.all()}
-        found = read_agreement(self._store, self._catalog, round_id)
-        by_name = sorted(found.balance, key=lambda person: (names[person].casefold(), person))
-        return Measured(
-            version=version,
-            status=round_status(self._store, round_id),
-            progress=progress(self._store, round_id),
-            # plots and tables go by this order
-            agreement=replace(found, balance={person: found.balance[person] for person in by_name}),
-            names=names,
-        )
+        return hashlib.sha256(repr((round_id, state, people)).encode("utf-8", "replace")).hexdigest()[:16]

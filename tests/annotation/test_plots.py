@@ -6,29 +6,25 @@ import io
 import random
 import xml.etree.ElementTree as ET
 from concurrent.futures import ThreadPoolExecutor
-from datetime import timedelta
 
 import matplotlib as mpl
+import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
 from annotation.agreement import Agreement, measure
 from annotation.events import CHOICES, Choice, Event, Vote
-from annotation.outcomes import PersonProgress
 from annotation.plots import (
     PICTURES,
+    alpha_by_entries_figure,
     alpha_figure,
-    alpha_over_time_figure,
     balance_figure,
-    confusion_figure,
     draw,
     pairs_figure,
-    progress_figure,
 )
 from annotation.protocol import Rule
-from annotation.store.people import Person
 from data_catalog.schemas import Label
-from tests.annotation.vote_builders import START, event, ordinary
+from tests.annotation.vote_builders import event, ordinary
 
 pytestmark = pytest.mark.filterwarnings("ignore:Glyph")
 
@@ -56,31 +52,11 @@ def svg(figure: Figure) -> bytes:
     return buffer.getvalue()
 
 
-def in_progress(names: dict[str, str], done: int = 30, total: int = 60) -> list[PersonProgress]:
-    return [
-        PersonProgress(
-            Person(who, name, "reviewer", START, START + timedelta(days=90), None, None, "0"), done, total, 8.0, START
-        )
-        for who, name in names.items()
-    ]
-
-
-def figures(found: Agreement, names: dict[str, str], progress: list[PersonProgress]) -> list[Figure]:
-    return [
-        progress_figure(progress),
-        alpha_figure(found),
-        alpha_over_time_figure(found),
-        pairs_figure(found, names),
-        balance_figure(found, names),
-        confusion_figure(found),
-    ]
-
-
 @pytest.mark.parametrize(("n_entries", "people"), [(0, ""), (1, "a"), (1, "ab"), (3, "abcde"), (60, "abcde")], ids=str)
 def test_every_state_of_a_round_can_be_drawn_with_every_name(n_entries: int, people: str) -> None:
     names = {person: HOSTILE[person] for person in people}
-    for figure in figures(agreement(n_entries, people), names, in_progress(names, 0, 0)):
-        ET.fromstring(svg(figure))  # noqa: S314
+    for picture in PICTURES:
+        ET.fromstring(draw(picture, agreement(n_entries, people), names))  # noqa: S314
 
 
 def test_a_name_from_a_stranger_is_text_in_the_picture() -> None:
@@ -93,18 +69,21 @@ def test_a_name_from_a_stranger_is_text_in_the_picture() -> None:
 def test_what_has_no_number_says_why() -> None:
     nobody = agreement(0, "")
     assert b"no entry has two votes yet" in svg(alpha_figure(nobody))
-    assert b"no entry has two votes yet" in svg(alpha_over_time_figure(nobody))
+    assert b"no entry has two votes yet" in svg(alpha_by_entries_figure(nobody))
     assert b"nobody has judged yet" in svg(balance_figure(nobody, {}))
     assert b"fewer than two people" in svg(pairs_figure(nobody, {}))
-    assert b"no entry has come to its end" in svg(confusion_figure(nobody))
-    assert b"nobody was invited" in svg(progress_figure([]))
 
 
 @pytest.mark.parametrize("name", PICTURES)
 def test_threads_that_draw_the_same_round_at_once_give_the_same_bytes(name: str) -> None:
-    before, progress = dict(mpl.rcParams), in_progress(HOSTILE)
+    before = dict(mpl.rcParams)
     with ThreadPoolExecutor(2) as pool:
-        drawn = list(pool.map(lambda _: draw(name, agreement(20), progress, HOSTILE), range(2)))
-    assert drawn[0].startswith(b"\x89PNG")
+        drawn = list(pool.map(lambda _: draw(name, agreement(20), HOSTILE), range(2)))
     assert len(set(drawn)) == 1
     assert dict(mpl.rcParams) == before
+
+
+def test_alpha_is_drawn_against_the_entries_judged() -> None:
+    (axes,) = alpha_by_entries_figure(agreement(60)).axes
+    judged = list(map(int, np.asarray(axes.lines[0].get_xdata())))
+    assert (judged[0], judged[-1]) == (3, 60)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import socket
 import stat
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from itsdangerous import URLSafeTimedSerializer
 
 from annotation.errors import AnnotationError, StoreError
 from annotation.web.app import server_config
+from annotation.web.hardening import listening
 from annotation.web.sessions import Attempts, default_secret_file, read_secret
 from annotation.web.state import WebSettings
 from tests.annotation.web.site_builder import BASE, Site, log_in, make_site, with_store_path
@@ -241,3 +243,12 @@ def test_nothing_tells_a_stranger_what_there_is(site: Site) -> None:
     assert [client.get(path).status_code for path in ("/docs", "/openapi.json", "/redoc")] == [404, 404, 404]
     assert client.get("/static/../app.py").status_code == 404
     assert client.get(BASE + "/static/%2e%2e/app.py").status_code == 404
+
+
+def test_no_answer_waits_for_the_other_side_to_say_that_it_has_the_head(free_tcp_port: int) -> None:
+    with (
+        listening("127.0.0.1", free_tcp_port) as server,
+        socket.create_connection(("127.0.0.1", free_tcp_port)),
+        server.accept()[0] as accepted,
+    ):
+        assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import html
+import multiprocessing
 import re
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from annotation.agreement_tables import read_agreement
 from annotation.plots import PICTURES
 from annotation.rounds import RoundSettings, draw_round
+from annotation.web.background import Measured, Source, measure
+from annotation.web.measurements import Measurements
 from annotation.web.pages import duration
 from tests.annotation.web.round_builders import AGREED, SPLIT, decide, discuss, entry_ids, vote
 from tests.annotation.web.site_builder import Site, make_site
@@ -18,6 +24,37 @@ from tests.annotation.web.site_builder import Site, make_site
 
 def pictures(page: str) -> list[str]:
     return [html.unescape(url) for url in re.findall(r'<img class="plot" src="([^"]+)"', page)]
+
+
+def dashboard(site: Site, name: str = "Admin", round_id: int = 1) -> str:
+    """The page once its numbers are those of the round as it stands."""
+    site.app.state.web.measurements.wait(round_id)
+    return site.client(name).get(f"/dashboard?round={round_id}").text
+
+
+class ByHand:
+    """Computes when it is told to."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[Future[Measured], Source, int, str]] = []
+
+    def measure(self, source: Source, round_id: int, version: str) -> Future[Measured]:
+        self.asked.append((Future(), source, round_id, version))
+        return self.asked[-1][0]
+
+    def answer(self) -> None:
+        future, source, round_id, version = self.asked[-1]
+        future.set_result(measure(source, round_id, version))
+
+
+@pytest.fixture
+def by_hand(judged: Site) -> ByHand:
+    """Whoever computes the judged site's numbers."""
+    slow = ByHand()
+    web = judged.app.state.web
+    source = Source(judged.settings.store, judged.catalog.root)
+    judged.app.state.web = replace(web, measurements=Measurements(web.store, source, slow))
+    return slow
 
 
 @pytest.fixture
@@ -31,14 +68,14 @@ def judged(tmp_path: Path) -> Site:
 
 
 def test_a_new_round_says_that_there_is_nothing_yet(site: Site) -> None:
-    page = site.client("Admin").get("/dashboard").text
+    page = dashboard(site)
     assert "0<span" in page
     assert "no entry has two votes yet" in page
     assert "No ad has come to its end yet" in page
 
 
 def test_every_figure_of_a_round_is_there_in_words(judged: Site) -> None:
-    page = judged.client("Admin").get("/dashboard").text
+    page = dashboard(judged)
     text = re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", html.unescape(page)))
     for said in (
         "Krippendorff's alpha",
@@ -48,7 +85,7 @@ def test_every_figure_of_a_round_is_there_in_words(judged: Site) -> None:
         "waits for a verifier 3",
         "reviewers agree 6",
         "decided by a verifier 1",
-        "positive 6 1 0",
+        "6 of 7 (86%)",
         "Same again",
         "Known answers found",
     ):
@@ -57,39 +94,86 @@ def test_every_figure_of_a_round_is_there_in_words(judged: Site) -> None:
 
 def test_every_picture_is_this_servers_and_has_a_text_and_a_table(judged: Site) -> None:
     client = judged.client("Verifier")
-    page = client.get("/dashboard").text
+    page = dashboard(judged, "Verifier")
     assert len(pictures(page)) == len(PICTURES)
     for panel in re.findall(r'<section class="card panel".*?</section>', page, flags=re.S):
         assert "<table>" in panel
         assert "<img" not in panel or len(re.findall(r'alt="([^"]{30,})"', panel)) == 1
     for url in pictures(page):
         answer = client.get(url)
-        assert (answer.status_code, answer.headers["content-type"]) == (200, "image/png")
-        assert answer.content.startswith(b"\x89PNG")
+        assert (answer.status_code, answer.headers["content-type"]) == (200, "image/svg+xml")
+        assert b"<svg" in answer.content
         assert "immutable" in answer.headers["cache-control"]
         assert "private" in answer.headers["cache-control"]
     assert client.get("/dashboard").headers["cache-control"] == "no-store"
 
 
-def test_it_is_measured_once_for_a_log_and_anew_after_a_vote(judged: Site) -> None:
-    measurements = judged.app.state.web.measurements
-    with ThreadPoolExecutor(6) as threads:
-        found = list(threads.map(lambda _: measurements.now(1), range(12)))
-    assert len({id(each) for each in found}) == 1
-    drawn = measurements.picture(found[0], "alpha")
-    assert measurements.picture(measurements.now(1), "alpha") is drawn
+def test_nobody_waits_for_the_numbers_and_they_are_computed_once(judged: Site, by_hand: ByHand) -> None:
+    client = judged.client("Admin")
+    for _ in range(3):
+        assert "are being computed and appear here" in client.get("/dashboard").text
+    assert len(by_hand.asked) == 1
+    assert client.get("/dashboard/numbers?round=1").status_code == 204
+    by_hand.answer()
+    newer = client.get("/dashboard/numbers?round=1&v=").text
+    assert newer.lstrip().startswith('<div id="numbers"')
+    assert "reviewers agree" in newer
+    assert "are being computed" not in client.get("/dashboard").text
+    assert len(by_hand.asked) == 1
+
+
+def test_after_a_vote_the_page_shows_the_older_numbers_with_their_time_until_there_are_newer_ones(
+    judged: Site, by_hand: ByHand
+) -> None:
+    client = judged.client("Admin")
+    client.get("/dashboard")
+    by_hand.answer()
+    before = client.get("/dashboard").text
+    version = re.findall(r'data-version="(\w+)"', before)[0]
     decide(judged, entry_ids(judged)[3])
-    later = measurements.now(1)
-    assert later.version != found[0].version
-    assert later.status.by_state["verified"] == 2
-    assert measurements.at(1, found[0].version) is found[0], "a page's pictures are of the state of its tables"
+    older = client.get("/dashboard").text
+    assert f'data-version="{version}" data-behind' in older
+    assert re.search(r"As of <time[^>]*>\d\d \w+, \d\d:\d\d:\d\d</time> \(UTC\); something was done since", older)
+    assert client.get(f"/dashboard/numbers?round=1&v={version}").status_code == 204
+    by_hand.answer()
+    newer = client.get(f"/dashboard/numbers?round=1&v={version}").text
+    assert re.search(r"decided by a verifier</th><td class=\"number\">2<", newer)
+    assert len(by_hand.asked) == 2
+    for url in pictures(before):
+        assert "immutable" in client.get(url).headers["cache-control"], "a page's pictures are of its tables' state"
+
+
+def test_numbers_that_cannot_be_computed_say_why_and_the_next_look_tries_again(judged: Site, by_hand: ByHand) -> None:
+    client = judged.client("Admin")
+    client.get("/dashboard")
+    by_hand.asked[0][0].set_exception(OSError("the <disk> is gone"))
+    assert "the &lt;disk&gt; is gone" in client.get("/dashboard/numbers?round=1").text
+    client.get("/dashboard")
+    assert len(by_hand.asked) == 2
+    by_hand.answer()
+    assert "disk" not in client.get("/dashboard").text
+
+
+def test_the_process_beside_gives_the_numbers_of_this_one_and_is_begun_anew_when_it_is_killed(judged: Site) -> None:
+    measurements = judged.app.state.web.measurements
+    found = measurements.wait(1)
+    assert found.agreement.alpha == read_agreement(judged.store, judged.catalog, 1).alpha
+    (beside,) = multiprocessing.active_children()
+    beside.kill()
     judged.store.people.invite("Late", "reviewer")
-    assert "Late" in judged.client("Admin").get("/dashboard").text
+    while True:
+        try:
+            assert "Late" in measurements.wait(1).names.values()
+            break
+        except BrokenProcessPool:
+            continue
 
 
 def test_a_picture_of_a_state_that_is_not_kept_is_the_present_one(judged: Site) -> None:
     client = judged.client("Admin")
-    for url in ("/dashboard/pictures/1/alpha.png?v=long-gone", "/dashboard/pictures/1/alpha.png"):
+    assert client.get("/dashboard/pictures/1/alpha.svg").status_code == 404
+    judged.app.state.web.measurements.wait(1)
+    for url in ("/dashboard/pictures/1/alpha.svg?v=long-gone", "/dashboard/pictures/1/alpha.svg"):
         answer = client.get(url)
         assert answer.status_code == 200
         assert "immutable" not in answer.headers["cache-control"]
@@ -100,9 +184,9 @@ def test_a_picture_of_a_state_that_is_not_kept_is_the_present_one(judged: Site) 
     [
         ("?round=9", 409),
         ("?round=-1", 422),
-        ("/pictures/9/alpha.png", 409),
-        ("/pictures/1/nothing.png", 404),
-        ("/pictures/1/..%2f..%2fapp.png", 404),
+        ("/pictures/9/alpha.svg", 404),
+        ("/pictures/1/nothing.svg", 404),
+        ("/pictures/1/..%2f..%2fapp.svg", 404),
     ],
 )
 def test_rounds_and_pictures_that_there_are_not(site: Site, path: str, status: int) -> None:
@@ -112,11 +196,10 @@ def test_rounds_and_pictures_that_there_are_not(site: Site, path: str, status: i
 def test_an_older_round_can_be_looked_at(judged: Site) -> None:
     judged.store.rounds.close(1)
     judged.store.rounds.open(draw_round(judged.catalog, RoundSettings(seed=1)))
-    client = judged.client("Admin")
-    newest = client.get("/dashboard").text
+    newest = judged.client("Admin").get("/dashboard").text
     assert "Round 2" in newest
     assert "is open" in newest
-    older = client.get("/dashboard?round=1").text
+    older = dashboard(judged)
     assert "is closed" in older
     assert "reviewers agree" in older
 
@@ -141,13 +224,13 @@ def test_a_length_of_time_reads_as_people_say_it(seconds: float, said: str) -> N
 def test_one_ad_is_one_ad_and_the_end_of_a_round_is_said(tmp_path: Path) -> None:
     site = make_site(tmp_path, ads=2)
     vote(site, entry_ids(site)[0])
-    verifier = site.client("Verifier").get("/dashboard").text
+    verifier = dashboard(site, "Verifier")
     assert "of 1 ad with all votes" in verifier
     assert "after 1 ad to" in verifier
     assert "close-round" not in verifier
     decide(site, entry_ids(site)[0])
     vote(site, entry_ids(site)[1], AGREED)
-    ended = site.client("Verifier").get("/dashboard").text
+    ended = dashboard(site, "Verifier")
     assert "close-round" in ended
     assert "1 ads" not in ended
 
@@ -155,7 +238,7 @@ def test_one_ad_is_one_ad_and_the_end_of_a_round_is_said(tmp_path: Path) -> None
 def test_hostile_names_are_only_text(judged: Site) -> None:
     judged.store.people.invite('"><script>alert(1)</script>$x^{', "reviewer")
     client = judged.client("Admin")
-    page = client.get("/dashboard").text
+    page = dashboard(judged)
     assert "<script>alert" not in page
     assert '"><script' not in page
     assert [client.get(url).status_code for url in pictures(page)] == [200] * len(PICTURES)

@@ -21,7 +21,8 @@ PAGES: dict[str, tuple[str, ...]] = {
     "/discussion/ENTRY": ("Reviewer 0", "Verifier"),
     "/discussion/ENTRY/thread?round=1": ("Reviewer 0", "Verifier"),
     "/dashboard": ("Verifier", "Admin"),
-    "/dashboard/pictures/1/alpha.png": ("Verifier", "Admin"),
+    "/dashboard/numbers?round=1": ("Verifier", "Admin"),
+    "/dashboard/pictures/1/alpha.svg": ("Verifier", "Admin"),
 }
 POSTS: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
     "/review/vote": (("Reviewer 0",), {"choice": "positive"}),
@@ -57,6 +58,7 @@ def discussed(site: Site) -> str:
 
 def test_pages_are_for_their_roles_alone(site: Site, discussed: str) -> None:
     clients = {name: site.client(name) for name in EVERYBODY}
+    site.app.state.web.measurements.wait(1)
     for path, allowed in PAGES.items():
         address = path.replace("ENTRY", discussed)
         answer = site.client().get(address, headers={"Accept": "text/html"})
