@@ -21,6 +21,7 @@ from typing import Any, ClassVar
 from annotation.errors import NotPossibleError
 from annotation.events import Choice, Event, Flag, Kind, Nothing, Payload, Remark, Ruling, Stance, Vote
 from annotation.protocol import EntryState, Message, Role, State, allowed, flag_that_counts, live_events, undoable
+from annotation.rounds import RoundOptions
 from annotation.store import Receipt, Store, Submission
 from annotation.store.ledger import Book
 from annotation.store.people import Person, require_role
@@ -88,6 +89,9 @@ class NamedFlag:
 class ShownEntry:
     """The ids of what a page shows of an entry."""
 
+    round_id: int
+    options: RoundOptions
+    """Of its round."""
     entry_id: str
     video_id: str
     frame_ids: tuple[str, ...]
@@ -267,6 +271,8 @@ class Desk(ABC):
     def _shown(self, book: Book, entry_id: str) -> dict[str, Any]:
         entry = book.entry(entry_id)
         return {
+            "round_id": book.round_id,
+            "options": book.options,
             "entry_id": entry.id,
             "video_id": entry.video_id,
             "frame_ids": entry.frame_ids,

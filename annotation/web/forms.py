@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
@@ -169,8 +169,14 @@ def own_desk(web: Web, session: Session, round_id: int) -> Desk:
 
 
 def content_of(web: Web, entry: ShownEntry) -> Content:
-    """The frames, words and comments of an entry."""
-    return web.contents.of(entry.video_id, entry.frame_ids, entry.comment_ids)
+    """The content of an entry, as far as its round shows it."""
+    content = web.contents.of(entry.video_id, entry.frame_ids, entry.comment_ids)
+    if not entry.options.show_video:
+        return replace(content, film=None, address="")
+    if content.film is None:
+        return content
+    url = f"/videos/{entry.entry_id}?round={entry.round_id}&v={content.film.sha256[:16]}"
+    return replace(content, video_url=url)
 
 
 def shown_votes(votes: tuple[NamedVote, ...], content: Content) -> list[ShownVote]:

@@ -89,6 +89,7 @@ def serve(
         host=review.host,
         port=review.port,
         public_url=review.page,
+        videos=review.videos,
     )
     with listening(page.host, page.port) as at_address, review_store(tables, review) as store:
         current = store.rounds.current()

@@ -35,11 +35,13 @@ function show() {
   byId("judge").hidden = !element;
   paintUndo();
   if (!element) {
+    current?.frames.rest();
     current = null;
     byId(instead).focus();
     return;
   }
   if (current?.element === element) return;
+  current?.frames.rest();
   element.frames ??= new Frames(element, keepDraft);
   current = { element, id: element.dataset.entry, frames: element.frames, shownAt: serverTime() };
   const { choice, note: said = "", excluded = "[]" } = element.dataset;
