@@ -25,6 +25,7 @@ from annotation.store import schema
 from annotation.store.database import Database
 from annotation.store.ledger import Ledger, is_withdrawn, withdrawn
 from annotation.store.people import People, Person, still_there
+from annotation.store.preparation import Preparation
 from annotation.store.read_marks import ReadMarks
 from annotation.store.round_store import Rounds, round_of
 from annotation.store.schema import event_of
@@ -67,6 +68,7 @@ class Store:
         self.rounds = Rounds(database)
         self.ledger = Ledger(database, self.rounds)
         self.read_marks = ReadMarks(database)
+        self.preparation = Preparation(database)
 
     def submit(self, person: Person, submission: Submission, *, now: datetime | None = None) -> Receipt:
         """Add an event; once this returns it is on the disk.

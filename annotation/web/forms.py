@@ -15,7 +15,7 @@ from annotation.events import Choice, FlagReason, Vote
 from annotation.protocol import State
 from annotation.store import Receipt
 from annotation.web.content import Content
-from annotation.web.pages import page
+from annotation.web.pages import guidelines_of, page
 from annotation.web.sessions import Session
 from annotation.web.state import Web
 
@@ -155,12 +155,12 @@ class ShownPosition:
 
 def reviewer_desk(web: Web, session: Session, round_id: int) -> ReviewerDesk:
     """The desk of a reviewer who is logged in."""
-    return ReviewerDesk(web.store, session.person, round_id, web.guidelines.version)
+    return ReviewerDesk(web.store, session.person, round_id, guidelines_of(web.store.ledger.options(round_id)).version)
 
 
 def verifier_desk(web: Web, session: Session, round_id: int) -> VerifierDesk:
     """The desk of a verifier who is logged in."""
-    return VerifierDesk(web.store, session.person, round_id, web.guidelines.version)
+    return VerifierDesk(web.store, session.person, round_id, guidelines_of(web.store.ledger.options(round_id)).version)
 
 
 def own_desk(web: Web, session: Session, round_id: int) -> Desk:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
+from fastapi.responses import RedirectResponse
 
 from annotation.desks import Progress, ReviewerDesk, ReviewerEntry
 from annotation.errors import NotPossibleError
@@ -23,7 +24,8 @@ from annotation.web.forms import (
     reviewer_desk,
     saved,
 )
-from annotation.web.pages import duration, page
+from annotation.web.pages import duration, guidelines_of, page
+from annotation.web.preparing import missing_step, require_prepared
 from annotation.web.sessions import Reviewer
 from annotation.web.state import Server, Web
 
@@ -42,6 +44,8 @@ def show(
     if current is None:
         text = "No round is open. When the next one begins, this page shows its first ad."
         return page(request, "message.html", title="Nothing to review", text=text, link=("/review", "Look again"))
+    if (step := missing_step(web, session, current)) is not None:
+        return RedirectResponse(step, status_code=303)
     desk = reviewer_desk(web, session, current.id)
     if entry and not in_round(web, current.id, entry):
         return of_another_round(request, desk.count_discussions(), ("/mine", "My judgements"))
@@ -55,7 +59,7 @@ def show(
         entries=[_shown(web, each) for each in shown[:2]],
         progress=_progress(desk.progress()),
         last_judged=desk.last_judged(),
-        guidelines=web.guidelines,
+        guidelines=guidelines_of(current.options),
         max_note=MAX_NOTE,
         flag_texts=FLAGS,
         n_discussed=desk.count_discussions(),
@@ -88,6 +92,7 @@ def again(request: Request, entry_id: str, round: RoundId, session: Reviewer, we
 def vote(given: SubmittedVote, session: Reviewer, web: Server) -> dict[str, Any]:
     """Save a judgement; once this answers, it is saved."""
     judged = Vote(given.choice, given.note, tuple(given.excluded_frames))  # type: ignore[arg-type]  # it checks itself
+    require_prepared(web, session, given.round)
     desk = reviewer_desk(web, session, given.round)
     try:
         return _saved(desk, desk.vote(vote=judged, **given.told()))

@@ -7,14 +7,12 @@ from pathlib import Path
 from typing import Annotated
 
 from fastapi import Depends, Request
-from jinja2 import Environment
 
 from annotation.errors import AnnotationError
 from annotation.store import Store
 from annotation.web.content import Contents
 from annotation.web.hardening import allowed_hosts
 from annotation.web.measurements import Measurements
-from annotation.web.pages import Guidelines
 from annotation.web.sessions import Attempts, Sessions
 
 
@@ -76,10 +74,8 @@ class Web:
     store: Store
     contents: Contents
     measurements: Measurements
-    guidelines: Guidelines
     sessions: Sessions
     attempts: Attempts
-    templates: Environment
 
 
 def web_of(request: Request) -> Web:
