@@ -92,7 +92,10 @@ def _panels(measured: Measured) -> list[AgreementTable]:
         tables.pairs(found, names),
         tables.choices(found, names),
         tables.people(found, names),
+        tables.levels(found),
         tables.fast(found, names),
+        tables.slow(found),
+        tables.estimated(found),
         tables.confusion(found),
     ]
 
