@@ -1,15 +1,16 @@
 """Desks: everything that a reviewer's or a verifier's page may ask for and do in one round.
 
 A reviewer's desk tells nothing of what the others think. No method of it gives another's vote, an entry's state, or
-which entries are repeats or gold. What others *wrote* is shown once an entry is discussed, which is what the discussion
-is for. Where there are more reviewers than the rule asks for, an entry that has its votes is asked of nobody else: that
-it has them is all that can be told. A verifier sees all votes and notes.
+which entries are repeats or gold. The exception is an entry that is discussed: everybody in the discussion sees its
+votes and notes, which cannot change any more, and where it is repeated, the repeat is asked of nobody. Where there are
+more reviewers than the rule asks for, an entry that has its votes is asked of nobody else. That an entry takes no
+judgement is all that can be told of either. A verifier sees all votes and notes.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
@@ -17,21 +18,22 @@ from statistics import median
 from typing import Any, ClassVar
 
 from annotation.errors import NotPossibleError
-from annotation.events import Event, Kind, Nothing, Payload, Remark, Ruling, Vote
-from annotation.protocol import EntryState, Message, Role, allowed, live_events, undoable
+from annotation.events import Choice, Event, Kind, Nothing, Payload, Remark, Ruling, Stance, Vote
+from annotation.protocol import EntryState, Message, Role, State, allowed, live_events, undoable
 from annotation.store import Receipt, Store, Submission
 from annotation.store.ledger import Book
 from annotation.store.people import Person, require_role
+from annotation.threads import THREAD_STATES, count_said, is_unread, may_read, shown_name
+from data_catalog.schemas import Label
 
 _LONGEST_S = 600.0
 """Longer on one entry is taken for a pause, and left out of the pace."""
 _RECENT = 50
-_DISCUSSED = ("in_discussion", "settled", "excluded")
 
 
 @dataclass(frozen=True)
 class Said:
-    """One message of a discussion as a page shows it."""
+    """One message of a discussion, a stance, or what came of it, as a page shows it."""
 
     name: str
     role: Role
@@ -39,6 +41,26 @@ class Said:
     at: datetime
     own: bool
     """By whoever looks."""
+    choice: Choice | None = None
+    """Of a stance."""
+
+
+@dataclass(frozen=True)
+class Position:
+    """Where somebody in a discussion stands."""
+
+    name: str
+    role: Role
+    own: bool
+    vote: Vote | None
+    """A reviewer's, as it was before the discussion."""
+    stance: Choice | None
+    """What they have said last; None: nothing."""
+
+    @property
+    def now(self) -> Choice | None:
+        """What they say now: the stance, or else the vote."""
+        return self.stance or (self.vote.choice if self.vote else None)
 
 
 @dataclass(frozen=True)
@@ -85,15 +107,27 @@ class VerifierEntry(ShownEntry):
 class Thread(ShownEntry):
     """A discussion as whoever looks may see it."""
 
+    state: State
+    label: Label | None
+    positions: tuple[Position, ...]
+    """Of all who voted or took a stance; one's own first."""
     messages: tuple[Said, ...]
-    open: bool
-    """Messages are taken."""
+    outcome: Said | None
+    """Who recorded the consensus or the exclusion, and why."""
+    unread: bool
+    """Somebody else has said something since one looked."""
+    said: int
+    """Marks the place up to which this shows it."""
+    may: frozenset[Kind]
     may_undo: bool
-    """There is something of one's own to take back."""
-    vote: Vote | None = None
-    """A reviewer's own vote."""
-    entry: VerifierEntry | None = None
-    """With votes and state: for a verifier's eyes."""
+    """There is something of one's own in it to take back."""
+    revision: int | None = None
+    """To be given back as `seen`; for a verifier alone, as it tells how much everybody does."""
+
+    @property
+    def open(self) -> bool:
+        """Messages are taken."""
+        return self.state == "in_discussion"
 
 
 @dataclass(frozen=True)
@@ -131,18 +165,42 @@ class Desk(ABC):
         with self._store.ledger.reading(self._round_id) as book:
             return len(book.in_state("in_discussion"))
 
-    def discussions(self) -> list[Thread]:
-        """The entries that are being discussed, in the round's order."""
-        people = self._people()
+    def count_unread(self) -> int:
+        """The number of discussions, going on or over, in which somebody else has said something since one looked."""
+        seen = self._seen()
         with self._store.ledger.reading(self._round_id) as book:
-            return [self._thread(book, each, people) for each in book.in_state("in_discussion")]
+            readable = self._readable(book)
+            return sum(is_unread(book.events[each], self._person.id, seen.get(each, 0)) for each in readable)
+
+    def discussions(self) -> list[Thread]:
+        """The discussions that one may read, those that go on first, each in the round's order."""
+        people, seen = self._people(), self._seen()
+        with self._store.ledger.reading(self._round_id) as book:
+            return [self._thread(book, each, people, seen) for each in self._readable(book)]
 
     def thread(self, entry_id: str) -> Thread:
-        """One discussion; a reviewer's is without messages where the entry was never discussed."""
+        """One discussion, going on or over.
+
+        Raises:
+            NotPossibleError: there is none that one may read; why is not said.
+        """
         self._refuse(entry_id)
-        people = self._people()
+        people, seen = self._people(), self._seen()
         with self._store.ledger.reading(self._round_id) as book:
-            return self._thread(book, entry_id, people)
+            book.entry(entry_id)
+            if not may_read(book.state(entry_id), self._person):
+                raise NotPossibleError("this ad is not being discussed")
+            return self._thread(book, entry_id, people, seen)
+
+    def mark_read(self, entry_id: str, said: int) -> None:
+        """Remember that one has seen a discussion as far as `Thread.said` says.
+
+        Raises:
+            NotPossibleError: there is no such discussion.
+        """
+        reached = min(said, self.thread(entry_id).said)
+        if reached > self._seen().get(entry_id, 0):
+            self._store.read_marks.set(self._person.id, self._round_id, entry_id, reached)
 
     def write(self, entry_id: str, text: str, *, key: str, shown_at: datetime) -> Receipt:
         """Say something in an entry's discussion.
@@ -152,9 +210,30 @@ class Desk(ABC):
         """
         return self._submit(entry_id, "message", Remark(text), key, shown_at)
 
+    def take_stance(self, entry_id: str, stance: Stance, *, key: str, shown_at: datetime) -> Receipt:
+        """Say what one thinks now; the latest counts, and a vote stays as it was. Raises as `write` does."""
+        return self._submit(entry_id, "stance", stance, key, shown_at)
+
+    def _thread(self, book: Book, entry_id: str, people: Mapping[str, Person], seen: Mapping[str, int]) -> Thread:
+        state, events = book.state(entry_id), book.events[entry_id]
+        last = undoable(events, self._person.id, book.rule)
+        return Thread(
+            **self._shown(book, entry_id),
+            state=state.state,
+            label=state.label,
+            positions=self._positions(book, state, people),
+            messages=self._said(book, state.messages, people),
+            outcome=next(iter(self._said(book, [state.outcome] if state.outcome else [], people)), None),
+            unread=is_unread(events, self._person.id, seen.get(entry_id, 0)),
+            said=count_said(events),
+            may=allowed(state, self._person.id, self.role, book.rule),
+            may_undo=last is not None and last.kind != "vote",
+            revision=self._revision(events),
+        )
+
     @abstractmethod
-    def _thread(self, book: Book, entry_id: str, people: Mapping[str, Person]) -> Thread:
-        """One discussion as this role sees it."""
+    def _revision(self, events: Sequence[Event]) -> int | None:
+        """The number of an entry's last event, if this role may know it."""
 
     def _refuse(self, entry_id: str) -> None:  # noqa: B027 (a reviewer is refused nothing)
         """Raise NotPossibleError of an entry that is not for this role."""
@@ -171,10 +250,37 @@ class Desk(ABC):
             "comment_ids": entry.comment_ids,
         }
 
-    def _said(self, messages: Iterable[Message], people: Mapping[str, Person]) -> tuple[Said, ...]:
+    def _readable(self, book: Book) -> list[str]:
+        """The discussions that one may read, those that go on first."""
+        threads = [each for state in THREAD_STATES for each in book.in_state(state)]
+        return [each for each in threads if may_read(book.state(each), self._person)]
+
+    def _seen(self) -> dict[str, int]:
+        return self._store.read_marks.of(self._person.id, self._round_id)
+
+    def _name(self, book: Book, person: Person) -> str:
+        return shown_name(person, book.round_id, book.seed, book.options)
+
+    def _said(self, book: Book, messages: Iterable[Message], people: Mapping[str, Person]) -> tuple[Said, ...]:
         """Messages with names, in the order in which they were written."""
         authors = [(people[message.person_id], message) for message in messages]
-        return tuple(Said(by.name, by.role, each.text, each.at, by.id == self._person.id) for by, each in authors)
+        return tuple(
+            Said(self._name(book, by), by.role, each.text, each.at, by.id == self._person.id, each.choice)
+            for by, each in authors
+        )
+
+    def _positions(self, book: Book, state: EntryState, people: Mapping[str, Person]) -> tuple[Position, ...]:
+        found = [
+            Position(
+                name=self._name(book, people[each]),
+                role=people[each].role,
+                own=each == self._person.id,
+                vote=state.votes.get(each),
+                stance=state.stances.get(each),
+            )
+            for each in dict.fromkeys([*state.votes, *state.stances])
+        ]
+        return tuple(sorted(found, key=lambda each: (not each.own, each.role, each.name.casefold())))
 
     def _submit(
         self, entry_id: str, kind: Kind, payload: Payload, key: str, shown_at: datetime, seen: int | None = None
@@ -238,17 +344,8 @@ class ReviewerDesk(Desk):
     def _entry(self, book: Book, entry_id: str) -> ReviewerEntry:
         return ReviewerEntry(**self._shown(book, entry_id), vote=book.state(entry_id).votes.get(self._person.id))
 
-    def _thread(self, book: Book, entry_id: str, people: Mapping[str, Person]) -> Thread:
-        shown, state = self._shown(book, entry_id), book.state(entry_id)
-        messages = self._said(state.messages if state.state in _DISCUSSED else (), people)
-        is_open = state.state == "in_discussion"
-        return Thread(
-            **shown,
-            messages=messages,
-            open=is_open,
-            may_undo=is_open and any(message.own for message in messages),
-            vote=state.votes.get(self._person.id),
-        )
+    def _revision(self, _events: Sequence[Event]) -> None:
+        return None
 
 
 class VerifierDesk(Desk):
@@ -312,7 +409,12 @@ class VerifierDesk(Desk):
         return self._submit(entry_id, "settle", ruling, key, shown_at, seen)
 
     def exclude(self, entry_id: str, remark: Remark, *, seen: int, key: str, shown_at: datetime) -> Receipt:
-        """Leave a discussed entry out of the dataset, for the reason remarked. Raises as `decide` does."""
+        """Leave a discussed entry out of the dataset, for the reason remarked.
+
+        Raises:
+            SubmissionError: no reason is given.
+            NotPossibleError: as `decide` does.
+        """
         return self._submit(entry_id, "exclude", remark, key, shown_at, seen)
 
     def undo(self, entry_id: str, *, seen: int, key: str, shown_at: datetime) -> Receipt:
@@ -321,26 +423,19 @@ class VerifierDesk(Desk):
 
     def _entry(self, book: Book, entry_id: str, people: Mapping[str, Person]) -> VerifierEntry:
         shown, state, events = self._shown(book, entry_id), book.state(entry_id), book.events.get(entry_id, [])
-        votes = [NamedVote(people[person_id].name, person_id, vote) for person_id, vote in state.votes.items()]
+        votes = [NamedVote(self._name(book, people[each]), each, vote) for each, vote in state.votes.items()]
         return VerifierEntry(
             **shown,
             state=state,
             votes=tuple(sorted(votes, key=lambda vote: (vote.name.casefold(), vote.person_id))),
-            messages=self._said(state.messages, people),
-            revision=events[-1].id if events else 0,
+            messages=self._said(book, state.messages, people),
+            revision=self._revision(events),
             may=allowed(state, self._person.id, "verifier", book.rule),
             may_undo=undoable(events, self._person.id, book.rule) is not None,
         )
 
-    def _thread(self, book: Book, entry_id: str, people: Mapping[str, Person]) -> Thread:
-        entry = self._entry(book, entry_id, people)
-        return Thread(
-            **self._shown(book, entry_id),
-            messages=entry.messages,
-            open=entry.state.state == "in_discussion",
-            may_undo=entry.may_undo,
-            entry=entry,
-        )
+    def _revision(self, events: Sequence[Event]) -> int:
+        return events[-1].id if events else 0
 
     def _refuse(self, entry_id: str) -> None:
         if self._store.ledger.entry(self._round_id, entry_id).kind == "repeat":

@@ -16,9 +16,9 @@ Choice = Literal["positive", "negative", "uncertain"]
 """A reviewer's possible judgements of an entry."""
 CHOICES: tuple[Choice, ...] = get_args(Choice)
 
-Kind = Literal["vote", "decision", "discuss", "message", "settle", "exclude", "undo"]
+Kind = Literal["vote", "decision", "discuss", "message", "stance", "settle", "exclude", "undo"]
 """vote: a reviewer's. decision, discuss (send to the discussion), settle (the consensus), exclude: a verifier's.
-message: anybody's in the discussion. undo: of one's own latest event on the entry."""
+message, stance (what one says now): anybody's in the discussion. undo: of one's own latest event on the entry."""
 
 MAX_NOTE = 2_000
 MAX_MESSAGE = 4_000
@@ -66,16 +66,28 @@ class Remark:
 
 
 @dataclass(frozen=True)
+class Stance:
+    """What somebody in a discussion says now; a reviewer's vote stays as it was."""
+
+    choice: Choice
+
+    def __post_init__(self) -> None:
+        if self.choice not in CHOICES:
+            raise SubmissionError(f"stance {self.choice!r}; expected one of {', '.join(CHOICES)}")
+
+
+@dataclass(frozen=True)
 class Nothing:
     """An undo says nothing of its own: which event it takes back stands in `supersedes`."""
 
 
-Payload = Vote | Ruling | Remark | Nothing
+Payload = Vote | Ruling | Remark | Stance | Nothing
 PAYLOADS: dict[Kind, type[Payload]] = {
     "vote": Vote,
     "decision": Ruling,
     "discuss": Remark,
     "message": Remark,
+    "stance": Stance,
     "settle": Ruling,
     "exclude": Remark,
     "undo": Nothing,
@@ -126,6 +138,17 @@ def check_key(key: str) -> str:
     if not _KEY.fullmatch(key):
         raise SubmissionError(f"key {key[:80]!r}: 8 to 64 letters, digits, _ and -, drawn anew for every submission")
     return key
+
+
+def check_reason(kind: Kind, payload: Payload) -> None:
+    """Refuse to leave an ad out of the dataset without saying why.
+
+    Raises:
+        SubmissionError: the exclusion has no reason.
+    """
+    # not in the payload: older stores hold exclusions without one
+    if kind == "exclude" and not (isinstance(payload, Remark) and payload.text):
+        raise SubmissionError("an exclusion needs a reason: say why the ad does not belong into the dataset")
 
 
 def clean_text(text: str) -> str:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from annotation.desks import median_seconds
-from annotation.events import Event, Ruling, Vote
+from annotation.events import Event, Ruling, Stance, Vote
 from annotation.protocol import Decision, State, allowed, live_events
 from annotation.store import Store
 from annotation.store.ledger import Book
@@ -42,7 +42,7 @@ class Review:
     reviewer: str
     """The person's id."""
     verdict: str
-    """A reviewer's choice; a verifier's `decided:LABEL`, `settled:LABEL` or `excluded`."""
+    """A reviewer's choice, a stance's `now:CHOICE`, or a verifier's `decided:LABEL`, `settled:LABEL` or `excluded`."""
     excluded_frames: tuple[str, ...]
     note: str
     at: datetime
@@ -102,7 +102,7 @@ def reviews(store: Store, round_id: int | None = None) -> list[Review]:
             for entry_id in _counted(book):
                 latest: dict[tuple[str, str], Event] = {}
                 for event in live_events(book.events.get(entry_id, [])):
-                    if event.kind in ("vote", "decision", "settle", "exclude"):
+                    if event.kind in ("vote", "decision", "stance", "settle", "exclude"):
                         latest[event.person_id, event.kind] = event
                 found += [_review(event, book.entries[entry_id].video_id) for event in latest.values()]
     return found
@@ -164,6 +164,8 @@ def _review(event: Event, video_id: str) -> Review:
     payload = event.payload
     if isinstance(payload, Vote):
         verdict, frames, note = str(payload.choice), payload.excluded_frames, payload.note
+    elif isinstance(payload, Stance):
+        verdict, frames, note = f"now:{payload.choice}", (), ""
     elif isinstance(payload, Ruling):
         prefix = "decided" if event.kind == "decision" else "settled"
         verdict, frames, note = f"{prefix}:{payload.label}", (), payload.note

@@ -4,17 +4,18 @@ An entry's state is a fold over its events. What was undone counts as never done
 counts, and the votes of different people may come in any order. `open` and `voted` wait for votes; when all are in,
 the rule either settles the entry (`agreed`) or hands it to the verifier (`needs_verifier`). The verifier decides
 (`verified`) or sends it to the discussion (`in_discussion`), from where it comes back `settled` or `excluded`.
+A discussion shows everybody the votes: from then on they stay as they are, and its entry is not asked once more.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
 
-from annotation.events import Event, Kind, Remark, Ruling, Vote
+from annotation.events import Choice, Event, Kind, Remark, Ruling, Stance, Vote
 from data_catalog.schemas import Label
 
 DecidedBy = Literal["comments", "reviewers", "verifier", "discussion"]
@@ -63,11 +64,13 @@ class Rule:
 
 @dataclass(frozen=True)
 class Message:
-    """A message in the discussion, or the reason for sending the entry there."""
+    """A message in the discussion, a stance, the reason for sending the entry there, or what came of it."""
 
     person_id: str
     text: str
     at: datetime
+    choice: Choice | None = None
+    """Of a stance."""
 
 
 @dataclass(frozen=True)
@@ -80,12 +83,22 @@ class EntryState:
     decisions: Mapping[str, Ruling]
     """Each verifier's decision that counts, by person."""
     messages: tuple[Message, ...]
+    """Messages and stances, in their order."""
+    stances: Mapping[str, Choice]
+    """What people have said last in the discussion, by person; whoever has taken no stance is not in it."""
     label: Label | None
     """The label it comes to; None while that is open, and when it is excluded."""
     excluded_frames: tuple[str, ...]
     """Frames that more than half of its reviewers excluded; half of the rule's number while votes are missing."""
-    note: str = ""
-    """What the verifier wrote beside the consensus or the exclusion."""
+    outcome: Message | None = None
+    """Who recorded the consensus or the exclusion, when, and with which note or reason."""
+    revealed: bool = field(default=False, compare=False)
+    """Reviewers were shown each other's votes. Taking the discussion back does not undo that."""
+
+    @property
+    def note(self) -> str:
+        """What the verifier wrote beside the consensus or the exclusion."""
+        return self.outcome.text if self.outcome else ""
 
     @property
     def final(self) -> bool:
@@ -114,16 +127,21 @@ def accept_comments(label: Label) -> Decision:
 
 def fold(events: Iterable[Event], rule: Rule) -> EntryState:
     """Fold one entry's events, in the order of the log, into its state."""
+    events = list(events)
     live = live_events(events)
     votes = {event.person_id: event.payload for event in live if isinstance(event.payload, Vote)}
     decisions: dict[str, Ruling] = {}
     messages: list[Message] = []
+    stances: dict[str, Choice] = {}
     closing: Event | None = None
     for event in live:
         if event.kind == "decision" and isinstance(event.payload, Ruling):
             decisions[event.person_id] = event.payload
         elif event.kind in ("settle", "exclude"):
             closing = event
+        elif isinstance(event.payload, Stance):
+            stances[event.person_id] = event.payload.choice
+            messages.append(Message(event.person_id, "", event.submitted_at, event.payload.choice))
         elif isinstance(event.payload, Remark) and event.payload.text:
             messages.append(Message(event.person_id, event.payload.text, event.submitted_at))
     state, label = _after_votes(votes, rule)
@@ -131,12 +149,23 @@ def fold(events: Iterable[Event], rule: Rule) -> EntryState:
         state, label = _after_decisions(decisions, rule)
     if any(event.kind == "discuss" for event in live):
         state, label = "in_discussion", None
-    note = ""
+    outcome = None
     if closing is not None:
         ruling = closing.payload if isinstance(closing.payload, Ruling) else None
         state, label = ("settled", ruling.label) if ruling else ("excluded", None)
         note = ruling.note if ruling else getattr(closing.payload, "text", "")
-    return EntryState(state, votes, decisions, tuple(messages), label, _excluded_frames(votes, rule), note)
+        outcome = Message(closing.person_id, note, closing.submitted_at)
+    return EntryState(
+        state=state,
+        votes=votes,
+        decisions=decisions,
+        messages=tuple(messages),
+        stances=stances,
+        label=label,
+        excluded_frames=_excluded_frames(votes, rule),
+        outcome=outcome,
+        revealed=_was_discussed(events),
+    )
 
 
 def by_entry(events: Iterable[Event]) -> dict[str, list[Event]]:
@@ -165,7 +194,7 @@ def allowed(state: EntryState, person_id: str, role: Role, rule: Rule) -> frozen
     if role == "reviewer":
         # a verifier's decision ends the voting; until then a vote may be changed, and one too many is not taken
         missing = person_id in state.votes or len(state.votes) < rule.n_reviewers
-        if state.state in _BEFORE_THE_VERIFIER and not state.decisions and missing:
+        if _takes_votes(state) and missing:
             kinds.add("vote")
     if role == "verifier":
         if state.state == "needs_verifier":
@@ -175,7 +204,7 @@ def allowed(state: EntryState, person_id: str, role: Role, rule: Rule) -> frozen
         if state.state == "in_discussion":
             kinds |= {"settle", "exclude"}
     if role in ("reviewer", "verifier") and state.state == "in_discussion":
-        kinds.add("message")
+        kinds |= {"message", "stance"}
     return frozenset(kinds)
 
 
@@ -184,20 +213,39 @@ def undoable(events: Iterable[Event], person_id: str, rule: Rule) -> Event | Non
 
     A vote can be taken back until a verifier has acted, from `agreed` and `needs_verifier` too: the entry then waits
     for votes again, as before it. A decision can be taken back until the discussion was called, calling it until it
-    is settled, a message while it goes on; the consensus and an exclusion until the round is closed.
+    is settled, a message and a stance while it goes on; the consensus and an exclusion until the round is closed.
     """
+    events = list(events)
     live = live_events(events)
     own = [event for event in live if event.person_id == person_id]
     if not own:
         return None
-    state = fold(live, rule)
+    state = fold(events, rule)
     gone_on = {
-        "vote": state.state not in _BEFORE_THE_VERIFIER or bool(state.decisions),
+        "vote": not _takes_votes(state),
         "decision": state.state in ("settled", "excluded") or any(event.kind == "discuss" for event in live),
         "discuss": state.state != "in_discussion",
         "message": state.state != "in_discussion",
+        "stance": state.state != "in_discussion",
     }
     return None if gone_on.get(own[-1].kind, False) else own[-1]
+
+
+def _takes_votes(state: EntryState) -> bool:
+    """Votes may come, change and be taken back: no verifier has acted, and nobody has seen the others' votes."""
+    return state.state in _BEFORE_THE_VERIFIER and not state.decisions and not state.revealed
+
+
+def _was_discussed(events: list[Event]) -> bool:
+    """Whether the discussion was ever open, taken back or not."""
+
+    def opened(count: int) -> bool:
+        live = live_events(events[:count])
+        decisions = {event.person_id: event.payload for event in live if event.kind == "decision"}
+        labels = {each.label for each in decisions.values() if isinstance(each, Ruling)}
+        return len(labels) > 1 or any(event.kind == "discuss" for event in live)
+
+    return any(opened(count) for count, event in enumerate(events, 1) if event.kind in ("discuss", "decision"))
 
 
 def _after_votes(votes: Mapping[str, Vote], rule: Rule) -> tuple[State, Label | None]:

@@ -36,10 +36,14 @@ class RoundOptions:
     """What people judge; stands on the screen."""
     least_look_ms: int = 400
     """An ad must be on the screen for so long, its picture painted, before a judgement of it counts."""
+    discussion_names: Literal["names", "pseudonyms"] = "names"
+    """Who is who in a discussion, and where a verifier decides."""
 
     def __post_init__(self) -> None:
         if self.least_look_ms < 0:
             raise RoundError(f"least_look_ms is {self.least_look_ms}; expected 0 or more milliseconds")
+        if self.discussion_names not in ("names", "pseudonyms"):
+            raise RoundError(f"discussion_names {self.discussion_names!r}; expected names or pseudonyms")
 
 
 DEFAULT_OPTIONS = RoundOptions()

@@ -23,6 +23,7 @@ from annotation.events import Vote
 from annotation.interchange.votes import Judgement, Refused, judgements
 from annotation.rounds import Entry, Prediction, Shown, read_predictions, read_shown
 from annotation.store import Store
+from annotation.threads import Contribution, contributions
 from data_catalog.catalog import Catalog
 
 ORIGIN = "origin"
@@ -80,14 +81,19 @@ def round_tasks(
     entries = store.rounds.entries(round_id)
     names = {person.id: person.name for person in store.people.all()}
     shown, labels = read_shown(catalog, entries.values()), read_predictions(catalog) if predictions else {}
+    log = store.events(round_id) if with_votes else []
     votes: dict[str, list[Judgement]] = {}
-    for row in judgements(store.events(round_id), entries, names) if with_votes else ():
+    for row in judgements(log, entries, names):
         votes.setdefault(row.entry_id, []).append(row)
+    said: dict[str, list[Contribution]] = {}
+    for each in contributions(log, entries, names):
+        said.setdefault(each.entry_id, []).append(each)
     for entry in entries.values():
         yield task(
             entry,
             round_id,
             votes.get(entry.id, []),
+            said=said.get(entry.id, []),
             shown=shown[entry.id],
             prediction=labels.get(entry.video_id),
             frame_url=frame_url,
@@ -99,6 +105,7 @@ def task(
     round_id: int,
     votes: Iterable[Judgement],
     *,
+    said: Iterable[Contribution] = (),
     shown: Shown,
     prediction: Prediction | None,
     frame_url: Callable[[str], str],
@@ -109,6 +116,7 @@ def task(
         entry: what was judged.
         round_id: its round.
         votes: on this entry.
+        said: in its discussion; kept as the task's `meta`, which Label Studio stores and does not show to annotators.
         shown: its words and comments.
         prediction: None leaves it out.
         frame_url: where Label Studio finds a frame's picture.
@@ -127,6 +135,7 @@ def task(
         },
         "annotations": [_annotation(vote) for vote in votes],
         "predictions": [] if prediction is None else [_prediction(prediction)],
+        "meta": {"discussion": [_contribution(each) for each in said]} if said else {},
     }
 
 
@@ -241,6 +250,12 @@ def _annotation(row: Judgement) -> dict[str, Any]:
         "was_cancelled": False,
         "ground_truth": False,
     }
+
+
+def _contribution(said: Contribution) -> dict[str, Any]:
+    """What was said, without what the task says already."""
+    told = {**vars(said), "shown_at": said.shown_at.isoformat(), "submitted_at": said.submitted_at.isoformat()}
+    return {name: value for name, value in told.items() if name not in ("round_id", "entry_id", "video_id")}
 
 
 def _prediction(prediction: Prediction) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Votes, decisions and verdicts as CSV or Parquet, and votes back from there.
+"""Votes, decisions, discussions and verdicts as CSV, Parquet or JSON, and votes back from CSV and Parquet.
 
 Names and notes are untrusted, and spreadsheets run what begins with =, +, - or @. In a CSV file such a cell gets an
 apostrophe in front, which `unescaped` takes off again. A Parquet file holds the texts as they are. Of a file that comes
@@ -26,6 +26,7 @@ from annotation.interchange.votes import Judgement, Refused
 from annotation.outcomes import Verdict
 from annotation.protocol import Decision, live_events
 from annotation.rounds import Entry
+from annotation.threads import Contribution
 
 SUFFIXES = (".csv", ".parquet")
 
@@ -43,6 +44,7 @@ _ENTRY = ("round_id", "entry_id", "video_id")
 _WHEN = ("shown_at", "submitted_at", "guideline")
 VOTES = _schema(*_ENTRY, "reviewer", "choice", "note", "excluded_frames", *_WHEN)
 DECISIONS = _schema(*_ENTRY, "verifier", "kind", "label", "note", *_WHEN)
+THREADS = _schema(*_ENTRY, "person", "kind", "label", "text", *_WHEN)
 VERDICTS = _schema(
     *(*_ENTRY, "state", "label", "decided_by", "n_reviewers", "agreement", "excluded_frames", "at"),
     n_reviewers=pa.int32(),
@@ -74,6 +76,11 @@ def decisions_table(events: Iterable[Event], entries: Mapping[str, Entry], peopl
     return _table(rows, DECISIONS)
 
 
+def threads_table(rows: Iterable[Contribution]) -> pa.Table:
+    """Messages, stances and outcomes of the discussions, one row each."""
+    return _table(map(_fields, rows), THREADS)
+
+
 def verdicts_table(verdicts: Iterable[Verdict]) -> pa.Table:
     """The outcomes of the ads, one row each; an excluded one has no label."""
     undecided = dict.fromkeys(field.name for field in fields(Decision))
@@ -95,15 +102,17 @@ def write_table(table: pa.Table, path: Path) -> None:
     """Write a table as the path's suffix says; the file is there whole or not at all.
 
     Raises:
-        AnnotationError: the suffix is neither `.csv` nor `.parquet`.
+        AnnotationError: the suffix is neither `.csv` nor `.parquet` nor `.json`.
         OSError: the file cannot be written.
     """
-    suffix = suffix_of(path)
+    suffix = ".json" if path.suffix.lower() == ".json" else suffix_of(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         if suffix == ".parquet":
             pq.write_table(table, beside)
+        elif suffix == ".json":
+            beside.write_text(json.dumps(table.to_pylist(), default=datetime.isoformat, indent=1) + "\n", "utf-8")
         else:
             _write_csv(table, beside)
         beside.replace(path)

@@ -18,13 +18,14 @@ from annotation.errors import (
     StoreError,
     SubmissionError,
 )
-from annotation.events import Event, Kind, Nothing, Payload, Vote, check_key, dump
+from annotation.events import Event, Kind, Nothing, Payload, Vote, check_key, check_reason, dump
 from annotation.protocol import Rule, allowed, fold, live_events, undoable
 from annotation.rounds import Entry
 from annotation.store import schema
 from annotation.store.database import Database
 from annotation.store.ledger import Ledger, is_withdrawn, withdrawn
 from annotation.store.people import People, Person, still_there
+from annotation.store.read_marks import ReadMarks
 from annotation.store.round_store import Rounds, round_of
 from annotation.store.schema import event_of
 from data_catalog.storage import place_of
@@ -65,6 +66,7 @@ class Store:
         self.people = People(database)
         self.rounds = Rounds(database)
         self.ledger = Ledger(database, self.rounds)
+        self.read_marks = ReadMarks(database)
 
     def submit(self, person: Person, submission: Submission, *, now: datetime | None = None) -> Receipt:
         """Add an event; once this returns it is on the disk.
@@ -114,6 +116,7 @@ class Store:
     def _checked(self, submission: Submission) -> Entry:
         """The entry of a submission that is well-formed."""
         check_key(submission.key)
+        check_reason(submission.kind, submission.payload)
         if submission.shown_at.tzinfo is None:
             raise SubmissionError(f"shown at {submission.shown_at}, which does not say its time zone")
         # from memory, so that a writer under the lock waits for nothing else
@@ -157,6 +160,10 @@ def _add(connection: Connection, person: Person, submission: Submission, entry: 
         raise RoundClosedError(f"round {round_.id} was closed; nothing in it changes any more")
     if is_withdrawn(connection, submission.round_id, entry.id):
         raise withdrawn()
+    if person.role == "reviewer" and entry.repeats is not None:
+        original = _events_of(connection, submission.round_id, entry.repeats)
+        if fold(original, round_.rule).revealed:
+            raise NotPossibleError(f"entry {entry.id} is not asked any more")
     events = _events_of(connection, submission.round_id, submission.entry_id)
     row = {
         "key": submission.key,

@@ -18,7 +18,7 @@ from sqlalchemy import Connection, func, select
 from annotation.errors import NotPossibleError, WithdrawnError
 from annotation.events import Event
 from annotation.protocol import EntryState, Rule, State, allowed, fold, live_events
-from annotation.rounds import Entry, order_for
+from annotation.rounds import Entry, RoundOptions, order_for
 from annotation.store import schema
 from annotation.store.database import Database
 from annotation.store.round_store import Rounds
@@ -36,6 +36,7 @@ class Book:
     round_id: int
     rule: Rule
     seed: int
+    options: RoundOptions
     n_withdrawn: int
     """Entries that were taken out of the round before this was begun."""
     entries: dict[str, Entry]
@@ -53,6 +54,11 @@ class Book:
         self.untouched = fold((), self.rule)
         self.taking = set(self.entries)
         """Entries that take the vote of somebody who has not voted on them yet."""
+        self.repeats: dict[str, list[str]] = defaultdict(list)
+        """By entry: those that show it once more."""
+        for entry in self.entries.values():
+            if entry.repeats is not None:
+                self.repeats[entry.repeats].append(entry.id)
         self._places = {entry.id: place for place, entry in enumerate(self.entries.values()) if entry.kind != "repeat"}
         self._by_state: dict[State, set[str]] = defaultdict(set, {self.untouched.state: set(self._places)})
 
@@ -75,6 +81,11 @@ class Book:
             raise unknown(self.round_id, entry_id)
         return found
 
+    def is_asked(self, entry_id: str) -> bool:
+        """Not of a repeat whose original was discussed: whoever has read the others' reasons no longer judges alone."""
+        original = self.entries[entry_id].repeats
+        return original is None or not self.state(original).revealed
+
     def order(self, person_id: str) -> list[str]:
         """The entries' ids as one person goes through them."""
         if person_id not in self.orders:
@@ -95,8 +106,9 @@ class Book:
             self.states[entry_id] = state = fold(self.events[entry_id], self.rule)
             if entry_id in self._places:
                 self._by_state[state.state].add(entry_id)
-            takes = "vote" in allowed(state, _SOMEBODY_ELSE, "reviewer", self.rule)
-            (self.taking.add if takes else self.taking.discard)(entry_id)
+            for each in (entry_id, *self.repeats.get(entry_id, ())):
+                takes = "vote" in allowed(self.state(each), _SOMEBODY_ELSE, "reviewer", self.rule)
+                (self.taking.add if takes and self.is_asked(each) else self.taking.discard)(each)
         for entry_id, person_id in dict.fromkeys((event.entry_id, event.person_id) for event in events):
             own = [each for each in live_events(self.events[entry_id]) if each.person_id == person_id]
             votes = [each for each in own if each.kind == "vote"]
@@ -151,7 +163,7 @@ class Ledger:
             # counted first: what is withdrawn between the two looks is found by the next one
             withdrawn = self._withdrawn(round_id)
             entries = self._rounds.entries(round_id)
-            self._books[round_id] = Book(round_id, found.rule, found.seed, withdrawn, entries)
+            self._books[round_id] = Book(round_id, found.rule, found.seed, found.options, withdrawn, entries)
         return self._books[round_id]
 
     def _withdrawn(self, round_id: int) -> int:

@@ -101,6 +101,10 @@ class Rounds:
                     connection.execute(
                         delete(schema.events).where(_EVENTS.round_id == round_id, _EVENTS.entry_id == each)
                     )
+                    marks = schema.read_marks.c
+                    connection.execute(
+                        delete(schema.read_marks).where(marks.round_id == round_id, marks.entry_id == each)
+                    )
                     fewer = {"n_entries": _ROUNDS.n_entries - 1}
                     connection.execute(update(schema.rounds).where(_ROUNDS.id == round_id).values(fewer))
                 connection.execute(delete(schema.entries).where(of_ad))

@@ -135,6 +135,16 @@ withdrawn = Table(
     Column("at", UtcTime, nullable=False),
 )
 
+read_marks = Table(
+    "read_marks",
+    metadata,
+    Column("person_id", ForeignKey("people.id"), primary_key=True),
+    Column("round_id", ForeignKey("rounds.id"), primary_key=True),
+    Column("entry_id", String(16), primary_key=True),
+    # how many things had been said in the entry's discussion when the person last read it
+    Column("seen", Integer, nullable=False),
+)
+
 REFUSE_CHANGES = {
     "sqlite": [
         """

@@ -1,25 +1,30 @@
-"""The discussions under /discussion: reviewers and verifiers write, a verifier records what comes of it.
+"""The discussions under /discussion: everybody sees the votes, writes and says what they think now; a verifier records
+what comes of it.
 
-A reviewer sees what was written and their own vote; how the others voted they learn from what those write.
+A discussion can be read while it goes on, and afterwards by those who took part in it, when its round is closed, too.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Request, Response
 
 from annotation.desks import Desk, Thread
 from annotation.errors import NotPossibleError, SubmissionError
-from annotation.events import MAX_MESSAGE, MAX_NOTE, Remark, Ruling
+from annotation.events import CHOICES, MAX_MESSAGE, MAX_NOTE, Remark, Ruling, Stance
+from annotation.web.content import Content
 from annotation.web.forms import (
     STATES,
     RoundId,
     Seen,
     Submitted,
+    SubmittedMark,
     SubmittedMessage,
     SubmittedRemark,
     SubmittedRuling,
+    SubmittedStance,
     blind,
     content_of,
     in_round,
@@ -27,7 +32,7 @@ from annotation.web.forms import (
     own_desk,
     reviewer_desk,
     saved,
-    shown_votes,
+    shown_position,
     verifier_desk,
 )
 from annotation.web.pages import page
@@ -44,39 +49,47 @@ _LISTED = 50
 
 @router.get("")
 def show(request: Request, session: Discussing, web: Server) -> Response:
-    """All discussions that go on."""
-    current = web.store.rounds.current()
-    if current is None:
-        text = "No round is open, so there is nothing to discuss."
-        return page(request, "message.html", title="No discussion", text=text)
-    desk = own_desk(web, session, current.id)
-    talks = desk.discussions()
-    shown = [(talk, content_of(web, talk)) for talk in talks[:_LISTED]]
-    more = len(talks) - len(shown)
-    return page(request, "discussions.html", n_discussed=desk.count_discussions(), talks=shown, more=more)
+    """All discussions of the open round that one may read; without one, those of the newest."""
+    rounds = web.store.rounds.all()
+    if not rounds:
+        return page(request, "message.html", title="No discussion", text="No round was opened yet.")
+    shown = web.store.rounds.current() or rounds[-1]
+    desk = own_desk(web, session, shown.id)
+    # one that the round's end cut off is judged again, alone, and stays shut until then
+    talks = [talk for talk in desk.discussions() if shown.is_open or not talk.open]
+    listed = [(talk, content_of(web, talk)) for talk in talks[:_LISTED]]
+    return page(
+        request,
+        "discussions.html",
+        n_discussed=desk.count_discussions() if shown.is_open else 0,
+        n_unread=desk.count_unread(),
+        round=shown,
+        talks=listed,
+        more=len(talks) - len(listed),
+    )
 
 
 @router.get("/{entry_id}")
 def one(request: Request, entry_id: str, session: Discussing, web: Server) -> Response:
-    """One discussion beside what it is about."""
-    current = web.store.rounds.current()
-    if current is None:
-        return show(request, session, web)
-    desk = own_desk(web, session, current.id)
-    if not in_round(web, current.id, entry_id):
-        return of_another_round(request, desk.count_discussions())
-    talk = _discussed(desk, entry_id)
+    """One discussion beside what it is about, of the open round or of an earlier one."""
+    found = next((each for each in reversed(web.store.rounds.all()) if in_round(web, each.id, entry_id)), None)
+    if found is None:
+        return of_another_round(request, 0)
+    desk = own_desk(web, session, found.id)
+    talk = desk.thread(entry_id)
+    if talk.open and not found.is_open:
+        return of_another_round(request, 0)
     content = content_of(web, talk)
     return page(
         request,
         "discussion.html",
-        round=current.id,
+        round=found.id,
+        is_over=not found.is_open,
         content=content,
-        votes=shown_votes(talk.entry.votes, content) if talk.entry else [],
         guidelines=web.guidelines,
         max_note=MAX_NOTE,
         max_message=MAX_MESSAGE,
-        **_thread_values(desk, talk),
+        **_thread_values(desk, talk, content),
     )
 
 
@@ -84,7 +97,16 @@ def one(request: Request, entry_id: str, session: Discussing, web: Server) -> Re
 def thread(request: Request, entry_id: str, round: RoundId, session: Discussing, web: Server) -> Response:
     """The messages and the state: a page asks again and again, and what is being typed stays."""
     desk = own_desk(web, session, round)
-    return page(request, "thread.html", **_thread_values(desk, _discussed(desk, entry_id)))
+    talk = desk.thread(entry_id)
+    return page(request, "thread.html", **_thread_values(desk, talk, content_of(web, talk)))
+
+
+@router.post("/read")
+def read(given: SubmittedMark, session: Discussing, web: Server) -> dict[str, Any]:
+    """Remember how far the discussion was read, on whatever device."""
+    desk = own_desk(web, session, given.round)
+    desk.mark_read(given.entry_id, given.said)
+    return {"unread": desk.count_unread()}
 
 
 @router.post("/message")
@@ -98,6 +120,16 @@ def message(given: SubmittedMessage, session: Discussing, web: Server) -> dict[s
         raise blind(error, "this ad is not discussed (any more); your message was not saved") from error
 
 
+@router.post("/stance")
+def stance(given: SubmittedStance, session: Discussing, web: Server) -> dict[str, Any]:
+    """Say what one thinks now."""
+    taken = Stance(given.choice)  # type: ignore[arg-type]  # it checks itself
+    try:
+        return saved(own_desk(web, session, given.round).take_stance(stance=taken, **given.told()))
+    except NotPossibleError as error:
+        raise blind(error, "this ad is not discussed (any more); nothing was saved") from error
+
+
 @router.post("/settle")
 def settle(given: SubmittedRuling, session: Verifier, web: Server) -> dict[str, Any]:
     """Record the consensus."""
@@ -107,7 +139,7 @@ def settle(given: SubmittedRuling, session: Verifier, web: Server) -> dict[str, 
 
 @router.post("/exclude")
 def exclude(given: SubmittedRemark, session: Verifier, web: Server) -> dict[str, Any]:
-    """Leave the ad out of the dataset."""
+    """Leave the ad out of the dataset, for a reason."""
     return saved(verifier_desk(web, session, given.round).exclude(remark=Remark(given.text), **given.told()))
 
 
@@ -119,7 +151,7 @@ def undo(given: Seen, session: Verifier, web: Server) -> dict[str, Any]:
 
 @router.post("/unsay")
 def unsay(given: Submitted, session: Discussing, web: Server) -> dict[str, Any]:
-    """Take back a reviewer's latest message."""
+    """Take back a reviewer's latest message or stance."""
     desk = reviewer_desk(web, session, given.round)
     try:
         # outside a discussion the latest thing could be a vote, which is taken back where it was given
@@ -130,19 +162,15 @@ def unsay(given: Submitted, session: Discussing, web: Server) -> dict[str, Any]:
         raise blind(error, "this cannot be taken back any more") from error
 
 
-def _discussed(desk: Desk, entry_id: str) -> Thread:
-    """One discussion, going on or over.
-
-    Raises:
-        NotPossibleError: the ad was never discussed; how it stands instead is not said.
-    """
-    talk = desk.thread(entry_id)
-    over = talk.messages or (talk.entry is not None and talk.entry.state.state in ("settled", "excluded"))
-    if not talk.open and not over:
-        raise NotPossibleError("this ad is not being discussed")
-    return talk
-
-
-def _thread_values(desk: Desk, talk: Thread) -> dict[str, Any]:
-    state_text = STATES[talk.entry.state.state] if talk.entry else ""
-    return {"talk": talk, "state_text": state_text, "n_discussed": desk.count_discussions()}
+def _thread_values(desk: Desk, talk: Thread, content: Content) -> dict[str, Any]:
+    now = Counter(position.now for position in talk.positions)
+    return {
+        "talk": talk,
+        "positions": [shown_position(position, content) for position in talk.positions],
+        "tally": [(choice, now[choice]) for choice in CHOICES if now[choice]],
+        "own": next((position.now for position in talk.positions if position.own), None),
+        "choices": CHOICES,
+        "state_text": STATES[talk.state],
+        "n_discussed": desk.count_discussions(),
+        "n_unread": desk.count_unread(),
+    }

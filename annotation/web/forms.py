@@ -9,9 +9,9 @@ from typing import Annotated, Any
 from fastapi import Request, Response
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 
-from annotation.desks import Desk, NamedVote, ReviewerDesk, ShownEntry, VerifierDesk
+from annotation.desks import Desk, NamedVote, Position, ReviewerDesk, ShownEntry, VerifierDesk
 from annotation.errors import NotPossibleError, RoundClosedError, WithdrawnError
-from annotation.events import Choice
+from annotation.events import Choice, Vote
 from annotation.protocol import State
 from annotation.store import Receipt
 from annotation.web.content import Content
@@ -73,6 +73,22 @@ class SubmittedMessage(Submitted):
     text: str
 
 
+class SubmittedStance(Submitted):
+    """What somebody in a discussion says now."""
+
+    choice: str = Field(max_length=20)
+
+
+class SubmittedMark(BaseModel):
+    """How far somebody has read a discussion."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    round: RoundId
+    entry_id: str = Field(max_length=64)
+    said: int = Field(ge=0, le=2**31 - 1)
+
+
 class Seen(Submitted):
     """A submission that rests on the entry as it was shown."""
 
@@ -107,6 +123,15 @@ class ShownVote:
     """Numbers of the frames that the reviewer would leave out."""
 
 
+@dataclass(frozen=True)
+class ShownPosition:
+    """Where somebody in a discussion stands, as its readers see it."""
+
+    position: Position
+    left_out: tuple[int, ...]
+    """Numbers of the frames that they would leave out."""
+
+
 def reviewer_desk(web: Web, session: Session, round_id: int) -> ReviewerDesk:
     """The desk of a reviewer who is logged in."""
     return ReviewerDesk(web.store, session.person, round_id, web.guidelines.version)
@@ -129,16 +154,17 @@ def content_of(web: Web, entry: ShownEntry) -> Content:
 
 def shown_votes(votes: tuple[NamedVote, ...], content: Content) -> list[ShownVote]:
     """The votes with the numbers of the frames they would leave out."""
+    return [ShownVote(each.name, each.vote.choice, each.vote.note, _left_out(each.vote, content)) for each in votes]
+
+
+def shown_position(position: Position, content: Content) -> ShownPosition:
+    """A position with the numbers of the frames that its vote would leave out."""
+    return ShownPosition(position, _left_out(position.vote, content) if position.vote else ())
+
+
+def _left_out(vote: Vote, content: Content) -> tuple[int, ...]:
     numbers = {frame.frame_id: frame.number for frame in content.frames}
-    return [
-        ShownVote(
-            name=each.name,
-            choice=each.vote.choice,
-            note=each.vote.note,
-            left_out=tuple(sorted(numbers[frame] for frame in each.vote.excluded_frames if frame in numbers)),
-        )
-        for each in votes
-    ]
+    return tuple(sorted(numbers[frame] for frame in vote.excluded_frames if frame in numbers))
 
 
 def saved(receipt: Receipt) -> dict[str, Any]:

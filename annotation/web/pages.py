@@ -63,7 +63,9 @@ def environment() -> Environment:
     return made
 
 
-def page(request: Request, template: str, *, status: int = 200, n_discussed: int = 0, **values: Any) -> HTMLResponse:
+def page(
+    request: Request, template: str, *, status: int = 200, n_discussed: int = 0, n_unread: int = 0, **values: Any
+) -> HTMLResponse:
     """A template as an answer; `session` (or None), `path`, `navigation` and `now` are there in each.
 
     Args:
@@ -71,6 +73,7 @@ def page(request: Request, template: str, *, status: int = 200, n_discussed: int
         template: file name.
         status: of the answer.
         n_discussed: how many ads are being discussed; the head of the page says so if there are any.
+        n_unread: in how many discussions somebody has said something since one looked.
         **values: what the template asks for besides.
     """
     session: Session | None = getattr(request.state, "session", None)
@@ -80,6 +83,7 @@ def page(request: Request, template: str, *, status: int = 200, n_discussed: int
         "navigation": NAVIGATION[session.person.role] if session else (),
         "now": datetime.now(UTC),
         "n_discussed": n_discussed,
+        "n_unread": n_unread,
         **values,
     }
     text: str = request.app.state.web.templates.get_template(template).render(values)

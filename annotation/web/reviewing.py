@@ -49,6 +49,7 @@ def show(request: Request, session: Reviewer, web: Server) -> Response:
         guidelines=web.guidelines,
         max_note=MAX_NOTE,
         n_discussed=desk.count_discussions(),
+        n_unread=desk.count_unread(),
     )
 
 
@@ -110,6 +111,7 @@ def _saved(desk: ReviewerDesk, receipt: Receipt) -> dict[str, Any]:
         "last_judged": desk.last_judged(),
         "progress": _progress(desk.progress()),
         "discussed": desk.count_discussions(),
+        "unread": desk.count_unread(),
     }
 
 

@@ -87,6 +87,7 @@ def _desk_values(own: VerifierDesk, web: Web, round_id: int, entry_id: str | Non
         "state_text": STATES[entry.state.state] if entry else "",
         "back": _back(own),
         "n_discussed": own.count_discussions(),
+        "n_unread": own.count_unread(),
     }
 
 

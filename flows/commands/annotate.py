@@ -53,8 +53,8 @@ RoundNumber = Annotated[
     int | None, typer.Option("--round", min=1, metavar="N", help="Number of the round; default: the newest.")
 ]
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The person's name, as others see it.")]
-Format = Literal["label-studio", "csv", "parquet"]
-Rows = Literal["votes", "decisions", "verdicts"]
+Format = Literal["label-studio", "csv", "parquet", "json"]
+Rows = Literal["votes", "decisions", "threads", "verdicts"]
 _PAGE = re.compile(r"https?://[^\s/?#]+/?")
 _REFUSALS_SHOWN = 20
 
@@ -220,9 +220,13 @@ def agreement(
 @annotate_app.command(epilog="Example: ytb-ads annotate export votes.csv --format csv --catalog catalog")
 def export(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="File to write.")],
-    kind: Annotated[Format, typer.Option("--format", metavar="FORMAT", help="csv, parquet or label-studio.")],
+    kind: Annotated[Format, typer.Option("--format", metavar="FORMAT", help="csv, parquet, json or label-studio.")],
     rows: Annotated[
-        Rows, typer.Option(metavar="ROWS", help="CSV and Parquet: votes, decisions or verdicts; votes can be imported.")
+        Rows,
+        typer.Option(
+            metavar="ROWS",
+            help="Of a table: votes, decisions, threads (discussions), verdicts; votes can be imported.",
+        ),
     ] = "votes",
     predictions: Annotated[
         bool, typer.Option("--predictions", help="Label Studio: with the comments' label, which people then see.")
@@ -241,14 +245,16 @@ def export(
     catalog: CatalogDir = "./catalog",
     config: ConfigFile = None,
 ) -> None:
-    """Write a round's votes to a file, for Label Studio or as a table.
+    """Write a round's votes to a file, for Label Studio or as a table; or decisions, discussions and verdicts.
 
     Beside Label Studio's FILE.json lies FILE.xml, the labelling interface that fits its tasks.
     """
     from annotation.interchange.table_files import write_table
 
     if kind == "label-studio" and rows != "votes":
-        raise typer.BadParameter(f"--rows {rows}: Label Studio's tasks hold votes; write the {rows} as csv or parquet")
+        raise typer.BadParameter(
+            f"--rows {rows}: Label Studio's tasks hold votes; write the {rows} as csv, parquet or json"
+        )
     if kind != "label-studio" and (predictions or pictures or not votes):
         raise typer.BadParameter(
             f"--predictions, --no-votes, --pictures: of Label Studio's tasks; {kind} has none of them"
@@ -480,9 +486,10 @@ def _write_pictures(store: Store, tables: Catalog, found: Round, folder: Path) -
 
 
 def _table(store: Store, round_id: int, rows: Rows) -> pa.Table:
-    from annotation.interchange.table_files import decisions_table, verdicts_table, votes_table
+    from annotation.interchange.table_files import decisions_table, threads_table, verdicts_table, votes_table
     from annotation.interchange.votes import judgements
     from annotation.outcomes import verdicts
+    from annotation.threads import contributions
 
     if rows == "verdicts":
         return verdicts_table(verdicts(store, round_id))
@@ -490,6 +497,8 @@ def _table(store: Store, round_id: int, rows: Rows) -> pa.Table:
     names = {person.id: person.name for person in store.people.all()}
     if rows == "decisions":
         return decisions_table(log, entries, names)
+    if rows == "threads":
+        return threads_table(contributions(log, entries, names))
     return votes_table(judgements(log, entries, names))
 
 

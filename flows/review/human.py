@@ -223,7 +223,10 @@ def round_settings(settings: Settings) -> RoundSettings:
         repeat_share=review.repeat_share,
         gold_share=review.gold_share,
         more_than_words=settings.ocr.more_than_words,
-        options=RoundOptions(least_look_ms=review.least_look_ms),
+        options=RoundOptions(
+            least_look_ms=review.least_look_ms,
+            discussion_names=review.discussion_names,
+        ),
     )
 
 

@@ -182,6 +182,8 @@ class ReviewSettings(Section):
     """Milliseconds for which an ad must be on the screen, its picture painted, before a key or a click judges it."""
     repeat_share: Share = 0.0
     """Share of the ads that come twice, which tells how far people agree with themselves."""
+    discussion_names: Literal["names", "pseudonyms"] = "names"
+    """Who is who in a discussion, and where a verifier decides; a pseudonym stays the same in a round."""
     gold_share: Share = 0.0
     """Share of ads whose answer is known, from `gold`, mixed in."""
     gold: dict[str, Literal["negative", "positive"]] = Field(default_factory=dict)

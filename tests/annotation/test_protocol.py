@@ -21,6 +21,7 @@ from annotation.events import (
     Payload,
     Remark,
     Ruling,
+    Stance,
     Vote,
     clean_text,
     dump,
@@ -53,6 +54,8 @@ def payloads(draw: st.DrawFn, kind: Kind) -> Payload:
         return Vote(draw(st.sampled_from(CHOICES)), "", tuple(frames))
     if kind in ("decision", "settle"):
         return Ruling(draw(st.sampled_from(["positive", "negative"])))
+    if kind == "stance":
+        return Stance(draw(st.sampled_from(CHOICES)))
     return Nothing() if kind == "undo" else Remark(draw(st.sampled_from(["", "because"])))
 
 
@@ -245,6 +248,65 @@ def test_a_vote_can_be_taken_back_from_agreement_but_not_from_a_verifiers_hands(
     assert undoable(discussed, "r0", rule) is None
 
 
+@given(histories())
+def test_stances_change_nothing_but_what_people_say_now(history: tuple[Rule, list[Event]]) -> None:
+    rule, log = history
+    stances = {each.id for each in log if each.kind == "stance"}
+    without = fold([each for each in log if each.id not in stances | {0} and each.supersedes not in stances], rule)
+    assert without.stances == {}
+    spoken = tuple(message for message in fold(log, rule).messages if message.choice is None)
+    assert replace(fold(log, rule), stances={}, messages=spoken) == without
+
+
+@given(histories())
+def test_of_a_persons_stances_the_latest_that_was_not_taken_back_counts(history: tuple[Rule, list[Event]]) -> None:
+    rule, log = history
+    undone = {each.supersedes for each in log if each.kind == "undo"}
+    latest = {
+        each.person_id: each.payload.choice
+        for each in log
+        if isinstance(each.payload, Stance) and each.id not in undone
+    }
+    assert fold(log, rule).stances == latest
+
+
+@given(histories())
+def test_votes_that_others_have_seen_stay_as_they_are(history: tuple[Rule, list[Event]]) -> None:
+    rule, log = history
+    states = [fold(log[:count], rule) for count in range(len(log) + 1)]
+    first = next((count for count, state in enumerate(states) if state.revealed), None)
+    for state in states[first:] if first is not None else []:
+        assert state.revealed, "taking the discussion back does not hide what was seen"
+        assert state.votes == states[first].votes  # type: ignore[index]
+    assert all(state.revealed for state in states if state.state == "in_discussion")
+
+
+def test_a_discussion_taken_back_leaves_the_votes_closed() -> None:
+    rule = Rule(n_reviewers=1)
+    log = [*votes("uncertain"), event(2, "v0", "discuss", Remark("irony?"))]
+    log.append(event(3, "v0", "undo", Nothing(), undoes=2))
+    assert fold(log, rule).state == "needs_verifier"
+    assert allowed(fold(log, rule), "r0", "reviewer", rule) == set(), "they have seen each other's votes"
+    assert undoable(log, "r0", rule) is None
+    assert allowed(fold(log, rule), "v0", "verifier", rule) == {"decision", "discuss"}
+
+
+def test_a_stance_is_a_word_in_the_discussion_and_no_vote() -> None:
+    rule = Rule(n_reviewers=1)
+    log = [*votes("uncertain"), event(2, "v0", "discuss", Remark())]
+    assert {"message", "stance"} <= allowed(fold(log, rule), "r0", "reviewer", rule)
+    assert {"message", "stance"} <= allowed(fold(log, rule), "v0", "verifier", rule)
+    log += [event(3, "r0", "stance", Stance("negative")), event(4, "v0", "stance", Stance("negative"))]
+    discussed = fold(log, rule)
+    assert (discussed.state, dict(discussed.stances)) == ("in_discussion", {"r0": "negative", "v0": "negative"})
+    settled = fold([*log, event(5, "v0", "settle", Ruling("negative", "all agree"))], rule)
+    assert settled.decision is not None
+    assert settled.decision.agreement == 0.0, "the vote was uncertain, whatever was said later"
+    assert settled.outcome is not None
+    assert (settled.outcome.person_id, settled.outcome.text) == ("v0", "all agree")
+    assert "stance" not in allowed(settled, "r0", "reviewer", rule)
+
+
 def test_a_vote_taken_back_gives_way_to_the_one_before() -> None:
     rule = Rule(n_reviewers=1)
     log = [event(1, "r0", "vote", Vote("positive")), event(2, "r0", "vote", Vote("negative"))]
@@ -267,6 +329,7 @@ def test_whatever_is_written_can_be_kept_and_comes_back(text: str) -> None:
         ("vote", Vote("positive", text, ("b", "a", "b"))),
         ("settle", Ruling("negative", text)),
         ("message", Remark(text)),
+        ("stance", Stance("uncertain")),
         ("undo", Nothing()),
     ]
     for kind, payload in kinds:
@@ -283,6 +346,8 @@ def test_nonsense_is_refused_with_what_was_expected() -> None:
         Vote("maybe")  # type: ignore[arg-type]
     with pytest.raises(SubmissionError, match="'uncertain'; expected one of negative, positive"):
         Ruling("uncertain")  # type: ignore[arg-type]
+    with pytest.raises(SubmissionError, match="stance 'maybe'; expected one of"):
+        Stance("maybe")  # type: ignore[arg-type]
     with pytest.raises(SubmissionError, match=r"1,000,000 characters; at most 2,000"):
         Vote("positive", "x" * 1_000_000)
     assert len(Vote("positive", "x" * MAX_NOTE).note) == MAX_NOTE

@@ -1,13 +1,13 @@
 // A discussion: what others write appears by itself, and what is being typed stays until it is saved.
 
-import { fragment, newKey, serverTime, whole } from "./api.js";
+import { fragment, newKey, post, serverTime, whole } from "./api.js";
 import { Draft } from "./drafts.js";
 import { Frames } from "./frames.js";
 import { keyboard } from "./keyboard.js";
 import { byId, discussed, notice, refusal, say } from "./notices.js";
 import { submit } from "./submit.js";
 
-const { round: roundText, entry, role } = byId("discussion").dataset;
+const { round: roundText, entry, role, over } = byId("discussion").dataset;
 const round = Number(roundText);
 const verifier = role === "verifier";
 const LOOK_EVERY_MS = 4_000;
@@ -21,18 +21,26 @@ const shownAt = serverTime();
 let busy = false;
 let looking = null;
 
+let marked = -1; // how far the server knows that this was read
+
 const thread = () => byId("thread").dataset;
 
 function paint() {
-  const open = Boolean(thread().open);
+  const open = Boolean(thread().open) && !over;
   // a discussion that ends while somebody types takes nothing away
   byId("write").hidden = !open && !text.value;
   text.readOnly = !open;
   byId("send").disabled = busy || !open;
   byId("unsay").hidden = !(open && thread().mayUndo);
+  byId("stance").hidden = !open;
+  byId("to-text").hidden = !open;
+  for (const button of byId("stance").querySelectorAll("button")) {
+    button.disabled = busy;
+    button.setAttribute("aria-pressed", String(button.dataset.stance === thread().own));
+  }
   if (verifier) {
     byId("outcome").hidden = !open;
-    byId("reopen").hidden = open || !thread().mayUndo;
+    byId("reopen").hidden = open || over || !thread().mayUndo;
     for (const button of byId("outcome").querySelectorAll("button")) button.disabled = busy;
   }
 }
@@ -60,17 +68,34 @@ function take(fresh) {
     else if (had.outerHTML !== each.outerHTML) had.replaceWith(each);
   });
   while (messages.children.length > said.length) messages.lastElementChild.remove();
-  byId("thread").querySelector("[data-thread-state]").replaceWith(fresh.querySelector("[data-thread-state]"));
+  for (const part of byId("thread").querySelectorAll("[data-part]")) {
+    const now = fresh.querySelector(`[data-part="${part.dataset.part}"]`);
+    if (part.outerHTML !== now.outerHTML) part.replaceWith(now);
+  }
   for (const name of Object.keys(thread())) delete byId("thread").dataset[name];
   Object.assign(byId("thread").dataset, fresh.dataset);
-  discussed(fresh.dataset.discussed);
+  discussed(fresh.dataset.discussed, fresh.dataset.unread);
   if (atEnd) messages.scrollTo({ top: messages.scrollHeight });
   paint();
+  markRead();
+}
+
+// What stands on a screen that somebody looks at counts as read.
+async function markRead() {
+  const said = Number(thread().said);
+  if (document.hidden || said === marked) return;
+  try {
+    const { unread } = await post("/discussion/read", { round, entry_id: entry, said });
+    marked = said;
+    discussed(thread().discussed, unread);
+  } catch (error) {
+    console.warn("not marked as read", error); // the next look tries again
+  }
 }
 
 async function lookAndLookAgain() {
   try {
-    if (!document.hidden && !busy) await look();
+    if (!document.hidden && !busy && !over) await look();
     if (byId("saved").dataset.state === "lost") say("idle", "");
   } catch (error) {
     if (error.status === 401) return notice(refusal(error));
@@ -117,7 +142,7 @@ function close(address, more, done) {
 
 function takeBack() {
   if (verifier) act("/discussion/undo", { key: newKey(), seen: Number(thread().revision) }, "Taken back.");
-  else act("/discussion/unsay", { key: newKey() }, "Message taken back.");
+  else act("/discussion/unsay", { key: newKey() }, "Taken back.");
 }
 
 byId("write").addEventListener("submit", (event) => {
@@ -133,12 +158,24 @@ if (verifier) {
     button.addEventListener("click", () =>
       close("/discussion/settle", { label: button.dataset.settle, note: whole(note.value) }, `Settled: ${button.dataset.settle}.`),
     );
-  byId("exclude").addEventListener("click", () => close("/discussion/exclude", { text: whole(note.value) }, "Excluded."));
+  byId("exclude").addEventListener("click", () => {
+    if (note.value.trim()) return close("/discussion/exclude", { text: whole(note.value) }, "Excluded.");
+    notice("An exclusion needs a reason: say why the ad does not belong into the dataset, then press Exclude again.");
+    note.focus();
+  });
   byId("undo").addEventListener("click", takeBack);
 }
+
+for (const button of document.querySelectorAll("[data-stance]"))
+  button.addEventListener("click", () => {
+    const { stance } = button.dataset;
+    if (stance !== thread().own) act("/discussion/stance", { key: newKey(), choice: stance }, `You say now: ${stance}.`);
+  });
 
 keyboard(() => frames, {});
 frames.show(0);
 paint();
 byId("messages").scrollTo({ top: byId("messages").scrollHeight });
+markRead();
+document.addEventListener("visibilitychange", markRead);
 setTimeout(lookAndLookAgain, LOOK_EVERY_MS);

@@ -19,10 +19,12 @@ export function hint(text) {
   byId("judge-hint").hidden = !text;
 }
 
-// How many ads are being discussed, in the head of the page.
-export function discussed(count) {
+// How many ads are being discussed, and in how many discussions something is new, in the head of the page.
+export function discussed(count, unread) {
   byId("discussed-count").textContent = count;
   byId("discussed").hidden = !Number(count);
+  byId("unread-count").textContent = unread;
+  byId("unread").hidden = !Number(unread);
 }
 
 // What to tell somebody whose submission was refused, or who cannot be shown something.

@@ -74,8 +74,8 @@ function progress({ done, total, pace }) {
   byId("pace").textContent = pace;
 }
 
-function tellDiscussed(count) {
-  discussed(count);
+function tellDiscussed(count, unread) {
+  discussed(count, unread);
   byId("done-discussed").hidden = !count;
   byId("done-count").textContent = count === 1 ? "1 ad is" : `${count} ads are`;
 }
@@ -143,7 +143,7 @@ const outbox = new Outbox({
   },
   onSaved(item, answer) {
     progress(answer.progress);
-    tellDiscussed(answer.discussed);
+    tellDiscussed(answer.discussed, answer.unread);
     if (item.address === "/review/vote") {
       if (item.body.entry_id !== current?.id) drafts.forget(draftName(item.body.entry_id));
       say("saved", `${item.about} saved.`);

@@ -42,7 +42,7 @@ function show(element) {
       load(link.dataset.open);
     });
   byId("waiting-count").textContent = `${desk.dataset.waiting} wait${desk.dataset.waiting === "1" ? "s" : ""}`;
-  discussed(desk.dataset.discussed);
+  discussed(desk.dataset.discussed, desk.dataset.unread);
   hint("");
   asked = null;
   paint();

@@ -130,11 +130,12 @@ def make_site(
     words: str = WORDS,
     comments: tuple[str, ...] = COMMENTS,
     frames: int = 3,
+    repeat_share: float = 0.0,
     options: RoundOptions = AT_ONCE,
     **settings: Any,
 ) -> Site:
     """A catalog, an open round, `Reviewer 0`, `Reviewer 1`, ..., a `Verifier` and an `Admin`."""
-    ready, invitations = _prepared(ads, reviewers, words, comments, frames, options)
+    ready, invitations = _prepared(ads, reviewers, words, comments, frames, repeat_share, options)
     shutil.copytree(ready, folder, dirs_exist_ok=True)
     catalog = Catalog(folder / "catalog")
     made = WebSettings(catalog=catalog.root, store=str(folder / "store.sqlite3"), refresh_s=0.0, **settings)
@@ -145,14 +146,22 @@ def make_site(
 
 @cache
 def _prepared(
-    ads: int, reviewers: int, words: str, comments: tuple[str, ...], frames: int, options: RoundOptions
+    ads: int,
+    reviewers: int,
+    words: str,
+    comments: tuple[str, ...],
+    frames: int,
+    repeat_share: float,
+    options: RoundOptions,
 ) -> tuple[Path, dict[str, Invitation]]:
     """Tables and store made once for all tests of a process: writing them takes longer than most tests."""
     folder = Path(tempfile.mkdtemp(prefix="ytb-ads-site-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     catalog = write_catalog(folder / "catalog", ads, frames=frames, words=words, comments=comments)
     store = open_store(folder / "store.sqlite3")
-    store.rounds.open(draw_round(catalog, RoundSettings(rule=Rule(n_reviewers=reviewers), options=options)))
+    store.rounds.open(
+        draw_round(catalog, RoundSettings(rule=Rule(n_reviewers=reviewers), repeat_share=repeat_share, options=options))
+    )
     invitations = {
         **{f"Reviewer {n}": store.people.invite(f"Reviewer {n}", "reviewer") for n in range(reviewers)},
         "Verifier": store.people.invite("Verifier", "verifier"),

@@ -229,8 +229,8 @@ def test_messages_appear_while_one_types_and_nothing_typed_is_lost(site: Site, e
     saved(page, "Message saved.")
     page.get_by_role("log").get_by_text("I am still thinking").wait_for()
     assert text.input_value() == ""
-    page.get_by_role("button", name="Take back my last message").click()
-    saved(page, "Message taken back.")
+    page.get_by_role("button", name="Take back my last step").click()
+    saved(page, "Taken back.")
     page.get_by_role("log").get_by_text("I am still thinking").wait_for(state="detached")
 
 
@@ -271,6 +271,10 @@ def test_a_consensus_on_what_others_went_on_with_is_refused_and_kept(site: Site,
     assert page.locator("#note").input_value() == "all agree"
     page.unroute_all(behavior="ignoreErrors")
     page.get_by_role("log").get_by_text("no, I do not").wait_for()
+    page.locator("#note").fill(" ")
+    outcome.get_by_role("button", name="Exclude").click()
+    page.get_by_role("alert").get_by_text("An exclusion needs a reason").wait_for()
+    page.locator("#note").fill("all agree")
     outcome.get_by_role("button", name="Exclude").click()
     saved(page, "Excluded.")
     assert states(site.store)[first].note == "all agree"
@@ -287,7 +291,7 @@ def test_a_discussion_that_ends_while_one_types_takes_nothing_away(site: Site, e
     page.locator("#text").fill("my best argument")
     verifier = enter("Verifier").pages[0]
     verifier.goto(f"{address}/discussion/{first}")
-    verifier.get_by_role("button", name="Negative").click()
+    verifier.get_by_role("region", name="What comes of it").get_by_role("button", name="Negative").click()
     saved(verifier, "Settled: negative.")
     page.get_by_text("This discussion is over").wait_for()
     assert page.locator("#text").input_value() == "my best argument"
@@ -323,3 +327,31 @@ def test_d_twice_opens_one_discussion_without_a_remark(site: Site, page: Page) -
     page.keyboard.press("d")
     gone(page, first)
     assert state(site, first) == "in_discussion"
+
+
+def test_minds_change_in_sight_of_everybody_and_what_is_new_is_marked(site: Site, enter: Enter, address: str) -> None:
+    first = entry_ids(site)[0]
+    discuss(site, first)
+    one, other = (enter(f"Reviewer {number}").pages[0] for number in (0, 1))
+    assert one.get_by_role("link", name="Discussion 1 open 1 new").is_visible()
+    for page in (one, other):
+        page.goto(f"{address}/discussion/{first}")
+        page.locator("#unread").wait_for(state="hidden")
+    stances = one.get_by_role("region", name="What you say now")
+    assert stances.get_by_role("button", name="Positive").get_attribute("aria-pressed") == "true", "as they voted"
+    stances.get_by_role("button", name="Negative").click()
+    saved(one, "You say now: negative.")
+    stances.get_by_role("button", name="Negative", pressed=True).wait_for()
+    other.get_by_role("log").get_by_text("Reviewer 0 now says").wait_for()
+    other.get_by_text("3 negative").wait_for()
+    one.get_by_role("button", name="Take back my last step").click()
+    saved(one, "Taken back.")
+    other.get_by_role("log").get_by_text("Reviewer 0 now says").wait_for(state="detached")
+    verifier = enter("Verifier").pages[0]
+    verifier.goto(f"{address}/discussion/{first}")
+    verifier.locator("#note").fill("the music decides")
+    verifier.get_by_role("region", name="What comes of it").get_by_role("button", name="Negative").click()
+    saved(verifier, "Settled: negative.")
+    for page in (one, other):
+        page.get_by_role("region", name="Outcome").get_by_text("the music decides").wait_for()
+    assert stances.is_hidden()
