@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 from rich import box
@@ -13,6 +14,7 @@ from rich.text import Text
 
 from annotation.agreement import Adjudication, Agreement, Coefficient, EntryFigures, Share, measure
 from annotation.events import CHOICES
+from annotation.outcomes import PersonProgress
 from annotation.reading import FRAME_S, WORD_S, read_least_s
 from annotation.rounds import read_categories, read_predictions
 from annotation.store import Store
@@ -84,8 +86,18 @@ def render_agreement(agreement: Agreement, names: Mapping[str, str]) -> Group:
     return Group(*map(_rendered, tables))
 
 
-def agreement_as_json(agreement: Agreement, names: Mapping[str, str]) -> dict[str, Any]:
-    """The same as plain values: a number that has no meaning is null beside its reason."""
+def agreement_as_json(agreement: Agreement, names: Mapping[str, str], *, pseudonyms: bool = False) -> dict[str, Any]:
+    """The same as plain values: a number that has no meaning is null beside its reason.
+
+    Args:
+        agreement: what was measured.
+        names: of the people.
+        pseudonyms: the names are some, and go in the place of the people's ids, too.
+    """
+
+    def id_of(person: str) -> str:
+        return names.get(person, person) if pseudonyms else person
+
     return {
         "krippendorff_alpha": asdict(agreement.alpha),
         "krippendorff_alpha_by_category": {name: asdict(each) for name, each in agreement.alpha_by_category.items()},
@@ -100,7 +112,7 @@ def agreement_as_json(agreement: Agreement, names: Mapping[str, str]) -> dict[st
         },
         "people": [
             {
-                "id": person,
+                "id": id_of(person),
                 "name": names.get(person, person),
                 "level": agreement.levels.get(person),
                 "choices": dict(choices),
@@ -116,8 +128,8 @@ def agreement_as_json(agreement: Agreement, names: Mapping[str, str]) -> dict[st
         ],
         "pairs": [
             {
-                "first": pair.first,
-                "second": pair.second,
+                "first": id_of(pair.first),
+                "second": id_of(pair.second),
                 "same_choice": _share_as_json(pair.same),
                 "cohen_kappa": pair.kappa.value,
             }
@@ -353,6 +365,14 @@ def coefficient_text(each: Coefficient) -> str:
         return each.reason
     interval = "" if each.low is None or each.high is None else f", 95 % interval {each.low:.2f} to {each.high:.2f}"
     return f"{each.value:.2f}{interval}"
+
+
+def until(each: PersonProgress, now: datetime | None = None) -> str:
+    """Somebody's deadline, and whether it has passed before they were done."""
+    if each.deadline is None:
+        return "–"
+    late = each.done < each.total and each.deadline < (now or datetime.now(UTC))
+    return f"{each.deadline:%d %b %Y}{', overdue' if late else ''}"
 
 
 def count_ads(count: int) -> str:

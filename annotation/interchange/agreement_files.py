@@ -10,29 +10,33 @@ import pyarrow as pa
 from annotation.agreement import Agreement, Share
 from annotation.events import CHOICES
 
-_CHOICES = [(choice, pa.int32()) for choice in CHOICES]
-_SHARES = ("same_again", "known_answers", "final_label", "overruled")
-ENTRIES = pa.schema(
-    [
-        *(("entry_id", pa.string()), ("video_id", pa.string()), *_CHOICES, ("median_s", pa.float64())),
-        *((name, pa.string()) for name in ("majority", "final_label", "dawid_skene")),
-        ("dawid_skene_probability", pa.float64()),
-    ]
+_TEXT, _COUNT, _NUMBER = pa.string(), pa.int32(), pa.float64()
+_CHOICES: dict[str, pa.DataType] = dict.fromkeys(CHOICES, _COUNT)
+_SHARES: dict[str, pa.DataType] = {
+    column: _COUNT
+    for name in ("same_again", "known_answers", "final_label", "overruled")
+    for column in (name, f"{name}_of")
+}
+
+
+def _schema(**columns: pa.DataType) -> pa.Schema:
+    return pa.schema(list(columns.items()))
+
+
+ENTRIES = _schema(
+    entry_id=_TEXT,
+    video_id=_TEXT,
+    **_CHOICES,
+    median_s=_NUMBER,
+    majority=_TEXT,
+    final_label=_TEXT,
+    dawid_skene=_TEXT,
+    dawid_skene_probability=_NUMBER,
 )
-PEOPLE = pa.schema(
-    [
-        *(("reviewer", pa.string()), ("level", pa.string()), ("votes", pa.int32()), *_CHOICES),
-        ("median_s", pa.float64()),
-        *((column, pa.int32()) for name in _SHARES for column in (name, f"{name}_of")),
-        ("dawid_skene_right", pa.float64()),
-    ]
+PEOPLE = _schema(
+    reviewer=_TEXT, level=_TEXT, votes=_COUNT, **_CHOICES, median_s=_NUMBER, **_SHARES, dawid_skene_right=_NUMBER
 )
-PAIRS = pa.schema(
-    [
-        *(("first", pa.string()), ("second", pa.string()), ("same", pa.int32()), ("same_of", pa.int32())),
-        ("cohen_kappa", pa.float64()),
-    ]
-)
+PAIRS = _schema(first=_TEXT, second=_TEXT, same=_COUNT, same_of=_COUNT, cohen_kappa=_NUMBER)
 
 
 def entries_table(found: Agreement) -> pa.Table:
@@ -42,7 +46,7 @@ def entries_table(found: Agreement) -> pa.Table:
             {
                 "entry_id": each.entry_id,
                 "video_id": each.video_id,
-                **each.choices,
+                **dict(each.choices.items()),
                 "median_s": each.median_s,
                 "majority": each.majority,
                 "final_label": each.final,
@@ -63,7 +67,7 @@ def people_table(found: Agreement, names: Mapping[str, str]) -> pa.Table:
                 "reviewer": names.get(person, person),
                 "level": found.levels.get(person),
                 "votes": found.pace[person].n_votes,
-                **choices,
+                **dict(choices.items()),
                 "median_s": found.pace[person].median_s,
                 **_share("same_again", found.self_consistency[person]),
                 **_share("known_answers", found.gold[person]),
