@@ -54,7 +54,7 @@ RoundNumber = Annotated[
 ]
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The person's name, as others see it.")]
 Format = Literal["label-studio", "csv", "parquet", "json"]
-Rows = Literal["votes", "decisions", "threads", "verdicts", "entries", "people", "pairs"]
+Rows = Literal["votes", "flags", "decisions", "threads", "verdicts", "entries", "people", "pairs"]
 Pseudonyms = Annotated[
     bool | None,
     typer.Option(
@@ -102,6 +102,7 @@ def serve(
         host=review.host,
         port=review.port,
         public_url=review.page,
+        videos=review.videos,
     )
     with listening(page.host, page.port) as at_address, review_store(tables, review) as store:
         current = store.rounds.current()
@@ -333,8 +334,8 @@ def export(
         Rows,
         typer.Option(
             metavar="ROWS",
-            help="Of a table: votes, decisions, threads (discussions), verdicts, or the figures of entries, people or "
-            "pairs; votes can be imported.",
+            help="Of a table: votes, flags, decisions, threads (discussions), verdicts, or the figures of entries, "
+            "people or pairs; votes can be imported.",
         ),
     ] = "votes",
     predictions: Annotated[
@@ -619,7 +620,13 @@ def _write_pictures(store: Store, tables: Catalog, found: Round, folder: Path) -
 def _table(store: Store, tables: Catalog, round_id: int, rows: Rows, names: Mapping[str, str]) -> pa.Table:
     from annotation.agreement_tables import read_agreement
     from annotation.interchange.agreement_files import entries_table, pairs_table, people_table
-    from annotation.interchange.table_files import decisions_table, threads_table, verdicts_table, votes_table
+    from annotation.interchange.table_files import (
+        decisions_table,
+        flags_table,
+        threads_table,
+        verdicts_table,
+        votes_table,
+    )
     from annotation.interchange.votes import judgements
     from annotation.outcomes import verdicts
     from annotation.threads import contributions
@@ -629,6 +636,7 @@ def _table(store: Store, tables: Catalog, round_id: int, rows: Rows, names: Mapp
 
     makers: dict[Rows, Callable[[], pa.Table]] = {
         "votes": lambda: votes_table(of_log(judgements)),
+        "flags": lambda: of_log(flags_table),
         "decisions": lambda: of_log(decisions_table),
         "threads": lambda: threads_table(of_log(contributions)),
         "verdicts": lambda: verdicts_table(verdicts(store, round_id)),
