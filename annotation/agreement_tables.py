@@ -244,7 +244,16 @@ def people(found: Agreement, names: Mapping[str, str]) -> AgreementTable:
         "Votes, the median seconds of one, ads shown twice that got the same choice twice, known answers found, votes "
         "for the ad's final label, votes that the verifier or the discussion overruled, of those that they decided, "
         "and Dawid and Skene's probability of being right.",
-        ("Reviewer", "Votes", "Median s", "Same again", "Known answers", "Final label", "Overruled", "Estimated right"),
+        (
+            "Reviewer",
+            "Votes",
+            "Median s",
+            "Same again",
+            "Known answers found",
+            "Final label",
+            "Overruled",
+            "Estimated right",
+        ),
         rows,
     )
 
