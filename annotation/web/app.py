@@ -16,6 +16,7 @@ from annotation.web.background import BESIDE, Source
 from annotation.web.content import Contents
 from annotation.web.hardening import Guard
 from annotation.web.measurements import Measurements
+from annotation.web.notifying import Notifier
 from annotation.web.pages import FOLDER, environment, read_guidelines
 from annotation.web.sessions import Attempts, Sessions, default_secret_file, read_secret
 from annotation.web.state import Web, WebSettings
@@ -48,11 +49,13 @@ def create_app(settings: WebSettings) -> FastAPI:
         sessions=Sessions(key, store.people, idle_s=settings.idle_hours * 3600, https=settings.https),
         attempts=Attempts(settings.failed_logins, settings.failed_logins_s),
         templates=environment(),
+        notifier=Notifier(store, settings.channels, settings.url),
     )
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         yield
+        web.notifier.close()
         BESIDE.close()
         store.close()
 

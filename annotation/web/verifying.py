@@ -19,6 +19,7 @@ from annotation.web.forms import (
     of_another_round,
     require_open,
     saved,
+    saved_and_told,
     shown_votes,
     verifier_desk,
 )
@@ -58,13 +59,15 @@ def desk(request: Request, session: Verifier, round: RoundId, web: Server, entry
 def decide(given: SubmittedRuling, session: Verifier, web: Server) -> dict[str, Any]:
     """Give an entry its label; once this answers, it is saved."""
     ruling = Ruling(given.label, given.note)  # type: ignore[arg-type]  # it checks itself
-    return saved(verifier_desk(web, session, given.round).decide(ruling=ruling, **given.told()))
+    return saved_and_told(web, given, verifier_desk(web, session, given.round).decide(ruling=ruling, **given.told()))
 
 
 @router.post("/discuss")
 def discuss(given: SubmittedRemark, session: Verifier, web: Server) -> dict[str, Any]:
     """Send an entry to the discussion; the remark begins it."""
-    return saved(verifier_desk(web, session, given.round).discuss(remark=Remark(given.text), **given.told()))
+    return saved_and_told(
+        web, given, verifier_desk(web, session, given.round).discuss(remark=Remark(given.text), **given.told())
+    )
 
 
 @router.post("/undo")

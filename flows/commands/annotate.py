@@ -77,6 +77,7 @@ def serve(
     from annotation.outcomes import round_status
     from annotation.web.app import serve as serve_page
     from annotation.web.hardening import listening
+    from annotation.web.notifying import Channels
     from annotation.web.state import WebSettings
     from flows.review.human import review_store, store_location, watching
 
@@ -89,6 +90,7 @@ def serve(
         host=review.host,
         port=review.port,
         public_url=review.page,
+        channels=Channels(**dict(review.notify)),
     )
     with listening(page.host, page.port) as at_address, review_store(tables, review) as store:
         current = store.rounds.current()
