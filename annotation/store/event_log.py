@@ -23,6 +23,7 @@ from annotation.protocol import Rule, allowed, fold, live_events, undoable
 from annotation.rounds import Entry
 from annotation.store import schema
 from annotation.store.database import Database
+from annotation.store.endings import Endings
 from annotation.store.ledger import Ledger, is_withdrawn, withdrawn
 from annotation.store.people import People, Person, still_there
 from annotation.store.read_marks import ReadMarks
@@ -67,6 +68,7 @@ class Store:
         self.rounds = Rounds(database)
         self.ledger = Ledger(database, self.rounds)
         self.read_marks = ReadMarks(database)
+        self.endings = Endings(database)
 
     def submit(self, person: Person, submission: Submission, *, now: datetime | None = None) -> Receipt:
         """Add an event; once this returns it is on the disk.

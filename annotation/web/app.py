@@ -11,7 +11,7 @@ from fastapi import FastAPI
 from fastapi.staticfiles import StaticFiles
 
 from annotation.store import default_location, open_store
-from annotation.web import dashboard, discussing, guard, login, reviewing, verifying
+from annotation.web import dashboard, discussing, ending, guard, login, reviewing, verifying
 from annotation.web.background import BESIDE, Source
 from annotation.web.content import Contents
 from annotation.web.hardening import Guard
@@ -23,7 +23,7 @@ from annotation.web.state import Web, WebSettings
 from data_catalog.catalog import Catalog
 from data_catalog.inspect import require_catalog
 
-ROUTERS = (login.router, reviewing.router, verifying.router, discussing.router, dashboard.router)
+ROUTERS = (login.router, reviewing.router, verifying.router, discussing.router, dashboard.router, ending.router)
 """Every router of the page; a new one is imported above and named here."""
 
 

@@ -45,6 +45,8 @@ class WebSettings:
     failed_logins_s: float = 300.0
     refresh_s: float = 5.0
     """How long what was read from the catalog may be shown without looking whether the catalog has changed."""
+    quiet_s: float = 60.0
+    """How long the end of a round is announced before it comes."""
     channels: Channels = field(default=NO_CHANNELS, repr=False)
     """Where people are told that a discussion waits."""
 

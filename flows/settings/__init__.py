@@ -219,9 +219,9 @@ class ReviewSettings(Section):
     """File of what people did, or `postgresql://USER:PASSWORD@HOST/DATABASE`; by default a file in the catalog."""
     page: Annotated[str, Field(pattern=r"^(https?://[^\s/?#]+/?)?$")] = ""
     """Address by which people reach the page, where that is not `host` and `port`."""
-    quiet_s: Annotated[float, Field(ge=0)] = 20.0
-    """A round whose last entry is settled is closed when nothing was done for so many seconds, in which it can be taken
-    back."""
+    quiet_s: Annotated[float, Field(ge=0)] = 60.0
+    """A round in which everything is judged is closed when nothing was done for so many seconds. Open pages count them
+    down; meanwhile everything can be taken back, and a verifier or admin can hold the end."""
     host: str = "127.0.0.1"
     """Address that the page is served on; the default is reached from this machine alone."""
     port: Annotated[int, Field(ge=1, le=65_535)] = 8440
