@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from annotation.desks import median_seconds
-from annotation.events import Event, Ruling, Stance, Vote
+from annotation.events import Event, Flag, Ruling, Stance, Vote
 from annotation.protocol import Decision, State, allowed, live_events
 from annotation.store import Store
 from annotation.store.ledger import Book
@@ -42,7 +42,7 @@ class Review:
     reviewer: str
     """The person's id."""
     verdict: str
-    """A reviewer's choice, a stance's `now:CHOICE`, or a verifier's `decided:LABEL`, `settled:LABEL` or `excluded`."""
+    """A choice, `flagged:REASON`, stance's `now:CHOICE`; a verifier's `decided:LABEL`, `settled:LABEL`, `excluded`."""
     excluded_frames: tuple[str, ...]
     note: str
     at: datetime
@@ -102,10 +102,10 @@ def reviews(store: Store, round_id: int | None = None) -> list[Review]:
     for each in _rounds(store, round_id):
         with store.ledger.reading(each) as book:
             for entry_id in _counted(book):
-                latest: dict[tuple[str, str], Event] = {}
+                latest: dict[tuple[str, str, str], Event] = {}
                 for event in live_events(book.events.get(entry_id, [])):
-                    if event.kind in ("vote", "decision", "stance", "settle", "exclude"):
-                        latest[event.person_id, event.kind] = event
+                    if event.kind in ("vote", "flag", "decision", "stance", "settle", "exclude"):
+                        latest[event.entry_id, event.person_id, event.kind] = event
                 found += [_review(event, book.entries[entry_id].video_id) for event in latest.values()]
     return found
 
@@ -175,6 +175,8 @@ def _review(event: Event, video_id: str) -> Review:
     payload = event.payload
     if isinstance(payload, Vote):
         verdict, frames, note = str(payload.choice), payload.excluded_frames, payload.note
+    elif isinstance(payload, Flag):
+        verdict, frames, note = f"flagged:{payload.reason}", (), payload.remark
     elif isinstance(payload, Stance):
         verdict, frames, note = f"now:{payload.choice}", (), ""
     elif isinstance(payload, Ruling):

@@ -36,6 +36,8 @@ class RoundOptions:
     """What people judge; stands on the screen."""
     least_look_ms: int = 400
     """An ad must be on the screen for so long, its picture painted, before a judgement of it counts."""
+    show_video: bool = True
+    """The ad can be watched: where its video is kept on the page, else by a link to its page on the web."""
     discussion_names: Literal["names", "pseudonyms"] = "names"
     """Who is who in a discussion, and where a verifier decides."""
 
@@ -153,11 +155,17 @@ def draw_round(
         entry = Entry(entry_id(settings.seed, video_id), video_id, frames[video_id], comments.get(video_id, ()))
         entries.append(replace(entry, kind="gold", known=answers[video_id]) if video_id in chosen else entry)
     repeated = chance.sample(entries, round(settings.repeat_share * len(entries)))
-    entries += [
-        replace(entry, id=entry_id(settings.seed, entry.video_id, again=True), kind="repeat", repeats=entry.id)
-        for entry in sorted(repeated, key=lambda entry: entry.video_id)
-    ]
+    entries += [_once_more(entry, settings.seed) for entry in sorted(repeated, key=lambda entry: entry.video_id)]
     return DrawnRound(settings, tuple(entries))
+
+
+def _once_more(entry: Entry, seed: int) -> Entry:
+    """The repeat of an entry, its comments in another order, so that it is not known by them."""
+    comments = sorted(entry.comment_ids, key=lambda comment_id: _digest("again", seed, comment_id))
+    if tuple(comments) == entry.comment_ids:
+        comments = comments[1:] + comments[:1]
+    again = entry_id(seed, entry.video_id, again=True)
+    return replace(entry, id=again, kind="repeat", repeats=entry.id, comment_ids=tuple(comments))
 
 
 def entry_id(seed: int, video_id: str, *, again: bool = False) -> str:

@@ -11,13 +11,13 @@ import unicodedata
 
 from markupsafe import Markup, escape
 
-from data_catalog.printing import is_new_emoji
-
 MAX_SHOWN = 4_000
 """Longest text that is shown, in characters; what is longer is cut, and says so."""
 
 _TURNING = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 """Embeddings, overrides and isolates: they last beyond the text if it does not close them."""
+_RESERVED = (range(0x2065, 0x2066), range(0xFFF0, 0xFFF9), range(0xE0000, 0xE1000))
+"""Not assigned, and invisible if they ever are; every other character that is newer than Python's Unicode is shown."""
 _INVISIBLE = frozenset("\ufeff\u2028\u2029\ufff9\ufffa\ufffb\u2060\u2061\u2062\u2063\u2064")
 _MARK = r"[\u0300-\u036f\u0483-\u0489\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff]"
 _TOWERS = re.compile(f"({_MARK}{{4}}){_MARK}+")
@@ -45,4 +45,9 @@ def bdi(text: str, limit: int = MAX_SHOWN) -> Markup:
 def _acts(character: str) -> bool:
     if character in _TURNING or character in _INVISIBLE:
         return True
-    return unicodedata.category(character) in ("Cc", "Cs", "Co", "Cn") and not is_new_emoji(character)
+    category = unicodedata.category(character)
+    if category == "Cn":
+        code = ord(character)
+        is_noncharacter = 0xFDD0 <= code <= 0xFDEF or code & 0xFFFE == 0xFFFE
+        return is_noncharacter or any(code in reserved for reserved in _RESERVED)
+    return category in ("Cc", "Cs", "Co")

@@ -11,7 +11,7 @@ from fastapi import FastAPI
 from fastapi.staticfiles import StaticFiles
 
 from annotation.store import default_location, open_store
-from annotation.web import dashboard, discussing, ending, guard, login, reviewing, verifying
+from annotation.web import dashboard, discussing, ending, guard, login, mine, reviewing, verifying, videos
 from annotation.web.background import BESIDE, Source
 from annotation.web.content import Contents
 from annotation.web.hardening import Guard
@@ -23,7 +23,16 @@ from annotation.web.state import Web, WebSettings
 from data_catalog.catalog import Catalog
 from data_catalog.inspect import require_catalog
 
-ROUTERS = (login.router, reviewing.router, verifying.router, discussing.router, dashboard.router, ending.router)
+ROUTERS = (
+    login.router,
+    reviewing.router,
+    mine.router,
+    verifying.router,
+    discussing.router,
+    dashboard.router,
+    ending.router,
+    videos.router,
+)
 """Every router of the page; a new one is imported above and named here."""
 
 
@@ -43,7 +52,7 @@ def create_app(settings: WebSettings) -> FastAPI:
     web = Web(
         settings=settings,
         store=store,
-        contents=Contents(catalog, settings.refresh_s),
+        contents=Contents(catalog, settings.refresh_s, settings.videos),
         measurements=Measurements(store, source, BESIDE),
         guidelines=read_guidelines(),
         sessions=Sessions(key, store.people, idle_s=settings.idle_hours * 3600, https=settings.https),

@@ -1,4 +1,4 @@
-"""The content of an entry: the ad's kept frames, their words, and the comments that were drawn.
+"""The content of an entry: what the ad is called, its kept frames, their words, its video, and the comments drawn.
 
 A round keeps ids alone. What stands behind them is read from the catalog when it is shown, so that what was
 forgotten there is gone here.
@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -17,8 +17,10 @@ from urllib.parse import quote
 
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.dataset as ds
 
 from annotation.untrusted import isolated
+from annotation.web.films import COLUMNS, Film, film_roots, find_film, web_address
 from data_catalog.catalog import Catalog
 from data_catalog.errors import CatalogError, PurgedError
 from data_catalog.printing import picture_kind
@@ -51,14 +53,42 @@ class FrameView:
 
 
 @dataclass(frozen=True)
+class WordsView:
+    """Words, and the frames on which just these stand."""
+
+    numbers: tuple[int, ...]
+    """1 for the first frame that is shown."""
+    text: str
+
+
+@dataclass(frozen=True)
 class Content:
     """The content behind an entry's ids, as the catalog has it now."""
 
+    title: str
     category: str
     frames: tuple[FrameView, ...]
     comments: tuple[str, ...]
+    n_comments: int
+    """Comments that the catalog has of the ad."""
     missing: int
     """Frames and comments that are no longer in the catalog."""
+    film: Film | None
+    address: str
+    """Of the ad's page on the web; empty where it has none."""
+    video_url: str = ""
+    """Where this server has the video."""
+
+    @property
+    def words(self) -> list[WordsView]:
+        """The words of all frames, those that are the same together."""
+        numbers: dict[str, list[int]] = {}
+        texts: dict[str, str] = {}
+        for frame in self.frames:
+            same = " ".join(frame.words.casefold().split())
+            numbers.setdefault(same, []).append(frame.number)
+            texts.setdefault(same, frame.words)
+        return [WordsView(tuple(found), texts[same]) for same, found in numbers.items()]
 
 
 @dataclass(frozen=True)
@@ -119,9 +149,17 @@ class AdRows:
 
 
 class Contents:
-    """Reads entries and pictures from one catalog; threads share it."""
+    """Reads entries and pictures from one catalog; threads share it.
 
-    def __init__(self, catalog: Catalog, refresh_s: float) -> None:
+    Args:
+        catalog: the ads.
+        refresh_s: seconds after which a look is taken whether a table has changed.
+        videos: folder of the videos of a catalog that was built from one.
+    """
+
+    def __init__(self, catalog: Catalog, refresh_s: float, videos: str = "") -> None:
+        self._catalog = catalog
+        self._roots = film_roots(catalog, videos)
         tables = ("ads", "frames", "texts", "comments")
         self._tables = {table: AdRows(catalog, table, refresh_s) for table in tables}
         self._pictures: OrderedDict[tuple[str, int], dict[str, Picture]] = OrderedDict()
@@ -138,7 +176,7 @@ class Contents:
     def _read(
         self, video_id: str, frame_ids: tuple[str, ...], comment_ids: tuple[str, ...], _versions: tuple[int, ...]
     ) -> Content:
-        ads = self._tables["ads"].rows(video_id, ["category"])
+        ad = self._ad(video_id)
         columns = ["frame_id", "timestamp_s", "width", "height", "image_sha256"]
         frames = {row["frame_id"]: row for row in self._tables["frames"].rows(video_id, columns)}
         words = {row["frame_id"]: row["text"] for row in self._tables["texts"].rows(video_id, ["frame_id", "text"])}
@@ -148,13 +186,32 @@ class Contents:
         kept = [frames[frame_id] for frame_id in frame_ids if frame_id in frames]
         comments = tuple(said[comment_id] or "" for comment_id in comment_ids if comment_id in said)
         return Content(
-            category=(ads[0]["category"] or "") if ads else "",
+            title=ad["title"] or "",
+            category=ad["category"] or "",
             frames=tuple(
                 _frame(row, number, words.get(row["frame_id"]) or "") for number, row in enumerate(kept, start=1)
             ),
             comments=comments,
+            n_comments=len(said),
             missing=len(frame_ids) - len(kept) + len(comment_ids) - len(comments),
+            film=find_film(ad, self._roots),
+            address=web_address(ad["url"]),
         )
+
+    def frames_with(self, text: str) -> set[str]:
+        """The frames whose words hold a text, in whatever case."""
+        holds = pc.match_substring(ds.field("text"), text, ignore_case=True)
+        return {str(each) for each in self._catalog.read("texts", ["frame_id"], holds)["frame_id"].to_pylist()}
+
+    def film(self, video_id: str) -> Film | None:
+        """An ad's video file; None where there is none (any more)."""
+        return find_film(self._ad(video_id), self._roots)
+
+    def _ad(self, video_id: str) -> Mapping[str, Any]:
+        """The ad's row; of one that is gone, without values."""
+        columns = ["title", "category", *COLUMNS]
+        found = self._tables["ads"].rows(video_id, columns)
+        return found[0] if found else dict.fromkeys(columns)
 
     def picture(self, frame_id: str) -> Picture | None:
         """One frame's bytes; None of a frame that is not there (any more)."""

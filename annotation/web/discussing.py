@@ -16,6 +16,7 @@ from annotation.errors import NotPossibleError, SubmissionError
 from annotation.events import CHOICES, MAX_MESSAGE, MAX_NOTE, Remark, Ruling, Stance
 from annotation.web.content import Content
 from annotation.web.forms import (
+    FLAGS,
     STATES,
     RoundId,
     Seen,
@@ -169,6 +170,7 @@ def _thread_values(desk: Desk, talk: Thread, content: Content) -> dict[str, Any]
     now = Counter(position.now for position in talk.positions)
     return {
         "talk": talk,
+        "flag_texts": FLAGS,
         "positions": [shown_position(position, content) for position in talk.positions],
         "tally": [(choice, now[choice]) for choice in CHOICES if now[choice]],
         "own": next((position.now for position in talk.positions if position.own), None),

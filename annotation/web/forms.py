@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
@@ -11,7 +11,7 @@ from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 
 from annotation.desks import Desk, NamedVote, Position, ReviewerDesk, ShownEntry, VerifierDesk
 from annotation.errors import NotPossibleError, RoundClosedError, WithdrawnError
-from annotation.events import Choice, Vote
+from annotation.events import Choice, FlagReason, Vote
 from annotation.protocol import State
 from annotation.store import Receipt
 from annotation.web.content import Content
@@ -32,6 +32,14 @@ STATES: dict[State, str] = {
     "excluded": "excluded",
 }
 """An entry's states in words."""
+
+
+FLAGS: dict[FlagReason, str] = {
+    "not_an_ad": "Not an ad",
+    "cannot_be_judged": "Cannot be judged",
+    "broken_picture": "Broken picture",
+}
+"""What can be wrong with an ad, in words."""
 
 
 def _in_utc(at: datetime) -> datetime:
@@ -65,6 +73,19 @@ class SubmittedVote(Submitted):
     choice: str = Field(max_length=20)
     note: str = ""
     excluded_frames: list[Annotated[str, Field(max_length=300)]] = Field(default=[], max_length=100)
+
+
+class SubmittedNote(Submitted):
+    """Another note beside a judgement."""
+
+    note: str = ""
+
+
+class SubmittedFlag(Submitted):
+    """What is wrong with an ad."""
+
+    reason: str = Field(max_length=20)
+    remark: str = ""
 
 
 class SubmittedMessage(Submitted):
@@ -148,8 +169,14 @@ def own_desk(web: Web, session: Session, round_id: int) -> Desk:
 
 
 def content_of(web: Web, entry: ShownEntry) -> Content:
-    """The frames, words and comments of an entry."""
-    return web.contents.of(entry.video_id, entry.frame_ids, entry.comment_ids)
+    """The content of an entry, as far as its round shows it."""
+    content = web.contents.of(entry.video_id, entry.frame_ids, entry.comment_ids)
+    if not entry.options.show_video:
+        return replace(content, film=None, address="")
+    if content.film is None:
+        return content
+    url = f"/videos/{entry.entry_id}?round={entry.round_id}&v={content.film.sha256[:16]}"
+    return replace(content, video_url=url)
 
 
 def shown_votes(votes: tuple[NamedVote, ...], content: Content) -> list[ShownVote]:
@@ -202,7 +229,9 @@ def in_round(web: Web, round_id: int, entry_id: str) -> bool:
     return True
 
 
-def of_another_round(request: Request, n_discussed: int) -> Response:
+def of_another_round(
+    request: Request, n_discussed: int, link: tuple[str, str] = ("/discussion", "All discussions")
+) -> Response:
     """The page for somebody who kept the address of an ad for longer than its round lasted."""
     return page(
         request,
@@ -211,5 +240,5 @@ def of_another_round(request: Request, n_discussed: int) -> Response:
         n_discussed=n_discussed,
         title="This ad is not in the present round",
         text="It belongs to a round that is over, or was taken out of the dataset.",
-        link=("/discussion", "All discussions"),
+        link=link,
     )

@@ -33,6 +33,8 @@ class WebSettings:
     port: int = 8440
     public_url: str = ""
     """Address under which people reach the server where a proxy stands before it, as `https://ads.example.org`."""
+    videos: str = ""
+    """Folder of the ads' videos, of a catalog that was built from a folder; crawled ones are in the catalog."""
     secret_file: Path | None = None
     """Key that signs the sessions; None: beside the store."""
     storage_options: dict[str, str] | None = field(default=None, repr=False)

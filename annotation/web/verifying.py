@@ -9,6 +9,7 @@ from fastapi import APIRouter, Query, Request, Response
 from annotation.desks import VerifierDesk, VerifierEntry
 from annotation.events import MAX_NOTE, Remark, Ruling
 from annotation.web.forms import (
+    FLAGS,
     STATES,
     RoundId,
     Seen,
@@ -102,6 +103,8 @@ def _desk_values(own: VerifierDesk, web: Web, round_id: int, entry_id: str | Non
         "more": len(queue) == _LISTED,
         "entry": entry,
         "content": content,
+        "flag_texts": FLAGS,
+        "flags": entry.flags if entry else (),
         "votes": shown_votes(entry.votes, content) if entry and content else [],
         "state_text": STATES[entry.state.state] if entry else "",
         "back": entry if entry and _can_be_taken_back(entry) else _back(own),

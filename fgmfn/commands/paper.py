@@ -145,7 +145,14 @@ def table5(
 
 @app.command()
 @takes(TrainingOptions, SeedOptions)
-def table6(options: TrainingOptions, seeds: SeedOptions) -> None:
+def table6(
+    options: TrainingOptions,
+    seeds: SeedOptions,
+    row: Annotated[
+        list[str] | None,
+        typer.Option("--row", help="Only these, such as fgmfn, without_msvf; repeat the option or separate by commas."),
+    ] = None,
+) -> None:
     """FGMFN without each of its parts: w/o MSVF, CA, ITC, MI; lambda = 0; each modality alone.
 
     [bold]Examples[/bold]
@@ -153,10 +160,12 @@ def table6(options: TrainingOptions, seeds: SeedOptions) -> None:
       fgmfn paper table6 --data catalog/releases --seeds 5
 
       fgmfn paper table6 --data catalog/releases --config tiny --seeds 2
-    """
-    from fgmfn.paper.score_tables import ABLATIONS, TABLE_6
 
-    _write_scores("table6", TABLE_6, ABLATIONS, options, seeds)
+      fgmfn paper table6 --config light --row fgmfn,without_itc,without_mi,own_late_fusion
+    """
+    from fgmfn.paper.score_tables import TABLE_6, ablations
+
+    _write_scores("table6", TABLE_6, ablations(names_of(row)), options, seeds)
 
 
 @app.command()

@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 
 from fgmfn.baselines import MODELS
 from fgmfn.data import Source
+from fgmfn.errors import ConfigError, did_you_mean
 from fgmfn.evaluation import REDUCED, reduced_lines
 from fgmfn.paper import published
 from fgmfn.paper.experiments import Cell, Entry, Recipe
@@ -90,6 +91,19 @@ ABLATIONS = [
     ),
 ]
 """The rows of Table 6, and those that the paper's table lacks."""
+
+
+def ablations(names: Sequence[str]) -> list[Entry]:
+    """Return the rows of Table 6 of these names in the table's order, or all of them.
+
+    Raises:
+        ConfigError: The table has no such row.
+    """
+    known = [entry.key for entry in ABLATIONS]
+    for name in names:
+        if name not in known:
+            raise ConfigError(f"unknown row {name!r}{did_you_mean(name, known)}; known: {', '.join(known)}")
+    return [entry for entry in ABLATIONS if not names or entry.key in names]
 
 
 def _section(source: Source, rows: Sequence[Mapping[str, Any]]) -> list[str]:

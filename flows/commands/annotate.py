@@ -54,7 +54,7 @@ RoundNumber = Annotated[
 ]
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The person's name, as others see it.")]
 Format = Literal["label-studio", "csv", "parquet", "json"]
-Rows = Literal["votes", "decisions", "threads", "verdicts"]
+Rows = Literal["votes", "flags", "decisions", "threads", "verdicts"]
 _PAGE = re.compile(r"https?://[^\s/?#]+/?")
 _REFUSALS_SHOWN = 20
 
@@ -93,6 +93,7 @@ def serve(
         public_url=review.page,
         quiet_s=review.quiet_s,
         channels=Channels(**dict(review.notify)),
+        videos=review.videos,
     )
     with listening(page.host, page.port) as at_address, review_store(tables, review) as store:
         current = store.rounds.current()
@@ -229,7 +230,7 @@ def export(
         Rows,
         typer.Option(
             metavar="ROWS",
-            help="Of a table: votes, decisions, threads (discussions), verdicts; votes can be imported.",
+            help="Of a table: votes, flags, decisions, threads (discussions), verdicts; votes can be imported.",
         ),
     ] = "votes",
     predictions: Annotated[
@@ -495,7 +496,13 @@ def _write_pictures(store: Store, tables: Catalog, found: Round, folder: Path) -
 
 
 def _table(store: Store, round_id: int, rows: Rows) -> pa.Table:
-    from annotation.interchange.table_files import decisions_table, threads_table, verdicts_table, votes_table
+    from annotation.interchange.table_files import (
+        decisions_table,
+        flags_table,
+        threads_table,
+        verdicts_table,
+        votes_table,
+    )
     from annotation.interchange.votes import judgements
     from annotation.outcomes import verdicts
     from annotation.threads import contributions
@@ -504,6 +511,8 @@ def _table(store: Store, round_id: int, rows: Rows) -> pa.Table:
         return verdicts_table(verdicts(store, round_id))
     entries, log = store.rounds.entries(round_id), store.events(round_id)
     names = {person.id: person.name for person in store.people.all()}
+    if rows == "flags":
+        return flags_table(log, entries, names)
     if rows == "decisions":
         return decisions_table(log, entries, names)
     if rows == "threads":

@@ -226,6 +226,7 @@ def round_settings(settings: Settings) -> RoundSettings:
         more_than_words=settings.ocr.more_than_words,
         options=RoundOptions(
             least_look_ms=review.least_look_ms,
+            show_video=review.show_video,
             discussion_names=review.discussion_names,
         ),
     )

@@ -201,6 +201,10 @@ class ReviewSettings(Section):
     """Verifiers who decide where reviewers do not agree."""
     agreement: Literal["majority", "unanimity"] = "majority"
     """Agreement that settles a label; a tie and any "uncertain" go to the verifier."""
+    show_video: bool = True
+    """Whether people can watch the ad: on the page where its video is kept, else by a link to its page on the web."""
+    videos: str = ""
+    """Folder of the ads' videos, of a catalog that was built from a folder; crawled videos are found in the catalog."""
     seed: int = 0
     """Of the sample of comments, of what comes twice, and of everybody's order."""
     comments: Annotated[int, Field(ge=0)] = 20

@@ -78,7 +78,10 @@ def test_repeats_and_gold_are_mixed_in_by_their_shares(catalog: Catalog) -> None
     assert len(repeats) == round(0.2 * 18)
     for repeat in repeats:
         original = by_id[repeat.repeats or ""]
-        assert replace(repeat, id=original.id, kind=original.kind, known=original.known, repeats=None) == original
+        same = replace(repeat, id=original.id, kind=original.kind, known=original.known, repeats=None)
+        assert replace(same, comment_ids=original.comment_ids) == original
+        assert repeat.comment_ids != original.comment_ids, "it is not known by the order of its comments"
+        assert sorted(repeat.comment_ids) == sorted(original.comment_ids)
     videos = [entry.video_id for entry in drawn.entries if entry.kind != "repeat"]
     assert len(videos) == len(set(videos)) == 18
 

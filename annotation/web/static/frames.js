@@ -1,4 +1,4 @@
-// The frames of one entry: which is shown, which are left out, and the enlarged view.
+// The frames of one entry: which is shown, which are left out, the enlarged view, and the video in their place.
 
 export class Frames {
   // element: what holds the macros `frames` and `words` of an entry
@@ -18,6 +18,13 @@ export class Frames {
       button.addEventListener("click", () => openZoom(this)),
     );
     element.querySelector("[data-exclude]")?.addEventListener("click", () => this.toggleExcluded());
+    this.film = element.querySelector("[data-film]");
+    this.watching = false;
+    element.querySelector("[data-watch]")?.addEventListener("click", () => this.toggleFilm());
+    this.film?.querySelector("video").addEventListener("error", (event) => {
+      event.target.hidden = true;
+      this.film.querySelector(".gone").hidden = false;
+    });
   }
 
   get current() {
@@ -34,6 +41,7 @@ export class Frames {
 
   show(index) {
     this.index = index;
+    this.watching = false;
     this.#paint();
   }
 
@@ -49,14 +57,32 @@ export class Frames {
     this.onChange();
   }
 
+  toggleFilm() {
+    if (!this.film) return;
+    this.watching = !this.watching;
+    this.#paint();
+    // a browser that wants a click on the video itself gets it there
+    if (this.watching) this.film.querySelector("video").play().catch(() => {});
+  }
+
+  // Another ad is shown: this one goes on playing otherwise.
+  rest() {
+    this.film?.querySelector("video").pause();
+  }
+
   #paint() {
+    if (!this.watching) this.rest();
+    if (this.film) this.film.hidden = !this.watching;
+    this.element.querySelector("[data-watch]")?.setAttribute("aria-pressed", String(this.watching));
     this.figures.forEach((figure, index) => {
       const out = this.excluded.has(figure.dataset.frame);
-      figure.hidden = index !== this.index;
+      figure.hidden = this.watching || index !== this.index;
       figure.classList.toggle("out", out);
       figure.querySelector(".stamp").hidden = !out;
     });
-    this.element.querySelectorAll("[data-words]").forEach((words) => (words.hidden = words.dataset.words !== this.current));
+    this.element.querySelectorAll("[data-words]").forEach((words) =>
+      words.classList.toggle("current", words.dataset.words.split(" ").includes(String(this.index + 1))),
+    );
     this.element.querySelectorAll("[data-thumbnail]").forEach((button, index) => {
       const out = this.excluded.has(button.dataset.thumbnail);
       button.classList.toggle("out", out);

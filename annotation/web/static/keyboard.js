@@ -26,6 +26,7 @@ export function keyboard(frames, commands) {
     z: () => frames() && toggleZoom(frames()),
     arrowleft: () => frames()?.step(-1),
     arrowright: () => frames()?.step(1),
+    v: () => frames()?.toggleFilm(),
     g: open,
     "?": open,
     ...commands,
@@ -47,11 +48,13 @@ export function keyboard(frames, commands) {
       return;
     }
     const key = commandOf(event, keys);
+    if (event.target.matches("video") && key?.startsWith("arrow")) return; // it winds
     if (!on || key === null || event.ctrlKey || event.altKey || event.metaKey || event.repeat || event.isComposing) return;
     if (guidelines.open) {
       if (keys[key] === open) guidelines.close();
       return;
     }
+    if (byId("flag")?.open) return;
     if (byId("zoom").open && !WHILE_ZOOMED.has(key)) return;
     event.preventDefault();
     keys[key]();

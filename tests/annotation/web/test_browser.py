@@ -140,7 +140,7 @@ def test_an_ad_judged_while_more_are_asked_for_does_not_come_again(page: Page) -
 def test_arrows_thumbnails_and_zoom(page: Page) -> None:
     entry = page.locator("article.entry:visible")
     current = entry.locator("[aria-current=true]")
-    words = entry.locator("[data-words]:visible")
+    words = entry.locator("[data-words].current")
     page.keyboard.press("ArrowRight")
     assert current.get_attribute("aria-label") == "Frame 2 of 3"
     assert ", 1)" in words.inner_text()

@@ -63,6 +63,11 @@ def test_table_6_trains_every_configuration(paper: Run, tmp_path: Path) -> None:
     assert [row["entry"] for row in rows] == [entry.key for entry in ABLATIONS]
     assert all(row["missing"] is None and len(row["seeds"]) == 1 for row in rows)
     assert len({checkpoint for row in rows for checkpoint in row["checkpoints"]}) == len(rows)
+    code, printed, talk = paper("table6", "--json", "--seeds", 1, "--row", "without_mi,fgmfn", "--only-finished")
+    assert [row["entry"] for row in json.loads(printed)] == ["fgmfn", "without_mi"], talk
+    code, _, talk = paper("table6", "--row", "without_ita")
+    assert code == 1
+    assert "unknown row 'without_ita'; did you mean 'without_itc'?" in talk
 
 
 def test_figure_3_and_figure_4_and_table_7(paper: Run, tmp_path: Path) -> None:
