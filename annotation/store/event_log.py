@@ -24,6 +24,7 @@ from annotation.rounds import Entry
 from annotation.store import schema
 from annotation.store.assignments import Assignments, assign
 from annotation.store.database import Database
+from annotation.store.endings import Endings
 from annotation.store.ledger import Ledger, is_withdrawn, withdrawn
 from annotation.store.people import Guest, Invitation, People, Person, invite, still_there
 from annotation.store.read_marks import ReadMarks
@@ -69,6 +70,7 @@ class Store:
         self.assignments = Assignments(database)
         self.ledger = Ledger(database, self.rounds)
         self.read_marks = ReadMarks(database)
+        self.endings = Endings(database)
 
     def submit(self, person: Person, submission: Submission, *, now: datetime | None = None) -> Receipt:
         """Add an event; once this returns it is on the disk.

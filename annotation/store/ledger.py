@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -18,7 +18,7 @@ from sqlalchemy import Connection, func, select
 
 from annotation.errors import NotPossibleError, WithdrawnError
 from annotation.events import Event
-from annotation.protocol import FLAG_KINDS, EntryState, Rule, State, allowed, fold, live_events
+from annotation.protocol import FINAL, FLAG_KINDS, EntryState, Rule, State, allowed, fold, live_events
 from annotation.rounds import Entry, RoundOptions, order_for
 from annotation.store import schema
 from annotation.store.assignments import assignments_of
@@ -76,6 +76,15 @@ class Book:
     def in_state(self, wanted: State) -> list[str]:
         """The entries in a state, in the order in which they were drawn; a repeat is in none, as it settles nothing."""
         return sorted(self._by_state[wanted], key=self._places.__getitem__)
+
+    def is_settled(self) -> bool:
+        """Every entry but the repeats has come to its end."""
+        return sum(len(self._by_state[state]) for state in FINAL) == len(self._places)
+
+    def repeats_due(self, person_ids: Iterable[str]) -> set[str]:
+        """The repeats that still wait for the vote of one of these reviewers."""
+        waiting = self.taking - self._places.keys()
+        return {each for person_id in person_ids for each in waiting & self.due(person_id)} if waiting else set()
 
     def entry(self, entry_id: str) -> Entry:
         """One entry.
