@@ -31,6 +31,8 @@ from data_catalog.schemas import Label
 _LONGEST_S = 600.0
 """Longer on one entry is taken for a pause, and left out of the pace."""
 _RECENT = 50
+_DECIDED: tuple[State, ...] = ("needs_verifier", "verified", "settled", "excluded")
+"""States of entries that a verifier may have decided."""
 
 
 @dataclass(frozen=True)
@@ -166,6 +168,8 @@ class Progress:
     """Done, and those still to come."""
     median_s: float | None
     """Of the newest votes from shown to submitted, without pauses; None where no vote's time is known."""
+    deadline: datetime | None = None
+    """Until when it is to be done."""
 
 
 class Desk(ABC):
@@ -409,7 +413,8 @@ class ReviewerDesk(Desk):
         with self._store.ledger.reading(self._round_id) as book:
             votes = sorted(book.voted[self._person.id].values(), key=lambda event: event.id)
             due = len(book.due(self._person.id))
-        return Progress(len(votes), len(votes) + due, median_seconds(votes[-_RECENT:]))
+        deadline = self._store.assignments.deadlines(self._round_id).get(self._person.id)
+        return Progress(len(votes), len(votes) + due, median_seconds(votes[-_RECENT:]), deadline)
 
     def _entry(self, book: Book, entry_id: str) -> ReviewerEntry:
         flag = flag_that_counts(book.events.get(entry_id, ()), entry_id, self._person.id)
@@ -453,6 +458,15 @@ class VerifierDesk(Desk):
         people = self._people()
         with self._store.ledger.reading(self._round_id) as book:
             return self._entry(book, entry_id, people)
+
+    def decided(self) -> list[VerifierEntry]:
+        """The entries that have a decision, consensus or exclusion of this verifier which can be taken back."""
+        people, own = self._people(), self._person.id
+        with self._store.ledger.reading(self._round_id) as book:
+            ids = [each for state in _DECIDED for each in book.in_state(state)]
+            found = [each for each in ids if _is_decided_by(book.state(each), own)]
+            entries = [self._entry(book, each, people) for each in found]
+        return [each for each in entries if each.may_undo]
 
     def last_acted(self) -> str | None:
         """The entry that this verifier last did something to: what an undo without a name means."""
@@ -516,6 +530,12 @@ class VerifierDesk(Desk):
     def _refuse(self, entry_id: str) -> None:
         if self._store.ledger.entry(self._round_id, entry_id).kind == "repeat":
             raise NotPossibleError(f"entry {entry_id} shows another one once more; there is nothing to verify")
+
+
+def _is_decided_by(state: EntryState, person_id: str) -> bool:
+    if state.outcome is not None:
+        return state.outcome.person_id == person_id
+    return person_id in state.decisions
 
 
 def median_seconds(votes: Iterable[Event]) -> float | None:

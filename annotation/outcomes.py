@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 
 from annotation.desks import median_seconds
 from annotation.events import Event, Flag, Ruling, Stance, Vote
@@ -55,8 +55,10 @@ class RoundStatus:
 
     n_entries: int
     by_state: Mapping[State, int]
+    repeats_left: int
+    """Repeats that somebody who may judge is still asked."""
     complete: bool
-    """Every entry has come to its end: the round can be closed."""
+    """Every entry has come to its end and no repeat is asked any more: the round can be closed."""
     last_at: datetime | None
     """When anything was last done; None if nothing was."""
 
@@ -70,6 +72,7 @@ class PersonProgress:
     total: int
     median_s: float | None
     last_at: datetime | None
+    deadline: datetime | None = None
     training: Standing | None = None
     """A reviewer's, of a round that has a training."""
 
@@ -113,19 +116,29 @@ def reviews(store: Store, round_id: int | None = None) -> list[Review]:
 
 def round_status(store: Store, round_id: int) -> RoundStatus:
     """Count a round's entries by state."""
+    asked = active_reviewers(store)
     with store.ledger.reading(round_id) as book:
         counted = [book.state(entry_id) for entry_id in _counted(book)]
+        repeats_left = len(book.repeats_due(asked))
         last_at = max((of_entry[-1].submitted_at for of_entry in book.events.values() if of_entry), default=None)
     return RoundStatus(
         n_entries=len(counted),
         by_state=dict(Counter(state.state for state in counted)),
-        complete=all(state.final for state in counted),
+        repeats_left=repeats_left,
+        complete=all(state.final for state in counted) and not repeats_left,
         last_at=last_at,
     )
 
 
+def active_reviewers(store: Store) -> list[str]:
+    """Ids of the reviewers who may judge now: a round does not wait for those who were shut out."""
+    now = datetime.now(UTC)
+    return [each.id for each in store.people.all() if each.role == "reviewer" and each.may_enter(now)]
+
+
 def progress(store: Store, round_id: int) -> list[PersonProgress]:
     """The progress of everybody who may judge, or has judged."""
+    deadlines = store.assignments.deadlines(round_id)
     people = store.people.all()
     reviewers = [person.id for person in people if person.role == "reviewer"]
     trained = store.preparation.standings(round_id, reviewers, store.ledger.options(round_id))
@@ -146,6 +159,7 @@ def progress(store: Store, round_id: int) -> list[PersonProgress]:
                     total=len(done) + _to_do(book, person),
                     median_s=median_seconds(done),
                     last_at=max((event.submitted_at for event in own), default=None),
+                    deadline=deadlines.get(person.id),
                     training=_with_examples(trained.get(person.id)),
                 )
             )

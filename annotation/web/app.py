@@ -11,11 +11,12 @@ from fastapi import FastAPI
 from fastapi.staticfiles import StaticFiles
 
 from annotation.store import default_location, open_store
-from annotation.web import dashboard, discussing, guard, login, mine, preparing, reviewing, verifying, videos
+from annotation.web import dashboard, discussing, ending, guard, login, mine, preparing, reviewing, verifying, videos
 from annotation.web.background import BESIDE, Source
 from annotation.web.content import Contents
 from annotation.web.hardening import Guard
 from annotation.web.measurements import Measurements
+from annotation.web.notifying import Notifier
 from annotation.web.pages import FOLDER
 from annotation.web.sessions import Attempts, Sessions, default_secret_file, read_secret
 from annotation.web.state import Web, WebSettings
@@ -30,6 +31,7 @@ ROUTERS = (
     verifying.router,
     discussing.router,
     dashboard.router,
+    ending.router,
     videos.router,
 )
 """Every router of the page; a new one is imported above and named here."""
@@ -55,11 +57,13 @@ def create_app(settings: WebSettings) -> FastAPI:
         measurements=Measurements(store, source, BESIDE),
         sessions=Sessions(key, store.people, idle_s=settings.idle_hours * 3600, https=settings.https),
         attempts=Attempts(settings.failed_logins, settings.failed_logins_s),
+        notifier=Notifier(store, settings.channels, settings.url),
     )
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         yield
+        web.notifier.close()
         BESIDE.close()
         store.close()
 

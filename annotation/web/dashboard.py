@@ -93,23 +93,27 @@ def _panels(measured: Measured) -> list[AgreementTable]:
         tables.pairs(found, names),
         tables.choices(found, names),
         tables.people(found, names),
+        tables.levels(found),
         tables.fast(found, names),
+        tables.slow(found),
+        tables.estimated(found),
         tables.confusion(found),
     ]
 
 
 def _progress(measured: Measured) -> AgreementTable:
     from annotation.agreement import Share
-    from annotation.agreement_tables import AgreementTable
+    from annotation.agreement_tables import AgreementTable, until
 
     trains = any(each.training for each in measured.progress)
-    rows = [
+    rows: list[tuple[str | Share, ...]] = [
         (
             each.person.name,
             each.person.role,
             Share(each.done, each.total),
             duration(each.median_s) if each.median_s is not None else "–",
             f"{each.last_at:%d %b, %H:%M}" if each.last_at else "–",
+            until(each),
             *([_training(each)] if trains else []),
         )
         for each in measured.progress
@@ -117,7 +121,7 @@ def _progress(measured: Measured) -> AgreementTable:
     return AgreementTable(
         "Progress",
         "What is done of what is theirs to do; a verifier's is what waits for them now and what they have decided.",
-        ("Who", "Role", "Done", "Median", "Last (UTC)", *(["Training"] if trains else [])),
+        ("Who", "Role", "Done", "Median", "Last (UTC)", "Until", *(["Training"] if trains else [])),
         rows,
         nothing="Nobody was invited yet.",
     )

@@ -44,11 +44,11 @@ def script_texts(language: str) -> Markup:
     """The texts that the pages' scripts say, as JSON that can stand in a page: by the English one, its forms."""
     if language == "en":
         return Markup("{}")
-    found = {}
+    found: dict[str, list[str]] = {}
     for message in read_catalog(language):
         if message.id and any(str(path).endswith(".js") for path, _ in message.locations):
             key, said = (message.id, message.string) if isinstance(message.id, str) else (message.id[0], message.string)
-            found[key] = [said] if isinstance(said, str) else list(said)
+            found[key] = [said] if isinstance(said, str) else list(said or ())
     return Markup(json.dumps(found, ensure_ascii=True).replace("<", "\\u003c"))  # noqa: S704 - the program's own texts
 
 
