@@ -19,13 +19,17 @@ from annotation.protocol import Role
 from annotation.rounds import RoundOptions
 from annotation.untrusted import bdi, isolated
 from annotation.web.sessions import Session
-from annotation.web.texts import LANGUAGES, script_texts, texts
+from annotation.web.texts import LANGUAGES, script_texts, texts, to_translate
 
 FOLDER = Path(__file__).parent
 HOMES: dict[Role, str] = {"reviewer": "/review", "verifier": "/verify", "admin": "/dashboard"}
 """Where each role's work begins."""
 NAVIGATION: dict[Role, tuple[tuple[str, str], ...]] = {
-    "reviewer": (("/review", "Review"), ("/mine", "My judgements"), ("/discussion", "Discussion")),
+    "reviewer": (
+        ("/review", to_translate("Review")),
+        ("/mine", to_translate("My judgements")),
+        ("/discussion", to_translate("Discussion")),
+    ),
     "verifier": (("/verify", "Verify"), ("/discussion", "Discussion"), ("/dashboard", "Dashboard")),
     "admin": (("/dashboard", "Dashboard"),),
 }

@@ -19,7 +19,7 @@ from annotation.web.forms import RoundId, content_of
 from annotation.web.pages import guidelines_of, page
 from annotation.web.sessions import Reviewer, Session
 from annotation.web.state import Server, Web
-from annotation.web.texts import texts
+from annotation.web.texts import texts, to_translate
 
 router = APIRouter()
 
@@ -59,7 +59,7 @@ def require_prepared(web: Web, session: Session, round_id: int) -> None:
         NotPossibleError: they have not.
     """
     if missing_step(web, session, web.store.rounds.get(round_id)) is not None:
-        raise NotPossibleError("read the guidelines and finish the training first; this was not saved")
+        raise NotPossibleError(to_translate("Read the guidelines and finish the training first; this was not saved."))
 
 
 @router.get("/guidelines")
@@ -129,10 +129,10 @@ def answer(given: Answered, session: Reviewer, web: Server) -> dict[str, Any]:
 
 
 def _feedback(round_: Round, known: str, choice: str, own: Standing) -> str:
-    say = texts(round_.options.language).gettext
-    verdict = say("Right.") if choice == known else say("You said %(choice)s; the answer is %(known)s.")
-    count = say("%(right)s of %(answered)s right so far.")
-    values = {"choice": say(choice), "known": say(known), "right": own.right, "answered": own.answered}
+    _ = texts(round_.options.language).gettext
+    verdict = _("Right.") if choice == known else _("You said %(choice)s; the answer is %(known)s.")
+    count = _("%(right)s of %(answered)s right so far.")
+    values = {"choice": _(choice), "known": _(known), "right": own.right, "answered": own.answered}
     return f"{verdict} {count}" % values
 
 

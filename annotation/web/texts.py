@@ -25,7 +25,21 @@ LANGUAGES = ("en", *sorted(path.stem for path in LOCALE.glob("*.po")))
 
 _METHODS = [("**.html", "jinja2.ext:babel_extract"), ("**.js", "javascript"), ("**.py", "python")]
 _OPTIONS = {"**.html": {"trimmed": "true", "silent": "false", "newstyle_gettext": "true"}}
-_MARKS = {"_": None, "N_": None, "gettext": None, "say": None, "ngettext": (1, 2), "many": (1, 2)}
+_MARKS = {"_": None, "gettext": None, "to_translate": None, "ngettext": (1, 2), "many": (1, 2)}
+
+
+def to_translate(text: str) -> str:
+    """The text itself; marks one that is translated where it is shown."""
+    return text
+
+
+NAMED_ELSEWHERE = (
+    to_translate("How does the ad come across?"),
+    to_translate("positive"),
+    to_translate("negative"),
+    to_translate("uncertain"),
+)
+"""Texts that the pages show and that stand outside of this folder."""
 
 
 @lru_cache
@@ -75,7 +89,7 @@ def update() -> None:
         catalog.update(extracted(), no_fuzzy_matching=True)
         catalog.obsolete.clear()
         with (LOCALE / f"{language}.po").open("wb") as file:
-            write_po(file, catalog, include_lineno=False, sort_output=True, omit_header=False, width=120)
+            write_po(file, catalog, include_lineno=False, sort_output=True, omit_header=True, width=120)
 
 
 if __name__ == "__main__":
