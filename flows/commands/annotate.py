@@ -514,7 +514,8 @@ def _table(store: Store, round_id: int, rows: Rows) -> pa.Table:
     if rows == "flags":
         return flags_table(log, entries, names)
     if rows == "decisions":
-        return decisions_table(log, entries, names)
+        first = store.rounds.get(round_id).options.verifier_first
+        return decisions_table(log, entries, names, verifier_first=first)
     if rows == "threads":
         return threads_table(contributions(log, entries, names))
     return votes_table(judgements(log, entries, names))
