@@ -180,6 +180,8 @@ class Progress:
     """Done, and those still to come."""
     median_s: float | None
     """Of the newest votes from shown to submitted, without pauses; None where no vote's time is known."""
+    deadline: datetime | None = None
+    """Until when it is to be done."""
 
 
 class Desk(ABC):
@@ -423,7 +425,8 @@ class ReviewerDesk(Desk):
         with self._store.ledger.reading(self._round_id) as book:
             votes = sorted(book.voted[self._person.id].values(), key=lambda event: event.id)
             due = len(book.due(self._person.id))
-        return Progress(len(votes), len(votes) + due, median_seconds(votes[-_RECENT:]))
+        deadline = self._store.assignments.deadlines(self._round_id).get(self._person.id)
+        return Progress(len(votes), len(votes) + due, median_seconds(votes[-_RECENT:]), deadline)
 
     def _entry(self, book: Book, entry_id: str) -> ReviewerEntry:
         flag = flag_that_counts(book.events.get(entry_id, ()), entry_id, self._person.id)

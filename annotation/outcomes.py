@@ -73,6 +73,7 @@ class PersonProgress:
     total: int
     median_s: float | None
     last_at: datetime | None
+    deadline: datetime | None = None
 
 
 def verdicts(store: Store, round_id: int | None = None) -> list[Verdict]:
@@ -137,6 +138,7 @@ def active_reviewers(store: Store) -> list[str]:
 
 def progress(store: Store, round_id: int) -> list[PersonProgress]:
     """The progress of everybody who may judge, or has judged."""
+    deadlines = store.assignments.deadlines(round_id)
     with store.ledger.reading(round_id) as book:
         log = [event for events in book.events.values() for event in live_events(events)]
         found = []
@@ -154,6 +156,7 @@ def progress(store: Store, round_id: int) -> list[PersonProgress]:
                     total=len(done) + _to_do(book, person),
                     median_s=median_seconds(done),
                     last_at=max((event.submitted_at for event in own), default=None),
+                    deadline=deadlines.get(person.id),
                 )
             )
     return found

@@ -66,6 +66,7 @@ def round_tasks(
     frame_url: Callable[[str], str],
     predictions: bool = True,
     with_votes: bool = True,
+    names: Mapping[str, str] | None = None,
 ) -> Iterator[dict[str, Any]]:
     """A whole round as tasks, in the order in which its entries were drawn.
 
@@ -75,13 +76,14 @@ def round_tasks(
         round_id: which round.
         frame_url: where Label Studio finds a frame's picture.
         predictions: whether the label of the comments goes along.
+        names: of the people, by id; their own if None.
         with_votes: whether the votes go along. Label Studio takes a task that has one for done, and asks nobody.
 
     Raises:
         RoundError: there is no such round.
     """
     entries = store.rounds.entries(round_id)
-    names = {person.id: person.name for person in store.people.all()}
+    names = store.people.names() if names is None else names
     shown, labels = read_shown(catalog, entries.values()), read_predictions(catalog) if predictions else {}
     log = store.events(round_id) if with_votes else []
     votes: dict[str, list[Judgement]] = {}
