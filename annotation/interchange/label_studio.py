@@ -20,6 +20,7 @@ import pyarrow.dataset as ds
 
 from annotation.errors import AnnotationError, SubmissionError
 from annotation.events import Flag, Vote
+from annotation.interchange.table_files import decisions_table
 from annotation.interchange.votes import Ignored, Judgement, Refused, Row, judgements
 from annotation.protocol import live_events
 from annotation.rounds import Entry, Prediction, Shown, read_predictions, read_shown
@@ -98,6 +99,11 @@ def round_tasks(
     said: dict[str, list[Contribution]] = {}
     for each in contributions(log, entries, names):
         said.setdefault(each.entry_id, []).append(each)
+    first = store.rounds.get(round_id).options.verifier_first
+    decided: dict[str, list[Mapping[str, Any]]] = {}
+    for decision in decisions_table(log, entries, names, verifier_first=first).to_pylist():
+        if decision["kind"] == "decision":
+            decided.setdefault(decision["entry_id"], []).append(decision)
     for entry in entries.values():
         yield task(
             entry,
@@ -105,6 +111,7 @@ def round_tasks(
             votes.get(entry.id, []),
             flags=flags.get(entry.id, []),
             said=said.get(entry.id, []),
+            decided=decided.get(entry.id, []),
             shown=shown[entry.id],
             prediction=labels.get(entry.video_id),
             frame_url=frame_url,
@@ -118,6 +125,7 @@ def task(
     *,
     flags: Sequence[Mapping[str, str]] = (),
     said: Iterable[Contribution] = (),
+    decided: Iterable[Mapping[str, Any]] = (),
     shown: Shown,
     prediction: Prediction | None,
     frame_url: Callable[[str], str],
@@ -130,10 +138,12 @@ def task(
         votes: on this entry.
         flags: what reviewers found wrong with it; in the task's data, which Label Studio keeps and does not ask for.
         said: in its discussion; kept as the task's `meta`, which Label Studio stores and does not show to annotators.
+        decided: the verifiers' decisions, as rows of `decisions_table`; kept there, too.
         shown: its words and comments.
         prediction: None leaves it out.
         frame_url: where Label Studio finds a frame's picture.
     """
+    told = {"discussion": [_told(vars(each)) for each in said], "decisions": [_told(each) for each in decided]}
     return {
         "data": {
             "round_id": round_id,
@@ -149,7 +159,7 @@ def task(
         },
         "annotations": [_annotation(vote) for vote in votes],
         "predictions": [] if prediction is None else [_prediction(prediction)],
-        "meta": {"discussion": [_contribution(each) for each in said]} if said else {},
+        "meta": {name: rows for name, rows in told.items() if rows},
     }
 
 
@@ -285,10 +295,10 @@ def _annotation(row: Judgement) -> dict[str, Any]:
     }
 
 
-def _contribution(said: Contribution) -> dict[str, Any]:
-    """What was said, without what the task says already."""
-    told = {**vars(said), "shown_at": said.shown_at.isoformat(), "submitted_at": said.submitted_at.isoformat()}
-    return {name: value for name, value in told.items() if name not in ("round_id", "entry_id", "video_id")}
+def _told(row: Mapping[str, Any]) -> dict[str, Any]:
+    """What was said or decided, without what the task says already."""
+    values = {name: value.isoformat() if isinstance(value, datetime) else value for name, value in row.items()}
+    return {name: value for name, value in values.items() if name not in ("round_id", "entry_id", "video_id")}
 
 
 def _prediction(prediction: Prediction) -> dict[str, Any]:

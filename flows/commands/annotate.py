@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 from urllib.parse import quote
@@ -678,10 +679,11 @@ def _table(store: Store, tables: Catalog, round_id: int, rows: Rows, names: Mapp
     def of_log(make: Callable[..., Any]) -> Any:
         return make(store.events(round_id), store.rounds.entries(round_id), names)
 
+    first = store.rounds.get(round_id).options.verifier_first
     makers: dict[Rows, Callable[[], pa.Table]] = {
         "votes": lambda: votes_table(of_log(judgements)),
         "flags": lambda: of_log(flags_table),
-        "decisions": lambda: of_log(decisions_table),
+        "decisions": lambda: of_log(partial(decisions_table, verifier_first=first)),
         "threads": lambda: threads_table(of_log(contributions)),
         "verdicts": lambda: verdicts_table(verdicts(store, round_id)),
         "entries": lambda: entries_table(read_agreement(store, tables, round_id)),
