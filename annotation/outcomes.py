@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 
 from annotation.desks import median_seconds
 from annotation.events import Event, Flag, Ruling, Stance, Vote
-from annotation.protocol import Decision, State, allowed, live_events
+from annotation.protocol import Decision, State, allowed, is_blind, live_events
 from annotation.store import Store
 from annotation.store.ledger import Book
 from annotation.store.people import Person
@@ -32,6 +32,8 @@ class Verdict:
     excluded_frames: tuple[str, ...]
     at: datetime
     """When the last thing was done to it."""
+    decided_blind: bool | None = None
+    """A verifier's decision was made before seeing the votes; None where no verifier has decided."""
 
 
 @dataclass(frozen=True)
@@ -93,6 +95,7 @@ def verdicts(store: Store, round_id: int | None = None) -> list[Verdict]:
                         decision=state.decision,
                         excluded_frames=state.excluded_frames,
                         at=book.events[entry_id][-1].submitted_at,
+                        decided_blind=_decided_blind(book, entry_id) if state.state == "verified" else None,
                     )
     return list(found.values())
 
@@ -172,6 +175,12 @@ def _with_examples(own: Standing | None) -> Standing | None:
 
 def _rounds(store: Store, round_id: int | None) -> list[int]:
     return [each.id for each in store.rounds.all()] if round_id is None else [round_id]
+
+
+def _decided_blind(book: Book, entry_id: str) -> bool:
+    events = book.events[entry_id]
+    decisions = [event for event in live_events(events) if event.kind == "decision"]
+    return book.options.verifier_first and all(is_blind(events, decision) for decision in decisions)
 
 
 def _counted(book: Book) -> list[str]:

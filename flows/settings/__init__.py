@@ -226,6 +226,8 @@ class ReviewSettings(Section):
     """Share of the ads that come twice, which tells how far people agree with themselves."""
     discussion_names: Literal["names", "pseudonyms"] = "names"
     """Who is who in a discussion, and where a verifier decides; a pseudonym stays the same in a round."""
+    verifier_first: bool = False
+    """A verifier decides before seeing the reviewers' votes and notes; they are shown when the decision is recorded."""
     gold_share: Share = 0.0
     """Share of ads whose answer is known, from `gold`, mixed in."""
     gold: dict[str, Literal["negative", "positive"]] = Field(default_factory=dict)
