@@ -4,22 +4,23 @@ A reviewer's desk tells nothing of what the others think. No method of it gives 
 which entries are repeats or gold. The exception is an entry that is discussed: everybody in the discussion sees its
 votes and notes, which cannot change any more, and where it is repeated, the repeat is asked of nobody. Where there are
 more reviewers than the rule asks for, an entry that has its votes is asked of nobody else. That an entry takes no
-judgement is all that can be told of either. A verifier sees all votes and notes.
+judgement is all that can be told of either. The list of a reviewer's own judgements holds what they did and nothing
+else; an ad that came twice is in it twice. A verifier sees all votes, notes and flags.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import islice
 from statistics import median
 from typing import Any, ClassVar
 
 from annotation.errors import NotPossibleError
-from annotation.events import Choice, Event, Kind, Nothing, Payload, Remark, Ruling, Stance, Vote
-from annotation.protocol import EntryState, Message, Role, State, allowed, live_events, undoable
+from annotation.events import Choice, Event, Flag, Kind, Nothing, Payload, Remark, Ruling, Stance, Vote
+from annotation.protocol import EntryState, Message, Role, State, allowed, flag_that_counts, live_events, undoable
 from annotation.rounds import RoundOptions
 from annotation.store import Receipt, Store, Submission
 from annotation.store.ledger import Book
@@ -30,6 +31,8 @@ from data_catalog.schemas import Label
 _LONGEST_S = 600.0
 """Longer on one entry is taken for a pause, and left out of the pace."""
 _RECENT = 50
+_DECIDED: tuple[State, ...] = ("needs_verifier", "verified", "settled", "excluded")
+"""States of entries that a verifier may have decided."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +60,8 @@ class Position:
     """A reviewer's, as it was before the discussion."""
     stance: Choice | None
     """What they have said last; None: nothing."""
+    flag: Flag | None = None
+    """What they found wrong with the ad."""
 
     @property
     def now(self) -> Choice | None:
@@ -71,6 +76,15 @@ class NamedVote:
     name: str
     person_id: str
     vote: Vote
+
+
+@dataclass(frozen=True)
+class NamedFlag:
+    """A flag with whose it is."""
+
+    name: str
+    person_id: str
+    flag: Flag
 
 
 @dataclass(frozen=True)
@@ -92,6 +106,16 @@ class ReviewerEntry(ShownEntry):
 
     vote: Vote | None
     """The reviewer's own."""
+    flag: Flag | None
+    """The reviewer's own."""
+
+
+@dataclass(frozen=True)
+class OwnEntry(ReviewerEntry):
+    """An entry that a reviewer judged or flagged."""
+
+    at: datetime
+    """When they first did either."""
 
 
 @dataclass(frozen=True)
@@ -100,6 +124,7 @@ class VerifierEntry(ShownEntry):
 
     state: EntryState
     votes: tuple[NamedVote, ...]
+    flags: tuple[NamedFlag, ...]
     messages: tuple[Said, ...]
     revision: int
     """To be given back as `seen`: whoever decides has seen the entry as it is."""
@@ -283,8 +308,9 @@ class Desk(ABC):
                 own=each == self._person.id,
                 vote=state.votes.get(each),
                 stance=state.stances.get(each),
+                flag=state.flags.get(each),
             )
-            for each in dict.fromkeys([*state.votes, *state.stances])
+            for each in dict.fromkeys([*state.votes, *state.stances, *state.flags])
         ]
         return tuple(sorted(found, key=lambda each: (not each.own, each.role, each.name.casefold())))
 
@@ -332,8 +358,48 @@ class ReviewerDesk(Desk):
         """
         return self._submit(entry_id, "vote", vote, key, shown_at)
 
+    def annotate(self, entry_id: str, note: str, *, key: str, shown_at: datetime) -> Receipt:
+        """Give the reviewer's judgement of an entry another note; this is the judgement anew, and raises as it does.
+
+        Raises:
+            NotPossibleError: besides, they have not judged it.
+        """
+        vote = self.entry(entry_id).vote
+        if vote is None:
+            raise NotPossibleError("a note stands beside a judgement, and this ad has none of yours")
+        return self.vote(entry_id, replace(vote, note=note), key=key, shown_at=shown_at)
+
+    def flag(self, entry_id: str, flag: Flag, *, key: str, shown_at: datetime) -> Receipt:
+        """Say that something is wrong with an entry, so that a verifier looks at it; in place of an earlier flag.
+
+        Raises:
+            SubmissionError: malformed.
+            NotPossibleError: a verifier has acted, or the round is closed.
+        """
+        return self._submit(entry_id, "flag", flag, key, shown_at)
+
+    def unflag(self, entry_id: str, *, key: str, shown_at: datetime) -> Receipt:
+        """Take the reviewer's flag back.
+
+        Raises:
+            NotPossibleError: there is none, a verifier has acted, or the round is closed.
+        """
+        return self._submit(entry_id, "unflag", Nothing(), key, shown_at)
+
+    def own(self) -> list[OwnEntry]:
+        """What the reviewer judged or flagged, in the order in which they did, the latest first."""
+        with self._store.ledger.reading(self._round_id) as book:
+            first: dict[str, Event] = {}
+            for entry_id, events in book.events.items():
+                acts = (each for each in events if each.person_id == self._person.id and each.entry_id == entry_id)
+                if (act := next((each for each in acts if each.kind in ("vote", "flag")), None)) is not None:
+                    first[entry_id] = act
+            latest_first = sorted(first.values(), key=lambda event: event.id, reverse=True)
+            found = [OwnEntry(**vars(self._entry(book, act.entry_id)), at=act.submitted_at) for act in latest_first]
+        return [entry for entry in found if entry.vote or entry.flag]
+
     def undo(self, entry_id: str, *, key: str, shown_at: datetime) -> Receipt:
-        """Take back the reviewer's latest action on an entry: it is then as it was before.
+        """Take back the reviewer's latest action on an entry: it is then as it was before. A flag stays.
 
         Raises:
             NotPossibleError: there is nothing to take back, or the entry has gone on since.
@@ -348,7 +414,12 @@ class ReviewerDesk(Desk):
         return Progress(len(votes), len(votes) + due, median_seconds(votes[-_RECENT:]))
 
     def _entry(self, book: Book, entry_id: str) -> ReviewerEntry:
-        return ReviewerEntry(**self._shown(book, entry_id), vote=book.state(entry_id).votes.get(self._person.id))
+        flag = flag_that_counts(book.events.get(entry_id, ()), entry_id, self._person.id)
+        return ReviewerEntry(
+            **self._shown(book, entry_id),
+            vote=book.state(entry_id).votes.get(self._person.id),
+            flag=flag.payload if flag and isinstance(flag.payload, Flag) else None,
+        )
 
     def _revision(self, _events: Sequence[Event]) -> None:
         return None
@@ -384,6 +455,15 @@ class VerifierDesk(Desk):
         people = self._people()
         with self._store.ledger.reading(self._round_id) as book:
             return self._entry(book, entry_id, people)
+
+    def decided(self) -> list[VerifierEntry]:
+        """The entries that have a decision, consensus or exclusion of this verifier which can be taken back."""
+        people, own = self._people(), self._person.id
+        with self._store.ledger.reading(self._round_id) as book:
+            ids = [each for state in _DECIDED for each in book.in_state(state)]
+            found = [each for each in ids if _is_decided_by(book.state(each), own)]
+            entries = [self._entry(book, each, people) for each in found]
+        return [each for each in entries if each.may_undo]
 
     def last_acted(self) -> str | None:
         """The entry that this verifier last did something to: what an undo without a name means."""
@@ -434,6 +514,7 @@ class VerifierDesk(Desk):
             **shown,
             state=state,
             votes=tuple(sorted(votes, key=lambda vote: (vote.name.casefold(), vote.person_id))),
+            flags=tuple(NamedFlag(people[each].name, each, flag) for each, flag in state.flags.items()),
             messages=self._said(book, state.messages, people),
             revision=self._revision(events),
             may=allowed(state, self._person.id, "verifier", book.rule),
@@ -446,6 +527,12 @@ class VerifierDesk(Desk):
     def _refuse(self, entry_id: str) -> None:
         if self._store.ledger.entry(self._round_id, entry_id).kind == "repeat":
             raise NotPossibleError(f"entry {entry_id} shows another one once more; there is nothing to verify")
+
+
+def _is_decided_by(state: EntryState, person_id: str) -> bool:
+    if state.outcome is not None:
+        return state.outcome.person_id == person_id
+    return person_id in state.decisions
 
 
 def median_seconds(votes: Iterable[Event]) -> float | None:

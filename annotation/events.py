@@ -16,9 +16,14 @@ Choice = Literal["positive", "negative", "uncertain"]
 """A reviewer's possible judgements of an entry."""
 CHOICES: tuple[Choice, ...] = get_args(Choice)
 
-Kind = Literal["vote", "decision", "discuss", "message", "stance", "settle", "exclude", "undo"]
-"""vote: a reviewer's. decision, discuss (send to the discussion), settle (the consensus), exclude: a verifier's.
-message, stance (what one says now): anybody's in the discussion. undo: of one's own latest event on the entry."""
+FlagReason = Literal["not_an_ad", "cannot_be_judged", "broken_picture"]
+"""Why an entry is no good, whatever its label would be."""
+FLAG_REASONS: tuple[FlagReason, ...] = get_args(FlagReason)
+
+Kind = Literal["vote", "flag", "unflag", "decision", "discuss", "message", "stance", "settle", "exclude", "undo"]
+"""vote, flag (something is wrong with the entry), unflag (nothing is, after all): a reviewer's. decision,
+discuss (send to the discussion), settle (the consensus), exclude: a verifier's. message, stance (what one says now):
+anybody's in the discussion. undo: of one's own latest event on the entry, flags apart."""
 
 MAX_NOTE = 2_000
 MAX_MESSAGE = 4_000
@@ -40,6 +45,19 @@ class Vote:
             raise SubmissionError(f"choice {self.choice!r}; expected one of {', '.join(CHOICES)}")
         _tidy(self, "note", MAX_NOTE)
         object.__setattr__(self, "excluded_frames", tuple(sorted(set(self.excluded_frames))))
+
+
+@dataclass(frozen=True)
+class Flag:
+    """A reviewer's word that something is wrong with an entry; a verifier then looks at it."""
+
+    reason: FlagReason
+    remark: str = ""
+
+    def __post_init__(self) -> None:
+        if self.reason not in FLAG_REASONS:
+            raise SubmissionError(f"reason {self.reason!r}; expected one of {', '.join(FLAG_REASONS)}")
+        _tidy(self, "remark", MAX_NOTE)
 
 
 @dataclass(frozen=True)
@@ -78,12 +96,14 @@ class Stance:
 
 @dataclass(frozen=True)
 class Nothing:
-    """An undo says nothing of its own: which event it takes back stands in `supersedes`."""
+    """What takes something back says nothing of its own: which event that is stands in `supersedes`."""
 
 
-Payload = Vote | Ruling | Remark | Stance | Nothing
+Payload = Vote | Flag | Ruling | Remark | Stance | Nothing
 PAYLOADS: dict[Kind, type[Payload]] = {
     "vote": Vote,
+    "flag": Flag,
+    "unflag": Nothing,
     "decision": Ruling,
     "discuss": Remark,
     "message": Remark,
@@ -115,7 +135,7 @@ class Event:
     guideline: str
     """Version of the guidelines that the person had."""
     supersedes: int | None = None
-    """Of an undo: the event it takes back. Of a vote: the person's vote that it stands in place of."""
+    """Of an undo or unflag: the event it takes back. Of a vote or flag: the person's own that it stands in place of."""
 
 
 def dump(payload: Payload) -> str:
@@ -159,7 +179,7 @@ def clean_text(text: str) -> str:
     )
 
 
-def _tidy(payload: Vote | Ruling | Remark, name: str, limit: int) -> None:
+def _tidy(payload: Vote | Flag | Ruling | Remark, name: str, limit: int) -> None:
     text: str = getattr(payload, name)
     if len(text) > limit:
         raise SubmissionError(f"the {name} has {len(text):,} characters; at most {limit:,} are kept, so shorten it")

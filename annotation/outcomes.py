@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 
 from annotation.desks import median_seconds
-from annotation.events import Event, Ruling, Stance, Vote
+from annotation.events import Event, Flag, Ruling, Stance, Vote
 from annotation.protocol import Decision, State, allowed, live_events
 from annotation.store import Store
 from annotation.store.ledger import Book
@@ -42,7 +42,7 @@ class Review:
     reviewer: str
     """The person's id."""
     verdict: str
-    """A reviewer's choice, a stance's `now:CHOICE`, or a verifier's `decided:LABEL`, `settled:LABEL` or `excluded`."""
+    """A choice, `flagged:REASON`, stance's `now:CHOICE`; a verifier's `decided:LABEL`, `settled:LABEL`, `excluded`."""
     excluded_frames: tuple[str, ...]
     note: str
     at: datetime
@@ -54,8 +54,10 @@ class RoundStatus:
 
     n_entries: int
     by_state: Mapping[State, int]
+    repeats_left: int
+    """Repeats that somebody who may judge is still asked."""
     complete: bool
-    """Every entry has come to its end: the round can be closed."""
+    """Every entry has come to its end and no repeat is asked any more: the round can be closed."""
     last_at: datetime | None
     """When anything was last done; None if nothing was."""
 
@@ -100,25 +102,34 @@ def reviews(store: Store, round_id: int | None = None) -> list[Review]:
     for each in _rounds(store, round_id):
         with store.ledger.reading(each) as book:
             for entry_id in _counted(book):
-                latest: dict[tuple[str, str], Event] = {}
+                latest: dict[tuple[str, str, str], Event] = {}
                 for event in live_events(book.events.get(entry_id, [])):
-                    if event.kind in ("vote", "decision", "stance", "settle", "exclude"):
-                        latest[event.person_id, event.kind] = event
+                    if event.kind in ("vote", "flag", "decision", "stance", "settle", "exclude"):
+                        latest[event.entry_id, event.person_id, event.kind] = event
                 found += [_review(event, book.entries[entry_id].video_id) for event in latest.values()]
     return found
 
 
 def round_status(store: Store, round_id: int) -> RoundStatus:
     """Count a round's entries by state."""
+    asked = active_reviewers(store)
     with store.ledger.reading(round_id) as book:
         counted = [book.state(entry_id) for entry_id in _counted(book)]
+        repeats_left = len(book.repeats_due(asked))
         last_at = max((of_entry[-1].submitted_at for of_entry in book.events.values() if of_entry), default=None)
     return RoundStatus(
         n_entries=len(counted),
         by_state=dict(Counter(state.state for state in counted)),
-        complete=all(state.final for state in counted),
+        repeats_left=repeats_left,
+        complete=all(state.final for state in counted) and not repeats_left,
         last_at=last_at,
     )
+
+
+def active_reviewers(store: Store) -> list[str]:
+    """Ids of the reviewers who may judge now: a round does not wait for those who were shut out."""
+    now = datetime.now(UTC)
+    return [each.id for each in store.people.all() if each.role == "reviewer" and each.may_enter(now)]
 
 
 def progress(store: Store, round_id: int) -> list[PersonProgress]:
@@ -164,6 +175,8 @@ def _review(event: Event, video_id: str) -> Review:
     payload = event.payload
     if isinstance(payload, Vote):
         verdict, frames, note = str(payload.choice), payload.excluded_frames, payload.note
+    elif isinstance(payload, Flag):
+        verdict, frames, note = f"flagged:{payload.reason}", (), payload.remark
     elif isinstance(payload, Stance):
         verdict, frames, note = f"now:{payload.choice}", (), ""
     elif isinstance(payload, Ruling):

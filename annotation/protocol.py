@@ -4,7 +4,8 @@ An entry's state is a fold over its events. What was undone counts as never done
 counts, and the votes of different people may come in any order. `open` and `voted` wait for votes; when all are in,
 the rule either settles the entry (`agreed`) or hands it to the verifier (`needs_verifier`). The verifier decides
 (`verified`) or sends it to the discussion (`in_discussion`), from where it comes back `settled` or `excluded`.
-A discussion shows everybody the votes: from then on they stay as they are, and its entry is not asked once more.
+An entry that a reviewer flags goes to the verifier even where the votes agree. A discussion shows everybody the votes:
+from then on they stay as they are, and its entry is not asked once more.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
 
-from annotation.events import Choice, Event, Kind, Remark, Ruling, Stance, Vote
+from annotation.events import Choice, Event, Flag, Kind, Remark, Ruling, Stance, Vote
 from data_catalog.schemas import Label
 
 DecidedBy = Literal["comments", "reviewers", "verifier", "discussion"]
@@ -28,6 +29,9 @@ FINAL: frozenset[State] = frozenset({"agreed", "verified", "settled", "excluded"
 Role = Literal["reviewer", "verifier", "admin"]
 
 _DECIDED_BY: dict[State, DecidedBy] = {"agreed": "reviewers", "verified": "verifier", "settled": "discussion"}
+FLAG_KINDS: frozenset[Kind] = frozenset({"flag", "unflag"})
+"""Events that say whether something is wrong with an entry; an undo does not concern them."""
+_TAKES_BACK: frozenset[Kind] = frozenset({"undo", "unflag"})
 _BEFORE_THE_VERIFIER: frozenset[State] = frozenset({"open", "voted", "agreed", "needs_verifier"})
 
 
@@ -80,6 +84,8 @@ class EntryState:
     state: State
     votes: Mapping[str, Vote]
     """Each reviewer's vote that counts, by person."""
+    flags: Mapping[str, Flag]
+    """What reviewers found wrong with the entry and did not take back, by person."""
     decisions: Mapping[str, Ruling]
     """Each verifier's decision that counts, by person."""
     messages: tuple[Message, ...]
@@ -130,6 +136,7 @@ def fold(events: Iterable[Event], rule: Rule) -> EntryState:
     events = list(events)
     live = live_events(events)
     votes = {event.person_id: event.payload for event in live if isinstance(event.payload, Vote)}
+    flags = {event.person_id: event.payload for event in live if isinstance(event.payload, Flag)}
     decisions: dict[str, Ruling] = {}
     messages: list[Message] = []
     stances: dict[str, Choice] = {}
@@ -145,6 +152,8 @@ def fold(events: Iterable[Event], rule: Rule) -> EntryState:
         elif isinstance(event.payload, Remark) and event.payload.text:
             messages.append(Message(event.person_id, event.payload.text, event.submitted_at))
     state, label = _after_votes(votes, rule)
+    if state == "agreed" and flags:
+        state, label = "needs_verifier", None
     if decisions:
         state, label = _after_decisions(decisions, rule)
     if any(event.kind == "discuss" for event in live):
@@ -158,6 +167,7 @@ def fold(events: Iterable[Event], rule: Rule) -> EntryState:
     return EntryState(
         state=state,
         votes=votes,
+        flags=flags,
         decisions=decisions,
         messages=tuple(messages),
         stances=stances,
@@ -177,10 +187,17 @@ def by_entry(events: Iterable[Event]) -> dict[str, list[Event]]:
 
 
 def live_events(events: Iterable[Event]) -> list[Event]:
-    """The events that were not undone, without the undoing ones."""
+    """The events that were not taken back, without those that take something back."""
     events = list(events)
-    undone = {event.supersedes for event in events if event.kind == "undo"}
-    return [event for event in events if event.kind != "undo" and event.id not in undone]
+    # of votes that replace each other all stay, so that an undo brings back the one before; of flags the last
+    gone = {event.supersedes for event in events if event.kind in _TAKES_BACK or event.kind == "flag"}
+    return [event for event in events if event.kind not in _TAKES_BACK and event.id not in gone]
+
+
+def flag_that_counts(events: Iterable[Event], entry_id: str, person_id: str) -> Event | None:
+    """The person's flag on that very entry; None if there is none, or it was taken back."""
+    own = (event for event in live_events(events) if event.kind == "flag" and event.person_id == person_id)
+    return next((event for event in own if event.entry_id == entry_id), None)
 
 
 def votes_that_count(events: Iterable[Event]) -> dict[str, Event]:
@@ -194,8 +211,11 @@ def allowed(state: EntryState, person_id: str, role: Role, rule: Rule) -> frozen
     if role == "reviewer":
         # a verifier's decision ends the voting; until then a vote may be changed, and one too many is not taken
         missing = person_id in state.votes or len(state.votes) < rule.n_reviewers
-        if _takes_votes(state) and missing:
-            kinds.add("vote")
+        if _takes_votes(state):
+            if missing:
+                kinds |= {"vote", "flag"}
+            if person_id in state.flags:
+                kinds.add("unflag")
     if role == "verifier":
         if state.state == "needs_verifier":
             kinds.add("discuss")
@@ -217,7 +237,7 @@ def undoable(events: Iterable[Event], person_id: str, rule: Rule) -> Event | Non
     """
     events = list(events)
     live = live_events(events)
-    own = [event for event in live if event.person_id == person_id]
+    own = [event for event in live if event.person_id == person_id and event.kind not in FLAG_KINDS]
     if not own:
         return None
     state = fold(events, rule)

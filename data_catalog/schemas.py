@@ -389,7 +389,11 @@ TABLES: dict[str, Table] = {
                 Column("review_id", _TEXT, "`round:entry:person:kind`"),
                 _VIDEO,
                 Column("reviewer", _TEXT, "the person's id, which names nobody"),
-                Column("verdict", _TEXT, "a choice; of a verifier `decided:LABEL`, `settled:LABEL` or `excluded`"),
+                Column(
+                    "verdict",
+                    _TEXT,
+                    "a choice, or `flagged:`, `now:`, `decided:`, `settled:` and a word, or `excluded`",
+                ),
                 Column("excluded_frames", _TEXTS, "frames that the person would leave out"),
                 Column("note", _TEXT, "the person's note"),
                 Column("at", _TIME, "when it was given"),

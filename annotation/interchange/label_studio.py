@@ -19,8 +19,9 @@ from urllib.parse import quote
 import pyarrow.dataset as ds
 
 from annotation.errors import AnnotationError, SubmissionError
-from annotation.events import Vote
+from annotation.events import Flag, Vote
 from annotation.interchange.votes import Judgement, Refused, judgements
+from annotation.protocol import live_events
 from annotation.rounds import Entry, Prediction, Shown, read_predictions, read_shown
 from annotation.store import Store
 from annotation.threads import Contribution, contributions
@@ -85,6 +86,11 @@ def round_tasks(
     votes: dict[str, list[Judgement]] = {}
     for row in judgements(log, entries, names):
         votes.setdefault(row.entry_id, []).append(row)
+    flags: dict[str, list[dict[str, str]]] = {}
+    for event in live_events(log):
+        if isinstance(event.payload, Flag):
+            by = names.get(event.person_id, event.person_id)
+            flags.setdefault(event.entry_id, []).append({"reviewer": by, **vars(event.payload)})
     said: dict[str, list[Contribution]] = {}
     for each in contributions(log, entries, names):
         said.setdefault(each.entry_id, []).append(each)
@@ -93,6 +99,7 @@ def round_tasks(
             entry,
             round_id,
             votes.get(entry.id, []),
+            flags=flags.get(entry.id, []),
             said=said.get(entry.id, []),
             shown=shown[entry.id],
             prediction=labels.get(entry.video_id),
@@ -105,6 +112,7 @@ def task(
     round_id: int,
     votes: Iterable[Judgement],
     *,
+    flags: Sequence[Mapping[str, str]] = (),
     said: Iterable[Contribution] = (),
     shown: Shown,
     prediction: Prediction | None,
@@ -116,6 +124,7 @@ def task(
         entry: what was judged.
         round_id: its round.
         votes: on this entry.
+        flags: what reviewers found wrong with it; in the task's data, which Label Studio keeps and does not ask for.
         said: in its discussion; kept as the task's `meta`, which Label Studio stores and does not show to annotators.
         shown: its words and comments.
         prediction: None leaves it out.
@@ -132,6 +141,7 @@ def task(
             # its page stays blank where the list is empty
             "comments": [{"author": str(number), "text": text} for number, text in enumerate(shown.comments, 1)]
             or [{"author": "", "text": "no comments"}],
+            **({"flags": [dict(each) for each in flags]} if flags else {}),
         },
         "annotations": [_annotation(vote) for vote in votes],
         "predictions": [] if prediction is None else [_prediction(prediction)],

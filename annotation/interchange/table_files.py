@@ -1,4 +1,4 @@
-"""Votes, decisions, discussions and verdicts as CSV, Parquet or JSON, and votes back from CSV and Parquet.
+"""Votes, flags, decisions, discussions and verdicts as CSV, Parquet or JSON, and votes back from CSV and Parquet.
 
 Names and notes are untrusted, and spreadsheets run what begins with =, +, - or @. In a CSV file such a cell gets an
 apostrophe in front, which `unescaped` takes off again. A Parquet file holds the texts as they are. Of a file that comes
@@ -21,7 +21,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from annotation.errors import AnnotationError, SubmissionError
-from annotation.events import Event, Remark, Ruling, Vote
+from annotation.events import Event, Flag, Remark, Ruling, Vote
 from annotation.interchange.votes import Judgement, Refused
 from annotation.outcomes import Verdict
 from annotation.protocol import Decision, live_events
@@ -43,6 +43,7 @@ def _schema(*columns: str, **typed: pa.DataType) -> pa.Schema:
 _ENTRY = ("round_id", "entry_id", "video_id")
 _WHEN = ("shown_at", "submitted_at", "guideline")
 VOTES = _schema(*_ENTRY, "reviewer", "choice", "note", "excluded_frames", *_WHEN)
+FLAGS = _schema(*_ENTRY, "reviewer", "reason", "remark", *_WHEN)
 DECISIONS = _schema(*_ENTRY, "verifier", "kind", "label", "note", *_WHEN)
 THREADS = _schema(*_ENTRY, "person", "kind", "label", "text", *_WHEN)
 VERDICTS = _schema(
@@ -58,6 +59,21 @@ _NEEDED = ("entry_id", "reviewer", "choice", "shown_at", "submitted_at")
 def votes_table(rows: Iterable[Judgement]) -> pa.Table:
     """Votes that count, one row each."""
     return _table(({**_fields(row), **_fields(row.vote)} for row in rows), VOTES)
+
+
+def flags_table(events: Iterable[Event], entries: Mapping[str, Entry], people: Mapping[str, str]) -> pa.Table:
+    """What reviewers found wrong with ads and did not take back."""
+    rows = [
+        {
+            **_fields(event),
+            **_fields(event.payload),
+            "video_id": entries[event.entry_id].video_id,
+            "reviewer": people.get(event.person_id, event.person_id),
+        }
+        for event in live_events(events)
+        if isinstance(event.payload, Flag)
+    ]
+    return _table(rows, FLAGS)
 
 
 def decisions_table(events: Iterable[Event], entries: Mapping[str, Entry], people: Mapping[str, str]) -> pa.Table:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,11 +18,12 @@ from annotation.errors import (
     StoreError,
     SubmissionError,
 )
-from annotation.events import Event, Kind, Nothing, Payload, Vote, check_key, check_reason, dump
-from annotation.protocol import Rule, allowed, fold, live_events, undoable
+from annotation.events import Event, Kind, Payload, Vote, check_key, check_reason, dump
+from annotation.protocol import FLAG_KINDS, Rule, allowed, flag_that_counts, fold, live_events, undoable
 from annotation.rounds import Entry
 from annotation.store import schema
 from annotation.store.database import Database
+from annotation.store.endings import Endings
 from annotation.store.ledger import Ledger, is_withdrawn, withdrawn
 from annotation.store.people import People, Person, still_there
 from annotation.store.read_marks import ReadMarks
@@ -67,6 +68,7 @@ class Store:
         self.rounds = Rounds(database)
         self.ledger = Ledger(database, self.rounds)
         self.read_marks = ReadMarks(database)
+        self.endings = Endings(database)
 
     def submit(self, person: Person, submission: Submission, *, now: datetime | None = None) -> Receipt:
         """Add an event; once this returns it is on the disk.
@@ -78,9 +80,9 @@ class Store:
             NotPossibleError: the entry's state, or the round, does not allow it.
         """
         now = now or datetime.now(UTC)
-        entry = self._checked(submission)
+        entry, repeats = self._checked(submission)
         with self._database.write() as connection:
-            return _add(connection, person, submission, entry, now)
+            return _add(connection, person, submission, entry, repeats, now)
 
     def submit_all(self, given: Iterable[tuple[Person, Submission, datetime]]) -> list[Receipt | AnnotationError]:
         """Add many events at once, each with its moment; once this returns they are on the disk.
@@ -96,7 +98,7 @@ class Store:
         with self._database.write() as connection:
             for person, submission, now in given:
                 try:
-                    answers.append(_add(connection, person, submission, self._checked(submission), now))
+                    answers.append(_add(connection, person, submission, *self._checked(submission), now))
                 except StoreError:
                     raise
                 except AnnotationError as error:
@@ -113,14 +115,15 @@ class Store:
         """Let go of the database."""
         self._database.close()
 
-    def _checked(self, submission: Submission) -> Entry:
-        """The entry of a submission that is well-formed."""
+    def _checked(self, submission: Submission) -> tuple[Entry, Sequence[str]]:
+        """The entry of a submission that is well-formed, and the ids of those that show it once more."""
         check_key(submission.key)
         check_reason(submission.kind, submission.payload)
         if submission.shown_at.tzinfo is None:
             raise SubmissionError(f"shown at {submission.shown_at}, which does not say its time zone")
         # from memory, so that a writer under the lock waits for nothing else
-        return self.ledger.entry(submission.round_id, submission.entry_id)
+        entry = self.ledger.entry(submission.round_id, submission.entry_id)
+        return entry, self.ledger.repeats_of(submission.round_id, entry.id)
 
 
 def open_store(location: str | Path, *, must_exist: bool = False) -> Store:
@@ -150,7 +153,14 @@ def default_location(catalog_root: str) -> str:
     return str(place / "annotation" / "store.sqlite3")
 
 
-def _add(connection: Connection, person: Person, submission: Submission, entry: Entry, now: datetime) -> Receipt:
+def _add(
+    connection: Connection,
+    person: Person,
+    submission: Submission,
+    entry: Entry,
+    repeats: Sequence[str],
+    now: datetime,
+) -> Receipt:
     """Add an event in a writer's transaction; a refusal comes before anything is written."""
     person = still_there(connection, person.id, now)
     if (stored := _by_key(connection, submission.key)) is not None:
@@ -161,10 +171,10 @@ def _add(connection: Connection, person: Person, submission: Submission, entry: 
     if is_withdrawn(connection, submission.round_id, entry.id):
         raise withdrawn()
     if person.role == "reviewer" and entry.repeats is not None:
-        original = _events_of(connection, submission.round_id, entry.repeats)
+        original = _events_of(connection, submission.round_id, entry.repeats, (entry.id,))
         if fold(original, round_.rule).revealed:
             raise NotPossibleError(f"entry {entry.id} is not asked any more")
-    events = _events_of(connection, submission.round_id, submission.entry_id)
+    events = _events_of(connection, submission.round_id, entry.id, repeats)
     row = {
         "key": submission.key,
         "round_id": submission.round_id,
@@ -186,7 +196,7 @@ def _superseded(person: Person, submission: Submission, entry: Entry, rule: Rule
     last = events[-1].id if events else 0
     if submission.seen is not None and submission.seen != last:
         raise OutdatedError(f"entry {entry.id} has changed since it was shown; look at it again")
-    if isinstance(submission.payload, Nothing):
+    if submission.kind == "undo":
         target = undoable(events, person.id, rule)
         if target is None:
             raise NotPossibleError(f"entry {entry.id}: nothing of yours to take back, or it has gone on since")
@@ -195,6 +205,11 @@ def _superseded(person: Person, submission: Submission, entry: Entry, rule: Rule
     if submission.kind not in allowed(state, person.id, person.role, rule):
         current = state.state.replace("_", " ")
         raise NotPossibleError(f"entry {entry.id} is at '{current}', where {person.role}s cannot {submission.kind}")
+    if submission.kind in FLAG_KINDS:
+        standing = flag_that_counts(events, entry.id, person.id)
+        if standing is None and submission.kind == "unflag":
+            raise NotPossibleError(f"entry {entry.id}: no flag of yours to take back")
+        return standing.id if standing else None
     if not isinstance(submission.payload, Vote):
         return None
     strange = set(submission.payload.excluded_frames) - set(entry.frame_ids)
@@ -209,9 +224,12 @@ def _by_key(connection: Connection, key: str) -> Event | None:
     return None if row is None else event_of(row)
 
 
-def _events_of(connection: Connection, round_id: int, entry_id: str) -> list[Event]:
-    query = select(schema.events).where(_EVENTS.round_id == round_id, _EVENTS.entry_id == entry_id)
-    return [event_of(row) for row in connection.execute(query.order_by(_EVENTS.id))]
+def _events_of(connection: Connection, round_id: int, entry_id: str, repeats: Sequence[str]) -> list[Event]:
+    """An entry's events, with the flags on those that show it once more: they are about the same ad."""
+    ids = (entry_id, *repeats)
+    query = select(schema.events).where(_EVENTS.round_id == round_id, _EVENTS.entry_id.in_(ids)).order_by(_EVENTS.id)
+    found = [event_of(row) for row in connection.execute(query)]
+    return [event for event in found if event.entry_id == entry_id or event.kind in FLAG_KINDS]
 
 
 def _receipt_again(stored: Event, person: Person, submission: Submission) -> Receipt:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -17,7 +17,7 @@ from sqlalchemy import Connection, func, select
 
 from annotation.errors import NotPossibleError, WithdrawnError
 from annotation.events import Event
-from annotation.protocol import EntryState, Rule, State, allowed, fold, live_events
+from annotation.protocol import FINAL, FLAG_KINDS, EntryState, Rule, State, allowed, fold, live_events
 from annotation.rounds import Entry, RoundOptions, order_for
 from annotation.store import schema
 from annotation.store.database import Database
@@ -44,6 +44,7 @@ class Book:
     last: int = 0
     """Number of the newest event that is in here."""
     events: dict[str, list[Event]] = field(default_factory=lambda: defaultdict(list))
+    """By entry. Flags on a repeat stand at the entry that it repeats, too: they are about the same ad."""
     states: dict[str, EntryState] = field(default_factory=dict)
     """Of the entries that anything was done to."""
     voted: dict[str, dict[str, Event]] = field(default_factory=lambda: defaultdict(dict))
@@ -69,6 +70,15 @@ class Book:
     def in_state(self, wanted: State) -> list[str]:
         """The entries in a state, in the order in which they were drawn; a repeat is in none, as it settles nothing."""
         return sorted(self._by_state[wanted], key=self._places.__getitem__)
+
+    def is_settled(self) -> bool:
+        """Every entry but the repeats has come to its end."""
+        return sum(len(self._by_state[state]) for state in FINAL) == len(self._places)
+
+    def repeats_due(self, person_ids: Iterable[str]) -> set[str]:
+        """The repeats that still wait for the vote of one of these reviewers."""
+        waiting = self.taking - self._places.keys()
+        return {each for person_id in person_ids for each in waiting & self.due(person_id)} if waiting else set()
 
     def entry(self, entry_id: str) -> Entry:
         """One entry.
@@ -98,10 +108,17 @@ class Book:
 
     def add(self, events: list[Event]) -> None:
         """Bring the states up to date with newer events."""
+        touched: list[str] = []
         for event in events:
-            self.events[event.entry_id].append(event)
+            entry = self.entries.get(event.entry_id)
+            about = [event.entry_id]
+            if entry and entry.repeats and event.kind in FLAG_KINDS:
+                about.append(entry.repeats)
+            for entry_id in about:
+                self.events[entry_id].append(event)
+            touched += about
             self.last = event.id
-        for entry_id in dict.fromkeys(event.entry_id for event in events):
+        for entry_id in dict.fromkeys(touched):
             self._by_state[self.state(entry_id).state].discard(entry_id)
             self.states[entry_id] = state = fold(self.events[entry_id], self.rule)
             if entry_id in self._places:
@@ -156,6 +173,11 @@ class Ledger:
                     raise withdrawn()
             raise unknown(round_id, entry_id)
         return found
+
+    def repeats_of(self, round_id: int, entry_id: str) -> Sequence[str]:
+        """The entries that show this one once more; as `entry`, from memory."""
+        with self._lock:
+            return self._book(round_id).repeats.get(entry_id, ())
 
     def _book(self, round_id: int) -> Book:
         if round_id not in self._books:

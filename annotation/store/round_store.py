@@ -71,13 +71,24 @@ class Rounds:
             )
             return round_of(connection, round_id)
 
-    def close(self, round_id: int, *, now: datetime | None = None) -> Round:
+    def close(self, round_id: int, *, now: datetime | None = None, after_event: int | None = None) -> Round:
         """End a round; closing it again changes nothing.
+
+        Args:
+            round_id: which round.
+            now: the moment of its end.
+            after_event: leave it open where another event than this is the last by now, or somebody holds it.
 
         Raises:
             RoundError: there is no such round.
         """
         with self._database.write() as connection:
+            if after_event is not None:
+                last = connection.scalar(select(func.max(_EVENTS.id)).where(_EVENTS.round_id == round_id)) or 0
+                ends = schema.round_ends.c
+                held = connection.scalar(select(ends.held_by).where(ends.round_id == round_id))
+                if last != after_event or held is not None:
+                    return round_of(connection, round_id)
             connection.execute(
                 update(schema.rounds)
                 .where(_ROUNDS.id == round_id, _ROUNDS.closed_at.is_(None))

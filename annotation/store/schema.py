@@ -145,6 +145,26 @@ read_marks = Table(
     Column("seen", Integer, nullable=False),
 )
 
+round_ends = Table(
+    "round_ends",
+    metadata,
+    Column("round_id", ForeignKey("rounds.id"), primary_key=True),
+    # the last event when the end was announced: whatever is done since takes the announcement back
+    Column("after_event", BigInteger),
+    Column("announced_at", UtcTime),
+    Column("held_by", ForeignKey("people.id")),
+    Column("held_at", UtcTime),
+)
+
+hands = Table(
+    "hands",
+    metadata,
+    Column("round_id", ForeignKey("rounds.id"), primary_key=True),
+    Column("person_id", ForeignKey("people.id"), primary_key=True),
+    # when the person last had something in hand while the round was about to end
+    Column("at", UtcTime, nullable=False),
+)
+
 REFUSE_CHANGES = {
     "sqlite": [
         """

@@ -11,18 +11,28 @@ from fastapi import FastAPI
 from fastapi.staticfiles import StaticFiles
 
 from annotation.store import default_location, open_store
-from annotation.web import dashboard, discussing, guard, login, reviewing, verifying, videos
+from annotation.web import dashboard, discussing, ending, guard, login, mine, reviewing, verifying, videos
 from annotation.web.background import BESIDE, Source
 from annotation.web.content import Contents
 from annotation.web.hardening import Guard
 from annotation.web.measurements import Measurements
+from annotation.web.notifying import Notifier
 from annotation.web.pages import FOLDER, environment, read_guidelines
 from annotation.web.sessions import Attempts, Sessions, default_secret_file, read_secret
 from annotation.web.state import Web, WebSettings
 from data_catalog.catalog import Catalog
 from data_catalog.inspect import require_catalog
 
-ROUTERS = (login.router, reviewing.router, verifying.router, discussing.router, dashboard.router, videos.router)
+ROUTERS = (
+    login.router,
+    reviewing.router,
+    mine.router,
+    verifying.router,
+    discussing.router,
+    dashboard.router,
+    ending.router,
+    videos.router,
+)
 """Every router of the page; a new one is imported above and named here."""
 
 
@@ -48,11 +58,13 @@ def create_app(settings: WebSettings) -> FastAPI:
         sessions=Sessions(key, store.people, idle_s=settings.idle_hours * 3600, https=settings.https),
         attempts=Attempts(settings.failed_logins, settings.failed_logins_s),
         templates=environment(),
+        notifier=Notifier(store, settings.channels, settings.url),
     )
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         yield
+        web.notifier.close()
         BESIDE.close()
         store.close()
 

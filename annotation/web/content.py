@@ -17,6 +17,7 @@ from urllib.parse import quote
 
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.dataset as ds
 
 from annotation.untrusted import isolated
 from annotation.web.films import COLUMNS, Film, film_roots, find_film, web_address
@@ -157,6 +158,7 @@ class Contents:
     """
 
     def __init__(self, catalog: Catalog, refresh_s: float, videos: str = "") -> None:
+        self._catalog = catalog
         self._roots = film_roots(catalog, videos)
         tables = ("ads", "frames", "texts", "comments")
         self._tables = {table: AdRows(catalog, table, refresh_s) for table in tables}
@@ -195,6 +197,11 @@ class Contents:
             film=find_film(ad, self._roots),
             address=web_address(ad["url"]),
         )
+
+    def frames_with(self, text: str) -> set[str]:
+        """The frames whose words hold a text, in whatever case."""
+        holds = pc.match_substring(ds.field("text"), text, ignore_case=True)
+        return {str(each) for each in self._catalog.read("texts", ["frame_id"], holds)["frame_id"].to_pylist()}
 
     def film(self, video_id: str) -> Film | None:
         """An ad's video file; None where there is none (any more)."""

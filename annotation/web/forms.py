@@ -11,7 +11,7 @@ from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 
 from annotation.desks import Desk, NamedVote, Position, ReviewerDesk, ShownEntry, VerifierDesk
 from annotation.errors import NotPossibleError, RoundClosedError, WithdrawnError
-from annotation.events import Choice, Vote
+from annotation.events import Choice, FlagReason, Vote
 from annotation.protocol import State
 from annotation.store import Receipt
 from annotation.web.content import Content
@@ -32,6 +32,14 @@ STATES: dict[State, str] = {
     "excluded": "excluded",
 }
 """An entry's states in words."""
+
+
+FLAGS: dict[FlagReason, str] = {
+    "not_an_ad": "Not an ad",
+    "cannot_be_judged": "Cannot be judged",
+    "broken_picture": "Broken picture",
+}
+"""What can be wrong with an ad, in words."""
 
 
 def _in_utc(at: datetime) -> datetime:
@@ -65,6 +73,19 @@ class SubmittedVote(Submitted):
     choice: str = Field(max_length=20)
     note: str = ""
     excluded_frames: list[Annotated[str, Field(max_length=300)]] = Field(default=[], max_length=100)
+
+
+class SubmittedNote(Submitted):
+    """Another note beside a judgement."""
+
+    note: str = ""
+
+
+class SubmittedFlag(Submitted):
+    """What is wrong with an ad."""
+
+    reason: str = Field(max_length=20)
+    remark: str = ""
 
 
 class SubmittedMessage(Submitted):
@@ -178,6 +199,12 @@ def saved(receipt: Receipt) -> dict[str, Any]:
     return {"saved_at": receipt.submitted_at.isoformat()}
 
 
+def saved_and_told(web: Web, given: Submitted, receipt: Receipt) -> dict[str, Any]:
+    """The answer to what may have begun or continued a discussion; those for whom it waits are told of it, later."""
+    web.notifier.said(given.round, given.entry_id, given.key)
+    return saved(receipt)
+
+
 def blind(error: NotPossibleError, text: str) -> NotPossibleError:
     """The refusal without the entry's state, which would say something about the others."""
     return error if isinstance(error, RoundClosedError | WithdrawnError) else NotPossibleError(text)
@@ -202,7 +229,9 @@ def in_round(web: Web, round_id: int, entry_id: str) -> bool:
     return True
 
 
-def of_another_round(request: Request, n_discussed: int) -> Response:
+def of_another_round(
+    request: Request, n_discussed: int, link: tuple[str, str] = ("/discussion", "All discussions")
+) -> Response:
     """The page for somebody who kept the address of an ad for longer than its round lasted."""
     return page(
         request,
@@ -211,5 +240,5 @@ def of_another_round(request: Request, n_discussed: int) -> Response:
         n_discussed=n_discussed,
         title="This ad is not in the present round",
         text="It belongs to a round that is over, or was taken out of the dataset.",
-        link=("/discussion", "All discussions"),
+        link=link,
     )

@@ -22,7 +22,7 @@ GUIDELINES = FOLDER.parent / "guidelines.md"
 HOMES: dict[Role, str] = {"reviewer": "/review", "verifier": "/verify", "admin": "/dashboard"}
 """Where each role's work begins."""
 NAVIGATION: dict[Role, tuple[tuple[str, str], ...]] = {
-    "reviewer": (("/review", "Review"), ("/discussion", "Discussion")),
+    "reviewer": (("/review", "Review"), ("/mine", "My judgements"), ("/discussion", "Discussion")),
     "verifier": (("/verify", "Verify"), ("/discussion", "Discussion"), ("/dashboard", "Dashboard")),
     "admin": (("/dashboard", "Dashboard"),),
 }
@@ -56,9 +56,11 @@ def environment() -> Environment:
         loader=FileSystemLoader(FOLDER / "templates"),
         autoescape=True,
         undefined=StrictUndefined,
+        extensions=["jinja2.ext.i18n"],
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    made.install_null_translations(newstyle=True)  # type: ignore[attr-defined]  # the extension brings it
     made.filters.update(untrusted=bdi, untrusted_attribute=isolated, duration=duration)
     return made
 

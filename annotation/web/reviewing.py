@@ -11,11 +11,14 @@ from annotation.errors import NotPossibleError
 from annotation.events import MAX_NOTE, Vote
 from annotation.store import Receipt
 from annotation.web.forms import (
+    FLAGS,
     RoundId,
     Submitted,
     SubmittedVote,
     blind,
     content_of,
+    in_round,
+    of_another_round,
     require_open,
     reviewer_desk,
     saved,
@@ -31,23 +34,30 @@ _HELD = 80
 
 
 @router.get("")
-def show(request: Request, session: Reviewer, web: Server) -> Response:
-    """The page: the entry to judge, and the next one behind it."""
+def show(
+    request: Request, session: Reviewer, web: Server, entry: Annotated[str | None, Query(max_length=64)] = None
+) -> Response:
+    """The page: the entry that is asked for or the next to judge, and the one after it behind."""
     current = web.store.rounds.current()
     if current is None:
         text = "No round is open. When the next one begins, this page shows its first ad."
         return page(request, "message.html", title="Nothing to review", text=text, link=("/review", "Look again"))
     desk = reviewer_desk(web, session, current.id)
+    if entry and not in_round(web, current.id, entry):
+        return of_another_round(request, desk.count_discussions(), ("/mine", "My judgements"))
+    shown = [desk.entry(entry)] if entry else []
+    shown += [each for each in desk.upcoming(2) if each.entry_id != entry]
     return page(
         request,
         "review.html",
         round=current.id,
         options=current.options,
-        entries=[_shown(web, entry) for entry in desk.upcoming(2)],
+        entries=[_shown(web, each) for each in shown[:2]],
         progress=_progress(desk.progress()),
         last_judged=desk.last_judged(),
         guidelines=web.guidelines,
         max_note=MAX_NOTE,
+        flag_texts=FLAGS,
         n_discussed=desk.count_discussions(),
         n_unread=desk.count_unread(),
     )

@@ -54,7 +54,7 @@ RoundNumber = Annotated[
 ]
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The person's name, as others see it.")]
 Format = Literal["label-studio", "csv", "parquet", "json"]
-Rows = Literal["votes", "decisions", "threads", "verdicts"]
+Rows = Literal["votes", "flags", "decisions", "threads", "verdicts"]
 _PAGE = re.compile(r"https?://[^\s/?#]+/?")
 _REFUSALS_SHOWN = 20
 
@@ -68,15 +68,17 @@ def serve(
     port: Annotated[int | None, typer.Option(min=1, max=65_535, metavar="P", help="Default: 8440.")] = None,
     config: ConfigFile = None,
 ) -> None:
-    """Serve the page on which people judge, until Ctrl-C; when the last entry is settled, the round is closed.
+    """Serve the page on which people judge, until Ctrl-C; when everything is judged, the round is closed.
 
-    It is closed once nothing was done for review.quiet_s seconds, in which the last judgement can be taken back.
+    It is closed once nothing was done for review.quiet_s seconds. Pages count them down; meanwhile everything can be
+    taken back, and a verifier or admin can hold the end.
     The Prefect server that PREFECT_API_URL names, if any, then starts the deployment which writes the release;
     otherwise the next `ytb-ads build --review human` writes it.
     """
     from annotation.outcomes import round_status
     from annotation.web.app import serve as serve_page
     from annotation.web.hardening import listening
+    from annotation.web.notifying import Channels
     from annotation.web.state import WebSettings
     from flows.review.human import review_store, store_location, watching
 
@@ -89,6 +91,8 @@ def serve(
         host=review.host,
         port=review.port,
         public_url=review.page,
+        quiet_s=review.quiet_s,
+        channels=Channels(**dict(review.notify)),
         videos=review.videos,
     )
     with listening(page.host, page.port) as at_address, review_store(tables, review) as store:
@@ -226,7 +230,7 @@ def export(
         Rows,
         typer.Option(
             metavar="ROWS",
-            help="Of a table: votes, decisions, threads (discussions), verdicts; votes can be imported.",
+            help="Of a table: votes, flags, decisions, threads (discussions), verdicts; votes can be imported.",
         ),
     ] = "votes",
     predictions: Annotated[
@@ -292,6 +296,7 @@ def import_votes(
     Everybody's last word stands: a vote replaces one that was submitted before it, and never one after it. Rows that
     cannot be taken are named with their reason, and the command then ends with 1; all others are taken.
     """
+    from annotation.ending import read_ending
     from annotation.errors import RoundError
     from annotation.interchange.label_studio import read_tasks
     from annotation.interchange.table_files import read_votes
@@ -299,6 +304,7 @@ def import_votes(
     from flows.review.human import close_if_settled
 
     people = dict(_pair(each) for each in reviewer or ())
+    _, review = open_catalog(catalog, config)
     with _open_store(catalog, config) as (store, tables):
         current = store.rounds.current()
         if current is None:
@@ -310,14 +316,17 @@ def import_votes(
         rows = read_tasks(file, people=people) if file.suffix.lower() == ".json" else read_votes(file)
         with progress("votes", None) as advance:
             imported = import_judgements(store, current.id, rows, advance=advance)
-        ended = close_if_settled(store)
+        ended = close_if_settled(store, quiet_s=review.quiet_s)
         closed = None if ended is None else store.rounds.get(ended)
+        waits = closed is None and read_ending(store, current.id, quiet_s=review.quiet_s).complete
     say(
         f"round {current.id}: of the votes, {imported.taken} taken, {imported.known} there already, "
         f"{len(imported.refused)} refused"
     )
     if closed is not None:
         _closed(tables, closed)
+    if waits:
+        say(f"round {current.id}: everything is judged; the page's server or the next build closes it")
     if imported.refused:
         _print_refused(file, imported.refused)
         raise typer.Exit(1)
@@ -487,7 +496,13 @@ def _write_pictures(store: Store, tables: Catalog, found: Round, folder: Path) -
 
 
 def _table(store: Store, round_id: int, rows: Rows) -> pa.Table:
-    from annotation.interchange.table_files import decisions_table, threads_table, verdicts_table, votes_table
+    from annotation.interchange.table_files import (
+        decisions_table,
+        flags_table,
+        threads_table,
+        verdicts_table,
+        votes_table,
+    )
     from annotation.interchange.votes import judgements
     from annotation.outcomes import verdicts
     from annotation.threads import contributions
@@ -496,6 +511,8 @@ def _table(store: Store, round_id: int, rows: Rows) -> pa.Table:
         return verdicts_table(verdicts(store, round_id))
     entries, log = store.rounds.entries(round_id), store.events(round_id)
     names = {person.id: person.name for person in store.people.all()}
+    if rows == "flags":
+        return flags_table(log, entries, names)
     if rows == "decisions":
         return decisions_table(log, entries, names)
     if rows == "threads":

@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from annotation.errors import AnnotationError
-from annotation.events import CHOICES, Vote
+from annotation.events import CHOICES, Flag, Vote
 from annotation.interchange.label_studio import (
     GIVEN_THERE,
     LABELLING_CONFIG,
@@ -31,7 +31,7 @@ from annotation.interchange.votes import Imported, Judgement, Refused, import_ju
 from annotation.rounds import Entry, Prediction, Shown
 from annotation.store import open_store
 from data_catalog.catalog import Catalog
-from tests.annotation.store_builders import entries, open_round, reviewers, vote_all
+from tests.annotation.store_builders import desk, entries, key, open_round, reviewers, vote_all
 from tests.annotation.vote_builders import START
 from tests.data_catalog.builders import rows
 
@@ -301,11 +301,13 @@ def test_a_round_goes_out_with_words_and_comments_and_comes_back(tmp_path: Path)
     store = open_store(tmp_path / "one.sqlite3")
     round_, people, entry = open_round(store), reviewers(store), entries(1)[0].id
     vote_all(store, round_, people, ["positive", "negative", "uncertain", "positive", "positive"], entry)
+    desk(store, people[0], round_).flag(entry, Flag("broken_picture", "grey"), key=key(), shown_at=START)
     path = tmp_path / "tasks.json"
     write_tasks(round_tasks(store, catalog, round_.id, frame_url=url), path)
     (out,) = json.loads(path.read_text(encoding="utf-8"))
     assert out["data"]["words"] == "50% OFF"
     assert out["data"]["comments"] == [{"author": "1", "text": "<script>alert(1)</script>"}]
+    assert out["data"]["flags"] == [{"reviewer": "Reviewer 0", "reason": "broken_picture", "remark": "grey"}]
     assert out["predictions"][0]["score"] == 0.8
     (blind,) = round_tasks(store, catalog, round_.id, frame_url=url, predictions=False)
     (unjudged,) = round_tasks(store, catalog, round_.id, frame_url=url, with_votes=False)

@@ -12,10 +12,13 @@ from hypothesis import strategies as st
 from annotation.errors import SubmissionError
 from annotation.events import (
     CHOICES,
+    FLAG_REASONS,
     MAX_NOTE,
     PAYLOADS,
     Choice,
     Event,
+    Flag,
+    FlagReason,
     Kind,
     Nothing,
     Payload,
@@ -27,7 +30,7 @@ from annotation.events import (
     dump,
     load,
 )
-from annotation.protocol import Role, Rule, State, allowed, by_entry, fold, undoable
+from annotation.protocol import FLAG_KINDS, Role, Rule, State, allowed, by_entry, flag_that_counts, fold, undoable
 from tests.annotation.vote_builders import event as build
 
 REVIEWERS = ["r0", "r1", "r2", "r3", "r4"]
@@ -52,11 +55,13 @@ def payloads(draw: st.DrawFn, kind: Kind) -> Payload:
     if kind == "vote":
         frames = draw(st.lists(st.sampled_from(FRAMES), max_size=3))
         return Vote(draw(st.sampled_from(CHOICES)), "", tuple(frames))
+    if kind == "flag":
+        return Flag(draw(st.sampled_from(FLAG_REASONS)))
     if kind in ("decision", "settle"):
         return Ruling(draw(st.sampled_from(["positive", "negative"])))
     if kind == "stance":
         return Stance(draw(st.sampled_from(CHOICES)))
-    return Nothing() if kind == "undo" else Remark(draw(st.sampled_from(["", "because"])))
+    return Nothing() if kind in ("undo", "unflag") else Remark(draw(st.sampled_from(["", "because"])))
 
 
 rules = st.builds(
@@ -83,6 +88,8 @@ def histories(draw: st.DrawFn, rule: Rule | None = None) -> tuple[Rule, list[Eve
             break
         person, kind = draw(st.sampled_from(doable))
         target = undoable(log, person, rule) if kind == "undo" else None
+        if kind in ("flag", "unflag"):
+            target = flag_that_counts(log, "e", person)
         log.append(event(number, person, kind, draw(payloads(kind)), undoes=target.id if target else None))
     return rule, log
 
@@ -158,6 +165,41 @@ def test_nobody_skips_a_step() -> None:
     assert allowed(waiting, "a", "admin", rule) == set()
 
 
+def flag(number: int, person: str, reason: FlagReason = "not_an_ad", instead_of: int | None = None) -> Event:
+    return event(number, person, "flag", Flag(reason), undoes=instead_of)
+
+
+def unflag(number: int, person: str, of: int) -> Event:
+    return event(number, person, "unflag", Nothing(), undoes=of)
+
+
+def test_a_flagged_entry_goes_to_the_verifier_even_where_the_votes_agree() -> None:
+    agreed = votes(*("positive",) * 5)
+    flagged = fold([*agreed, flag(6, "r0")], Rule())
+    assert (flagged.state, flagged.label, flagged.flags) == ("needs_verifier", None, {"r0": Flag("not_an_ad")})
+    assert fold([flag(6, "r0"), *agreed], Rule()) == flagged, "before the votes, too"
+    assert fold([flag(6, "r0"), *agreed[:4]], Rule()).state == "voted", "it waits for the votes"
+    assert "decision" in allowed(flagged, "v0", "verifier", Rule())
+    decided = fold([*agreed, flag(6, "r0"), event(7, "v0", "decision", Ruling("positive"))], Rule())
+    assert decided.state == "verified"
+    assert not {"flag", "unflag"} & allowed(decided, "r0", "reviewer", Rule())
+
+
+def test_a_flag_that_was_taken_back_makes_no_difference_and_the_last_one_counts() -> None:
+    agreed = votes(*("positive",) * 5)
+    changed = [*agreed, flag(6, "r0"), flag(7, "r0", "broken_picture", instead_of=6)]
+    assert fold(changed, Rule()).flags == {"r0": Flag("broken_picture")}
+    assert "unflag" in allowed(fold(changed, Rule()), "r0", "reviewer", Rule())
+    assert "unflag" not in allowed(fold(changed, Rule()), "r1", "reviewer", Rule())
+    assert fold([*changed, unflag(8, "r0", 7)], Rule()) == fold(agreed, Rule())
+
+
+def test_an_undo_takes_back_the_vote_and_not_the_flag() -> None:
+    log = [*votes("positive"), flag(2, "r0")]
+    assert undoable(log, "r0", Rule()) == log[0]
+    assert undoable(log[1:], "r0", Rule()) is None
+
+
 def test_frames_are_excluded_by_more_than_half_of_the_reviewers() -> None:
     rule = Rule(n_reviewers=4)
     by = [("a:0", "a:1"), ("a:0", "a:1"), ("a:0",), ()]
@@ -169,7 +211,7 @@ def test_frames_are_excluded_by_more_than_half_of_the_reviewers() -> None:
 @given(histories())
 def test_an_undo_restores_exactly_the_state_before(history: tuple[Rule, list[Event]]) -> None:
     rule, log = history
-    assume(log and log[-1].kind != "undo")
+    assume(log and log[-1].kind not in ("undo", *FLAG_KINDS))
     last = log[-1]
     target = undoable(log, last.person_id, rule)
     assert target == last, "what was just done can be taken back"
@@ -180,8 +222,9 @@ def test_an_undo_restores_exactly_the_state_before(history: tuple[Rule, list[Eve
 @given(histories())
 def test_what_was_taken_back_makes_no_difference_to_what_comes_after(history: tuple[Rule, list[Event]]) -> None:
     rule, log = history
-    undone = {each.supersedes for each in log if each.kind == "undo"}
-    assert fold(log, rule) == fold([each for each in log if each.kind != "undo" and each.id not in undone], rule)
+    undone = {each.supersedes for each in log if each.kind in ("undo", "unflag", "flag")}
+    kept = [each for each in log if each.kind not in ("undo", "unflag") and each.id not in undone]
+    assert fold(log, rule) == fold(kept, rule)
 
 
 @given(st.data(), rules)

@@ -14,11 +14,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from annotation.errors import AnnotationError
-from annotation.events import CHOICES, MAX_NOTE, Remark, Ruling, Vote, clean_text
+from annotation.events import CHOICES, MAX_NOTE, Flag, Remark, Ruling, Vote, clean_text
 from annotation.interchange.table_files import (
     VOTES,
     decisions_table,
     escaped,
+    flags_table,
     read_votes,
     unescaped,
     verdicts_table,
@@ -217,6 +218,18 @@ def test_decisions_and_verdicts_are_exported(store: Store, tmp_path: Path) -> No
     }
     write_table(table, tmp_path / "verdicts.csv")
     assert "v1,settled,negative,discussion,5,0.0,[]" in (tmp_path / "verdicts.csv").read_text(encoding="utf-8")
+
+
+def test_flags_that_stand_are_exported(store: Store, tmp_path: Path) -> None:
+    round_, (ann, bob) = open_round(store), invite(store, "Ann", "Bob")
+    (entry,) = (each.id for each in entries(1))
+    for person in (ann, bob):
+        desk(store, person, round_).flag(entry, Flag("not_an_ad", "=trailer"), key=key(), shown_at=SHOWN)
+    desk(store, bob, round_).unflag(entry, key=key(), shown_at=SHOWN)
+    table = flags_table(store.events(round_.id), store.rounds.entries(round_.id), {ann.id: "Ann"})
+    write_table(table, tmp_path / "flags.csv")
+    (_, row) = (tmp_path / "flags.csv").read_text(encoding="utf-8").splitlines()
+    assert row.startswith(f"1,{entry},v0,Ann,not_an_ad,'=trailer,")
 
 
 def test_a_verdict_of_an_excluded_ad_has_no_label() -> None:

@@ -54,6 +54,7 @@ export function keyboard(frames, commands) {
       if (keys[key] === open) guidelines.close();
       return;
     }
+    if (byId("flag")?.open) return;
     if (byId("zoom").open && !WHILE_ZOOMED.has(key)) return;
     event.preventDefault();
     keys[key]();

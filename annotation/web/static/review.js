@@ -4,6 +4,7 @@ import { Ads } from "./ads.js";
 import { ended, mayPass, newKey, person, serverTime, whole } from "./api.js";
 import { Drawer } from "./device.js";
 import { grow } from "./drafts.js";
+import { openFlag } from "./flag.js";
 import { Frames } from "./frames.js";
 import { keyboard } from "./keyboard.js";
 import { Look } from "./looking.js";
@@ -51,6 +52,7 @@ function show() {
   current.frames.show(0);
   hint(choice ? `You said ${NAMES[choice]}; judge again to change it.` : "");
   for (const button of document.querySelectorAll(".choice")) button.classList.toggle("was", button.dataset.choice === choice);
+  paintFlag();
   scrollTo({ top: 0, behavior: "instant" });
   element.focus({ preventScroll: true });
   const showing = current;
@@ -175,6 +177,13 @@ const outbox = new Outbox({
   },
 });
 
+const flag = () => current && openFlag(current.element, round, paintFlag);
+
+// A flag stands beside the ad, whichever page it was given on.
+function paintFlag() {
+  byId("open-flag").setAttribute("aria-pressed", String(Boolean(current?.element.dataset.flag)));
+}
+
 // ---- keys, buttons, other tabs
 
 keyboard(() => current?.frames, {
@@ -184,8 +193,10 @@ keyboard(() => current?.frames, {
   u: undo,
   x: () => current?.frames.toggleExcluded(),
   n: () => note.focus(),
+  f: flag,
 });
 for (const button of document.querySelectorAll(".choice")) button.addEventListener("click", () => judge(button.dataset.choice));
+byId("open-flag").addEventListener("click", flag);
 note.addEventListener("input", () => (grow(note), keepDraft()));
 addEventListener("resize", () => grow(note));
 addEventListener("online", prefetch);

@@ -273,6 +273,7 @@ def test_two_tabs_lose_nothing(site: Site, enter: Enter, address: str) -> None:
 
 
 def test_a_round_that_closes_under_the_page_ends_it_with_the_note_kept(site: Site, page: Page) -> None:
+    page.wait_for_load_state("networkidle")  # it has all its ads, and asks for no more
     site.store.rounds.close(1)
     note(page, "a long thought")
     judge(page, "1")
