@@ -20,6 +20,7 @@ import pyarrow.dataset as ds
 
 from annotation.errors import AnnotationError, SubmissionError
 from annotation.events import Flag, Vote
+from annotation.interchange.table_files import decisions_table
 from annotation.interchange.votes import Judgement, Refused, judgements
 from annotation.protocol import live_events
 from annotation.rounds import Entry, Prediction, Shown, read_predictions, read_shown
@@ -65,6 +66,7 @@ def round_tasks(
     frame_url: Callable[[str], str],
     predictions: bool = True,
     with_votes: bool = True,
+    names: Mapping[str, str] | None = None,
 ) -> Iterator[dict[str, Any]]:
     """A whole round as tasks, in the order in which its entries were drawn.
 
@@ -74,13 +76,14 @@ def round_tasks(
         round_id: which round.
         frame_url: where Label Studio finds a frame's picture.
         predictions: whether the label of the comments goes along.
+        names: of the people, by id; their own if None.
         with_votes: whether the votes go along. Label Studio takes a task that has one for done, and asks nobody.
 
     Raises:
         RoundError: there is no such round.
     """
     entries = store.rounds.entries(round_id)
-    names = {person.id: person.name for person in store.people.all()}
+    names = store.people.names() if names is None else names
     shown, labels = read_shown(catalog, entries.values()), read_predictions(catalog) if predictions else {}
     log = store.events(round_id) if with_votes else []
     votes: dict[str, list[Judgement]] = {}
@@ -94,6 +97,11 @@ def round_tasks(
     said: dict[str, list[Contribution]] = {}
     for each in contributions(log, entries, names):
         said.setdefault(each.entry_id, []).append(each)
+    first = store.rounds.get(round_id).options.verifier_first
+    decided: dict[str, list[Mapping[str, Any]]] = {}
+    for decision in decisions_table(log, entries, names, verifier_first=first).to_pylist():
+        if decision["kind"] == "decision":
+            decided.setdefault(decision["entry_id"], []).append(decision)
     for entry in entries.values():
         yield task(
             entry,
@@ -101,6 +109,7 @@ def round_tasks(
             votes.get(entry.id, []),
             flags=flags.get(entry.id, []),
             said=said.get(entry.id, []),
+            decided=decided.get(entry.id, []),
             shown=shown[entry.id],
             prediction=labels.get(entry.video_id),
             frame_url=frame_url,
@@ -114,6 +123,7 @@ def task(
     *,
     flags: Sequence[Mapping[str, str]] = (),
     said: Iterable[Contribution] = (),
+    decided: Iterable[Mapping[str, Any]] = (),
     shown: Shown,
     prediction: Prediction | None,
     frame_url: Callable[[str], str],
@@ -126,10 +136,12 @@ def task(
         votes: on this entry.
         flags: what reviewers found wrong with it; in the task's data, which Label Studio keeps and does not ask for.
         said: in its discussion; kept as the task's `meta`, which Label Studio stores and does not show to annotators.
+        decided: the verifiers' decisions, as rows of `decisions_table`; kept there, too.
         shown: its words and comments.
         prediction: None leaves it out.
         frame_url: where Label Studio finds a frame's picture.
     """
+    told = {"discussion": [_told(vars(each)) for each in said], "decisions": [_told(each) for each in decided]}
     return {
         "data": {
             "round_id": round_id,
@@ -145,7 +157,7 @@ def task(
         },
         "annotations": [_annotation(vote) for vote in votes],
         "predictions": [] if prediction is None else [_prediction(prediction)],
-        "meta": {"discussion": [_contribution(each) for each in said]} if said else {},
+        "meta": {name: rows for name, rows in told.items() if rows},
     }
 
 
@@ -262,10 +274,10 @@ def _annotation(row: Judgement) -> dict[str, Any]:
     }
 
 
-def _contribution(said: Contribution) -> dict[str, Any]:
-    """What was said, without what the task says already."""
-    told = {**vars(said), "shown_at": said.shown_at.isoformat(), "submitted_at": said.submitted_at.isoformat()}
-    return {name: value for name, value in told.items() if name not in ("round_id", "entry_id", "video_id")}
+def _told(row: Mapping[str, Any]) -> dict[str, Any]:
+    """What was said or decided, without what the task says already."""
+    values = {name: value.isoformat() if isinstance(value, datetime) else value for name, value in row.items()}
+    return {name: value for name, value in values.items() if name not in ("round_id", "entry_id", "video_id")}
 
 
 def _prediction(prediction: Prediction) -> dict[str, Any]:

@@ -24,7 +24,7 @@ from annotation.errors import AnnotationError, SubmissionError
 from annotation.events import Event, Flag, Remark, Ruling, Vote
 from annotation.interchange.votes import Judgement, Refused
 from annotation.outcomes import Verdict
-from annotation.protocol import Decision, live_events
+from annotation.protocol import Decision, by_entry, is_blind, live_events
 from annotation.rounds import Entry
 from annotation.threads import Contribution
 
@@ -44,12 +44,13 @@ _ENTRY = ("round_id", "entry_id", "video_id")
 _WHEN = ("shown_at", "submitted_at", "guideline")
 VOTES = _schema(*_ENTRY, "reviewer", "choice", "note", "excluded_frames", *_WHEN)
 FLAGS = _schema(*_ENTRY, "reviewer", "reason", "remark", *_WHEN)
-DECISIONS = _schema(*_ENTRY, "verifier", "kind", "label", "note", *_WHEN)
+DECISIONS = _schema(*_ENTRY, "verifier", "kind", "label", "note", "blind", *_WHEN, blind=pa.bool_())
 THREADS = _schema(*_ENTRY, "person", "kind", "label", "text", *_WHEN)
 VERDICTS = _schema(
-    *(*_ENTRY, "state", "label", "decided_by", "n_reviewers", "agreement", "excluded_frames", "at"),
+    *(*_ENTRY, "state", "label", "decided_by", "n_reviewers", "agreement", "excluded_frames", "at", "decided_blind"),
     n_reviewers=pa.int32(),
     agreement=pa.float64(),
+    decided_blind=pa.bool_(),
 )
 # the full-width signs too: some spreadsheets take them for the plain ones
 _FORMULA = re.compile("'*[=+\\-@\t\r\n＝＋－＠]")
@@ -76,8 +77,19 @@ def flags_table(events: Iterable[Event], entries: Mapping[str, Entry], people: M
     return _table(rows, FLAGS)
 
 
-def decisions_table(events: Iterable[Event], entries: Mapping[str, Entry], people: Mapping[str, str]) -> pa.Table:
-    """The verifiers' actions that were not taken back."""
+def decisions_table(
+    events: Iterable[Event], entries: Mapping[str, Entry], people: Mapping[str, str], *, verifier_first: bool = False
+) -> pa.Table:
+    """The verifiers' actions that were not taken back; `blind` says of a decision whether it came before the votes.
+
+    Args:
+        events: a round's log, in its order.
+        entries: the round's entries.
+        people: names by id; whoever is not there goes by the id.
+        verifier_first: the round hides the votes until a verifier has decided.
+    """
+    events = list(events)
+    log = by_entry(events)
     rows = [
         {
             **_fields(event),
@@ -85,6 +97,7 @@ def decisions_table(events: Iterable[Event], entries: Mapping[str, Entry], peopl
             "verifier": people.get(event.person_id, event.person_id),
             "label": event.payload.label if isinstance(event.payload, Ruling) else None,
             "note": event.payload.note if isinstance(event.payload, Ruling) else event.payload.text,
+            "blind": verifier_first and is_blind(log[event.entry_id], event) if event.kind == "decision" else None,
         }
         for event in live_events(events)
         if event.kind in ("decision", "discuss", "settle", "exclude") and isinstance(event.payload, Ruling | Remark)

@@ -115,7 +115,12 @@ class _Import:
     def __init__(self, store: Store, round_id: int, now: datetime) -> None:
         self._store, self._round_id, self._now = store, round_id, now
         self._entries = store.rounds.entries(round_id)
-        self._people = {key: person for person in store.people.all() for key in (person.name.casefold(), person.id)}
+        pseudonyms = store.people.names(pseudonyms=True)
+        self._people = {
+            key: person
+            for person in store.people.all()
+            for key in (pseudonyms[person.id], person.name.casefold(), person.id)
+        }
         log = store.events(round_id)
         self._current = {(row.entry_id, row.reviewer): row.vote for row in judgements(log, self._entries, {})}
         self._last_word: dict[tuple[str, str], datetime] = {}

@@ -149,9 +149,8 @@ class Rounds:
 
     def entries(self, round_id: int) -> dict[str, Entry]:
         """A round's entries by id, in the order in which they were drawn; tells repeats and gold apart."""
-        query = select(schema.entries).where(_ENTRIES.round_id == round_id).order_by(_ENTRIES.position)
         with self._database.read() as connection:
-            return {row.id: _entry(row) for row in connection.execute(query)}
+            return entries_of(connection, round_id)
 
 
 def round_of(connection: Connection, round_id: int) -> Round:
@@ -164,6 +163,24 @@ def round_of(connection: Connection, round_id: int) -> Round:
     if row is None:
         raise RoundError(f"there is no round {round_id}")
     return _round(row)
+
+
+def open_round(connection: Connection) -> Round:
+    """The round that is open, as this transaction sees it.
+
+    Raises:
+        RoundError: none is.
+    """
+    row = connection.execute(select(schema.rounds).where(_ROUNDS.closed_at.is_(None))).first()
+    if row is None:
+        raise RoundError("no round is open, and entries are those of a round; `ytb-ads build --review human` opens one")
+    return _round(row)
+
+
+def entries_of(connection: Connection, round_id: int) -> dict[str, Entry]:
+    """A round's entries by id, in the order in which they were drawn, as this transaction sees them."""
+    query = select(schema.entries).where(_ENTRIES.round_id == round_id).order_by(_ENTRIES.position)
+    return {row.id: _entry(row) for row in connection.execute(query)}
 
 
 def _round(row: Row[Any]) -> Round:

@@ -135,6 +135,25 @@ withdrawn = Table(
     Column("at", UtcTime, nullable=False),
 )
 
+assignments = Table(
+    "assignments",
+    metadata,
+    Column("round_id", ForeignKey("rounds.id"), primary_key=True),
+    Column("person_id", ForeignKey("people.id"), primary_key=True),
+    # ids as JSON; null: the whole round
+    Column("entry_ids", Text),
+    Column("deadline", UtcTime),
+    Column("drawn_at", UtcTime, nullable=False),
+)
+
+pseudonym_key = Table(
+    "pseudonym_key",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    # made when pseudonyms are first asked for; whoever has it can tell whose they are
+    Column("key", String(64), nullable=False),
+)
+
 read_marks = Table(
     "read_marks",
     metadata,

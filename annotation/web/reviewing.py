@@ -132,4 +132,6 @@ def _progress(progress: Progress) -> dict[str, Any]:
         pace = f"{duration(progress.median_s)} an ad"
         if left:
             pace += f", about {duration(max(1.0, progress.median_s * left))} to go"
+    if progress.deadline is not None and left:
+        pace = f"{pace}; until {progress.deadline:%d %b}".removeprefix("; ")
     return {"done": progress.done, "total": progress.total, "pace": pace}

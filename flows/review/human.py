@@ -228,6 +228,7 @@ def round_settings(settings: Settings) -> RoundSettings:
             least_look_ms=review.least_look_ms,
             show_video=review.show_video,
             discussion_names=review.discussion_names,
+            verifier_first=review.verifier_first,
         ),
     )
 

@@ -215,6 +215,8 @@ class ReviewSettings(Section):
     """Share of the ads that come twice, which tells how far people agree with themselves."""
     discussion_names: Literal["names", "pseudonyms"] = "names"
     """Who is who in a discussion, and where a verifier decides; a pseudonym stays the same in a round."""
+    verifier_first: bool = False
+    """A verifier decides before seeing the reviewers' votes and notes; they are shown when the decision is recorded."""
     gold_share: Share = 0.0
     """Share of ads whose answer is known, from `gold`, mixed in."""
     gold: dict[str, Literal["negative", "positive"]] = Field(default_factory=dict)
@@ -223,6 +225,8 @@ class ReviewSettings(Section):
     """File of what people did, or `postgresql://USER:PASSWORD@HOST/DATABASE`; by default a file in the catalog."""
     page: Annotated[str, Field(pattern=r"^(https?://[^\s/?#]+/?)?$")] = ""
     """Address by which people reach the page, where that is not `host` and `port`."""
+    pseudonyms: bool = False
+    """Whether exports name people by pseudonyms, which are the same in every file."""
     quiet_s: Annotated[float, Field(ge=0)] = 60.0
     """A round in which everything is judged is closed when nothing was done for so many seconds. Open pages count them
     down; meanwhile everything can be taken back, and a verifier or admin can hold the end."""

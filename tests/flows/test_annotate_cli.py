@@ -299,3 +299,42 @@ def test_a_reviewer_whom_nobody_invited_is_named_before_anything_is_taken(catalo
     result = run(catalog, "import", tmp_path / "tasks.json", "--reviewer", "2=Nobody")
     assert isinstance(result.exception, RoundError)
     assert "'Nobody'" in str(result.exception)
+
+
+def test_many_people_are_invited_from_a_file_with_their_levels_and_parts(catalog: Catalog, tmp_path: Path) -> None:
+    people, links = tmp_path / "people.csv", tmp_path / "links.csv"
+    people.write_text("name,role,level,entries,deadline\nAnn,reviewer,master's,75%,2026-12-15\nBob,reviewer,,2,\n")
+    assert "3 entries would have fewer than 2" in str(refused(catalog, "invite-all", people, "--links", links))
+    assert not links.exists()
+    done(catalog, "invite-all", people, "--links", links, "--incomplete")
+    assert links.stat().st_mode & 0o777 == 0o600
+    assert links.read_text(encoding="utf-8").count(JOIN_PATH) == 2
+    told = json.loads(done(catalog, "status", "--json"))["people"]
+    assert [each["total"] for each in told] == [3, 2]
+    assert "15 Dec 2026" in done(catalog, "status")
+    assert done(catalog, "assign", "Ann=all", "Bob=100%", "--deadline", "2026-12-20").splitlines() == [
+        "Ann: all entries, until 2026-12-20",
+        "Bob: 4 entries, until 2026-12-20",
+    ]
+    done(catalog, "level", "Bob", "undergraduate")
+    assert [each["level"] for each in json.loads(done(catalog, "people", "--json"))] == ["master's", "undergraduate"]
+
+
+def test_exports_name_people_by_pseudonyms_if_that_is_asked_or_set(catalog: Catalog, tmp_path: Path) -> None:
+    with review_store(catalog, TWO.review) as store:
+        judge(store, lambda _ad, _number: "positive")
+        names = set(store.people.names().values())
+        pseudonyms = {name for each, name in store.people.names(pseudonyms=True).items() if each.startswith("reviewer")}
+    for rows in ("votes", "people"):
+        done(catalog, "export", "v.csv", "--format", "csv", "--rows", rows, "--pseudonyms")
+        text = (tmp_path / "v.csv").read_text(encoding="utf-8")
+        assert all(each in text for each in pseudonyms)
+        assert not [name for name in names if name in text]
+    told = done(catalog, "agreement", "--json", "--pseudonyms")
+    assert {each["id"] for each in json.loads(told)["people"]} == pseudonyms
+    assert not [name for name in names if name in told]
+    for rows in ("entries", "pairs"):
+        done(catalog, "export", f"{rows}.parquet", "--format", "parquet", "--rows", rows)
+    (tmp_path / "ytb_ads.toml").write_text("[review]\npseudonyms = true\n")
+    done(catalog, "export", "t.json", "--format", "label-studio", "--config", tmp_path / "ytb_ads.toml")
+    assert not [name for name in names if f'\\"{name}\\"' in (tmp_path / "t.json").read_text(encoding="utf-8")]
