@@ -367,7 +367,7 @@ def _given_there(annotation: Mapping[str, Any], people: Mapping[str, str]) -> di
 
 def _moment(name: str, told: Mapping[str, Any]) -> datetime:
     said = told.get(name) or ""
-    if name == "created_at" and type(said) in (int, float):  # seconds, before 1.0
+    if name == "created_at" and isinstance(said, int | float):  # seconds, before 1.0
         return datetime.fromtimestamp(said, UTC)
     moment = datetime.fromisoformat(said)
     if moment.tzinfo is None:

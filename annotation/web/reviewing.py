@@ -33,7 +33,7 @@ from annotation.web.texts import texts, to_translate
 
 router = APIRouter(prefix="/review")
 
-_HELD = 60
+_HELD = 80
 """Entries that a page may hold at once: those it shows, and votes that wait for a connection."""
 
 
