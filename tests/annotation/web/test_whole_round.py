@@ -14,6 +14,7 @@ from pydantic import SecretStr
 
 from annotation.events import CHOICES, Choice
 from annotation.outcomes import reviews, round_status, verdicts
+from annotation.plots import PICTURES
 from annotation.protocol import State
 from data_catalog.catalog import Catalog
 from data_catalog.releases import read_manifest
@@ -144,8 +145,8 @@ def test_nine_ads_through_every_state_to_a_released_set(site: Site, enter: Enter
     admin = enter("Admin").pages[0]
     admin.get_by_text("Every ad has come to its end").wait_for()
     plots = admin.locator("img.plot")
-    assert plots.count() == 6
-    for number in range(6):
+    assert plots.count() == len(PICTURES)
+    for number in range(len(PICTURES)):
         assert plots.nth(number).evaluate("image => image.decode().then(() => image.naturalWidth)") > 400
 
     assert round_status(site.store, 1).complete
