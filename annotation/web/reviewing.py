@@ -128,10 +128,9 @@ def _saved(desk: ReviewerDesk, receipt: Receipt) -> dict[str, Any]:
 def _progress(progress: Progress) -> dict[str, Any]:
     left = progress.total - progress.done
     pace = ""
+    deadline = f"{progress.deadline:%d %b}" if progress.deadline is not None else ""
     if progress.median_s is not None:
         pace = f"{duration(progress.median_s)} an ad"
         if left:
             pace += f", about {duration(max(1.0, progress.median_s * left))} to go"
-    if progress.deadline is not None and left:
-        pace = f"{pace}; until {progress.deadline:%d %b}".removeprefix("; ")
-    return {"done": progress.done, "total": progress.total, "pace": pace}
+    return {"done": progress.done, "total": progress.total, "pace": pace, "deadline": deadline}
