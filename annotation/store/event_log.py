@@ -24,6 +24,7 @@ from annotation.rounds import Entry
 from annotation.store import schema
 from annotation.store.database import Database
 from annotation.store.ledger import Ledger, is_withdrawn, withdrawn
+from annotation.store.logins import Lifetime, Logins
 from annotation.store.people import People, Person, still_there
 from annotation.store.read_marks import ReadMarks
 from annotation.store.round_store import Rounds, round_of
@@ -63,10 +64,15 @@ class Store:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self.name = database.shown
         self.people = People(database)
         self.rounds = Rounds(database)
         self.ledger = Ledger(database, self.rounds)
         self.read_marks = ReadMarks(database)
+
+    def logins(self, lifetime: Lifetime) -> Logins:
+        """Who is logged in, for as long as a login lasts."""
+        return Logins(self._database, lifetime)
 
     def submit(self, person: Person, submission: Submission, *, now: datetime | None = None) -> Receipt:
         """Add an event; once this returns it is on the disk.
