@@ -16,12 +16,13 @@ import krippendorff
 import numpy as np
 import numpy.typing as npt
 
+from annotation.dawid_skene import Estimate, estimate
 from annotation.desks import median_seconds
 from annotation.events import CHOICES, Choice, Event, Vote
-from annotation.protocol import Rule, by_entry, fold, votes_that_count
+from annotation.protocol import EntryState, Rule, by_entry, fold, votes_that_count
 from annotation.reading import FastVote, fast_votes
 from annotation.rounds import Entry
-from data_catalog.schemas import Label
+from data_catalog.schemas import LABELS, Label
 
 Counts = npt.NDArray[np.int64]
 Numbers = npt.NDArray[np.float64]
@@ -83,6 +84,8 @@ class Pair:
     first: str
     second: str
     same: Share
+    kappa: Coefficient
+    """Cohen's, of these entries."""
 
 
 @dataclass(frozen=True)
@@ -100,6 +103,38 @@ class Pace:
     n_votes: int
     median_s: float | None
     """None where no vote's time is known; pauses do not count."""
+
+
+@dataclass(frozen=True)
+class Adjudication:
+    """A person's votes, or a level's, against the entries' final labels."""
+
+    final: Share
+    """Votes for the final label, of those on entries that have one."""
+    overruled: Share
+    """Votes for the other label, of those on entries that a verifier or the discussion decided; `uncertain` is none."""
+
+
+@dataclass(frozen=True)
+class EntryFigures:
+    """The votes on one entry, and what comes of them."""
+
+    entry_id: str
+    video_id: str
+    choices: Mapping[Choice, int]
+    median_s: float | None
+    """Of its votes, without pauses."""
+    majority: Label | None
+    """The label that more people chose than the other one; None of a tie."""
+    final: Label | None
+    """The label it came to; None while that is open, and when it is excluded."""
+    estimate: Mapping[Label, float]
+    """Dawid and Skene's probability of each label."""
+
+    @property
+    def estimated(self) -> Label:
+        """The more probable label."""
+        return max(LABELS, key=lambda label: self.estimate[label])
 
 
 @dataclass(frozen=True)
@@ -124,6 +159,16 @@ class Agreement:
     pace: Mapping[str, Pace]
     fast: Mapping[str, Sequence[FastVote]]
     """By person: votes that came faster than their ads can be read."""
+    levels: Mapping[str, str]
+    """By person, where a level is known."""
+    alpha_by_level: Mapping[str, Coefficient]
+    """Krippendorff's alpha among the people of each level."""
+    adjudication: Mapping[str, Adjudication]
+    """By person."""
+    entries: Sequence[EntryFigures]
+    """Of the entries with a vote, in the order of their first one."""
+    reliability: Mapping[str, float]
+    """By person: Dawid and Skene's probability of choosing an entry's label."""
 
 
 def measure(
@@ -134,6 +179,7 @@ def measure(
     comments: Mapping[str, Label] | None = None,
     categories: Mapping[str, str] | None = None,
     least_s: Mapping[str, float] | None = None,
+    levels: Mapping[str, str] | None = None,
     seed: int = 0,
 ) -> Agreement:
     """Measure what a round's log says about its reviewers.
@@ -145,6 +191,7 @@ def measure(
         comments: the label that an ad's comments give, by video id.
         categories: of the ads, by video id.
         least_s: seconds that an ad takes to be read at least, by video id.
+        levels: of the people.
         seed: of the bootstrap.
     """
     of_entry = by_entry(events)
@@ -158,6 +205,9 @@ def measure(
         for entry_id in first
         if first[entry_id]
     }
+    states = {entry_id: fold(of_entry[entry_id], rule) for entry_id in first}
+    levels = {person: level for person, level in (levels or {}).items() if person in people}
+    estimated = estimate(first, LABELS, CHOICES)
     return Agreement(
         alpha=alpha(_stacked(table.values()), seed=seed),
         alpha_by_category=_by_category(table, entries, categories or {}, seed),
@@ -167,9 +217,14 @@ def measure(
         balance={person: _balance(first.values(), person) for person in people},
         self_consistency=_self_consistency(votes, entries, people),
         gold=_gold(first, entries, people),
-        confusion=_confusion(of_entry, entries, rule, comments or {}),
+        confusion=_confusion(states, entries, comments or {}),
         pace=_pace(counting.values(), people),
         fast=_fast(of_entry, entries, least_s or {}, people),
+        levels=levels,
+        alpha_by_level=_by_level(first, levels, seed),
+        adjudication={person: _adjudication(states.values(), person) for person in people},
+        entries=_entry_figures(first, counting, entries, states, estimated),
+        reliability={person: estimated.right(person) for person in people if person in estimated.errors},
     )
 
 
@@ -247,6 +302,26 @@ def fleiss_kappa(counts: Counts) -> Coefficient:
     return Coefficient((observed - by_chance) / (1 - by_chance), len(counts), n_votes)
 
 
+def cohen_kappa(pairs: Counter[tuple[Choice, Choice]]) -> Coefficient:
+    """Cohen's kappa of two people (Educational and Psychological Measurement 20, 1960, pages 37 to 46).
+
+    Args:
+        pairs: how often the one chose this and the other that, of the entries that both judged.
+    """
+    n = pairs.total()
+    if not n:
+        return Coefficient(None, 0, 0, reason="they have judged no entry both")
+    firsts, seconds = Counter[str](), Counter[str]()
+    for (first, second), count in pairs.items():
+        firsts[first] += count
+        seconds[second] += count
+    same = sum(pairs[choice, choice] for choice in CHOICES)
+    by_chance = sum(firsts[choice] * seconds[choice] for choice in CHOICES)
+    if by_chance == n * n:
+        return Coefficient(None, n, 2 * n, reason=NO_VARIETY)
+    return Coefficient((same * n - by_chance) / (n * n - by_chance), n, 2 * n)
+
+
 def _choice(event: Event) -> Choice:
     if not isinstance(event.payload, Vote):
         raise TypeError(f"event {event.id} is no vote")
@@ -279,12 +354,14 @@ def _over_time(table: Mapping[str, Counts], ended: Mapping[str, datetime], seed:
 
 
 def _pairs(votes: Votes, people: Sequence[str]) -> list[Pair]:
-    same, both = Counter[tuple[str, str]](), Counter[tuple[str, str]]()
+    both: dict[tuple[str, str], Counter[tuple[Choice, Choice]]] = {pair: Counter() for pair in combinations(people, 2)}
     for own in votes.values():
-        for first, second in combinations(sorted(own), 2):
-            both[first, second] += 1
-            same[first, second] += own[first] == own[second]
-    return [Pair(*pair, Share(same[pair], both[pair])) for pair in combinations(people, 2)]
+        for pair in combinations(sorted(own), 2):
+            both[pair][own[pair[0]], own[pair[1]]] += 1
+    return [
+        Pair(*pair, Share(sum(counts[choice, choice] for choice in CHOICES), counts.total()), cohen_kappa(counts))
+        for pair, counts in both.items()
+    ]
 
 
 def _balance(votes: Iterable[Mapping[str, Choice]], person: str) -> dict[Choice, int]:
@@ -317,17 +394,64 @@ def _share(answers: Iterable[bool]) -> Share:
 
 
 def _confusion(
-    of_entry: Mapping[str, list[Event]], entries: Mapping[str, Entry], rule: Rule, comments: Mapping[str, Label]
+    states: Mapping[str, EntryState], entries: Mapping[str, Entry], comments: Mapping[str, Label]
 ) -> dict[tuple[Label, str], int]:
     counts = Counter[tuple[Label, str]]()
-    for entry_id, log in of_entry.items():
-        entry = entries.get(entry_id)
-        if entry is None or entry.kind == "repeat" or entry.video_id not in comments:
-            continue
-        state = fold(log, rule)
-        if state.final:
-            counts[comments[entry.video_id], state.label or "excluded"] += 1
+    for entry_id, state in states.items():
+        said = comments.get(entries[entry_id].video_id)
+        if said is not None and state.final:
+            counts[said, state.label or "excluded"] += 1
     return dict(counts)
+
+
+def _by_level(votes: Votes, levels: Mapping[str, str], seed: int) -> dict[str, Coefficient]:
+    return {
+        level: alpha(
+            _stacked(
+                _counts([{who: own[who] for who in own if levels.get(who) == level}])[0] for own in votes.values()
+            ),
+            seed=seed,
+        )
+        for level in sorted(set(levels.values()))
+    }
+
+
+def _adjudication(states: Collection[EntryState], person: str) -> Adjudication:
+    own = [
+        (state.votes[person].choice, state.decision)
+        for state in states
+        if person in state.votes and state.decision is not None
+    ]
+    decided = [(choice, decision.label) for choice, decision in own if decision.decided_by != "reviewers"]
+    return Adjudication(
+        final=_share(choice == decision.label for choice, decision in own),
+        overruled=_share(choice in LABELS and choice != label for choice, label in decided),
+    )
+
+
+def _entry_figures(
+    votes: Votes,
+    counting: Mapping[str, Mapping[str, Event]],
+    entries: Mapping[str, Entry],
+    states: Mapping[str, EntryState],
+    estimated: Estimate,
+) -> list[EntryFigures]:
+    found = []
+    for entry_id, probabilities in estimated.labels.items():
+        counts = Counter(votes[entry_id].values())
+        positive, negative = counts["positive"], counts["negative"]
+        found.append(
+            EntryFigures(
+                entry_id=entry_id,
+                video_id=entries[entry_id].video_id,
+                choices={choice: counts[choice] for choice in CHOICES},
+                median_s=median_seconds(counting[entry_id].values()),
+                majority=None if positive == negative else "positive" if positive > negative else "negative",
+                final=states[entry_id].label if states[entry_id].final else None,
+                estimate={label: probabilities[label] for label in LABELS},
+            )
+        )
+    return found
 
 
 def _pace(counting: Collection[Mapping[str, Event]], people: Sequence[str]) -> dict[str, Pace]:

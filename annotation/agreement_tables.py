@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 from rich import box
@@ -11,8 +12,9 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from annotation.agreement import Agreement, Coefficient, Share, measure
+from annotation.agreement import Adjudication, Agreement, Coefficient, EntryFigures, Share, measure
 from annotation.events import CHOICES
+from annotation.outcomes import PersonProgress
 from annotation.reading import FRAME_S, WORD_S, read_least_s
 from annotation.rounds import read_categories, read_predictions
 from annotation.store import Store
@@ -24,6 +26,8 @@ from data_catalog.schemas import LABELS
 OUTCOMES = (*reversed(LABELS), "excluded")
 """Outcomes of an ad."""
 
+MAX_ENTRIES = 10
+"""Ads named in a table; `export --rows entries` has all."""
 _FASTEST = 3
 """Ads named of somebody who votes too fast."""
 
@@ -61,6 +65,7 @@ def read_agreement(store: Store, catalog: Catalog, round_id: int, *, seed: int =
         comments={video_id: each.label for video_id, each in read_predictions(catalog).items()},
         categories=read_categories(catalog),
         least_s=read_least_s(catalog, entries.values()),
+        levels={person.id: person.level for person in store.people.all() if person.level},
         seed=seed,
     )
 
@@ -71,15 +76,28 @@ def render_agreement(agreement: Agreement, names: Mapping[str, str]) -> Group:
         coefficients(agreement),
         choices(agreement, names),
         people(agreement, names),
+        levels(agreement),
         pairs(agreement, names),
         fast(agreement, names),
+        slow(agreement),
+        estimated(agreement),
         confusion(agreement),
     )
     return Group(*map(_rendered, tables))
 
 
-def agreement_as_json(agreement: Agreement, names: Mapping[str, str]) -> dict[str, Any]:
-    """The same as plain values: a number that has no meaning is null beside its reason."""
+def agreement_as_json(agreement: Agreement, names: Mapping[str, str], *, pseudonyms: bool = False) -> dict[str, Any]:
+    """The same as plain values: a number that has no meaning is null beside its reason.
+
+    Args:
+        agreement: what was measured.
+        names: of the people.
+        pseudonyms: the names are some, and go in the place of the people's ids, too.
+    """
+
+    def id_of(person: str) -> str:
+        return names.get(person, person) if pseudonyms else person
+
     return {
         "krippendorff_alpha": asdict(agreement.alpha),
         "krippendorff_alpha_by_category": {name: asdict(each) for name, each in agreement.alpha_by_category.items()},
@@ -87,22 +105,37 @@ def agreement_as_json(agreement: Agreement, names: Mapping[str, str]) -> dict[st
             {"at": moment.at.isoformat(), **asdict(moment.alpha)} for moment in agreement.alpha_over_time
         ],
         "fleiss_kappa": asdict(agreement.kappa),
+        "krippendorff_alpha_by_level": {name: asdict(each) for name, each in agreement.alpha_by_level.items()},
+        "levels": {
+            level: {name: _share_as_json(share) for name, share in vars(each).items()}
+            for level, each in by_level(agreement).items()
+        },
         "people": [
             {
-                "id": person,
+                "id": id_of(person),
                 "name": names.get(person, person),
+                "level": agreement.levels.get(person),
                 "choices": dict(choices),
                 **asdict(agreement.pace[person]),
                 "same_choice_again": _share_as_json(agreement.self_consistency[person]),
                 "gold_answers_found": _share_as_json(agreement.gold[person]),
                 "faster_than_reading": [asdict(vote) for vote in agreement.fast[person]],
+                "final_label_chosen": _share_as_json(agreement.adjudication[person].final),
+                "overruled": _share_as_json(agreement.adjudication[person].overruled),
+                "dawid_skene_right": agreement.reliability.get(person),
             }
             for person, choices in agreement.balance.items()
         ],
         "pairs": [
-            {"first": pair.first, "second": pair.second, "same_choice": _share_as_json(pair.same)}
+            {
+                "first": id_of(pair.first),
+                "second": id_of(pair.second),
+                "same_choice": _share_as_json(pair.same),
+                "cohen_kappa": pair.kappa.value,
+            }
             for pair in agreement.pairs
         ],
+        "entries": [_entry_as_json(entry) for entry in agreement.entries],
         "comments_and_people": [
             {"comments": label, "people": outcome, "n": count}
             for (label, outcome), count in sorted(agreement.confusion.items())
@@ -157,17 +190,18 @@ def by_entries(found: Agreement) -> AgreementTable:
 def pairs(found: Agreement, names: Mapping[str, str]) -> AgreementTable:
     """Agreement pair by pair."""
     place = {person: at for at, person in enumerate(found.balance)}
-    both = [(sorted((each.first, each.second), key=place.__getitem__), each.same) for each in found.pairs]
+    both = [(sorted((each.first, each.second), key=place.__getitem__), each) for each in found.pairs]
     rows: list[tuple[Cell, ...]] = [
-        (*(names.get(person, person) for person in pair), same)
-        for pair, same in sorted(both, key=lambda row: [place[person] for person in row[0]])
+        (*(names.get(person, person) for person in pair), each.same, _number(each.kappa.value))
+        for pair, each in sorted(both, key=lambda row: [place[person] for person in row[0]])
     ]
     known = [each.same.value for each in found.pairs if each.same.value is not None]
     extent = f"between {min(known):.0%} and {max(known):.0%}" if known else "no pair has judged the same ads yet"
     return AgreementTable(
         "Pair by pair",
-        "Ads on which two people made the same choice. One pale row: somebody reads the guidelines in another way.",
-        ("Reviewer", "and", "Same choice"),
+        "Ads on which two people made the same choice, and Cohen's kappa. One pale row: somebody reads the guidelines "
+        "in another way.",
+        ("Reviewer", "and", "Same choice", "Kappa"),
         rows,
         "pairs",
         f"Grid of pairs of reviewers, shaded by how often they made the same choice: {extent}.",
@@ -199,16 +233,101 @@ def people(found: Agreement, names: Mapping[str, str]) -> AgreementTable:
             _seconds(found.pace[person].median_s),
             found.self_consistency[person],
             found.gold[person],
+            found.adjudication[person].final,
+            found.adjudication[person].overruled,
+            f"{found.reliability[person]:.0%}" if person in found.reliability else "–",
         )
         for person in found.balance
     ]
     return AgreementTable(
         "Person by person",
-        "Votes, the median seconds of one, ads that were shown twice and got the same choice twice, and ads whose "
-        "answer was known and that got it.",
-        ("Reviewer", "Votes", "Median s", "Same again", "Known answers found"),
+        "Votes, the median seconds of one, ads shown twice that got the same choice twice, known answers found, votes "
+        "for the ad's final label, votes that the verifier or the discussion overruled, of those that they decided, "
+        "and Dawid and Skene's probability of being right.",
+        (
+            "Reviewer",
+            "Votes",
+            "Median s",
+            "Same again",
+            "Known answers found",
+            "Final label",
+            "Overruled",
+            "Estimated right",
+        ),
         rows,
     )
+
+
+def levels(found: Agreement) -> AgreementTable:
+    """People of one level together."""
+    rows: list[tuple[Cell, ...]] = [
+        (
+            level,
+            str(sum(each == level for each in found.levels.values())),
+            _number(found.alpha_by_level[level].value),
+            _interval(found.alpha_by_level[level]),
+            together.final,
+            together.overruled,
+        )
+        for level, together in by_level(found).items()
+    ]
+    return AgreementTable(
+        "Level by level",
+        "Krippendorff's alpha among the people of a level, and their votes against the final labels.",
+        ("Level", "People", "Alpha", "95 % interval", "Final label", "Overruled"),
+        rows,
+        nothing="Nobody who voted has a level: ytb-ads annotate level NAME LEVEL.",
+    )
+
+
+def by_level(found: Agreement) -> dict[str, Adjudication]:
+    """The people of each level against the final labels."""
+
+    def together(level: str, of: str) -> Share:
+        shares = [getattr(found.adjudication[who], of) for who, each in found.levels.items() if each == level]
+        return Share(sum(share.right for share in shares), sum(share.of for share in shares))
+
+    return {
+        level: Adjudication(together(level, "final"), together(level, "overruled")) for level in found.alpha_by_level
+    }
+
+
+def slow(found: Agreement) -> AgreementTable:
+    """The ads that took longest."""
+    timed = [(each.median_s, each) for each in found.entries if each.median_s is not None]
+    rows = [
+        (each.video_id, f"{median_s:.1f}", *_votes_and_label(each))
+        for median_s, each in sorted(timed, key=lambda row: (-row[0], row[1].video_id))[:MAX_ENTRIES]
+    ]
+    return AgreementTable(
+        "Ads that took longest",
+        f"By the median seconds of their votes, without pauses; at most {MAX_ENTRIES} are named.",
+        ("Ad", "Median s", "Votes", "Final label"),
+        rows,
+    )
+
+
+def estimated(found: Agreement) -> AgreementTable:
+    """Where Dawid and Skene's estimate is another one than the majority, or than the final label."""
+    others = [each for each in found.entries if {each.majority, each.final} - {None, each.estimated}]
+    rows = [
+        (each.video_id, *_votes_and_label(each), f"{each.estimated} ({each.estimate[each.estimated]:.0%})")
+        for each in sorted(others, key=lambda each: (-max(each.estimate.values()), each.video_id))[:MAX_ENTRIES]
+    ]
+    return AgreementTable(
+        "Dawid and Skene's estimate",
+        "Labels estimated from all votes by how reliable each person seems. A statistic to look at: it changes no "
+        f"label. It differs from the majority or the final label on {len(others):,} of "
+        f"{count_ads(len(found.entries))}; at most {MAX_ENTRIES} are named, the surest first.",
+        ("Ad", "Votes", "Final label", "Estimate"),
+        rows,
+        nothing="It differs from the majority and the final label nowhere.",
+    )
+
+
+def _votes_and_label(each: EntryFigures) -> tuple[str, str]:
+    votes = _list(f"{count} {choice}" for choice, count in each.choices.items() if count)
+    return votes, each.final or "–"
 
 
 def fast(found: Agreement, names: Mapping[str, str]) -> AgreementTable:
@@ -257,6 +376,14 @@ def coefficient_text(each: Coefficient) -> str:
     return f"{each.value:.2f}{interval}"
 
 
+def until(each: PersonProgress, now: datetime | None = None) -> str:
+    """Somebody's deadline, and whether it has passed before they were done."""
+    if each.deadline is None:
+        return "–"
+    late = each.done < each.total and each.deadline < (now or datetime.now(UTC))
+    return f"{each.deadline:%d %b %Y}{', overdue' if late else ''}"
+
+
 def count_ads(count: int) -> str:
     """So many ads."""
     return f"{count:,} ad{'' if count == 1 else 's'}"
@@ -269,6 +396,11 @@ def _rendered(table: AgreementTable) -> Table:
     for row in table.rows:
         made.add_row(*(Text(cell.text if isinstance(cell, Share) else printable(cell)) for cell in row))
     return made
+
+
+def _entry_as_json(entry: EntryFigures) -> dict[str, Any]:
+    values = asdict(entry)
+    return {**values, "dawid_skene": values.pop("estimate")}
 
 
 def _share_as_json(share: Share) -> dict[str, Any]:

@@ -20,7 +20,17 @@ from typing import Any, ClassVar
 
 from annotation.errors import NotPossibleError
 from annotation.events import Choice, Event, Flag, Kind, Nothing, Payload, Remark, Ruling, Stance, Vote
-from annotation.protocol import EntryState, Message, Role, State, allowed, flag_that_counts, live_events, undoable
+from annotation.protocol import (
+    EntryState,
+    Message,
+    Role,
+    State,
+    allowed,
+    flag_that_counts,
+    has_seen_votes,
+    live_events,
+    undoable,
+)
 from annotation.rounds import RoundOptions
 from annotation.store import Receipt, Store, Submission
 from annotation.store.ledger import Book
@@ -31,6 +41,8 @@ from data_catalog.schemas import Label
 _LONGEST_S = 600.0
 """Longer on one entry is taken for a pause, and left out of the pace."""
 _RECENT = 50
+_DECIDED: tuple[State, ...] = ("needs_verifier", "verified", "settled", "excluded")
+"""States of entries that a verifier may have decided."""
 
 
 @dataclass(frozen=True)
@@ -128,6 +140,8 @@ class VerifierEntry(ShownEntry):
     """To be given back as `seen`: whoever decides has seen the entry as it is."""
     may: frozenset[Kind]
     may_undo: bool
+    blind: bool
+    """Votes, notes and others' decisions are hidden until this verifier has decided: none of them is in here."""
 
 
 @dataclass(frozen=True)
@@ -166,6 +180,8 @@ class Progress:
     """Done, and those still to come."""
     median_s: float | None
     """Of the newest votes from shown to submitted, without pauses; None where no vote's time is known."""
+    deadline: datetime | None = None
+    """Until when it is to be done."""
 
 
 class Desk(ABC):
@@ -409,7 +425,8 @@ class ReviewerDesk(Desk):
         with self._store.ledger.reading(self._round_id) as book:
             votes = sorted(book.voted[self._person.id].values(), key=lambda event: event.id)
             due = len(book.due(self._person.id))
-        return Progress(len(votes), len(votes) + due, median_seconds(votes[-_RECENT:]))
+        deadline = self._store.assignments.deadlines(self._round_id).get(self._person.id)
+        return Progress(len(votes), len(votes) + due, median_seconds(votes[-_RECENT:]), deadline)
 
     def _entry(self, book: Book, entry_id: str) -> ReviewerEntry:
         flag = flag_that_counts(book.events.get(entry_id, ()), entry_id, self._person.id)
@@ -426,8 +443,9 @@ class ReviewerDesk(Desk):
 class VerifierDesk(Desk):
     """Entries that wait for a verifier's decision, with all votes and notes, and the discussions.
 
-    Every act names the `revision` of the entry that it rests on; OutdatedError when the entry has changed since, by
-    a reviewer who took a vote back, a new message, or another verifier. Nothing is stored then.
+    Where the round says `verifier_first`, an entry comes without them until this verifier has decided on it, or it was
+    discussed. Every act names the `revision` of the entry that it rests on; OutdatedError when the entry has changed
+    since, by a reviewer who took a vote back, a new message, or another verifier. Nothing is stored then.
     """
 
     role = "verifier"
@@ -453,6 +471,15 @@ class VerifierDesk(Desk):
         people = self._people()
         with self._store.ledger.reading(self._round_id) as book:
             return self._entry(book, entry_id, people)
+
+    def decided(self) -> list[VerifierEntry]:
+        """The entries that have a decision, consensus or exclusion of this verifier which can be taken back."""
+        people, own = self._people(), self._person.id
+        with self._store.ledger.reading(self._round_id) as book:
+            ids = [each for state in _DECIDED for each in book.in_state(state)]
+            found = [each for each in ids if _is_decided_by(book.state(each), own)]
+            entries = [self._entry(book, each, people) for each in found]
+        return [each for each in entries if each.may_undo]
 
     def last_acted(self) -> str | None:
         """The entry that this verifier last did something to: what an undo without a name means."""
@@ -498,16 +525,21 @@ class VerifierDesk(Desk):
 
     def _entry(self, book: Book, entry_id: str, people: Mapping[str, Person]) -> VerifierEntry:
         shown, state, events = self._shown(book, entry_id), book.state(entry_id), book.events.get(entry_id, [])
+        may = allowed(state, self._person.id, "verifier", book.rule)
+        blind = book.options.verifier_first and not has_seen_votes(events, self._person.id)
+        if blind:
+            state = _hidden(state)
         votes = [NamedVote(self._name(book, people[each]), each, vote) for each, vote in state.votes.items()]
         return VerifierEntry(
             **shown,
             state=state,
             votes=tuple(sorted(votes, key=lambda vote: (vote.name.casefold(), vote.person_id))),
-            flags=tuple(NamedFlag(people[each].name, each, flag) for each, flag in state.flags.items()),
+            flags=tuple(NamedFlag(self._name(book, people[each]), each, flag) for each, flag in state.flags.items()),
             messages=self._said(book, state.messages, people),
             revision=self._revision(events),
-            may=allowed(state, self._person.id, "verifier", book.rule),
+            may=may,
             may_undo=undoable(events, self._person.id, book.rule) is not None,
+            blind=blind,
         )
 
     def _revision(self, events: Sequence[Event]) -> int:
@@ -516,6 +548,18 @@ class VerifierDesk(Desk):
     def _refuse(self, entry_id: str) -> None:
         if self._store.ledger.entry(self._round_id, entry_id).kind == "repeat":
             raise NotPossibleError(f"entry {entry_id} shows another one once more; there is nothing to verify")
+
+
+def _hidden(state: EntryState) -> EntryState:
+    """What a verifier who decides first may know: that the entry waits, and what is said to be wrong with it."""
+    flags = {person_id: replace(flag, remark="") for person_id, flag in state.flags.items()}
+    return replace(state, votes={}, decisions={}, messages=(), label=None, excluded_frames=(), flags=flags)
+
+
+def _is_decided_by(state: EntryState, person_id: str) -> bool:
+    if state.outcome is not None:
+        return state.outcome.person_id == person_id
+    return person_id in state.decisions
 
 
 def median_seconds(votes: Iterable[Event]) -> float | None:

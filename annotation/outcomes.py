@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 
 from annotation.desks import median_seconds
 from annotation.events import Event, Flag, Ruling, Stance, Vote
-from annotation.protocol import Decision, State, allowed, live_events
+from annotation.protocol import Decision, State, allowed, is_blind, live_events
 from annotation.store import Store
 from annotation.store.ledger import Book
 from annotation.store.people import Person
@@ -31,6 +31,8 @@ class Verdict:
     excluded_frames: tuple[str, ...]
     at: datetime
     """When the last thing was done to it."""
+    decided_blind: bool | None = None
+    """A verifier's decision was made before seeing the votes; None where no verifier has decided."""
 
 
 @dataclass(frozen=True)
@@ -54,8 +56,10 @@ class RoundStatus:
 
     n_entries: int
     by_state: Mapping[State, int]
+    repeats_left: int
+    """Repeats that somebody who may judge is still asked."""
     complete: bool
-    """Every entry has come to its end: the round can be closed."""
+    """Every entry has come to its end and no repeat is asked any more: the round can be closed."""
     last_at: datetime | None
     """When anything was last done; None if nothing was."""
 
@@ -69,6 +73,7 @@ class PersonProgress:
     total: int
     median_s: float | None
     last_at: datetime | None
+    deadline: datetime | None = None
 
 
 def verdicts(store: Store, round_id: int | None = None) -> list[Verdict]:
@@ -87,6 +92,7 @@ def verdicts(store: Store, round_id: int | None = None) -> list[Verdict]:
                         decision=state.decision,
                         excluded_frames=state.excluded_frames,
                         at=book.events[entry_id][-1].submitted_at,
+                        decided_blind=_decided_blind(book, entry_id) if state.state == "verified" else None,
                     )
     return list(found.values())
 
@@ -110,19 +116,29 @@ def reviews(store: Store, round_id: int | None = None) -> list[Review]:
 
 def round_status(store: Store, round_id: int) -> RoundStatus:
     """Count a round's entries by state."""
+    asked = active_reviewers(store)
     with store.ledger.reading(round_id) as book:
         counted = [book.state(entry_id) for entry_id in _counted(book)]
+        repeats_left = len(book.repeats_due(asked))
         last_at = max((of_entry[-1].submitted_at for of_entry in book.events.values() if of_entry), default=None)
     return RoundStatus(
         n_entries=len(counted),
         by_state=dict(Counter(state.state for state in counted)),
-        complete=all(state.final for state in counted),
+        repeats_left=repeats_left,
+        complete=all(state.final for state in counted) and not repeats_left,
         last_at=last_at,
     )
 
 
+def active_reviewers(store: Store) -> list[str]:
+    """Ids of the reviewers who may judge now: a round does not wait for those who were shut out."""
+    now = datetime.now(UTC)
+    return [each.id for each in store.people.all() if each.role == "reviewer" and each.may_enter(now)]
+
+
 def progress(store: Store, round_id: int) -> list[PersonProgress]:
     """The progress of everybody who may judge, or has judged."""
+    deadlines = store.assignments.deadlines(round_id)
     with store.ledger.reading(round_id) as book:
         log = [event for events in book.events.values() for event in live_events(events)]
         found = []
@@ -140,6 +156,7 @@ def progress(store: Store, round_id: int) -> list[PersonProgress]:
                     total=len(done) + _to_do(book, person),
                     median_s=median_seconds(done),
                     last_at=max((event.submitted_at for event in own), default=None),
+                    deadline=deadlines.get(person.id),
                 )
             )
     return found
@@ -147,6 +164,12 @@ def progress(store: Store, round_id: int) -> list[PersonProgress]:
 
 def _rounds(store: Store, round_id: int | None) -> list[int]:
     return [each.id for each in store.rounds.all()] if round_id is None else [round_id]
+
+
+def _decided_blind(book: Book, entry_id: str) -> bool:
+    events = book.events[entry_id]
+    decisions = [event for event in live_events(events) if event.kind == "decision"]
+    return book.options.verifier_first and all(is_blind(events, decision) for decision in decisions)
 
 
 def _counted(book: Book) -> list[str]:

@@ -85,19 +85,20 @@ def alpha_by_entries_figure(agreement: Agreement) -> Figure:
 
 
 def pairs_figure(agreement: Agreement, names: Mapping[str, str]) -> Figure:
-    """Share of the entries that two people both judged on which they chose the same, with how many these are."""
+    """Share of the entries that two people judged both on which they chose the same, and Cohen's kappa."""
     people = list(agreement.balance)
     figure, axes = _panel(max(2 * len(people), 4))
     if len(people) < 2:
         return _nothing(figure, axes, "fewer than two people have judged")
     place = {person: at for at, person in enumerate(people)}
     shares = np.full((len(people), len(people)), np.nan)
-    both = np.zeros(shares.shape, np.int64)
+    texts: dict[tuple[int, int], str] = {}
     for pair in agreement.pairs:
         for row, column in ((pair.first, pair.second), (pair.second, pair.first)):
             shares[place[row], place[column]] = _number(pair.same.value)
-            both[place[row], place[column]] = pair.same.of
-    _grid(axes, shares, lambda row, column: f"{shares[row, column]:.0%}\n{both[row, column]:,}")
+            kappa = "" if pair.kappa.value is None else f"\nκ {pair.kappa.value:.2f}"
+            texts[place[row], place[column]] = f"{pair.same.value or 0:.0%} of {pair.same.of:,}{kappa}"
+    _grid(axes, shares, lambda row, column: texts[row, column])
     labels = [_label(names.get(person, person)) for person in people]
     _people(axes, labels)
     axes.set_xticks(range(len(people)), labels, rotation=30, ha="right")

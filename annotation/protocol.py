@@ -251,6 +251,21 @@ def undoable(events: Iterable[Event], person_id: str, rule: Rule) -> Event | Non
     return None if gone_on.get(own[-1].kind, False) else own[-1]
 
 
+def has_seen_votes(events: Iterable[Event], person_id: str) -> bool:
+    """Whether a verifier who decides before seeing the votes has seen them: by deciding, or in a discussion.
+
+    Taking a decision back does not undo that.
+    """
+    events = list(events)
+    own = any(event.kind == "decision" and event.person_id == person_id for event in events)
+    return own or _was_discussed(events)
+
+
+def is_blind(events: Iterable[Event], decision: Event) -> bool:
+    """Whether a decision was made before its verifier could see the votes, where the round hides them until then."""
+    return not has_seen_votes([event for event in events if event.id < decision.id], decision.person_id)
+
+
 def _takes_votes(state: EntryState) -> bool:
     """Votes may come, change and be taken back: no verifier has acted, and nobody has seen the others' votes."""
     return state.state in _BEFORE_THE_VERIFIER and not state.decisions and not state.revealed

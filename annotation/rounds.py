@@ -40,6 +40,8 @@ class RoundOptions:
     """The ad can be watched: where its video is kept on the page, else by a link to its page on the web."""
     discussion_names: Literal["names", "pseudonyms"] = "names"
     """Who is who in a discussion, and where a verifier decides."""
+    verifier_first: bool = False
+    """A verifier decides before seeing the reviewers' votes and notes."""
 
     def __post_init__(self) -> None:
         if self.least_look_ms < 0:

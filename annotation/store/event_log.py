@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,12 +22,14 @@ from annotation.events import Event, Kind, Payload, Vote, check_key, check_reaso
 from annotation.protocol import FLAG_KINDS, Rule, allowed, flag_that_counts, fold, live_events, undoable
 from annotation.rounds import Entry
 from annotation.store import schema
+from annotation.store.assignments import Assignments, assign
 from annotation.store.database import Database
+from annotation.store.endings import Endings
 from annotation.store.ledger import Ledger, is_withdrawn, withdrawn
 from annotation.store.logins import Lifetime, Logins
-from annotation.store.people import People, Person, still_there
+from annotation.store.people import Guest, Invitation, People, Person, invite, still_there
 from annotation.store.read_marks import ReadMarks
-from annotation.store.round_store import Rounds, round_of
+from annotation.store.round_store import Rounds, open_round, round_of
 from annotation.store.schema import event_of
 from data_catalog.storage import place_of
 
@@ -67,8 +69,10 @@ class Store:
         self.name = database.shown
         self.people = People(database)
         self.rounds = Rounds(database)
+        self.assignments = Assignments(database)
         self.ledger = Ledger(database, self.rounds)
         self.read_marks = ReadMarks(database)
+        self.endings = Endings(database)
 
     def logins(self, lifetime: Lifetime) -> Logins:
         """Who is logged in, for as long as a login lasts."""
@@ -108,6 +112,40 @@ class Store:
                 except AnnotationError as error:
                     answers.append(error)
         return answers
+
+    def invite_all(
+        self,
+        guests: Sequence[Guest],
+        keep: Callable[[list[Invitation]], None] = lambda invitations: None,
+        *,
+        incomplete: bool = False,
+    ) -> list[Invitation]:
+        """Invite many people and give those with a quota their part of the open round: all of them or nobody.
+
+        Args:
+            guests: who.
+            keep: keeps their links; if it fails, nobody is invited.
+            incomplete: take it although entries are left with too few reviewers.
+
+        Raises:
+            AnnotationError: somebody is invited already, or cannot be given their part; every such line is named.
+        """
+        problems = []
+        with self._database.write() as connection:
+            invitations, quotas = [], {}
+            for guest in guests:
+                try:
+                    invitations.append(invite(connection, guest.name, guest.role, level=guest.level))
+                    if guest.quota is not None:
+                        quotas[invitations[-1].person.id] = guest.quota
+                except AnnotationError as error:
+                    problems.append(f"line {guest.line}: {error}")
+            if problems:
+                raise AnnotationError("nobody was invited; " + "; ".join(problems))
+            if quotas:
+                assign(connection, open_round(connection).id, quotas, incomplete=incomplete)
+            keep(invitations)
+        return invitations
 
     def events(self, round_id: int) -> list[Event]:
         """A round's whole log, in its order."""

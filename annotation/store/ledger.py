@@ -9,17 +9,19 @@ from __future__ import annotations
 
 import threading
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from sqlalchemy import Connection, func, select
 
 from annotation.errors import NotPossibleError, WithdrawnError
 from annotation.events import Event
-from annotation.protocol import FLAG_KINDS, EntryState, Rule, State, allowed, fold, live_events
+from annotation.protocol import FINAL, FLAG_KINDS, EntryState, Rule, State, allowed, fold, live_events
 from annotation.rounds import Entry, RoundOptions, order_for
 from annotation.store import schema
+from annotation.store.assignments import assignments_of
 from annotation.store.database import Database
 from annotation.store.round_store import Rounds
 from annotation.store.schema import event_of
@@ -50,6 +52,10 @@ class Book:
     voted: dict[str, dict[str, Event]] = field(default_factory=lambda: defaultdict(dict))
     """By person: their vote on each entry that counts."""
     orders: dict[str, list[str]] = field(default_factory=dict)
+    assigned: dict[str, frozenset[str]] = field(default_factory=dict)
+    """By person: entries that are theirs; whoever is not in it judges all."""
+    drawn_at: dict[str, datetime] = field(default_factory=dict)
+    """By person: when their entries were drawn."""
 
     def __post_init__(self) -> None:
         self.untouched = fold((), self.rule)
@@ -70,6 +76,15 @@ class Book:
     def in_state(self, wanted: State) -> list[str]:
         """The entries in a state, in the order in which they were drawn; a repeat is in none, as it settles nothing."""
         return sorted(self._by_state[wanted], key=self._places.__getitem__)
+
+    def is_settled(self) -> bool:
+        """Every entry but the repeats has come to its end."""
+        return sum(len(self._by_state[state]) for state in FINAL) == len(self._places)
+
+    def repeats_due(self, person_ids: Iterable[str]) -> set[str]:
+        """The repeats that still wait for the vote of one of these reviewers."""
+        waiting = self.taking - self._places.keys()
+        return {each for person_id in person_ids for each in waiting & self.due(person_id)} if waiting else set()
 
     def entry(self, entry_id: str) -> Entry:
         """One entry.
@@ -95,7 +110,9 @@ class Book:
 
     def due(self, person_id: str) -> set[str]:
         """The entries that wait for this reviewer's vote."""
-        return self.taking - self.voted[person_id].keys()
+        due = self.taking - self.voted[person_id].keys()
+        own = self.assigned.get(person_id)
+        return due if own is None else {each for each in due if (self.entries[each].repeats or each) in own}
 
     def add(self, events: list[Event]) -> None:
         """Bring the states up to date with newer events."""
@@ -146,6 +163,7 @@ class Ledger:
             if book.n_withdrawn != self._withdrawn(round_id):
                 del self._books[round_id]
                 book = self._book(round_id)
+            self._assign(book)
             book.add(self._newer(round_id, book.last))
             yield book
 
@@ -178,6 +196,16 @@ class Ledger:
             entries = self._rounds.entries(round_id)
             self._books[round_id] = Book(round_id, found.rule, found.seed, found.options, withdrawn, entries)
         return self._books[round_id]
+
+    def _assign(self, book: Book) -> None:
+        held = schema.assignments.c
+        query = select(held.person_id, held.drawn_at).where(held.round_id == book.round_id)
+        with self._database.read() as connection:
+            drawn_at = {row.person_id: row.drawn_at for row in connection.execute(query)}
+            if drawn_at != book.drawn_at:
+                found = assignments_of(connection, book.round_id)
+                book.assigned = {who: each.entry_ids for who, each in found.items() if each.entry_ids is not None}
+                book.drawn_at = drawn_at
 
     def _withdrawn(self, round_id: int) -> int:
         query = select(func.count()).where(schema.withdrawn.c.round_id == round_id)

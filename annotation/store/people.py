@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import hmac
 import re
 import secrets
 import unicodedata
@@ -12,6 +13,7 @@ from typing import Any, get_args
 
 from sqlalchemy import Connection, Row, insert, select, update
 
+from annotation.assignment import Quota
 from annotation.errors import AccessError, AnnotationError, RoleError
 from annotation.protocol import Role
 from annotation.store import schema
@@ -21,6 +23,7 @@ JOIN_PATH = "/join"
 """Where an invitation's link points to. The token follows behind a `#`, which browsers send to no server."""
 MAX_NAME = 60
 """Longest name, in characters."""
+MAX_LEVEL = 40
 ROLES: tuple[Role, ...] = get_args(Role)
 
 _VALID_FOR = timedelta(days=90)
@@ -65,6 +68,18 @@ class Invitation:
         return f"{base_url.rstrip('/')}{JOIN_PATH}#{self.token}"
 
 
+@dataclass(frozen=True)
+class Guest:
+    """Somebody to be invited, as a file names them."""
+
+    line: int
+    name: str
+    role: Role
+    level: str | None = None
+    quota: Quota | None = None
+    """None: the whole round, without a deadline."""
+
+
 class People:
     """The people of one store."""
 
@@ -72,32 +87,34 @@ class People:
         self._database = database
 
     def invite(
-        self, name: str, role: Role, *, expires_in: timedelta = _VALID_FOR, now: datetime | None = None
+        self,
+        name: str,
+        role: Role,
+        *,
+        level: str | None = None,
+        expires_in: timedelta = _VALID_FOR,
+        now: datetime | None = None,
     ) -> Invitation:
         """Let somebody in by a new link.
 
         Raises:
-            AnnotationError: the name is empty, too long, unprintable or in use, or there is no such role.
+            AnnotationError: the name is empty, too long, unprintable or in use, there is no such role, or the level is
+                no short word.
         """
-        name = check_name(name)
-        if role not in ROLES:
-            raise AnnotationError(f"role {role!r}; expected one of {', '.join(ROLES)}")
-        now = now or datetime.now(UTC)
-        token = secrets.token_urlsafe(32)
-        row: dict[str, Any] = {
-            "id": f"{role}-{secrets.token_hex(6)}",
-            "name": name,
-            "role": role,
-            "token_sha256": _digest(token),
-            "created_at": now,
-            "expires_at": now + expires_in,
-            "revoked_at": None,
-        }
         with self._database.write() as connection:
-            if _named(connection, name) is not None:
-                raise AnnotationError(f"{name!r} is invited already; give them a new link, or choose another name")
-            connection.execute(insert(schema.people).values(row))
-            return Invitation(_require(connection, row["id"]), token)
+            return invite(connection, name, role, level=level, expires_in=expires_in, now=now)
+
+    def set_level(self, person_id: str, level: str | None) -> Person:
+        """Say what a person's level is.
+
+        Raises:
+            AccessError: there is no such person.
+            AnnotationError: the level is no short word.
+        """
+        values = {"level": check_level(level)}
+        with self._database.write() as connection:
+            connection.execute(update(schema.people).where(_PEOPLE.id == person_id).values(values))
+            return _require(connection, person_id)
 
     def reissue(self, person_id: str, *, expires_in: timedelta = _VALID_FOR, now: datetime | None = None) -> Invitation:
         """A new link for the same person, who keeps what they did; the old link no longer works.
@@ -159,7 +176,66 @@ class People:
     def all(self) -> list[Person]:
         """Everybody ever invited, in that order."""
         with self._database.read() as connection:
-            return [_person(row) for row in connection.execute(select(schema.people).order_by("created_at", "id"))]
+            return all_people(connection)
+
+    def names(self, *, pseudonyms: bool = False) -> dict[str, str]:
+        """By id, how everybody is called in a file: their names, or pseudonyms that are the same in every file."""
+        everybody = self.all()
+        if not pseudonyms:
+            return {person.id: person.name for person in everybody}
+        key = self._pseudonym_key()
+        return {
+            person.id: f"{person.role}-{hmac.digest(key, person.id.encode(), 'sha256').hex()[:10]}"
+            for person in everybody
+        }
+
+    def _pseudonym_key(self) -> bytes:
+        query = select(schema.pseudonym_key.c.key)
+        with self._database.read() as connection:
+            found = connection.scalar(query)
+        if found is None:
+            with self._database.write() as connection:
+                found = connection.scalar(query)
+                if found is None:
+                    found = secrets.token_hex(32)
+                    connection.execute(insert(schema.pseudonym_key).values(id=1, key=found))
+        return bytes.fromhex(found)
+
+
+def invite(
+    connection: Connection,
+    name: str,
+    role: Role,
+    *,
+    level: str | None = None,
+    expires_in: timedelta = _VALID_FOR,
+    now: datetime | None = None,
+) -> Invitation:
+    """`People.invite` in a writer's transaction."""
+    name = check_name(name)
+    if role not in ROLES:
+        raise AnnotationError(f"role {role!r}; expected one of {', '.join(ROLES)}")
+    now = now or datetime.now(UTC)
+    token = secrets.token_urlsafe(32)
+    row: dict[str, Any] = {
+        "id": f"{role}-{secrets.token_hex(6)}",
+        "name": name,
+        "role": role,
+        "token_sha256": _digest(token),
+        "created_at": now,
+        "expires_at": now + expires_in,
+        "revoked_at": None,
+        "level": check_level(level),
+    }
+    if _named(connection, name) is not None:
+        raise AnnotationError(f"{name!r} is invited already; give them a new link, or choose another name")
+    connection.execute(insert(schema.people).values(row))
+    return Invitation(_require(connection, row["id"]), token)
+
+
+def all_people(connection: Connection) -> list[Person]:
+    """Everybody ever invited, in that order, as this transaction sees them."""
+    return [_person(row) for row in connection.execute(select(schema.people).order_by("created_at", "id"))]
 
 
 def still_there(connection: Connection, person_id: str, now: datetime) -> Person:
@@ -199,6 +275,20 @@ def check_name(name: str) -> str:
     if not 1 <= len(name) <= MAX_NAME:
         raise AnnotationError(f"a name of {len(name):,} characters; expected 1 to {MAX_NAME}")
     return name
+
+
+def check_level(level: str | None) -> str | None:
+    """A level that can be printed everywhere; None of nothing.
+
+    Raises:
+        AnnotationError: too long, or with characters that a name must not have.
+    """
+    if level is None or not level.strip():
+        return None
+    level = check_name(level)
+    if len(level) > MAX_LEVEL:
+        raise AnnotationError(f"a level of {len(level):,} characters; expected at most {MAX_LEVEL}")
+    return level
 
 
 def _digest(token: str) -> str:

@@ -71,13 +71,24 @@ class Rounds:
             )
             return round_of(connection, round_id)
 
-    def close(self, round_id: int, *, now: datetime | None = None) -> Round:
+    def close(self, round_id: int, *, now: datetime | None = None, after_event: int | None = None) -> Round:
         """End a round; closing it again changes nothing.
+
+        Args:
+            round_id: which round.
+            now: the moment of its end.
+            after_event: leave it open where another event than this is the last by now, or somebody holds it.
 
         Raises:
             RoundError: there is no such round.
         """
         with self._database.write() as connection:
+            if after_event is not None:
+                last = connection.scalar(select(func.max(_EVENTS.id)).where(_EVENTS.round_id == round_id)) or 0
+                ends = schema.round_ends.c
+                held = connection.scalar(select(ends.held_by).where(ends.round_id == round_id))
+                if last != after_event or held is not None:
+                    return round_of(connection, round_id)
             connection.execute(
                 update(schema.rounds)
                 .where(_ROUNDS.id == round_id, _ROUNDS.closed_at.is_(None))
@@ -138,9 +149,8 @@ class Rounds:
 
     def entries(self, round_id: int) -> dict[str, Entry]:
         """A round's entries by id, in the order in which they were drawn; tells repeats and gold apart."""
-        query = select(schema.entries).where(_ENTRIES.round_id == round_id).order_by(_ENTRIES.position)
         with self._database.read() as connection:
-            return {row.id: _entry(row) for row in connection.execute(query)}
+            return entries_of(connection, round_id)
 
 
 def round_of(connection: Connection, round_id: int) -> Round:
@@ -153,6 +163,24 @@ def round_of(connection: Connection, round_id: int) -> Round:
     if row is None:
         raise RoundError(f"there is no round {round_id}")
     return _round(row)
+
+
+def open_round(connection: Connection) -> Round:
+    """The round that is open, as this transaction sees it.
+
+    Raises:
+        RoundError: none is.
+    """
+    row = connection.execute(select(schema.rounds).where(_ROUNDS.closed_at.is_(None))).first()
+    if row is None:
+        raise RoundError("no round is open, and entries are those of a round; `ytb-ads build --review human` opens one")
+    return _round(row)
+
+
+def entries_of(connection: Connection, round_id: int) -> dict[str, Entry]:
+    """A round's entries by id, in the order in which they were drawn, as this transaction sees them."""
+    query = select(schema.entries).where(_ENTRIES.round_id == round_id).order_by(_ENTRIES.position)
+    return {row.id: _entry(row) for row in connection.execute(query)}
 
 
 def _round(row: Row[Any]) -> Round:

@@ -135,6 +135,25 @@ withdrawn = Table(
     Column("at", UtcTime, nullable=False),
 )
 
+assignments = Table(
+    "assignments",
+    metadata,
+    Column("round_id", ForeignKey("rounds.id"), primary_key=True),
+    Column("person_id", ForeignKey("people.id"), primary_key=True),
+    # ids as JSON; null: the whole round
+    Column("entry_ids", Text),
+    Column("deadline", UtcTime),
+    Column("drawn_at", UtcTime, nullable=False),
+)
+
+pseudonym_key = Table(
+    "pseudonym_key",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    # made when pseudonyms are first asked for; whoever has it can tell whose they are
+    Column("key", String(64), nullable=False),
+)
+
 read_marks = Table(
     "read_marks",
     metadata,
@@ -155,6 +174,26 @@ logins = Table(
     Column("link", String(16), nullable=False),
     Column("begun_at", UtcTime, nullable=False),
     Column("seen_at", UtcTime, nullable=False),
+)
+
+round_ends = Table(
+    "round_ends",
+    metadata,
+    Column("round_id", ForeignKey("rounds.id"), primary_key=True),
+    # the last event when the end was announced: whatever is done since takes the announcement back
+    Column("after_event", BigInteger),
+    Column("announced_at", UtcTime),
+    Column("held_by", ForeignKey("people.id")),
+    Column("held_at", UtcTime),
+)
+
+hands = Table(
+    "hands",
+    metadata,
+    Column("round_id", ForeignKey("rounds.id"), primary_key=True),
+    Column("person_id", ForeignKey("people.id"), primary_key=True),
+    # when the person last had something in hand while the round was about to end
+    Column("at", UtcTime, nullable=False),
 )
 
 REFUSE_CHANGES = {

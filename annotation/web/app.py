@@ -13,11 +13,12 @@ from fastapi.staticfiles import StaticFiles
 
 from annotation.store import default_location, open_store
 from annotation.store.logins import Lifetime
-from annotation.web import dashboard, discussing, guard, health, login, mine, reviewing, verifying, videos
+from annotation.web import dashboard, discussing, ending, guard, health, login, mine, reviewing, verifying, videos
 from annotation.web.background import BESIDE, Source
 from annotation.web.content import Contents
 from annotation.web.hardening import Guard
 from annotation.web.measurements import Measurements
+from annotation.web.notifying import Notifier
 from annotation.web.pages import FOLDER, environment, read_guidelines
 from annotation.web.running import protocol, run
 from annotation.web.sessions import Attempts, Sessions
@@ -32,6 +33,7 @@ ROUTERS = (
     verifying.router,
     discussing.router,
     dashboard.router,
+    ending.router,
     videos.router,
     health.router,
 )
@@ -64,11 +66,13 @@ def create_app(settings: WebSettings) -> FastAPI:
         ),
         attempts=Attempts(settings.failed_logins, settings.failed_logins_s),
         templates=environment(),
+        notifier=Notifier(store, settings.channels, settings.url),
     )
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         yield
+        web.notifier.close()
         BESIDE.close()
         store.close()
 

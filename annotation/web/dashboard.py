@@ -92,14 +92,17 @@ def _panels(measured: Measured) -> list[AgreementTable]:
         tables.pairs(found, names),
         tables.choices(found, names),
         tables.people(found, names),
+        tables.levels(found),
         tables.fast(found, names),
+        tables.slow(found),
+        tables.estimated(found),
         tables.confusion(found),
     ]
 
 
 def _progress(measured: Measured) -> AgreementTable:
     from annotation.agreement import Share
-    from annotation.agreement_tables import AgreementTable
+    from annotation.agreement_tables import AgreementTable, until
 
     rows = [
         (
@@ -108,13 +111,14 @@ def _progress(measured: Measured) -> AgreementTable:
             Share(each.done, each.total),
             duration(each.median_s) if each.median_s is not None else "–",
             f"{each.last_at:%d %b, %H:%M}" if each.last_at else "–",
+            until(each),
         )
         for each in measured.progress
     ]
     return AgreementTable(
         "Progress",
         "What is done of what is theirs to do; a verifier's is what waits for them now and what they have decided.",
-        ("Who", "Role", "Done", "Median", "Last (UTC)"),
+        ("Who", "Role", "Done", "Median", "Last (UTC)", "Until"),
         rows,
         nothing="Nobody was invited yet.",
     )

@@ -33,6 +33,7 @@ from annotation.web.forms import (
     own_desk,
     reviewer_desk,
     saved,
+    saved_and_told,
     shown_position,
     verifier_desk,
 )
@@ -116,7 +117,7 @@ def message(given: SubmittedMessage, session: Discussing, web: Server) -> dict[s
     if not given.text.strip():
         raise SubmissionError("there is nothing in the message yet")
     try:
-        return saved(own_desk(web, session, given.round).write(text=given.text, **given.told()))
+        return saved_and_told(web, given, own_desk(web, session, given.round).write(text=given.text, **given.told()))
     except NotPossibleError as error:
         raise blind(error, "this ad is not discussed (any more); your message was not saved") from error
 
@@ -126,7 +127,7 @@ def stance(given: SubmittedStance, session: Discussing, web: Server) -> dict[str
     """Say what one thinks now."""
     taken = Stance(given.choice)  # type: ignore[arg-type]  # it checks itself
     try:
-        return saved(own_desk(web, session, given.round).take_stance(stance=taken, **given.told()))
+        return saved_and_told(web, given, own_desk(web, session, given.round).take_stance(stance=taken, **given.told()))
     except NotPossibleError as error:
         raise blind(error, "this ad is not discussed (any more); nothing was saved") from error
 
@@ -135,13 +136,15 @@ def stance(given: SubmittedStance, session: Discussing, web: Server) -> dict[str
 def settle(given: SubmittedRuling, session: Verifier, web: Server) -> dict[str, Any]:
     """Record the consensus."""
     ruling = Ruling(given.label, given.note)  # type: ignore[arg-type]  # it checks itself
-    return saved(verifier_desk(web, session, given.round).settle(ruling=ruling, **given.told()))
+    return saved_and_told(web, given, verifier_desk(web, session, given.round).settle(ruling=ruling, **given.told()))
 
 
 @router.post("/exclude")
 def exclude(given: SubmittedRemark, session: Verifier, web: Server) -> dict[str, Any]:
     """Leave the ad out of the dataset, for a reason."""
-    return saved(verifier_desk(web, session, given.round).exclude(remark=Remark(given.text), **given.told()))
+    return saved_and_told(
+        web, given, verifier_desk(web, session, given.round).exclude(remark=Remark(given.text), **given.told())
+    )
 
 
 @router.post("/undo")

@@ -199,6 +199,12 @@ def saved(receipt: Receipt) -> dict[str, Any]:
     return {"saved_at": receipt.submitted_at.isoformat()}
 
 
+def saved_and_told(web: Web, given: Submitted, receipt: Receipt) -> dict[str, Any]:
+    """The answer to what may have begun or continued a discussion; those for whom it waits are told of it, later."""
+    web.notifier.said(given.round, given.entry_id, given.key)
+    return saved(receipt)
+
+
 def blind(error: NotPossibleError, text: str) -> NotPossibleError:
     """The refusal without the entry's state, which would say something about the others."""
     return error if isinstance(error, RoundClosedError | WithdrawnError) else NotPossibleError(text)

@@ -29,7 +29,7 @@ from annotation.web.state import Server, Web
 
 router = APIRouter(prefix="/review")
 
-_HELD = 60
+_HELD = 80
 """Entries that a page may hold at once: those it shows, and votes that wait for a connection."""
 
 
@@ -132,4 +132,6 @@ def _progress(progress: Progress) -> dict[str, Any]:
         pace = f"{duration(progress.median_s)} an ad"
         if left:
             pace += f", about {duration(max(1.0, progress.median_s * left))} to go"
+    if progress.deadline is not None and left:
+        pace = f"{pace}; until {progress.deadline:%d %b}".removeprefix("; ")
     return {"done": progress.done, "total": progress.total, "pace": pace}

@@ -13,8 +13,11 @@ from annotation.store import Store
 from annotation.web.content import Contents
 from annotation.web.hardening import allowed_hosts, reachable
 from annotation.web.measurements import Measurements
+from annotation.web.notifying import Channels, Notifier
 from annotation.web.pages import Guidelines
 from annotation.web.sessions import Attempts, Sessions
+
+NO_CHANNELS = Channels()
 
 
 @dataclass(frozen=True)
@@ -49,6 +52,10 @@ class WebSettings:
     failed_logins_s: float = 300.0
     refresh_s: float = 5.0
     """How long what was read from the catalog may be shown without looking whether the catalog has changed."""
+    quiet_s: float = 60.0
+    """How long the end of a round is announced before it comes."""
+    channels: Channels = field(default=NO_CHANNELS, repr=False)
+    """Where people are told that a discussion waits."""
 
     def __post_init__(self) -> None:
         if self.public_url and not (self.https or self.public_url.startswith("http://")):
@@ -87,6 +94,7 @@ class Web:
     sessions: Sessions
     attempts: Attempts
     templates: Environment
+    notifier: Notifier
 
 
 def web_of(request: Request) -> Web:

@@ -20,6 +20,7 @@ from annotation.web.forms import (
     of_another_round,
     require_open,
     saved,
+    saved_and_told,
     shown_votes,
     verifier_desk,
 )
@@ -29,6 +30,8 @@ from annotation.web.state import Server, Web
 
 router = APIRouter(prefix="/verify")
 
+_DECISIONS = 200
+"""Decisions on one page."""
 _LISTED = 40
 """Entries of the queue that are counted and listed; behind them it goes on."""
 _EntryId = Annotated[str | None, Query(max_length=64)]
@@ -48,6 +51,20 @@ def show(request: Request, session: Verifier, web: Server, entry: _EntryId = Non
     return page(request, "verify.html", options=current.options, guidelines=web.guidelines, max_note=MAX_NOTE, **values)
 
 
+@router.get("/decided")
+def decided(request: Request, session: Verifier, web: Server) -> Response:
+    """What this verifier has decided, settled and excluded; it can be taken back until the round is closed."""
+    current = web.store.rounds.current()
+    if current is None:
+        text = "No round is open, and what was decided in a closed one stays."
+        return page(request, "message.html", title="Nothing to take back", text=text)
+    own = verifier_desk(web, session, current.id)
+    entries = own.decided()
+    shown = [(entry, content_of(web, entry)) for entry in entries[:_DECISIONS]]
+    more = len(entries) - len(shown)
+    return page(request, "decided.html", entries=shown, more=more, **_counts(own))
+
+
 @router.get("/desk")
 def desk(request: Request, session: Verifier, round: RoundId, web: Server, entry: _EntryId = None) -> Response:
     """The same without what is around it, as it stands now."""
@@ -59,13 +76,15 @@ def desk(request: Request, session: Verifier, round: RoundId, web: Server, entry
 def decide(given: SubmittedRuling, session: Verifier, web: Server) -> dict[str, Any]:
     """Give an entry its label; once this answers, it is saved."""
     ruling = Ruling(given.label, given.note)  # type: ignore[arg-type]  # it checks itself
-    return saved(verifier_desk(web, session, given.round).decide(ruling=ruling, **given.told()))
+    return saved_and_told(web, given, verifier_desk(web, session, given.round).decide(ruling=ruling, **given.told()))
 
 
 @router.post("/discuss")
 def discuss(given: SubmittedRemark, session: Verifier, web: Server) -> dict[str, Any]:
     """Send an entry to the discussion; the remark begins it."""
-    return saved(verifier_desk(web, session, given.round).discuss(remark=Remark(given.text), **given.told()))
+    return saved_and_told(
+        web, given, verifier_desk(web, session, given.round).discuss(remark=Remark(given.text), **given.told())
+    )
 
 
 @router.post("/undo")
@@ -88,10 +107,18 @@ def _desk_values(own: VerifierDesk, web: Web, round_id: int, entry_id: str | Non
         "flags": entry.flags if entry else (),
         "votes": shown_votes(entry.votes, content) if entry and content else [],
         "state_text": STATES[entry.state.state] if entry else "",
-        "back": _back(own),
-        "n_discussed": own.count_discussions(),
-        "n_unread": own.count_unread(),
+        "back": entry if entry and _can_be_taken_back(entry) else _back(own),
+        **_counts(own),
     }
+
+
+def _counts(own: VerifierDesk) -> dict[str, int]:
+    return {"n_discussed": own.count_discussions(), "n_unread": own.count_unread()}
+
+
+def _can_be_taken_back(entry: VerifierEntry) -> bool:
+    """The entry that is shown has a decision of the verifier's own, however long ago it was made."""
+    return entry.may_undo and entry.state.state in ("needs_verifier", "verified")
 
 
 def _back(own: VerifierDesk) -> VerifierEntry | None:

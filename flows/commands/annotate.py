@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 from urllib.parse import quote
 
 import typer
@@ -53,8 +54,23 @@ RoundNumber = Annotated[
     int | None, typer.Option("--round", min=1, metavar="N", help="Number of the round; default: the newest.")
 ]
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The person's name, as others see it.")]
-Format = Literal["label-studio", "csv", "parquet", "json"]
-Rows = Literal["votes", "flags", "decisions", "threads", "verdicts"]
+Format = Literal["label-studio", "prodigy", "argilla", "csv", "parquet", "json"]
+_TASKS = {"label-studio": ".json", "prodigy": ".jsonl", "argilla": ".json"}
+"""Formats of other tools, with the ends of their files."""
+Rows = Literal["votes", "flags", "decisions", "threads", "verdicts", "entries", "people", "pairs"]
+Pseudonyms = Annotated[
+    bool | None,
+    typer.Option(
+        "--pseudonyms/--names", help="People's pseudonyms, the same in every file; default: review.pseudonyms."
+    ),
+]
+Level = Annotated[str | None, typer.Option(metavar="LEVEL", help="Such as master's or undergraduate.")]
+Url = Annotated[
+    str | None, typer.Option(metavar="URL", help="Where the page is served, if not where the settings say.")
+]
+Incomplete = Annotated[
+    bool, typer.Option("--incomplete", help="Even if entries have too few reviewers yet: others are still to come.")
+]
 _PAGE = re.compile(r"https?://[^\s/?#]+/?")
 _REFUSALS_SHOWN = 20
 
@@ -68,15 +84,17 @@ def serve(
     port: Annotated[int | None, typer.Option(min=1, max=65_535, metavar="P", help="Default: 8440.")] = None,
     config: ConfigFile = None,
 ) -> None:
-    """Serve the page on which people judge, until Ctrl-C; when the last entry is settled, the round is closed.
+    """Serve the page on which people judge, until Ctrl-C; when everything is judged, the round is closed.
 
-    It is closed once nothing was done for review.quiet_s seconds, in which the last judgement can be taken back.
+    It is closed once nothing was done for review.quiet_s seconds. Pages count them down; meanwhile everything can be
+    taken back, and a verifier or admin can hold the end.
     The Prefect server that PREFECT_API_URL names, if any, then starts the deployment which writes the release;
     otherwise the next `ytb-ads build --review human` writes it.
     """
     from annotation.outcomes import round_status
     from annotation.web.app import serve as serve_page
     from annotation.web.hardening import is_loopback, listening
+    from annotation.web.notifying import Channels
     from annotation.web.state import WebSettings
     from flows.review.human import review_store, store_location, watching
 
@@ -89,6 +107,8 @@ def serve(
         host=review.host,
         port=review.port,
         public_url=review.page,
+        quiet_s=review.quiet_s,
+        channels=Channels(**dict(review.notify)),
         videos=review.videos,
     )
     with listening(page.host, page.port) as at_address, review_store(tables, review) as store:
@@ -117,12 +137,11 @@ def invite(
         Literal["reviewer", "verifier", "admin"],
         typer.Option(help="reviewer: judges; verifier: decides what they do not; admin: sees the dashboard."),
     ],
+    level: Level = None,
     renew: Annotated[
         bool, typer.Option("--renew", help="A new link for somebody who has one; the old one no longer works.")
     ] = False,
-    url: Annotated[
-        str | None, typer.Option(metavar="URL", help="Where the page is served, if not where the settings say.")
-    ] = None,
+    url: Url = None,
     catalog: CatalogDir = "./catalog",
     config: ConfigFile = None,
     as_json: AsJson = False,
@@ -130,18 +149,98 @@ def invite(
     """Let somebody in: prints their personal link, this once. Whoever has it judges in their name for 90 days."""
     from annotation.errors import AnnotationError
 
-    if url is not None and not _PAGE.fullmatch(url):
-        raise typer.BadParameter(f"--url {printable(url)}: expected the page's address, as https://ads.example.org")
     _, review = open_catalog(catalog, config)
+    address = _address(url, review.address)
     with _open_store(catalog, config, must_exist=False) as (store, _):
         if renew:
             person = _find(store, name)
             if person.role != role:
                 raise AnnotationError(f"{printable(person.name)} has the role {person.role}; a new link keeps it")
+            if level is not None:
+                store.people.set_level(person.id, level)
             invitation = store.people.reissue(person.id)
         else:
-            invitation = store.people.invite(name, role)
-    _print_invitation(invitation, url or review.address, as_json)
+            invitation = store.people.invite(name, role, level=level)
+    _print_invitation(invitation, address, as_json)
+
+
+@annotate_app.command(
+    name="invite-all", epilog="Example: ytb-ads annotate invite-all people.csv --links links.csv --catalog catalog"
+)
+def invite_all(
+    file: Annotated[
+        Path,
+        typer.Argument(
+            metavar="FILE", help="CSV with the columns name, role and, if you like, level, entries, deadline."
+        ),
+    ],
+    links: Annotated[Path, typer.Option(metavar="CSV", help="New file for the links, which you alone can read.")],
+    incomplete: Incomplete = False,
+    url: Url = None,
+    catalog: CatalogDir = "./catalog",
+    config: ConfigFile = None,
+) -> None:
+    """Let many people in, all of them or nobody, and write their links to a file.
+
+    Entries are a reviewer's part of the open round: a number, a share such as 50%, or all; a deadline is a day such as
+    2026-12-15. `ytb-ads annotate assign` changes them.
+    """
+    from annotation.guests import new_file, read_guests, write_links
+
+    _, review = open_catalog(catalog, config)
+    address = _address(url, review.address)
+    guests = read_guests(file)
+    with _open_store(catalog, config, must_exist=False) as (store, _), new_file(links) as out:
+        store.invite_all(guests, lambda made: write_links(out, made, address), incomplete=incomplete)
+    say(f"{len(guests)} people invited; their links, shown this once: {links}")
+
+
+@annotate_app.command(epilog="Example: ytb-ads annotate level 'Ann Lee' undergraduate --catalog catalog")
+def level(
+    name: Name,
+    level: Annotated[str, typer.Argument(metavar="LEVEL", help="Such as master's or undergraduate; empty: none.")],
+    catalog: CatalogDir = "./catalog",
+    config: ConfigFile = None,
+) -> None:
+    """Say what somebody's level is; agreement is shown level by level."""
+    with _open_store(catalog, config) as (store, _):
+        person = store.people.set_level(_find(store, name).id, level)
+    say(f"{printable(person.name)}: {printable(person.level or 'no level')}")
+
+
+@annotate_app.command(epilog="Example: ytb-ads annotate assign 'Ann Lee=300' 'Bob Ray=50%' --deadline 2026-12-15")
+def assign(
+    parts: Annotated[
+        list[str], typer.Argument(metavar="NAME=ENTRIES...", help="A number, a share such as 50%, or all.")
+    ],
+    deadline: Annotated[
+        str, typer.Option(metavar="DAY", help="Until when, such as 2026-12-15 (its end, UTC); shown and listed.")
+    ] = "",
+    incomplete: Incomplete = False,
+    catalog: CatalogDir = "./catalog",
+    config: ConfigFile = None,
+) -> None:
+    """Give reviewers their part of the open round; whoever has none judges all of it.
+
+    Parts are drawn by the round's seed, so that every entry has as many reviewers as any other one, give or take one.
+    What somebody has judged or was given before stays theirs, and the other reviewers' entries do not change.
+    """
+    from annotation.assignment import parse_quota
+    from annotation.errors import RoundError
+
+    named = dict(_pair(each, "a reviewer's name, = and a number of entries, a share or all") for each in parts)
+    with _open_store(catalog, config) as (store, _):
+        current = store.rounds.current()
+        if current is None:
+            raise RoundError("no round is open, and entries are those of a round")
+        people = {_find(store, name): parse_quota(entries, deadline) for name, entries in named.items()}
+        quotas = {person.id: quota for person, quota in people.items()}
+        drawn = store.assignments.assign(current.id, quotas, incomplete=incomplete)
+    for person in people:
+        own = drawn[person.id]
+        count = "all" if own.entry_ids is None else f"{len(own.entry_ids):,}"
+        until = f", until {own.deadline:%Y-%m-%d}" if own.deadline else ""
+        say(f"{printable(person.name)}: {count} entries{until}")
 
 
 @annotate_app.command(epilog="Example: ytb-ads annotate people --catalog catalog")
@@ -156,6 +255,7 @@ def people(catalog: CatalogDir = "./catalog", config: ConfigFile = None, as_json
                 "name": person.name,
                 "id": person.id,
                 "role": person.role,
+                "level": person.level,
                 "invited": person.created_at,
                 "until": person.revoked_at or person.expires_at,
                 "state": "revoked" if person.revoked_at else "valid" if person.may_enter(now) else "expired",
@@ -167,8 +267,11 @@ def people(catalog: CatalogDir = "./catalog", config: ConfigFile = None, as_json
         return
     _print_rows(
         f"{len(known)} people",
-        ("name", "role", "link", "until", "id"),
-        ((row["name"], row["role"], row["state"], f"{row['until']:%Y-%m-%d}", row["id"]) for row in known),
+        ("name", "role", "level", "link", "until", "id"),
+        (
+            (row["name"], row["role"], row["level"] or "-", row["state"], f"{row['until']:%Y-%m-%d}", row["id"])
+            for row in known
+        ),
     )
 
 
@@ -186,6 +289,7 @@ def status(
 ) -> None:
     """Show how far a round is, and everybody in it."""
     from annotation import outcomes
+    from annotation.agreement_tables import until
 
     with _open_store(catalog, config) as (store, _):
         found = _chosen_round(store, round_id)
@@ -200,24 +304,35 @@ def status(
     _print_rows(f"Round {found.id}, {end}: {now.n_entries} entries", ("state", "entries"), rows)
     _print_rows(
         "Everybody",
-        ("name", "role", "done", "of", "seconds an entry"),
-        ((each.person.name, each.person.role, each.done, each.total, _seconds(each.median_s)) for each in persons),
+        ("name", "role", "done", "of", "seconds an entry", "until"),
+        (
+            (each.person.name, each.person.role, each.done, each.total, _seconds(each.median_s), until(each))
+            for each in persons
+        ),
     )
 
 
 @annotate_app.command(epilog="Example: ytb-ads annotate agreement --catalog catalog --json")
 def agreement(
-    catalog: CatalogDir = "./catalog", config: ConfigFile = None, round_id: RoundNumber = None, as_json: AsJson = False
+    catalog: CatalogDir = "./catalog",
+    config: ConfigFile = None,
+    round_id: RoundNumber = None,
+    pseudonyms: Pseudonyms = None,
+    as_json: AsJson = False,
 ) -> None:
-    """Say how far reviewers agree with each other, with themselves, with known answers and with the comments."""
+    """Say how far reviewers agree with each other, with themselves, with known answers and with the comments.
+
+    And level by level, how often each was overruled, how long ads take, and which labels the votes alone suggest.
+    """
     from annotation.agreement_tables import agreement_as_json, read_agreement, render_agreement
 
     with _open_store(catalog, config) as (store, tables):
         found = _chosen_round(store, round_id)
         measured = read_agreement(store, tables, found.id)
-        names = {person.id: person.name for person in store.people.all()}
+        hidden = _pseudonyms(pseudonyms, catalog, config)
+        names = store.people.names(pseudonyms=hidden)
     if as_json:
-        print_json({"round": found.id, **agreement_as_json(measured, names)})
+        print_json({"round": found.id, **agreement_as_json(measured, names, pseudonyms=hidden)})
         return
     say(f"round {found.id}")
     print_tables(render_agreement(measured, names))
@@ -226,56 +341,60 @@ def agreement(
 @annotate_app.command(epilog="Example: ytb-ads annotate export votes.csv --format csv --catalog catalog")
 def export(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="File to write.")],
-    kind: Annotated[Format, typer.Option("--format", metavar="FORMAT", help="csv, parquet, json or label-studio.")],
+    kind: Annotated[
+        Format, typer.Option("--format", metavar="FORMAT", help="csv, parquet, json, label-studio, prodigy or argilla.")
+    ],
     rows: Annotated[
         Rows,
         typer.Option(
             metavar="ROWS",
-            help="Of a table: votes, flags, decisions, threads (discussions), verdicts; votes can be imported.",
+            help="Of a table: votes, flags, decisions, threads (discussions), verdicts, or the figures of entries, "
+            "people or pairs; votes can be imported.",
         ),
     ] = "votes",
     predictions: Annotated[
-        bool, typer.Option("--predictions", help="Label Studio: with the comments' label, which people then see.")
+        bool, typer.Option("--predictions", help="Other tools: with the comments' label, which people then see.")
     ] = False,
     votes: Annotated[
         bool,
-        typer.Option("--votes/--no-votes", help="Label Studio: with votes; it asks nobody about an ad that has one."),
+        typer.Option("--votes/--no-votes", help="Other tools: with votes; they ask nobody about an ad that has one."),
     ] = True,
     pictures: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Label Studio: folder to write the frames' pictures into.")
+        Path | None, typer.Option(metavar="DIR", help="Other tools: folder to write the frames' pictures into.")
     ] = None,
     frames_url: Annotated[
-        str, typer.Option(metavar="URL", help="Label Studio: where it finds the pictures, as URL + file name.")
+        str, typer.Option(metavar="URL", help="Other tools: where they find the pictures, as URL + file name.")
     ] = "/data/local-files/?d=frames/",
+    pseudonyms: Pseudonyms = None,
     round_id: RoundNumber = None,
     catalog: CatalogDir = "./catalog",
     config: ConfigFile = None,
 ) -> None:
-    """Write a round's votes to a file, for Label Studio or as a table; or decisions, discussions and verdicts.
+    """Write a round's votes to a file, for another tool or as a table; or decisions, discussions and verdicts.
 
     Beside Label Studio's FILE.json lies FILE.xml, the labelling interface that fits its tasks.
     """
     from annotation.interchange.table_files import write_table
 
-    if kind == "label-studio" and rows != "votes":
+    if kind in _TASKS and rows != "votes":
+        raise typer.BadParameter(f"--rows {rows}: {kind} takes votes; write the {rows} as csv, parquet or json")
+    if kind not in _TASKS and (predictions or pictures or not votes):
         raise typer.BadParameter(
-            f"--rows {rows}: Label Studio's tasks hold votes; write the {rows} as csv, parquet or json"
+            f"--predictions, --no-votes, --pictures: of label-studio, prodigy and argilla; {kind} has none of them"
         )
-    if kind != "label-studio" and (predictions or pictures or not votes):
-        raise typer.BadParameter(
-            f"--predictions, --no-votes, --pictures: of Label Studio's tasks; {kind} has none of them"
-        )
-    suffix = ".json" if kind == "label-studio" else f".{kind}"
+    suffix = _TASKS.get(kind, f".{kind}")
     if file.suffix.lower() != suffix:
         raise typer.BadParameter(f"{file}: a file of the format {kind} ends in {suffix}")
     with _open_store(catalog, config) as (store, tables):
         found = _chosen_round(store, round_id)
-        if kind == "label-studio":
-            _write_tasks(store, tables, found, file, frames_url, predictions=predictions, with_votes=votes)
+        names = store.people.names(pseudonyms=_pseudonyms(pseudonyms, catalog, config))
+        if kind in _TASKS:
+            write = _write_tasks if kind == "label-studio" else _write_records
+            write(store, tables, found, file, frames_url, names, predictions=predictions, with_votes=votes)
             if pictures:
                 _write_pictures(store, tables, found, pictures)
         else:
-            write_table(_table(store, found.id, rows), file)
+            write_table(_table(store, tables, found.id, rows, names), file)
     say(f"round {found.id}: written to {file}")
 
 
@@ -283,11 +402,14 @@ def export(
 def import_votes(
     file: Annotated[
         Path,
-        typer.Argument(metavar="FILE", help="Votes: .csv or .parquet as `export` writes them, Label Studio's .json."),
+        typer.Argument(
+            metavar="FILE",
+            help="Votes: .csv or .parquet as `export` writes them, .json of Label Studio or Argilla, Prodigy's .jsonl.",
+        ),
     ],
     reviewer: Annotated[
         list[str] | None,
-        typer.Option(metavar="WHO=NAME", help="Label Studio: which reviewer a user's number there is; repeatable."),
+        typer.Option(metavar="WHO=NAME", help="Which reviewer a user of another tool is; repeatable."),
     ] = None,
     catalog: CatalogDir = "./catalog",
     config: ConfigFile = None,
@@ -295,15 +417,17 @@ def import_votes(
     """Take votes of invited reviewers into the open round; importing a file again changes nothing.
 
     Everybody's last word stands: a vote replaces one that was submitted before it, and never one after it. Rows that
-    cannot be taken are named with their reason, and the command then ends with 1; all others are taken.
+    cannot be taken are named with their reason, and what is no vote is counted by kind. The command then ends with 1;
+    all others are taken.
     """
+    from annotation.ending import read_ending
     from annotation.errors import RoundError
-    from annotation.interchange.label_studio import read_tasks
-    from annotation.interchange.table_files import read_votes
+    from annotation.interchange.files import read_file
     from annotation.interchange.votes import import_judgements
     from flows.review.human import close_if_settled
 
-    people = dict(_pair(each) for each in reviewer or ())
+    people = dict(_pair(each, "what the other tool calls them, = and the reviewer's name") for each in reviewer or ())
+    _, review = open_catalog(catalog, config)
     with _open_store(catalog, config) as (store, tables):
         current = store.rounds.current()
         if current is None:
@@ -312,19 +436,25 @@ def import_votes(
             raise RoundError(
                 f"--reviewer: nobody is called {printable(unknown[0])!r}; invite them first, as a reviewer"
             )
-        rows = read_tasks(file, people=people) if file.suffix.lower() == ".json" else read_votes(file)
         with progress("votes", None) as advance:
-            imported = import_judgements(store, current.id, rows, advance=advance)
-        ended = close_if_settled(store)
+            imported = import_judgements(store, current.id, read_file(file, people=people), advance=advance)
+        ended = close_if_settled(store, quiet_s=review.quiet_s)
         closed = None if ended is None else store.rounds.get(ended)
+        waits = closed is None and read_ending(store, current.id, quiet_s=review.quiet_s).complete
     say(
         f"round {current.id}: of the votes, {imported.taken} taken, {imported.known} there already, "
         f"{len(imported.refused)} refused"
     )
     if closed is not None:
         _closed(tables, closed)
+    if waits:
+        say(f"round {current.id}: everything is judged; the page's server or the next build closes it")
+    if imported.ignored:
+        kinds = ", ".join(f"{count} {printable(kind)}" for kind, count in sorted(imported.ignored.items()))
+        say_error(f"no votes, and ignored: {kinds}")
     if imported.refused:
         _print_refused(file, imported.refused)
+    if imported.refused or imported.ignored:
         raise typer.Exit(1)
 
 
@@ -453,6 +583,17 @@ def _print_invitation(invitation: Invitation, address: str, as_json: bool) -> No
     warn(f"for {person.name}, {person.role}, until {person.expires_at:%Y-%m-%d}; shown this once")
 
 
+def _address(url: str | None, otherwise: str) -> str:
+    """The page's address for links."""
+    if url is not None and not _PAGE.fullmatch(url):
+        raise typer.BadParameter(f"--url {printable(url)}: expected the page's address, as https://ads.example.org")
+    return url or otherwise
+
+
+def _pseudonyms(asked: bool | None, catalog: str, config: Path | None) -> bool:
+    return open_catalog(catalog, config)[1].pseudonyms if asked is None else asked
+
+
 def _seconds(median_s: float | None) -> str:
     return "-" if median_s is None else "under 1" if median_s < 1 else f"{median_s:.1f}"
 
@@ -467,7 +608,15 @@ def _ask(said: str) -> None:
 
 
 def _write_tasks(
-    store: Store, tables: Catalog, found: Round, file: Path, frames_url: str, *, predictions: bool, with_votes: bool
+    store: Store,
+    tables: Catalog,
+    found: Round,
+    file: Path,
+    frames_url: str,
+    names: Mapping[str, str],
+    *,
+    predictions: bool,
+    with_votes: bool,
 ) -> None:
     from annotation.interchange.label_studio import LABELLING_CONFIG, picture_name, round_tasks, write_tasks
 
@@ -478,9 +627,36 @@ def _write_tasks(
         frame_url=lambda frame_id: frames_url + quote(picture_name(frame_id)),
         predictions=predictions,
         with_votes=with_votes,
+        names=names,
     )
     write_tasks(tasks, file)
     file.with_suffix(".xml").write_text(LABELLING_CONFIG, encoding="utf-8")
+
+
+def _write_records(
+    store: Store,
+    tables: Catalog,
+    found: Round,
+    file: Path,
+    frames_url: str,
+    names: Mapping[str, str],
+    *,
+    predictions: bool,
+    with_votes: bool,
+) -> None:
+    from annotation.interchange.argilla import argilla_records
+    from annotation.interchange.label_studio import picture_name, write_tasks
+    from annotation.interchange.prodigy import prodigy_tasks, write_lines
+    from annotation.interchange.round_rows import round_rows
+
+    def frame_url(frame_id: str) -> str:
+        return frames_url + quote(picture_name(frame_id))
+
+    rows = round_rows(store, tables, found.id, names=names, predictions=predictions, with_votes=with_votes)
+    if file.suffix.lower() == ".jsonl":
+        write_lines(prodigy_tasks(rows, frame_url), file)
+    else:
+        write_tasks(argilla_records(rows, frame_url), file)
 
 
 def _write_pictures(store: Store, tables: Catalog, found: Round, folder: Path) -> None:
@@ -491,7 +667,9 @@ def _write_pictures(store: Store, tables: Catalog, found: Round, folder: Path) -
         write_pictures(tables, entries, folder, advance=advance)
 
 
-def _table(store: Store, round_id: int, rows: Rows) -> pa.Table:
+def _table(store: Store, tables: Catalog, round_id: int, rows: Rows, names: Mapping[str, str]) -> pa.Table:
+    from annotation.agreement_tables import read_agreement
+    from annotation.interchange.agreement_files import entries_table, pairs_table, people_table
     from annotation.interchange.table_files import (
         decisions_table,
         flags_table,
@@ -503,23 +681,27 @@ def _table(store: Store, round_id: int, rows: Rows) -> pa.Table:
     from annotation.outcomes import verdicts
     from annotation.threads import contributions
 
-    if rows == "verdicts":
-        return verdicts_table(verdicts(store, round_id))
-    entries, log = store.rounds.entries(round_id), store.events(round_id)
-    names = {person.id: person.name for person in store.people.all()}
-    if rows == "flags":
-        return flags_table(log, entries, names)
-    if rows == "decisions":
-        return decisions_table(log, entries, names)
-    if rows == "threads":
-        return threads_table(contributions(log, entries, names))
-    return votes_table(judgements(log, entries, names))
+    def of_log(make: Callable[..., Any]) -> Any:
+        return make(store.events(round_id), store.rounds.entries(round_id), names)
+
+    first = store.rounds.get(round_id).options.verifier_first
+    makers: dict[Rows, Callable[[], pa.Table]] = {
+        "votes": lambda: votes_table(of_log(judgements)),
+        "flags": lambda: of_log(flags_table),
+        "decisions": lambda: of_log(partial(decisions_table, verifier_first=first)),
+        "threads": lambda: threads_table(of_log(contributions)),
+        "verdicts": lambda: verdicts_table(verdicts(store, round_id)),
+        "entries": lambda: entries_table(read_agreement(store, tables, round_id)),
+        "people": lambda: people_table(read_agreement(store, tables, round_id), names),
+        "pairs": lambda: pairs_table(read_agreement(store, tables, round_id), names),
+    }
+    return makers[rows]()
 
 
-def _pair(given: str) -> tuple[str, str]:
+def _pair(given: str, expected: str) -> tuple[str, str]:
     who, _, name = given.rpartition("=")
     if not who or not name:
-        raise typer.BadParameter(f"--reviewer {given}: expected an email or number, = and the reviewer's name")
+        raise typer.BadParameter(f"{given}: expected {expected}")
     return who, name
 
 

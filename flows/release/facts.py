@@ -177,7 +177,7 @@ class ReleaseFacts:
                 "ocr": {"model_dir"},
                 "sentiment": {"lexicon", "jar", "java"},
                 "release": {"checks"},
-                "review": {"store", "page", "host", "port", "quiet_s", "gold"},
+                "review": {"store", "page", "host", "port", "quiet_s", "gold", "notify"},
             },
         )
 

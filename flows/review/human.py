@@ -7,10 +7,11 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from annotation.ending import announce_ending, read_ending
 from annotation.errors import AnnotationError, RoundError, StoreError
 from annotation.outcomes import Verdict, reviews, round_status, verdicts
 from annotation.protocol import FINAL, Rule
@@ -227,6 +228,7 @@ def round_settings(settings: Settings) -> RoundSettings:
             least_look_ms=review.least_look_ms,
             show_video=review.show_video,
             discussion_names=review.discussion_names,
+            verifier_first=review.verifier_first,
         ),
     )
 
@@ -246,31 +248,36 @@ def read_waiting(store: Store, open_round: Round, settings: ReviewSettings, *, o
 
 
 def close_if_settled(store: Store, *, quiet_s: float = 0.0) -> int | None:
-    """Close the open round if all its entries have come to their end; its number if that closed it.
+    """Close the open round if everything in it is judged, and nobody holds it or has something in hand.
 
     Args:
         store: where people's words are.
         quiet_s: seconds for which nothing must have been done.
+
+    Returns:
+        Its number if that closed it.
     """
     current = store.rounds.current()
     if current is None:
         return None
-    now = round_status(store, current.id)
-    if not now.complete or (now.last_at and datetime.now(UTC) - now.last_at < timedelta(seconds=quiet_s)):
+    end = read_ending(store, current.id, quiet_s=quiet_s)
+    if end.at is None or datetime.now(UTC) < end.at:
         return None
-    return store.rounds.close(current.id).id
+    # not what has changed since the look
+    closed = store.rounds.close(current.id, after_event=end.last_event)
+    return None if closed.is_open else closed.id
 
 
 @contextmanager
 def watching(
     store: Store, closed: Callable[[int], None], *, quiet_s: float, every_s: float = WATCH_EVERY_S
 ) -> Iterator[None]:
-    """Watch the store's round for as long as the block runs.
+    """Watch the store's round for as long as the block runs: its end is announced, and comes.
 
     Args:
         store: where people's words are.
         closed: called with the number of a round that was closed.
-        quiet_s: seconds for which nothing must have been done: until then, the last judgement can be taken back.
+        quiet_s: seconds between the announcement of the end and the end, if nothing is done.
         every_s: time between two looks.
     """
     ended = threading.Event()
@@ -278,6 +285,7 @@ def watching(
     def watch() -> None:
         while not ended.wait(every_s):
             try:
+                announce_ending(store)
                 if (round_id := close_if_settled(store, quiet_s=quiet_s)) is not None:
                     closed(round_id)
             except AnnotationError as error:  # a busy or restarting database: the next look may do better

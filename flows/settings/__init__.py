@@ -162,6 +162,33 @@ class SentimentSettings(Section):
         return self
 
 
+class ReviewNotifySettings(Section):
+    """Messages of `ytb-ads annotate serve` that a discussion waits for somebody; they do not say what was said."""
+
+    webhook: Secret | None = None
+    """Address that takes `{"text": ...}` by POST, as Slack and Mattermost do."""
+    mail_host: str = ""
+    """Mail server; without one no mail is sent."""
+    mail_port: Annotated[int, Field(ge=1, le=65_535)] = 587
+    """Port of the mail server."""
+    mail_security: Literal["starttls", "tls", "none"] = "starttls"
+    """How the connection to the mail server is secured."""
+    mail_user: str = ""
+    """User of the mail server; without one nobody logs in."""
+    mail_password: Secret | None = None
+    """Password of that user."""
+    mail_from: str = ""
+    """Sender's address."""
+    addresses: dict[str, str] = Field(default_factory=dict)
+    """Addresses by people's names; whoever has none gets no mail."""
+
+    @model_validator(mode="after")
+    def _complete(self) -> ReviewNotifySettings:
+        if self.mail_host and not self.mail_from:
+            raise ValueError(f"mail_host = {self.mail_host!r} without a sender; give one as mail_from")
+        return self
+
+
 class ReviewSettings(Section):
     """Settling of labels, by comments or by people (section IV-A: five reviewers, a verifier, a discussion)."""
 
@@ -188,6 +215,8 @@ class ReviewSettings(Section):
     """Share of the ads that come twice, which tells how far people agree with themselves."""
     discussion_names: Literal["names", "pseudonyms"] = "names"
     """Who is who in a discussion, and where a verifier decides; a pseudonym stays the same in a round."""
+    verifier_first: bool = False
+    """A verifier decides before seeing the reviewers' votes and notes; they are shown when the decision is recorded."""
     gold_share: Share = 0.0
     """Share of ads whose answer is known, from `gold`, mixed in."""
     gold: dict[str, Literal["negative", "positive"]] = Field(default_factory=dict)
@@ -196,13 +225,16 @@ class ReviewSettings(Section):
     """File of what people did, or `postgresql://USER:PASSWORD@HOST/DATABASE`; by default a file in the catalog."""
     page: Annotated[str, Field(pattern=r"^(https?://[^\s/?#]+/?)?$")] = ""
     """Address by which people reach the page, where that is not `host` and `port`."""
-    quiet_s: Annotated[float, Field(ge=0)] = 20.0
-    """A round whose last entry is settled is closed when nothing was done for so many seconds, in which it can be taken
-    back."""
+    pseudonyms: bool = False
+    """Whether exports name people by pseudonyms, which are the same in every file."""
+    quiet_s: Annotated[float, Field(ge=0)] = 60.0
+    """A round in which everything is judged is closed when nothing was done for so many seconds. Open pages count them
+    down; meanwhile everything can be taken back, and a verifier or admin can hold the end."""
     host: str = "127.0.0.1"
     """Address that the page is served on; the default is reached from this machine alone."""
     port: Annotated[int, Field(ge=1, le=65_535)] = 8440
     """Port that the page is served on."""
+    notify: ReviewNotifySettings = ReviewNotifySettings()
 
     @model_validator(mode="after")
     def _known(self) -> ReviewSettings:

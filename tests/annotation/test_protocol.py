@@ -30,7 +30,19 @@ from annotation.events import (
     dump,
     load,
 )
-from annotation.protocol import FLAG_KINDS, Role, Rule, State, allowed, by_entry, flag_that_counts, fold, undoable
+from annotation.protocol import (
+    FLAG_KINDS,
+    Role,
+    Rule,
+    State,
+    allowed,
+    by_entry,
+    flag_that_counts,
+    fold,
+    has_seen_votes,
+    is_blind,
+    undoable,
+)
 from tests.annotation.vote_builders import event as build
 
 REVIEWERS = ["r0", "r1", "r2", "r3", "r4"]
@@ -348,6 +360,20 @@ def test_a_stance_is_a_word_in_the_discussion_and_no_vote() -> None:
     assert settled.outcome is not None
     assert (settled.outcome.person_id, settled.outcome.text) == ("v0", "all agree")
     assert "stance" not in allowed(settled, "r0", "reviewer", rule)
+
+
+@given(histories())
+def test_a_decision_is_blind_if_its_verifier_had_seen_no_votes_before(history: tuple[Rule, list[Event]]) -> None:
+    rule, log = history
+    decided: set[str] = set()
+    for place, each in enumerate(log):
+        before = log[:place]
+        if each.kind == "decision":
+            assert is_blind(log, each) == (each.person_id not in decided and not fold(before, rule).revealed)
+            decided.add(each.person_id)
+        for person in VERIFIERS:
+            assert has_seen_votes(log[: place + 1], person) >= has_seen_votes(before, person), "nobody unsees them"
+    assert all(has_seen_votes(log, person) for person in decided)
 
 
 def test_a_vote_taken_back_gives_way_to_the_one_before() -> None:

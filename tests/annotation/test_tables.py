@@ -234,7 +234,7 @@ def test_flags_that_stand_are_exported(store: Store, tmp_path: Path) -> None:
 
 def test_a_verdict_of_an_excluded_ad_has_no_label() -> None:
     (row,) = verdicts_table([Verdict("v", "e", 1, "excluded", None, (), START)]).to_pylist()
-    undecided = dict.fromkeys(("label", "decided_by", "n_reviewers", "agreement"))
+    undecided = dict.fromkeys(("label", "decided_by", "n_reviewers", "agreement", "decided_blind"))
     assert row == {"round_id": 1, "entry_id": "e", "video_id": "v", "state": "excluded"} | undecided | {
         "excluded_frames": [],
         "at": START,

@@ -189,10 +189,15 @@ def test_an_import_takes_what_it_can_says_what_it_cannot_and_ends_with_1(catalog
     assert "\x1b" not in result.output
 
 
-def test_an_import_that_settles_the_last_entry_closes_the_round(catalog: Catalog, tmp_path: Path) -> None:
+def test_an_import_that_settles_the_last_entry_closes_the_round_once_it_was_quiet(
+    catalog: Catalog, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with review_store(catalog, TWO.review) as store:
         judge(store, lambda ad, n: "positive")
     done(catalog, "export", tmp_path / "votes.parquet", "--format", "parquet")
+    told = done(catalog, "import", tmp_path / "votes.parquet")
+    assert "everything is judged; the page's server or the next build closes it" in told, "somebody may be at work"
+    monkeypatch.setenv("YTB_ADS__REVIEW__QUIET_S", "0")
     told = done(catalog, "import", tmp_path / "votes.parquet")
     assert "round 1 is closed; `ytb-ads build --review human` writes the release" in told
 
@@ -295,3 +300,59 @@ def test_a_reviewer_whom_nobody_invited_is_named_before_anything_is_taken(catalo
     result = run(catalog, "import", tmp_path / "tasks.json", "--reviewer", "2=Nobody")
     assert isinstance(result.exception, RoundError)
     assert "'Nobody'" in str(result.exception)
+
+
+def test_many_people_are_invited_from_a_file_with_their_levels_and_parts(catalog: Catalog, tmp_path: Path) -> None:
+    people, links = tmp_path / "people.csv", tmp_path / "links.csv"
+    people.write_text("name,role,level,entries,deadline\nAnn,reviewer,master's,75%,2026-12-15\nBob,reviewer,,2,\n")
+    assert "3 entries would have fewer than 2" in str(refused(catalog, "invite-all", people, "--links", links))
+    assert not links.exists()
+    done(catalog, "invite-all", people, "--links", links, "--incomplete")
+    assert links.stat().st_mode & 0o777 == 0o600
+    assert links.read_text(encoding="utf-8").count(JOIN_PATH) == 2
+    told = json.loads(done(catalog, "status", "--json"))["people"]
+    assert [each["total"] for each in told] == [3, 2]
+    assert "15 Dec 2026" in done(catalog, "status")
+    assert done(catalog, "assign", "Ann=all", "Bob=100%", "--deadline", "2026-12-20").splitlines() == [
+        "Ann: all entries, until 2026-12-20",
+        "Bob: 4 entries, until 2026-12-20",
+    ]
+    done(catalog, "level", "Bob", "undergraduate")
+    assert [each["level"] for each in json.loads(done(catalog, "people", "--json"))] == ["master's", "undergraduate"]
+
+
+def test_exports_name_people_by_pseudonyms_if_that_is_asked_or_set(catalog: Catalog, tmp_path: Path) -> None:
+    with review_store(catalog, TWO.review) as store:
+        judge(store, lambda _ad, _number: "positive")
+        names = set(store.people.names().values())
+        pseudonyms = {name for each, name in store.people.names(pseudonyms=True).items() if each.startswith("reviewer")}
+    for rows in ("votes", "people"):
+        done(catalog, "export", "v.csv", "--format", "csv", "--rows", rows, "--pseudonyms")
+        text = (tmp_path / "v.csv").read_text(encoding="utf-8")
+        assert all(each in text for each in pseudonyms)
+        assert not [name for name in names if name in text]
+    told = done(catalog, "agreement", "--json", "--pseudonyms")
+    assert {each["id"] for each in json.loads(told)["people"]} == pseudonyms
+    assert not [name for name in names if name in told]
+    for rows in ("entries", "pairs"):
+        done(catalog, "export", f"{rows}.parquet", "--format", "parquet", "--rows", rows)
+    (tmp_path / "ytb_ads.toml").write_text("[review]\npseudonyms = true\n")
+    done(catalog, "export", "t.json", "--format", "label-studio", "--config", tmp_path / "ytb_ads.toml")
+    assert not [name for name in names if f'\\"{name}\\"' in (tmp_path / "t.json").read_text(encoding="utf-8")]
+
+
+def test_other_tools_files_go_out_and_in_and_what_is_ignored_is_said_with_exit_code_1(catalog: Catalog) -> None:
+    with review_store(catalog, TWO.review) as store:
+        judge(store, lambda _ad, number: ("positive", "negative")[number], only=("a", "b"))
+    for kind, name in (("prodigy", "t.jsonl"), ("argilla", "r.json")):
+        done(catalog, "export", name, "--format", kind)
+        result = run(catalog, "import", name)
+        assert "0 taken, 4 there already, 0 refused" in result.output
+        assert result.exit_code == (1 if kind == "prodigy" else 0)
+        assert ("ignored: 2 tasks without an answer" in result.output) == (kind == "prodigy")
+        done(catalog, "export", name, "--format", kind, "--no-votes", "--predictions")
+    assert "ignored: 4 records with suggestions alone" in run(catalog, "import", "r.json").output
+    done(catalog, "export", "t.json", "--format", "label-studio", "--no-votes", "--predictions")
+    result = run(catalog, "import", "t.json")
+    assert (result.exit_code, "4 tasks with a model's predictions alone" in result.output) == (1, True)
+    assert run(catalog, "export", "t.json", "--format", "prodigy").exit_code == 2

@@ -49,6 +49,11 @@ export async function post(address, body) {
   return answer.json();
 }
 
+// The answer's JSON to a question.
+export async function get(address) {
+  return (await ask(address, { headers: { Accept: "application/json" } })).json();
+}
+
 // A piece of a page, as an element; null where there is nothing (204).
 export async function fragment(address) {
   const answer = await ask(address, { headers: { Accept: "application/json" } });

@@ -1,6 +1,9 @@
-// What every page of somebody who is logged in can do: log out.
+// What every page of somebody who is logged in can do: log out, and say when the round ends.
 
 import { post } from "./api.js";
+import { watchEnding } from "./ending.js";
+
+watchEnding();
 
 document.getElementById("log-out").addEventListener("click", async () => {
   try {

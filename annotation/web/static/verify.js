@@ -30,6 +30,7 @@ function show(element) {
     id: entry.dataset.entry,
     revision: Number(entry.dataset.revision),
     may: entry.dataset.may.split(" "),
+    blind: Boolean(entry.dataset.blind),
     frames: new Frames(entry),
     draft: new Draft(note, `${round}.${entry.dataset.entry}`),
     shownAt: serverTime(),
@@ -62,12 +63,15 @@ function paint() {
   byId("judge").hidden = !current && !desk.dataset.back;
   for (const button of document.querySelectorAll("[data-label]")) button.disabled = busy || !may("decision");
   byId("discuss").disabled = busy || !may("discuss");
-  byId("later").disabled = busy || !following();
+  byId("later").disabled = busy || (!following() && !isBehind());
   byId("undo").disabled = busy || !desk.dataset.back;
   note.disabled = !current;
 }
 
 const may = (kind) => Boolean(current?.may.includes(kind));
+
+// The entry that is shown waits for nothing here: it was decided.
+const isBehind = () => Boolean(current) && !desk.querySelector(`[data-open="${current.id}"]`);
 
 // The entry after the current one in the queue, round and round; null when there is no other.
 function following() {
@@ -105,7 +109,7 @@ function refused(error, text = refusal(error)) {
 
 async function act(address, more, done) {
   if (!current || busy) return;
-  const { id, revision, shownAt, draft } = current;
+  const { id, revision, shownAt, draft, blind } = current;
   const text = note.value;
   busy = true;
   paint();
@@ -115,8 +119,10 @@ async function act(address, more, done) {
     typed.set(id, text);
     draft.saved(text);
     notice("");
-    await load(following());
-    say("saved", done);
+    // who decides first sees the votes then
+    const stays = blind && address === "/verify/decide";
+    await load(stays ? id : following());
+    say("saved", stays ? `${done} These are the votes; Skip goes on.` : done);
   } catch (error) {
     current.draft.keep(); // what is tried again is another submission
     if (error.kind === "outdated" || error.kind === "not_possible") await anew(id, error);
@@ -184,13 +190,14 @@ keyboard(() => current?.frames, {
 
 function later() {
   const next = following();
-  if (next && !busy) load(next);
+  if (!busy && (next || isBehind())) load(next);
 }
 
 for (const button of document.querySelectorAll("[data-label]")) button.addEventListener("click", () => decide(button.dataset.label));
 byId("discuss").addEventListener("click", discuss);
 byId("later").addEventListener("click", later);
 note.addEventListener("input", () => grow(note));
+addEventListener("resize", () => grow(note));
 note.addEventListener("keydown", (event) => {
   if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) discuss();
 });

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 from annotation.events import Vote
+from annotation.interchange.label_studio import round_tasks
+from annotation.interchange.table_files import decisions_table
+from annotation.outcomes import verdicts
 from tests.annotation.store_builders import key, states
 from tests.annotation.web.round_builders import (
     AGREED,
@@ -19,9 +23,10 @@ from tests.annotation.web.round_builders import (
     reviewer,
     revision,
     say,
+    verifier,
     vote,
 )
-from tests.annotation.web.site_builder import Site, make_site
+from tests.annotation.web.site_builder import AT_ONCE, Site, make_site
 
 
 def test_the_queue_is_what_the_reviewers_did_not_settle(site: Site) -> None:
@@ -139,3 +144,52 @@ def test_a_closed_round_takes_no_decision_and_still_answers_for_one_it_took(site
     assert client.post("/verify/decide", json=late).json()["kind"] == "round_closed"
     assert client.get("/verify/desk?round=1", headers=JSON).json()["kind"] == "round_closed"
     assert "No round is open" in client.get("/verify").text
+
+
+def test_a_verifier_who_decides_first_sees_the_votes_when_the_decision_is_recorded(tmp_path: Path) -> None:
+    site = make_site(tmp_path, options=replace(AT_ONCE, verifier_first=True))
+    first, second, agreed = entry_ids(site)
+    for each, choices in ((first, SPLIT), (second, SPLIT), (agreed, AGREED)):
+        vote(site, each, choices, note="a private reason")
+    client = site.client("Verifier")
+
+    def shown(entry_id: str) -> str:
+        text = client.get(f"/verify?entry={entry_id}").text
+        return text.partition('id="desk"')[2].partition('id="closed"')[0]
+
+    for each in (first, second, agreed):
+        hidden = shown(each)
+        assert "Decide first" in hidden
+        assert not [
+            word for word in ("private reason", "Reviewer", "positive", "negative", "uncertain") if word in hidden
+        ]
+    decide(site, first)
+    assert shown(first).count("private reason") == 5
+    assert "private reason" not in shown(second)
+    verifier(site).undo(first, seen=verifier(site).entry(first).revision, key=key(), shown_at=now())
+    assert shown(first).count("private reason") == 5, "what was seen was seen"
+    decide(site, first, "negative")
+    decide(site, second)
+    names = {each.id: each.name for each in site.store.people.all()}
+    table = decisions_table(site.store.events(1), site.store.rounds.entries(1), names, verifier_first=True)
+    assert {row["entry_id"]: row["blind"] for row in table.to_pylist()} == {first: False, second: True}
+    assert {each.entry_id: each.decided_blind for each in verdicts(site.store, 1)} == {
+        first: False,
+        second: True,
+        agreed: None,
+    }
+    tasks = round_tasks(site.store, site.catalog, 1, frame_url=str)
+    told = {task["data"]["entry_id"]: task["meta"].get("decisions", []) for task in tasks}
+    assert [each["blind"] for each in told[second]] == [True]
+    assert told[agreed] == []
+
+
+def test_a_discussion_shows_the_votes_to_a_verifier_who_decides_first(tmp_path: Path) -> None:
+    site = make_site(tmp_path, options=replace(AT_ONCE, verifier_first=True))
+    first = entry_ids(site)[0]
+    vote(site, first, note="a private reason")
+    discuss(site, first)
+    assert site.client("Verifier").get(f"/discussion/{first}").text.count("private reason") == 5
+    verifier(site).undo(first, seen=verifier(site).entry(first).revision, key=key(), shown_at=now())
+    decide(site, first)
+    assert [each.decided_blind for each in verdicts(site.store, 1)] == [False]

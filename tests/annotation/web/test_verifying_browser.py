@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -23,10 +25,10 @@ from tests.annotation.web.browser_steps import (
     state,
 )
 from tests.annotation.web.round_builders import decide, discuss, entry_ids, now, reviewer, say, vote
-from tests.annotation.web.site_builder import Site
+from tests.annotation.web.site_builder import AT_ONCE, Site, make_site, serving
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Page, Route
+    from playwright.sync_api import Browser, Page, Route
 
 SCREENS = ((820, 1180), (390, 800), (280, 653))
 """A tablet, a phone, a folded one: width and height in pixels."""
@@ -355,3 +357,27 @@ def test_minds_change_in_sight_of_everybody_and_what_is_new_is_marked(site: Site
     for page in (one, other):
         page.get_by_role("region", name="Outcome").get_by_text("the music decides").wait_for()
     assert stances.is_hidden()
+
+
+def test_who_decides_first_sees_the_votes_then_and_goes_on(browser: Browser, tmp_path: Path) -> None:
+    site = make_site(tmp_path / "first", options=replace(AT_ONCE, verifier_first=True))
+    first, second, _ = entry_ids(site)
+    for each in (first, second):
+        vote(site, each, note="a reason")
+    with serving(site) as address:
+        context = browser.new_context()
+        context.request.post(site.invitations["Verifier"].link(address), max_redirects=0)
+        page = context.new_page()
+        page.goto(f"{address}/verify")
+        page.get_by_role("heading", name="Decide first").wait_for()
+        page.get_by_role("button", name="Negative").click()
+        saved(page, "Decided: negative. These are the votes")
+        assert page.locator(".votes").get_by_text("a reason").count() == 5
+        assert shown(page) == first
+        page.get_by_role("button", name="Skip").click()
+        page.locator(f"article[data-entry='{second}']").wait_for()
+        page.get_by_role("button", name="Positive").click()
+        saved(page, "Decided: positive. These are the votes")
+        page.get_by_role("button", name="Skip").click()
+        page.get_by_role("heading", name="Nothing waits for you").wait_for()
+        context.close()

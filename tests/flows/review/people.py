@@ -110,7 +110,7 @@ def exclude_all(store: Store) -> None:
     desk = verifier(store)
     for entry in desk.queue():
         desk.discuss(entry.entry_id, Remark("odd"), seen=entry.revision, key=key(), shown_at=now())
-    for discussed in desk.discussions():
+    for discussed in (each for each in desk.discussions() if each.open):
         entry = desk.entry(discussed.entry_id)
         desk.exclude(entry.entry_id, Remark("no ad"), seen=entry.revision, key=key(), shown_at=now())
 
