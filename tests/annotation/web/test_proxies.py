@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -103,7 +104,7 @@ def test_people_judge_through_a_proxy_as_documented(
             ) as client,
         ):
             client.headers["Origin"] = f"https://{NAME}"
-            asked = {"extensions": {"sni_hostname": NAME}}
+            asked: dict[str, Any] = {"extensions": {"sni_hostname": NAME}}
             joined = client.post("/join", json={"token": site.invitations["Reviewer 0"].token}, **asked)
             assert joined.status_code == 200, joined.text
             assert "Secure" in joined.headers["set-cookie"]
