@@ -28,6 +28,7 @@ from annotation.store.endings import Endings
 from annotation.store.ledger import Ledger, is_withdrawn, withdrawn
 from annotation.store.logins import Lifetime, Logins
 from annotation.store.people import Guest, Invitation, People, Person, invite, still_there
+from annotation.store.preparation import Preparation
 from annotation.store.read_marks import ReadMarks
 from annotation.store.round_store import Rounds, open_round, round_of
 from annotation.store.schema import event_of
@@ -73,6 +74,7 @@ class Store:
         self.ledger = Ledger(database, self.rounds)
         self.read_marks = ReadMarks(database)
         self.endings = Endings(database)
+        self.preparation = Preparation(database)
 
     def logins(self, lifetime: Lifetime) -> Logins:
         """Who is logged in, for as long as a login lasts."""

@@ -13,13 +13,25 @@ from fastapi.staticfiles import StaticFiles
 
 from annotation.store import default_location, open_store
 from annotation.store.logins import Lifetime
-from annotation.web import dashboard, discussing, ending, guard, health, login, mine, reviewing, verifying, videos
+from annotation.web import (
+    dashboard,
+    discussing,
+    ending,
+    guard,
+    health,
+    login,
+    mine,
+    preparing,
+    reviewing,
+    verifying,
+    videos,
+)
 from annotation.web.background import BESIDE, Source
 from annotation.web.content import Contents
 from annotation.web.hardening import Guard
 from annotation.web.measurements import Measurements
 from annotation.web.notifying import Notifier
-from annotation.web.pages import FOLDER, environment, read_guidelines
+from annotation.web.pages import FOLDER
 from annotation.web.running import protocol, run
 from annotation.web.sessions import Attempts, Sessions
 from annotation.web.state import Web, WebSettings
@@ -30,6 +42,7 @@ ROUTERS = (
     login.router,
     reviewing.router,
     mine.router,
+    preparing.router,
     verifying.router,
     discussing.router,
     dashboard.router,
@@ -57,7 +70,6 @@ def create_app(settings: WebSettings) -> FastAPI:
         store=store,
         contents=Contents(catalog, settings.refresh_s, settings.videos),
         measurements=Measurements(store, source, BESIDE),
-        guidelines=read_guidelines(),
         sessions=Sessions(
             store.logins(Lifetime(timedelta(hours=settings.idle_hours), timedelta(days=settings.session_days))),
             store.name,
@@ -65,7 +77,6 @@ def create_app(settings: WebSettings) -> FastAPI:
             https=settings.https,
         ),
         attempts=Attempts(settings.failed_logins, settings.failed_logins_s),
-        templates=environment(),
         notifier=Notifier(store, settings.channels, settings.url),
     )
 

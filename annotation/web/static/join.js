@@ -2,6 +2,7 @@
 // computer lets nobody in.
 
 import { post } from "./api.js";
+import { _ } from "./texts.js";
 
 const begin = document.getElementById("begin");
 const say = (text) => (document.getElementById("join-text").textContent = text);
@@ -21,7 +22,7 @@ begin.addEventListener("click", async () => {
   try {
     location.replace((await post("/join", { token })).to);
   } catch (error) {
-    say(error.title ? `${error.title}. ${error.text}` : "There is no connection. Try again.");
+    say(error.title ? `${error.title}. ${error.text}` : _("There is no connection. Try again."));
     begin.disabled = error.status === 401;
   }
 });
@@ -31,4 +32,4 @@ addEventListener("pagehide", () => {
   begin.disabled = true;
 });
 take();
-if (!token) say("Open your personal invitation link to begin.");
+if (!token) say(_("Open your personal invitation link to begin."));
