@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -21,7 +21,7 @@ import pyarrow.dataset as ds
 from annotation.errors import AnnotationError, SubmissionError
 from annotation.events import Flag, Vote
 from annotation.interchange.table_files import decisions_table
-from annotation.interchange.votes import Judgement, Refused, judgements
+from annotation.interchange.votes import Ignored, Judgement, Refused, Row, judgements
 from annotation.protocol import live_events
 from annotation.rounds import Entry, Prediction, Shown, read_predictions, read_shown
 from annotation.store import Store
@@ -54,6 +54,8 @@ MAX_BYTES = 500_000_000
 """Largest file that is read; JSON has to be held in memory whole. Label Studio itself takes 200 MB at a time."""
 GIVEN_THERE = "label-studio"
 """Stands for the guidelines' version of votes that were given in Label Studio."""
+NOBODY = "unknown"
+"""Who gave a vote where the file does not say: to be named by `--reviewer unknown=NAME`."""
 _OBJECT = "frames"
 _PICTURES_AT_ONCE = 64
 
@@ -201,8 +203,8 @@ def write_pictures(
         advance(len(some))
 
 
-def read_tasks(path: Path, *, people: Mapping[str, str] | None = None) -> Iterator[Judgement | Refused]:
-    """The votes of an exported file (format JSON); an annotation that is no vote says why.
+def read_tasks(path: Path, *, people: Mapping[str, str] | None = None) -> Iterator[Row]:
+    """The votes of an exported file (format JSON), of Label Studio before 1.0 too; what is no vote says why.
 
     Args:
         path: Label Studio's export, or ours.
@@ -211,6 +213,22 @@ def read_tasks(path: Path, *, people: Mapping[str, str] | None = None) -> Iterat
 
     Raises:
         AnnotationError: no JSON, no list of tasks, or too large.
+        OSError: the file cannot be read.
+    """
+    yield from tasks_of(read_json(path), people=people)
+
+
+def tasks_of(tasks: list[Any], *, people: Mapping[str, str] | None = None) -> Iterator[Row]:
+    """The votes of a file's tasks."""
+    for number, each in enumerate(tasks, 1):
+        yield from read_task(each, number, people=people or {})
+
+
+def read_json(path: Path) -> list[Any]:
+    """The list in a JSON file.
+
+    Raises:
+        AnnotationError: no JSON, no list, or too large.
         OSError: the file cannot be read.
     """
     size = path.stat().st_size
@@ -222,12 +240,11 @@ def read_tasks(path: Path, *, people: Mapping[str, str] | None = None) -> Iterat
         raise AnnotationError(f"{path}: no JSON that can be read ({error})") from error
     if not isinstance(tasks, list):
         raise AnnotationError(f"{path}: expected a list of tasks; choose the format JSON in Label Studio")
-    for number, each in enumerate(tasks, 1):
-        yield from read_task(each, number, people=people or {})
+    return tasks
 
 
-def read_task(task: Any, number: int, *, people: Mapping[str, str]) -> Iterator[Judgement | Refused]:
-    """The votes of one task, in the order in which they were made; one that was skipped there is none."""
+def read_task(task: Any, number: int, *, people: Mapping[str, str]) -> Iterator[Row]:
+    """The votes of one task, in the order in which they were made; one that was skipped there is ignored."""
     data = task.get("data") if isinstance(task, dict) else None
     if isinstance(task, dict) and data is None and "entry_id" in task:
         yield Refused(number, "a task in the format JSON_MIN; export as JSON from Label Studio")
@@ -235,13 +252,17 @@ def read_task(task: Any, number: int, *, people: Mapping[str, str]) -> Iterator[
     if not isinstance(data, dict) or not isinstance(data.get("entry_id"), str):
         yield Refused(number, "the task's data has no entry_id: it was not exported from a round")
         return
-    annotations = task.get("annotations", [])
+    # before 1.0 they were called completions
+    annotations = task.get("annotations", task.get("completions", []))
     if not isinstance(annotations, list):
         yield Refused(number, "the task's annotations are no list")
         return
+    if task.get("predictions") and not annotations:
+        yield Ignored(number, "tasks with a model's predictions alone")
     found: list[Judgement | Refused] = []
     for place, annotation in enumerate(annotations, 1):
-        if isinstance(annotation, dict) and annotation.get("was_cancelled"):
+        if isinstance(annotation, dict) and (annotation.get("was_cancelled") or annotation.get("skipped")):
+            yield Ignored(number, "annotations that were skipped")
             continue
         try:
             found.append(_judgement(annotation, data, number, people))
@@ -345,7 +366,10 @@ def _given_there(annotation: Mapping[str, Any], people: Mapping[str, str]) -> di
 
 
 def _moment(name: str, told: Mapping[str, Any]) -> datetime:
-    moment = datetime.fromisoformat(told.get(name) or "")
+    said = told.get(name) or ""
+    if name == "created_at" and isinstance(said, int | float):  # seconds, before 1.0
+        return datetime.fromtimestamp(said, UTC)
+    moment = datetime.fromisoformat(said)
     if moment.tzinfo is None:
         raise ValueError(f"{name} {moment} does not say its time zone")
     return moment
@@ -366,6 +390,8 @@ def _values(annotation: Mapping[str, Any], name: str) -> list[str]:
 
 
 def _reviewer(by: Any, people: Mapping[str, str]) -> str:
+    if by is None:  # as before 1.0
+        by = NOBODY
     keys = [by.get("email"), by.get("id")] if isinstance(by, dict) else [by]
     for key in keys:
         if key is not None and str(key) in people:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
@@ -53,7 +54,9 @@ VERDICTS = _schema(
     decided_blind=pa.bool_(),
 )
 # the full-width signs too: some spreadsheets take them for the plain ones
-_FORMULA = re.compile("'*[=+\\-@\t\r\n＝＋－＠]")
+_MISSING = ("", "NaN", "nan", "NaT", "<NA>", "None")
+"""Cells without a value, as spreadsheets and pandas write them; a text that looks so is escaped, too."""
+_FORMULA = re.compile(f"'*([=+\\-@\t\r\n＝＋－＠]|({'|'.join(_MISSING[1:])})$)")
 _NEEDED = ("entry_id", "reviewer", "choice", "shown_at", "submitted_at")
 
 
@@ -224,8 +227,8 @@ def _csv_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
 def _named(columns: list[str], cells: list[str]) -> dict[str, Any]:
     if len(cells) != len(columns):
         return {"problem": f"{len(cells)} cells under {len(columns)} columns"}
-    row: dict[str, Any] = dict(zip(columns, map(unescaped, cells), strict=True))
-    return {name: value for name, value in row.items() if value != "" or name == "note"}
+    given = zip(columns, cells, strict=True)
+    return {name: unescaped(cell) for name, cell in given if cell not in _MISSING}
 
 
 def _parquet_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -251,13 +254,14 @@ def _check_columns(path: Path, columns: list[str]) -> None:
 def _judgement(line: int, row: Mapping[str, Any]) -> Judgement:
     if "problem" in row:
         raise ValueError(row["problem"])
+    row = {name: value for name, value in row.items() if not (isinstance(value, float) and math.isnan(value))}
     for name in _NEEDED:
         if row.get(name) is None:
             raise ValueError(f"no {name}")
     return Judgement(
-        round_id=None if row.get("round_id") is None else int(row["round_id"]),
-        entry_id=str(row["entry_id"]),
-        video_id=str(row.get("video_id") or ""),
+        round_id=None if row.get("round_id") is None else _whole("round_id", row["round_id"]),
+        entry_id=_text(row["entry_id"]),
+        video_id=_text(row.get("video_id") or ""),
         reviewer=str(row["reviewer"]),
         vote=Vote(row["choice"], str(row.get("note") or ""), _frames(row.get("excluded_frames"))),
         shown_at=_moment("shown_at", row["shown_at"]),
@@ -265,6 +269,21 @@ def _judgement(line: int, row: Mapping[str, Any]) -> Judgement:
         guideline=str(row.get("guideline") or "")[:80],
         line=line,
     )
+
+
+def _whole(name: str, value: Any) -> int:
+    """A whole number; pandas makes 1.0 of it where another row has none."""
+    if isinstance(value, bool) or value in ("True", "False"):
+        raise ValueError(f"{name} {value}; expected a number")
+    number = float(value)
+    if not number.is_integer():
+        raise ValueError(f"{name} {value}; expected a whole number")
+    return int(number)
+
+
+def _text(value: Any) -> str:
+    """An id; of digits alone, pandas makes a number of it."""
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
 
 
 def _frames(value: Any) -> tuple[str, ...]:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from annotation.errors import AnnotationError
@@ -44,6 +45,19 @@ class Refused:
     reason: str
 
 
+@dataclass(frozen=True)
+class Ignored:
+    """Something in a file that is no vote and does no harm, such as a model's prediction."""
+
+    line: int
+    kind: str
+    """In words, as a plural."""
+
+
+Row = Judgement | Refused | Ignored
+"""What a file holds."""
+
+
 def judgements(events: Iterable[Event], entries: Mapping[str, Entry], people: Mapping[str, str]) -> Iterator[Judgement]:
     """The votes that count, entry by entry.
 
@@ -76,12 +90,14 @@ class Imported:
     known: int
     """Votes that stood already."""
     refused: tuple[Refused, ...]
+    ignored: Mapping[str, int] = field(default_factory=dict)
+    """What is no vote, by kind."""
 
 
 def import_judgements(
     store: Store,
     round_id: int,
-    rows: Iterable[Judgement | Refused],
+    rows: Iterable[Row],
     *,
     now: datetime | None = None,
     advance: Callable[[int], None] = lambda n_rows: None,
@@ -108,7 +124,8 @@ def import_judgements(
         going_in.take(row)
         advance(1)
     going_in.store_waiting()
-    return Imported(going_in.taken, going_in.known, tuple(sorted(going_in.refused, key=lambda each: each.line)))
+    refused = tuple(sorted(going_in.refused, key=lambda each: each.line))
+    return Imported(going_in.taken, going_in.known, refused, dict(going_in.ignored))
 
 
 class _Import:
@@ -129,9 +146,13 @@ class _Import:
         self._waiting: dict[tuple[str, str], tuple[Judgement, Person]] = {}
         self.taken, self.known = 0, 0
         self.refused: list[Refused] = []
+        self.ignored = Counter[str]()
 
-    def take(self, row: Judgement | Refused) -> None:
-        """Look at a row; what is stored now or later, what stands already, and what is refused are counted."""
+    def take(self, row: Row) -> None:
+        """Look at a row; what is stored now or later, what stands already, is refused or ignored is counted."""
+        if isinstance(row, Ignored):
+            self.ignored[row.kind] += 1
+            return
         problem = row.reason if isinstance(row, Refused) else self._problem(row)
         if isinstance(row, Refused) or problem is not None:
             self.refused.append(Refused(row.line, str(problem)))

@@ -29,7 +29,7 @@ from annotation.web.state import Server, Web
 
 router = APIRouter(prefix="/review")
 
-_HELD = 60
+_HELD = 80
 """Entries that a page may hold at once: those it shows, and votes that wait for a connection."""
 
 

@@ -54,7 +54,9 @@ RoundNumber = Annotated[
     int | None, typer.Option("--round", min=1, metavar="N", help="Number of the round; default: the newest.")
 ]
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The person's name, as others see it.")]
-Format = Literal["label-studio", "csv", "parquet", "json"]
+Format = Literal["label-studio", "prodigy", "argilla", "csv", "parquet", "json"]
+_TASKS = {"label-studio": ".json", "prodigy": ".jsonl", "argilla": ".json"}
+"""Formats of other tools, with the ends of their files."""
 Rows = Literal["votes", "flags", "decisions", "threads", "verdicts", "entries", "people", "pairs"]
 Pseudonyms = Annotated[
     bool | None,
@@ -334,7 +336,9 @@ def agreement(
 @annotate_app.command(epilog="Example: ytb-ads annotate export votes.csv --format csv --catalog catalog")
 def export(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="File to write.")],
-    kind: Annotated[Format, typer.Option("--format", metavar="FORMAT", help="csv, parquet, json or label-studio.")],
+    kind: Annotated[
+        Format, typer.Option("--format", metavar="FORMAT", help="csv, parquet, json, label-studio, prodigy or argilla.")
+    ],
     rows: Annotated[
         Rows,
         typer.Option(
@@ -344,45 +348,44 @@ def export(
         ),
     ] = "votes",
     predictions: Annotated[
-        bool, typer.Option("--predictions", help="Label Studio: with the comments' label, which people then see.")
+        bool, typer.Option("--predictions", help="Other tools: with the comments' label, which people then see.")
     ] = False,
     votes: Annotated[
         bool,
-        typer.Option("--votes/--no-votes", help="Label Studio: with votes; it asks nobody about an ad that has one."),
+        typer.Option("--votes/--no-votes", help="Other tools: with votes; they ask nobody about an ad that has one."),
     ] = True,
     pictures: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Label Studio: folder to write the frames' pictures into.")
+        Path | None, typer.Option(metavar="DIR", help="Other tools: folder to write the frames' pictures into.")
     ] = None,
     frames_url: Annotated[
-        str, typer.Option(metavar="URL", help="Label Studio: where it finds the pictures, as URL + file name.")
+        str, typer.Option(metavar="URL", help="Other tools: where they find the pictures, as URL + file name.")
     ] = "/data/local-files/?d=frames/",
     pseudonyms: Pseudonyms = None,
     round_id: RoundNumber = None,
     catalog: CatalogDir = "./catalog",
     config: ConfigFile = None,
 ) -> None:
-    """Write a round's votes to a file, for Label Studio or as a table; or decisions, discussions and verdicts.
+    """Write a round's votes to a file, for another tool or as a table; or decisions, discussions and verdicts.
 
     Beside Label Studio's FILE.json lies FILE.xml, the labelling interface that fits its tasks.
     """
     from annotation.interchange.table_files import write_table
 
-    if kind == "label-studio" and rows != "votes":
+    if kind in _TASKS and rows != "votes":
+        raise typer.BadParameter(f"--rows {rows}: {kind} takes votes; write the {rows} as csv, parquet or json")
+    if kind not in _TASKS and (predictions or pictures or not votes):
         raise typer.BadParameter(
-            f"--rows {rows}: Label Studio's tasks hold votes; write the {rows} as csv, parquet or json"
+            f"--predictions, --no-votes, --pictures: of label-studio, prodigy and argilla; {kind} has none of them"
         )
-    if kind != "label-studio" and (predictions or pictures or not votes):
-        raise typer.BadParameter(
-            f"--predictions, --no-votes, --pictures: of Label Studio's tasks; {kind} has none of them"
-        )
-    suffix = ".json" if kind == "label-studio" else f".{kind}"
+    suffix = _TASKS.get(kind, f".{kind}")
     if file.suffix.lower() != suffix:
         raise typer.BadParameter(f"{file}: a file of the format {kind} ends in {suffix}")
     with _open_store(catalog, config) as (store, tables):
         found = _chosen_round(store, round_id)
         names = store.people.names(pseudonyms=_pseudonyms(pseudonyms, catalog, config))
-        if kind == "label-studio":
-            _write_tasks(store, tables, found, file, frames_url, names, predictions=predictions, with_votes=votes)
+        if kind in _TASKS:
+            write = _write_tasks if kind == "label-studio" else _write_records
+            write(store, tables, found, file, frames_url, names, predictions=predictions, with_votes=votes)
             if pictures:
                 _write_pictures(store, tables, found, pictures)
         else:
@@ -394,11 +397,14 @@ def export(
 def import_votes(
     file: Annotated[
         Path,
-        typer.Argument(metavar="FILE", help="Votes: .csv or .parquet as `export` writes them, Label Studio's .json."),
+        typer.Argument(
+            metavar="FILE",
+            help="Votes: .csv or .parquet as `export` writes them, .json of Label Studio or Argilla, Prodigy's .jsonl.",
+        ),
     ],
     reviewer: Annotated[
         list[str] | None,
-        typer.Option(metavar="WHO=NAME", help="Label Studio: which reviewer a user's number there is; repeatable."),
+        typer.Option(metavar="WHO=NAME", help="Which reviewer a user of another tool is; repeatable."),
     ] = None,
     catalog: CatalogDir = "./catalog",
     config: ConfigFile = None,
@@ -406,16 +412,16 @@ def import_votes(
     """Take votes of invited reviewers into the open round; importing a file again changes nothing.
 
     Everybody's last word stands: a vote replaces one that was submitted before it, and never one after it. Rows that
-    cannot be taken are named with their reason, and the command then ends with 1; all others are taken.
+    cannot be taken are named with their reason, and what is no vote is counted by kind. The command then ends with 1;
+    all others are taken.
     """
     from annotation.ending import read_ending
     from annotation.errors import RoundError
-    from annotation.interchange.label_studio import read_tasks
-    from annotation.interchange.table_files import read_votes
+    from annotation.interchange.files import read_file
     from annotation.interchange.votes import import_judgements
     from flows.review.human import close_if_settled
 
-    people = dict(_pair(each, "an email or number, = and the reviewer's name") for each in reviewer or ())
+    people = dict(_pair(each, "what the other tool calls them, = and the reviewer's name") for each in reviewer or ())
     _, review = open_catalog(catalog, config)
     with _open_store(catalog, config) as (store, tables):
         current = store.rounds.current()
@@ -425,9 +431,8 @@ def import_votes(
             raise RoundError(
                 f"--reviewer: nobody is called {printable(unknown[0])!r}; invite them first, as a reviewer"
             )
-        rows = read_tasks(file, people=people) if file.suffix.lower() == ".json" else read_votes(file)
         with progress("votes", None) as advance:
-            imported = import_judgements(store, current.id, rows, advance=advance)
+            imported = import_judgements(store, current.id, read_file(file, people=people), advance=advance)
         ended = close_if_settled(store, quiet_s=review.quiet_s)
         closed = None if ended is None else store.rounds.get(ended)
         waits = closed is None and read_ending(store, current.id, quiet_s=review.quiet_s).complete
@@ -439,8 +444,12 @@ def import_votes(
         _closed(tables, closed)
     if waits:
         say(f"round {current.id}: everything is judged; the page's server or the next build closes it")
+    if imported.ignored:
+        kinds = ", ".join(f"{count} {printable(kind)}" for kind, count in sorted(imported.ignored.items()))
+        say_error(f"no votes, and ignored: {kinds}")
     if imported.refused:
         _print_refused(file, imported.refused)
+    if imported.refused or imported.ignored:
         raise typer.Exit(1)
 
 
@@ -617,6 +626,32 @@ def _write_tasks(
     )
     write_tasks(tasks, file)
     file.with_suffix(".xml").write_text(LABELLING_CONFIG, encoding="utf-8")
+
+
+def _write_records(
+    store: Store,
+    tables: Catalog,
+    found: Round,
+    file: Path,
+    frames_url: str,
+    names: Mapping[str, str],
+    *,
+    predictions: bool,
+    with_votes: bool,
+) -> None:
+    from annotation.interchange.argilla import argilla_records
+    from annotation.interchange.label_studio import picture_name, write_tasks
+    from annotation.interchange.prodigy import prodigy_tasks, write_lines
+    from annotation.interchange.round_rows import round_rows
+
+    def frame_url(frame_id: str) -> str:
+        return frames_url + quote(picture_name(frame_id))
+
+    rows = round_rows(store, tables, found.id, names=names, predictions=predictions, with_votes=with_votes)
+    if file.suffix.lower() == ".jsonl":
+        write_lines(prodigy_tasks(rows, frame_url), file)
+    else:
+        write_tasks(argilla_records(rows, frame_url), file)
 
 
 def _write_pictures(store: Store, tables: Catalog, found: Round, folder: Path) -> None:

@@ -6,7 +6,7 @@ import json
 import xml.etree.ElementTree as ET
 from collections.abc import Iterable
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,7 @@ from annotation.interchange.label_studio import (
     write_pictures,
     write_tasks,
 )
-from annotation.interchange.votes import Imported, Judgement, Refused, import_judgements
+from annotation.interchange.votes import Ignored, Imported, Judgement, Refused, Row, import_judgements
 from annotation.rounds import Entry, Prediction, Shown
 from annotation.store import open_store
 from data_catalog.catalog import Catalog
@@ -61,7 +61,7 @@ def vote_of(reviewer: str, vote: Vote, seconds: float = 9.5) -> Judgement:
     return Judgement(1, ENTRY.id, ENTRY.video_id, reviewer, vote, START, submitted, "sha256:0", 1)
 
 
-def back(found: Any, people: dict[str, str] | None = None) -> list[Judgement | Refused]:
+def back(found: Any, people: dict[str, str] | None = None) -> list[Row]:
     return list(read_task(json.loads(json.dumps(found)), 1, people=people or {}))
 
 
@@ -164,8 +164,34 @@ def test_an_annotation_made_or_changed_in_label_studio_is_of_its_annotator_and_t
     assert back(as_task([]) | {"annotations": [GIVEN | changes]}, people) == [vote]
 
 
-def test_a_task_that_was_skipped_there_is_no_vote_and_nothing_to_refuse() -> None:
-    assert back(as_task([]) | {"annotations": [GIVEN | {"was_cancelled": True, "result": []}]}) == []
+def test_a_task_that_was_skipped_there_is_no_vote_and_counted() -> None:
+    for skipped in ({"was_cancelled": True}, {"skipped": True}):
+        found = back(as_task([]) | {"annotations": [GIVEN | skipped | {"result": []}]})
+        assert found == [Ignored(1, "annotations that were skipped")]
+
+
+def test_a_task_with_predictions_alone_is_counted_and_one_that_nobody_did_is_not() -> None:
+    alone = as_task([])
+    assert back(alone | {"predictions": []}) == []
+    predicted = {"predictions": [{"result": [], "model_version": "m"}]}
+    assert back(alone | predicted) == [Ignored(1, "tasks with a model's predictions alone")]
+    assert isinstance(back(alone | predicted | {"annotations": [GIVEN]}, {"10": "Ann"})[0], Judgement)
+
+
+def test_a_file_of_label_studio_before_1_0_has_completions_of_nobody_with_seconds() -> None:
+    completion = {
+        **{name: GIVEN[name] for name in ("id", "lead_time", "result")},
+        "created_at": datetime(2026, 11, 26, 12, 0, 9, tzinfo=UTC).timestamp(),
+    }
+    old = {**as_task([]), "completions": [completion]}
+    del old["annotations"]
+    (found,) = back(old, {"unknown": "Ann"})
+    assert isinstance(found, Judgement)
+    assert (found.reviewer, found.vote.choice) == ("Ann", "negative")
+    assert found.submitted_at == datetime(2026, 11, 26, 12, 0, 9, tzinfo=UTC)
+    (refused,) = back(old)
+    assert isinstance(refused, Refused)
+    assert "--reviewer unknown=NAME" in refused.reason
 
 
 def test_votes_of_ours_that_label_studio_only_kept_are_whose_they_were(tmp_path: Path) -> None:

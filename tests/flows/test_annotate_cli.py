@@ -338,3 +338,20 @@ def test_exports_name_people_by_pseudonyms_if_that_is_asked_or_set(catalog: Cata
     (tmp_path / "ytb_ads.toml").write_text("[review]\npseudonyms = true\n")
     done(catalog, "export", "t.json", "--format", "label-studio", "--config", tmp_path / "ytb_ads.toml")
     assert not [name for name in names if f'\\"{name}\\"' in (tmp_path / "t.json").read_text(encoding="utf-8")]
+
+
+def test_other_tools_files_go_out_and_in_and_what_is_ignored_is_said_with_exit_code_1(catalog: Catalog) -> None:
+    with review_store(catalog, TWO.review) as store:
+        judge(store, lambda _ad, number: ("positive", "negative")[number], only=("a", "b"))
+    for kind, name in (("prodigy", "t.jsonl"), ("argilla", "r.json")):
+        done(catalog, "export", name, "--format", kind)
+        result = run(catalog, "import", name)
+        assert "0 taken, 4 there already, 0 refused" in result.output
+        assert result.exit_code == (1 if kind == "prodigy" else 0)
+        assert ("ignored: 2 tasks without an answer" in result.output) == (kind == "prodigy")
+        done(catalog, "export", name, "--format", kind, "--no-votes", "--predictions")
+    assert "ignored: 4 records with suggestions alone" in run(catalog, "import", "r.json").output
+    done(catalog, "export", "t.json", "--format", "label-studio", "--no-votes", "--predictions")
+    result = run(catalog, "import", "t.json")
+    assert (result.exit_code, "4 tasks with a model's predictions alone" in result.output) == (1, True)
+    assert run(catalog, "export", "t.json", "--format", "prodigy").exit_code == 2

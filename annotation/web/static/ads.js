@@ -3,8 +3,17 @@
 
 import { fragment } from "./api.js";
 
-const KEPT = 8;
+const AHEAD = 20; // ads that wait behind the first, so that a lost connection stops nobody
+const KEPT = 8; // ads that were judged
+const PICTURES_MS = 10_000;
 const idOf = (element) => element.dataset.entry;
+
+// Wait for an ad's pictures before the next ad is asked for: what is submitted meanwhile must not stand behind hundreds.
+function pictures(element) {
+  const loading = [...element.querySelectorAll("img")].filter((image) => !image.complete);
+  const over = (image) => new Promise((done) => ["load", "error"].forEach((each) => image.addEventListener(each, done, { once: true })));
+  return Promise.race([Promise.all(loading.map(over)), new Promise((done) => setTimeout(done, PICTURES_MS))]);
+}
 
 export class Ads {
   // place: the element that holds them
@@ -27,7 +36,7 @@ export class Ads {
     this.passed.add(idOf(this.queue.shift()));
     // a day's work must not pile up in the page; an undo further back fetches its ad
     for (const [id, element] of this.seen) {
-      if (this.seen.size <= KEPT) return;
+      if (this.seen.size - this.queue.length <= KEPT) return;
       if (this.queue.includes(element)) continue;
       element.remove();
       this.seen.delete(id);
@@ -49,12 +58,12 @@ export class Ads {
     this.queue.unshift(element);
   }
 
-  // Fetch until one waits behind the first. unsent(): ids of those judged of which the server does not know yet
+  // Fetch until enough wait behind the first. unsent(): ids of those judged of which the server does not know yet
   async fill(unsent, onMore) {
     if (this.fetching) return;
     this.fetching = true;
     try {
-      while (!this.finished && this.queue.length < 2) {
+      while (!this.finished && this.queue.length <= AHEAD) {
         const held = new Set([...this.queue.map(idOf), ...unsent()]);
         const query = new URLSearchParams([["round", this.round], ...[...held].map((id) => ["held", id])]);
         this.passed.clear();
@@ -66,6 +75,7 @@ export class Ads {
           this.queue.push(element);
         }
         onMore();
+        if (element) await pictures(element);
       }
     } finally {
       this.fetching = false;

@@ -1,7 +1,7 @@
 // A discussion: what others write appears by itself, and what is being typed stays until it is saved.
 
 import { fragment, newKey, post, serverTime, whole } from "./api.js";
-import { Draft } from "./drafts.js";
+import { Draft, grow } from "./drafts.js";
 import { Frames } from "./frames.js";
 import { keyboard } from "./keyboard.js";
 import { byId, discussed, notice, refusal, say } from "./notices.js";
@@ -131,7 +131,7 @@ async function act(address, body, done, after = () => {}) {
 function send() {
   const said = text.value;
   if (!said.trim()) return text.focus();
-  act("/discussion/message", { key: message.key, text: whole(said) }, "Message saved.", () => message.saved(said));
+  act("/discussion/message", { key: message.key, text: whole(said) }, "Message saved.", () => (message.saved(said), fit()));
 }
 
 function close(address, more, done) {
@@ -149,6 +149,10 @@ byId("write").addEventListener("submit", (event) => {
   event.preventDefault();
   send();
 });
+// under the thumb of a narrow screen it is as small as it can be
+const fit = () => grow(text, getComputedStyle(byId("write")).position === "fixed" ? 1 : 3);
+text.addEventListener("input", fit);
+addEventListener("resize", fit);
 text.addEventListener("keydown", (event) => {
   if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) send();
 });
@@ -175,6 +179,7 @@ for (const button of document.querySelectorAll("[data-stance]"))
 keyboard(() => frames, {});
 frames.show(0);
 paint();
+fit();
 byId("messages").scrollTo({ top: byId("messages").scrollHeight });
 markRead();
 document.addEventListener("visibilitychange", markRead);

@@ -35,7 +35,10 @@ export class Draft {
   }
 }
 
-// A field as high as its text, up to four lines.
-export function grow(field) {
-  field.rows = Math.min(4, field.value.split("\n").length);
+const MOST_ROWS = 6;
+
+// A field as high as its text, wrapped lines too, up to some; leastRows: when it is empty.
+export function grow(field, leastRows = 1) {
+  field.rows = leastRows;
+  while (field.value && field.rows < MOST_ROWS && field.scrollHeight > field.clientHeight) field.rows += 1;
 }

@@ -198,6 +198,7 @@ keyboard(() => current?.frames, {
 for (const button of document.querySelectorAll(".choice")) button.addEventListener("click", () => judge(button.dataset.choice));
 byId("open-flag").addEventListener("click", flag);
 note.addEventListener("input", () => (grow(note), keepDraft()));
+addEventListener("resize", () => grow(note));
 addEventListener("online", prefetch);
 tabs?.addEventListener("message", ({ data }) => {
   if (data.id === current?.id) hint(`You said ${NAMES[data.choice]} in another tab; judging here replaces it.`);

@@ -197,6 +197,7 @@ for (const button of document.querySelectorAll("[data-label]")) button.addEventL
 byId("discuss").addEventListener("click", discuss);
 byId("later").addEventListener("click", later);
 note.addEventListener("input", () => grow(note));
+addEventListener("resize", () => grow(note));
 note.addEventListener("keydown", (event) => {
   if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) discuss();
 });

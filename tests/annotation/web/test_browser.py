@@ -43,10 +43,16 @@ def votes(site: Site) -> dict[str, Vote]:
     return {each: state.votes[person] for each, state in states(site.store).items() if person in state.votes}
 
 
+def only_two(page: Page) -> None:
+    """The page holds two ads and gets no more."""
+    page.route("**/review/next?*", lambda route: route.abort())
+    page.reload()
+
+
 def test_keys_judge_and_the_next_ad_is_there_at_once(site: Site, page: Page) -> None:
     waiting = page.locator("article.entry:not(:visible) .frame img")
-    assert waiting.count() == 3
-    assert all(waiting.nth(n).evaluate("image => image.decode().then(() => image.naturalWidth)") for n in range(3))
+    waiting.nth(5).wait_for(state="attached")
+    assert all(waiting.nth(n).evaluate("image => image.decode().then(() => image.naturalWidth)") for n in range(6))
     order = []
     for key, choice in (("1", "Positive"), ("2", "Negative"), ("3", "Uncertain")):
         order.append(shown(page))
@@ -197,6 +203,7 @@ def test_keys_do_nothing_behind_the_guidelines_and_in_the_note_and_can_be_turned
 
 
 def test_without_a_connection_a_vote_waits_and_arrives_once(site: Site, page: Page) -> None:
+    only_two(page)
     first = shown(page)
     page.context.set_offline(True)
     judge(page, "1")
@@ -207,6 +214,7 @@ def test_without_a_connection_a_vote_waits_and_arrives_once(site: Site, page: Pa
     saved(page, "2 judgements kept on this device")
     page.get_by_role("heading", name="Fetching the next ad").wait_for()
     assert votes(site) == {}
+    page.unroute("**/review/next?*")
     page.context.set_offline(False)
     saved(page, "saved.")
     page.locator("article.entry:visible").wait_for()
@@ -265,6 +273,7 @@ def test_two_tabs_lose_nothing(site: Site, enter: Enter, address: str) -> None:
 
 
 def test_a_round_that_closes_under_the_page_ends_it_with_the_note_kept(site: Site, page: Page) -> None:
+    page.wait_for_load_state("networkidle")  # it has all its ads, and asks for no more
     site.store.rounds.close(1)
     note(page, "a long thought")
     judge(page, "1")
@@ -281,6 +290,7 @@ def test_a_round_that_closes_under_the_page_ends_it_with_the_note_kept(site: Sit
 
 
 def test_votes_that_wait_while_the_round_closes_are_all_told_of(site: Site, page: Page) -> None:
+    only_two(page)
     page.context.set_offline(True)
     for thought in ("one thought", "another"):
         note(page, thought)
