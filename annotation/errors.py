@@ -47,3 +47,7 @@ class WithdrawnError(NotPossibleError):
 
 class OutdatedError(NotPossibleError):
     """The entry has changed since the page that was decided on was shown: look again, then decide."""
+
+
+class TrainingError(AnnotationError):
+    """A round cannot be opened with the training that is asked for."""

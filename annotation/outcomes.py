@@ -16,6 +16,7 @@ from annotation.protocol import Decision, State, allowed, is_blind, live_events
 from annotation.store import Store
 from annotation.store.ledger import Book
 from annotation.store.people import Person
+from annotation.training import Standing
 
 
 @dataclass(frozen=True)
@@ -74,6 +75,8 @@ class PersonProgress:
     median_s: float | None
     last_at: datetime | None
     deadline: datetime | None = None
+    training: Standing | None = None
+    """A reviewer's, of a round that has a training."""
 
 
 def verdicts(store: Store, round_id: int | None = None) -> list[Verdict]:
@@ -139,10 +142,13 @@ def active_reviewers(store: Store) -> list[str]:
 def progress(store: Store, round_id: int) -> list[PersonProgress]:
     """The progress of everybody who may judge, or has judged."""
     deadlines = store.assignments.deadlines(round_id)
+    people = store.people.all()
+    reviewers = [person.id for person in people if person.role == "reviewer"]
+    trained = store.preparation.standings(round_id, reviewers, store.ledger.options(round_id))
     with store.ledger.reading(round_id) as book:
         log = [event for events in book.events.values() for event in live_events(events)]
         found = []
-        for person in store.people.all():
+        for person in people:
             own = [event for event in log if event.person_id == person.id]
             kinds = ("vote",) if person.role == "reviewer" else ("decision", "settle", "exclude")
             latest = {event.entry_id: event for event in own if event.kind in kinds}
@@ -157,9 +163,14 @@ def progress(store: Store, round_id: int) -> list[PersonProgress]:
                     median_s=median_seconds(done),
                     last_at=max((event.submitted_at for event in own), default=None),
                     deadline=deadlines.get(person.id),
+                    training=_with_examples(trained.get(person.id)),
                 )
             )
     return found
+
+
+def _with_examples(own: Standing | None) -> Standing | None:
+    return own if own and own.total else None
 
 
 def _rounds(store: Store, round_id: int | None) -> list[int]:

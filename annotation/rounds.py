@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 import pyarrow.dataset as ds
 
-from annotation.errors import RoundError
+from annotation.errors import RoundError, TrainingError
 from annotation.protocol import Rule
 from data_catalog.catalog import Catalog
 from data_catalog.schemas import Label
@@ -34,6 +34,12 @@ class RoundOptions:
 
     question: str = "How does the ad come across?"
     """What people judge; stands on the screen."""
+    language: str = "en"
+    """Of the reviewers' pages, and of the project's own guidelines."""
+    guidelines: str = ""
+    """Markdown; empty: the project's own."""
+    training_share: float = 0.8
+    """Of the answers in the training round, those that have to be right before a reviewer starts."""
     least_look_ms: int = 400
     """An ad must be on the screen for so long, its picture painted, before a judgement of it counts."""
     show_video: bool = True
@@ -44,6 +50,8 @@ class RoundOptions:
     """A verifier decides before seeing the reviewers' votes and notes."""
 
     def __post_init__(self) -> None:
+        if not 0 <= self.training_share <= 1:
+            raise RoundError(f"training_share is {self.training_share}; expected a share between 0 and 1")
         if self.least_look_ms < 0:
             raise RoundError(f"least_look_ms is {self.least_look_ms}; expected 0 or more milliseconds")
         if self.discussion_names not in ("names", "pseudonyms"):
@@ -100,6 +108,8 @@ class DrawnRound:
 
     settings: RoundSettings
     entries: tuple[Entry, ...]
+    training: tuple[Entry, ...] = ()
+    """Examples with known answers that every reviewer judges first; none of them is among the entries."""
 
 
 @dataclass(frozen=True)
@@ -124,6 +134,7 @@ def draw_round(
     settings: RoundSettings,
     *,
     gold: Mapping[str, Label] | None = None,
+    training: Mapping[str, Label] | None = None,
     skip: Collection[str] = (),
 ) -> DrawnRound:
     """Take entries from the catalog: ads that the comments label and that have a frame with enough words.
@@ -132,14 +143,16 @@ def draw_round(
         catalog: where the ads are.
         settings: how many, with how much shown of each.
         gold: known answers by video id; of these that have frames, `gold_share` of the round is drawn.
+        training: known answers by video id of the ads that reviewers are trained on; these are not in the round.
         skip: ads that need no judging, such as those of an earlier round.
 
     Raises:
         RoundError: there is nothing to judge.
+        TrainingError: no ad of the training can be shown.
     """
     frames = _frames(catalog, settings.more_than_words)
     labelled = set(catalog.values("ad_sentiment", "video_id", "label IS NOT NULL"))
-    video_ids = sorted((labelled & frames.keys()) - set(skip))
+    video_ids = sorted((labelled & frames.keys()) - set(skip) - (training or {}).keys())
     chance = random.Random(f"{settings.seed}:ads")  # noqa: S311
     if settings.ads is not None:
         video_ids = sorted(chance.sample(video_ids, min(settings.ads, len(video_ids))))
@@ -158,7 +171,21 @@ def draw_round(
         entries.append(replace(entry, kind="gold", known=answers[video_id]) if video_id in chosen else entry)
     repeated = chance.sample(entries, round(settings.repeat_share * len(entries)))
     entries += [_once_more(entry, settings.seed) for entry in sorted(repeated, key=lambda entry: entry.video_id)]
-    return DrawnRound(settings, tuple(entries))
+    return DrawnRound(settings, tuple(entries), _examples(catalog, settings, training or {}, frames))
+
+
+def _examples(
+    catalog: Catalog, settings: RoundSettings, answers: Mapping[str, Label], frames: Mapping[str, tuple[str, ...]]
+) -> tuple[Entry, ...]:
+    """The examples of the training that have frames; one that was forgotten since it was chosen is left out."""
+    shown = sorted(answers.keys() & frames.keys())
+    if answers and not shown:
+        raise TrainingError(f"training: none of {', '.join(sorted(answers))} has a frame with enough words to be shown")
+    comments = _comments(catalog, settings, shown)
+    return tuple(
+        Entry(entry_id(settings.seed, each), each, frames[each], comments.get(each, ()), "gold", known=answers[each])
+        for each in shown
+    )
 
 
 def _once_more(entry: Entry, seed: int) -> Entry:

@@ -39,6 +39,7 @@ from annotation.store import Store, open_store, schema
 from annotation.store.database import Database
 from annotation.store.people import Invitation, Person
 from annotation.store.round_store import Round
+from annotation.web.pages import guidelines_of
 from data_catalog.catalog import Catalog
 from data_catalog.schemas import TABLES
 
@@ -80,6 +81,8 @@ def measure(folder: Path, location: str | None, n_entries: int, votes: int, paus
     round_ = store.rounds.open(draw_round(catalog, RoundSettings(Rule(n_reviewers=REVIEWERS))))
     shown = list(store.rounds.entries(round_.id).values())
     invited = [store.people.invite(f"Reviewer {secrets.token_hex(4)}", "reviewer") for _ in range(REVIEWERS)]
+    for each in invited:
+        store.preparation.acknowledge(each.person.id, guidelines_of(round_.options).version)
     judge_half(where, round_, [each.person for each in invited], shown)
     verifier = store.people.invite(f"Verifier {secrets.token_hex(4)}", "verifier")
     with Served(catalog.root, where, folder) as server:

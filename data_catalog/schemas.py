@@ -392,7 +392,7 @@ TABLES: dict[str, Table] = {
                 Column(
                     "verdict",
                     _TEXT,
-                    "a choice, or `flagged:`, `now:`, `decided:`, `settled:` and a word, or `excluded`",
+                    "a choice, `flagged:`, `now:`, `decided:` or `settled:` and a word, or `excluded`",
                 ),
                 Column("excluded_frames", _TEXTS, "frames that the person would leave out"),
                 Column("note", _TEXT, "the person's note"),

@@ -27,6 +27,7 @@ from annotation.store.database import Database
 from annotation.store.endings import Endings
 from annotation.store.ledger import Ledger, is_withdrawn, withdrawn
 from annotation.store.people import Guest, Invitation, People, Person, invite, still_there
+from annotation.store.preparation import Preparation
 from annotation.store.read_marks import ReadMarks
 from annotation.store.round_store import Rounds, open_round, round_of
 from annotation.store.schema import event_of
@@ -71,6 +72,7 @@ class Store:
         self.ledger = Ledger(database, self.rounds)
         self.read_marks = ReadMarks(database)
         self.endings = Endings(database)
+        self.preparation = Preparation(database)
 
     def submit(self, person: Person, submission: Submission, *, now: datetime | None = None) -> Receipt:
         """Add an event; once this returns it is on the disk.

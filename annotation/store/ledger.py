@@ -183,6 +183,15 @@ class Ledger:
             raise unknown(round_id, entry_id)
         return found
 
+    def options(self, round_id: int) -> RoundOptions:
+        """What the round's pages show and ask; as `entry`, from memory.
+
+        Raises:
+            RoundError: there is no such round.
+        """
+        with self._lock:
+            return self._book(round_id).options
+
     def repeats_of(self, round_id: int, entry_id: str) -> Sequence[str]:
         """The entries that show this one once more; as `entry`, from memory."""
         with self._lock:

@@ -69,6 +69,9 @@ class Rounds:
                 insert(schema.entries),
                 [_entry_row(round_id, place, entry) for place, entry in enumerate(drawn.entries)],
             )
+            if drawn.training:
+                rows = [_entry_row(round_id, place, example) for place, example in enumerate(drawn.training)]
+                connection.execute(insert(schema.training_examples), rows)
             return round_of(connection, round_id)
 
     def close(self, round_id: int, *, now: datetime | None = None, after_event: int | None = None) -> Round:
@@ -119,6 +122,7 @@ class Rounds:
                     fewer = {"n_entries": _ROUNDS.n_entries - 1}
                     connection.execute(update(schema.rounds).where(_ROUNDS.id == round_id).values(fewer))
                 connection.execute(delete(schema.entries).where(of_ad))
+                _withdraw_examples(connection, video_id)
                 gone += len(found)
         self._database.empty_log()
         return gone
@@ -180,7 +184,7 @@ def open_round(connection: Connection) -> Round:
 def entries_of(connection: Connection, round_id: int) -> dict[str, Entry]:
     """A round's entries by id, in the order in which they were drawn, as this transaction sees them."""
     query = select(schema.entries).where(_ENTRIES.round_id == round_id).order_by(_ENTRIES.position)
-    return {row.id: _entry(row) for row in connection.execute(query)}
+    return {row.id: entry_of(row) for row in connection.execute(query)}
 
 
 def _round(row: Row[Any]) -> Round:
@@ -194,7 +198,17 @@ def _entry_row(round_id: int, position: int, entry: Entry) -> dict[str, Any]:
     return {**asdict(entry), **lists, "round_id": round_id, "position": position}
 
 
-def _entry(row: Row[Any]) -> Entry:
+def _withdraw_examples(connection: Connection, video_id: str) -> None:
+    """Remove an ad from the training of all rounds, with the answers to it."""
+    examples, answers = schema.training_examples.c, schema.training_answers.c
+    for row in connection.execute(select(examples.round_id, examples.id).where(examples.video_id == video_id)).all():
+        given = (answers.round_id == row.round_id, answers.example_id == row.id)
+        connection.execute(delete(schema.training_answers).where(*given))
+    connection.execute(delete(schema.training_examples).where(examples.video_id == video_id))
+
+
+def entry_of(row: Row[Any]) -> Entry:
+    """An entry from its row."""
     return Entry(
         id=row.id,
         video_id=row.video_id,

@@ -164,6 +164,40 @@ read_marks = Table(
     Column("seen", Integer, nullable=False),
 )
 
+acknowledged = Table(
+    "acknowledged",
+    metadata,
+    # who said that they have read which version of the guidelines
+    Column("person_id", ForeignKey("people.id"), primary_key=True),
+    Column("version", String(80), primary_key=True),
+    Column("at", UtcTime, nullable=False),
+)
+
+training_examples = Table(
+    "training_examples",
+    metadata,
+    Column("round_id", ForeignKey("rounds.id"), primary_key=True),
+    Column("id", String(16), primary_key=True),
+    Column("position", Integer, nullable=False),
+    Column("video_id", String(256), nullable=False),
+    Column("frame_ids", Text, nullable=False),
+    Column("comment_ids", Text, nullable=False),
+    Column("kind", String(16), nullable=False),
+    Column("repeats", String(16)),
+    Column("known", String(16)),
+)
+
+training_answers = Table(
+    "training_answers",
+    metadata,
+    Column("round_id", ForeignKey("rounds.id"), primary_key=True),
+    Column("person_id", ForeignKey("people.id"), primary_key=True),
+    Column("attempt", Integer, primary_key=True, autoincrement=False),
+    Column("example_id", String(16), primary_key=True),
+    Column("choice", String(16), nullable=False),
+    Column("at", UtcTime, nullable=False),
+)
+
 round_ends = Table(
     "round_ends",
     metadata,

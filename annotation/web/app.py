@@ -11,13 +11,13 @@ from fastapi import FastAPI
 from fastapi.staticfiles import StaticFiles
 
 from annotation.store import default_location, open_store
-from annotation.web import dashboard, discussing, ending, guard, login, mine, reviewing, verifying, videos
+from annotation.web import dashboard, discussing, ending, guard, login, mine, preparing, reviewing, verifying, videos
 from annotation.web.background import BESIDE, Source
 from annotation.web.content import Contents
 from annotation.web.hardening import Guard
 from annotation.web.measurements import Measurements
 from annotation.web.notifying import Notifier
-from annotation.web.pages import FOLDER, environment, read_guidelines
+from annotation.web.pages import FOLDER
 from annotation.web.sessions import Attempts, Sessions, default_secret_file, read_secret
 from annotation.web.state import Web, WebSettings
 from data_catalog.catalog import Catalog
@@ -27,6 +27,7 @@ ROUTERS = (
     login.router,
     reviewing.router,
     mine.router,
+    preparing.router,
     verifying.router,
     discussing.router,
     dashboard.router,
@@ -54,10 +55,8 @@ def create_app(settings: WebSettings) -> FastAPI:
         store=store,
         contents=Contents(catalog, settings.refresh_s, settings.videos),
         measurements=Measurements(store, source, BESIDE),
-        guidelines=read_guidelines(),
         sessions=Sessions(key, store.people, idle_s=settings.idle_hours * 3600, https=settings.https),
         attempts=Attempts(settings.failed_logins, settings.failed_logins_s),
-        templates=environment(),
         notifier=Notifier(store, settings.channels, settings.url),
     )
 

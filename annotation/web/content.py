@@ -19,7 +19,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as ds
 
-from annotation.untrusted import isolated
 from annotation.web.films import COLUMNS, Film, film_roots, find_film, web_address
 from data_catalog.catalog import Catalog
 from data_catalog.errors import CatalogError, PurgedError
@@ -30,7 +29,6 @@ _PICTURES_BYTES = 256 * 1024 * 1024
 """Pictures kept in memory: those of the ads that were asked for last."""
 _ENTRIES = 512
 """Entries kept in memory, for as long as the tables they were read from do not change."""
-_WORDS_IN_ALT = 300
 
 
 @dataclass(frozen=True)
@@ -45,11 +43,6 @@ class FrameView:
     height: int
     words: str
     url: str
-
-    def alt(self, of: int) -> str:
-        """What a screen reader says instead of the picture."""
-        says = f"It says: {isolated(self.words, _WORDS_IN_ALT)}" if self.words.strip() else "No words were read on it."
-        return f"Frame {self.number} of {of}, at {self.timestamp_s:.1f} seconds. {says}"
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from fastapi import APIRouter, Depends, HTTPException, Request, Response
 
+from annotation.outcomes import PersonProgress
 from annotation.protocol import FINAL
 from annotation.store.round_store import Round
 from annotation.web.background import Measured
@@ -104,7 +105,8 @@ def _progress(measured: Measured) -> AgreementTable:
     from annotation.agreement import Share
     from annotation.agreement_tables import AgreementTable, until
 
-    rows = [
+    trains = any(each.training for each in measured.progress)
+    rows: list[tuple[str | Share, ...]] = [
         (
             each.person.name,
             each.person.role,
@@ -112,16 +114,25 @@ def _progress(measured: Measured) -> AgreementTable:
             duration(each.median_s) if each.median_s is not None else "–",
             f"{each.last_at:%d %b, %H:%M}" if each.last_at else "–",
             until(each),
+            *([_training(each)] if trains else []),
         )
         for each in measured.progress
     ]
     return AgreementTable(
         "Progress",
         "What is done of what is theirs to do; a verifier's is what waits for them now and what they have decided.",
-        ("Who", "Role", "Done", "Median", "Last (UTC)", "Until"),
+        ("Who", "Role", "Done", "Median", "Last (UTC)", "Until", *(["Training"] if trains else [])),
         rows,
         nothing="Nobody was invited yet.",
     )
+
+
+def _training(each: PersonProgress) -> str:
+    own = each.training
+    if own is None:
+        return "–"
+    outcome = "passed" if own.passed else "under way" if own.next_id else "not passed"
+    return f"{outcome}: {own.right} of {own.answered} right, attempt {own.attempt}" if own.answered else "not begun"
 
 
 def _discussed(web: Web, session: Session, rounds: list[Round]) -> int:

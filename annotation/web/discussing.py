@@ -37,7 +37,7 @@ from annotation.web.forms import (
     shown_position,
     verifier_desk,
 )
-from annotation.web.pages import page
+from annotation.web.pages import guidelines_of, page
 from annotation.web.sessions import Session, Verifier, role
 from annotation.web.state import Server
 
@@ -88,7 +88,7 @@ def one(request: Request, entry_id: str, session: Discussing, web: Server) -> Re
         round=found.id,
         is_over=not found.is_open,
         content=content,
-        guidelines=web.guidelines,
+        guidelines=guidelines_of(found.options),
         max_note=MAX_NOTE,
         max_message=MAX_MESSAGE,
         **_thread_values(desk, talk, content),

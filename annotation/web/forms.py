@@ -15,9 +15,10 @@ from annotation.events import Choice, FlagReason, Vote
 from annotation.protocol import State
 from annotation.store import Receipt
 from annotation.web.content import Content
-from annotation.web.pages import page
+from annotation.web.pages import guidelines_of, page
 from annotation.web.sessions import Session
 from annotation.web.state import Web
+from annotation.web.texts import to_translate
 
 RoundId = Annotated[int, Field(ge=1, le=2**31 - 1)]
 
@@ -35,9 +36,9 @@ STATES: dict[State, str] = {
 
 
 FLAGS: dict[FlagReason, str] = {
-    "not_an_ad": "Not an ad",
-    "cannot_be_judged": "Cannot be judged",
-    "broken_picture": "Broken picture",
+    "not_an_ad": to_translate("Not an ad"),
+    "cannot_be_judged": to_translate("Cannot be judged"),
+    "broken_picture": to_translate("Broken picture"),
 }
 """What can be wrong with an ad, in words."""
 
@@ -155,12 +156,12 @@ class ShownPosition:
 
 def reviewer_desk(web: Web, session: Session, round_id: int) -> ReviewerDesk:
     """The desk of a reviewer who is logged in."""
-    return ReviewerDesk(web.store, session.person, round_id, web.guidelines.version)
+    return ReviewerDesk(web.store, session.person, round_id, guidelines_of(web.store.ledger.options(round_id)).version)
 
 
 def verifier_desk(web: Web, session: Session, round_id: int) -> VerifierDesk:
     """The desk of a verifier who is logged in."""
-    return VerifierDesk(web.store, session.person, round_id, web.guidelines.version)
+    return VerifierDesk(web.store, session.person, round_id, guidelines_of(web.store.ledger.options(round_id)).version)
 
 
 def own_desk(web: Web, session: Session, round_id: int) -> Desk:
@@ -230,7 +231,7 @@ def in_round(web: Web, round_id: int, entry_id: str) -> bool:
 
 
 def of_another_round(
-    request: Request, n_discussed: int, link: tuple[str, str] = ("/discussion", "All discussions")
+    request: Request, n_discussed: int, link: tuple[str, str] = ("/discussion", to_translate("All discussions"))
 ) -> Response:
     """The page for somebody who kept the address of an ad for longer than its round lasted."""
     return page(
@@ -238,7 +239,7 @@ def of_another_round(
         "message.html",
         status=404,
         n_discussed=n_discussed,
-        title="This ad is not in the present round",
-        text="It belongs to a round that is over, or was taken out of the dataset.",
+        title=to_translate("This ad is not in the present round"),
+        text=to_translate("It belongs to a round that is over, or was taken out of the dataset."),
         link=link,
     )

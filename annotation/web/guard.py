@@ -24,27 +24,28 @@ from annotation.errors import (
     StoreError,
     SubmissionError,
 )
-from annotation.web.pages import page
+from annotation.web.pages import language_of, page
 from annotation.web.sessions import ForgedError
+from annotation.web.texts import texts, to_translate
 from data_catalog.errors import YtbAdsError
 
 log = logging.getLogger("ytb_ads")
 
 _STATUS: tuple[tuple[type[Exception], int, str, str], ...] = (
-    (ForgedError, 403, "forged", "That did not come from this page"),
-    (RoleError, 403, "role", "This is not yours to see"),
-    (AccessError, 401, "logged_out", "You are not logged in"),
-    (KeyReusedError, 409, "key_reused", "That was something else"),
-    (SubmissionError, 422, "malformed", "That cannot be kept"),
-    (OutdatedError, 409, "outdated", "It has changed meanwhile"),
-    (RoundClosedError, 409, "round_closed", "The round is over"),
-    (NotPossibleError, 409, "not_possible", "That is not possible any more"),
-    (RoundError, 409, "round", "There is no such round"),
-    (StoreError, 503, "store", "It could not be saved just now"),
-    (YtbAdsError, 500, "catalog", "The catalog cannot be read"),
+    (ForgedError, 403, "forged", to_translate("That did not come from this page")),
+    (RoleError, 403, "role", to_translate("This is not yours to see")),
+    (AccessError, 401, "logged_out", to_translate("You are not logged in")),
+    (KeyReusedError, 409, "key_reused", to_translate("That was something else")),
+    (SubmissionError, 422, "malformed", to_translate("That cannot be kept")),
+    (OutdatedError, 409, "outdated", to_translate("It has changed meanwhile")),
+    (RoundClosedError, 409, "round_closed", to_translate("The round is over")),
+    (NotPossibleError, 409, "not_possible", to_translate("That is not possible any more")),
+    (RoundError, 409, "round", to_translate("There is no such round")),
+    (StoreError, 503, "store", to_translate("It could not be saved just now")),
+    (YtbAdsError, 500, "catalog", to_translate("The catalog cannot be read")),
 )
 """Kinds of refusal, the narrow before the wide: status, a word for scripts, a title for people."""
-_DIFFICULTY = "The server has a difficulty; try again in a moment."
+_DIFFICULTY = to_translate("The server has a difficulty; try again in a moment.")
 """What a database, a file system or a traceback says is for the log."""
 
 
@@ -112,6 +113,8 @@ class Unexpected:
 
 def refuse(request: Request, status: int, kind: str, title: str, text: str) -> Response:
     """A refusal for whoever asks: JSON for scripts, a page for people."""
+    _ = texts(language_of(request)).gettext
+    title, text = _(title), _(text)
     accepted = request.headers.get("accept", "")
     looking = request.method in ("GET", "HEAD")
     if "application/json" in accepted or (not looking and "text/html" not in accepted):

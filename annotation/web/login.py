@@ -12,6 +12,7 @@ from annotation.store.people import JOIN_PATH
 from annotation.web.pages import HOMES, page
 from annotation.web.sessions import SignedIn, refuse_other_sites
 from annotation.web.state import Server, Web
+from annotation.web.texts import to_translate
 
 router = APIRouter()
 
@@ -60,8 +61,8 @@ def log_out(session: SignedIn, web: Server) -> Response:
 @router.get("/goodbye")
 def goodbye(request: Request) -> Response:
     """The page after logging out."""
-    text = "What was saved stays saved. Your invitation link lets you in again."
-    return page(request, "message.html", title="You are logged out", text=text)
+    text = to_translate("What was saved stays saved. Your invitation link lets you in again.")
+    return page(request, "message.html", title=to_translate("You are logged out"), text=text)
 
 
 @router.get("/frames/{frame_id:path}")
@@ -80,8 +81,8 @@ def frame(request: Request, frame_id: str, _session: SignedIn, web: Server, v: s
 def _not_admitted(request: Request, web: Web, text: str) -> Response:
     wait_s = web.attempts.failed(request.client.host if request.client else "unknown")
     if not wait_s:
-        return page(request, "message.html", status=401, title="This link does not work", text=text)
-    text = "Too many wrong invitation links came from your address. Wait a few minutes, then try again."
-    answer = page(request, "message.html", status=429, title="Too many attempts", text=text)
+        return page(request, "message.html", status=401, title=to_translate("This link does not work"), text=text)
+    text = to_translate("Too many wrong invitation links came from your address. Wait a few minutes, then try again.")
+    answer = page(request, "message.html", status=429, title=to_translate("Too many attempts"), text=text)
     answer.headers["Retry-After"] = str(math.ceil(wait_s))
     return answer

@@ -26,6 +26,7 @@ from annotation.web.forms import (
 from annotation.web.pages import page
 from annotation.web.sessions import Reviewer
 from annotation.web.state import Server, Web
+from annotation.web.texts import to_translate
 
 router = APIRouter(prefix="/mine")
 
@@ -48,8 +49,8 @@ def show(
     """The list, of all judgements or of those that are looked for."""
     current = web.store.rounds.current()
     if current is None:
-        text = "No round is open. Your judgements of the next one are listed here."
-        return page(request, "message.html", title="No judgements", text=text)
+        text = to_translate("No round is open. Your judgements of the next one are listed here.")
+        return page(request, "message.html", title=to_translate("No judgements"), text=text)
     desk = reviewer_desk(web, session, current.id)
     every = desk.own()
     found = [
@@ -84,7 +85,7 @@ def note(given: SubmittedNote, session: Reviewer, web: Server) -> dict[str, Any]
     try:
         return saved(desk.annotate(note=given.note, **given.told()))
     except NotPossibleError as error:
-        raise blind(error, "this ad does not take your note any more; it was not saved") from error
+        raise blind(error, to_translate("This ad does not take your note any more; it was not saved.")) from error
 
 
 @router.post("/flag")
@@ -94,7 +95,7 @@ def flag(given: SubmittedFlag, session: Reviewer, web: Server) -> dict[str, Any]
     try:
         return saved(reviewer_desk(web, session, given.round).flag(flag=said, **given.told()))
     except NotPossibleError as error:
-        raise blind(error, "this ad takes no flag any more; yours was not saved") from error
+        raise blind(error, to_translate("This ad takes no flag any more; yours was not saved.")) from error
 
 
 @router.post("/unflag")
@@ -103,7 +104,7 @@ def unflag(given: Submitted, session: Reviewer, web: Server) -> dict[str, Any]:
     try:
         return saved(reviewer_desk(web, session, given.round).unflag(**given.told()))
     except NotPossibleError as error:
-        raise blind(error, "this cannot be taken back any more; your flag stands") from error
+        raise blind(error, to_translate("This cannot be taken back any more; your flag stands.")) from error
 
 
 def _flagged(entry: OwnEntry, wanted: str) -> bool:

@@ -6,6 +6,7 @@ import hashlib
 import math
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -13,16 +14,22 @@ from fastapi import Request
 from fastapi.responses import HTMLResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from annotation.errors import StoreError
 from annotation.protocol import Role
+from annotation.rounds import RoundOptions
 from annotation.untrusted import bdi, isolated
 from annotation.web.sessions import Session
+from annotation.web.texts import LANGUAGES, script_texts, texts, to_translate
 
 FOLDER = Path(__file__).parent
-GUIDELINES = FOLDER.parent / "guidelines.md"
 HOMES: dict[Role, str] = {"reviewer": "/review", "verifier": "/verify", "admin": "/dashboard"}
 """Where each role's work begins."""
 NAVIGATION: dict[Role, tuple[tuple[str, str], ...]] = {
-    "reviewer": (("/review", "Review"), ("/mine", "My judgements"), ("/discussion", "Discussion")),
+    "reviewer": (
+        ("/review", to_translate("Review")),
+        ("/mine", to_translate("My judgements")),
+        ("/discussion", to_translate("Discussion")),
+    ),
     "verifier": (("/verify", "Verify"), ("/discussion", "Discussion"), ("/dashboard", "Dashboard")),
     "admin": (("/dashboard", "Dashboard"),),
 }
@@ -37,6 +44,7 @@ class Guidelines:
     version: str
     """`sha256:` and the first 16 digits of the text's digest: another word, another version."""
 
+    @cached_property
     def html(self) -> str:
         """The text as HTML; what is markup in it already is escaped."""
         from markdown_it import MarkdownIt
@@ -44,13 +52,34 @@ class Guidelines:
         return MarkdownIt("commonmark", {"html": False}).enable("table").render(self.text)
 
 
-def read_guidelines(path: Path = GUIDELINES) -> Guidelines:
-    """The guidelines in a file; the project's own if none is named."""
-    text = path.read_text("utf-8")
-    return Guidelines(text, f"sha256:{hashlib.sha256(text.encode()).hexdigest()[:16]}")
+@lru_cache(maxsize=8)
+def guidelines_of(options: RoundOptions) -> Guidelines:
+    """A round's guidelines: its own, or the project's in its language."""
+    text = options.guidelines or own_guidelines(options.language)
+    return Guidelines(text, f"sha256:{hashlib.sha256(text.encode('utf-8', 'replace')).hexdigest()[:16]}")
 
 
-def environment() -> Environment:
+def own_guidelines(language: str) -> str:
+    """The project's guidelines in a language; in English where there are none."""
+    path = FOLDER.parent / f"guidelines.{language}.md"
+    return (path if path.exists() else FOLDER.parent / "guidelines.md").read_text("utf-8")
+
+
+def language_of(request: Request) -> str:
+    """The language of a page: the open round's for reviewers, and before somebody has logged in; else English."""
+    session: Session | None = getattr(request.state, "session", None)
+    if session is not None and session.person.role != "reviewer":
+        return "en"
+    store = request.app.state.web.store
+    try:
+        current = store.rounds.current()
+    except StoreError:
+        return "en"  # the page that says so must not fail as well
+    return current.options.language if current and current.options.language in LANGUAGES else "en"
+
+
+@lru_cache
+def environment(language: str = "en") -> Environment:
     """Jinja as all pages use it: everything is escaped, and a name that nobody gave is an error."""
     made = Environment(
         loader=FileSystemLoader(FOLDER / "templates"),
@@ -60,8 +89,10 @@ def environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.install_null_translations(newstyle=True)  # type: ignore[attr-defined]  # the extension brings it
-    made.filters.update(untrusted=bdi, untrusted_attribute=isolated, duration=duration)
+    made.install_gettext_translations(texts(language), newstyle=True)  # type: ignore[attr-defined]  # the extension's
+    made.filters.update(
+        untrusted=bdi, untrusted_attribute=isolated, duration=duration, translated=texts(language).gettext
+    )
     return made
 
 
@@ -79,16 +110,19 @@ def page(
         **values: what the template asks for besides.
     """
     session: Session | None = getattr(request.state, "session", None)
+    language = language_of(request)
     values = {
         "session": session,
         "path": request.url.path,
         "navigation": NAVIGATION[session.person.role] if session else (),
         "now": datetime.now(UTC),
+        "language": language,
+        "script_texts": script_texts(language),
         "n_discussed": n_discussed,
         "n_unread": n_unread,
         **values,
     }
-    text: str = request.app.state.web.templates.get_template(template).render(values)
+    text: str = environment(language).get_template(template).render(values)
     # untrusted texts were made harmless; a lone surrogate from elsewhere must not break the page
     return HTMLResponse(text.encode("utf-8", "replace"), status_code=status)
 

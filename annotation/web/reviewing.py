@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
+from babel.dates import format_date
 from fastapi import APIRouter, Query, Request, Response
+from fastapi.responses import RedirectResponse
 
 from annotation.desks import Progress, ReviewerDesk, ReviewerEntry
 from annotation.errors import NotPossibleError
@@ -23,9 +25,11 @@ from annotation.web.forms import (
     reviewer_desk,
     saved,
 )
-from annotation.web.pages import duration, page
+from annotation.web.pages import duration, guidelines_of, page
+from annotation.web.preparing import missing_step, require_prepared
 from annotation.web.sessions import Reviewer
 from annotation.web.state import Server, Web
+from annotation.web.texts import texts, to_translate
 
 router = APIRouter(prefix="/review")
 
@@ -40,11 +44,14 @@ def show(
     """The page: the entry that is asked for or the next to judge, and the one after it behind."""
     current = web.store.rounds.current()
     if current is None:
-        text = "No round is open. When the next one begins, this page shows its first ad."
-        return page(request, "message.html", title="Nothing to review", text=text, link=("/review", "Look again"))
+        text = to_translate("No round is open. When the next one begins, this page shows its first ad.")
+        title, link = to_translate("Nothing to review"), ("/review", to_translate("Look again"))
+        return page(request, "message.html", title=title, text=text, link=link)
+    if (step := missing_step(web, session, current)) is not None:
+        return RedirectResponse(step, status_code=303)
     desk = reviewer_desk(web, session, current.id)
     if entry and not in_round(web, current.id, entry):
-        return of_another_round(request, desk.count_discussions(), ("/mine", "My judgements"))
+        return of_another_round(request, desk.count_discussions(), ("/mine", to_translate("My judgements")))
     shown = [desk.entry(entry)] if entry else []
     shown += [each for each in desk.upcoming(2) if each.entry_id != entry]
     return page(
@@ -53,9 +60,9 @@ def show(
         round=current.id,
         options=current.options,
         entries=[_shown(web, each) for each in shown[:2]],
-        progress=_progress(desk.progress()),
+        progress=_progress(desk.progress(), current.options.language),
         last_judged=desk.last_judged(),
-        guidelines=web.guidelines,
+        guidelines=guidelines_of(current.options),
         max_note=MAX_NOTE,
         flag_texts=FLAGS,
         n_discussed=desk.count_discussions(),
@@ -88,11 +95,13 @@ def again(request: Request, entry_id: str, round: RoundId, session: Reviewer, we
 def vote(given: SubmittedVote, session: Reviewer, web: Server) -> dict[str, Any]:
     """Save a judgement; once this answers, it is saved."""
     judged = Vote(given.choice, given.note, tuple(given.excluded_frames))  # type: ignore[arg-type]  # it checks itself
+    require_prepared(web, session, given.round)
     desk = reviewer_desk(web, session, given.round)
     try:
-        return _saved(desk, desk.vote(vote=judged, **given.told()))
+        return _saved(web, desk, desk.vote(vote=judged, **given.told()), given.round)
     except NotPossibleError as error:
-        raise blind(error, "this ad does not take your judgement any more; yours was not saved") from error
+        text = to_translate("This ad does not take your judgement any more; yours was not saved.")
+        raise blind(error, text) from error
 
 
 @router.post("/undo")
@@ -102,9 +111,9 @@ def undo(given: Submitted, session: Reviewer, web: Server) -> dict[str, Any]:
     try:
         receipt = desk.undo(**given.told())
     except NotPossibleError as error:
-        raise blind(error, "this cannot be taken back any more; your judgement stands") from error
+        raise blind(error, to_translate("This cannot be taken back any more; your judgement stands.")) from error
     remaining = desk.entry(given.entry_id).vote
-    return {**_saved(desk, receipt), "choice": remaining.choice if remaining else None}
+    return {**_saved(web, desk, receipt, given.round), "choice": remaining.choice if remaining else None}
 
 
 def _shown(web: Web, entry: ReviewerEntry) -> dict[str, Any]:
@@ -115,23 +124,24 @@ def _fragment(request: Request, web: Web, entry: ReviewerEntry) -> Response:
     return page(request, "entry.html", behind=True, **_shown(web, entry))
 
 
-def _saved(desk: ReviewerDesk, receipt: Receipt) -> dict[str, Any]:
+def _saved(web: Web, desk: ReviewerDesk, receipt: Receipt, round_id: int) -> dict[str, Any]:
     return {
         **saved(receipt),
         "last_judged": desk.last_judged(),
-        "progress": _progress(desk.progress()),
+        "progress": _progress(desk.progress(), web.store.ledger.options(round_id).language),
         "discussed": desk.count_discussions(),
         "unread": desk.count_unread(),
     }
 
 
-def _progress(progress: Progress) -> dict[str, Any]:
+def _progress(progress: Progress, language: str) -> dict[str, Any]:
+    _ = texts(language).gettext
     left = progress.total - progress.done
     pace = ""
     if progress.median_s is not None:
-        pace = f"{duration(progress.median_s)} an ad"
+        pace = _("%(time)s an ad") % {"time": duration(progress.median_s)}
         if left:
-            pace += f", about {duration(max(1.0, progress.median_s * left))} to go"
+            pace += _(", about %(time)s to go") % {"time": duration(max(1.0, progress.median_s * left))}
     if progress.deadline is not None and left:
-        pace = f"{pace}; until {progress.deadline:%d %b}".removeprefix("; ")
+        pace += ("; " if pace else "") + _("until %(day)s") % {"day": format_date(progress.deadline, "d MMM", language)}
     return {"done": progress.done, "total": progress.total, "pace": pace}

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Annotated
 
 from fastapi import Depends, Request
-from jinja2 import Environment
 
 from annotation.errors import AnnotationError
 from annotation.store import Store
@@ -15,7 +14,6 @@ from annotation.web.content import Contents
 from annotation.web.hardening import allowed_hosts
 from annotation.web.measurements import Measurements
 from annotation.web.notifying import Channels, Notifier
-from annotation.web.pages import Guidelines
 from annotation.web.sessions import Attempts, Sessions
 
 NO_CHANNELS = Channels()
@@ -83,10 +81,8 @@ class Web:
     store: Store
     contents: Contents
     measurements: Measurements
-    guidelines: Guidelines
     sessions: Sessions
     attempts: Attempts
-    templates: Environment
     notifier: Notifier
 
 

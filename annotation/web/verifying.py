@@ -24,7 +24,7 @@ from annotation.web.forms import (
     shown_votes,
     verifier_desk,
 )
-from annotation.web.pages import page
+from annotation.web.pages import guidelines_of, page
 from annotation.web.sessions import Verifier
 from annotation.web.state import Server, Web
 
@@ -48,7 +48,14 @@ def show(request: Request, session: Verifier, web: Server, entry: _EntryId = Non
     if entry and not in_round(web, current.id, entry):
         return of_another_round(request, own.count_discussions())
     values = _desk_values(own, web, current.id, entry)
-    return page(request, "verify.html", options=current.options, guidelines=web.guidelines, max_note=MAX_NOTE, **values)
+    return page(
+        request,
+        "verify.html",
+        options=current.options,
+        guidelines=guidelines_of(current.options),
+        max_note=MAX_NOTE,
+        **values,
+    )
 
 
 @router.get("/decided")

@@ -209,7 +209,9 @@ def draw_unjudged(catalog: Catalog, settings: Settings, judged: Judged) -> Drawn
     """The round that is to be opened next: ads with frames that nobody has judged; None if there are none."""
     asked = round_settings(settings)
     try:
-        return draw_round(catalog, asked, gold=settings.review.gold, skip=judged.verdicts.keys())
+        return draw_round(
+            catalog, asked, gold=settings.review.gold, training=settings.review.training, skip=judged.verdicts.keys()
+        )
     except RoundError:
         return None
 
@@ -225,12 +227,25 @@ def round_settings(settings: Settings) -> RoundSettings:
         gold_share=review.gold_share,
         more_than_words=settings.ocr.more_than_words,
         options=RoundOptions(
+            question=review.question,
+            language=review.language,
+            guidelines=_guidelines(review.guidelines),
+            training_share=review.training_share,
             least_look_ms=review.least_look_ms,
             show_video=review.show_video,
             discussion_names=review.discussion_names,
             verifier_first=review.verifier_first,
         ),
     )
+
+
+def _guidelines(path: Path | None) -> str:
+    if path is None:
+        return ""
+    try:
+        return path.read_text("utf-8")
+    except (OSError, ValueError) as error:
+        raise AnnotationError(f"review.guidelines: {path} cannot be read ({error})") from error
 
 
 def still_open(store: Store) -> Round | None:

@@ -209,6 +209,17 @@ class ReviewSettings(Section):
     """Of the sample of comments, of what comes twice, and of everybody's order."""
     comments: Annotated[int, Field(ge=0)] = 20
     """Comments shown of an ad."""
+    question: Annotated[str, Field(min_length=1, max_length=200)] = "How does the ad come across?"
+    """What people judge; stands on the screen."""
+    language: Literal["en", "de"] = "en"
+    """Of the reviewers' pages, and of the project's own guidelines."""
+    guidelines: Path | None = None
+    """Markdown file of the guidelines that a new round's reviewers read first; by default the project's own."""
+    training: dict[str, Literal["negative", "positive"]] = Field(default_factory=dict)
+    """Known answers by video id of ads that every reviewer judges first, with feedback; they are not in the round."""
+    training_share: Share = 0.8
+    """Share of the training's answers that have to be right before a reviewer starts; the training is repeated until
+    then."""
     least_look_ms: Annotated[int, Field(ge=0, le=10_000)] = 400
     """Milliseconds for which an ad must be on the screen, its picture painted, before a key or a click judges it."""
     repeat_share: Share = 0.0
@@ -240,6 +251,8 @@ class ReviewSettings(Section):
     def _known(self) -> ReviewSettings:
         if self.gold_share and not self.gold:
             raise ValueError(f"gold_share = {self.gold_share} of no known answers; give some in review.gold")
+        if both := self.gold.keys() & self.training.keys():
+            raise ValueError(f"{min(both)} is in review.gold and in review.training, which tells its answer")
         return self
 
     @property

@@ -2,6 +2,7 @@
 // word to the server that somebody is in the middle of something.
 
 import { get, post } from "./api.js";
+import { _ } from "./texts.js";
 
 const LOOK_MS = 10_000;
 const LOOK_NEAR_MS = 3_000;
@@ -37,16 +38,16 @@ function paint(told) {
   round ??= told.round;
   endsAt = told.ends_in_s === null || over ? null : Date.now() + told.ends_in_s * 1000;
   const text = over
-    ? "The round is closed; nothing in it changes any more."
+    ? _("The round is closed; nothing in it changes any more.")
     : told.held
-      ? `Everything is judged. ${told.holder || "A verifier or admin"} holds the round open.`
+      ? _("Everything is judged. %(who)s holds the round open.", { who: told.holder || _("A verifier or admin") })
       : endsAt !== null
-        ? "Everything is judged, and the round ends soon. Until then all can be taken back."
+        ? _("Everything is judged, and the round ends soon. Until then all can be taken back.")
         : "";
   if (byId("ending-text").textContent !== text) byId("ending-text").textContent = text;
   byId("ending").hidden = !text;
   byId("ending-hold").hidden = over || !told.may_hold || !text;
-  byId("ending-hold").textContent = told.held ? "Let it end" : "Hold";
+  byId("ending-hold").textContent = told.held ? _("Let it end") : _("Hold");
   byId("ending-hold").dataset.act = told.held ? "resume" : "hold";
   tick();
 }

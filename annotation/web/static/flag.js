@@ -3,6 +3,7 @@
 import { newKey, serverTime, whole } from "./api.js";
 import { byId, notice, refusal, say } from "./notices.js";
 import { submit } from "./submit.js";
+import { _ } from "./texts.js";
 
 const dialog = byId("flag");
 const form = dialog.querySelector("form");
@@ -35,7 +36,7 @@ async function send(address, more, flag, text) {
 form.addEventListener("submit", (event) => {
   event.preventDefault();
   const reason = form.elements.reason.value;
-  send("/mine/flag", { reason, remark: whole(remark.value) }, reason, "Flagged.");
+  send("/mine/flag", { reason, remark: whole(remark.value) }, reason, _("Flagged."));
 });
-byId("unflag").addEventListener("click", () => send("/mine/unflag", {}, "", "Flag taken back."));
+byId("unflag").addEventListener("click", () => send("/mine/unflag", {}, "", _("Flag taken back.")));
 dialog.querySelector("[data-close]").addEventListener("click", () => dialog.close());

@@ -1,5 +1,7 @@
 // The frames of one entry: which is shown, which are left out, the enlarged view, and the video in their place.
 
+import { _ } from "./texts.js";
+
 export class Frames {
   // element: what holds the macros `frames` and `words` of an entry
   constructor(element, onChange = () => {}) {
@@ -86,7 +88,9 @@ export class Frames {
     this.element.querySelectorAll("[data-thumbnail]").forEach((button, index) => {
       const out = this.excluded.has(button.dataset.thumbnail);
       button.classList.toggle("out", out);
-      button.ariaLabel = `Frame ${index + 1} of ${this.figures.length}${out ? ", left out" : ""}`;
+      button.ariaLabel = out
+        ? _("Frame %(number)s of %(count)s, left out", { number: index + 1, count: this.figures.length })
+        : _("Frame %(number)s of %(count)s", { number: index + 1, count: this.figures.length });
       if (index === this.index) button.setAttribute("aria-current", "true");
       else button.removeAttribute("aria-current");
     });

@@ -3,6 +3,7 @@
 
 import { toggleZoom } from "./frames.js";
 import { byId } from "./notices.js";
+import { _ } from "./texts.js";
 
 const WHILE_ZOOMED = new Set(["z", "x", "arrowleft", "arrowright"]);
 const TYPING = "textarea, input, select, [contenteditable]";
@@ -34,7 +35,7 @@ export function keyboard(frames, commands) {
   let on = localStorage.getItem("ytb-ads.keys") !== "off";
   const paint = () => {
     byId("keys")?.setAttribute("aria-pressed", String(on));
-    if (byId("keys")) byId("keys").textContent = on ? "Keys are on" : "Keys are off";
+    if (byId("keys")) byId("keys").textContent = on ? _("Keys are on") : _("Keys are off");
     document.body.classList.toggle("keys-off", !on);
   };
   byId("keys")?.addEventListener("click", () => {

@@ -2,6 +2,7 @@
 // of a double click say, was not meant for it, judges nothing, and is told so.
 
 import { byId } from "./notices.js";
+import { _ } from "./texts.js";
 
 const RELOADS_MS = [500, 2_000]; // pauses before a picture that did not load is asked for again
 const TOLD_MS = 4_000;
@@ -44,7 +45,7 @@ export class Look {
 
   // Whether input on the ad counts; if not, says so.
   counts() {
-    if (!this.open) this.#tell("Not counted: look at this ad first.");
+    if (!this.open) this.#tell(_("Not counted: look at this ad first."));
     return this.open;
   }
 
@@ -52,7 +53,7 @@ export class Look {
   countsAsUndo() {
     const counts = performance.now() - this.undoneAt >= this.leastMs;
     if (counts) this.undoneAt = performance.now();
-    else this.#tell("Not counted: something was taken back just now. Once more takes back what was before it.");
+    else this.#tell(_("Not counted: something was taken back just now. Once more takes back what was before it."));
     return counts;
   }
 

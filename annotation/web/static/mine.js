@@ -4,6 +4,7 @@ import { newKey, serverTime, whole } from "./api.js";
 import { openFlag } from "./flag.js";
 import { byId, notice, refusal } from "./notices.js";
 import { submit } from "./submit.js";
+import { _ } from "./texts.js";
 
 const list = byId("own");
 const round = Number(list.dataset.round);
@@ -31,7 +32,7 @@ dialog.querySelector("form").addEventListener("submit", async (event) => {
     await submit("/mine/note", { round, entry_id: id, key: newKey(), shown_at: shownAt, note: whole(note.value) });
     again();
   } catch (error) {
-    notice(`${refusal(error, "")} Your note was: “${note.value}”`);
+    notice(`${refusal(error, "")} ${_("Your note was: “%(note)s”", { note: note.value })}`);
   }
 });
 dialog.querySelector("[data-close]").addEventListener("click", () => dialog.close());

@@ -1,6 +1,7 @@
 // What a page tells its person: whether all is saved, what was refused and why, what may be done next.
 
 import { ended, ServerError } from "./api.js";
+import { _ } from "./texts.js";
 
 export const byId = (id) => document.getElementById(id);
 
@@ -28,13 +29,13 @@ export function discussed(count, unread) {
 }
 
 // What to tell somebody whose submission was refused, or who cannot be shown something.
-export function refusal(error, kept = "What you typed is kept on this device.") {
-  if (ended(error)) return `Your session has ended. Open your invitation link again, or load this page anew. ${kept}`;
-  if (error.kind === "round_closed") return "The round is closed; this came too late and was not saved.";
+export function refusal(error, kept = _("What you typed is kept on this device.")) {
+  if (ended(error)) return `${_("Your session has ended. Open your invitation link again, or load this page anew.")} ${kept}`;
+  if (error.kind === "round_closed") return _("The round is closed; this came too late and was not saved.");
   if (error instanceof ServerError) return error.text || error.title;
-  return `There is no connection just now. ${kept}`;
+  return `${_("There is no connection just now.")} ${kept}`;
 }
 
 byId("notice-close").addEventListener("click", () => notice(""));
-addEventListener("offline", () => say("lost", "No connection."));
-addEventListener("online", () => say("idle", "Connected again."));
+addEventListener("offline", () => say("lost", _("No connection.")));
+addEventListener("online", () => say("idle", _("Connected again.")));

@@ -1,6 +1,7 @@
 // What every page of somebody who is logged in can do: log out, and say when the round ends.
 
 import { post } from "./api.js";
+import { _ } from "./texts.js";
 import { watchEnding } from "./ending.js";
 
 watchEnding();
@@ -11,6 +12,6 @@ document.getElementById("log-out").addEventListener("click", async () => {
   } catch (error) {
     // whoever is not logged in any more is where they wanted to be
     if (error.status === 401) location.assign("/goodbye");
-    else alert("Not logged out: there is no connection. Try again.");
+    else alert(_("Not logged out: there is no connection. Try again."));
   }
 });

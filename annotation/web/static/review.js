@@ -10,8 +10,9 @@ import { keyboard } from "./keyboard.js";
 import { Look } from "./looking.js";
 import { byId, discussed, hint, notice, refusal, say } from "./notices.js";
 import { Outbox } from "./outbox.js";
+import { _, many } from "./texts.js";
 
-const NAMES = { positive: "Positive", negative: "Negative", uncertain: "Uncertain" };
+const NAMES = { positive: _("Positive"), negative: _("Negative"), uncertain: _("Uncertain") };
 const place = byId("entries");
 const note = byId("note");
 const round = Number(place.dataset.round);
@@ -50,7 +51,7 @@ function show() {
   grow(note);
   current.frames.exclude(draft.excluded);
   current.frames.show(0);
-  hint(choice ? `You said ${NAMES[choice]}; judge again to change it.` : "");
+  hint(choice ? _("You said %(choice)s; judge again to change it.", { choice: NAMES[choice] }) : "");
   for (const button of document.querySelectorAll(".choice")) button.classList.toggle("was", button.dataset.choice === choice);
   paintFlag();
   scrollTo({ top: 0, behavior: "instant" });
@@ -58,7 +59,7 @@ function show() {
   const showing = current;
   look.begin(current.frames.image, (seen) => {
     showing.shownAt = serverTime();
-    if (!seen) hint("The picture of this ad cannot be loaded: judge by the rest of it, or say so in a note.");
+    if (!seen) hint(_("The picture of this ad cannot be loaded: judge by the rest of it, or say so in a note."));
   });
 }
 
@@ -74,14 +75,14 @@ function keepDraft() {
 function progress({ done, total, pace }) {
   byId("progress").max = Math.max(total, 1);
   byId("progress").value = done;
-  byId("progress-text").textContent = `${done} of ${total}`;
+  byId("progress-text").textContent = _("%(done)s of %(total)s", { done, total });
   byId("pace").textContent = pace;
 }
 
 function tellDiscussed(count, unread) {
   discussed(count, unread);
   byId("done-discussed").hidden = !count;
-  byId("done-count").textContent = count === 1 ? "1 ad is" : `${count} ads are`;
+  byId("done-count").textContent = many("%(n)s ad is being discussed.", "%(n)s ads are being discussed.", count);
 }
 
 // ---- the next ad, fetched while this one is looked at
@@ -98,8 +99,8 @@ function prefetch() {
 }
 
 function tellRefusal(error) {
-  if (ended(error)) say("lost", "Not logged in.");
-  notice(refusal(error, outbox.waiting ? "What you have judged is kept on this device and sent then." : ""));
+  if (ended(error)) say("lost", _("Not logged in."));
+  notice(refusal(error, outbox.waiting ? _("What you have judged is kept on this device and sent then.") : ""));
 }
 
 function end() {
@@ -127,13 +128,13 @@ function judge(choice) {
 async function undo() {
   const id = judged.at(-1);
   if (!look.countsAsUndo()) return;
-  if (!id) return say("idle", "There is nothing to take back.");
+  if (!id) return say("idle", _("There is nothing to take back."));
   judged = judged.slice(0, -1);
-  outbox.add("/review/undo", { round, entry_id: id, key: newKey(), shown_at: serverTime() }, "Undo");
+  outbox.add("/review/undo", { round, entry_id: id, key: newKey(), shown_at: serverTime() }, _("Undo"));
   try {
     await ads.putBack(id);
   } catch {
-    notice("The ad that you take back cannot be fetched just now; it comes again later.");
+    notice(_("The ad that you take back cannot be fetched just now; it comes again later."));
   }
   show();
   prefetch();
@@ -141,19 +142,18 @@ async function undo() {
 
 const outbox = new Outbox({
   onState(state, waiting) {
-    const judgements = waiting === 1 ? "1 judgement" : `${waiting} judgements`;
-    if (state === "saving") say("saving", "Saving…");
-    if (state === "lost") say("lost", `No connection: ${judgements} kept on this device.`);
+    if (state === "saving") say("saving", _("Saving…"));
+    if (state === "lost") say("lost", many("No connection: %(n)s judgement kept on this device.", "No connection: %(n)s judgements kept on this device.", waiting));
   },
   onSaved(item, answer) {
     progress(answer.progress);
     tellDiscussed(answer.discussed, answer.unread);
     if (item.address === "/review/vote") {
       if (item.body.entry_id !== current?.id) drafts.forget(draftName(item.body.entry_id));
-      say("saved", `${item.about} saved.`);
+      say("saved", _("%(what)s saved.", { what: item.about }));
     } else {
-      say("saved", "Taken back: judge again.");
-      if (answer.choice && item.body.entry_id === current?.id) hint(`What you said before, ${NAMES[answer.choice]}, counts again.`);
+      say("saved", _("Taken back: judge again."));
+      if (answer.choice && item.body.entry_id === current?.id) hint(_("What you said before, %(choice)s, counts again.", { choice: NAMES[answer.choice] }));
     }
     // the server knows what other tabs did; what is still on its way it does not
     if (!outbox.waiting) judged = answer.last_judged ? [answer.last_judged] : [];
@@ -163,10 +163,10 @@ const outbox = new Outbox({
   onEnded: tellRefusal,
   onRefused(item, error) {
     const { entry_id: id, note: lost } = item.body;
-    say("refused", "Not saved.");
+    say("refused", _("Not saved."));
     // one refusal must not take another's note from the screen
     const before = byId("notice").hidden ? "" : `${byId("notice-text").textContent} `;
-    notice(`${before}${item.about}: ${refusal(error)}${lost ? ` Your note was: “${lost}”` : ""}`);
+    notice(`${before}${item.about}: ${refusal(error)}${lost ? ` ${_("Your note was: “%(note)s”", { note: lost })}` : ""}`);
     judged = judged.filter((each) => each !== id);
     if (error.kind === "round_closed") return end();
     if (item.address === "/review/undo") {
@@ -201,7 +201,7 @@ note.addEventListener("input", () => (grow(note), keepDraft()));
 addEventListener("resize", () => grow(note));
 addEventListener("online", prefetch);
 tabs?.addEventListener("message", ({ data }) => {
-  if (data.id === current?.id) hint(`You said ${NAMES[data.choice]} in another tab; judging here replaces it.`);
+  if (data.id === current?.id) hint(_("You said %(choice)s in another tab; judging here replaces it.", { choice: NAMES[data.choice] }));
   else ads.drop(data.id);
   prefetch();
 });

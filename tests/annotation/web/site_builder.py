@@ -31,6 +31,7 @@ from annotation.store import Store, open_store
 from annotation.store.people import Invitation
 from annotation.store.round_store import Round
 from annotation.web.app import create_app
+from annotation.web.pages import guidelines_of
 from annotation.web.state import WebSettings
 from data_catalog.catalog import Catalog
 from data_catalog.schemas import TABLES
@@ -57,15 +58,23 @@ class Site:
         """A browser without a face; of somebody who is logged in, if a name is given."""
         client = TestClient(self.app, base_url=BASE, follow_redirects=False, **options)
         if name is not None:
+            acknowledge(self.store, self.invitations[name])
             log_in(client, self.invitations[name].token)
         return client
+
+
+def acknowledge(store: Store, *invitations: Invitation) -> None:
+    """Let people have read the guidelines of every round, so that they find its ads at once."""
+    for version in {guidelines_of(each.options).version for each in store.rounds.all()}:
+        for invitation in invitations:
+            store.preparation.acknowledge(invitation.person.id, version)
 
 
 def log_in(client: TestClient, token: str) -> None:
     """Follow an invitation; from then on every POST of this client carries the session's token."""
     answer = client.post(f"/join/{token}")
     assert answer.status_code == 303, answer.text
-    client.headers["X-CSRF-Token"] = csrf_of(client.get(answer.headers["location"]).text)
+    client.headers["X-CSRF-Token"] = csrf_of(client.get(answer.headers["location"], follow_redirects=True).text)
 
 
 def csrf_of(page: str) -> str:
@@ -167,6 +176,7 @@ def _prepared(
         "Verifier": store.people.invite("Verifier", "verifier"),
         "Admin": store.people.invite("Admin", "admin"),
     }
+    acknowledge(store, *invitations.values())
     store.close()
     return folder, invitations
 

@@ -12,6 +12,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from annotation.events import Vote
+from annotation.web.pages import guidelines_of
 from tests.annotation.store_builders import states
 from tests.annotation.web.round_builders import JSON, body, discuss, entry_ids
 from tests.annotation.web.round_builders import vote as vote_all
@@ -147,7 +148,7 @@ def test_a_clock_that_is_ahead_does_not_make_a_vote_from_the_future(site: Site) 
 
 def test_the_vote_carries_the_guidelines_that_the_page_offers(site: Site) -> None:
     client = site.client("Reviewer 0")
-    version = site.app.state.web.guidelines.version
+    version = guidelines_of(site.round.options).version
     assert version in client.get("/review").text
     client.post("/review/vote", json=vote(entries(client)[0]))
     assert site.store.events(1)[0].guideline == version

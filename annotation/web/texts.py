@@ -1,0 +1,96 @@
+"""Texts of the reviewers' pages in the languages that a round can have, by gettext.
+
+The texts in templates and scripts are English and stand for themselves; `locale/LANGUAGE.po` has them in another
+language. `python -m annotation.web.texts` brings the files up to date with the pages.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+from functools import lru_cache
+from gettext import GNUTranslations, NullTranslations
+from pathlib import Path
+
+from babel.messages.catalog import Catalog
+from babel.messages.extract import extract_from_dir
+from babel.messages.mofile import write_mo
+from babel.messages.pofile import read_po, write_po
+from markupsafe import Markup
+
+FOLDER = Path(__file__).parent
+LOCALE = FOLDER.parent / "locale"
+LANGUAGES = ("en", *sorted(path.stem for path in LOCALE.glob("*.po")))
+"""Languages that a round can have."""
+
+_METHODS = [("**.html", "jinja2.ext:babel_extract"), ("**.js", "javascript"), ("**.py", "python")]
+_OPTIONS = {"**.html": {"trimmed": "true", "silent": "false", "newstyle_gettext": "true"}}
+_MARKS = {"_": None, "gettext": None, "to_translate": None, "ngettext": (1, 2), "many": (1, 2)}
+
+
+def to_translate(text: str) -> str:
+    """The text itself; marks one that is translated where it is shown."""
+    return text
+
+
+NAMED_ELSEWHERE = (
+    to_translate("How does the ad come across?"),
+    to_translate("positive"),
+    to_translate("negative"),
+    to_translate("uncertain"),
+)
+"""Texts that the pages show and that stand outside of this folder."""
+
+
+@lru_cache
+def texts(language: str) -> NullTranslations:
+    """The texts of a language; English ones stand for themselves."""
+    if language == "en":
+        return NullTranslations()
+    compiled = io.BytesIO()
+    write_mo(compiled, read_catalog(language))
+    compiled.seek(0)
+    return GNUTranslations(compiled)
+
+
+@lru_cache
+def script_texts(language: str) -> Markup:
+    """The texts that the pages' scripts say, as JSON that can stand in a page: by the English one, its forms."""
+    if language == "en":
+        return Markup("{}")
+    found: dict[str, list[str]] = {}
+    for message in read_catalog(language):
+        if message.id and any(str(path).endswith(".js") for path, _ in message.locations):
+            key, said = (message.id, message.string) if isinstance(message.id, str) else (message.id[0], message.string)
+            found[key] = [said] if isinstance(said, str) else list(said or ())
+    return Markup(json.dumps(found, ensure_ascii=True).replace("<", "\\u003c"))  # noqa: S704 - the program's own texts
+
+
+def read_catalog(language: str) -> Catalog:
+    """A language's file."""
+    with (LOCALE / f"{language}.po").open("rb") as file:
+        return read_po(file, locale=language)
+
+
+def extracted() -> Catalog:
+    """The texts that pages and scripts hold now."""
+    catalog = Catalog()
+    for path, line, text, _comments, context in extract_from_dir(
+        str(FOLDER), method_map=_METHODS, options_map=_OPTIONS, keywords=_MARKS
+    ):
+        catalog.add(text, None, [(path, line)], context=context)
+    return catalog
+
+
+def update() -> None:
+    """Bring every language's file up to date with the pages; new texts are there to be translated."""
+    for language in LANGUAGES[1:]:
+        catalog = read_catalog(language)
+        catalog.update(extracted(), no_fuzzy_matching=True)
+        catalog.obsolete.clear()
+        with (LOCALE / f"{language}.po").open("wb") as file:
+            write_po(file, catalog, include_lineno=False, sort_output=True, omit_header=True, width=120)
+
+
+if __name__ == "__main__":
+    update()
