@@ -138,10 +138,11 @@ def _progress(progress: Progress, language: str) -> dict[str, Any]:
     _ = texts(language).gettext
     left = progress.total - progress.done
     pace = ""
+    deadline = ""
+    if progress.deadline is not None:
+        deadline = _("until %(day)s") % {"day": format_date(progress.deadline, "d MMM", language)}
     if progress.median_s is not None:
         pace = _("%(time)s an ad") % {"time": duration(progress.median_s)}
         if left:
             pace += _(", about %(time)s to go") % {"time": duration(max(1.0, progress.median_s * left))}
-    if progress.deadline is not None and left:
-        pace += ("; " if pace else "") + _("until %(day)s") % {"day": format_date(progress.deadline, "d MMM", language)}
-    return {"done": progress.done, "total": progress.total, "pace": pace}
+    return {"done": progress.done, "total": progress.total, "pace": pace, "deadline": deadline}

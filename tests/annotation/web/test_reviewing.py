@@ -11,6 +11,7 @@ import pyarrow as pa
 import pytest
 from fastapi.testclient import TestClient
 
+from annotation.assignment import parse_quota
 from annotation.events import Vote
 from annotation.web.pages import guidelines_of
 from tests.annotation.store_builders import states
@@ -200,3 +201,16 @@ def test_a_judgement_of_an_ad_that_was_forgotten_says_so(site: Site) -> None:
         assert "taken out of the catalog" in answer.json()["text"]
     assert shown not in entries(client)
     assert "0 of 2" in client.get("/review").text
+
+
+def test_a_deadline_stands_on_the_page_and_only_ones_own_entries_are_asked(site: Site) -> None:
+    ids = [site.invitations[f"Reviewer {number}"].person.id for number in range(2)]
+    quotas = {ids[0]: parse_quota("1", "2026-12-15"), ids[1]: parse_quota("all")}
+    site.store.assignments.assign(1, quotas, incomplete=True)
+    page = site.client("Reviewer 0").get("/review").text
+    assert "until 15 Dec" in page
+    assert "0 of 1" in page
+    assert page.count('data-entry="') == 1
+    other = site.client("Reviewer 1").get("/review").text
+    assert "until" not in re.findall(r'<div class="progress">.*?</div>', other, flags=re.S)[0]
+    assert "0 of 3" in other
