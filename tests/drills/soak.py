@@ -288,6 +288,7 @@ class Soak:
         """One reviewer judges everything as the ad was made to be; the first one is not sure of one ad."""
         done = 0
         with _Visitor(page, link, self.clock) as visitor:
+            visitor.read_guidelines()
             while entry := visitor.entry("/review"):
                 entry_id, video_id = entry
                 choice = "uncertain" if not number and not done else self.story.moods.get(video_id, "positive")
@@ -512,6 +513,15 @@ class _Visitor:
 
     def __exit__(self, *_: object) -> None:
         self._client.close()
+
+    def read_guidelines(self) -> None:
+        """What a reviewer does before the first ad."""
+        text = self._client.get("/guidelines").text
+        version, token = (re.search(rf'{name}="([^"]+)"', text) for name in ("data-version", 'csrf-token" content'))
+        assert version, text
+        assert token, text
+        self._client.headers["X-CSRF-Token"] = token.group(1)
+        assert self._client.post("/guidelines", json={"version": version.group(1)}).status_code == 200
 
     def entry(self, path: str) -> tuple[str, str] | None:
         """The entry that the page shows first, and the ad whose frames it shows; None when nothing is left."""
