@@ -29,8 +29,8 @@ const isLeft = () => Date.now() - touchedAt > LEFT_MS;
 
 function hasInHand() {
   if (document.hidden || Date.now() - touchedAt > AT_WORK_MS) return false;
-  const shown = [...document.querySelectorAll("article.entry")].some((each) => each.checkVisibility());
-  return shown || [...document.querySelectorAll("textarea")].some((each) => each.value.trim());
+  const shown = [...document.querySelectorAll("article.entry, textarea")].filter((each) => each.checkVisibility());
+  return shown.some((each) => each.matches("article") || each.value.trim());
 }
 
 function paint(told) {

@@ -17,9 +17,11 @@ PAGES: dict[str, tuple[str, ...]] = {
     "/review/next?round=1": ("Reviewer 0",),
     "/verify": ("Verifier",),
     "/verify/desk?round=1": ("Verifier",),
+    "/verify/decided": ("Verifier",),
     "/discussion": ("Reviewer 0", "Verifier"),
     "/discussion/ENTRY": ("Reviewer 0", "Verifier"),
     "/discussion/ENTRY/thread?round=1": ("Reviewer 0", "Verifier"),
+    "/round/end": EVERYBODY,
     "/dashboard": ("Verifier", "Admin"),
     "/dashboard/numbers?round=1": ("Verifier", "Admin"),
     "/dashboard/pictures/1/alpha.svg": ("Verifier", "Admin"),
@@ -31,6 +33,7 @@ POSTS: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
     "/verify/discuss": (("Verifier",), {"text": "hm", "seen": 0}),
     "/verify/undo": (("Verifier",), {"seen": 0}),
     "/discussion/message": (("Reviewer 0", "Verifier"), {"text": "hm"}),
+    "/discussion/stance": (("Reviewer 0", "Verifier"), {"choice": "positive"}),
     "/discussion/settle": (("Verifier",), {"label": "positive", "seen": 0}),
     "/discussion/exclude": (("Verifier",), {"text": "hm", "seen": 0}),
     "/discussion/undo": (("Verifier",), {"seen": 0}),
@@ -118,3 +121,15 @@ def test_what_is_malformed_is_refused_and_stores_nothing(site: Site, discussed: 
         if each.get("shown_at") in OUTSIDE_THE_CALENDAR:
             assert answer.json()["text"] == "Malformed: shown_at."
     assert len(site.store.events(1)) == before
+
+
+def test_the_end_is_held_by_verifiers_and_admins_and_anybody_may_be_at_work(site: Site) -> None:
+    for name in EVERYBODY:
+        client = site.client(name)
+        allowed = 403 if name.startswith("Reviewer") else 200
+        for path, status in (("/round/hold", allowed), ("/round/resume", allowed), ("/round/hands", 200)):
+            assert client.post(path, json={"round": 1}).status_code == status, (name, path)
+            assert client.post(path, json={"round": 1}, headers={"X-CSRF-Token": ""}).status_code == 403
+    assert site.client().post("/round/hold", json={"round": 1}).status_code == 401
+    site.store.rounds.close(1)
+    assert site.client("Admin").post("/round/hold", json={"round": 1}).json()["kind"] == "round_closed"

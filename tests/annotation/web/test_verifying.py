@@ -164,6 +164,7 @@ def test_a_verifier_who_decides_first_sees_the_votes_when_the_decision_is_record
             word for word in ("private reason", "Reviewer", "positive", "negative", "uncertain") if word in hidden
         ]
     decide(site, first)
+    assert re.search(r"You decided.*positive.*5 votes", shown(first), re.S)
     assert shown(first).count("private reason") == 5
     assert "private reason" not in shown(second)
     verifier(site).undo(first, seen=verifier(site).entry(first).revision, key=key(), shown_at=now())
