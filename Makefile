@@ -26,10 +26,10 @@ $(READY): pyproject.toml constraints.txt
 	@$(BIN)/python -m pip install -qq --disable-pip-version-check -c constraints.txt -e ".[dev]"
 	@touch $@
 
-setup-programs:  ## install what tests and measurements need: Tesseract, ffmpeg, Java, PostgreSQL, strace, a C compiler (Debian, as root)
+setup-programs:  ## install what tests and measurements need: Tesseract, ffmpeg, Java, PostgreSQL, nginx, Caddy, strace, a C compiler (Debian, as root)
 	@apt-get -qq update
 	@DEBIAN_FRONTEND=noninteractive apt-get -qq install --no-install-recommends \
-		tesseract-ocr ffmpeg default-jdk-headless postgresql strace gcc libc6-dev >/dev/null
+		tesseract-ocr ffmpeg default-jdk-headless postgresql nginx-light caddy strace gcc libc6-dev >/dev/null
 
 setup-browser:  ## install the browser in which the tests drive the annotation's page (Debian's chromium, as root)
 	@apt-get -qq update

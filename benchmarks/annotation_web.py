@@ -51,11 +51,10 @@ PIXEL = bytes.fromhex("ffd8ffe000104a46494600010100000100010000ffd9") + b"\0" * 
 
 SERVER = """
 import sys
-from pathlib import Path
 from annotation.web.app import serve
 from annotation.web.hardening import listening
 from annotation.web.state import WebSettings
-page = WebSettings(catalog=sys.argv[1], store=sys.argv[2], port=int(sys.argv[3]), secret_file=Path(sys.argv[4]))
+page = WebSettings(catalog=sys.argv[1], store=sys.argv[2], port=int(sys.argv[3]))
 serve(page, listening(page.host, page.port))
 """
 
@@ -148,7 +147,7 @@ class Served:
         with socket.socket() as listening:
             listening.bind(("127.0.0.1", 0))
             self.port = listening.getsockname()[1]
-        command = [sys.executable, "-c", SERVER, catalog, store, str(self.port), str(folder / "session.key")]
+        command = [sys.executable, "-c", SERVER, catalog, store, str(self.port)]
         self._process = subprocess.Popen(command)
 
     def cpu_seconds(self) -> dict[str, float]:
@@ -188,7 +187,8 @@ class Visitor:
         self.waited: Waited = defaultdict(list)
         self._connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
         self._headers = {"Accept": "application/json"}
-        self._connection.request("POST", f"/join/{self.invitation.token}")
+        asked = json.dumps({"token": self.invitation.token})
+        self._connection.request("POST", "/join", asked, {"Content-Type": "application/json"})
         answer = self._connection.getresponse()
         answer.read()
         self._headers["Cookie"] = (answer.getheader("set-cookie") or "").split(";")[0]

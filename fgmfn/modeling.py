@@ -257,6 +257,10 @@ class SentimentModel(SavesCode, PreTrainedModel):
             return 0
         return next((number for number, layer in enumerate(layers) if not _is_frozen(layer)), len(layers))
 
+    def encoding(self, field: str) -> dict[str, Any]:
+        """Return what `encode` depends on beside the encoder and its input."""
+        return {"layers": self.frozen_layers() if field == "input_ids" else None}
+
     def encode(self, field: str, batch: Mapping[str, Tensor]) -> Tensor:
         """Return what may stand in place of a batch's pictures, [B, F], or word pieces, [B, n, d]."""
         if field == "pixel_values":

@@ -50,6 +50,7 @@ class Database:
                 raise StoreError(f"{self.shown}: no annotation here; `ytb-ads annotate serve` makes one")
         self._turn = threading.Lock()
         self._engine = self._connected(url)
+        self._file: tuple[int, int] | None = None
         try:
             self._prepare()
         except (OSError, sqlite3.Error, SQLAlchemyError, Timeout) as error:
@@ -64,8 +65,9 @@ class Database:
         """A connection to look with; readers wait for nobody, and each query sees one moment.
 
         Raises:
-            StoreError: the database does not answer.
+            StoreError: the database does not answer, or its file was removed or replaced.
         """
+        self._require_file()
         try:
             with self._engine.begin() as connection:
                 yield connection
@@ -80,6 +82,7 @@ class Database:
             StoreError: the others did not make room in time, or the database was lost. What a lost database made of
                 the transaction cannot be known: submit it again, with the same key.
         """
+        self._require_file()
         try:
             # threads queue here, in turn: SQLite itself lets those who wait sleep, ever longer, and ask again
             with self._turn, self._engine.execution_options(writes=True).begin() as connection:
@@ -98,6 +101,14 @@ class Database:
     def close(self) -> None:
         """Let go of the database."""
         self._engine.dispose()
+
+    def _require_file(self) -> None:
+        """Refuse to go on in a file that has no name any more: whoever removed it would not find what was saved."""
+        if self._path is not None and self._file is not None and _identity(self._path) != self._file:
+            raise StoreError(
+                f"{self.shown}: was removed or replaced while this program had it open; put it back, or start the "
+                "program again"
+            )
 
     def _connected(self, url: URL) -> Engine:
         if self._path is None:
@@ -124,6 +135,7 @@ class Database:
                 # for the owner's eyes: it holds names and what people wrote. A file that is there must not be opened
                 # beside SQLite: closing it would take away the locks that this process holds on it
                 self._path.touch(mode=0o600)
+            self._file = _identity(self._path)
             with closing(sqlite3.connect(self._path, timeout=_BUSY_S)) as plain:
                 plain.execute("PRAGMA journal_mode = WAL")
             with self.write() as connection:
@@ -148,6 +160,15 @@ class Database:
         for statement in REFUSE_CHANGES[connection.dialect.name]:
             connection.execute(text(statement))
         connection.execute(insert(versions).values(version=VERSION))
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """Names a file whatever its path; None where there is none."""
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _url(location: str | Path) -> URL:

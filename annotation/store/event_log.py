@@ -26,6 +26,7 @@ from annotation.store.assignments import Assignments, assign
 from annotation.store.database import Database
 from annotation.store.endings import Endings
 from annotation.store.ledger import Ledger, is_withdrawn, withdrawn
+from annotation.store.logins import Lifetime, Logins
 from annotation.store.people import Guest, Invitation, People, Person, invite, still_there
 from annotation.store.preparation import Preparation
 from annotation.store.read_marks import ReadMarks
@@ -66,6 +67,7 @@ class Store:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self.name = database.shown
         self.people = People(database)
         self.rounds = Rounds(database)
         self.assignments = Assignments(database)
@@ -73,6 +75,10 @@ class Store:
         self.read_marks = ReadMarks(database)
         self.endings = Endings(database)
         self.preparation = Preparation(database)
+
+    def logins(self, lifetime: Lifetime) -> Logins:
+        """Who is logged in, for as long as a login lasts."""
+        return Logins(self._database, lifetime)
 
     def submit(self, person: Person, submission: Submission, *, now: datetime | None = None) -> Receipt:
         """Add an event; once this returns it is on the disk.

@@ -19,8 +19,8 @@ from annotation.protocol import Role
 from annotation.store import schema
 from annotation.store.database import Database
 
-JOIN_PATH = "/join/"
-"""Where an invitation's link points to; the token follows."""
+JOIN_PATH = "/join"
+"""Where an invitation's link points to. The token follows behind a `#`, which browsers send to no server."""
 MAX_NAME = 60
 """Longest name, in characters."""
 MAX_LEVEL = 40
@@ -65,7 +65,7 @@ class Invitation:
 
     def link(self, base_url: str) -> str:
         """The link to send to the person."""
-        return base_url.rstrip("/") + JOIN_PATH + self.token
+        return f"{base_url.rstrip('/')}{JOIN_PATH}#{self.token}"
 
 
 @dataclass(frozen=True)

@@ -164,6 +164,18 @@ read_marks = Table(
     Column("seen", Integer, nullable=False),
 )
 
+logins = Table(
+    "logins",
+    metadata,
+    # of the cookie's token only this is kept
+    Column("token_sha256", String(64), primary_key=True),
+    Column("person_id", ForeignKey("people.id"), nullable=False),
+    # the invitation's link by which it was begun
+    Column("link", String(16), nullable=False),
+    Column("begun_at", UtcTime, nullable=False),
+    Column("seen_at", UtcTime, nullable=False),
+)
+
 acknowledged = Table(
     "acknowledged",
     metadata,

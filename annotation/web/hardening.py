@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
 import socket
 from collections.abc import Callable, Collection, Mapping
@@ -37,7 +38,7 @@ def _refuse_in_a_line(status: int, text: str) -> Response:
 
 
 class Guard:
-    """Refuses foreign hosts and long bodies; sets the headers.
+    """Refuses foreign hosts and long bodies; sets the headers; answers HEAD as GET, without the body.
 
     Args:
         app: what comes after.
@@ -65,17 +66,19 @@ class Guard:
             await self._app(scope, receive, send)
             return
 
-        state = scope.setdefault("state", {})
+        head_only = scope["method"] == "HEAD"
 
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
                 headers.update(self._headers)
                 headers.setdefault("Cache-Control", _NOT_KEPT)
-                # a session that goes on, unless the answer itself begins or ends one
-                if "cookie" in state and "set-cookie" not in headers:
-                    headers.append("Set-Cookie", state["cookie"])
+            elif head_only and message["type"] == "http.response.body":
+                message = {**message, "body": b""}
             await send(message)
+
+        if head_only:
+            scope = {**scope, "method": "GET"}
 
         headers = Headers(scope=scope)
         if self._hosts is not None and host_name(headers.get("host", "")) not in self._hosts:
@@ -130,6 +133,21 @@ def is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host.strip("[]")).is_loopback
     except ValueError:
         return host.lower() == "localhost"
+
+
+def reachable(host: str) -> str:
+    """An address that browsers elsewhere can open: instead of `0.0.0.0`, which means every one, this machine's own."""
+    try:
+        every = ipaddress.ip_address(host.strip("[]"))
+    except ValueError:
+        return host
+    if not every.is_unspecified:
+        return host
+    family, outside = (socket.AF_INET, "192.0.2.1") if every.version == 4 else (socket.AF_INET6, "2001:db8::1")
+    with socket.socket(family, socket.SOCK_DGRAM) as probe, contextlib.suppress(OSError):
+        probe.connect((outside, 9))  # of a datagram socket this sends nothing: it chooses the address to send from
+        return str(probe.getsockname()[0])
+    return socket.gethostname()
 
 
 def listening(host: str, port: int) -> socket.socket:

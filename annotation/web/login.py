@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
+from urllib.parse import quote
 
 from fastapi import APIRouter, HTTPException, Request
 from fastapi.responses import JSONResponse, RedirectResponse, Response
+from pydantic import BaseModel, ConfigDict, Field
 
 from annotation.errors import AccessError
 from annotation.store.people import JOIN_PATH
+from annotation.web.guard import refuse
 from annotation.web.pages import HOMES, page
 from annotation.web.sessions import SignedIn, refuse_other_sites
 from annotation.web.state import Server, Web
@@ -26,14 +29,28 @@ def home(session: SignedIn) -> Response:
     return RedirectResponse(HOMES[session.person.role], status_code=303)
 
 
-@router.get(JOIN_PATH + "{token}")
-def invitation(request: Request, token: str) -> Response:
+class Invited(BaseModel):
+    """The token of an invitation's link."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    token: str = Field(max_length=200)
+
+
+@router.get(JOIN_PATH)
+def invitation(request: Request) -> Response:
     """A page with a button; looking at it does nothing, so that a mail program's preview does not log anybody in."""
-    return page(request, "join.html", action=f"{JOIN_PATH}{token}")
+    return page(request, "join.html")
 
 
-@router.post(JOIN_PATH + "{token}")
-def join(request: Request, token: str, web: Server) -> Response:
+@router.get(JOIN_PATH + "/{token}")
+def invitation_of_before(token: str) -> Response:
+    """A link of before, whose token stood in the path."""
+    return RedirectResponse(f"{JOIN_PATH}#{quote(token, safe='')}", status_code=303)
+
+
+@router.post(JOIN_PATH)
+def join(request: Request, given: Invited, web: Server) -> Response:
     """Log in by an invitation's token.
 
     A valid one is let in whatever else came from its address: an office, or a proxy, has one address for many people,
@@ -42,10 +59,10 @@ def join(request: Request, token: str, web: Server) -> Response:
     """
     refuse_other_sites(request)
     try:
-        person = web.store.people.admit(token)
+        person = web.store.people.admit(given.token)
     except AccessError as error:
         return _not_admitted(request, web, f"{error}.".capitalize())
-    answer = RedirectResponse(HOMES[person.role], status_code=303)
+    answer = JSONResponse({"to": HOMES[person.role]})
     web.sessions.begin(request, answer, person)
     return answer
 
@@ -81,8 +98,8 @@ def frame(request: Request, frame_id: str, _session: SignedIn, web: Server, v: s
 def _not_admitted(request: Request, web: Web, text: str) -> Response:
     wait_s = web.attempts.failed(request.client.host if request.client else "unknown")
     if not wait_s:
-        return page(request, "message.html", status=401, title=to_translate("This link does not work"), text=text)
+        return refuse(request, 401, "not_invited", to_translate("This link does not work"), text)
     text = to_translate("Too many wrong invitation links came from your address. Wait a few minutes, then try again.")
-    answer = page(request, "message.html", status=429, title=to_translate("Too many attempts"), text=text)
+    answer = refuse(request, 429, "too_many", to_translate("Too many attempts"), text)
     answer.headers["Retry-After"] = str(math.ceil(wait_s))
     return answer

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Annotated
 
 from fastapi import Depends, Request
@@ -11,7 +10,7 @@ from fastapi import Depends, Request
 from annotation.errors import AnnotationError
 from annotation.store import Store
 from annotation.web.content import Contents
-from annotation.web.hardening import allowed_hosts
+from annotation.web.hardening import allowed_hosts, reachable
 from annotation.web.measurements import Measurements
 from annotation.web.notifying import Channels, Notifier
 from annotation.web.sessions import Attempts, Sessions
@@ -33,12 +32,18 @@ class WebSettings:
     """Address under which people reach the server where a proxy stands before it, as `https://ads.example.org`."""
     videos: str = ""
     """Folder of the ads' videos, of a catalog that was built from a folder; crawled ones are in the catalog."""
-    secret_file: Path | None = None
-    """Key that signs the sessions; None: beside the store."""
     storage_options: dict[str, str] | None = field(default=None, repr=False)
     """Credentials of an object store that holds the catalog."""
     idle_hours: float = 12.0
     """A session that long without a request ends."""
+    session_days: float = 14.0
+    """A session ends after so many days in any case."""
+    connections: int = 256
+    """Connections that are kept at a time; more are refused."""
+    connections_of_an_address: int = 64
+    """Of these, of one address; behind a proxy all are the proxy's."""
+    idle_timeout_s: float = 10.0
+    """In which the head of a request has to arrive, and a part of the answer to be taken."""
     max_body_bytes: int = 64 * 1024
     failed_logins: int = 10
     """After so many wrong invitations from one address within `failed_logins_s`, it is told to wait."""
@@ -53,8 +58,9 @@ class WebSettings:
     def __post_init__(self) -> None:
         if self.public_url and not (self.https or self.public_url.startswith("http://")):
             raise AnnotationError(f"public_url {self.public_url!r}; expected http://... or https://...")
-        if self.idle_hours <= 0:
-            raise AnnotationError(f"idle_hours {self.idle_hours}; a session must last longer than nothing")
+        for name in ("idle_hours", "session_days", "connections", "connections_of_an_address", "idle_timeout_s"):
+            if getattr(self, name) <= 0:
+                raise AnnotationError(f"{name} {getattr(self, name)}; expected more than 0")
 
     @property
     def https(self) -> bool:
@@ -64,7 +70,8 @@ class WebSettings:
     @property
     def url(self) -> str:
         """Where people find the page."""
-        host = f"[{self.host}]" if ":" in self.host else self.host
+        host = reachable(self.host)
+        host = f"[{host}]" if ":" in host else host
         return self.public_url.rstrip("/") or f"http://{host}:{self.port}"
 
     @property

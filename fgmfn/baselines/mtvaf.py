@@ -7,6 +7,7 @@ paper cuts three crops with a detector. There is none here: three quarters of th
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar
 
 import numpy as np
@@ -72,6 +73,12 @@ def further_mask(sentence: Sentence, tokenizer: Any) -> np.ndarray:
     return np.ones_like(further_ids(sentence, tokenizer))
 
 
+def cells_of(stages: Iterable[Tensor]) -> Tensor:
+    """Stages [N, c, h, w] of the backbone -> cells of all of them side by side, [N, 4, c]."""
+    pooled = [F.adaptive_avg_pool2d(stage, CELLS).flatten(2) for stage in stages]
+    return torch.cat(pooled, dim=1).transpose(1, 2)
+
+
 class VisualPrefix(nn.Module):
     """A picture and its crops as keys and values before those of each layer.
 
@@ -83,10 +90,8 @@ class VisualPrefix(nn.Module):
         self.chunks = nn.Sequential(nn.Linear(channels, width), nn.Tanh(), nn.Linear(width, CHUNKS * 2 * d))
         self.gates = nn.ModuleList(nn.Linear(2 * d, CHUNKS) for _ in range(layers))
 
-    def forward(self, stages: list[Tensor]) -> list[tuple[Tensor, Tensor]]:
-        """Stages [B, crops, c, h, w] of the backbone -> keys and values [B, crops * 4, d] for each layer."""
-        pooled = [F.adaptive_avg_pool2d(stage.flatten(0, 1), CELLS).flatten(2) for stage in stages]
-        cells = torch.cat(pooled, dim=1).transpose(1, 2).unflatten(0, stages[0].shape[:2])
+    def forward(self, cells: Tensor) -> list[tuple[Tensor, Tensor]]:
+        """Cells [B, crops, 4, c] of the backbone's stages -> keys and values [B, crops * 4, d] for each layer."""
         chunks = self.chunks(cells).unflatten(-1, (CHUNKS, -1))  # [B, crops, cells, chunks, 2 d]
         seen = chunks.mean(dim=(2, 3))
         mixed = [torch.einsum("bkg,bkpgd->bkpd", gate(seen).softmax(dim=-1), chunks) for gate in self.gates]
@@ -104,6 +109,7 @@ class MtvafForSentiment(Baseline):
 
     config_class = MtvafConfig
     modalities = ("text", "image")
+    encoded_fields: ClassVar[dict[str, str]] = {"pixel_values": "image_encoder"}
     recomputed_parts = ()  # the prefix is given as kept keys and values, which a layer that is recomputed leaves out
     inputs = Inputs(
         ("pixel_values", *PAIR),
@@ -141,7 +147,7 @@ class MtvafForSentiment(Baseline):
         labels: Tensor | None = None,
     ) -> SentimentOutput:
         """Classify pictures [B, 3, H, W] with word pieces [B, n] and those of further words [B, k]."""
-        prefix = self.prefix(self.stages(pixel_values))
+        prefix = self.prefix(self.cells(pixel_values))
         ids = torch.cat([input_ids, further_ids], dim=1)
         mask = torch.cat([attention_mask, further_mask], dim=1)
         segments = torch.cat([token_type_ids, torch.ones_like(further_ids)], dim=1)
@@ -168,10 +174,22 @@ class MtvafForSentiment(Baseline):
         loss = task_loss + (words_loss + self.config.alignment_weight * divergence) / rows
         return SentimentOutput(loss=loss, logits=logits, task_loss=task_loss)
 
-    def stages(self, pixel_values: Tensor) -> list[Tensor]:
-        """Pictures [B, 3, H, W] -> the last four levels of the whole and of its crops, [B, crops, c, h, w]."""
-        crops = whole_and_quarters(pixel_values, 1 + self.config.crops)
-        return [level.unflatten(0, crops.shape[:2]) for level in self.image_encoder(crops.flatten(0, 1))[1:]]
+    def encoding(self, field: str) -> dict[str, Any]:
+        """Return what `encode` depends on beside the encoder and its input."""
+        own = {"cells": CELLS, "pictures": 1 + self.config.crops} if field == "pixel_values" else {}
+        return super().encoding(field) | own
+
+    def encode(self, field: str, batch: Mapping[str, Tensor]) -> Tensor:
+        """Return what may stand in place of a batch's pictures: their cells, [B, crops * 4 * c]."""
+        return self.cells(batch[field]).flatten(1) if field == "pixel_values" else super().encode(field, batch)
+
+    def cells(self, pixel_values: Tensor) -> Tensor:
+        """Pictures [B, 3, H, W] -> cells of the last four levels of the whole and of its crops, [B, crops, 4, c]."""
+        shown = 1 + self.config.crops
+        if pixel_values.ndim == 2:
+            return pixel_values.unflatten(1, (shown, CELLS**2, -1))
+        crops = whole_and_quarters(pixel_values, shown)
+        return cells_of(self.image_encoder(crops.flatten(0, 1))[1:]).unflatten(0, crops.shape[:2])
 
     def read(self, ids: Tensor, mask: Tensor, segments: Tensor, prefix: list[tuple[Tensor, Tensor]]) -> Tensor:
         """Logits [B, C] of words [B, t] behind a prefix; positions count real tokens, wherever padding lies."""

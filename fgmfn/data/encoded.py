@@ -85,7 +85,7 @@ def keep_encoded(
             "of": origin,
             "normalised": processor.image_processor.to_dict() if field == "pixel_values" else {},
             "encoder": [repr(encoder), {key: value for key, value in settings.items() if not key.startswith("_")}],
-            "layers": model.frozen_layers() if field == "input_ids" else None,
+            **model.encoding(field),
             "weights": digest_of(encoder.state_dict()),
             "libraries": [torch.__version__, timm.__version__, transformers.__version__],
         }

@@ -93,7 +93,7 @@ def serve(
     """
     from annotation.outcomes import round_status
     from annotation.web.app import serve as serve_page
-    from annotation.web.hardening import listening
+    from annotation.web.hardening import is_loopback, listening
     from annotation.web.notifying import Channels
     from annotation.web.state import WebSettings
     from flows.review.human import review_store, store_location, watching
@@ -114,6 +114,11 @@ def serve(
     with listening(page.host, page.port) as at_address, review_store(tables, review) as store:
         current = store.rounds.current()
         say(f"the page: {page.url}   (Ctrl-C ends it)")
+        if not (page.https or is_loopback(page.host)):
+            warn(
+                "warning: without https everybody on the network can read what is sent, personal links included: put a "
+                "proxy with https in front of it and set review.page"
+            )
         say(
             f"round {current.id} is open, with {round_status(store, current.id).n_entries} entries"
             if current

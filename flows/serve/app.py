@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import signal
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -18,9 +17,9 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.exceptions import HTTPException
 
 from annotation.web.hardening import Guard, allowed_hosts
+from annotation.web.running import protocol, run
 from data_catalog.catalog import Catalog
 from flows.serve import routes
-from flows.serve.connections import protocol
 from flows.serve.guard import PAGE_HEADERS, Gate, JsonLines, Keys
 from flows.serve.metrics import Metrics
 from flows.serve.refusals import Refusal, of_status
@@ -132,10 +131,4 @@ def log_in_lines() -> None:
 
 def serve(app: FastAPI, settings: Settings, at_address: socket.socket) -> None:
     """Run the service at an address that `listening` gave, until SIGTERM or Ctrl-C; what is under way is answered."""
-    # having ended in order, uvicorn raises the signal once more, to whoever handled it before: that would be a failure
-    handlers = {number: signal.signal(number, lambda *_: None) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        uvicorn.Server(server_config(app, settings)).run(sockets=[at_address])
-    finally:
-        for number, handler in handlers.items():
-            signal.signal(number, handler)
+    run(server_config(app, settings), at_address)

@@ -258,8 +258,12 @@ class ReviewSettings(Section):
     @property
     def address(self) -> str:
         """Address of the page."""
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return self.page.rstrip("/") or f"http://{host}:{self.port}"
+        if self.page:
+            return self.page.rstrip("/")
+        from annotation.web.hardening import reachable  # brings a web server along, which few commands need
+
+        host = reachable(self.host)
+        return f"http://[{host}]:{self.port}" if ":" in host else f"http://{host}:{self.port}"
 
 
 class SplitSettings(Section):

@@ -23,7 +23,7 @@ def test_a_link_lets_its_person_in(store: Store) -> None:
     assert store.people.get(invitation.person.id) == invitation.person
     assert store.people.find(" anna müller ") == invitation.person
     assert store.people.all() == [invitation.person]
-    assert invitation.link("http://127.0.0.1:8000/") == f"http://127.0.0.1:8000/join/{invitation.token}"
+    assert invitation.link("http://127.0.0.1:8000/") == f"http://127.0.0.1:8000/join#{invitation.token}"
 
 
 def test_a_stranger_a_revoked_and_an_expired_link_get_the_same_answer(store: Store) -> None:

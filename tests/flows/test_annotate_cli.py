@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import socket
 import subprocess
 import sys
@@ -69,16 +68,16 @@ def test_an_invitation_is_one_link_on_standard_output_and_lets_its_person_in(cat
     link = done(catalog, "invite", "Ann Lee", "--role", "reviewer").strip()
     assert link.startswith(f"http://127.0.0.1:8440{JOIN_PATH}")
     with review_store(catalog, TWO.review) as store:
-        person = store.people.admit(link.rpartition("/")[2])
+        person = store.people.admit(link.rpartition("#")[2])
     assert (person.name, person.role) == ("Ann Lee", "reviewer")
-    assert link.rpartition("/")[2] not in done(catalog, "people", "--json")
+    assert link.rpartition("#")[2] not in done(catalog, "people", "--json")
 
 
 def test_a_renewed_link_ends_the_old_one(catalog: Catalog) -> None:
-    old = done(catalog, "invite", "Ann", "--role", "reviewer").strip().rpartition("/")[2]
+    old = done(catalog, "invite", "Ann", "--role", "reviewer").strip().rpartition("#")[2]
     assert "invited already" in str(refused(catalog, "invite", "Ann", "--role", "reviewer"))
     assert "has the role reviewer" in str(refused(catalog, "invite", "Ann", "--role", "admin", "--renew"))
-    new = done(catalog, "invite", "Ann", "--role", "reviewer", "--renew").strip().rpartition("/")[2]
+    new = done(catalog, "invite", "Ann", "--role", "reviewer", "--renew").strip().rpartition("#")[2]
     with review_store(catalog, TWO.review) as store:
         store.people.admit(new)
         with pytest.raises(AnnotationError):
@@ -260,8 +259,9 @@ def test_the_page_is_served_on_this_machine_alone_and_closes_the_round_that_it_s
                 time.sleep(0.1)
             assert store.rounds.current() is None
     finally:
-        server.send_signal(signal.SIGINT)
+        server.terminate()
         said, _ = server.communicate(timeout=30)
+    assert server.returncode == 0
     assert f"the page: http://127.0.0.1:{port}" in said
     assert "round 1 is open, with 4 entries" in said
     assert (
@@ -269,6 +269,7 @@ def test_the_page_is_served_on_this_machine_alone_and_closes_the_round_that_it_s
     )
     assert "round 1 is closed; `ytb-ads build --review human` writes the release" in said
     assert "Traceback" not in said
+    assert "without https" not in said
 
 
 def test_an_address_that_is_taken_is_refused_before_anybody_is_told_of_it(catalog: Catalog) -> None:

@@ -72,9 +72,9 @@ def acknowledge(store: Store, *invitations: Invitation) -> None:
 
 def log_in(client: TestClient, token: str) -> None:
     """Follow an invitation; from then on every POST of this client carries the session's token."""
-    answer = client.post(f"/join/{token}")
-    assert answer.status_code == 303, answer.text
-    client.headers["X-CSRF-Token"] = csrf_of(client.get(answer.headers["location"], follow_redirects=True).text)
+    answer = client.post("/join", json={"token": token})
+    assert answer.status_code == 200, answer.text
+    client.headers["X-CSRF-Token"] = csrf_of(client.get(answer.json()["to"], follow_redirects=True).text)
 
 
 def csrf_of(page: str) -> str:

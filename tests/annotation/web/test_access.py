@@ -2,28 +2,40 @@
 
 from __future__ import annotations
 
+import json
 import logging
-import os
 import socket
-import stat
+import threading
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from datetime import datetime, timedelta, tzinfo
 from pathlib import Path
 
+import httpx
 import pytest
+import uvicorn
 from fastapi.testclient import TestClient
-from itsdangerous import URLSafeTimedSerializer
 
-from annotation.errors import AnnotationError, StoreError
+from annotation.errors import AnnotationError
 from annotation.web.app import server_config
-from annotation.web.hardening import listening
-from annotation.web.sessions import Attempts, default_secret_file, read_secret
+from annotation.web.hardening import listening, reachable
+from annotation.web.sessions import Attempts
 from annotation.web.state import WebSettings
 from tests.annotation.web.site_builder import BASE, Site, log_in, make_site, with_store_path
+
+
+def until(holds: Callable[[], bool]) -> None:
+    end = time.monotonic() + 30
+    while not holds():
+        assert time.monotonic() < end
+        time.sleep(0.02)
 
 
 def test_looking_at_an_invitation_does_not_log_in(site: Site) -> None:
     client = site.client()
     token = site.invitations["Reviewer 0"].token
-    answer = client.get(f"/join/{token}")
+    answer = client.get("/join")
     assert answer.status_code == 200
     assert "set-cookie" not in answer.headers
     assert client.get("/review").status_code == 401
@@ -32,7 +44,7 @@ def test_looking_at_an_invitation_does_not_log_in(site: Site) -> None:
 
 
 def test_the_sessions_cookie_is_kept_from_scripts_and_other_sites(site: Site) -> None:
-    answer = site.client().post(f"/join/{site.invitations['Reviewer 0'].token}")
+    answer = site.client().post("/join", json={"token": site.invitations["Reviewer 0"].token})
     cookie = answer.headers["set-cookie"]
     assert "HttpOnly" in cookie
     assert "SameSite=strict" in cookie
@@ -43,23 +55,32 @@ def test_the_sessions_cookie_is_kept_from_scripts_and_other_sites(site: Site) ->
 def test_over_https_the_cookie_never_goes_over_http(site: Site) -> None:
     behind_a_proxy = with_store_path(site, public_url="https://ads.example.org")
     client = TestClient(behind_a_proxy.app, base_url="https://ads.example.org", follow_redirects=False)
-    assert "Secure" in client.post(f"/join/{site.invitations['Reviewer 0'].token}").headers["set-cookie"]
+    token = site.invitations["Reviewer 0"].token
+    assert "Secure" in client.post("/join", json={"token": token}).headers["set-cookie"]
 
 
-@pytest.mark.parametrize("token", ["nobody", "x" * 43, "%00", "%ED%A0%80", "x" * 8000])
+@pytest.mark.parametrize("token", ["nobody", "", "x" * 43, "\x00", "x" * 200])
 def test_a_wrong_invitation_says_the_same_to_everybody(site: Site, token: str) -> None:
-    answer = site.client().post(f"/join/{token}", headers={"Accept": "text/html"})
+    answer = site.client().post(
+        "/join", content=json.dumps({"token": token}), headers={"Content-Type": "application/json"}
+    )
     assert answer.status_code == 401
+    assert answer.json()["title"] == "This link does not work"
     assert "set-cookie" not in answer.headers
+
+
+def test_a_link_of_before_leads_to_the_page_and_its_token_to_no_server(site: Site) -> None:
+    answer = site.client().get("/join/some-token_1")
+    assert (answer.status_code, answer.headers["location"]) == (303, "/join#some-token_1")
 
 
 def test_after_wrong_invitations_an_address_is_told_to_wait_and_a_valid_one_is_let_in(tmp_path: Path) -> None:
     site = make_site(tmp_path, failed_logins=3)
     client = site.client()
-    answers = [client.post(f"/join/{n}") for n in range(5)]
+    answers = [client.post("/join", json={"token": str(n)}) for n in range(5)]
     assert [answer.status_code for answer in answers] == [401, 401, 401, 429, 429]
     assert 0 < int(answers[-1].headers["retry-after"]) <= 300
-    assert site.client(client=("192.0.2.7", 50000)).post("/join/wrong").status_code == 401
+    assert site.client(client=("192.0.2.7", 50000)).post("/join", json={"token": "wrong"}).status_code == 401
     log_in(client, site.invitations["Reviewer 0"].token)
 
 
@@ -77,7 +98,9 @@ def test_a_forwarded_address_is_believed_behind_a_proxy_alone(site: Site, public
     config = server_config(with_store_path(site, failed_logins=1, public_url=public_url).settings)
     config.load()
     client = TestClient(config.loaded_app, base_url=BASE, client=("127.0.0.1", 50000))
-    answers = [client.post(f"/join/{n}", headers={"X-Forwarded-For": f"192.0.2.{n}"}) for n in range(2)]
+    answers = [
+        client.post("/join", json={"token": str(n)}, headers={"X-Forwarded-For": f"192.0.2.{n}"}) for n in range(2)
+    ]
     assert [answer.status_code for answer in answers] == [401, 401 if believed else 429]
 
 
@@ -88,18 +111,46 @@ def test_a_session_ends_with_its_invitation(site: Site) -> None:
     assert [client.get("/review").status_code for client in (revoked, reissued, goes_on)] == [401, 401, 200]
 
 
-def test_a_session_ends_after_hours_without_a_request(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    client = site.client("Reviewer 0")
-    now = URLSafeTimedSerializer("k").make_signer("s").get_timestamp()  # type: ignore[attr-defined]
+class Clock(datetime):
+    """The server's clock, as far ahead as a test says."""
 
-    def at(hours: float) -> int:
-        monkeypatch.setattr("itsdangerous.timed.TimestampSigner.get_timestamp", lambda _: now + int(hours * 3600))
-        monkeypatch.setattr("annotation.web.sessions.time.time", lambda: now + hours * 3600)
+    ahead = timedelta()
+
+    @classmethod
+    def now(cls, tz: tzinfo | None = None) -> datetime:  # type: ignore[override]
+        return datetime.now(tz) + cls.ahead
+
+
+@pytest.fixture
+def at(site: Site, monkeypatch: pytest.MonkeyPatch) -> Callable[[TestClient, float], int]:
+    """The answer that a client gets for a page so many hours from now."""
+
+    def answer(client: TestClient, hours: float) -> int:
+        monkeypatch.setattr(Clock, "ahead", timedelta(hours=hours))
+        monkeypatch.setattr("annotation.store.logins.datetime", Clock)
         return client.get("/review").status_code
 
-    assert at(11) == 200
-    assert at(22) == 200, "the request eleven hours ago began the time anew"
-    assert at(34.1) == 401
+    return answer
+
+
+def test_a_session_ends_after_hours_without_a_request(site: Site, at: Callable[[TestClient, float], int]) -> None:
+    client = site.client("Reviewer 0")
+    assert at(client, 11) == 200
+    assert at(client, 22) == 200, "the request eleven hours ago began the time anew"
+    assert at(client, 34.1) == 401
+
+
+def test_a_session_ends_after_some_days_however_much_it_is_used(
+    site: Site, at: Callable[[TestClient, float], int]
+) -> None:
+    client = site.client("Reviewer 0")
+    assert [at(client, hours) for hours in range(0, 14 * 24, 10)] == [200] * 34
+    assert at(client, 14 * 24 + 1) == 401
+
+
+def test_a_clock_that_is_set_back_signs_nobody_out(site: Site, at: Callable[[TestClient, float], int]) -> None:
+    client = site.client("Reviewer 0")
+    assert [at(client, hours) for hours in (5, -3, -2000, 0)] == [200] * 4
 
 
 def test_logging_out_ends_the_session_for_a_copied_cookie_too(site: Site) -> None:
@@ -107,6 +158,14 @@ def test_logging_out_ends_the_session_for_a_copied_cookie_too(site: Site) -> Non
     copied = dict(client.cookies)
     assert client.post("/logout").json() == {"to": "/goodbye"}
     assert client.get("/review").status_code == 401
+    assert site.client(cookies=copied).get("/review").status_code == 401
+    assert with_store_path(site).client(cookies=copied).get("/review").status_code == 401, "after a restart, too"
+
+
+def test_logging_in_ends_the_session_of_whoever_was_there_before(site: Site) -> None:
+    client = site.client("Reviewer 0")
+    copied = dict(client.cookies)
+    log_in(client, site.invitations["Reviewer 1"].token)
     assert site.client(cookies=copied).get("/review").status_code == 401
 
 
@@ -130,10 +189,13 @@ def test_another_sessions_token_does_not_serve(site: Site) -> None:
 
 def test_another_sites_form_cannot_log_a_visitor_in_as_somebody(site: Site) -> None:
     token = site.invitations["Reviewer 0"].token
-    assert site.client().post(f"/join/{token}", headers={"Origin": "https://evil.example"}).status_code == 403
+    assert (
+        site.client().post("/join", json={"token": token}, headers={"Origin": "https://evil.example"}).status_code
+        == 403
+    )
 
 
-@pytest.mark.parametrize("path", ["/review", "/join/x", "/static/style.css", "/frames/ad0:0", "/nothing"])
+@pytest.mark.parametrize("path", ["/review", "/join", "/static/style.css", "/frames/ad0:0", "/nothing"])
 def test_every_answer_carries_the_policy(site: Site, path: str) -> None:
     headers = site.client("Reviewer 0").get(path).headers
     assert "default-src 'self'" in headers["content-security-policy"]
@@ -165,7 +227,7 @@ def test_an_error_that_nobody_foresaw_is_answered_and_logged(
 
 def test_no_page_holds_a_script_or_a_style_of_its_own(site: Site) -> None:
     paths = {
-        "Reviewer 0": ("/review", "/join/x", "/goodbye", "/nothing"),
+        "Reviewer 0": ("/review", "/join", "/goodbye", "/nothing"),
         "Verifier": ("/verify", "/discussion", "/dashboard"),
     }
     for name in paths:
@@ -195,7 +257,7 @@ OWN = ("localhost:8440", "127.0.0.1", "[::1]:99", "LOCALHOST")
 
 @pytest.mark.parametrize("host", [*FOREIGN, *OWN])
 def test_on_the_loopback_address_a_foreign_name_is_refused_and_its_own_are_served(site: Site, host: str) -> None:
-    assert site.client().get("/join/x", headers={"Host": host}).status_code == (200 if host in OWN else 421)
+    assert site.client().get("/join", headers={"Host": host}).status_code == (200 if host in OWN else 421)
 
 
 def test_on_other_addresses_any_name_is_served_unless_one_is_given() -> None:
@@ -214,28 +276,22 @@ def test_a_long_body_is_refused_whether_or_not_it_says_so(site: Site) -> None:
     assert client.post("/review/vote", content=parts, headers={"Content-Type": "application/json"}).status_code == 413
 
 
-def test_the_key_of_the_sessions_is_its_owners_alone(tmp_path: Path) -> None:
-    path = tmp_path / "deep" / "session.key"
-    key = read_secret(path)
-    assert len(key) == 32
-    assert read_secret(path) == key
-    assert os.name != "posix" or stat.S_IMODE(path.stat().st_mode) == 0o600
-    assert [each.name for each in path.parent.iterdir()] == ["session.key"]
-    path.chmod(0o644)
-    with pytest.raises(StoreError, match="others may read"):
-        read_secret(path)
-    path.chmod(0o600)
-    path.write_bytes(b"short")
-    with pytest.raises(StoreError, match="no key"):
-        read_secret(path)
+def test_a_head_is_answered_as_a_get_without_the_body(site: Site) -> None:
+    client = site.client("Reviewer 0")
+    for path, status in (("/review", 200), ("/static/style.css", 200), ("/healthz", 200), ("/nothing", 404)):
+        got, head = client.get(path), client.head(path)
+        assert (got.status_code, head.status_code, head.content) == (status, status, b"")
+        assert head.headers["content-type"] == got.headers["content-type"]
 
 
-def test_the_key_lies_beside_the_store_or_with_the_catalog(tmp_path: Path) -> None:
-    assert default_secret_file("/a/store.sqlite3", "/c") == Path("/a/session.key")
-    assert default_secret_file("postgresql://x/y", "/c") == Path("/c/annotation/session.key")
-    with_a_bucket = default_secret_file("postgresql://user:password@x/y", "s3://bucket/c")
-    assert with_a_bucket.is_absolute()
-    assert with_a_bucket.parts[-2:] == ("annotation", "session.key")
+def test_a_monitor_is_told_whether_the_store_can_be_read(site: Site) -> None:
+    client = site.client()
+    assert client.get("/healthz").json() == {"status": "ok"}
+    Path(site.settings.store).rename(f"{site.settings.store}.gone")
+    answer = client.get("/healthz", headers={"Accept": "application/json"})
+    assert (answer.status_code, answer.json()["kind"]) == (503, "store")
+    Path(f"{site.settings.store}.gone").rename(site.settings.store)
+    assert client.get("/healthz").status_code == 200
 
 
 def test_nothing_tells_a_stranger_what_there_is(site: Site) -> None:
@@ -252,3 +308,38 @@ def test_no_answer_waits_for_the_other_side_to_say_that_it_has_the_head(free_tcp
         server.accept()[0] as accepted,
     ):
         assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::"])  # noqa: S104
+def test_of_every_address_one_is_named_that_opens(host: str) -> None:
+    assert reachable(host) not in (host, "")
+    assert [reachable(each) for each in ("127.0.0.1", "192.0.2.7", "ads.example")] == [
+        "127.0.0.1",
+        "192.0.2.7",
+        "ads.example",
+    ]
+    assert "0.0.0.0" not in WebSettings("c", host=host).url  # noqa: S104
+
+
+def test_idle_and_half_sent_connections_of_a_stranger_leave_room_for_the_others(
+    site: Site, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+) -> None:
+    limits = with_store_path(site, connections=30, connections_of_an_address=20, idle_timeout_s=1.0)
+    with listening("127.0.0.1", 0) as at_address, ExitStack() as strangers:
+        server = uvicorn.Server(server_config(limits.settings))
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [at_address]}, daemon=True)
+        thread.start()
+        until(lambda: server.started)
+        address = at_address.getsockname()
+        for number in range(60):
+            one = socket.create_connection(address, 5, source_address=("127.0.0.2", 0))
+            strangers.enter_context(one)
+            one.sendall((b"", b"GET / HT", b"\x00\xff nonsense\r\n\r\n")[number % 3])
+        until(lambda: len(server.server_state.connections) <= 20)
+        asked = httpx.get(f"http://127.0.0.1:{address[1]}/healthz", timeout=5)
+        assert asked.json() == {"status": "ok"}
+        until(lambda: not server.server_state.connections)
+        server.should_exit = True
+        thread.join(10)
+    assert "".join(capfd.readouterr()) == ""
+    assert not caplog.records

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,7 +27,7 @@ from tests.annotation.web.round_builders import discuss, entry_ids, vote
 from tests.annotation.web.site_builder import Site, make_site
 
 if TYPE_CHECKING:
-    from playwright.sync_api import APIResponse, Page, Route
+    from playwright.sync_api import APIResponse, Browser, Page, Route
 
 pytestmark = pytest.mark.slow
 
@@ -255,6 +256,31 @@ def test_a_vote_of_an_ended_session_is_sent_by_the_next(site: Site, page: Page, 
     page.get_by_role("button", name="Begin").click()
     saved(page, "Uncertain saved.")
     assert list(votes(site)) == [first]
+
+
+def test_going_back_after_logging_out_lets_nobody_in(site: Site, browser: Browser, address: str) -> None:
+    """On a shared computer neither the address, nor the page that a browser kept, holds the link's token."""
+    token = site.invitations["Reviewer 0"].token
+    with closing(browser.new_context()) as context:
+        asked: list[str] = []
+        context.on("request", lambda each: asked.append(each.url))
+        page = context.new_page()
+        page.goto("about:blank")
+        page.goto(site.invitations["Reviewer 0"].link(address))
+        page.get_by_role("button", name="Begin").click()
+        shown(page)
+        page.get_by_role("button", name="Log out").click()
+        page.get_by_role("heading", name="You are logged out").wait_for()
+        for _ in range(3):
+            if page.url == "about:blank":
+                break
+            page.go_back()
+            assert token not in page.url
+            assert token not in page.content()
+            if begin := page.query_selector("#begin"):
+                assert begin.is_disabled()
+        assert context.request.get(f"{address}/review").status == 401
+        assert not [url for url in asked if token in url.partition("#")[0]]
 
 
 def test_two_tabs_lose_nothing(site: Site, enter: Enter, address: str) -> None:

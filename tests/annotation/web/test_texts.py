@@ -82,5 +82,5 @@ def test_the_pages_of_a_german_round_are_german_for_reviewers(tmp_path: Path) ->
     assert "1 Anzeige<" in re.sub(r"\s+", " ", mine)
     refused = client.post("/mine/note", json=body(second, note="x"))
     assert refused.json()["text"] == "Diese Anzeige nimmt keine Notiz mehr an; sie wurde nicht gespeichert."
-    assert "Willkommen" in site.client().get("/join/x").text
+    assert "Willkommen" in site.client().get("/join").text
     assert '<html lang="en">' in site.client("Verifier").get("/verify").text

@@ -16,6 +16,7 @@ from fgmfn.baselines.mtvaf import (
     MOST_FURTHER,
     MtvafConfig,
     VisualPrefix,
+    cells_of,
     further_ids,
     further_mask,
 )
@@ -39,22 +40,22 @@ def sentence(auxiliary: str) -> Sentence:
 def test_the_paper_s_prefix_has_sixteen_positions_in_each_of_twelve_layers() -> None:
     assert MtvafConfig().crops == 3
     prefix: Any = VisualPrefix(channels=3840, width=2, d=4, layers=12)
-    stages = [torch.randn(2, 4, size, side, side) for size, side in ((256, 8), (512, 4), (1024, 2), (2048, 2))]
-    layers = prefix(stages)
+    stages = [torch.randn(8, size, side, side) for size, side in ((256, 8), (512, 4), (1024, 2), (2048, 2))]
+    layers = prefix(cells_of(stages).unflatten(0, (2, 4)))
     assert len(layers) == 12
     assert {(key.shape, value.shape) for key, value in layers} == {((2, 16, 4), (2, 16, 4))}
 
 
 def test_a_gate_mixes_the_chunks_of_its_own_layer() -> None:
     prefix: Any = VisualPrefix(channels=2, width=3, d=1, layers=2)
-    stages = [torch.randn(1, 2, 2, 4, 4)]
+    stage = torch.randn(2, 2, 4, 4)
     with torch.no_grad():
         for gate in prefix.gates:
             gate.weight.zero_()
         prefix.gates[0].bias.copy_(torch.tensor([0.0, 1e4, 0.0, 0.0]))
         prefix.gates[1].bias.zero_()
-        (first_key, first_value), (_, second_value) = prefix(stages)
-        cells = F.adaptive_avg_pool2d(stages[0][0], 2).flatten(2).transpose(1, 2).reshape(8, 2)
+        (first_key, first_value), (_, second_value) = prefix(cells_of([stage])[None])
+        cells = F.adaptive_avg_pool2d(stage, 2).flatten(2).transpose(1, 2).reshape(8, 2)
         chunks = prefix.chunks(cells).reshape(8, CHUNKS, 2)
     assert torch.allclose(first_key[0, :, 0], chunks[:, 1, 0])
     assert torch.allclose(first_value[0, :, 0], chunks[:, 1, 1])
@@ -65,9 +66,9 @@ def test_a_gate_looks_at_its_own_picture_alone() -> None:
     prefix: Any = VisualPrefix(channels=2, width=3, d=1, layers=1)
     with torch.no_grad():
         prefix.gates[0].weight.mul_(5.0)
-        stages = [5 * torch.randn(3, 2, 2, 4, 4)]
-        ((_, whole),) = prefix(stages)
-        parts = [prefix([stages[0][row : row + 1, crop : crop + 1]])[0][1] for row in range(3) for crop in range(2)]
+        cells = 5 * torch.randn(3, 2, 4, 2)
+        ((_, whole),) = prefix(cells)
+        parts = [prefix(cells[row : row + 1, crop : crop + 1])[0][1] for row in range(3) for crop in range(2)]
     assert torch.allclose(whole, torch.cat(parts).reshape(3, 8, 1), atol=1e-5)
 
 
@@ -165,3 +166,10 @@ def test_another_kind_of_text_encoder_is_refused() -> None:
         MtvafConfig(text_config={"model_type": "roberta"})
     with pytest.raises(ConfigError, match="crops"):
         MtvafConfig(crops=5)
+
+
+def test_what_is_kept_of_its_pictures_is_never_taken_for_another_models() -> None:
+    """The same backbone over the same pictures: FGMFN keeps levels of whole ones, MTVAF cells of several crops."""
+    models = (build("fgmfn"), build("mtvaf"), build("mtvaf", crops=1))
+    kinds = [model.encoding("pixel_values") for model in models]
+    assert all(kinds.count(each) == 1 for each in kinds)

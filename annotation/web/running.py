@@ -1,11 +1,18 @@
-"""Connections that do not get on: slow heads, answers that nobody takes, too many at a time."""
+"""How a server of ours runs: it ends in order, and closes connections that do not get on.
+
+These are slow heads, answers that nobody takes, and too many at a time: by itself uvicorn keeps each for as long as it
+takes, until the process has no file left to open.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import signal
+import socket
 from typing import Any
 
 import h11
+import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 _LINGER_S = 3.0
@@ -16,12 +23,24 @@ _TOO_MANY = (
 )
 
 
-def protocol(*, idle_timeout_s: float, most: int) -> type[H11Protocol]:
-    """uvicorn's protocol, which by itself waits for a head or for an answer to be taken as long as it takes.
+def run(config: uvicorn.Config, at_address: socket.socket) -> None:
+    """Serve at an address that `listening` gave, until SIGTERM or Ctrl-C; what is under way is answered."""
+    # having ended in order, uvicorn raises the signal once more, to whoever handled it before: that would be a failure
+    handlers = {number: signal.signal(number, lambda *_: None) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        uvicorn.Server(config).run(sockets=[at_address])
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+
+
+def protocol(*, idle_timeout_s: float, most: int, most_of_an_address: int | None = None) -> type[H11Protocol]:
+    """uvicorn's protocol with limits.
 
     Args:
         idle_timeout_s: in which the head of a request has to arrive, and a part of the answer to be taken.
         most: connections at a time.
+        most_of_an_address: connections of one address at a time; None: as many, as behind a proxy, whose all are.
     """
 
     class Limited(H11Protocol):
@@ -30,7 +49,7 @@ def protocol(*, idle_timeout_s: float, most: int) -> type[H11Protocol]:
 
         def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
             super().connection_made(transport)
-            if len(self.connections) > most:
+            if len(self.connections) > most or self._are_many(most_of_an_address):
                 transport.write(_TOO_MANY)
                 transport.close()
                 return
@@ -60,6 +79,13 @@ def protocol(*, idle_timeout_s: float, most: int) -> type[H11Protocol]:
             if self._stalled is not None:
                 self._stalled.cancel()
             super().resume_writing()
+
+        def _are_many(self, limit: int | None) -> bool:
+            """Whether the one at the other end holds more than its share."""
+            if limit is None or self.client is None:
+                return False
+            at_its_end = (getattr(other, "client", None) for other in self.connections)
+            return sum(client is not None and client[0] == self.client[0] for client in at_its_end) > limit
 
         def _watch(self) -> None:
             """Give a head that has begun, or a body that nobody reads any more, its time once, however it trickles."""
