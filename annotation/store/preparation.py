@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import UTC, datetime
 
-from sqlalchemy import insert, select
+from sqlalchemy import func, insert, select
 
 from annotation.errors import NotPossibleError, SubmissionError
 from annotation.events import CHOICES, Choice
@@ -48,6 +48,12 @@ class Preparation:
         query = select(schema.training_examples).where(_EXAMPLES.round_id == round_id).order_by(_EXAMPLES.position)
         with self._database.read() as connection:
             return [entry_of(row) for row in connection.execute(query)]
+
+    def count_answers(self, round_id: int) -> int:
+        """Count the answers to a round's examples."""
+        query = select(func.count()).where(_ANSWERS.round_id == round_id)
+        with self._database.read() as connection:
+            return connection.scalar(query) or 0
 
     def standing(self, round_id: int, person_id: str, options: RoundOptions) -> Standing:
         """How far one reviewer is."""

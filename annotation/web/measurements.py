@@ -117,8 +117,9 @@ class Measurements:
                 self._kept.popitem(last=False)
 
     def _version(self, round_id: int) -> str:
-        """Changes with the round's log, with its parts for its people, and with who was invited."""
+        """Changes with the round's log, its parts for its people, its training, and who was invited."""
         with self._store.ledger.reading(round_id) as book:
             state = (book.last, len(book.entries), sorted(book.drawn_at.items()))
         people = [(person.id, person.name, person.revoked_at, person.level) for person in self._store.people.all()]
-        return hashlib.sha256(repr((round_id, state, people)).encode("utf-8", "replace")).hexdigest()[:16]
+        trained = self._store.preparation.count_answers(round_id)
+        return hashlib.sha256(repr((round_id, state, trained, people)).encode("utf-8", "replace")).hexdigest()[:16]

@@ -12,6 +12,7 @@ from annotation.web.pages import guidelines_of
 from tests.annotation.web.browser_steps import Enter, judge
 from tests.annotation.web.round_builders import body, entry_ids
 from tests.annotation.web.site_builder import AT_ONCE, Site, log_in
+from tests.annotation.web.test_dashboard import dashboard
 
 if TYPE_CHECKING:
     from fastapi.testclient import TestClient
@@ -101,6 +102,16 @@ def test_a_training_comes_before_the_round_and_says_what_is_right(site: Site) ->
     assert "You are ready" in client.get("/training").text
     assert client.get("/review").status_code == 200
     assert site.store.events(2) == []
+
+
+def test_the_dashboard_says_how_far_everybodys_training_is(site: Site) -> None:
+    assert "Training" not in dashboard(site)
+    open_second(site, RoundOptions(), {"ad0": "positive"})
+    assert "not begun" in dashboard(site, round_id=2)
+    (example,) = site.store.preparation.examples(2)
+    person = site.invitations["Reviewer 0"].person.id
+    site.store.preparation.answer(2, person, example.id, 1, "positive", RoundOptions())
+    assert "passed: 1 of 1 right, attempt 1" in dashboard(site, round_id=2)
 
 
 def test_without_a_training_its_page_leads_to_the_ads(site: Site) -> None:
