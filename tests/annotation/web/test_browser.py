@@ -24,7 +24,7 @@ from tests.annotation.web.browser_steps import (
     shown,
 )
 from tests.annotation.web.round_builders import discuss, entry_ids, vote
-from tests.annotation.web.site_builder import Site, make_site
+from tests.annotation.web.site_builder import Site, acknowledge, make_site
 
 if TYPE_CHECKING:
     from playwright.sync_api import APIResponse, Browser, Page, Route
@@ -371,6 +371,7 @@ class TestHostile:
         comments = (script, "</li></article><h1>owned</h1>", "\u202eowned\u202c", "<svg/onload=alert(1)>")
         made = make_site(tmp_path, words=script, comments=comments)
         made.invitations["Reviewer 0"] = made.store.people.invite("<b onmouseover=alert(1)>Eve", "reviewer")
+        acknowledge(made.store, made.invitations["Reviewer 0"])
         return made
 
     def test_nothing_of_it_acts(self, page: Page) -> None:
