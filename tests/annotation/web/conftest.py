@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from annotation.web.background import BESIDE
 from tests.annotation.web.site_builder import Site, make_site, serving
 
 if TYPE_CHECKING:
@@ -52,6 +53,13 @@ def address(site: Site) -> Iterator[str]:
     """The site, served on this machine."""
     with serving(site) as url:
         yield url
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _nothing_left_beside() -> Iterator[None]:
+    """The process that measures beside a server ends with it; a server of tests does not always end."""
+    yield
+    BESIDE.close()
 
 
 @pytest.fixture
