@@ -14,6 +14,9 @@ let written = null; // { id, shownAt }
 
 const again = () => location.reload();
 
+// until now nobody would have listened to them
+for (const button of list.querySelectorAll("button:disabled")) button.disabled = false;
+
 list.addEventListener("click", ({ target }) => {
   const entry = target.closest("[data-entry]");
   if (target.closest("[data-open-flag]")) openFlag(entry, round, again);
