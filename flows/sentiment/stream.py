@@ -137,10 +137,10 @@ def answer_by_processes(reader: LineReader, answer: Callable[[bytes], Answered],
             "a scoring process ended before its time; the lines answered so far are right, --jobs 1 needs no other one"
         ) from error
     finally:
-        pool.shutdown(wait=False, cancel_futures=True)
         for process in set(multiprocessing.active_children()) - others:
             process.terminate()
             process.join()
+        pool.shutdown(cancel_futures=True)  # waits for the pool's thread, which would race with the program's end
 
 
 _worker_answer: Callable[[bytes], Answered]
