@@ -157,7 +157,7 @@ def coefficients(found: Agreement) -> AgreementTable:
     return AgreementTable(
         "Agreement beyond chance",
         "1 is perfect, 0 is what chance would give. Conclusions are called firm from 0.8, tentative from 0.667.",
-        ("", "Value", "95 % interval", "Ads", "Votes", ""),
+        ("Measure", "Value", "95 % interval", "Ads", "Votes", "Reading"),
         rows,
         "alpha",
         f"Krippendorff's alpha with intervals. All ads: {coefficient_text(found.alpha)}. By category: {by_category}.",

@@ -59,23 +59,26 @@ async function look() {
 
 function take(fresh) {
   const messages = byId("messages");
+  const list = messages.firstElementChild;
   const atEnd = messages.scrollHeight - messages.scrollTop - messages.clientHeight < 40;
-  const said = [...fresh.querySelector("#messages").children];
+  const said = [...fresh.querySelector("#messages > ol").children];
   // only what is new is read out, and a selection in what stood there already stays
   said.forEach((each, index) => {
-    const had = messages.children[index];
-    if (!had) messages.append(each);
+    const had = list.children[index];
+    if (!had) list.append(each);
     else if (had.outerHTML !== each.outerHTML) had.replaceWith(each);
   });
-  while (messages.children.length > said.length) messages.lastElementChild.remove();
+  while (list.children.length > said.length) list.lastElementChild.remove();
   for (const part of byId("thread").querySelectorAll("[data-part]")) {
     const now = fresh.querySelector(`[data-part="${part.dataset.part}"]`);
     if (part.outerHTML !== now.outerHTML) part.replaceWith(now);
   }
+  const hasEnded = Boolean(thread().open) && !fresh.dataset.open;
   for (const name of Object.keys(thread())) delete byId("thread").dataset[name];
   Object.assign(byId("thread").dataset, fresh.dataset);
   discussed(fresh.dataset.discussed, fresh.dataset.unread);
   if (atEnd) messages.scrollTo({ top: messages.scrollHeight });
+  if (hasEnded && !busy) say("idle", "The discussion has ended.");
   paint();
   markRead();
 }

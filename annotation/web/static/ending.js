@@ -45,7 +45,9 @@ function paint(told) {
         ? _("Everything is judged, and the round ends soon. Until then all can be taken back.")
         : "";
   if (byId("ending-text").textContent !== text) byId("ending-text").textContent = text;
-  byId("ending").hidden = !text;
+  // a landmark only while it says something
+  byId("ending").role = text ? "region" : null;
+  byId("ending").ariaLabel = text ? _("End of the round") : null;
   byId("ending-hold").hidden = over || !told.may_hold || !text;
   byId("ending-hold").textContent = told.held ? _("Let it end") : _("Hold");
   byId("ending-hold").dataset.act = told.held ? "resume" : "hold";

@@ -65,8 +65,7 @@ export class Look {
 
   #tell(text) {
     byId("early").textContent = text;
-    byId("early").hidden = false;
     clearTimeout(this.timer);
-    this.timer = setTimeout(() => (byId("early").hidden = true), TOLD_MS);
+    this.timer = setTimeout(() => (byId("early").textContent = ""), TOLD_MS);
   }
 }

@@ -17,7 +17,6 @@ export function notice(text) {
 
 export function hint(text) {
   byId("judge-hint").textContent = text;
-  byId("judge-hint").hidden = !text;
 }
 
 // How many ads are being discussed, and in how many discussions something is new, in the head of the page.

@@ -15,3 +15,8 @@ document.getElementById("log-out").addEventListener("click", async () => {
     else alert(_("Not logged out: there is no connection. Try again."));
   }
 });
+
+// browsers scroll to what gets the focus only where none of it is on the screen
+document.addEventListener("focusin", ({ target }) => {
+  if (target.matches("a:focus-visible, button:focus-visible")) target.scrollIntoView({ block: "nearest", inline: "nearest" });
+});
