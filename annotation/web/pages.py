@@ -18,10 +18,12 @@ from annotation.errors import StoreError
 from annotation.protocol import Role
 from annotation.rounds import RoundOptions
 from annotation.untrusted import bdi, isolated
+from annotation.web.assets import Assets
 from annotation.web.sessions import Session
 from annotation.web.texts import LANGUAGES, script_texts, texts, to_translate
 
 FOLDER = Path(__file__).parent
+ASSETS = Assets(FOLDER / "static")
 HOMES: dict[Role, str] = {"reviewer": "/review", "verifier": "/verify", "admin": "/dashboard"}
 """Where each role's work begins."""
 NAVIGATION: dict[Role, tuple[tuple[str, str], ...]] = {
@@ -89,6 +91,7 @@ def environment(language: str = "en") -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    made.globals["static"] = ASSETS.address
     made.install_gettext_translations(texts(language), newstyle=True)  # type: ignore[attr-defined]  # the extension's
     made.filters.update(
         untrusted=bdi, untrusted_attribute=isolated, duration=duration, translated=texts(language).gettext
