@@ -55,6 +55,7 @@ def argilla_records(rows: Iterable[RoundRow], frame_url: Callable[[str], str]) -
                 "entry_id": entry.id,
                 "video_id": entry.video_id,
                 "votes": [json.dumps(origin_of(vote)) for vote in row.votes],
+                **{name: list(map(json.dumps, said)) for name, said in row.told.items()},
             },
             "suggestions": {"sentiment": told} if told else {},
             "responses": responses,

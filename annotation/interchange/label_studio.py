@@ -19,13 +19,10 @@ from urllib.parse import quote
 import pyarrow.dataset as ds
 
 from annotation.errors import AnnotationError, SubmissionError
-from annotation.events import Flag, Vote
-from annotation.interchange.table_files import decisions_table
-from annotation.interchange.votes import Ignored, Judgement, Refused, Row, judgements
-from annotation.protocol import live_events
-from annotation.rounds import Entry, Prediction, Shown, read_predictions, read_shown
-from annotation.store import Store
-from annotation.threads import Contribution, contributions
+from annotation.events import Vote
+from annotation.interchange.round_rows import RoundRow, origin_of
+from annotation.interchange.votes import Ignored, Judgement, Refused, Row
+from annotation.rounds import Entry, Prediction
 from data_catalog.catalog import Catalog
 
 ORIGIN = "origin"
@@ -60,107 +57,38 @@ _OBJECT = "frames"
 _PICTURES_AT_ONCE = 64
 
 
-def round_tasks(
-    store: Store,
-    catalog: Catalog,
-    round_id: int,
-    *,
-    frame_url: Callable[[str], str],
-    predictions: bool = True,
-    with_votes: bool = True,
-    names: Mapping[str, str] | None = None,
-) -> Iterator[dict[str, Any]]:
-    """A whole round as tasks, in the order in which its entries were drawn.
+def label_studio_tasks(rows: Iterable[RoundRow], frame_url: Callable[[str], str]) -> Iterator[dict[str, Any]]:
+    """A round's tasks, one for each entry.
+
+    Flags go into the task's data, which Label Studio keeps and does not ask for; discussion and decisions into its
+    `meta`, which Label Studio stores and does not show to annotators.
 
     Args:
-        store: where the round is.
-        catalog: where its ads are.
-        round_id: which round.
-        frame_url: where Label Studio finds a frame's picture.
-        predictions: whether the label of the comments goes along.
-        names: of the people, by id; their own if None.
-        with_votes: whether the votes go along. Label Studio takes a task that has one for done, and asks nobody.
-
-    Raises:
-        RoundError: there is no such round.
-    """
-    entries = store.rounds.entries(round_id)
-    names = store.people.names() if names is None else names
-    shown, labels = read_shown(catalog, entries.values()), read_predictions(catalog) if predictions else {}
-    log = store.events(round_id) if with_votes else []
-    votes: dict[str, list[Judgement]] = {}
-    for row in judgements(log, entries, names):
-        votes.setdefault(row.entry_id, []).append(row)
-    flags: dict[str, list[dict[str, str]]] = {}
-    for event in live_events(log):
-        if isinstance(event.payload, Flag):
-            by = names.get(event.person_id, event.person_id)
-            flags.setdefault(event.entry_id, []).append({"reviewer": by, **vars(event.payload)})
-    said: dict[str, list[Contribution]] = {}
-    for each in contributions(log, entries, names):
-        said.setdefault(each.entry_id, []).append(each)
-    first = store.rounds.get(round_id).options.verifier_first
-    decided: dict[str, list[Mapping[str, Any]]] = {}
-    for decision in decisions_table(log, entries, names, verifier_first=first).to_pylist():
-        if decision["kind"] == "decision":
-            decided.setdefault(decision["entry_id"], []).append(decision)
-    for entry in entries.values():
-        yield task(
-            entry,
-            round_id,
-            votes.get(entry.id, []),
-            flags=flags.get(entry.id, []),
-            said=said.get(entry.id, []),
-            decided=decided.get(entry.id, []),
-            shown=shown[entry.id],
-            prediction=labels.get(entry.video_id),
-            frame_url=frame_url,
-        )
-
-
-def task(
-    entry: Entry,
-    round_id: int,
-    votes: Iterable[Judgement],
-    *,
-    flags: Sequence[Mapping[str, str]] = (),
-    said: Iterable[Contribution] = (),
-    decided: Iterable[Mapping[str, Any]] = (),
-    shown: Shown,
-    prediction: Prediction | None,
-    frame_url: Callable[[str], str],
-) -> dict[str, Any]:
-    """One entry as a task; nothing tells whether it is a repeat or gold.
-
-    Args:
-        entry: what was judged.
-        round_id: its round.
-        votes: on this entry.
-        flags: what reviewers found wrong with it; in the task's data, which Label Studio keeps and does not ask for.
-        said: in its discussion; kept as the task's `meta`, which Label Studio stores and does not show to annotators.
-        decided: the verifiers' decisions, as rows of `decisions_table`; kept there, too.
-        shown: its words and comments.
-        prediction: None leaves it out.
+        rows: the round.
         frame_url: where Label Studio finds a frame's picture.
     """
-    told = {"discussion": [_told(vars(each)) for each in said], "decisions": [_told(each) for each in decided]}
-    return {
-        "data": {
-            "round_id": round_id,
-            "entry_id": entry.id,
-            "video_id": entry.video_id,
-            "frames": [frame_url(frame_id) for frame_id in entry.frame_ids],
-            "frame_ids": [{"value": each, "html": f"frame {number}"} for number, each in enumerate(entry.frame_ids, 1)],
-            "words": shown.words,
-            # its page stays blank where the list is empty
-            "comments": [{"author": str(number), "text": text} for number, text in enumerate(shown.comments, 1)]
-            or [{"author": "", "text": "no comments"}],
-            **({"flags": [dict(each) for each in flags]} if flags else {}),
-        },
-        "annotations": [_annotation(vote) for vote in votes],
-        "predictions": [] if prediction is None else [_prediction(prediction)],
-        "meta": {name: rows for name, rows in told.items() if rows},
-    }
+    for row in rows:
+        entry, told = row.entry, row.told
+        flags = {"flags": told.pop("flags")} if "flags" in told else {}
+        yield {
+            "data": {
+                "round_id": row.round_id,
+                "entry_id": entry.id,
+                "video_id": entry.video_id,
+                "frames": [frame_url(frame_id) for frame_id in entry.frame_ids],
+                "frame_ids": [
+                    {"value": each, "html": f"frame {place}"} for place, each in enumerate(entry.frame_ids, 1)
+                ],
+                "words": row.shown.words,
+                # its page stays blank where the list is empty
+                "comments": [{"author": str(at), "text": text} for at, text in enumerate(row.shown.comments, 1)]
+                or [{"author": "", "text": "no comments"}],
+                **flags,
+            },
+            "annotations": [_annotation(vote) for vote in row.votes],
+            "predictions": [] if row.prediction is None else [_prediction(row.prediction)],
+            "meta": told,
+        }
 
 
 def write_tasks(tasks: Iterable[Mapping[str, Any]], path: Path) -> None:
@@ -274,18 +202,11 @@ def read_task(task: Any, number: int, *, people: Mapping[str, str]) -> Iterator[
 
 def _annotation(row: Judgement) -> dict[str, Any]:
     # Label Studio puts its own times and the importing user in the place of an annotation's: a hidden result keeps ours
-    origin = {
-        "vote": vars(row.vote),
-        "reviewer": row.reviewer,
-        "shown_at": row.shown_at.isoformat(),
-        "submitted_at": row.submitted_at.isoformat(),
-        "guideline": row.guideline,
-    }
     result = [
         _result("sentiment", "choices", [row.vote.choice]),
         _result("note", "textarea", [row.vote.note]),
         _result("excluded_frames", "choices", list(row.vote.excluded_frames)),
-        _result(ORIGIN, "textarea", [json.dumps(origin)]),
+        _result(ORIGIN, "textarea", [json.dumps(origin_of(row))]),
     ]
     return {
         "result": [each for each in result if any(*each["value"].values())],
@@ -293,12 +214,6 @@ def _annotation(row: Judgement) -> dict[str, Any]:
         "was_cancelled": False,
         "ground_truth": False,
     }
-
-
-def _told(row: Mapping[str, Any]) -> dict[str, Any]:
-    """What was said or decided, without what the task says already."""
-    values = {name: value.isoformat() if isinstance(value, datetime) else value for name, value in row.items()}
-    return {name: value for name, value in values.items() if name not in ("round_id", "entry_id", "video_id")}
 
 
 def _prediction(prediction: Prediction) -> dict[str, Any]:

@@ -94,6 +94,7 @@ def _task(row: RoundRow, frame_url: Callable[[str], str]) -> dict[str, Any]:
         "options": [{"id": choice, "text": choice.capitalize()} for choice in CHOICES],
         "config": {"choice_style": "single"},
         "meta": {"entry_id": entry.id, "video_id": entry.video_id, "round_id": row.round_id, **hint},
+        **row.told,
     }
 
 

@@ -9,7 +9,6 @@ from datetime import timedelta
 
 import uvicorn
 from fastapi import FastAPI
-from fastapi.staticfiles import StaticFiles
 
 from annotation.store import default_location, open_store
 from annotation.store.logins import Lifetime
@@ -31,7 +30,7 @@ from annotation.web.content import Contents
 from annotation.web.hardening import Guard
 from annotation.web.measurements import Measurements
 from annotation.web.notifying import Notifier
-from annotation.web.pages import FOLDER
+from annotation.web.pages import ASSETS
 from annotation.web.running import protocol, run
 from annotation.web.sessions import Attempts, Sessions
 from annotation.web.state import Web, WebSettings
@@ -92,7 +91,7 @@ def create_app(settings: WebSettings) -> FastAPI:
     app.state.web = web
     guard.install(app)
     app.add_middleware(Guard, allowed_hosts=settings.allowed_hosts, max_body_bytes=settings.max_body_bytes)
-    app.mount("/static", StaticFiles(directory=FOLDER / "static"), name="static")
+    app.mount(ASSETS.address, ASSETS, name="static")
     for router in ROUTERS:
         app.include_router(router)
     return app

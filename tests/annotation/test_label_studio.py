@@ -19,14 +19,14 @@ from annotation.events import CHOICES, Flag, Vote
 from annotation.interchange.label_studio import (
     GIVEN_THERE,
     LABELLING_CONFIG,
+    label_studio_tasks,
     picture_name,
     read_task,
     read_tasks,
-    round_tasks,
-    task,
     write_pictures,
     write_tasks,
 )
+from annotation.interchange.round_rows import RoundRow, round_rows
 from annotation.interchange.votes import Ignored, Imported, Judgement, Refused, Row, import_judgements
 from annotation.rounds import Entry, Prediction, Shown
 from annotation.store import open_store
@@ -52,8 +52,8 @@ def url(frame_id: str) -> str:
 
 
 def as_task(votes: Iterable[Judgement], **changes: Any) -> dict[str, Any]:
-    given: dict[str, Any] = {"shown": Shown("words", ("hm",)), "prediction": None}
-    return task(ENTRY, 1, votes, frame_url=url, **given | changes)
+    row = RoundRow(1, ENTRY, Shown("words", ("hm",)), None, tuple(votes))
+    return next(label_studio_tasks([replace(row, **changes)], url))
 
 
 def vote_of(reviewer: str, vote: Vote, seconds: float = 9.5) -> Judgement:
@@ -114,7 +114,7 @@ def test_every_name_in_a_task_fits_the_labelling_configuration() -> None:
     assert (labelled["score"], labelled["result"][0]["value"]) == (0.9, {"choices": ["negative"]})
     assert as_task([], shown=Shown())["data"]["comments"] == [{"author": "", "text": "no comments"}]
     gold, again = replace(ENTRY, kind="gold", known="negative"), replace(ENTRY, kind="repeat", repeats="aa")
-    tasks = [task(each, 1, [], shown=Shown(), prediction=None, frame_url=url) for each in (ENTRY, gold, again)]
+    tasks = [as_task([], entry=each) for each in (ENTRY, gold, again)]
     assert tasks[0] == tasks[1] == tasks[2], "nothing in a task tells gold or a repeat"
     assert found["data"]["frame_ids"] == [{"value": "v1:0", "html": "frame 1"}, {"value": "v1:1", "html": "frame 2"}]
 
@@ -329,14 +329,14 @@ def test_a_round_goes_out_with_words_and_comments_and_comes_back(tmp_path: Path)
     vote_all(store, round_, people, ["positive", "negative", "uncertain", "positive", "positive"], entry)
     desk(store, people[0], round_).flag(entry, Flag("broken_picture", "grey"), key=key(), shown_at=START)
     path = tmp_path / "tasks.json"
-    write_tasks(round_tasks(store, catalog, round_.id, frame_url=url), path)
+    write_tasks(label_studio_tasks(round_rows(store, catalog, round_.id, predictions=True), url), path)
     (out,) = json.loads(path.read_text(encoding="utf-8"))
     assert out["data"]["words"] == "50% OFF"
     assert out["data"]["comments"] == [{"author": "1", "text": "<script>alert(1)</script>"}]
     assert out["data"]["flags"] == [{"reviewer": "Reviewer 0", "reason": "broken_picture", "remark": "grey"}]
     assert out["predictions"][0]["score"] == 0.8
-    (blind,) = round_tasks(store, catalog, round_.id, frame_url=url, predictions=False)
-    (unjudged,) = round_tasks(store, catalog, round_.id, frame_url=url, with_votes=False)
+    (blind,) = label_studio_tasks(round_rows(store, catalog, round_.id), url)
+    (unjudged,) = label_studio_tasks(round_rows(store, catalog, round_.id, with_votes=False), url)
     assert (blind["predictions"], len(blind["annotations"]), unjudged["annotations"]) == ([], 5, [])
     write_tasks([], tmp_path / "none.json")
     assert json.loads((tmp_path / "none.json").read_text(encoding="utf-8")) == []

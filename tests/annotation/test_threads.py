@@ -11,15 +11,19 @@ import pytest
 
 from annotation.errors import NotPossibleError, SubmissionError
 from annotation.events import Remark, Ruling, Stance, Vote
-from annotation.interchange.label_studio import task
+from annotation.interchange.argilla import argilla_records
+from annotation.interchange.label_studio import label_studio_tasks
+from annotation.interchange.prodigy import prodigy_tasks
+from annotation.interchange.round_rows import RoundRow, round_rows
 from annotation.interchange.table_files import threads_table, write_table
 from annotation.outcomes import reviews
 from annotation.protocol import Rule
-from annotation.rounds import Entry, Shown
+from annotation.rounds import Entry
 from annotation.store import Store
 from annotation.store.people import Person
 from annotation.store.round_store import Round
 from annotation.threads import Contribution, contributions, newly_unread
+from data_catalog.catalog import Catalog
 from tests.annotation.store_builders import SHOWN, desk, entries, invite, key, open_round, verifier_desk
 
 AGAIN = "0000000000000001"
@@ -140,12 +144,24 @@ def test_messages_stances_and_outcomes_are_in_every_table(store: Store, tmp_path
     ]
 
 
-def test_a_task_of_label_studio_keeps_the_discussion_where_annotators_do_not_see_it(store: Store) -> None:
-    (entry,) = entries(1)
-    made = task(entry, 1, [], said=said(store), shown=Shown(), prediction=None, frame_url=str)
-    assert [(each["kind"], each["label"]) for each in made["meta"]["discussion"]][2:] == [
-        ("stance", "negative"),
-        ("settle", "negative"),
+def test_every_other_tools_file_holds_the_discussion(store: Store, tmp_path: Path) -> None:
+    n_said = len(said(store))
+
+    def rows(with_votes: bool = True) -> list[RoundRow]:
+        return list(round_rows(store, Catalog(tmp_path / "catalog"), 1, with_votes=with_votes))
+
+    (task, _), (record, _) = label_studio_tasks(rows(), str), argilla_records(rows(), str)
+    lines = [each for each in prodigy_tasks(rows(), str) if each["meta"]["entry_id"] == entries(1)[0].id]
+    told = [
+        task["meta"]["discussion"],
+        list(map(json.loads, record["metadata"]["discussion"])),
+        *(each["discussion"] for each in lines),
     ]
-    assert "the music" not in json.dumps(made["data"])
-    assert task(entry, 1, [], shown=Shown(), prediction=None, frame_url=str)["meta"] == {}
+    assert [len(each) for each in told] == [n_said] * (2 + len(lines))
+    for thread in told:
+        assert [(each["person"], each["kind"], each["label"]) for each in thread][2:] == [
+            ("Ann", "stance", "negative"),
+            ("Vera", "settle", "negative"),
+        ]
+    assert "the music" not in json.dumps(task["data"]), "annotators of Label Studio see it"
+    assert [row.told for row in rows(with_votes=False)] == [{}, {}]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import socket
 import threading
 import time
@@ -19,7 +20,9 @@ from fastapi.testclient import TestClient
 
 from annotation.errors import AnnotationError
 from annotation.web.app import server_config
+from annotation.web.assets import Assets
 from annotation.web.hardening import listening, reachable
+from annotation.web.pages import ASSETS, FOLDER
 from annotation.web.sessions import Attempts
 from annotation.web.state import WebSettings
 from tests.annotation.web.site_builder import BASE, Site, log_in, make_site, with_store_path
@@ -195,7 +198,7 @@ def test_another_sites_form_cannot_log_a_visitor_in_as_somebody(site: Site) -> N
     )
 
 
-@pytest.mark.parametrize("path", ["/review", "/join", "/static/style.css", "/frames/ad0:0", "/nothing"])
+@pytest.mark.parametrize("path", ["/review", "/join", f"{ASSETS.address}/style.css", "/frames/ad0:0", "/nothing"])
 def test_every_answer_carries_the_policy(site: Site, path: str) -> None:
     headers = site.client("Reviewer 0").get(path).headers
     assert "default-src 'self'" in headers["content-security-policy"]
@@ -278,7 +281,7 @@ def test_a_long_body_is_refused_whether_or_not_it_says_so(site: Site) -> None:
 
 def test_a_head_is_answered_as_a_get_without_the_body(site: Site) -> None:
     client = site.client("Reviewer 0")
-    for path, status in (("/review", 200), ("/static/style.css", 200), ("/healthz", 200), ("/nothing", 404)):
+    for path, status in (("/review", 200), (f"{ASSETS.address}/style.css", 200), ("/healthz", 200), ("/nothing", 404)):
         got, head = client.get(path), client.head(path)
         assert (got.status_code, head.status_code, head.content) == (status, status, b"")
         assert head.headers["content-type"] == got.headers["content-type"]
@@ -297,8 +300,42 @@ def test_a_monitor_is_told_whether_the_store_can_be_read(site: Site) -> None:
 def test_nothing_tells_a_stranger_what_there_is(site: Site) -> None:
     client = site.client()
     assert [client.get(path).status_code for path in ("/docs", "/openapi.json", "/redoc")] == [404, 404, 404]
-    assert client.get("/static/../app.py").status_code == 404
-    assert client.get(BASE + "/static/%2e%2e/app.py").status_code == 404
+    for folder in ("/static", ASSETS.address):
+        assert client.get(f"{folder}/../app.py").status_code == 404
+        assert client.get(f"{BASE}{folder}/%2e%2e/app.py").status_code == 404
+        assert client.get(f"{BASE}{folder}/%2e%2e/%2e%2e/app.py").status_code == 404
+
+
+def test_what_pages_load_is_kept_for_good_and_nothing_else_is(site: Site) -> None:
+    client = site.client("Reviewer 0")
+    page = client.get("/review")
+    assert page.headers["cache-control"] == "no-store"
+    loaded = re.findall(r'(?:href|src)="(/static/[^"]+)"', page.text)
+    assert {Path(address).suffix for address in loaded} == {".css", ".js", ".svg"}
+    for address in loaded:
+        answer = client.get(address)
+        assert (answer.status_code, answer.headers["cache-control"]) == (200, "public, max-age=31536000, immutable")
+        again = client.get(address, headers={"If-None-Match": answer.headers["etag"]})
+        assert (again.status_code, again.headers["cache-control"]) == (304, answer.headers["cache-control"])
+    assert client.get(f"{ASSETS.address}/none.css").headers["cache-control"] == "no-store"
+    assert client.get("/static/style.css").status_code == 404, "an address that other contents could have later"
+
+
+def test_other_contents_have_another_address(tmp_path: Path) -> None:
+    (tmp_path / "a.js").write_text("1")
+    (tmp_path / "b.js").write_text("2")
+    first = Assets(tmp_path).address
+    assert Assets(tmp_path).address == first
+    (tmp_path / "b.js").write_text("3")
+    second = Assets(tmp_path).address
+    (tmp_path / "b.js").rename(tmp_path / "c.js")
+    assert len({first, second, Assets(tmp_path).address}) == 3
+
+
+def test_no_script_names_an_address_of_its_own_folder_that_a_browser_would_keep_without_a_digest() -> None:
+    scripts = [*(FOLDER / "static").glob("*.js"), *(FOLDER / "static").glob("*.css")]
+    assert scripts
+    assert [path.name for path in scripts if "/static/" in path.read_text("utf-8")] == []
 
 
 def test_no_answer_waits_for_the_other_side_to_say_that_it_has_the_head(free_tcp_port: int) -> None:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from annotation.events import Vote
-from annotation.interchange.label_studio import round_tasks
+from annotation.interchange.round_rows import round_rows
 from annotation.interchange.table_files import decisions_table
 from annotation.outcomes import verdicts
 from tests.annotation.store_builders import key, states
@@ -37,7 +37,8 @@ def test_the_queue_is_what_the_reviewers_did_not_settle(site: Site) -> None:
     page = site.client("Verifier").get("/verify").text
     assert re.findall(r'data-open="(\w+)"', page) == [second]
     assert 'data-waiting="1"' in page
-    assert "2 positive, 2 negative, 1 uncertain" in page
+    tallies = re.findall(r"""(\d)<span aria-hidden="true">.</span><span class="unseen"> (\w+)""", page)
+    assert tallies == [("2", "positive"), ("2", "negative"), ("1", "uncertain")]
 
 
 def test_an_entry_comes_with_votes_notes_frames_words_and_comments(site: Site) -> None:
@@ -179,10 +180,9 @@ def test_a_verifier_who_decides_first_sees_the_votes_when_the_decision_is_record
         second: True,
         agreed: None,
     }
-    tasks = round_tasks(site.store, site.catalog, 1, frame_url=str)
-    told = {task["data"]["entry_id"]: task["meta"].get("decisions", []) for task in tasks}
+    told = {row.entry.id: row.decisions for row in round_rows(site.store, site.catalog, 1)}
     assert [each["blind"] for each in told[second]] == [True]
-    assert told[agreed] == []
+    assert told[agreed] == ()
 
 
 def test_a_discussion_shows_the_votes_to_a_verifier_who_decides_first(tmp_path: Path) -> None:
