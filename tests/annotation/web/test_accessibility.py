@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +16,7 @@ from annotation.rounds import RoundOptions
 from tests.annotation.store_builders import key
 from tests.annotation.web.axe_steps import flawless, hidden_when_focused, out_of_reach, sticks
 from tests.annotation.web.browser_steps import Enter, fits, gone, judge, note, ready, saved, shown
-from tests.annotation.web.round_builders import AGREED, decide, discuss, entry_ids, now, reviewer, say, vote
+from tests.annotation.web.round_builders import AGREED, decide, discuss, now, reviewer, say, vote
 from tests.annotation.web.site_builder import AT_ONCE, Site, make_site
 from tests.annotation.web.test_preparing import open_second
 
@@ -291,3 +292,55 @@ class TestEnlarged:
         page = enter("Reviewer 0", viewport=dict(zip(("width", "height"), size, strict=True))).pages[0]
         ready(page)
         assert hidden_when_focused(page) == []
+
+
+HEAR = """
+  window.heard = [];
+  const last = new Map();
+  const hear = () => document.querySelectorAll("[role=status], [role=alert]").forEach((each) => {
+    const text = each.checkVisibility() ? each.innerText.trim() : "";
+    if (text && text !== last.get(each)) heard.push(`${each.role} "${text.replace(/\\s+/g, " ")}"`);
+    last.set(each, text);
+  });
+  const facts = { subtree: true, childList: true, characterData: true, attributes: true };
+  document.addEventListener("DOMContentLoaded", () => new MutationObserver(hear).observe(document.body, facts));
+"""
+"""Notes what live regions say, as a screen reader hears it."""
+DOCUMENTED = Path(__file__).parents[3] / "docs" / "annotation.md"
+
+
+class TestRead:
+    """By a screen reader."""
+
+    @pytest.fixture
+    def site(self, tmp_path: Path) -> Site:
+        return make_site(tmp_path, frames=2)
+
+    def test_one_judgement_sounds_as_it_is_documented(self, site: Site, enter: Enter) -> None:
+        page = enter("Reviewer 0").pages[0]
+        page.add_init_script(HEAR)
+        page.reload()
+        ready(page)
+        said = [f"the page opens: {focused(page)}"]
+        for _ in range(12):
+            page.keyboard.press("Tab")
+            said.append(f"Tab: {focused(page)}")
+        for pressed, answer in (("1", "Positive saved."), ("u", "Taken back"), ("u", "nothing to take back")):
+            ready(page)
+            page.evaluate("document.querySelector('article:not([hidden])').focus(), heard.splice(0)")
+            page.keyboard.press(pressed)
+            saved(page, answer)
+            said.append("; ".join([f"{pressed}: {focused(page)}", *page.evaluate("heard")]))
+        page.context.clear_cookies()
+        page.evaluate("heard.splice(0)")
+        judge(page, "2")
+        page.get_by_role("alert").get_by_text("session has ended").wait_for()
+        said.append("; ".join([f"2, logged out meanwhile: {focused(page)}", *page.evaluate("heard")]))
+        block = DOCUMENTED.read_text("utf-8").partition("```text\nthe page opens")[2].partition("\n```")[0]
+        assert said == ("the page opens" + block).splitlines()
+
+
+def focused(page: Page) -> str:
+    """Role and name of what has the focus, without what tells one ad of the test from another."""
+    line = page.locator(":focus").aria_snapshot().splitlines()[0].removeprefix("- ").removesuffix(": ←").removesuffix(": →").strip("':")
+    return re.sub(r"T ad\d", "TITLE", re.sub(r"Feel.*?\(ad\d, \d\)", "WORDS", re.sub("[\u2066-\u2069]", "", line)))
