@@ -92,7 +92,7 @@ def estimate(
 def _comparable(votes: Mapping[str, Mapping[str, str]]) -> dict[str, dict[str, str]]:
     """The votes of those who share an entry with somebody."""
     shares = {person for own in votes.values() if len(own) > 1 for person in own}
-    return {entry: {person: choice for person, choice in own.items() if person in shares} for entry, own in votes.items()}
+    return {entry: {each: own[each] for each in own if each in shares} for entry, own in votes.items()}
 
 
 def _shares_of_votes(row: npt.NDArray[np.int64], said: npt.NDArray[np.int64], n: int, of: Sequence[int]) -> Numbers:

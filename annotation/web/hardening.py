@@ -46,7 +46,7 @@ class Guard:
         app: what comes after.
         allowed_hosts: names that a request may ask for, without a port; None: any.
         max_body_bytes: longest body of a request.
-        body_timeout_s: in which the whole body has to arrive, however it trickles; None: whoever comes after sees to it.
+        body_timeout_s: in which the whole body has to arrive, however it trickles; None: as long as it takes.
         headers: of every answer.
         refuse: makes the answer of a refusal from its status and a sentence.
     """

@@ -33,8 +33,8 @@ from annotation.protocol import Rule
 from annotation.rounds import Entry
 from annotation.store import open_store
 from data_catalog.catalog import Catalog
-from tests.annotation.store_builders import entries as store_entries
 from tests.annotation.store_builders import SHOWN, desk, key, open_round, reviewers, states, vote_all
+from tests.annotation.store_builders import entries as store_entries
 from tests.annotation.vote_builders import event, log, ordinary, undo
 
 # Krippendorff, "Computing Krippendorff's Alpha-Reliability" (2011), section C: four observers, twelve units

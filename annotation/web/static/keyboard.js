@@ -9,8 +9,8 @@ const WHILE_ZOOMED = new Set(["z", "x", "arrowleft", "arrowright"]);
 const TYPING = "textarea, input, select, [contenteditable]";
 
 // The command that a key stands for, or null. Its character goes first, so that letters mean what the layout writes; then
-// its place: 1, 2, 3 are where AZERTY writes &, é, ", and a letter is where a layout without Latin letters has another one, or a
-// mark that goes on one, as in Thai and Hindi.
+// its place: 1, 2, 3 are where AZERTY writes &, é, ", and a letter is where a layout without Latin letters has another one,
+// or a mark that goes on one, as in Thai and Hindi.
 function commandOf(event, keys) {
   const key = event.key.toLowerCase();
   if (key in keys) return key;

@@ -6,11 +6,11 @@ import { Look } from "./looking.js";
 import { byId, notice, refusal, say } from "./notices.js";
 import { submit } from "./submit.js";
 
-const READ_MS = 400; // an answer is on the screen for so long before it can be left
 const place = byId("entries");
 const element = place.querySelector("[data-entry]");
 const frames = new Frames(element);
-const look = new Look(Number(place.dataset.leastLook));
+const leastMs = Number(place.dataset.leastLook);
+const look = new Look(leastMs);
 const buttons = [...document.querySelectorAll(".choice")];
 let judged = false;
 let toldAt = Infinity;
@@ -42,11 +42,11 @@ keyboard(() => frames, {
   3: () => judge("uncertain"),
 });
 for (const button of buttons) button.addEventListener("click", () => judge(button.dataset.choice));
-// the key that answered, held down or pressed once more, does not take away what it was told
-byId("next").addEventListener("click", () => {
-  if (performance.now() - toldAt >= READ_MS) location.assign("/training");
+byId("next").addEventListener("click", () => location.assign("/training"));
+// the key that answered, held down or pressed twice, does not take away what it was told
+byId("next").addEventListener("keydown", (event) => {
+  if (event.repeat || performance.now() - toldAt < leastMs) event.preventDefault();
 });
-byId("next").addEventListener("keydown", (event) => event.repeat && event.preventDefault());
 frames.show(0);
 element.focus({ preventScroll: true });
 look.begin(frames.image, () => {});
