@@ -16,7 +16,7 @@ from typing import Any, Literal
 import pyarrow.dataset as ds
 
 from annotation.errors import RoundError, TrainingError
-from annotation.events import Event
+from annotation.events import CHOICES, Choice, Event
 from annotation.protocol import FLAG_KINDS, Rule
 from data_catalog.catalog import Catalog
 from data_catalog.schemas import Label
@@ -35,6 +35,8 @@ class RoundOptions:
 
     question: str = "How does the ad come across?"
     """What people judge; stands on the screen."""
+    choice_names: tuple[tuple[Choice, str], ...] = ()
+    """What the pages call a choice, where that is not its name in their language; files and tables keep the names."""
     language: str = "en"
     """Of the reviewers' pages, and of the project's own guidelines."""
     guidelines: str = ""
@@ -53,6 +55,11 @@ class RoundOptions:
     def __post_init__(self) -> None:
         if not 0 <= self.training_share <= 1:
             raise RoundError(f"training_share is {self.training_share}; expected a share between 0 and 1")
+        # a stored round holds lists
+        object.__setattr__(self, "choice_names", tuple((choice, name) for choice, name in self.choice_names))
+        called = {choice: choice for choice in CHOICES} | {choice: name.strip() for choice, name in self.choice_names}
+        if len(called) > len(CHOICES) or len({name.casefold() for name in called.values() if name}) < len(CHOICES):
+            raise RoundError(f"choice_names {dict(self.choice_names)}; expected a name of its own for each choice")
         if self.least_look_ms < 0:
             raise RoundError(f"least_look_ms is {self.least_look_ms}; expected 0 or more milliseconds")
         if self.discussion_names not in ("names", "pseudonyms"):

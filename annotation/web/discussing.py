@@ -40,6 +40,7 @@ from annotation.web.forms import (
 from annotation.web.pages import guidelines_of, page
 from annotation.web.sessions import Session, Verifier, role
 from annotation.web.state import Server
+from annotation.web.texts import to_translate
 
 router = APIRouter(prefix="/discussion")
 
@@ -113,11 +114,11 @@ def read(given: SubmittedMark, session: Discussing, web: Server) -> dict[str, An
 def message(given: SubmittedMessage, session: Discussing, web: Server) -> dict[str, Any]:
     """Say something."""
     if not given.text.strip():
-        raise SubmissionError("there is nothing in the message yet")
+        raise SubmissionError(to_translate("There is nothing in the message yet."))
     try:
         return saved_and_told(web, given, own_desk(web, session, given.round).write(text=given.text, **given.told()))
     except NotPossibleError as error:
-        raise blind(error, "this ad is not discussed (any more); your message was not saved") from error
+        raise blind(error, to_translate("This ad is not discussed any more; your message was not saved.")) from error
 
 
 @router.post("/stance")
@@ -127,7 +128,7 @@ def stance(given: SubmittedStance, session: Discussing, web: Server) -> dict[str
     try:
         return saved_and_told(web, given, own_desk(web, session, given.round).take_stance(stance=taken, **given.told()))
     except NotPossibleError as error:
-        raise blind(error, "this ad is not discussed (any more); nothing was saved") from error
+        raise blind(error, to_translate("This ad is not discussed any more; nothing was saved.")) from error
 
 
 @router.post("/settle")
@@ -161,7 +162,7 @@ def unsay(given: Submitted, session: Discussing, web: Server) -> dict[str, Any]:
             raise NotPossibleError("it is over")
         return saved(desk.undo(**given.told()))
     except NotPossibleError as error:
-        raise blind(error, "this cannot be taken back any more") from error
+        raise blind(error, to_translate("This cannot be taken back any more.")) from error
 
 
 def _thread_values(desk: Desk, talk: Thread, content: Content) -> dict[str, Any]:

@@ -23,14 +23,14 @@ from annotation.web.texts import to_translate
 RoundId = Annotated[int, Field(ge=1, le=2**31 - 1)]
 
 STATES: dict[State, str] = {
-    "open": "has no vote yet",
-    "voted": "waits for votes",
-    "agreed": "reviewers agree",
-    "needs_verifier": "waits for a verifier",
-    "verified": "decided by a verifier",
-    "in_discussion": "in discussion",
-    "settled": "settled by discussion",
-    "excluded": "excluded",
+    "open": to_translate("has no vote yet"),
+    "voted": to_translate("waits for votes"),
+    "agreed": to_translate("reviewers agree"),
+    "needs_verifier": to_translate("waits for a verifier"),
+    "verified": to_translate("decided by a verifier"),
+    "in_discussion": to_translate("in discussion"),
+    "settled": to_translate("settled by discussion"),
+    "excluded": to_translate("excluded"),
 }
 """An entry's states in words."""
 

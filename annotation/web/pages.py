@@ -10,6 +10,7 @@ from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
+from babel.dates import format_datetime
 from fastapi import Request
 from fastapi.responses import HTMLResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -21,7 +22,7 @@ from annotation.rounds import RoundOptions
 from annotation.untrusted import bdi, isolated
 from annotation.web.assets import Assets
 from annotation.web.sessions import Session
-from annotation.web.texts import LANGUAGES, script_texts, texts, to_translate
+from annotation.web.texts import LANGUAGES, Names, script_texts, texts, to_translate
 
 FOLDER = Path(__file__).parent
 ASSETS = Assets(FOLDER / "static")
@@ -69,20 +70,26 @@ def own_guidelines(language: str) -> str:
 
 
 def language_of(request: Request) -> str:
-    """The language of a page: the open round's for reviewers, and before somebody has logged in; else English."""
+    """The language of a page: the round's for reviewers, and before somebody has logged in; else English."""
     session: Session | None = getattr(request.state, "session", None)
-    if session is not None and session.person.role != "reviewer":
+    options = _options(request)
+    if options is None or (session is not None and session.person.role != "reviewer"):
         return "en"
-    store = request.app.state.web.store
+    return options.language if options.language in LANGUAGES else "en"
+
+
+def _options(request: Request) -> RoundOptions | None:
+    """Of the open round, or of the newest."""
+    rounds = request.app.state.web.store.rounds
     try:
-        current = store.rounds.current()
+        shown = rounds.current() or next(reversed(rounds.all()), None)
     except StoreError:
-        return "en"  # the page that says so must not fail as well
-    return current.options.language if current and current.options.language in LANGUAGES else "en"
+        return None  # the page that says so must not fail as well
+    return shown.options if shown else None
 
 
 @lru_cache
-def environment(language: str = "en") -> Environment:
+def environment(language: str = "en", names: Names = ()) -> Environment:
     """Jinja as all pages use it: everything is escaped, and a name that nobody gave is an error."""
     made = Environment(
         loader=FileSystemLoader(FOLDER / "templates"),
@@ -93,9 +100,15 @@ def environment(language: str = "en") -> Environment:
         lstrip_blocks=True,
     )
     made.globals["static"] = ASSETS.address
-    made.install_gettext_translations(texts(language), newstyle=True)  # type: ignore[attr-defined]  # the extension's
+    said = texts(language, names)
+    made.install_gettext_translations(said, newstyle=True)  # type: ignore[attr-defined]  # the extension's
     made.filters.update(
-        untrusted=bdi, untrusted_attribute=isolated, duration=duration, translated=texts(language).gettext
+        untrusted=bdi,
+        untrusted_attribute=isolated,
+        duration=duration,
+        translated=said.gettext,  # unlike `_`, whose texts are the program's own, this does not vouch for what it says
+        upper_first=lambda text: text[:1].upper() + text[1:],
+        moment=lambda at: f"{format_datetime(at, 'd MMM, HH:mm', locale=language)} UTC",
     )
     return made
 
@@ -113,18 +126,19 @@ def page(request: Request, template: str, *, status: int = 200, **values: Any) -
         **values: what the template asks for besides.
     """
     session: Session | None = getattr(request.state, "session", None)
-    language = language_of(request)
+    language, options = language_of(request), _options(request)
+    names = options.choice_names if options else ()
     values = {
         "session": session,
         "path": request.url.path,
         "navigation": NAVIGATION[session.person.role] if session else (),
         "now": datetime.now(UTC),
         "language": language,
-        "script_texts": script_texts(language),
+        "script_texts": script_texts(language, names),
         **({} if "n_unread" in values else _discussions(request, session)),
         **values,
     }
-    text: str = environment(language).get_template(template).render(values)
+    text: str = environment(language, names).get_template(template).render(values)
     # untrusted texts were made harmless; a lone surrogate from elsewhere must not break the page
     return HTMLResponse(text.encode("utf-8", "replace"), status_code=status)
 

@@ -129,7 +129,7 @@ def answer(given: Answered, session: Reviewer, web: Server) -> dict[str, Any]:
 
 
 def _feedback(round_: Round, known: str, choice: str, own: Standing) -> str:
-    _ = texts(round_.options.language).gettext
+    _ = texts(round_.options.language, round_.options.choice_names).gettext
     verdict = _("Right.") if choice == known else _("You said %(choice)s; the answer is %(known)s.")
     count = _("%(right)s of %(answered)s right so far.")
     values = {"choice": _(choice), "known": _(known), "right": own.right, "answered": own.answered}

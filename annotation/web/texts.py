@@ -28,6 +28,10 @@ _OPTIONS = {"**.html": {"trimmed": "true", "silent": "false", "newstyle_gettext"
 _MARKS = {"_": None, "gettext": None, "to_translate": None, "ngettext": (1, 2), "many": (1, 2)}
 
 
+Names = tuple[tuple[str, str], ...]
+"""What a round calls the choices, where that is not their name; as `RoundOptions.choice_names`."""
+
+
 def to_translate(text: str) -> str:
     """The text itself; marks one that is translated where it is shown."""
     return text
@@ -42,9 +46,28 @@ NAMED_ELSEWHERE = (
 """Texts that the pages show and that stand outside of this folder."""
 
 
+class _Named(NullTranslations):
+    """A round's own names before a language's."""
+
+    def __init__(self, names: Names, rest: NullTranslations) -> None:
+        super().__init__()
+        self._names = dict(names)
+        self.add_fallback(rest)
+
+    def gettext(self, message: str) -> str:
+        return self._names.get(message) or super().gettext(message)
+
+
 @lru_cache
-def texts(language: str) -> NullTranslations:
-    """The texts of a language; English ones stand for themselves."""
+def texts(language: str, names: Names = ()) -> NullTranslations:
+    """The texts of a language; English ones stand for themselves.
+
+    Args:
+        language: one of `LANGUAGES`.
+        names: what a round calls the choices.
+    """
+    if names:
+        return _Named(names, texts(language))
     if language == "en":
         return NullTranslations()
     compiled = io.BytesIO()
@@ -54,15 +77,14 @@ def texts(language: str) -> NullTranslations:
 
 
 @lru_cache
-def script_texts(language: str) -> Markup:
+def script_texts(language: str, names: Names = ()) -> Markup:
     """The texts that the pages' scripts say, as JSON that can stand in a page: by the English one, its forms."""
-    if language == "en":
-        return Markup("{}")
     found: dict[str, list[str]] = {}
-    for message in read_catalog(language):
+    for message in read_catalog(language) if language != "en" else ():
         if message.id and any(str(path).endswith(".js") for path, _ in message.locations):
             key, said = (message.id, message.string) if isinstance(message.id, str) else (message.id[0], message.string)
             found[key] = [said] if isinstance(said, str) else list(said or ())
+    found |= {choice: [name] for choice, name in names}
     return Markup(json.dumps(found, ensure_ascii=True).replace("<", "\\u003c"))  # noqa: S704 - the program's own texts
 
 

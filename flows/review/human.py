@@ -228,6 +228,7 @@ def round_settings(settings: Settings) -> RoundSettings:
         more_than_words=settings.ocr.more_than_words,
         options=RoundOptions(
             question=review.question,
+            choice_names=tuple(review.choice_names.items()),
             language=review.language,
             guidelines=_guidelines(review.guidelines),
             training_share=review.training_share,

@@ -189,6 +189,9 @@ class ReviewNotifySettings(Section):
         return self
 
 
+ReviewChoice = Literal["positive", "negative", "uncertain"]
+
+
 class ReviewSettings(Section):
     """Settling of labels, by comments or by people (section IV-A: five reviewers, a verifier, a discussion)."""
 
@@ -211,6 +214,8 @@ class ReviewSettings(Section):
     """Comments shown of an ad."""
     question: Annotated[str, Field(min_length=1, max_length=200)] = "How does the ad come across?"
     """What people judge; stands on the screen."""
+    choice_names: dict[ReviewChoice, Annotated[str, Field(min_length=1, max_length=30)]] = Field(default_factory=dict)
+    """What the pages call a choice, such as `positive = "appealing"`; files, tables and releases keep its name."""
     language: Literal["en", "de"] = "en"
     """Of the reviewers' pages, and of the project's own guidelines."""
     guidelines: Path | None = None
@@ -251,6 +256,9 @@ class ReviewSettings(Section):
     def _known(self) -> ReviewSettings:
         if self.gold_share and not self.gold:
             raise ValueError(f"gold_share = {self.gold_share} of no known answers; give some in review.gold")
+        called = {choice: choice for choice in get_args(ReviewChoice)} | self.choice_names
+        if len({name.strip().casefold() for name in called.values()}) < len(called):
+            raise ValueError(f"choice_names = {self.choice_names} calls two choices the same")
         if both := self.gold.keys() & self.training.keys():
             raise ValueError(f"{min(both)} is in review.gold and in review.training, which tells its answer")
         return self

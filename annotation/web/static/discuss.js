@@ -6,6 +6,7 @@ import { Frames } from "./frames.js";
 import { keyboard } from "./keyboard.js";
 import { byId, discussed, notice, refusal, say } from "./notices.js";
 import { submit } from "./submit.js";
+import { _ } from "./texts.js";
 
 const { round: roundText, entry, role, over } = byId("discussion").dataset;
 const round = Number(roundText);
@@ -99,7 +100,7 @@ async function lookAndLookAgain() {
     if (byId("saved").dataset.state === "lost") say("idle", "");
   } catch (error) {
     if (error.status === 401) return notice(refusal(error));
-    if (error.status !== 409) say("lost", "No connection: new messages appear when it is back.");
+    if (error.status !== 409) say("lost", _("No connection: new messages appear when it is back."));
   }
   setTimeout(lookAndLookAgain, LOOK_EVERY_MS);
 }
@@ -119,8 +120,9 @@ async function act(address, body, done, after = () => {}) {
   } catch (error) {
     if (error.status === 409) {
       await look().catch(() => {});
-      const kept = text.value || note?.value ? " What you typed is still there." : "";
-      notice(error.kind === "outdated" ? `Somebody has written meanwhile: nothing was saved. Read it, then try again.${kept}` : refusal(error) + kept);
+      const kept = text.value || note?.value ? ` ${_("What you typed is still there.")}` : "";
+      const meanwhile = _("Somebody has written meanwhile: nothing was saved. Read it, then try again.");
+      notice((error.kind === "outdated" ? meanwhile : refusal(error)) + kept);
     } else notice(refusal(error));
   } finally {
     busy = false;
@@ -131,7 +133,7 @@ async function act(address, body, done, after = () => {}) {
 function send() {
   const said = text.value;
   if (!said.trim()) return text.focus();
-  act("/discussion/message", { key: message.key, text: whole(said) }, "Message saved.", () => (message.saved(said), fit()));
+  act("/discussion/message", { key: message.key, text: whole(said) }, _("Message saved."), () => (message.saved(said), fit()));
 }
 
 function close(address, more, done) {
@@ -141,8 +143,8 @@ function close(address, more, done) {
 }
 
 function takeBack() {
-  if (verifier) act("/discussion/undo", { key: newKey(), seen: Number(thread().revision) }, "Taken back.");
-  else act("/discussion/unsay", { key: newKey() }, "Taken back.");
+  if (verifier) act("/discussion/undo", { key: newKey(), seen: Number(thread().revision) }, _("Taken back."));
+  else act("/discussion/unsay", { key: newKey() }, _("Taken back."));
 }
 
 byId("write").addEventListener("submit", (event) => {
@@ -160,7 +162,7 @@ byId("unsay").addEventListener("click", takeBack);
 if (verifier) {
   for (const button of document.querySelectorAll("[data-settle]"))
     button.addEventListener("click", () =>
-      close("/discussion/settle", { label: button.dataset.settle, note: whole(note.value) }, `Settled: ${button.dataset.settle}.`),
+      close("/discussion/settle", { label: button.dataset.settle, note: whole(note.value) }, _("Settled: %(label)s.", { label: _(button.dataset.settle) })),
     );
   byId("exclude").addEventListener("click", () => {
     if (note.value.trim()) return close("/discussion/exclude", { text: whole(note.value) }, "Excluded.");
@@ -173,7 +175,7 @@ if (verifier) {
 for (const button of document.querySelectorAll("[data-stance]"))
   button.addEventListener("click", () => {
     const { stance } = button.dataset;
-    if (stance !== thread().own) act("/discussion/stance", { key: newKey(), choice: stance }, `You say now: ${stance}.`);
+    if (stance !== thread().own) act("/discussion/stance", { key: newKey(), choice: stance }, _("You say now: %(choice)s.", { choice: _(stance) }));
   });
 
 keyboard(() => frames, {});

@@ -10,9 +10,9 @@ import { keyboard } from "./keyboard.js";
 import { Look } from "./looking.js";
 import { byId, discussed, hint, notice, refusal, say } from "./notices.js";
 import { Outbox } from "./outbox.js";
-import { _, many } from "./texts.js";
+import { _, capital, many } from "./texts.js";
 
-const NAMES = { positive: _("Positive"), negative: _("Negative"), uncertain: _("Uncertain") };
+const NAMES = { positive: capital(_("positive")), negative: capital(_("negative")), uncertain: capital(_("uncertain")) };
 const place = byId("entries");
 const note = byId("note");
 const round = Number(place.dataset.round);

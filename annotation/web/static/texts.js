@@ -13,3 +13,5 @@ export function many(one, more, n, values = {}) {
   const said = texts[one]?.[forms.indexOf(plural.select(n))] || (n === 1 ? one : more);
   return filled(said, { n, ...values });
 }
+
+export const capital = (text) => text.slice(0, 1).toUpperCase() + text.slice(1);

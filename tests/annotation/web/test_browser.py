@@ -346,9 +346,7 @@ def test_a_last_vote_or_an_undo_that_comes_too_late_is_not_called_done(
     assert len(votes(site)) == done
 
 
-def test_a_vote_left_over_from_a_closed_round_does_not_shut_the_next_one(
-    site: Site, page: Page, address: str
-) -> None:
+def test_a_vote_left_over_from_a_closed_round_does_not_shut_the_next_one(site: Site, page: Page, address: str) -> None:
     page.context.set_offline(True)
     judge(page, "1")
     page.locator("#saved", has_text="kept on this device").wait_for()
