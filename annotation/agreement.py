@@ -134,7 +134,7 @@ class EntryFigures:
     @property
     def estimated(self) -> Label | None:
         """The more probable label; None without an estimate."""
-        return max(LABELS, key=lambda label: self.estimate[label]) if self.estimate else None
+        return max(self.estimate, key=self.estimate.__getitem__, default=None)
 
 
 @dataclass(frozen=True)

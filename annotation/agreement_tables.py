@@ -312,7 +312,7 @@ def estimated(found: Agreement) -> AgreementTable:
     known = [each for each in found.entries if each.estimate]
     others = [each for each in known if {each.majority, each.final} - {None, each.estimated}]
     rows = [
-        (each.video_id, *_votes_and_label(each), f"{each.estimated} ({each.estimate[each.estimated]:.0%})")
+        (each.video_id, *_votes_and_label(each), f"{each.estimated} ({max(each.estimate.values()):.0%})")
         for each in sorted(others, key=lambda each: (-max(each.estimate.values()), each.video_id))[:MAX_ENTRIES]
     ]
     return AgreementTable(
