@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from playwright.sync_api import Page
 
 TAGS = ("wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice", "experimental")
-"""Every rule of axe-core but those of WCAG's level AAA; among the experimental ones is that of the label in the name."""
+"""All of axe-core's rules but those of WCAG's level AAA; the experimental ones check the label in the name."""
 SIZES = ((1440, 900), (390, 844))
 """Width and height of a desk's screen and a phone's."""
 MOST_STOPS = 150
@@ -91,7 +91,8 @@ def hidden_when_focused(page: Page) -> list[str]:
               const { left, top, right, bottom } = each.getBoundingClientRect();
               const [x, y] = [(Math.max(left, 0) + Math.min(right, innerWidth)) / 2, (top + bottom) / 2];
               const fits = bottom - top < innerHeight / 2;
-              const points = fits ? [[x, top + 3], [x, y], [x, bottom - 3]] : [[x, Math.max(top, 0) + 3], [x, Math.min(bottom, innerHeight) - 3]];
+              const ends = [[x, Math.max(top, 0) + 3], [x, Math.min(bottom, innerHeight) - 3]];
+              const points = fits ? [[x, top + 3], [x, y], [x, bottom - 3]] : ends;
               const seen = points.map(([x, y]) => each.contains(document.elementFromPoint(x, y)));
               return [each.outerHTML.slice(0, 120), fits ? seen.every(Boolean) : seen.some(Boolean)];
             }"""
