@@ -221,7 +221,7 @@ class TestEveryState:
     def test_pages_that_only_say_something(self, site: Site, enter: Enter, address: str) -> None:
         page = enter("Reviewer 0").pages[0]
         for path, title in (("/nothing", "404"), ("/dashboard", "403")):
-            assert page.goto(address + path).status == int(title)  # type: ignore[union-attr]
+            assert page.goto(address + path).status == int(title)
             flawless(page)
         site.store.rounds.close(1)
         page.goto(f"{address}/review")
