@@ -9,12 +9,14 @@ from pathlib import Path
 import pytest
 from babel.messages.catalog import Message
 
+from annotation.desks import Progress
 from annotation.errors import RoundError
 from annotation.events import Choice
 from annotation.interchange.table_files import votes_table
 from annotation.interchange.votes import judgements
 from annotation.rounds import RoundOptions
 from annotation.web.pages import own_guidelines
+from annotation.web.reviewing import _progress as progress_text
 from annotation.web.texts import LANGUAGES, extracted, read_catalog, script_texts, texts
 from flows.settings import ReviewSettings
 from tests.annotation.web.round_builders import SPLIT, body, discuss, entry_ids, vote
@@ -33,6 +35,10 @@ def names(text: str) -> set[str]:
 
 def messages(language: str) -> list[Message]:
     return [message for message in read_catalog(language) if message.id]
+
+
+def test_a_pace_under_a_second_is_said_in_the_rounds_language() -> None:
+    assert progress_text(Progress(1, 1, 0.5), "de")["pace"] == "unter 1 s je Anzeige"
 
 
 def test_there_is_a_second_language_and_the_settings_know_all_of_them() -> None:
