@@ -1,4 +1,4 @@
-"""Videos of a round's ads under /videos, in ranges, for people who are logged in."""
+"""Videos of a round's ads and of its training's under /videos, in ranges, for people who are logged in."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from fastapi.responses import FileResponse
 from annotation.errors import NotPossibleError
 from annotation.web.forms import RoundId
 from annotation.web.sessions import SignedIn
-from annotation.web.state import Server
+from annotation.web.state import Server, Web
 
 router = APIRouter(prefix="/videos")
 
@@ -18,14 +18,19 @@ _KEPT = "private, max-age=86400, immutable"
 
 @router.get("/{entry_id}")
 def video(entry_id: str, round: RoundId, _session: SignedIn, web: Server, v: str = "") -> FileResponse:
-    """The video of an entry's ad: which file that is says the catalog alone."""
-    try:
-        entry = web.store.ledger.entry(round, entry_id)
-    except NotPossibleError as error:
-        raise HTTPException(404) from error
-    film = web.contents.film(entry.video_id) if web.store.rounds.get(round).options.show_video else None
+    """The video of the ad of an entry, or of a training example: which file that is says the catalog alone."""
+    video_id = _video_of(web, round, entry_id)
+    film = web.contents.film(video_id) if video_id and web.store.rounds.get(round).options.show_video else None
     if film is None:
         raise HTTPException(404)
     same = len(v) >= 16 and film.sha256.startswith(v)
     headers = {"Cache-Control": _KEPT if same else "private, no-cache"}
     return FileResponse(film.path, media_type=film.media_type, headers=headers)
+
+
+def _video_of(web: Web, round_id: int, entry_id: str) -> str | None:
+    try:
+        return web.store.ledger.entry(round_id, entry_id).video_id
+    except NotPossibleError:
+        examples = web.store.preparation.examples(round_id)
+        return next((example.video_id for example in examples if example.id == entry_id), None)

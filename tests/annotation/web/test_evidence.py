@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pytest
 
-from annotation.rounds import RoundOptions
+from annotation.rounds import RoundOptions, RoundSettings, draw_round
 from annotation.web.films import web_address
 from data_catalog.catalog import Catalog
 from data_catalog.schemas import TABLES
 from tests.annotation.web.browser_steps import Enter, gone, judge, shown
 from tests.annotation.web.round_builders import SPLIT, discuss, entry_ids, vote
 from tests.annotation.web.site_builder import Site, make_site
+from tests.annotation.web.test_preparing import newcomer, open_second, version_of
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -120,6 +121,20 @@ def test_verifiers_and_discussions_have_the_video_too(filmed: Site) -> None:
 )
 def test_only_an_entry_of_the_round_names_a_video(filmed: Site, path: str) -> None:
     assert filmed.client("Reviewer 0").get(f"/videos/{path}?round=1").status_code in (401, 404, 405)
+
+
+def test_an_example_of_the_training_has_its_video_where_the_round_has_one(filmed: Site) -> None:
+    open_second(filmed, RoundOptions(), {"ad0": "positive"})
+    client = newcomer(filmed)
+    client.post("/guidelines", json={"version": version_of(client)})
+    (url,) = video_urls(client.get("/training").text)
+    assert client.get(url).content == BYTES
+    assert filmed.client().get(url).status_code == 401
+    filmed.store.rounds.close(2)
+    blind = draw_round(filmed.catalog, RoundSettings(options=HIDDEN), training={"ad0": "positive"})
+    filmed.store.rounds.open(blind)
+    assert video_urls(client.get("/training").text) == []
+    assert client.get(url.replace("round=2", "round=3")).status_code == 404
 
 
 def test_a_round_that_is_not_there_has_no_video(filmed: Site) -> None:
