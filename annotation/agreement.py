@@ -19,9 +19,9 @@ import numpy.typing as npt
 from annotation.dawid_skene import Estimate, estimate
 from annotation.desks import median_seconds
 from annotation.events import CHOICES, Choice, Event, Vote
-from annotation.protocol import EntryState, Rule, by_entry, fold, votes_that_count
+from annotation.protocol import EntryState, Rule, fold, votes_that_count
 from annotation.reading import FastVote, fast_votes
-from annotation.rounds import Entry
+from annotation.rounds import Entry, concerned
 from data_catalog.schemas import LABELS, Label
 
 Counts = npt.NDArray[np.int64]
@@ -129,12 +129,12 @@ class EntryFigures:
     final: Label | None
     """The label it came to; None while that is open, and when it is excluded."""
     estimate: Mapping[Label, float]
-    """Dawid and Skene's probability of each label."""
+    """Dawid and Skene's probability of each label; empty where nobody can be compared."""
 
     @property
-    def estimated(self) -> Label:
-        """The more probable label."""
-        return max(LABELS, key=lambda label: self.estimate[label])
+    def estimated(self) -> Label | None:
+        """The more probable label; None without an estimate."""
+        return max(self.estimate, key=self.estimate.__getitem__, default=None)
 
 
 @dataclass(frozen=True)
@@ -168,7 +168,7 @@ class Agreement:
     entries: Sequence[EntryFigures]
     """Of the entries with a vote, in the order of their first one."""
     reliability: Mapping[str, float]
-    """By person: Dawid and Skene's probability of choosing an entry's label."""
+    """By person: Dawid and Skene's probability of choosing an entry's label; of those who can be compared."""
 
 
 def measure(
@@ -194,7 +194,10 @@ def measure(
         levels: of the people.
         seed: of the bootstrap.
     """
-    of_entry = by_entry(events)
+    of_entry: dict[str, list[Event]] = {}
+    for event in events:
+        for entry_id in concerned(event, entries):
+            of_entry.setdefault(entry_id, []).append(event)
     counting = {entry_id: votes_that_count(log) for entry_id, log in of_entry.items() if entry_id in entries}
     votes = {entry_id: {person: _choice(vote) for person, vote in own.items()} for entry_id, own in counting.items()}
     first = {entry_id: own for entry_id, own in votes.items() if entries[entry_id].kind != "repeat"}
@@ -437,8 +440,11 @@ def _entry_figures(
     estimated: Estimate,
 ) -> list[EntryFigures]:
     found = []
-    for entry_id, probabilities in estimated.labels.items():
-        counts = Counter(votes[entry_id].values())
+    for entry_id, own in votes.items():
+        if not own:
+            continue
+        counts = Counter(own.values())
+        probabilities = estimated.labels.get(entry_id, {})
         positive, negative = counts["positive"], counts["negative"]
         found.append(
             EntryFigures(
@@ -448,7 +454,7 @@ def _entry_figures(
                 median_s=median_seconds(counting[entry_id].values()),
                 majority=None if positive == negative else "positive" if positive > negative else "negative",
                 final=states[entry_id].label if states[entry_id].final else None,
-                estimate={label: probabilities[label] for label in LABELS},
+                estimate={label: probabilities[label] for label in LABELS if probabilities},
             )
         )
     return found

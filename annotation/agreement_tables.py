@@ -309,16 +309,17 @@ def slow(found: Agreement) -> AgreementTable:
 
 def estimated(found: Agreement) -> AgreementTable:
     """Where Dawid and Skene's estimate is another one than the majority, or than the final label."""
-    others = [each for each in found.entries if {each.majority, each.final} - {None, each.estimated}]
+    known = [each for each in found.entries if each.estimate]
+    others = [each for each in known if {each.majority, each.final} - {None, each.estimated}]
     rows = [
-        (each.video_id, *_votes_and_label(each), f"{each.estimated} ({each.estimate[each.estimated]:.0%})")
+        (each.video_id, *_votes_and_label(each), f"{each.estimated} ({max(each.estimate.values()):.0%})")
         for each in sorted(others, key=lambda each: (-max(each.estimate.values()), each.video_id))[:MAX_ENTRIES]
     ]
     return AgreementTable(
         "Dawid and Skene's estimate",
         "Labels estimated from all votes by how reliable each person seems. A statistic to look at: it changes no "
         f"label. It differs from the majority or the final label on {len(others):,} of "
-        f"{count_ads(len(found.entries))}; at most {MAX_ENTRIES} are named, the surest first.",
+        f"{count_ads(len(known))}; at most {MAX_ENTRIES} are named, the surest first.",
         ("Ad", "Votes", "Final label", "Estimate"),
         rows,
         nothing="It differs from the majority and the final label nowhere.",

@@ -46,11 +46,12 @@ def estimate(
     """Estimate labels and error rates.
 
     Args:
-        votes: choices by entry and person; an entry without any is left out.
+        votes: choices by entry and person. Whoever shares no entry with anybody cannot be compared, and is left out
+            with their votes, and so is an entry that has none then.
         labels: what an entry can be.
         choices: what people can say of it, where that is more, such as `uncertain`.
     """
-    choices = choices or labels
+    choices, votes = choices or labels, _comparable(votes)
     entries = [entry for entry, own in votes.items() if own]
     people = sorted({person for own in votes.values() for person in own})
     if not entries:
@@ -86,6 +87,12 @@ def estimate(
         },
         dict(zip(labels, map(float, shares), strict=True)),
     )
+
+
+def _comparable(votes: Mapping[str, Mapping[str, str]]) -> dict[str, dict[str, str]]:
+    """The votes of those who share an entry with somebody."""
+    shares = {person for own in votes.values() if len(own) > 1 for person in own}
+    return {entry: {each: own[each] for each in own if each in shares} for entry, own in votes.items()}
 
 
 def _shares_of_votes(row: npt.NDArray[np.int64], said: npt.NDArray[np.int64], n: int, of: Sequence[int]) -> Numbers:

@@ -16,8 +16,8 @@ from typing import Any, Literal
 import pyarrow.dataset as ds
 
 from annotation.errors import RoundError, TrainingError
-from annotation.events import CHOICES, Choice
-from annotation.protocol import Rule
+from annotation.events import CHOICES, Choice, Event
+from annotation.protocol import FLAG_KINDS, Rule
 from data_catalog.catalog import Catalog
 from data_catalog.schemas import Label
 
@@ -208,6 +208,14 @@ def _once_more(entry: Entry, seed: int) -> Entry:
 def entry_id(seed: int, video_id: str, *, again: bool = False) -> str:
     """An id that cannot be read: 16 hex characters."""
     return _digest("entry", seed, video_id, again)[:16]
+
+
+def concerned(event: Event, entries: Mapping[str, Entry]) -> tuple[str, ...]:
+    """Ids of the entries that an event is about: a flag on a repeat says something of its original, too."""
+    entry = entries.get(event.entry_id)
+    if entry is None or entry.repeats is None or event.kind not in FLAG_KINDS:
+        return (event.entry_id,)
+    return event.entry_id, entry.repeats
 
 
 def order_for(person_id: str, seed: int, entries: Iterable[Entry]) -> list[str]:

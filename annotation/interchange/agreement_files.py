@@ -51,7 +51,7 @@ def entries_table(found: Agreement) -> pa.Table:
                 "majority": each.majority,
                 "final_label": each.final,
                 "dawid_skene": each.estimated,
-                "dawid_skene_probability": each.estimate[each.estimated],
+                "dawid_skene_probability": max(each.estimate.values(), default=None),
             }
             for each in found.entries
         ),

@@ -258,7 +258,7 @@ def _origin(annotation: Mapping[str, Any], vote: Vote) -> dict[str, Any] | None:
     if not isinstance(told, dict) or not {"vote", "reviewer", "guideline"} <= told.keys():
         raise ValueError(f"its hidden result {ORIGIN} was changed, so that it does not say whose vote it is")
     # that somebody touched it, to set a star say, does not make it theirs
-    if annotation.get("updated_by") is not None and told["vote"] != json.loads(json.dumps(vars(vote))):
+    if told["vote"] != json.loads(json.dumps(vars(vote))):
         return None
     return {
         "reviewer": str(told["reviewer"]),

@@ -77,8 +77,8 @@ def read_lines(path: Path, *, people: Mapping[str, str] | None = None) -> Iterat
     try:
         with path.open(encoding="utf-8") as file:
             for number, line in enumerate(file, 1):
-                if line.strip():
-                    yield _row(line, number, people or {})
+                if line.strip() and (row := _row(line, number, people or {})) is not None:
+                    yield row
     except UnicodeDecodeError as error:
         raise AnnotationError(f"{path}: not UTF-8 ({error})") from error
 
@@ -98,14 +98,15 @@ def _task(row: RoundRow, frame_url: Callable[[str], str]) -> dict[str, Any]:
     }
 
 
-def _row(line: str, number: int, people: Mapping[str, str]) -> Row:
+def _row(line: str, number: int, people: Mapping[str, str]) -> Row | None:
+    """A line's vote; None of a task that nobody was asked about yet, as we write them."""
     try:
         task = json.loads(line)
         if not isinstance(task, dict):
             raise ValueError("no JSON object")
         answer = task.get("answer")
-        if answer is None:
-            return Ignored(number, "tasks without an answer")
+        if answer is None and not task.get("accept"):
+            return None
         if answer != "accept":
             return Ignored(number, f"answers '{str(answer)[:20]}'")
         return _judgement(task, number, people)

@@ -1,8 +1,8 @@
 """Votes, flags, decisions, discussions and verdicts as CSV, Parquet or JSON, and votes back from CSV and Parquet.
 
 Names and notes are untrusted, and spreadsheets run what begins with =, +, - or @. In a CSV file such a cell gets an
-apostrophe in front, which `unescaped` takes off again. A Parquet file holds the texts as they are. Of a file that comes
-back, every row that holds no vote says where it stands and why.
+apostrophe in front, as does a text that pandas would take for another value; `unescaped` takes it off again. A Parquet
+file holds the texts as they are. Of a file that comes back, every row that holds no vote says where it stands and why.
 """
 
 from __future__ import annotations
@@ -53,10 +53,15 @@ VERDICTS = _schema(
     agreement=pa.float64(),
     decided_blind=pa.bool_(),
 )
-# the full-width signs too: some spreadsheets take them for the plain ones
 _MISSING = ("", "NaN", "nan", "NaT", "<NA>", "None")
-"""Cells without a value, as spreadsheets and pandas write them; a text that looks so is escaped, too."""
-_FORMULA = re.compile(f"'*([=+\\-@\t\r\n＝＋－＠]|({'|'.join(_MISSING[1:])})$)")
+"""Cells without a value, as spreadsheets and pandas write them."""
+_TAKEN_FOR_ANOTHER_VALUE = (
+    r"nan|nat|<na>|none|null|na|n/a|#n/a|#na|#n/a n/a|1\.#(ind|qnan)|true|false|inf(inity)?"
+    r"|([0-9]+\.?[0-9]*|\.[0-9]+)(e[+-]?[0-9]+)?"
+)
+"""Texts that pandas reads as no value, a truth value or a number, and writes back as something else."""
+# the full-width signs too: some spreadsheets take them for the plain ones
+_FORMULA = re.compile(rf"'*([=+\-@\t\r\n＝＋－＠]|({_TAKEN_FOR_ANOTHER_VALUE})$)", re.IGNORECASE)
 _NEEDED = ("entry_id", "reviewer", "choice", "shown_at", "submitted_at")
 
 
@@ -182,7 +187,7 @@ def _cell(value: Any) -> str:
 
 
 def escaped(text: str) -> str:
-    """The text as a cell that no spreadsheet runs."""
+    """The text as a cell that no spreadsheet runs and no program takes for another value."""
     # one that looks escaped already gets another apostrophe, so that taking off one always gives the text back
     return f"'{text}" if _FORMULA.match(text) else text
 

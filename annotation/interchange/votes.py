@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -136,13 +137,14 @@ class _Import:
         self._people = {
             key: person
             for person in store.people.all()
-            for key in (pseudonyms[person.id], person.name.casefold(), person.id)
+            for key in (pseudonyms[person.id], _called(person.name), person.id)
         }
         log = store.events(round_id)
         self._current = {(row.entry_id, row.reviewer): row.vote for row in judgements(log, self._entries, {})}
         self._last_word: dict[tuple[str, str], datetime] = {}
         for event in log:
-            self._heard((event.entry_id, event.person_id), event.submitted_at)
+            if event.kind in ("vote", "undo"):  # a flag and what is said in a discussion stand beside the vote
+                self._heard((event.entry_id, event.person_id), event.submitted_at)
         self._waiting: dict[tuple[str, str], tuple[Judgement, Person]] = {}
         self.taken, self.known = 0, 0
         self.refused: list[Refused] = []
@@ -157,7 +159,7 @@ class _Import:
         if isinstance(row, Refused) or problem is not None:
             self.refused.append(Refused(row.line, str(problem)))
             return
-        person = self._people[row.reviewer.casefold()]
+        person = self._people[_called(row.reviewer)]
         key = (row.entry_id, person.id)
         if key in self._waiting:  # what becomes of that decides about this one
             self.store_waiting()
@@ -192,7 +194,7 @@ class _Import:
         round_id, entry, person = (
             self._round_id,
             self._entries.get(row.entry_id),
-            self._people.get(row.reviewer.casefold()),
+            self._people.get(_called(row.reviewer)),
         )
         if row.round_id not in (None, round_id):
             return f"it belongs to round {row.round_id}, and this is round {round_id}"
@@ -225,6 +227,11 @@ class _Import:
             shown_at=row.shown_at,
             guideline=row.guideline,
         )
+
+
+def _called(name: str) -> str:
+    """A name as it is looked up: some programs take letters and their accents apart, or leave spaces."""
+    return unicodedata.normalize("NFC", name.strip()).casefold()
 
 
 def _key(round_id: int, row: Judgement, person: Person) -> str:

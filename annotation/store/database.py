@@ -163,10 +163,10 @@ class Database:
 
 
 def _identity(path: Path) -> tuple[int, int] | None:
-    """Names a file whatever its path; None where there is none."""
+    """Names a file whatever its path; None where there is none, or none can be reached."""
     try:
         found = path.stat()
-    except FileNotFoundError:
+    except OSError:
         return None
     return found.st_dev, found.st_ino
 

@@ -2,7 +2,7 @@
 
 The log's last number is all that has to be compared, and writers come one after the other (`database.py`), so what
 another process added is seen by the next look, and nothing below that number can still appear. Where an entry was
-withdrawn, the book is begun anew.
+withdrawn, or the store was put back to an earlier state, the book is begun anew.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from sqlalchemy import Connection, func, select
 
 from annotation.errors import NotPossibleError, WithdrawnError
 from annotation.events import Event
-from annotation.protocol import FINAL, FLAG_KINDS, EntryState, Rule, State, allowed, fold, live_events
-from annotation.rounds import Entry, RoundOptions, order_for
+from annotation.protocol import FINAL, EntryState, Rule, State, allowed, fold, live_events
+from annotation.rounds import Entry, RoundOptions, concerned, order_for
 from annotation.store import schema
 from annotation.store.assignments import assignments_of
 from annotation.store.database import Database
@@ -45,6 +45,8 @@ class Book:
     """In the order in which they were drawn."""
     last: int = 0
     """Number of the newest event that is in here."""
+    last_key: str = ""
+    """Its key."""
     events: dict[str, list[Event]] = field(default_factory=lambda: defaultdict(list))
     """By entry. Flags on a repeat stand at the entry that it repeats, too: they are about the same ad."""
     states: dict[str, EntryState] = field(default_factory=dict)
@@ -118,14 +120,11 @@ class Book:
         """Bring the states up to date with newer events."""
         touched: list[str] = []
         for event in events:
-            entry = self.entries.get(event.entry_id)
-            about = [event.entry_id]
-            if entry and entry.repeats and event.kind in FLAG_KINDS:
-                about.append(entry.repeats)
+            about = concerned(event, self.entries)
             for entry_id in about:
                 self.events[entry_id].append(event)
             touched += about
-            self.last = event.id
+            self.last, self.last_key = event.id, event.key
         for entry_id in dict.fromkeys(touched):
             self._by_state[self.state(entry_id).state].discard(entry_id)
             self.states[entry_id] = state = fold(self.events[entry_id], self.rule)
@@ -160,7 +159,7 @@ class Ledger:
         """
         with self._lock:
             book = self._book(round_id)
-            if book.n_withdrawn != self._withdrawn(round_id):
+            if not self._is_current(book):
                 del self._books[round_id]
                 book = self._book(round_id)
             self._assign(book)
@@ -201,7 +200,8 @@ class Ledger:
         if round_id not in self._books:
             found = self._rounds.get(round_id)
             # counted first: what is withdrawn between the two looks is found by the next one
-            withdrawn = self._withdrawn(round_id)
+            with self._database.read() as connection:
+                withdrawn = _count_withdrawn(connection, round_id)
             entries = self._rounds.entries(round_id)
             self._books[round_id] = Book(round_id, found.rule, found.seed, found.options, withdrawn, entries)
         return self._books[round_id]
@@ -216,15 +216,22 @@ class Ledger:
                 book.assigned = {who: each.entry_ids for who, each in found.items() if each.entry_ids is not None}
                 book.drawn_at = drawn_at
 
-    def _withdrawn(self, round_id: int) -> int:
-        query = select(func.count()).where(schema.withdrawn.c.round_id == round_id)
+    def _is_current(self, book: Book) -> bool:
+        """Whether what the book knows was not taken away since: by a withdrawal, or by a store put back from a copy."""
+        key = select(_EVENTS.key).where(_EVENTS.round_id == book.round_id, _EVENTS.id == book.last)
         with self._database.read() as connection:
-            return connection.scalar(query) or 0
+            gone = _count_withdrawn(connection, book.round_id)
+            return gone == book.n_withdrawn and (not book.last or connection.scalar(key) == book.last_key)
 
     def _newer(self, round_id: int, last: int) -> list[Event]:
         query = select(schema.events).where(_EVENTS.round_id == round_id, _EVENTS.id > last).order_by(_EVENTS.id)
         with self._database.read() as connection:
             return [event_of(row) for row in connection.execute(query)]
+
+
+def _count_withdrawn(connection: Connection, round_id: int) -> int:
+    query = select(func.count()).where(schema.withdrawn.c.round_id == round_id)
+    return connection.scalar(query) or 0
 
 
 def is_withdrawn(connection: Connection, round_id: int, entry_id: str) -> bool:

@@ -18,6 +18,7 @@ from annotation.errors import AccessError, AnnotationError, RoleError
 from annotation.protocol import Role
 from annotation.store import schema
 from annotation.store.database import Database
+from data_catalog.printing import is_new_emoji
 
 JOIN_PATH = "/join"
 """Where an invitation's link points to. The token follows behind a `#`, which browsers send to no server."""
@@ -269,7 +270,8 @@ def check_name(name: str) -> str:
     name = unicodedata.normalize("NFC", name.strip(" "))
     # joiners are letters' business where they stand between letters that are not ASCII: in Persian, Hindi, emoji
     looked_at = _JOINER.sub("", name[: MAX_NAME + 1].replace(" ", ""))
-    strange = sorted({f"U+{ord(c):04X}" for c in looked_at if unicodedata.category(c)[0] in "CZ"})
+    hidden = {c for c in looked_at if unicodedata.category(c)[0] in "CZ" and not is_new_emoji(c)}
+    strange = sorted(f"U+{ord(c):04X}" for c in hidden)
     if strange:
         raise AnnotationError(f"the name holds {', '.join(strange)}, which cannot be printed; leave it out")
     if not 1 <= len(name) <= MAX_NAME:

@@ -90,7 +90,12 @@ def create_app(settings: WebSettings) -> FastAPI:
     app = FastAPI(title="YTB-ADS annotation", lifespan=lifespan, openapi_url=None, docs_url=None, redoc_url=None)
     app.state.web = web
     guard.install(app)
-    app.add_middleware(Guard, allowed_hosts=settings.allowed_hosts, max_body_bytes=settings.max_body_bytes)
+    app.add_middleware(
+        Guard,
+        allowed_hosts=settings.allowed_hosts,
+        max_body_bytes=settings.max_body_bytes,
+        body_timeout_s=settings.idle_timeout_s,
+    )
     app.mount(ASSETS.address, ASSETS, name="static")
     for router in ROUTERS:
         app.include_router(router)

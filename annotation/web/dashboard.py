@@ -10,11 +10,11 @@ from annotation.outcomes import PersonProgress
 from annotation.protocol import FINAL
 from annotation.store.round_store import Round
 from annotation.web.background import Measured
-from annotation.web.forms import STATES, RoundId, verifier_desk
+from annotation.web.forms import STATES, RoundId
 from annotation.web.measurements import Numbers
 from annotation.web.pages import duration, page
 from annotation.web.sessions import Session, role
-from annotation.web.state import Server, Web
+from annotation.web.state import Server
 
 if TYPE_CHECKING:
     from annotation.agreement_tables import AgreementTable
@@ -37,17 +37,16 @@ def show(request: Request, session: Overseer, web: Server, round: RoundId | None
         return page(request, "message.html", title="Nothing to show", text=text)
     shown = web.store.rounds.get(round) if round is not None else rounds[-1]
     numbers = web.measurements.look(shown.id)
-    n_discussed = _discussed(web, session, rounds)
-    return page(request, "dashboard.html", n_discussed=n_discussed, rounds=rounds, **_numbers(shown, numbers))
+    return page(request, "dashboard.html", rounds=rounds, **_numbers(shown, numbers, session))
 
 
 @router.get("/numbers")
-def newer(request: Request, _session: Overseer, round: RoundId, web: Server, v: str = "") -> Response:
+def newer(request: Request, session: Overseer, round: RoundId, web: Server, v: str = "") -> Response:
     """The numbers in place of those that a page shows; 204 while there are no newer ones."""
     numbers = web.measurements.peek(round)
     if numbers.behind or (not numbers.failed and (numbers.measured is None or numbers.measured.version == v)):
         return Response(status_code=204)
-    return page(request, "numbers.html", **_numbers(web.store.rounds.get(round), numbers))
+    return page(request, "numbers.html", **_numbers(web.store.rounds.get(round), numbers, session))
 
 
 @router.get("/pictures/{round}/{name}.svg")
@@ -60,12 +59,14 @@ def picture(_session: Overseer, round: RoundId, name: str, web: Server, v: str =
     return Response(measured.pictures[name], media_type="image/svg+xml", headers=headers)
 
 
-def _numbers(shown: Round, numbers: Numbers) -> dict[str, Any]:
+def _numbers(shown: Round, numbers: Numbers, session: Session) -> dict[str, Any]:
     """What the templates say of a round."""
-    return {"round": shown, "numbers": numbers, **(_figures(numbers.measured) if numbers.measured else {})}
+    # who decides before seeing the votes on an ad does not find them here
+    blind = shown.is_open and shown.options.verifier_first and session.person.role == "verifier"
+    return {"round": shown, "numbers": numbers, **(_figures(numbers.measured, blind) if numbers.measured else {})}
 
 
-def _figures(measured: Measured) -> dict[str, Any]:
+def _figures(measured: Measured, blind: bool) -> dict[str, Any]:
     # with what measures, this takes a while to load, and a server that nobody asks for it needs none of it
     from annotation.agreement_tables import coefficient_text, count_ads
 
@@ -78,11 +79,11 @@ def _figures(measured: Measured) -> dict[str, Any]:
         "alpha_text": coefficient_text(alpha),
         "kappa": kappa,
         "kappa_text": kappa.reason if kappa.value is None else f"of {count_ads(kappa.n_entries)} with all votes",
-        "panels": _panels(measured),
+        "panels": _panels(measured, blind),
     }
 
 
-def _panels(measured: Measured) -> list[AgreementTable]:
+def _panels(measured: Measured, blind: bool) -> list[AgreementTable]:
     from annotation import agreement_tables as tables
 
     found, names = measured.agreement, measured.names
@@ -95,8 +96,7 @@ def _panels(measured: Measured) -> list[AgreementTable]:
         tables.people(found, names),
         tables.levels(found),
         tables.fast(found, names),
-        tables.slow(found),
-        tables.estimated(found),
+        *([] if blind else [tables.slow(found), tables.estimated(found)]),
         tables.confusion(found),
     ]
 
@@ -133,11 +133,3 @@ def _training(each: PersonProgress) -> str:
         return "–"
     outcome = "passed" if own.passed else "under way" if own.next_id else "not passed"
     return f"{outcome}: {own.right} of {own.answered} right, attempt {own.attempt}" if own.answered else "not begun"
-
-
-def _discussed(web: Web, session: Session, rounds: list[Round]) -> int:
-    """The number of ads being discussed, for a verifier: an admin takes no part in it."""
-    current = next((each for each in rounds if each.is_open), None)
-    if current is None or session.person.role != "verifier":
-        return 0
-    return verifier_desk(web, session, current.id).count_discussions()

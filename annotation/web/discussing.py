@@ -64,8 +64,6 @@ def show(request: Request, session: Discussing, web: Server) -> Response:
     return page(
         request,
         "discussions.html",
-        n_discussed=desk.count_discussions() if shown.is_open else 0,
-        n_unread=desk.count_unread(),
         round=shown,
         talks=listed,
         more=len(talks) - len(listed),
@@ -77,11 +75,11 @@ def one(request: Request, entry_id: str, session: Discussing, web: Server) -> Re
     """One discussion beside what it is about, of the open round or of an earlier one."""
     found = next((each for each in reversed(web.store.rounds.all()) if in_round(web, each.id, entry_id)), None)
     if found is None:
-        return of_another_round(request, 0)
+        return of_another_round(request)
     desk = own_desk(web, session, found.id)
     talk = desk.thread(entry_id)
     if talk.open and not found.is_open:
-        return of_another_round(request, 0)
+        return of_another_round(request)
     content = content_of(web, talk)
     return page(
         request,

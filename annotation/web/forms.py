@@ -231,14 +231,13 @@ def in_round(web: Web, round_id: int, entry_id: str) -> bool:
 
 
 def of_another_round(
-    request: Request, n_discussed: int, link: tuple[str, str] = ("/discussion", to_translate("All discussions"))
+    request: Request, link: tuple[str, str] = ("/discussion", to_translate("All discussions"))
 ) -> Response:
     """The page for somebody who kept the address of an ad for longer than its round lasted."""
     return page(
         request,
         "message.html",
         status=404,
-        n_discussed=n_discussed,
         title=to_translate("This ad is not in the present round"),
         text=to_translate("It belongs to a round that is over, or was taken out of the dataset."),
         link=link,

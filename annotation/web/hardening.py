@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import ipaddress
 import socket
+import time
 from collections.abc import Callable, Collection, Mapping
 from urllib.parse import urlsplit
 
@@ -38,12 +40,13 @@ def _refuse_in_a_line(status: int, text: str) -> Response:
 
 
 class Guard:
-    """Refuses foreign hosts and long bodies; sets the headers; answers HEAD as GET, without the body.
+    """Refuses foreign hosts, long bodies and slow ones; sets the headers; answers HEAD as GET, without the body.
 
     Args:
         app: what comes after.
         allowed_hosts: names that a request may ask for, without a port; None: any.
         max_body_bytes: longest body of a request.
+        body_timeout_s: in which the whole body has to arrive, however it trickles; None: as long as it takes.
         headers: of every answer.
         refuse: makes the answer of a refusal from its status and a sentence.
     """
@@ -54,10 +57,12 @@ class Guard:
         *,
         allowed_hosts: Collection[str] | None,
         max_body_bytes: int,
+        body_timeout_s: float | None = None,
         headers: Mapping[str, str] = HEADERS,
         refuse: Callable[[int, str], Response] = _refuse_in_a_line,
     ) -> None:
         self._app, self._hosts, self._max_body_bytes = app, allowed_hosts, max_body_bytes
+        self._body_timeout_s = body_timeout_s
         self._headers, self._refuse = headers, refuse
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -91,12 +96,20 @@ class Guard:
             await self._app(scope, self._counted(receive), send_with_headers)
 
     def _counted(self, receive: Receive) -> Receive:
-        """Bodies that do not say how long they are must not be longer either."""
-        received = 0
+        """Bodies that do not say how long they are must not be longer either, and all have to arrive in time."""
+        received, is_whole = 0, False
+        ends_s = None if self._body_timeout_s is None else time.monotonic() + self._body_timeout_s
 
         async def receive_counted() -> Message:
-            nonlocal received
-            message = await receive()
+            nonlocal received, is_whole
+            if is_whole:  # what comes now is the news that the client has left
+                return await receive()
+            try:
+                async with asyncio.timeout(ends_s and ends_s - time.monotonic()):
+                    message = await receive()
+            except TimeoutError:
+                raise HTTPException(408, "The request did not arrive in time.") from None
+            is_whole = not message.get("more_body", False)
             received += len(message.get("body", b""))
             if received > self._max_body_bytes:
                 raise HTTPException(413, _too_long(self._max_body_bytes))

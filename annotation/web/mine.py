@@ -74,7 +74,6 @@ def show(
         choices=CHOICES,
         flag_texts=FLAGS,
         max_note=MAX_NOTE,
-        n_discussed=desk.count_discussions(),
     )
 
 

@@ -15,6 +15,7 @@ from fastapi import Request
 from fastapi.responses import HTMLResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from annotation.desks import ReviewerDesk, VerifierDesk
 from annotation.errors import StoreError
 from annotation.protocol import Role
 from annotation.rounds import RoundOptions
@@ -112,17 +113,16 @@ def environment(language: str = "en", names: Names = ()) -> Environment:
     return made
 
 
-def page(
-    request: Request, template: str, *, status: int = 200, n_discussed: int = 0, n_unread: int = 0, **values: Any
-) -> HTMLResponse:
+def page(request: Request, template: str, *, status: int = 200, **values: Any) -> HTMLResponse:
     """A template as an answer; `session` (or None), `path`, `navigation` and `now` are there in each.
+
+    So are `n_discussed`, the ads being discussed, and `n_unread`, the discussions in which somebody has said something
+    since one looked, which the head of the page says.
 
     Args:
         request: what is answered.
         template: file name.
         status: of the answer.
-        n_discussed: how many ads are being discussed; the head of the page says so if there are any.
-        n_unread: in how many discussions somebody has said something since one looked.
         **values: what the template asks for besides.
     """
     session: Session | None = getattr(request.state, "session", None)
@@ -135,13 +135,29 @@ def page(
         "now": datetime.now(UTC),
         "language": language,
         "script_texts": script_texts(language, names),
-        "n_discussed": n_discussed,
-        "n_unread": n_unread,
+        **({} if "n_unread" in values else _discussions(request, session)),
         **values,
     }
     text: str = environment(language, names).get_template(template).render(values)
     # untrusted texts were made harmless; a lone surrogate from elsewhere must not break the page
     return HTMLResponse(text.encode("utf-8", "replace"), status_code=status)
+
+
+def _discussions(request: Request, session: Session | None) -> dict[str, int]:
+    """What the head of a page says of the discussions in the open round, or else in the newest one."""
+    nothing = {"n_discussed": 0, "n_unread": 0}
+    if session is None or session.person.role == "admin":
+        return nothing
+    store = request.app.state.web.store
+    try:
+        rounds = store.rounds.all()
+        if not rounds:
+            return nothing
+        shown = next((each for each in rounds if each.is_open), rounds[-1])
+        own = (VerifierDesk if session.person.role == "verifier" else ReviewerDesk)(store, session.person, shown.id, "")
+        return {"n_discussed": own.count_discussions() if shown.is_open else 0, "n_unread": own.count_unread()}
+    except StoreError:
+        return nothing  # the page that says so must not fail as well
 
 
 def duration(seconds: float) -> str:

@@ -51,7 +51,7 @@ def show(
         return RedirectResponse(step, status_code=303)
     desk = reviewer_desk(web, session, current.id)
     if entry and not in_round(web, current.id, entry):
-        return of_another_round(request, desk.count_discussions(), ("/mine", to_translate("My judgements")))
+        return of_another_round(request, ("/mine", to_translate("My judgements")))
     shown = [desk.entry(entry)] if entry else []
     shown += [each for each in desk.upcoming(2) if each.entry_id != entry]
     return page(
@@ -65,8 +65,6 @@ def show(
         guidelines=guidelines_of(current.options),
         max_note=MAX_NOTE,
         flag_texts=FLAGS,
-        n_discussed=desk.count_discussions(),
-        n_unread=desk.count_unread(),
     )
 
 
@@ -121,7 +119,8 @@ def _shown(web: Web, entry: ReviewerEntry) -> dict[str, Any]:
 
 
 def _fragment(request: Request, web: Web, entry: ReviewerEntry) -> Response:
-    return page(request, "entry.html", behind=True, **_shown(web, entry))
+    # a piece of a page has no head
+    return page(request, "entry.html", behind=True, n_discussed=0, n_unread=0, **_shown(web, entry))
 
 
 def _saved(web: Web, desk: ReviewerDesk, receipt: Receipt, round_id: int) -> dict[str, Any]:

@@ -43,7 +43,7 @@ class WebSettings:
     connections_of_an_address: int = 64
     """Of these, of one address; behind a proxy all are the proxy's."""
     idle_timeout_s: float = 10.0
-    """In which the head of a request has to arrive, and a part of the answer to be taken."""
+    """In which the head of a request has to arrive, then its body, and a part of the answer to be taken."""
     max_body_bytes: int = 64 * 1024
     failed_logins: int = 10
     """After so many wrong invitations from one address within `failed_logins_s`, it is told to wait."""

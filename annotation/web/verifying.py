@@ -46,7 +46,7 @@ def show(request: Request, session: Verifier, web: Server, entry: _EntryId = Non
         return page(request, "message.html", title="Nothing to verify", text=text)
     own = verifier_desk(web, session, current.id)
     if entry and not in_round(web, current.id, entry):
-        return of_another_round(request, own.count_discussions())
+        return of_another_round(request)
     values = _desk_values(own, web, current.id, entry)
     return page(
         request,
@@ -69,7 +69,7 @@ def decided(request: Request, session: Verifier, web: Server) -> Response:
     entries = own.decided()
     shown = [(entry, content_of(web, entry)) for entry in entries[:_DECISIONS]]
     more = len(entries) - len(shown)
-    return page(request, "decided.html", entries=shown, more=more, **_counts(own))
+    return page(request, "decided.html", entries=shown, more=more)
 
 
 @router.get("/desk")
@@ -115,12 +115,7 @@ def _desk_values(own: VerifierDesk, web: Web, round_id: int, entry_id: str | Non
         "votes": shown_votes(entry.votes, content) if entry and content else [],
         "state_text": STATES[entry.state.state] if entry else "",
         "back": entry if entry and _can_be_taken_back(entry) else _back(own),
-        **_counts(own),
     }
-
-
-def _counts(own: VerifierDesk) -> dict[str, int]:
-    return {"n_discussed": own.count_discussions(), "n_unread": own.count_unread()}
 
 
 def _can_be_taken_back(entry: VerifierEntry) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import krippendorff
@@ -14,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
+from annotation import agreement_tables as tables
 from annotation.agreement import (
     NO_PAIR,
     NO_VARIETY,
@@ -25,13 +27,14 @@ from annotation.agreement import (
     resampled_alphas,
 )
 from annotation.agreement_tables import agreement_as_json, read_agreement, render_agreement
-from annotation.events import CHOICES, Choice, Ruling, Vote
+from annotation.events import CHOICES, Choice, Flag, Ruling, Vote
+from annotation.interchange.agreement_files import entries_table
 from annotation.protocol import Rule
 from annotation.rounds import Entry
 from annotation.store import open_store
 from data_catalog.catalog import Catalog
+from tests.annotation.store_builders import SHOWN, desk, key, open_round, reviewers, states, vote_all
 from tests.annotation.store_builders import entries as store_entries
-from tests.annotation.store_builders import open_round, reviewers, vote_all
 from tests.annotation.vote_builders import event, log, ordinary, undo
 
 # Krippendorff, "Computing Krippendorff's Alpha-Reliability" (2011), section C: four observers, twelve units
@@ -240,6 +243,41 @@ def test_pace_is_the_median_of_a_persons_votes_without_pauses() -> None:
     events = [event(n, str(n), "a", Vote("positive"), seconds=s) for n, s in enumerate((4, 6, 20, 90_000), 1)]
     pace = measure(events, ordinary("1234"), Rule(2)).pace["a"]
     assert (pace.n_votes, pace.median_s) == (4, 6)
+
+
+def test_a_vote_whose_time_is_not_known_does_not_make_the_pace_quicker() -> None:
+    events = [event(n, str(n), "a", Vote("positive"), seconds=s) for n, s in enumerate((0, 0, 0, 8), 1)]
+    found = measure(events, ordinary("1234"), Rule(2))
+    assert (found.pace["a"].n_votes, found.pace["a"].median_s) == (4, 8)
+    assert [each.median_s for each in found.entries] == [None, None, None, 8]
+
+
+def test_a_flag_on_a_repeat_keeps_its_original_open_as_the_ledger_does(tmp_path: Path) -> None:
+    store = open_store(tmp_path / "store.sqlite3")
+    first = store_entries(1)[0]
+    again = replace(first, id="again", kind="repeat", repeats=first.id)
+    people, round_ = reviewers(store, 2), open_round(store, 1, Rule(2), more=[again])
+    vote_all(store, round_, people, ("positive", "positive"), first.id)
+    desk(store, people[0], round_).flag("again", Flag("not_an_ad"), key=key(), shown_at=SHOWN)
+    found = measure(store.events(round_.id), store.rounds.entries(round_.id), round_.rule)
+    assert states(store)[first.id].state == "needs_verifier"
+    assert [(each.entry_id, each.final) for each in found.entries] == [(first.id, None)]
+    assert found.adjudication[people[0].id].final == Share(0, 0)
+    store.close()
+
+
+def test_who_shares_no_entry_with_anybody_has_no_estimate() -> None:
+    found = measured({"1": {"a": "positive"}, "2": {"b": "negative"}, "3": {"b": "negative"}})
+    assert found.reliability == {}
+    assert [(each.majority, each.estimated) for each in found.entries] == [
+        ("positive", None),
+        ("negative", None),
+        ("negative", None),
+    ]
+    assert tables.estimated(found).rows == []
+    assert [row[-1] for row in tables.people(found, {}).rows] == ["–", "–"]
+    assert entries_table(found)["dawid_skene"].to_pylist() == [None] * 3
+    assert agreement_as_json(found, {})["entries"][0]["dawid_skene"] == {}
 
 
 def test_alpha_over_time_ends_with_the_alpha_of_all() -> None:

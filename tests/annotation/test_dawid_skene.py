@@ -49,6 +49,14 @@ def test_who_says_that_they_are_uncertain_says_no_label() -> None:
     assert (found.right("a"), found.right("c")) == pytest.approx((1, 0), abs=1e-6)
 
 
+def test_who_shares_no_entry_with_anybody_says_nothing_of_it() -> None:
+    votes = {"1": {"a": "+", "b": "+"}, "2": {"a": "-", "b": "-"}}
+    found = estimate(votes | {"3": {"c": "+"}, "4": {"a": "-"}}, "+-")
+    assert set(found.errors) == {"a", "b"}
+    assert set(found.labels) == {"1", "2", "4"}
+    assert found.labels == estimate(votes | {"4": {"a": "-"}}, "+-").labels
+
+
 def test_nobody_and_everybody_alike_are_no_faults() -> None:
     assert estimate({}, "+-").labels == {}
     found = estimate({"1": {"a": "+", "b": "+"}, "2": {"a": "+"}}, "+-")

@@ -10,7 +10,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from annotation.desks import ReviewerDesk
-from annotation.events import CHOICES, Choice, Vote
+from annotation.events import CHOICES, Choice, Flag, Vote
 from annotation.interchange.votes import Imported, Judgement, Refused, import_judgements
 from annotation.store import Store, open_store
 from annotation.store.round_store import Round
@@ -53,6 +53,18 @@ def test_a_vote_that_was_taken_back_since_is_not_brought_back(store: Store, roun
     found = import_judgements(store, round_.id, [row("positive", 0)])
     assert "took their vote back" in found.refused[0].reason
     assert ann(store, round_).entry(ENTRY.id).vote is None
+
+
+def test_a_flag_is_no_word_on_the_vote(store: Store, round_: Round) -> None:
+    ann(store, round_).flag(ENTRY.id, Flag("broken_picture"), key=key(), shown_at=SHOWN)
+    assert import_judgements(store, round_.id, [row("positive", 0)]) == Imported(1, 0, ())
+    assert ann(store, round_).entry(ENTRY.id).vote == Vote("positive")
+
+
+@pytest.mark.parametrize("written", ["jose\u0301 NÚÑEZ", " José Núñez "])
+def test_a_name_is_found_however_a_program_wrote_its_letters(store: Store, round_: Round, written: str) -> None:
+    invite(store, "José Núñez")
+    assert import_judgements(store, round_.id, [row("positive", 0, reviewer=written)]).taken == 1
 
 
 def test_what_was_refused_is_refused_again_in_the_same_file(store: Store, round_: Round) -> None:

@@ -204,6 +204,8 @@ def test_votes_of_ours_that_label_studio_only_kept_are_whose_they_were(tmp_path:
     found["annotations"][0]["result"][0]["value"]["choices"] = ["negative"]
     changed = [each for each in back(found, {"1": "Vera"}) if isinstance(each, Judgement)]
     assert {each.reviewer for each in changed} == {"Vera", "Bob"}, "who changes one there makes it theirs"
+    found["annotations"][0]["updated_by"] = None  # as releases that did not keep it
+    assert back(found, {"1": "Vera"}) == changed, "a changed vote is never whose it was"
 
 
 def test_a_vote_that_was_copied_there_is_of_whoever_copied_it() -> None:

@@ -97,11 +97,7 @@ def test_what_prodigy_holds_besides_votes_is_counted_or_refused(tmp_path: Path) 
             [],
         ],
     )
-    assert found[:3] == [
-        Ignored(1, "tasks without an answer"),
-        Ignored(2, "answers 'ignore'"),
-        Ignored(3, "answers 'reject'"),
-    ]
+    assert found[:2] == [Ignored(2, "answers 'ignore'"), Ignored(3, "answers 'reject'")]
     said = (
         "expected a list of one",
         "no entry_id",
@@ -111,7 +107,7 @@ def test_what_prodigy_holds_besides_votes_is_counted_or_refused(tmp_path: Path) 
         "origin",
         "no JSON object",
     )
-    reasons = [each.reason for each in found[3:] if isinstance(each, Refused)]
+    reasons = [each.reason for each in found[2:] if isinstance(each, Refused)]
     assert [part for part, reason in zip(said, reasons, strict=True) if part not in reason] == []
 
 
@@ -168,7 +164,7 @@ def test_a_round_goes_out_and_comes_back(
     write(rows, tmp_path / name)
     imported = import_judgements(store, round_.id, read_file(tmp_path / name))
     assert (imported.taken, imported.known, imported.refused) == (0, 2, ())
-    assert imported.ignored == ({"tasks without an answer": 1} if name.endswith("l") else {})
+    assert imported.ignored == {}
 
 
 def table(tmp_path: Path, suffix: str = ".csv") -> Path:
@@ -185,6 +181,20 @@ def table(tmp_path: Path, suffix: str = ".csv") -> Path:
 def test_a_note_that_looks_like_a_missing_value_is_kept(tmp_path: Path) -> None:
     notes = [each.vote.note for each in read_votes(table(tmp_path)) if isinstance(each, Judgement)]
     assert notes == ["=1+1", "NaN", "None", ""]
+
+
+@pytest.mark.parametrize(
+    "notes", [["NA", "null", "n/a", "#N/A", "1.#IND", "fine"], ["007", "5", "1e5", ".5", "inf"], ["TRUE", "false"]]
+)
+def test_notes_that_pandas_takes_for_no_value_or_another_one_come_back_as_they_were(
+    tmp_path: Path, notes: list[str]
+) -> None:
+    given = [vote("Ann", Vote("positive", note)) for note in [*notes, "", "'5", "''NA"]]
+    for texts in (given, [*given[: len(notes)], given[len(notes)]]):  # with texts beside them, and alone
+        write_table(votes_table(texts), tmp_path / "v.csv")
+        pd.read_csv(tmp_path / "v.csv").to_csv(tmp_path / "again.csv", index=False)
+        back = [each.vote.note for each in read_votes(tmp_path / "again.csv") if isinstance(each, Judgement)]
+        assert back == [each.vote.note for each in texts]
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".parquet"])
@@ -221,6 +231,6 @@ def test_a_number_of_a_round_that_is_none_is_refused(tmp_path: Path, value: str)
 
 def test_what_is_ignored_is_counted_by_kind(store: Store) -> None:
     round_ = open_round(store)
-    rows = [Ignored(1, "answers 'ignore'"), Ignored(2, "answers 'ignore'"), Ignored(3, "tasks without an answer")]
+    rows = [Ignored(1, "answers 'ignore'"), Ignored(2, "answers 'ignore'"), Ignored(3, "answers 'reject'")]
     found = import_judgements(store, round_.id, rows)
-    assert found == Imported(0, 0, (), {"answers 'ignore'": 2, "tasks without an answer": 1})
+    assert found == Imported(0, 0, (), {"answers 'ignore'": 2, "answers 'reject'": 1})

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import sqlite3
 import stat
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import fields, is_dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -414,6 +416,35 @@ def test_a_store_of_the_first_version_is_brought_up_to_date_and_keeps_everything
     assert again.people.all() == [person]
     again.close()
     open_store(location).close()
+
+
+def test_a_store_that_was_put_back_to_an_earlier_state_is_read_anew(tmp_path: Path) -> None:
+    path, copy = tmp_path / "store.sqlite3", tmp_path / "copy.sqlite3"
+    store = open_store(path)
+    (ann,), round_ = reviewers(store, 1), open_round(store, 2)
+    own, (first, second) = desk(store, ann, round_), states(store)
+    own.vote(first, Vote("positive"), key=key(), shown_at=SHOWN)
+    with closing(sqlite3.connect(path)) as whole, closing(sqlite3.connect(copy)) as kept:
+        whole.backup(kept)
+    own.vote(second, Vote("negative"), key=key(), shown_at=SHOWN)
+    own.vote(first, Vote("negative"), key=key(), shown_at=SHOWN)
+    assert own.progress().done == 2
+    with closing(sqlite3.connect(copy)) as kept, closing(sqlite3.connect(path)) as whole:
+        kept.backup(whole)  # into the file that the program has open
+    assert (own.progress().done, own.entry(first).vote, own.entry(second).vote) == (1, Vote("positive"), None)
+    own.vote(second, Vote("uncertain"), key=key(), shown_at=SHOWN)  # under a number that was there before
+    assert own.entry(second).vote == Vote("uncertain")
+    store.close()
+
+
+def test_a_store_whose_folder_became_a_file_is_said_to_be_away(tmp_path: Path) -> None:
+    folder = tmp_path / "folder"
+    store = open_store(folder / "store.sqlite3")
+    folder.rename(tmp_path / "away")
+    folder.touch()
+    with pytest.raises(StoreError, match="removed or replaced"):
+        store.rounds.all()
+    store.close()
 
 
 def test_the_file_is_for_its_owners_eyes_and_commits_reach_the_disk(tmp_path: Path) -> None:

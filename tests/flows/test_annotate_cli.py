@@ -346,10 +346,7 @@ def test_other_tools_files_go_out_and_in_and_what_is_ignored_is_said_with_exit_c
         judge(store, lambda _ad, number: ("positive", "negative")[number], only=("a", "b"))
     for kind, name in (("prodigy", "t.jsonl"), ("argilla", "r.json")):
         done(catalog, "export", name, "--format", kind)
-        result = run(catalog, "import", name)
-        assert "0 taken, 4 there already, 0 refused" in result.output
-        assert result.exit_code == (1 if kind == "prodigy" else 0)
-        assert ("ignored: 2 tasks without an answer" in result.output) == (kind == "prodigy")
+        assert "0 taken, 4 there already, 0 refused" in done(catalog, "import", name)
         done(catalog, "export", name, "--format", kind, "--no-votes", "--predictions")
     assert "ignored: 4 records with suggestions alone" in run(catalog, "import", "r.json").output
     done(catalog, "export", "t.json", "--format", "label-studio", "--no-votes", "--predictions")

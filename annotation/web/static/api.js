@@ -19,7 +19,7 @@ export class ServerError extends Error {
 export const ended = (error) => error.status === 401 || error.kind === "forged";
 
 // No answer came, or the server is in trouble: the same, sent again, may be taken.
-export const mayPass = (error) => !(error instanceof ServerError) || error.status >= 500 || error.status === 429;
+export const mayPass = (error) => !(error instanceof ServerError) || error.status >= 500 || [408, 429].includes(error.status);
 
 const RETRY_MS = [1_000, 2_000, 5_000, 10_000];
 export const retryMs = (tries) => RETRY_MS[Math.min(tries, RETRY_MS.length - 1)];

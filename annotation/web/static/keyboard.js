@@ -9,13 +9,14 @@ const WHILE_ZOOMED = new Set(["z", "x", "arrowleft", "arrowright"]);
 const TYPING = "textarea, input, select, [contenteditable]";
 
 // The command that a key stands for, or null. Its character goes first, so that letters mean what the layout writes; then
-// its place: 1, 2, 3 are where AZERTY writes &, é, ", and a letter is where a layout without Latin letters has another.
+// its place: 1, 2, 3 are where AZERTY writes &, é, ", and a letter is where a layout without Latin letters has another one,
+// or a mark that goes on one, as in Thai and Hindi.
 function commandOf(event, keys) {
   const key = event.key.toLowerCase();
   if (key in keys) return key;
   if (event.shiftKey || (key.length > 1 && key !== "dead")) return null;
   const digit = /^(?:Digit|Numpad)(\d)$/.exec(event.code)?.[1];
-  const letter = /^(?!\p{Script=Latin})\p{L}$/u.test(key) ? /^Key([A-Z])$/.exec(event.code)?.[1].toLowerCase() : undefined;
+  const letter = /^(?!\p{Script=Latin})[\p{L}\p{M}]$/u.test(key) ? /^Key([A-Z])$/.exec(event.code)?.[1].toLowerCase() : undefined;
   return [digit, letter].find((each) => each in keys) ?? null;
 }
 

@@ -168,7 +168,8 @@ const outbox = new Outbox({
     const before = byId("notice").hidden ? "" : `${byId("notice-text").textContent} `;
     notice(`${before}${item.about}: ${refusal(error)}${lost ? ` ${_("Your note was: “%(note)s”", { note: lost })}` : ""}`);
     judged = judged.filter((each) => each !== id);
-    if (error.kind === "round_closed") return end();
+    // what was left over from an earlier round says nothing of this one
+    if (error.kind === "round_closed" && item.body.round === round) return end();
     if (item.address === "/review/undo") {
       ads.drop(id);
       show();

@@ -9,9 +9,11 @@ import { submit } from "./submit.js";
 const place = byId("entries");
 const element = place.querySelector("[data-entry]");
 const frames = new Frames(element);
-const look = new Look(Number(place.dataset.leastLook));
+const leastMs = Number(place.dataset.leastLook);
+const look = new Look(leastMs);
 const buttons = [...document.querySelectorAll(".choice")];
 let judged = false;
+let toldAt = Infinity;
 
 async function judge(choice) {
   if (judged || !look.counts()) return;
@@ -27,6 +29,7 @@ async function judge(choice) {
     byId("feedback").hidden = false;
     say("idle", "");
     byId("next").focus();
+    toldAt = performance.now();
   } catch (error) {
     judged = false;
     notice(refusal(error, ""));
@@ -40,6 +43,10 @@ keyboard(() => frames, {
 });
 for (const button of buttons) button.addEventListener("click", () => judge(button.dataset.choice));
 byId("next").addEventListener("click", () => location.assign("/training"));
+// the key that answered, held down or pressed twice, does not take away what it was told
+byId("next").addEventListener("keydown", (event) => {
+  if (event.repeat || performance.now() - toldAt < leastMs) event.preventDefault();
+});
 frames.show(0);
 element.focus({ preventScroll: true });
 look.begin(frames.image, () => {});

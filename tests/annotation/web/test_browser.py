@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from annotation.events import Vote
+from annotation.rounds import RoundSettings, draw_round
 from tests.annotation.store_builders import states
 from tests.annotation.web.browser_steps import (
     Enter,
@@ -24,7 +25,7 @@ from tests.annotation.web.browser_steps import (
     shown,
 )
 from tests.annotation.web.round_builders import discuss, entry_ids, vote
-from tests.annotation.web.site_builder import Site, acknowledge, make_site
+from tests.annotation.web.site_builder import AT_ONCE, Site, acknowledge, make_site
 
 if TYPE_CHECKING:
     from playwright.sync_api import APIResponse, Browser, Page, Route
@@ -343,6 +344,23 @@ def test_a_last_vote_or_an_undo_that_comes_too_late_is_not_called_done(
     assert page.get_by_role("heading", name="The round is closed").is_visible()
     assert not page.get_by_role("heading", name="All done").is_visible()
     assert len(votes(site)) == done
+
+
+def test_a_vote_left_over_from_a_closed_round_does_not_shut_the_next_one(site: Site, page: Page, address: str) -> None:
+    page.context.set_offline(True)
+    judge(page, "1")
+    page.locator("#saved", has_text="kept on this device").wait_for()
+    site.store.rounds.close(1)
+    site.store.rounds.open(draw_round(site.catalog, RoundSettings(seed=7, options=AT_ONCE)))
+    page.close()
+    page = page.context.new_page()
+    page.context.set_offline(False)
+    page.goto(f"{address}/review")
+    page.locator("#notice-text", has_text="Positive: The round is closed").wait_for()
+    assert not page.locator("#closed").is_visible()
+    judge(page, "2")
+    saved(page, "Negative saved.")
+    assert [event.payload for event in site.store.events(2)] == [Vote("negative")]
 
 
 def test_the_page_tells_that_ads_are_being_discussed(site: Site, page: Page) -> None:

@@ -19,7 +19,7 @@ from annotation.web.background import Measured, Source, measure
 from annotation.web.measurements import Measurements
 from annotation.web.pages import duration
 from tests.annotation.web.round_builders import AGREED, SPLIT, decide, discuss, entry_ids, vote
-from tests.annotation.web.site_builder import Site, make_site
+from tests.annotation.web.site_builder import AT_ONCE, Site, make_site
 
 
 def pictures(page: str) -> list[str]:
@@ -65,6 +65,20 @@ def judged(tmp_path: Path) -> Site:
         vote(site, entry_id, AGREED if number % 3 else SPLIT)
     decide(site, entry_ids(site)[0], "negative")
     return site
+
+
+def test_a_verifier_who_decides_first_finds_no_ads_votes_on_the_dashboard(tmp_path: Path) -> None:
+    site = make_site(tmp_path, ads=10, options=replace(AT_ONCE, verifier_first=True))
+    for entry_id in entry_ids(site):
+        vote(site, entry_id, SPLIT)
+    votes = "2 positive, 2 negative, 1 uncertain"
+    assert votes in dashboard(site)
+    assert votes not in dashboard(site, "Verifier")
+    version = "?round=1&v=another"
+    assert votes not in site.client("Verifier").get(f"/dashboard/numbers{version}").text
+    assert votes in site.client("Admin").get(f"/dashboard/numbers{version}").text
+    site.store.rounds.close(1)
+    assert votes in dashboard(site, "Verifier")
 
 
 def test_a_new_round_says_that_there_is_nothing_yet(site: Site) -> None:

@@ -52,6 +52,25 @@ def test_everybody_in_a_discussion_sees_the_votes_with_their_notes(site: Site, d
         assert re.findall(r'tally (\w+)">(\d)', text) == [("positive", "2"), ("negative", "2"), ("uncertain", "1")]
 
 
+@pytest.mark.parametrize(
+    ("name", "paths"),
+    [
+        ("Reviewer 0", ("/review", "/mine", "/guidelines", "/discussion", "/review?entry=none", "/nothing")),
+        ("Verifier", ("/verify", "/verify/decided", "/dashboard", "/discussion", "/verify?entry=none")),
+    ],
+)
+def test_the_head_of_every_page_says_that_something_is_new(
+    site: Site, discussed: str, name: str, paths: tuple[str, ...]
+) -> None:
+    client = site.client(name)
+    say(site, discussed, 1, "because of the irony")
+    for path in paths:
+        text = client.get(path, headers={"Accept": "text/html"}).text
+        assert ('id="unread-count">1<' in text) == (path != "/nothing"), path
+    client.post("/discussion/read", json={"round": 1, "entry_id": discussed, "said": 99})
+    assert all('id="unread-count">1<' not in client.get(path).text for path in paths)
+
+
 def test_under_pseudonyms_no_page_of_a_discussion_has_a_name(tmp_path: Path) -> None:
     site = make_site(tmp_path, options=replace(AT_ONCE, discussion_names="pseudonyms"))
     first, second, _ = entry_ids(site)

@@ -119,6 +119,12 @@ def test_keys_go_by_their_place_where_the_layout_has_other_characters(site: Site
     press(page, "г", "KeyU")  # a Cyrillic layout
     saved(page, "Taken back")
     assert choices(site) == ["positive", "uncertain", "negative", "undo"]
+    press(page, "ื", "KeyN")  # Thai and Hindi have marks there, which are no letters
+    assert page.evaluate("document.activeElement.id") == "note"
+    page.keyboard.press("Escape")
+    press(page, "ि", "KeyF")
+    assert page.locator("#flag").is_visible()
+    page.keyboard.press("Escape")
     press(page, "z", "KeyW")  # the z of AZERTY
     assert page.locator("#zoom").is_visible()
 

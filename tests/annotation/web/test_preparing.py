@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+import time
 from typing import TYPE_CHECKING
 
 import pytest
 
 from annotation.rounds import RoundOptions, RoundSettings, draw_round
 from annotation.web.pages import guidelines_of
-from tests.annotation.web.browser_steps import Enter, judge
+from tests.annotation.web.browser_steps import Enter, gone, judge, ready, shown
 from tests.annotation.web.round_builders import body, entry_ids
 from tests.annotation.web.site_builder import AT_ONCE, Site, log_in
 from tests.annotation.web.test_dashboard import dashboard
@@ -71,6 +72,24 @@ def test_a_round_has_its_own_guidelines_and_its_votes_say_which(site: Site) -> N
     client.post("/review/vote", json=body(entry_id, choice="positive") | {"round": 2})
     assert [event.guideline for event in site.store.events(2)] == [guidelines_of(options).version]
     assert "Is it 100 % loud" in site.client("Verifier").get("/verify").text
+
+
+@pytest.mark.slow
+def test_the_key_that_answers_an_example_held_down_does_not_take_the_answer_away(site: Site, enter: Enter) -> None:
+    open_second(site, RoundOptions(training_share=1.0, least_look_ms=0), WITH_TRAINING)
+    page = enter("Reviewer 0").pages[0]
+    ready(page)
+    example = shown(page)
+    page.get_by_role("button", name="Positive").focus()
+    page.keyboard.down("Enter")
+    page.locator("#feedback").wait_for()
+    until = time.monotonic() + 1
+    while time.monotonic() < until:
+        page.keyboard.down("Enter")  # a key that is down already: the browser calls it a repeat
+    assert (shown(page), page.locator("#feedback").is_visible()) == (example, True)
+    page.keyboard.up("Enter")
+    page.keyboard.press("Enter")  # now it means what it says
+    gone(page, example)
 
 
 def test_a_training_comes_before_the_round_and_says_what_is_right(site: Site) -> None:
