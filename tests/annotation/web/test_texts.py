@@ -94,6 +94,12 @@ def test_the_pages_of_a_german_round_are_german_for_reviewers(tmp_path: Path) ->
     assert refused.json()["text"] == "Diese Anzeige nimmt keine Notiz mehr an; sie wurde nicht gespeichert."
     assert "Willkommen" in site.client().get("/join").text
     assert '<html lang="en">' in site.client("Verifier").get("/verify").text
+    stranger = site.client().get("/review").text
+    assert "Sie sind nicht angemeldet" in stranger
+    assert "Öffnen Sie Ihren persönlichen Einladungslink (noch einmal)" in stranger
+    assert "Hier ist nichts" in client.get("/nothing").text
+    site.store.rounds.close(1)
+    assert '<html lang="de">' in client.get("/discussion").text, "a round that is over keeps its language"
 
 
 def test_a_german_rounds_discussion_is_german_for_reviewers_and_english_for_the_verifier(tmp_path: Path) -> None:
