@@ -565,8 +565,7 @@ def _is_decided_by(state: EntryState, person_id: str) -> bool:
 def median_seconds(votes: Iterable[Event]) -> float | None:
     """Median seconds of votes from shown to submitted, without pauses and times that are not known; None of none.
 
-    What was imported from a tool that knows one moment alone seems to have taken no time, and so does what came from a
-    clock that was put forward.
+    What was imported from a tool that knows one moment alone seems to have taken no time.
     """
     taken = [(vote.submitted_at - vote.shown_at).total_seconds() for vote in votes]
     counted = [seconds for seconds in taken if 0 < seconds <= _LONGEST_S]

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from data_catalog.catalog import Catalog
 from data_catalog.privacy.references import MEDIA_DIR
+from data_catalog.storage import Place
 
 COLUMNS = ("source", "url", "duration_s", "media_path", "media_status", "media_sha256")
 """Columns of `ads` that say where an ad can be watched."""
@@ -28,24 +29,24 @@ _TYPES = {
 class Film:
     """An ad's video file."""
 
-    path: Path
+    path: Place
     media_type: str
     sha256: str
     duration_s: float | None
 
 
-def film_roots(catalog: Catalog, videos: str = "") -> dict[str, Path]:
-    """What `media_path` is below, by source; of a catalog in a bucket, whose files cannot be sent in ranges, nothing.
+def film_roots(catalog: Catalog, videos: str = "") -> dict[str, Place]:
+    """What `media_path` is below, by source.
 
     Args:
         catalog: of the ads.
         videos: folder of the videos of a catalog that was built from one.
     """
-    roots = {"folder": Path(videos).expanduser()} if videos else {}
-    return roots | ({"youtube": catalog.place / MEDIA_DIR} if isinstance(catalog.place, Path) else {})
+    roots: dict[str, Place] = {"folder": Path(videos).expanduser()} if videos else {}
+    return roots | {"youtube": catalog.place / MEDIA_DIR}
 
 
-def find_film(ad: Mapping[str, Any], roots: Mapping[str, Path]) -> Film | None:
+def find_film(ad: Mapping[str, Any], roots: Mapping[str, Place]) -> Film | None:
     """An ad's video file, if it is there and a browser may play it.
 
     Args:

@@ -45,6 +45,12 @@ _STATUS: tuple[tuple[type[Exception], int, str, str], ...] = (
     (YtbAdsError, 500, "catalog", to_translate("The catalog cannot be read")),
 )
 """Kinds of refusal, the narrow before the wide: status, a word for scripts, a title for people."""
+_TITLES = {
+    404: to_translate("There is nothing here"),
+    405: to_translate("Not this way"),
+    413: to_translate("Too long"),
+}
+_NOT_THERE = to_translate("The address may be old or misspelt.")
 _DIFFICULTY = to_translate("The server has a difficulty; try again in a moment.")
 """What a database, a file system or a traceback says is for the log."""
 
@@ -68,12 +74,14 @@ def install(app: FastAPI) -> None:
         places = [each["loc"][-1] for each in getattr(error, "errors", list)()]
         names = {place[:40] if isinstance(place, str) else "what was sent" for place in places}
         text = f"Malformed: {', '.join(sorted(names))}."
-        return refuse(request, 422, "malformed", "That cannot be read", text)
+        return refuse(request, 422, "malformed", to_translate("That cannot be read"), text)
 
     async def plain(request: Request, error: Exception) -> Response:
         status = getattr(error, "status_code", 500)
-        title = {404: "There is nothing here", 405: "Not this way", 413: "Too long"}.get(status, "Refused")
-        text = "The address may be old or misspelt." if status == 404 else str(getattr(error, "detail", ""))
+        title = _TITLES.get(status, to_translate("Refused"))
+        text = (
+            to_translate("The address may be old or misspelt.") if status == 404 else str(getattr(error, "detail", ""))
+        )
         return refuse(request, status, "refused", title, text)
 
     app.add_exception_handler(YtbAdsError, ours)
@@ -107,7 +115,7 @@ class Unexpected:
                 raise
             request = Request(scope)
             log.exception("%s: unexpected", _asked(request))
-            answer = refuse(request, 500, "unexpected", "Something went wrong here", _DIFFICULTY)
+            answer = refuse(request, 500, "unexpected", to_translate("Something went wrong here"), _DIFFICULTY)
             await answer(scope, receive, send)
 
 

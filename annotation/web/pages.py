@@ -163,6 +163,6 @@ def _discussions(request: Request, session: Session | None) -> dict[str, int]:
 def duration(seconds: float) -> str:
     """A length of time as people say it: under 1 s, 45 s, 12 min, 3 h 20 min."""
     if seconds < 60:
-        return f"{seconds:.0f} s" if seconds >= 1 else "under 1 s"
+        return f"{seconds:.0f} s" if seconds >= 1 else to_translate("under 1 s")
     minutes = math.ceil(seconds / 60)
     return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"

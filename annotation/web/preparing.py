@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
@@ -137,6 +136,4 @@ def _feedback(round_: Round, known: str, choice: str, own: Standing) -> str:
 
 
 def _shown(round_: Round, example: Entry) -> ShownEntry:
-    # a round serves the videos of its entries, of which an example is none
-    options = replace(round_.options, show_video=False)
-    return ShownEntry(round_.id, options, example.id, example.video_id, example.frame_ids, example.comment_ids)
+    return ShownEntry(round_.id, round_.options, example.id, example.video_id, example.frame_ids, example.comment_ids)

@@ -141,7 +141,7 @@ def _progress(progress: Progress, language: str) -> dict[str, Any]:
     if progress.deadline is not None:
         deadline = _("until %(day)s") % {"day": format_date(progress.deadline, "d MMM", language)}
     if progress.median_s is not None:
-        pace = _("%(time)s an ad") % {"time": duration(progress.median_s)}
+        pace = _("%(time)s an ad") % {"time": _(duration(progress.median_s))}
         if left:
             pace += _(", about %(time)s to go") % {"time": duration(max(1.0, progress.median_s * left))}
     return {"done": progress.done, "total": progress.total, "pace": pace, "deadline": deadline}

@@ -24,6 +24,7 @@ from annotation.errors import AccessError
 from annotation.protocol import Role
 from annotation.store.logins import Logins
 from annotation.store.people import Person, require_role
+from annotation.web.texts import to_translate
 
 CSRF_HEADER = "X-CSRF-Token"
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -103,12 +104,12 @@ def signed_in(request: Request) -> Session:
     try:
         session = sessions.read(request)
     except AccessError:
-        raise AccessError("open your personal invitation link (again): it logs you in") from None
+        raise AccessError(to_translate("Open your personal invitation link (again): it logs you in.")) from None
     if request.method not in _SAFE:
         refuse_other_sites(request)
         given = request.headers.get(CSRF_HEADER, "")
         if not hmac.compare_digest(given.encode(), session.csrf.encode()):
-            raise ForgedError("the page is older than your session: load it again")
+            raise ForgedError(to_translate("The page is older than your session: load it again."))
     request.state.session = session
     return session
 
@@ -135,10 +136,10 @@ def refuse_other_sites(request: Request) -> None:
         ForgedError: it does say so.
     """
     if request.headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
-        raise ForgedError("another site's page has sent this; nothing was done")
+        raise ForgedError(to_translate("Another site's page has sent this; nothing was done."))
     origin = request.headers.get("origin")
     if origin is not None and urlsplit(origin).netloc.lower() != request.headers.get("host", "").lower():
-        raise ForgedError("another site's page has sent this; nothing was done")
+        raise ForgedError(to_translate("Another site's page has sent this; nothing was done."))
 
 
 class Attempts:

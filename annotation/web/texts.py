@@ -42,6 +42,11 @@ NAMED_ELSEWHERE = (
     to_translate("positive"),
     to_translate("negative"),
     to_translate("uncertain"),
+    to_translate("This invitation is not valid (any more); ask whoever invited you for a new link."),
+    to_translate("This ad is not being discussed."),
+    to_translate("This attempt is over; load the page again."),
+    to_translate("This example is not in the training (any more)."),
+    to_translate("A note stands beside a judgement, and this ad has none of yours."),
 )
 """Texts that the pages show and that stand outside of this folder."""
 

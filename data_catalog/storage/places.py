@@ -215,6 +215,11 @@ class StorePath:
             for chunk in obstore.get(self._store(_TRANSFER_S), self._key):
                 yield bytes(chunk)
 
+    def part(self, start: int, end: int) -> bytes:
+        """The bytes of a file from `start` up to `end`."""
+        with self._asked():
+            return bytes(obstore.get_range(self._store(), self._key, start=start, end=end))
+
     def put(self, data: bytes | memoryview, *, only: str | None = None) -> str | None:
         """Write a file if there is none, or if it is still the one of an `e_tag`; its new tag, or None if it is not.
 

@@ -5,7 +5,7 @@ const meta = (name) => document.querySelector(`meta[name="${name}"]`)?.content ?
 export const person = meta("person");
 
 // this device's clock may be wrong; the server's counts
-const ahead = Date.parse(meta("now")) - Date.now();
+let ahead = Date.parse(meta("now")) - Date.now();
 export const serverTime = () => new Date(Date.now() + ahead).toISOString();
 
 export class ServerError extends Error {
@@ -25,6 +25,7 @@ const RETRY_MS = [1_000, 2_000, 5_000, 10_000];
 export const retryMs = (tries) => RETRY_MS[Math.min(tries, RETRY_MS.length - 1)];
 
 const ANSWER_MS = 20_000;
+const CLOCK_MS = 5_000; // an answer's date has whole seconds, and may have been under way
 
 async function ask(address, options) {
   const answer = await fetch(address, {
@@ -33,6 +34,9 @@ async function ask(address, options) {
     signal: AbortSignal.timeout(ANSWER_MS),
     ...options,
   });
+  // this device's clock may be set while the page is open
+  const date = Date.parse(answer.headers.get("date"));
+  if (Math.abs(date - Date.now() - ahead) > CLOCK_MS) ahead = date - Date.now();
   if (answer.ok) return answer;
   let said = {};
   if ((answer.headers.get("content-type") ?? "").startsWith("application/json")) said = await answer.json();

@@ -346,6 +346,18 @@ def test_a_last_vote_or_an_undo_that_comes_too_late_is_not_called_done(
     assert len(votes(site)) == done
 
 
+@pytest.mark.parametrize("ahead_ms", [-300_000, 300_000])
+def test_a_clock_that_is_set_while_the_page_is_open_changes_the_time_of_one_vote_at_most(
+    site: Site, page: Page, ahead_ms: int
+) -> None:
+    page.evaluate(f"() => {{ const real = Date.now; Date.now = () => real.call(Date) + {ahead_ms} }}")
+    for number in range(1, 4):
+        judge(page, "1")
+        page.locator("#progress-text", has_text=f"{number} of 3").wait_for()
+    last = site.store.events(1)[-1]
+    assert 0.005 < (last.submitted_at - last.shown_at).total_seconds() < 60
+
+
 def test_a_vote_left_over_from_a_closed_round_does_not_shut_the_next_one(site: Site, page: Page, address: str) -> None:
     page.context.set_offline(True)
     judge(page, "1")

@@ -5,19 +5,24 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pytest
+from fastapi.testclient import TestClient
 
-from annotation.rounds import RoundOptions
+from annotation.rounds import RoundOptions, RoundSettings, draw_round
+from annotation.web.app import create_app
 from annotation.web.films import web_address
 from data_catalog.catalog import Catalog
 from data_catalog.schemas import TABLES
+from data_catalog.storage import StorePath, place_of
 from tests.annotation.web.browser_steps import Enter, gone, judge, shown
 from tests.annotation.web.round_builders import SPLIT, discuss, entry_ids, vote
-from tests.annotation.web.site_builder import Site, make_site
+from tests.annotation.web.site_builder import BASE, Site, log_in, make_site
+from tests.annotation.web.test_preparing import newcomer, open_second, version_of
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -96,6 +101,42 @@ def test_the_video_is_sent_in_ranges_and_kept_by_the_browser(filmed: Site) -> No
     assert client.get(url.partition("&v=")[0]).headers["cache-control"] == "private, no-cache"
 
 
+RANGES = ("0-0", "100-299", "2000-9999", "-5", "-9999", "2047-", "0-", "2048-", "9-3", "-0", "-", "x", "1-2,4-5")
+
+
+def test_a_catalog_in_a_bucket_sends_its_videos_as_one_on_a_disk_does(
+    filmed: Site, tmp_path: Path, bucket: str
+) -> None:
+    place = place_of(f"{bucket}/ads")
+    assert isinstance(place, StorePath)
+    for path in (tmp_path / "catalog").rglob("*"):
+        if path.is_file():
+            (place / path.relative_to(tmp_path / "catalog")).upload(path)
+    app = create_app(replace(filmed.settings, catalog=f"{bucket}/ads"))
+    there = TestClient(app, base_url=BASE, follow_redirects=False)
+    log_in(there, filmed.store.people.reissue(filmed.invitations["Reviewer 1"].person.id).token)
+    here = filmed.client("Reviewer 0")
+    (url, *_) = video_urls(there.get("/review").text)
+    whole = there.get(url)
+    assert (whole.content, whole.headers["content-type"]) == (BYTES, "video/mp4")
+    assert "immutable" in whole.headers["cache-control"]
+    for asked in RANGES:
+        own, other = (client.get(url, headers={"Range": f"bytes={asked}"}) for client in (there, here))
+        if other.status_code == 400 or "," in asked:  # what is malformed, or asks for several, may have the whole
+            assert (own.status_code, own.content) == (200, BYTES), asked
+        else:
+            names = ("content-range", "content-length", "accept-ranges")
+            parts = [(each.status_code, each.content, *map(each.headers.get, names)) for each in (own, other)]
+            if own.status_code == 206:
+                assert parts[0] == parts[1], asked
+            else:
+                assert (own.status_code, own.headers["content-range"]) == (416, f"bytes */{len(BYTES)}"), asked
+    assert TestClient(app, base_url=BASE).get(url).status_code == 401
+    for kept in (place / "media").iterdir():
+        kept.unlink()
+    assert there.get(url).status_code == 404
+
+
 def test_nobody_who_is_not_logged_in_sees_a_video(filmed: Site) -> None:
     url = video_urls(filmed.client("Reviewer 0").get("/review").text)[0]
     answer = filmed.client().get(url, headers={"Range": "bytes=0-9"})
@@ -120,6 +161,20 @@ def test_verifiers_and_discussions_have_the_video_too(filmed: Site) -> None:
 )
 def test_only_an_entry_of_the_round_names_a_video(filmed: Site, path: str) -> None:
     assert filmed.client("Reviewer 0").get(f"/videos/{path}?round=1").status_code in (401, 404, 405)
+
+
+def test_an_example_of_the_training_has_its_video_where_the_round_has_one(filmed: Site) -> None:
+    open_second(filmed, RoundOptions(), {"ad0": "positive"})
+    client = newcomer(filmed)
+    client.post("/guidelines", json={"version": version_of(client)})
+    (url,) = video_urls(client.get("/training").text)
+    assert client.get(url).content == BYTES
+    assert filmed.client().get(url).status_code == 401
+    filmed.store.rounds.close(2)
+    blind = draw_round(filmed.catalog, RoundSettings(options=HIDDEN), training={"ad0": "positive"})
+    filmed.store.rounds.open(blind)
+    assert video_urls(client.get("/training").text) == []
+    assert client.get(url.replace("round=2", "round=3")).status_code == 404
 
 
 def test_a_round_that_is_not_there_has_no_video(filmed: Site) -> None:

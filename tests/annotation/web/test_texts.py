@@ -9,12 +9,14 @@ from pathlib import Path
 import pytest
 from babel.messages.catalog import Message
 
+from annotation.desks import Progress
 from annotation.errors import RoundError
 from annotation.events import Choice
 from annotation.interchange.table_files import votes_table
 from annotation.interchange.votes import judgements
 from annotation.rounds import RoundOptions
 from annotation.web.pages import own_guidelines
+from annotation.web.reviewing import _progress as progress_text
 from annotation.web.texts import LANGUAGES, extracted, read_catalog, script_texts, texts
 from flows.settings import ReviewSettings
 from tests.annotation.web.round_builders import SPLIT, body, discuss, entry_ids, vote
@@ -33,6 +35,10 @@ def names(text: str) -> set[str]:
 
 def messages(language: str) -> list[Message]:
     return [message for message in read_catalog(language) if message.id]
+
+
+def test_a_pace_under_a_second_is_said_in_the_rounds_language() -> None:
+    assert progress_text(Progress(1, 1, 0.5), "de")["pace"] == "unter 1 s je Anzeige"
 
 
 def test_there_is_a_second_language_and_the_settings_know_all_of_them() -> None:
@@ -88,6 +94,12 @@ def test_the_pages_of_a_german_round_are_german_for_reviewers(tmp_path: Path) ->
     assert refused.json()["text"] == "Diese Anzeige nimmt keine Notiz mehr an; sie wurde nicht gespeichert."
     assert "Willkommen" in site.client().get("/join").text
     assert '<html lang="en">' in site.client("Verifier").get("/verify").text
+    stranger = site.client().get("/review").text
+    assert "Sie sind nicht angemeldet" in stranger
+    assert "Öffnen Sie Ihren persönlichen Einladungslink (noch einmal)" in stranger
+    assert "Hier ist nichts" in client.get("/nothing").text
+    site.store.rounds.close(1)
+    assert '<html lang="de">' in client.get("/discussion").text, "a round that is over keeps its language"
 
 
 def test_a_german_rounds_discussion_is_german_for_reviewers_and_english_for_the_verifier(tmp_path: Path) -> None:
