@@ -448,7 +448,7 @@ def test_a_screen_reader_finds_its_way(page: Page) -> None:
     saved(page, "Positive saved.")
     assert page.evaluate("document.activeElement.matches('article.entry')"), "the new ad has the focus"
     page.keyboard.press("Tab")
-    assert page.locator(":focus img").get_attribute("alt") in page.locator(":focus").aria_snapshot()
+    assert str(page.locator(":focus img").get_attribute("alt")) in page.locator(":focus").aria_snapshot()
 
 
 def test_logging_out_leaves_nothing_open(page: Page, address: str) -> None:
