@@ -317,6 +317,7 @@ def test_many_people_are_invited_from_a_file_with_their_levels_and_parts(catalog
         "Ann: all entries, until 2026-12-20",
         "Bob: 4 entries, until 2026-12-20",
     ]
+    assert "2020-01-31 is over already" in run(catalog, "assign", "Ann=all", "--deadline", "2020-01-31").stderr
     done(catalog, "level", "Bob", "undergraduate")
     assert [each["level"] for each in json.loads(done(catalog, "people", "--json"))] == ["master's", "undergraduate"]
 

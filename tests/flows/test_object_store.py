@@ -55,6 +55,12 @@ def run(*arguments: str | Path) -> tuple[int, str]:
     return result.exit_code, said
 
 
+@pytest.fixture(autouse=True)
+def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Commands that draw write their picture where they are run."""
+    monkeypatch.chdir(tmp_path)
+
+
 def upload(folder: Path, to: StorePath) -> None:
     for name in file_names(folder):
         (to / name).upload(folder / name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -139,13 +140,14 @@ def assign(
         count = "all" if own.entry_ids is None else f"{len(own.entry_ids):,}"
         until = f", until {own.deadline:%Y-%m-%d}" if own.deadline else ""
         say(f"{printable(person.name)}: {count} entries{until}")
+    ends = [drawn[person.id].deadline for person in people]
+    if any(end and end < datetime.now(UTC) for end in ends):
+        warn(f"warning: {deadline} is over already")
 
 
 @commands.command(epilog="Example: ytb-ads annotate people --catalog catalog")
 def people(catalog: CatalogDir = "./catalog", config: ConfigFile = None, as_json: AsJson = False) -> None:
     """List everybody who was invited, and whether their link still works."""
-    from datetime import UTC, datetime
-
     now = datetime.now(UTC)
     with open_store(catalog, config) as (store, _):
         known = [
