@@ -28,8 +28,8 @@ RoundNumber = Annotated[
 Pseudonyms = Annotated[
     bool | None,
     typer.Option(
-        "--pseudonyms/--names", help="Pseudonyms or names of people; default: review.pseudonyms. A pseudonym is the "
-        "same in every file.",
+        "--pseudonyms/--names",
+        help="Pseudonyms or names of people; default: review.pseudonyms. A pseudonym is the same in every file.",
     ),
 ]
 
