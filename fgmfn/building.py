@@ -16,6 +16,7 @@ from fgmfn.data import Rows
 from fgmfn.data.batches import MULTIPLE, sentence_lengths
 from fgmfn.encoders import longest_text, pretrained_text_config
 from fgmfn.errors import ConfigError
+from fgmfn.inputs import MARK
 from fgmfn.modeling import SentimentModel
 from fgmfn.packaged import PREFIX
 from fgmfn.processing import (
@@ -129,14 +130,15 @@ def _origins(kind: type[SentimentModel], config: SentimentConfig) -> str:
 
 def _fit_tokenizer(kind: type[SentimentModel], config: SentimentConfig, data: DataSettings, rows: Rows) -> Any:
     """Return the tokenizer that a model wants; a learned one leaves its size in the configuration."""
+    mark = kind.inputs.marked and rows.has_targets
     if isinstance(config, WordsConfig) and kind.inputs.tokens == "words":
-        tokenizer: Any = train_words([*rows.text, *rows.target], data.min_word_count)
+        tokenizer: Any = train_words([*rows.text, *rows.target], data.min_word_count, mark=mark)
         config.vocab_size = len(tokenizer)
         return tokenizer
     if isinstance(config, PiecesConfig) and config.pretrained:
         return pretrained_tokenizer(config.text_encoder)
     texts = {*rows.text, *(rows.target if rows.has_targets or kind.inputs.pair == "always" else [])}
-    tokenizer = train_tokenizer(sorted(texts), data.vocabulary)
+    tokenizer = train_tokenizer(sorted(texts | {MARK} if mark else texts), data.vocabulary)
     if isinstance(config, PiecesConfig):
         config.text_config |= {"vocab_size": len(tokenizer), "pad_token_id": tokenizer.pad_token_id}
     return tokenizer
