@@ -327,11 +327,11 @@ def test_a_learned_tokenizer_knows_the_mark_of_a_target(name: str) -> None:
     assert not set("$T") & set("".join([*rows.text, *rows.target]).replace("Tom", ""))
     settings = ModelSettings(TINY[name].settings, DataSettings(), TrainingSettings())
     _, processor = build_model(kind, settings, rows, ["negative", "neutral", "positive"])
-    read = processor.tokenizer
-    for tweet, tokens in zip(TWEETS, SplitDataset(rows, processor, kind.inputs), strict=True):
-        assert read.unk_token_id not in tokens["input_ids"], tweet
-        mark = ["$T$"] if kind.inputs.tokens == "words" else ["$", "t", "$"]
-        words = read.convert_ids_to_tokens(tokens["input_ids"])
+    read, dataset = processor.tokenizer, SplitDataset(rows, processor, kind.inputs)
+    mark = ["$T$"] if kind.inputs.tokens == "words" else ["$", "t", "$"]
+    for number, tweet in enumerate(TWEETS):
+        words = read.convert_ids_to_tokens(dataset[number]["input_ids"])
+        assert read.unk_token not in words, tweet
         assert any(words[at : at + len(mark)] == mark for at in range(len(words))), tweet
 
 
