@@ -1,4 +1,4 @@
-"""This host: the folder of its settings, its own catalog, and where it finds what an event of another host names."""
+"""This host: the folder of its settings, its own catalog, and how it resolves paths in events of other hosts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Fields of JSON that came from outside, one by one: a value of the expected kind and size, or None."""
+"""Parse fields of untrusted JSON: a value of the expected kind and size, or None."""
 
 from __future__ import annotations
 

@@ -117,7 +117,7 @@ class Worker:
 
     @property
     def alive(self) -> bool:
-        """Whether it has not ended."""
+        """Whether the process is still running."""
         return self._process.poll() is None
 
     def call(self, timeout_s: float, function: Callable[..., Any], args: Any, kwargs: Any) -> tuple[bool, Any]:
@@ -151,7 +151,7 @@ class Worker:
 _lock = threading.Lock()
 _idle: list[Worker] = []
 _is_worker = False
-"""Whether this process is one."""
+"""Whether this process is a worker."""
 
 
 def _take() -> Worker:

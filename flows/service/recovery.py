@@ -1,4 +1,4 @@
-"""Automations of the server that end dead runs, start runs again that failed or crashed, and give up those in vain."""
+"""Automations of the server that end dead runs, restart runs that failed or crashed, and give up hopeless ones."""
 
 from __future__ import annotations
 

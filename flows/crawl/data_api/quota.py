@@ -360,7 +360,7 @@ class Keys:
         return self._any_key.sub("(key)", text)
 
     def are_not_in(self, record: logging.LogRecord) -> bool:
-        """Whether a log record of the HTTP client, which may repeat a server's words, holds none of the keys."""
+        """Whether a log record of the HTTP client, which may repeat a server's words, contains none of the keys."""
         return not self._any_key.search(record.getMessage())
 
     def _why_refused(self) -> str:
