@@ -76,7 +76,7 @@ class Settled:
             return False
 
     def note(self) -> None:
-        """Keep that this was found to be settled."""
+        """Store a note that this state was found to be settled."""
         with suppress(OSError):  # without a note the next build takes longer, that is all
             replace(self._file, self._digest().encode())
 
@@ -90,7 +90,7 @@ class Settled:
 
 @cache
 def _program() -> str:
-    """Digest of the program: another one may find other things to do."""
+    """Digest of the program: another version may find other work."""
     digest = hashlib.sha256(" ".join(map(version, _LIBRARIES)).encode())
     for package in (data_catalog, flows):
         for file in sorted(Path(str(package.__file__)).parent.rglob("*.py")):

@@ -140,7 +140,7 @@ class Worker:
         self._process.kill()
 
     def end(self) -> None:
-        """End it, whatever it is doing, and leave nothing of it behind."""
+        """End the process, whatever it is doing, and clean up."""
         with contextlib.suppress(OSError):  # its end may be closed already
             self._requests.close()
         self._process.kill()

@@ -26,7 +26,7 @@ class ErrorBody(BaseModel):
 
 
 class Refusal(Exception):  # noqa: N818  an answer, no fault of ours
-    """A request that is answered otherwise than asked.
+    """A request that is answered with an error.
 
     Args:
         status: of the answer.

@@ -84,9 +84,9 @@ _TRIAL = ("The Prefect server sends them through the block {{ event.payload.bloc
 
 
 def notifications(block: UUID, deployments: Sequence[str], late_minutes: float) -> list[AutomationCore]:
-    """Automations that send a message where somebody should look.
+    """Automations that send a message when something needs attention.
 
-    A run that fails and goes well when it is started again is worth none.
+    A run that fails and succeeds when it is started again sends none.
 
     Args:
         block: id of the block that sends them.
@@ -204,7 +204,7 @@ def _senders() -> dict[str, Any]:
 
 
 def send_event(client: SyncPrefectClient, name: str, resource: str, payload: dict[str, Any]) -> str:
-    """Tell the server of something at once; returns the event's id."""
+    """Send an event to the server at once; returns the event's id."""
     id_ = str(uuid4())
     event = {
         "id": id_,
