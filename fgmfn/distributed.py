@@ -33,7 +33,7 @@ def process_count() -> int:
 
 
 def is_first_process() -> bool:
-    """Whether this process writes and reports for all."""
+    """Return whether this process writes and reports for all."""
     return int(os.environ.get("RANK", "0")) == 0
 
 

@@ -50,7 +50,7 @@ MANIFEST, GRAPH, FORMAT = "export.json", "model.onnx", 1
 
 
 def is_export(folder: Path) -> bool:
-    """Whether a folder holds an export, intact or not."""
+    """Return whether a folder holds an export, intact or not."""
     return (folder / MANIFEST).is_file()
 
 

@@ -93,7 +93,7 @@ ONE_PICTURE = (str, bytes, bytearray, os.PathLike, Image.Image, np.ndarray, torc
 
 
 def several(given: Any) -> bool:
-    """Whether something holds pictures, or ads, one by one, and is not one itself."""
+    """Return whether something holds pictures, or ads, one by one, and is not one itself."""
     return isinstance(given, Iterable) and not isinstance(given, ONE_PICTURE) and not hasattr(given, "read")
 
 

@@ -145,7 +145,7 @@ class Inputs:
         return own or (("m",) if name in TARGET else ("n",))
 
     def reads_target(self, *, real: bool) -> bool:
-        """Whether the model learns anything of a row's target.
+        """Return whether the model learns anything of a row's target.
 
         Args:
             real: the target is what the sentence is about; False: it is only the category of an ad.
@@ -156,7 +156,7 @@ class Inputs:
 
 
 def is_paired(inputs: Inputs, *, has_targets: bool) -> bool:
-    """Whether a model reads the target behind the sentence, where rows have real targets or do not."""
+    """Return whether a model reads the target behind the sentence, where rows have real targets or do not."""
     return inputs.pair == "always" or (inputs.pair == "real_target" and has_targets)
 
 

@@ -310,7 +310,7 @@ def _layers(encoder: Any) -> Any:
 
 
 def _is_frozen(part: nn.Module) -> bool:
-    """Whether nothing in it trains, and all of it stays in evaluation."""
+    """Return whether nothing in it trains, and all of it stays in evaluation."""
     weights, modules = part.parameters(), part.modules()
     return not any(weight.requires_grad for weight in weights) and not any(module.training for module in modules)
 

@@ -176,7 +176,7 @@ class Box:
     bottom: float
 
     def touches(self, other: Box) -> bool:
-        """Whether they share more than an edge."""
+        """Return whether they share more than an edge."""
         across = self.left < other.right and other.left < self.right
         return across and self.top < other.bottom and other.top < self.bottom
 

@@ -171,7 +171,7 @@ def read_labels(
 
 
 def _is_hidden(own: set[str | None], trained: set[str | None]) -> bool:
-    """Whether a split has no labels, or one and the same for all rows that training does not know."""
+    """Return whether a split has no labels, or one and the same for all rows that training does not know."""
     return own == {None} or (len(own) == 1 and not own & trained)
 
 
@@ -313,7 +313,7 @@ def looking_alike(names: Sequence[str], confirmed: Set[str] = frozenset()) -> li
 
 
 def _abbreviates(short: str, long: str) -> bool:
-    """Whether a word begins with a shorter one; what is numbered is not abbreviated."""
+    """Return whether a word begins with a shorter one; what is numbered is not abbreviated."""
     return long.startswith(short) and (len(short) > 1 or len(long) > 3) and not re.search(r"\d", long)
 
 
@@ -329,7 +329,7 @@ def _slips(counts: Counter[str]) -> list[set[str]]:
 
 
 def _one_letter_apart(one: str, other: str) -> bool:
-    """Whether labels differ in one longer word by one letter left out, added, changed or swapped.
+    """Return whether labels differ in one longer word by one letter left out, added, changed or swapped.
 
     The first letter may change a word (moral, amoral), the last one number it (group a, group b).
     """

@@ -139,7 +139,7 @@ def _better_name(folder: Path, name: str, listing: Callable[[Path], dict[str, li
 
 
 def holds_any(folder: Path, files: Iterable[str]) -> bool:
-    """Whether any of some pictures lies in a folder, as `find_pictures` looks for them."""
+    """Return whether any of some pictures lies in a folder, as `find_pictures` looks for them."""
     listing = cache(_pictures_by_name)
     return any(name and "\0" not in name and _find(folder, name, listing) for name in files)
 
@@ -315,7 +315,7 @@ NARROW = 10
 
 
 def is_narrow(content: bytes) -> bool:
-    """Whether a picture's head says that it is a strip; what cannot be read is refused elsewhere."""
+    """Return whether a picture's head says that it is a strip; what cannot be read is refused elsewhere."""
     try:
         short, long = sorted(Image.open(io.BytesIO(content)).size)
     except NO_PICTURE:

@@ -73,7 +73,7 @@ class Need:
 
 
 def complete(needs: Iterable[Need]) -> bool:
-    """Whether nothing is missing and nothing differs from what was published."""
+    """Return whether nothing is missing and nothing differs from what was published."""
     return all(need.state == "found" for need in needs)
 
 
@@ -422,7 +422,7 @@ def find_all(runs: Iterable[tuple[str, Run]], folder: Path, *, fetch: bool) -> l
 
 
 def _is_finished(folder: Path) -> bool:
-    """Whether a run has its record; its files are looked at when it is read."""
+    """Return whether a run has its record; its files are looked at when it is read."""
     file = folder / METRICS
     return file.is_file() and json.loads(file.read_text("utf-8")).get("finished") is not False
 

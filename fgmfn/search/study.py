@@ -256,7 +256,7 @@ class SearchStudy:
         return FileLock(self._locks / f"{trial_number}.lock")
 
     def _is_live(self, trial: FrozenTrial) -> bool:
-        """Whether a process runs a trial; to be asked under the study's lock, as taking one is."""
+        """Return whether a process runs a trial; to be asked under the study's lock, as taking one is."""
         lock = self._lock_of(trial.number)
         try:
             with lock.acquire(timeout=0):
