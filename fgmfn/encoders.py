@@ -1,4 +1,4 @@
-"""The encoders of pictures, by timm, and of words, by transformers, each by its name or path."""
+"""Encoders of pictures, from timm, and of words, from transformers, each by name or path."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ LEVELS = 5
 
 
 class TimmEncoder(nn.Module):
-    """A timm model that looks at pictures, with random weights until `load_pretrained`.
+    """A timm model that reads pictures, with random weights until `load_pretrained`.
 
-    Frozen, it stays in evaluation for good: batch statistics of the training pictures would leak into it.
+    If frozen, it always stays in evaluation mode, or batch statistics of the training pictures would leak into it.
 
     Args:
         config: names the model and its weight file, and whether it is frozen.
@@ -33,12 +33,12 @@ class TimmEncoder(nn.Module):
     """
 
     expected: ClassVar[str]
-    """What the setting `backbone` must name, for the error message."""
+    """Kind of model that the setting `backbone` must name, for the error message."""
 
     def __init__(self, config: PictureConfig, **arguments: Any) -> None:
         super().__init__()
         self.frozen = config.freeze_backbone
-        # Not every model of timm knows the argument.
+        # Not every timm model has the argument.
         self._arguments = arguments | (
             {"drop_path_rate": config.backbone_drop_path} if config.backbone_drop_path else {}
         )
@@ -50,18 +50,18 @@ class TimmEncoder(nn.Module):
         self.train(self.training)
 
     def forward(self, pixel_values: Tensor) -> Any:
-        """Return what the timm model makes of [B, 3, H, W], or of pictures that are `encoded` already, [B, F]."""
+        """Return the timm model's output for [B, 3, H, W], or for pictures that are already `encoded`, [B, F]."""
         if pixel_values.ndim == 2:
             return self.decoded(pixel_values)
         with torch.no_grad() if self.frozen else nullcontext():
             return self.backbone(pixel_values)
 
     def encoded(self, pixel_values: Tensor) -> Tensor:
-        """Return what `forward` returns of [B, 3, H, W] as one row of numbers per picture, [B, F]."""
+        """Return the output of `forward` for [B, 3, H, W] as one row of numbers per picture, [B, F]."""
         return self(pixel_values)
 
     def decoded(self, numbers: Tensor) -> Any:
-        """Return what `forward` returns of pictures that are `encoded`, [B, F]."""
+        """Return the output of `forward` for pictures that are `encoded`, [B, F]."""
         return numbers
 
     def train(self, mode: bool = True) -> Self:
@@ -103,12 +103,12 @@ class ImageEncoder(TimmEncoder):
         self.channels: list[int] = levels.channels()
         sides = [config.image_size // stride for stride in strides]
         self._shapes = [(depth, side, side) for depth, side in zip(self.channels, sides, strict=True)]
-        # transformers would draw every convolution anew; timm has already drawn it as its architecture wants.
+        # transformers would initialise every convolution again; timm has done so as its architecture requires.
         for module in self.backbone.modules():
             module._is_hf_initialized = True
 
     def forward(self, pixel_values: Tensor) -> Any:
-        """Return the five levels of [B, 3, H, W]; on a GPU with their channels last in memory, as it is fastest."""
+        """Return the five levels of [B, 3, H, W]; on a GPU in channels-last memory format, which is fastest."""
         if pixel_values.ndim == 2:
             return self.decoded(pixel_values)
         # On a CPU they would gain little, and batch norms add up such numbers with ten times the error.
@@ -116,7 +116,7 @@ class ImageEncoder(TimmEncoder):
         return super().forward(pixel_values.contiguous(memory_format=layout))
 
     def encoded(self, pixel_values: Tensor) -> Tensor:
-        """Return all levels of [B, 3, H, W] one behind the other, [B, F]."""
+        """Return all levels of [B, 3, H, W] concatenated, [B, F]."""
         return torch.cat([level.flatten(1) for level in self(pixel_values)], dim=1)
 
     def decoded(self, numbers: Tensor) -> Any:
@@ -188,7 +188,7 @@ def create_backbone(config: PictureConfig, expected: str, *, pretrained: bool, *
 
 
 def _weights_of(config: PictureConfig) -> dict[str, Any]:
-    """Where timm finds the weights, where the settings name others than its own.
+    """Return the arguments for weights other than timm's own, if the settings name any.
 
     Raises:
         ConfigError: No such package is known.
@@ -209,7 +209,7 @@ def _classifiers(backbone: Any) -> tuple[str, ...]:
 
 @contextmanager
 def _recorded_loads() -> Iterator[list[list[Tensor]]]:
-    """Collect the tensors that each state loaded meanwhile lacks: timm passes over them in silence."""
+    """Collect the tensors that are missing from each state loaded meanwhile: timm ignores them silently."""
     loads: list[list[Tensor]] = []
     load = nn.Module.load_state_dict
 
@@ -228,18 +228,18 @@ def _recorded_loads() -> Iterator[list[list[Tensor]]]:
 
 @dataclass(frozen=True)
 class Loaded:
-    """Where the first weights of a part of a model come from."""
+    """Origin of the initial weights of a part of a model."""
 
     part: str
     source: str
-    """Name in a hub, file or folder."""
+    """Name on a hub, file or folder."""
     tensors: int
     of: int
-    """How many the part has, of which the source gave `tensors`."""
+    """Number of tensors of the part; the source gave `tensors` of them."""
     sha256: str
-    """Of the tensors' names and values."""
+    """SHA-256 of the tensors' names and values."""
     unit: str = "tensors"
-    """What is counted: `tensors`, or `words` of word vectors."""
+    """Unit of the counts: `tensors`, or `words` of word vectors."""
 
     def __str__(self) -> str:
         count = f"{self.tensors} of {self.of} {self.unit} loaded"
@@ -298,7 +298,7 @@ def from_pretrained(
     """
     source = text_folder(name)
     try:
-        # Left alone, the encoder would train in the precision its file was saved in.
+        # Otherwise the encoder would train in the precision of its file.
         model, info = kind.from_pretrained(source, dtype=torch.float32, output_loading_info=True, **settings)
     except (OSError, ValueError) as error:
         raise WeightsError.unavailable(f"the weights of the {part} {name!r}", error) from error
@@ -348,7 +348,7 @@ def pretrained_text_config(name: str) -> dict[str, Any]:
 
 
 def _without_pooler(encoder: Any, config: PiecesConfig) -> nn.Module:
-    """Drop the layer behind the first token: FGMFN reads the token states, and BERT's pooler would never train."""
+    """Drop the layer after the first token: FGMFN reads the token states, and BERT's pooler would never train."""
     if getattr(encoder, "pooler", None) is not None:
         encoder.pooler = None
     width = encoder.get_input_embeddings().embedding_dim
@@ -360,7 +360,7 @@ def _without_pooler(encoder: Any, config: PiecesConfig) -> nn.Module:
 
 
 def longest_text(text_config: dict[str, Any]) -> int:
-    """Tokens that a text encoder reads at most; RoBERTa numbers its positions behind the padding's."""
+    """Return the most tokens that a text encoder reads; RoBERTa numbers its positions after the padding's."""
     positions = int(text_config.get("max_position_embeddings", 512))
     from_padding = text_config.get("model_type") in ("roberta", "xlm-roberta", "camembert")
     return positions - int(text_config.get("pad_token_id", 1)) - 1 if from_padding else positions

@@ -44,12 +44,12 @@ class Run:
 
     @property
     def departures(self) -> tuple[str, ...]:
-        """In what the model is not its paper's."""
+        """Differences from the model's paper."""
         return departures_of(self.name, self.settings.model, self.source.class_names)
 
 
 def departures_of(name: str, model: Mapping[str, Any], class_names: Sequence[str]) -> tuple[str, ...]:
-    """Return in what a registered model is not its paper's under settings of its own; nothing is loaded."""
+    """Return how a registered model differs from its paper under the given settings; nothing is loaded."""
     kind = model_class(name)
     config = sized_config(kind, model, class_names)
     return (*kind.notes, *config.departures(kind.modalities))
@@ -90,7 +90,7 @@ def plan_run(
         output: where the run's folder lies, named after the model and the key of all it depends on.
         seed: replaces the configuration's seed.
         from_scratch: start the encoders at random.
-        changes: settings of the model that go before the configuration's, and a table `training` of its training's.
+        changes: settings of the model that override the configuration's, and a table `training` for its training.
 
     Raises:
         ConfigError: A setting or the model's name is wrong.
@@ -136,7 +136,7 @@ def _key(name: str, settings: ModelSettings, source: Source, devices: dict[str, 
 PACKAGE = Path(__file__).parent
 REGISTRY = "fgmfn.baselines"
 TRAINED_BY = ("fgmfn.building", "fgmfn.trainer", "fgmfn.data", "fgmfn.processing")
-"""What all models' training runs through; where results are written and shown is not part of it."""
+"""Modules that every model's training runs through; those that write and show results are not among them."""
 
 
 PREPARED_BY = (
@@ -150,7 +150,7 @@ PREPARED_BY = (
     "data/prepared.py",
     "data/twitter.py",
 )
-"""What turns rows into the tokens, pictures and encoders' outputs that a cache holds."""
+"""Files of the code that prepares the tokens, pictures and encoders' outputs of the cache."""
 
 
 def preparation_version() -> str:
@@ -182,7 +182,7 @@ def code_version(name: str) -> str:
 def _file(module: str) -> Path | None:
     """Return a module's file, or None for what is not a module of this package.
 
-    The registry counts as none: it names every model, and no model is trained by the others' code.
+    The registry is left out: it names every model, but no model is trained by the others' code.
     """
     package, *parts = module.split(".")
     if package != PACKAGE.name or module == REGISTRY:
@@ -195,7 +195,7 @@ def _file(module: str) -> Path | None:
 def _read(file: Path) -> tuple[list[str], str]:
     """Return what a module imports at its top, and its code's digest.
 
-    What a function imports when it is called is its own affair.
+    Imports inside functions are not followed.
     """
     tree = ast.parse(file.read_text(encoding="utf-8"))
     imported = [name for node in tree.body for name in _imports(node)]

@@ -406,7 +406,7 @@ def _finish(
 
 
 def _origin(run: Run) -> dict[str, Any]:
-    """What a training's record says before its end."""
+    """Return the entries of a training's record that are known before its end."""
     return {
         "model": run.name,
         "code_version": code_version(run.name),

@@ -53,7 +53,7 @@ class Trial:
     """The best of them."""
     seconds: float
     reason: str | None = None
-    """Why it failed."""
+    """Reason of a failure."""
 
     @property
     def epochs(self) -> int:
@@ -256,7 +256,7 @@ class SearchStudy:
         return FileLock(self._locks / f"{trial_number}.lock")
 
     def _is_live(self, trial: FrozenTrial) -> bool:
-        """Whether a process runs a trial; to be asked under the study's lock, as taking one is."""
+        """Return whether a process runs a trial; call it under the study's lock, as for claiming one."""
         lock = self._lock_of(trial.number)
         try:
             with lock.acquire(timeout=0):
