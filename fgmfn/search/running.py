@@ -169,7 +169,7 @@ def _try(search: Search, study: SearchStudy, claim: Claim, bar: Any) -> None:
         with freeing_memory():
             trained = train_run(run, progress=False, after_epoch=after_epoch)
     except optuna.TrialPruned:
-        shutil.rmtree(run.folder)  # its checkpoints serve nobody any more
+        shutil.rmtree(run.folder)  # its checkpoints are no longer needed
         study.prune(claim)
     except (RuntimeError, MemoryError) as error:
         if (reason := out_of_memory(error)) is None:

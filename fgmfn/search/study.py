@@ -170,7 +170,7 @@ class SearchStudy:
         self._study.tell(claim.trial, score)
 
     def prune(self, claim: Claim) -> None:
-        """Record that a trial was given up."""
+        """Record that a trial was pruned."""
         self._study.tell(claim.trial, state=TrialState.PRUNED)
 
     def fail(self, claim: Claim, reason: str) -> None:
@@ -179,7 +179,7 @@ class SearchStudy:
         self._study.tell(claim.trial, state=TrialState.FAIL)
 
     def release(self, claim: Claim) -> None:
-        """Let go of a trial; one that nothing has been recorded of was stopped."""
+        """Release a trial; one without a recorded result counts as stopped."""
         with self._lock:
             claim.lock.release()
             Path(claim.lock.lock_file).unlink(missing_ok=True)
