@@ -31,7 +31,7 @@ DRAWS = 1_000
 """Bootstrap samples behind an interval."""
 LEVEL = 0.95
 MIN_ENTRIES = 10
-"""With fewer entries there is no interval: a bootstrap of a handful pretends to know more than it can."""
+"""Entries that an interval needs: with fewer, a bootstrap is misleadingly narrow."""
 
 NO_PAIR = "no entry has two votes yet"
 NO_VARIETY = "every vote is the same, so there is no chance agreement to compare with"
@@ -56,7 +56,7 @@ class Coefficient:
     high: float | None = None
     """95 % bootstrap interval over entries; None where there is none."""
     reason: str = ""
-    """Why there is no value, or no interval."""
+    """Reason why there is no value, or no interval."""
 
 
 @dataclass(frozen=True)
@@ -139,7 +139,7 @@ class EntryFigures:
 
 @dataclass(frozen=True)
 class Agreement:
-    """All that a round says about its reviewers; people by their ids. Repeats count in `self_consistency` alone."""
+    """Agreement figures of a round; people by their ids. Repeats count only in `self_consistency`."""
 
     alpha: Coefficient
     alpha_by_category: Mapping[str, Coefficient]

@@ -40,15 +40,15 @@ class AgreementTable:
 
     title: str
     about: str
-    """What it tells, and how to read it."""
+    """Meaning of the table, and how to read it."""
     head: Sequence[str]
     rows: Sequence[Sequence[Cell]]
     picture: str | None = None
     """The plot of the same numbers, one of `plots.PICTURES`."""
     alt: str = ""
-    """What a screen reader says instead of the plot."""
+    """Alternative text of the plot for screen readers."""
     nothing: str = "Nothing yet."
-    """What to say instead of a table without rows."""
+    """Text shown instead of a table without rows."""
 
 
 def read_agreement(store: Store, catalog: Catalog, round_id: int, *, seed: int = 0) -> Agreement:
@@ -308,7 +308,7 @@ def slow(found: Agreement) -> AgreementTable:
 
 
 def estimated(found: Agreement) -> AgreementTable:
-    """Where Dawid and Skene's estimate is another one than the majority, or than the final label."""
+    """Entries for which Dawid and Skene's estimate differs from the majority or from the final label."""
     known = [each for each in found.entries if each.estimate]
     others = [each for each in known if {each.majority, each.final} - {None, each.estimated}]
     rows = [

@@ -14,7 +14,7 @@ from annotation.errors import AnnotationError
 
 @dataclass(frozen=True)
 class Quota:
-    """What a reviewer is asked to judge."""
+    """Number or share of entries for a reviewer, and the deadline."""
 
     entries: int | None = None
     share: float | None = None
@@ -82,7 +82,7 @@ def draw_subset(
 
 
 def count_missing(needed: Mapping[str, int], able: Collection[Collection[str]]) -> tuple[int, int]:
-    """How many entries have too few reviewers, and how many votes are missing for that.
+    """Count the entries with too few reviewers, and the votes that are missing.
 
     Args:
         needed: reviewers that each entry needs.

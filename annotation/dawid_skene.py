@@ -26,7 +26,7 @@ _LEAST = 1e-10
 
 @dataclass(frozen=True)
 class Estimate:
-    """What the votes say of entries and people."""
+    """Estimates of the entries' labels and the people's error rates."""
 
     labels: Mapping[str, Mapping[str, float]]
     """By entry: the probability of each label."""

@@ -61,7 +61,7 @@ class Said:
 
 @dataclass(frozen=True)
 class Position:
-    """Where somebody in a discussion stands."""
+    """Position of a person in a discussion."""
 
     name: str
     role: Role
@@ -69,19 +69,19 @@ class Position:
     vote: Vote | None
     """A reviewer's, as it was before the discussion."""
     stance: Choice | None
-    """What they have said last; None: nothing."""
+    """Their latest stance; None if they have taken none."""
     flag: Flag | None = None
-    """What they found wrong with the ad."""
+    """Their flag on the ad."""
 
     @property
     def now(self) -> Choice | None:
-        """What they say now: the stance, or else the vote."""
+        """Their present choice: the stance, or else the vote."""
         return self.stance or (self.vote.choice if self.vote else None)
 
 
 @dataclass(frozen=True)
 class NamedVote:
-    """A vote with whose it is."""
+    """A vote with the name of its reviewer."""
 
     name: str
     person_id: str
@@ -90,7 +90,7 @@ class NamedVote:
 
 @dataclass(frozen=True)
 class NamedFlag:
-    """A flag with whose it is."""
+    """A flag with the name of its reviewer."""
 
     name: str
     person_id: str
@@ -99,7 +99,7 @@ class NamedFlag:
 
 @dataclass(frozen=True)
 class ShownEntry:
-    """The ids of what a page shows of an entry."""
+    """Ids of the parts of an entry that a page shows."""
 
     round_id: int
     options: RoundOptions
@@ -146,7 +146,7 @@ class VerifierEntry(ShownEntry):
 
 @dataclass(frozen=True)
 class Thread(ShownEntry):
-    """A discussion as whoever looks may see it."""
+    """A discussion as its reader may see it."""
 
     state: State
     label: Label | None
@@ -358,7 +358,7 @@ class ReviewerDesk(Desk):
             return self._entry(book, entry_id)
 
     def last_judged(self) -> str | None:
-        """The entry that the reviewer judged last: what an undo without a name means."""
+        """The entry that the reviewer judged last; an undo without an entry applies to it."""
         with self._store.ledger.reading(self._round_id) as book:
             votes = book.voted[self._person.id]
             return max(votes, key=lambda entry_id: votes[entry_id].id, default=None)
@@ -401,7 +401,7 @@ class ReviewerDesk(Desk):
         return self._submit(entry_id, "unflag", Nothing(), key, shown_at)
 
     def own(self) -> list[OwnEntry]:
-        """What the reviewer judged or flagged, in the order in which they did, the latest first."""
+        """Entries that the reviewer judged or flagged, the latest first."""
         with self._store.ledger.reading(self._round_id) as book:
             first: dict[str, Event] = {}
             for entry_id, events in book.events.items():
@@ -482,7 +482,7 @@ class VerifierDesk(Desk):
         return [each for each in entries if each.may_undo]
 
     def last_acted(self) -> str | None:
-        """The entry that this verifier last did something to: what an undo without a name means."""
+        """The entry that this verifier acted on last; an undo without an entry applies to it."""
         with self._store.ledger.reading(self._round_id) as book:
             own = [
                 event
@@ -551,7 +551,7 @@ class VerifierDesk(Desk):
 
 
 def _hidden(state: EntryState) -> EntryState:
-    """What a verifier who decides first may know: that the entry waits, and what is said to be wrong with it."""
+    """The state as shown to a verifier who decides first: that the entry waits, and its flags."""
     flags = {person_id: replace(flag, remark="") for person_id, flag in state.flags.items()}
     return replace(state, votes={}, decisions={}, messages=(), label=None, excluded_frames=(), flags=flags)
 

@@ -1,4 +1,4 @@
-"""The end of a round: when everything in it is judged, its pages count down, and nothing closes in anybody's hands."""
+"""End of a round: when everything is judged, its pages count down; it does not close during unfinished actions."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from annotation.outcomes import active_reviewers
 from annotation.store import Store
 
 HANDS_S = 30.0
-"""So long after somebody had something in hand a round is not closed."""
+"""Seconds after a person's last unfinished action for which a round is not closed."""
 
 
 @dataclass(frozen=True)

@@ -42,11 +42,11 @@ class RoundClosedError(NotPossibleError):
 
 
 class WithdrawnError(NotPossibleError):
-    """The entry's ad was taken out of the catalog, and with it all that was said of it."""
+    """The entry's ad was removed from the catalog, with all its judgements."""
 
 
 class OutdatedError(NotPossibleError):
-    """The entry has changed since the page that was decided on was shown: look again, then decide."""
+    """The entry has changed since the page was shown: look again, then decide."""
 
 
 class TrainingError(AnnotationError):

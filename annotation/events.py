@@ -17,7 +17,7 @@ Choice = Literal["positive", "negative", "uncertain"]
 CHOICES: tuple[Choice, ...] = get_args(Choice)
 
 FlagReason = Literal["not_an_ad", "cannot_be_judged", "broken_picture"]
-"""Why an entry is no good, whatever its label would be."""
+"""Reasons why an entry is unusable, regardless of its label."""
 FLAG_REASONS: tuple[FlagReason, ...] = get_args(FlagReason)
 
 Kind = Literal["vote", "flag", "unflag", "decision", "discuss", "message", "stance", "settle", "exclude", "undo"]
@@ -85,7 +85,7 @@ class Remark:
 
 @dataclass(frozen=True)
 class Stance:
-    """What somebody in a discussion says now; a reviewer's vote stays as it was."""
+    """A person's present choice in a discussion; a reviewer's vote does not change."""
 
     choice: Choice
 
@@ -96,7 +96,7 @@ class Stance:
 
 @dataclass(frozen=True)
 class Nothing:
-    """What takes something back says nothing of its own: which event that is stands in `supersedes`."""
+    """Empty payload of an undo or unflag: `supersedes` names the event that is taken back."""
 
 
 Payload = Vote | Flag | Ruling | Remark | Stance | Nothing
@@ -118,8 +118,8 @@ PAYLOADS: dict[Kind, type[Payload]] = {
 class Event:
     """One thing that one person did to one entry.
 
-    `id` grows with the order in which the store took the events in, and is none of a reviewer's business: it says
-    how much the others have done.
+    `id` grows in the order in which the store received the events. Reviewers must not see it: it shows how much the
+    others have done.
     """
 
     id: int
@@ -161,7 +161,7 @@ def check_key(key: str) -> str:
 
 
 def check_reason(kind: Kind, payload: Payload) -> None:
-    """Refuse to leave an ad out of the dataset without saying why.
+    """Refuse an exclusion without a reason.
 
     Raises:
         SubmissionError: the exclusion has no reason.

@@ -20,7 +20,7 @@ from annotation.events import Choice, Event, Flag, Kind, Remark, Ruling, Stance,
 from data_catalog.schemas import Label
 
 DecidedBy = Literal["comments", "reviewers", "verifier", "discussion"]
-"""Whose word the label is; `comments` means that nobody reviewed it."""
+"""Who decided the label; `comments` means that nobody reviewed it."""
 
 State = Literal["open", "voted", "agreed", "needs_verifier", "verified", "in_discussion", "settled", "excluded"]
 FINAL: frozenset[State] = frozenset({"agreed", "verified", "settled", "excluded"})
@@ -85,13 +85,13 @@ class EntryState:
     votes: Mapping[str, Vote]
     """Each reviewer's vote that counts, by person."""
     flags: Mapping[str, Flag]
-    """What reviewers found wrong with the entry and did not take back, by person."""
+    """Flags that reviewers did not take back, by person."""
     decisions: Mapping[str, Ruling]
     """Each verifier's decision that counts, by person."""
     messages: tuple[Message, ...]
     """Messages and stances, in their order."""
     stances: Mapping[str, Choice]
-    """What people have said last in the discussion, by person; whoever has taken no stance is not in it."""
+    """Latest stances in the discussion, by person; people without a stance are left out."""
     label: Label | None
     """The label it comes to; None while that is open, and when it is excluded."""
     excluded_frames: tuple[str, ...]
@@ -103,7 +103,7 @@ class EntryState:
 
     @property
     def note(self) -> str:
-        """What the verifier wrote beside the consensus or the exclusion."""
+        """The verifier's note on the consensus or the exclusion."""
         return self.outcome.text if self.outcome else ""
 
     @property
@@ -252,7 +252,7 @@ def undoable(events: Iterable[Event], person_id: str, rule: Rule) -> Event | Non
 
 
 def has_seen_votes(events: Iterable[Event], person_id: str) -> bool:
-    """Whether a verifier who decides before seeing the votes has seen them: by deciding, or in a discussion.
+    """Whether a verifier who has to decide before seeing the votes has seen them, by deciding or in a discussion.
 
     Taking a decision back does not undo that.
     """
@@ -262,7 +262,7 @@ def has_seen_votes(events: Iterable[Event], person_id: str) -> bool:
 
 
 def is_blind(events: Iterable[Event], decision: Event) -> bool:
-    """Whether a decision was made before its verifier could see the votes, where the round hides them until then."""
+    """Whether a decision was made before its verifier could see the votes, in a round that hides them until then."""
     return not has_seen_votes([event for event in events if event.id < decision.id], decision.person_id)
 
 
@@ -272,7 +272,7 @@ def _takes_votes(state: EntryState) -> bool:
 
 
 def _was_discussed(events: list[Event]) -> bool:
-    """Whether the discussion was ever open, taken back or not."""
+    """Whether the discussion was ever open, even if that was taken back."""
 
     def opened(count: int) -> bool:
         live = live_events(events[:count])

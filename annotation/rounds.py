@@ -31,26 +31,26 @@ PAPERS_RULE = Rule()
 
 @dataclass(frozen=True)
 class RoundOptions:
-    """What the pages of a round show and ask; frozen with it, so that all its people are asked the same."""
+    """Options of a round's pages; frozen with the round, so that everybody is asked the same."""
 
     question: str = "How does the ad come across?"
-    """What people judge; stands on the screen."""
+    """Question that people answer; shown on the page."""
     choice_names: tuple[tuple[Choice, str], ...] = ()
-    """What the pages call a choice, where that is not its name in their language; files and tables keep the names."""
+    """Display names of choices, if they differ from those of the language; files and tables keep the original names."""
     language: str = "en"
-    """Of the reviewers' pages, and of the project's own guidelines."""
+    """Language of the reviewers' pages and of the project's own guidelines."""
     guidelines: str = ""
     """Markdown; empty: the project's own."""
     training_share: float = 0.8
-    """Of the answers in the training round, those that have to be right before a reviewer starts."""
+    """Share of right answers in the training round that a reviewer needs before the round."""
     least_look_ms: int = 400
-    """An ad must be on the screen for so long, its picture painted, before a judgement of it counts."""
+    """Milliseconds that an ad must be on the screen, with its picture painted, before a judgement of it counts."""
     show_video: bool = True
-    """The ad can be watched: where its video is kept on the page, else by a link to its page on the web."""
+    """Whether people can watch the ad: on the page if its video is kept, else by a link to its web page."""
     discussion_names: Literal["names", "pseudonyms"] = "names"
-    """Who is who in a discussion, and where a verifier decides."""
+    """Names shown in a discussion and to a verifier."""
     verifier_first: bool = False
-    """A verifier decides before seeing the reviewers' votes and notes."""
+    """Whether verifiers decide before they see the reviewers' votes and notes."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.training_share <= 1:
@@ -76,7 +76,7 @@ class RoundSettings:
     rule: Rule = PAPERS_RULE
     seed: int = 0
     ads: int | None = None
-    """How many of the ads that the comments label, drawn at random; all of them if None."""
+    """Number of ads, drawn at random from those that the comments label; all of them if None."""
     comments_per_entry: int = 20
     repeat_share: float = 0.0
     gold_share: float = 0.0

@@ -1,4 +1,4 @@
-"""Discussions as threads: what was said in one, for whom it waits, and who is who in it. Pure, no I/O."""
+"""Discussions as threads: contributions, unread marks, and the names of participants. Pure, no I/O."""
 
 from __future__ import annotations
 
@@ -56,12 +56,12 @@ def may_read(state: EntryState, person: Person) -> bool:
 
 
 def count_said(events: Iterable[Event]) -> int:
-    """How many things were ever said in a thread, taken back or not: grows with each, so that it marks a place."""
+    """Count all contributions to a thread, taken back or not: the number only grows, so it marks a position."""
     return sum(event.kind in SAID for event in events)
 
 
 def is_unread(events: Sequence[Event], person_id: str, seen: int) -> bool:
-    """Whether somebody else has said something since a person saw the first `seen` things."""
+    """Whether somebody else has contributed since a person saw the first `seen` contributions."""
     live = {event.id for event in live_events(events)}
     said = [event for event in events if event.kind in SAID]
     return any(event.id in live and event.person_id != person_id for event in said[seen:])
@@ -102,7 +102,7 @@ def shown_name(person: Person, round_id: int, seed: int, options: RoundOptions) 
 def contributions(
     events: Iterable[Event], entries: Mapping[str, Entry], people: Mapping[str, str]
 ) -> list[Contribution]:
-    """What was said in the discussions and not taken back, in its order.
+    """Contributions to the discussions that were not taken back, in order.
 
     Args:
         events: a round's log, in its order.

@@ -24,7 +24,7 @@ class Answer:
 
 @dataclass(frozen=True)
 class Standing:
-    """How far a reviewer is in their present attempt."""
+    """Standing of a reviewer in their present attempt."""
 
     attempt: int
     right: int

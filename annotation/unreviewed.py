@@ -1,4 +1,4 @@
-"""The ads whose labels nobody has reviewed: what a reviewer would be shown."""
+"""Ads whose labels nobody has reviewed, with the facts that a reviewer would see."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Entry:
     n_scored: int
     """Comments that count in the mean."""
     words: str
-    """What its frames say, in the order of the frames."""
+    """Words on its frames, in the order of the frames."""
     synthetic: bool
     """The ad was rendered, not crawled."""
 

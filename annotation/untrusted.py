@@ -1,4 +1,4 @@
-"""Untrusted texts made harmless to display; that they hold no markup is the templates' escaping.
+"""Make untrusted texts harmless to display; the templates escape their markup.
 
 A comment, a word on a frame or a name may hold characters that turn the reading direction round, move what
 stands after it, or are not to be seen at all. What is left of each text is set apart from what is around it.

@@ -1,8 +1,8 @@
-"""How long a reviewer waits: 6 people judge a round of 5,000 entries at once, in threads as the page serves them.
+"""Waiting times of reviewers: 6 people judge a round of 5,000 entries at once, in threads as the page serves them.
 
     python -m benchmarks.annotation [--entries 5000] [--people 6] [--votes 100] [--pause 0.1] [--store FILE|URL]
 
-Before the clock starts, everybody has judged half of the round already.
+Before the clock starts, every reviewer has judged half of the round.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def main() -> None:
 
 
 def measure(location: str, n_entries: int, n_people: int, votes: int, pause_s: float) -> None:
-    """Fill a store by half, let everybody vote at once, and look at the verifier's queue."""
+    """Judge half of the round, let all reviewers vote at once, and read the verifier's queue."""
     store = open_store(location)
     shown = [Entry(entry_id(0, f"v{n}"), f"v{n}", tuple(f"v{n}:{i}" for i in range(5)), ()) for n in range(n_entries)]
     round_ = store.rounds.open(DrawnRound(RoundSettings(Rule(n_reviewers=n_people)), tuple(shown)))
@@ -75,7 +75,7 @@ def measure(location: str, n_entries: int, n_people: int, votes: int, pause_s: f
 def judge(
     store: Store, person: Person, round_: Round, votes: int, pause_s: float
 ) -> tuple[list[float], list[float], list[float]]:
-    """Vote on and on; seconds of looking, submitting, and counting."""
+    """Vote repeatedly; return the seconds of looking, submitting and counting."""
     desk = ReviewerDesk(store, person, round_.id, "g")
     marks: tuple[list[float], list[float], list[float]] = ([], [], [])
     for number in range(votes):
@@ -93,7 +93,7 @@ def judge(
 
 
 def fill(location: str, round_: Round, people: list[Person], shown: list[Entry]) -> None:
-    """Half of everybody's votes in one transaction: what is measured is a store that has been used."""
+    """Write half of all votes in one transaction, so that a used store is measured."""
     now = datetime.now(UTC)
     rows = [
         {
@@ -117,7 +117,7 @@ def fill(location: str, round_: Round, people: list[Person], shown: list[Entry])
 
 
 def say(what: str, seconds: list[float]) -> None:
-    """One line of figures."""
+    """Print one line of figures."""
     most = f", 95 % below {quantiles(seconds, n=20)[-1] * 1000:.1f} ms" if len(seconds) > 1 else ""
     print(f"{what}: median {median(seconds) * 1000:.1f} ms{most}")
 

@@ -1,10 +1,10 @@
-"""How long people wait for the page: five reviewers and a verifier judge a round of 5,000 ads at once, over HTTP.
+"""Waiting times for the page: five reviewers and a verifier judge a round of 5,000 ads at once, over HTTP.
 
     python -m benchmarks.annotation_web [--entries 5000] [--votes 100] [--pause 0.3] [--store postgresql://...]
 
-The server is a process of its own. Before the clock starts everybody has judged half of the round, and a part of it
-waits for the verifier. While they vote, somebody keeps the dashboard open. At the end every vote and decision that an
-answer called saved is looked up in the store.
+The server runs in its own process. Before the clock starts, every reviewer has judged half of the round, and a part of
+it waits for the verifier. While they vote, a visitor keeps the dashboard open. At the end, every vote and decision that
+an answer reported as saved is looked up in the store.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ CHOICES = ("positive", "positive", "negative")
 REVIEWERS = 5
 FRAMES, COMMENTS = 3, 10
 PIXEL = bytes.fromhex("ffd8ffe000104a46494600010100000100010000ffd9") + b"\0" * 20_000
-"""Takes the room of a small frame; nobody looks at it here."""
+"""Placeholder with the size of a small frame; it is never displayed."""
 
 SERVER = """
 import sys
@@ -74,7 +74,7 @@ def main() -> None:
 
 
 def measure(folder: Path, location: str | None, n_entries: int, votes: int, pause_s: float) -> None:
-    """Make a round, serve it, let everybody work at once, and look for what was saved."""
+    """Make a round, serve it, let all people work at once, and look up what was saved."""
     catalog, where = write_catalog(folder / "catalog", n_entries), location or str(folder / "store.sqlite3")
     store = open_store(where)
     round_ = store.rounds.open(draw_round(catalog, RoundSettings(Rule(n_reviewers=REVIEWERS))))
@@ -110,7 +110,7 @@ def measure(folder: Path, location: str | None, n_entries: int, votes: int, paus
 
 
 def judge_half(location: str, round_: Round, people: list[Person], shown: list[Entry]) -> None:
-    """Everybody's votes on the first half in one transaction; every tenth ad has an `uncertain`."""
+    """Write all votes on the first half in one transaction; every tenth ad has an `uncertain`."""
     now = datetime.now(UTC)
     rows = [
         {
@@ -134,14 +134,14 @@ def judge_half(location: str, round_: Round, people: list[Person], shown: list[E
 
 
 def report_lost(store: Store, round_id: int, people: list[Visitor]) -> None:
-    """Compare what answers called saved with what is in the store."""
+    """Compare the submissions reported as saved with the store."""
     kept = {event.key for event in store.events(round_id)}
     said = [key for person in people for key in person.saved]
     print(f"{len(kept & set(said))} of {len(said)} that were called saved are in the store")
 
 
 class Served:
-    """The page in a process of its own, for as long as the block runs."""
+    """The page in its own process, within the `with` block."""
 
     def __init__(self, catalog: str, store: str, folder: Path) -> None:
         with socket.socket() as listening:
@@ -151,11 +151,11 @@ class Served:
         self._process = subprocess.Popen(command)
 
     def cpu_seconds(self) -> dict[str, float]:
-        """Processor time of the server and of the process beside it that measures, so far."""
+        """Return the CPU time of the server and of the measuring process so far."""
         server = psutil.Process(self._process.pid)
         times = {"the server": server.cpu_times(), "the process that measures": None}
         for beside in server.children():
-            # multiprocessing's tracker of resources is a child, too
+            # multiprocessing's resource tracker is a child, too
             if "spawn_main" in " ".join(beside.cmdline()):
                 times["the process that measures"] = beside.cpu_times()
         return {name: each.user + each.system for name, each in times.items() if each is not None}
@@ -176,12 +176,12 @@ class Served:
 
 @dataclass
 class Visitor:
-    """One person's browser, without a face."""
+    """One person's browser, without a display."""
 
     port: int
     invitation: Invitation
     saved: list[str] = field(default_factory=list)
-    """Keys of the submissions that an answer called saved."""
+    """Keys of the submissions that an answer reported as saved."""
 
     def __post_init__(self) -> None:
         self.waited: Waited = defaultdict(list)
@@ -196,7 +196,7 @@ class Visitor:
         self._headers["X-CSRF-Token"] = re.findall(r'csrf-token" content="(\w+)"', home)[0]
 
     def work(self, round_id: int, acts: int, pause_s: float) -> Waited:
-        """Judge or verify on and on; the seconds waited by what was waited for."""
+        """Judge or verify repeatedly; return the seconds waited, by request."""
         self.waited.clear()
         step = self._review if self.invitation.person.role == "reviewer" else self._verify
         for number in range(acts):
@@ -227,11 +227,11 @@ class Visitor:
         self.saved.append(key)
 
     def get(self, what: str, address: str) -> str:
-        """A page, or a part of one."""
+        """Fetch a page, or a part of one."""
         return self._ask(what, "GET", address, None, {}).decode(errors="replace")
 
     def rest(self) -> None:
-        """Let go of the connection, which the server would close; the next request opens another."""
+        """Close the connection, which the server would close; the next request opens another."""
         self._connection.close()
 
     def _ask(self, what: str, method: str, address: str, body: str | None, more: dict[str, str]) -> bytes:
@@ -246,7 +246,7 @@ class Visitor:
 
 
 def look(visitor: Visitor, enough: threading.Event) -> None:
-    """Keep the dashboard open, and load it with its plots again every five seconds."""
+    """Keep the dashboard open: reload it with its plots every five seconds."""
     visitor.waited.clear()
     while not enough.is_set():
         page = visitor.get("the dashboard", "/dashboard")
@@ -260,7 +260,7 @@ def look(visitor: Visitor, enough: threading.Event) -> None:
 
 
 def write_catalog(folder: Path, n_ads: int) -> Catalog:
-    """Ads with frames, words and comments, as many as the round has."""
+    """Write a catalog of ads with frames, words and comments, as many as the round has."""
     catalog, now = Catalog(folder), datetime.now(UTC)
     ads = [f"v{number}" for number in range(n_ads)]
     frames = [(ad, index) for ad in ads for index in range(FRAMES)]
@@ -296,7 +296,7 @@ def write_catalog(folder: Path, n_ads: int) -> Catalog:
 
 
 def say(what: str, seconds: list[float]) -> None:
-    """One line of figures."""
+    """Print one line of figures."""
     most = f", 95 % below {quantiles(seconds, n=20)[-1] * 1000:.0f} ms" if len(seconds) > 1 else ""
     print(f"{what}: median {median(seconds) * 1000:.1f} ms{most} ({len(seconds)})")
 

@@ -5,9 +5,9 @@ with the mean of about twenty people's ratings from -4 to 4. They lie in the pac
 
     pip download --no-deps --no-binary :all: --dest . vaderSentiment==3.3.2
 
-An audience is drawn from them, so that its attitude is known: the sign of the mean of the ratings. Noise takes the
-place of a share of the comments and leaves the attitude as it is. Only the spam is made up here; the texts in other
-languages are those of `benchmarks.language`.
+An audience is drawn from them, so that its attitude is known: the sign of the mean of the ratings. Noise replaces a
+share of the comments and does not change the attitude. Only the spam is made up here; the texts in other languages are
+those of `benchmarks.language`.
 """
 
 from __future__ import annotations
@@ -41,10 +41,10 @@ NOISES: tuple[Noise, ...] = get_args(Noise)
 SETS = {"tweets": "tweets", "reviews": "amazonReviewSnippets"}
 SHA256 = "5d7c06e027fc8b99238edb0d53d970cf97066ef97654009890b83703849632f9"
 OPINION = 0.5
-"""A text is positive from this mean rating on, negative from its opposite on, neutral in between."""
+"""A text is positive from this mean rating up, negative from its opposite down, neutral in between."""
 FAN = 2.0
 NEUTRAL_SHARE = 0.2
-"""Of an audience; of the tweets it is 18 %."""
+"""Share of neutral comments in an audience; among the tweets it is 18 %."""
 DRAWS = 2000
 
 SPAM = tuple(
@@ -65,7 +65,7 @@ class Texts:
     ratings: Floats
     values: dict[Aggregation, Floats]
     is_foreign: Bools
-    """Called foreign by the pipeline, which then leaves the comment out."""
+    """True for texts that the pipeline classifies as foreign and leaves out."""
     positive: Ints
     negative: Ints
     neutral: Ints
@@ -91,7 +91,7 @@ class Estimate(NamedTuple):
 
 @dataclass(frozen=True)
 class Agreement:
-    """Labels beside the planted attitudes; accuracy and Cohen's kappa are of the ads that have a label."""
+    """Agreement of labels with the planted attitudes; accuracy and Cohen's kappa are over the ads that have a label."""
 
     accuracy: Estimate
     kappa: Estimate
@@ -101,7 +101,7 @@ class Agreement:
 
 
 def read_rated(archive: Path, name: str) -> tuple[list[str], Floats]:
-    """Texts of one of `SETS`, and the mean of people's ratings of each."""
+    """Return the texts of one of `SETS` and the mean rating of each."""
     content = archive.read_bytes()
     if (found := hashlib.sha256(content).hexdigest()) != SHA256:
         sys.exit(f"{archive}: sha256 {found}; expected the source archive of vaderSentiment 3.3.2, {SHA256}")
@@ -116,7 +116,7 @@ def read_rated(archive: Path, name: str) -> tuple[list[str], Floats]:
 
 
 def read_texts(archive: Path, name: str, engine: NativeEngine, identifier: LanguageIdentifier) -> Texts:
-    """The rated texts, then samples of other languages, then spam, scored and told apart as the pipeline does it."""
+    """Return the rated texts, samples of other languages, and spam, with the pipeline's scores and languages."""
     rated, ratings = read_rated(archive, name)
     foreign = [text for code, text in read_samples() if code != "en"]
     texts = [*rated, *foreign, *SPAM]
@@ -199,7 +199,7 @@ def means_of(texts: Texts, audiences: Audiences, aggregation: Aggregation) -> Fl
 
 
 def agree(planted: Ints, means: Floats, thresholds: Thresholds, seed: int = 0) -> Agreement:
-    """How far the labels of these means are the planted attitudes, 1 or -1; an ad without a mean has no label.
+    """Return how far the labels of these means agree with the planted attitudes, 1 or -1; no mean gives no label.
 
     Intervals of shares are Wilson's, that of kappa the bootstrap's over ads.
     """
@@ -225,7 +225,7 @@ def kappas(tables: Ints) -> Floats:
 
 
 def proportion(count: int, of: int) -> Estimate:
-    """So many of so many, with Wilson's interval; NaN of none."""
+    """Return `count` / `of` with Wilson's interval; NaN if `of` is 0."""
     if not of:
         return Estimate(np.nan, np.nan, np.nan)
     interval = binomtest(count, of).proportion_ci(method="wilson")

@@ -1,10 +1,10 @@
-"""What reading comments costs: pages per second beside what the connections allow, and memory beside its limit.
+"""Cost of reading comments: pages per second compared with bare connections, and memory compared with its limit.
 
-The Data API's local stand-in answers every request after 50 ms, in a process of its own. The limit of a crawl with C
-requests in flight is what C bare connections reach in the same run: they ask and throw the answers away unread. The
-crawl, which also reads every comment and writes it to its table, must reach 95 % of that; C / 50 ms, which nothing
-real reaches, is printed beside it, and so is Google's own client in a loop. Then a million comments go through, in
-a process whose memory may not grow beyond 500 MB.
+A local stand-in for the Data API answers every request after 50 ms, in its own process. The upper limit of a crawl
+with C requests in flight is the rate of C bare connections in the same run: they send requests and discard the answers
+unread. The crawl, which also reads every comment and writes it to its table, must reach 95 % of that rate. The
+theoretical limit C / 50 ms and the rate of Google's own client in a loop are printed for comparison. Then a million
+comments are crawled in a process with a memory limit of 500 MB.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ SAME = {
     "order": "time",
     "fields": FIELDS["commentThreads with replies"],
 }
-"""What the crawl asks for, too."""
+"""Parameters of a request, the same as the crawl's."""
 
 
 def main() -> None:
@@ -71,7 +71,7 @@ def main() -> None:
 
 
 def measure_rate(console: Console, ads: int, pages: int, connections: list[int]) -> None:
-    """Pages per second: Google's client in a loop, bare connections, and the crawl."""
+    """Print pages per second: Google's client in a loop, bare connections, and the crawl."""
     table = Table(title=f"{ads:,} ads x {pages} pages of 100 comments, {LATENCY_S * 1000:.0f} ms an answer")
     for name in ("", "C", "pages/s", "of C / 50 ms", "of bare", "wanted", "CPU s"):
         table.add_column(name, justify="right" if name else "left", no_wrap=True)
@@ -90,7 +90,7 @@ def measure_rate(console: Console, ads: int, pages: int, connections: list[int])
 
 
 def bare_rate(url: str, video_ids: list[str], connections: int) -> float:
-    """Pages per second of bare connections, each asking again as soon as it was answered."""
+    """Return pages per second of bare connections, each sending its next request as soon as one is answered."""
     todo = iter(video_ids)
     lock = threading.Lock()
 
@@ -117,7 +117,7 @@ def bare_rate(url: str, video_ids: list[str], connections: int) -> float:
 
 
 def measure_memory(console: Console, comments: int) -> None:
-    """Peak memory of the crawling process, for a tenth of the comments and for all of them."""
+    """Print the peak memory of the crawling process, for a tenth of the comments and for all of them."""
     table = Table(title="Memory of the crawling process")
     for name in ("comments", "seconds", "peak", "limit"):
         table.add_column(name, justify="right")
@@ -130,7 +130,7 @@ def measure_memory(console: Console, comments: int) -> None:
 
 
 def crawl_apart(url: str, connections: int, video_ids: list[str]) -> dict[str, Any]:
-    """Crawl in a process of its own, so that its memory is its own."""
+    """Crawl in a separate process, so that its memory is measured alone."""
     done = subprocess.run(
         [sys.executable, "-m", "benchmarks.comments", "--crawl", url, str(connections)],
         input="\n".join(video_ids),
@@ -142,7 +142,7 @@ def crawl_apart(url: str, connections: int, video_ids: list[str]) -> dict[str, A
 
 
 def crawl(url: str, connections: int, video_ids: list[str]) -> dict[str, Any]:
-    """Read the comments of ads that are in the catalog already."""
+    """Read the comments of ads that are already in the catalog."""
     settings = Settings().model_copy(
         update={
             "crawl": Settings().crawl.model_validate(
@@ -171,7 +171,7 @@ def crawl(url: str, connections: int, video_ids: list[str]) -> dict[str, Any]:
 
 
 def loop_rate(url: str, video_ids: list[str]) -> float:
-    """Pages per second of Google's client as its documentation uses it; what comes is thrown away."""
+    """Return pages per second of Google's client, used as in its documentation; answers are discarded."""
     options = {"api_endpoint": f"{url}/"}
     youtube = build("youtube", "v3", developerKey=KEY, client_options=options, static_discovery=True)
     pages, start = 0, time.perf_counter()
@@ -188,7 +188,7 @@ def loop_rate(url: str, video_ids: list[str]) -> float:
 
 @contextmanager
 def server(ads: int, pages: int, latency_s: float) -> Iterator[tuple[str, list[str]]]:
-    """The stand-in in a process of its own: its address and the ids of its videos."""
+    """Start the stand-in in its own process; yield its address and the ids of its videos."""
     with subprocess.Popen(
         [sys.executable, "-m", "benchmarks.comments", "--serve", str(ads), str(pages), str(latency_s)],
         stdin=subprocess.PIPE,
@@ -205,12 +205,12 @@ def server(ads: int, pages: int, latency_s: float) -> Iterator[tuple[str, list[s
 
 
 def serve_until_closed(ads: int, pages: int, latency_s: float) -> None:
-    """Be the server, until standard input ends."""
+    """Serve until standard input ends."""
     world = random_world(seed=0, videos=ads, comments_per_video=100 * pages, replies=False)
     settings = SandboxSettings(keys=(KEY,), latency_s=latency_s, units_per_day=NO_END)
     with serve(world, settings) as sandbox:
         for fields in ("", FIELDS["commentThreads with replies"]):
-            sandbox.prepare(fields=fields)  # what is measured is the asking, not the stand-in's rendering
+            sandbox.prepare(fields=fields)  # requests are measured, not the rendering of answers
         print(json.dumps({"url": sandbox.url, "videos": list(world.videos)}), flush=True)
         sys.stdin.read()
 

@@ -1,7 +1,7 @@
-"""Which way of explaining an answer names what counts? Occlusion, gradients and attention under one deletion test.
+"""Comparison of explanation methods: occlusion, gradients and attention under the same deletion test.
 
-For rows of pictures and words, each way ranks the words and the regions; what it ranks first is taken away, and as much
-at random (`fgmfn/deletion.py`). The model is FGMFN, whose cross-attention can be read:
+For rows of pictures and words, each method ranks the words and the regions. The parts that it ranks first are removed,
+and for comparison as many at random (`fgmfn/deletion.py`). The model is an FGMFN with cross-attention:
 
     python -m benchmarks.explaining RUN --data image_text --images image_text/pictures --rows 40
 """
@@ -30,7 +30,7 @@ Weights = Sequence[float | None]
 
 
 class Ways:
-    """Rankings of the words and regions of a row by one model.
+    """Methods that rank the words and regions of a row, for one model.
 
     Args:
         predictor: of an FGMFN with cross-attention, whose processor letterboxes pictures.
@@ -124,7 +124,7 @@ class Ways:
 
 
 def main() -> None:
-    """Print how far the answer falls under each way."""
+    """Print the fall of the answer's probability under each method."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("run", type=Path)
     parser.add_argument("--data", required=True)

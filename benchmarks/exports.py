@@ -2,9 +2,10 @@
 
     python -m benchmarks.exports [--size full|small] [--threads 2] [--tokens 16] [--batch 1] [--repeats 30] [--profile]
 
-At full size that is BERT-base with ResNet-18 at 224 pixels, with random weights: they cost what trained ones do. All
-answer the same rows in one process, in turn, so that other load meets all of them; each ratio is the median over the
-turns of one's time over PyTorch's of the same turn. `--profile` adds the operations that ONNX Runtime spends most in.
+Full size is BERT-base with ResNet-18 at 224 pixels, with random weights, which cost the same as trained ones. All
+engines answer the same rows in one process, in turn, so that other load affects all of them. Each ratio is the median
+over the turns of an engine's time over PyTorch's in the same turn. `--profile` adds ONNX Runtime's most expensive
+operations.
 """
 
 from __future__ import annotations
@@ -77,7 +78,7 @@ def by_turns(answers: Mapping[str, Answer], repeats: int) -> dict[str, list[tupl
 
 
 def profile(graph: Path, fields: Mapping[str, Tensor], threads: int, folder: Path) -> str:
-    """Milliseconds by operation: the least of several runs for each of the graph's operations, added up by kind."""
+    """Return milliseconds by kind of operation: the minimum of several runs for each of the graph's nodes, summed."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads, options.enable_profiling = threads, True
     options.profile_file_prefix = str(folder / "profile")

@@ -1,4 +1,4 @@
-"""What sampling five frames of an ad costs, beside the usual ways, in one run on the same files.
+"""Cost of sampling five frames of an ad, compared with OpenCV and ffmpeg in one run on the same files.
 
 The ads are encoded first: 30 s at 1280x720 with cuts every 4 s, pans, grain and captions. As H.264 with three
 B-frames, once with a key frame at every cut and once every 250 frames, which is what x264 does where it sees no cut;
@@ -54,13 +54,13 @@ CODECS: dict[str, tuple[str, str, dict[str, str]]] = {
 WANTED = {"exact": 2.0, "keyframe": 8.0}
 TIMEOUT_S = 120.0
 LEAST_S = 2.0
-"""A round lasts so long at least."""
+"""Shortest duration of a round."""
 FFMPEG = "ffmpeg -ss, a process a core"
 
 
 @dataclass(frozen=True)
 class Result:
-    """One way of sampling on one set of ads."""
+    """Result of one way of sampling on one set of ads."""
 
     codec: str
     way: str
@@ -69,7 +69,7 @@ class Result:
     ads_per_s: float
     cpu_ms_per_ad: float
     against: dict[str, float]
-    """How many times as fast as each of the other ways, and how much less of the processor's time it takes."""
+    """Seconds and CPU seconds of each of the other ways, as ratios to this one's."""
 
 
 def main() -> None:
@@ -138,7 +138,7 @@ def paint(draw: np.random.Generator) -> Any:
 
 
 def measure(codec: str, paths: Sequence[Path], repeat: int) -> list[Result]:
-    """Every way over the same ads, one way after the other, over and over; the best round of each counts."""
+    """Run every way over the same ads, in turn and repeatedly; the best round of each counts."""
     cores = os.cpu_count() or 1
     ways: dict[str, Callable[[Sequence[Path]], tuple[int, float, float]]] = {
         "exact": partial(ours, seek="exact", cores=cores),
@@ -331,7 +331,7 @@ def grow(paths: Sequence[Path], ads: int) -> dict[str, float]:
 def show(
     results: Sequence[Result], splits: dict[str, dict[str, dict[str, float]]], growth: Sequence[dict[str, float]]
 ) -> None:
-    """The same for people."""
+    """Print the same for people."""
     table = Table(title=f"Five frames an ad on {os.cpu_count()} cores")
     peers = ("cv2 seeks", "cv2 seeks, CPU", "ffmpeg -ss", "ffmpeg -ss, CPU")
     for name in ("ads", "way", "frames", "ads/s", "CPU ms an ad", *(f"x {peer}" for peer in peers), "wanted"):

@@ -1,8 +1,8 @@
-"""What an ad costs from its file to its words: time, what it is spent on, and memory, for growing numbers of ads.
+"""Cost of an ad from its file to its words: time by step, and memory, for growing numbers of ads.
 
-As many threads as there are cores, each with a decoder in a process of its own, share one pair of networks, as the
-stages of the pipeline do; here both stages are at work at once, so that memory is that of the pair. The videos below
-`--data` are gone through again and again; nothing is remembered between rounds.
+As many threads as there are cores, each with a decoder in its own process, share one pair of networks, as in the
+pipeline's stages. Here both stages run at once, so memory is that of both. The videos below `--data` are processed
+repeatedly; nothing is cached between rounds.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def main() -> None:
 
 
 def measure(paths: Sequence[Path], engine: RapidOcrEngine, seek: str) -> dict[str, Any]:
-    """Sample and read so many ads."""
+    """Sample and read this many ads."""
     spent = Spent()
     cores = os.cpu_count() or 1
 

@@ -45,12 +45,12 @@ WARM_UP = 3
 
 @dataclass(frozen=True)
 class Figures:
-    """What one model's training showed."""
+    """Figures of one model's training."""
 
     steps_per_s: float
     mfu: float | None
     waiting: float
-    """Share of the time in which the next rows were not there."""
+    """Share of the time spent waiting for the next rows."""
     peak: int | None
     """Bytes."""
 

@@ -105,7 +105,7 @@ def read_ads(folder: Path, settings: SentimentSettings, engine: NativeEngine, id
 
 
 def measure_ads(ads: Ads, output: Path) -> None:
-    """Where the means of real ads lie, and how many comments a stable label needs."""
+    """Measure the means of real ads, and the number of comments that a stable label needs."""
     counts = [aggregate(comments) for comments in ads.values()]
     n_scored, n_neutral = sum(c.n_scored for c in counts), sum(c.n_neutral for c in counts)
     print(f"{len(ads)} ads, {n_scored:,} comments that count, {n_neutral / n_scored:.0%} of them neutral\n")
@@ -290,7 +290,7 @@ def tilted(pooled: Sequence[ScoreGroup], mean: float) -> list[ScoreGroup]:
 
 
 def measure_audiences(sets: Mapping[str, Texts], output: Path) -> None:
-    """How far labels are planted attitudes: by thresholds, by the number of comments, and under noise."""
+    """Measure agreement of labels with planted attitudes: by thresholds, by the number of comments, and under noise."""
     for name, texts in sets.items():
         print_texts(name, texts)
     print_thresholds(sets)
@@ -303,7 +303,7 @@ def measure_audiences(sets: Mapping[str, Texts], output: Path) -> None:
 
 
 def print_texts(name: str, texts: Texts) -> None:
-    """How the engine reads single texts of a known rating."""
+    """Print how the engine scores single texts with a known rating."""
     rows = []
     for kind, pool in (("positive", texts.positive), ("neutral", texts.neutral), ("negative", texts.negative)):
         values = texts.values["dominant"][pool]
@@ -471,7 +471,7 @@ def measure_leans(sets: Mapping[str, Texts]) -> dict[str, dict[str, Floats]]:
 
 
 def print_bends(rows: list[list[Any]], zeros: Mapping[str, float]) -> None:
-    """Where audiences begin to be labelled, and how many of the most decided ones are."""
+    """Print the shares of positive comments at which half of the ads get a label, and labelled shares at the ends."""
     print_table(
         "Share of positive comments, among those that are not neutral to people, at which half of the ads get a label",
         ["texts", "thresholds", "positive from", "negative up to", "of all-positive ads", "of all-negative ads"],

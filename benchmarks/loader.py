@@ -1,9 +1,9 @@
-"""What training's loader costs with and without prepared rows: rows per CPU second, and memory.
+"""Cost of training's loader with and without prepared rows: rows per CPU second, and memory.
 
     python -m benchmarks.loader [--rows 25000] [--fit letterbox] [--uncached 1000]
 
 Writes a table with pictures of 27 kB each, prepares it, and draws one epoch of batches as training does, in one
-process without threads. Memory is that of this process: what is its own, and with the pages of mapped files.
+process without threads. Memory is that of this process, without and with the pages of mapped files.
 """
 
 from __future__ import annotations

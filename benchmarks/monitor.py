@@ -1,4 +1,4 @@
-"""How often `ytb-ads monitor` names an audience that turned, and one that did not; and what a large catalog costs.
+"""Power and false alarms of `ytb-ads monitor` for audiences that turn, and its cost on a large catalog.
 
     python -m benchmarks.monitor [--audiences 200]        # power and false alarms
     python -m benchmarks.monitor --scale 5000 [--since 30d]   # a catalog of so many ads with 200 comments each

@@ -1,4 +1,4 @@
-"""How well and how fast each OCR engine reads: the words, their number, and the decision "more than five words".
+"""Quality and speed of each OCR engine: the words, their number, and the decision "more than five words".
 
 Sets: `cards` (advert frames with the exact words on them), `street` (much harder), `adverts` (frames of adverts while a
 card is shown), `rendered` (many fonts, sizes, backgrounds, languages), `textless` (nothing is written: every word is

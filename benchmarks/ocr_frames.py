@@ -29,22 +29,22 @@ _PER_AD = 5
 
 @dataclass(frozen=True)
 class Shown:
-    """A picture and what stands on it."""
+    """A picture and the words on it."""
 
     name: str
     picture: Picture
     words: tuple[str, ...]
     illegible: int = 0
-    """Words that are there, too, and that nobody could read."""
+    """Number of further words that are illegible."""
     group: str = ""
     jpeg: bytes = b""
     """The file that the picture was decoded from, if it was one."""
     unknown: bool = False
-    """Nobody wrote down what stands on it."""
+    """True if its words were not transcribed."""
 
     @property
     def decided(self) -> bool:
-        """What nobody could read cannot turn the decision."""
+        """Whether illegible words cannot change the decision."""
         return not len(self.words) <= DECISION < len(self.words) + self.illegible
 
 

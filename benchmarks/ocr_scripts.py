@@ -1,4 +1,4 @@
-"""How well each OCR engine reads each script: character error rate, and the frames that it keeps.
+"""Quality of each OCR engine by script: character error rate, and the frames that it keeps.
 
 Sentences of adverts, three on a picture, are drawn in the fonts below a folder that have all their letters. An error
 is a character to insert, remove or replace; spaces do not count, capitals and accents do. Pictures in letters that an

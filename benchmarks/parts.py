@@ -1,4 +1,4 @@
-"""What is each of FGMFN's parts worth on rows of pictures and words, beside the same encoders without its fusion?
+"""Gain of each of FGMFN's parts on rows of pictures and words, over the same encoders without its fusion.
 
 All labelled rows of a table are cut into folds, rows that share a picture or words into one. Each fold is tested once,
 by a model that was trained on the others and chosen by the fold after it, so that every row is predicted without having
@@ -62,7 +62,7 @@ VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
     "short": ("5 epochs", {"training": {"epochs": 5}}),
     "averaged": ("8 epochs, moving average of the weights", {"training": {"epochs": 8, "ema_decay": 0.99}}),
 }
-"""By name, what is said of it and how it departs from FGMFN's settings."""
+"""Description of each variant and its changes of FGMFN's settings, by name."""
 
 
 def folds(table: Path, images: Path, output: Path, number: int) -> list[Source]:
@@ -93,7 +93,7 @@ def folds(table: Path, images: Path, output: Path, number: int) -> list[Source]:
 
 
 def predicted(cells: Sequence[Cell], sources: Sequence[Source], seeds: Sequence[int]) -> np.ndarray | None:
-    """What an entry predicts for the tested rows of all folds, [S, N]; None where a run is missing."""
+    """Return an entry's predictions for the tested rows of all folds, [S, N]; None if a run is missing."""
     by_source = {id(cell.source): cell for cell in cells}
     found = []
     for seed in seeds:

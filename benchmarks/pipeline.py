@@ -1,4 +1,4 @@
-"""What the pipeline costs over the bare work: `ytb-ads build` beside a loop over the same functions, in one run.
+"""Overhead of the pipeline: `ytb-ads build` compared with a loop over the same functions, in one run.
 
 The loop samples, reads and scores the same ads in one process and keeps nothing: no tables, no release, no server,
 no second core. From 24 ads on the build may take twice the loop's time at most; below that its start, about eight
@@ -40,7 +40,7 @@ NOTHING_TO_DO_CPU_S = 4.0
 
 @dataclass(frozen=True)
 class Cost:
-    """What a process and its children took."""
+    """Cost of a process and its children."""
 
     seconds: float
     cpu_s: float
@@ -65,7 +65,7 @@ def bare_loop(ads: Path) -> float:
 
 
 def build(ads: Path, catalog: Path, server: str | None = None) -> Cost:
-    """What `ytb-ads build` costs, from start to exit; without the address of a server it starts one."""
+    """Measure `ytb-ads build`, from start to exit; without the address of a server it starts one."""
     # what Python has compiled is kept, as on any machine where it is run twice
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     environment |= {"PREFECT_API_URL": server} if server else {}

@@ -1,4 +1,4 @@
-"""Three small problems whose solution is known, for models that start at random: what does each of them learn?
+"""Three small problems with a known solution, which show what models that start at random learn.
 
 In `words` one word of the sentence decides, in `picture` its colour. In `both` a row is positive or negative where the
 two agree and neutral where they do not, of which each modality alone can know half. Each problem is a folder of tables

@@ -1,4 +1,4 @@
-"""What this process and its children cost: seconds of the processor and peak memory, as Linux counts them."""
+"""CPU seconds and peak memory of this process and its children, as Linux counts them."""
 
 from __future__ import annotations
 
@@ -48,8 +48,8 @@ class TreeCost:
     """CPU seconds and memory of everything that this process starts in the `with` block, orphans included.
 
     A daemon whose parent has ended, as Ray leaves them, becomes a child of this process, so the tree stays whole.
-    Both ways to count are short of the truth: what Linux sums up leaves out the processes whose parent did not wait
-    for them, and a look every tenth of a second misses what ends in between. The larger one is taken.
+    Both ways to count are too low: Linux's sum leaves out processes whose parent did not wait for them, and sampling
+    every tenth of a second misses what ends in between. The larger value is used.
     """
 
     INTERVAL_S = 0.1

@@ -1,4 +1,4 @@
-"""How many re-uploads are found, whether different ads are joined, and what comparing many ads costs.
+"""Re-uploads that are found, different ads that are joined by mistake, and the cost of comparing many ads.
 
 With `--data` it copies real videos with ffmpeg, in ways of two kinds: those that the limits in
 `flows.frames.reuploads` were chosen on, and others. Of the clips of the test data, too, the limits were chosen on some
@@ -57,7 +57,7 @@ EVEN = "scale=trunc(iw/2)*2:trunc(ih/2)*2"
 
 @dataclass(frozen=True)
 class Copy:
-    """How ffmpeg makes a copy; `{end}` is the length of the original."""
+    """Arguments with which ffmpeg makes a copy; `{end}` is the length of the original."""
 
     suffix: str
     filters: str
@@ -134,7 +134,7 @@ def main() -> None:
 
 
 def find_copies(originals: list[Path], folder: Path) -> dict[str, Any]:
-    """Which copies are joined with their original, which different ads are, and what fingerprints cost."""
+    """Return the copies joined with their original, the different ads joined, and the cost of fingerprints."""
     ads = [(path.stem, "original", path) for path in originals]
     for original, (kind, copy) in itertools.product(originals, COPIES.items()):
         target = folder / kind / f"{original.stem}.{copy.suffix}"
@@ -236,7 +236,7 @@ def drawn_ads() -> Iterator[AdFingerprint]:
 
 
 def tables(told: dict[str, Any]) -> Iterator[Table]:
-    """What is told, for people."""
+    """Yield the results as tables for people."""
     if copies := told.get("copies"):
         table = Table(title=f"Copies that are found, in either mode (wanted: {WANTED:.0%})")
         for column in ("copy", "chosen on", "held out"):

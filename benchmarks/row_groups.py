@@ -1,4 +1,4 @@
-"""Row groups of a release: what their size costs engines that scan it and readers that draw single pictures.
+"""Size of a release's row groups: its cost for engines that scan and for readers of single pictures.
 
     python -m benchmarks.row_groups [--rows 2000] [--groups 1 10 25 50 100 400]
 

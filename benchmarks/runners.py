@@ -88,7 +88,7 @@ def measure(folder: Path, sizes: Sequence[int], kinds: Sequence[str], rounds: in
 
 
 def build(folder: Path, ads: int, kind: str, number: int = 0) -> Measured:
-    """What `ytb-ads build` costs with a runner.
+    """Measure `ytb-ads build` with a runner.
 
     Raises:
         CalledProcessError: it failed; what it said is on standard error.

@@ -1,4 +1,4 @@
-"""What a large catalog costs: CPU seconds and peak memory of each command, beside its limit, at two sizes.
+"""Cost of a large catalog: CPU seconds and peak memory of each command, with its limit, at two sizes.
 
     python -m benchmarks.scale [--ads 500 5000] [--folder DIR] [--json]
 
@@ -53,7 +53,7 @@ _WORDS = ("new", "fast", "slow", "red", "blue", "old", "long", "short", "quiet",
 
 @dataclass(frozen=True)
 class Limit:
-    """The most that a command may take."""
+    """Limit of a command's cost."""
 
     cpu_s: float
     peak_mb: float | None = None
@@ -61,7 +61,7 @@ class Limit:
 
 @dataclass(frozen=True)
 class Cost:
-    """What a command took."""
+    """Cost of a command."""
 
     ads: int
     name: str
@@ -117,7 +117,7 @@ def look(catalog: Path, ads: int, names: Iterable[str] = LOOKS) -> Iterator[Cost
 def ytb_ads(
     name: str, ads: int, command: list[str], limit: Limit, environment: Mapping[str, str] | None = None
 ) -> Cost:
-    """What `ytb-ads COMMAND` costs."""
+    """Measure `ytb-ads COMMAND`."""
     return run(name, ads, [sys.executable, "-m", "flows", *command], limit, environment)
 
 

@@ -1,4 +1,4 @@
-"""What the service costs beside its model, and whether every request gets its own answer, over HTTP.
+"""Overhead of the service over its model, and a check that every request gets its own answer, over HTTP.
 
     python -m benchmarks.serve --catalog CATALOG --pictures DIR [--model RUN] [--requests 10000] [--clients 16]
 
@@ -62,7 +62,7 @@ WORDS = (
 
 @dataclass
 class Asked:
-    """What came of the requests."""
+    """Results of the requests."""
 
     waited_s: list[float] = field(default_factory=list)
     lost: int = 0

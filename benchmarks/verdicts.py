@@ -1,7 +1,7 @@
-"""What a verdict costs from the file to the line: `ytb-ads predict` over a folder of videos, in CPU seconds an ad.
+"""Cost of a verdict from the file to the line of output: `ytb-ads predict` on a folder of videos, CPU seconds per ad.
 
-Loading the model and the libraries is measured by a run over one video and taken off: it is paid once, however many ads
-there are. 2.5 CPU seconds an ad are 0.8 ads a second on two cores. Ends with 1 where the limit is broken.
+Loading the model and the libraries is measured by a run over one video and subtracted: it happens once, for any number
+of ads. 2.5 CPU seconds per ad are 0.8 ads per second on two cores. The exit code is 1 if the limit is exceeded.
 """
 
 from __future__ import annotations

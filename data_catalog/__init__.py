@@ -1,8 +1,8 @@
 """Tables and releases on disk or on an object store: the stages' shared data, and the published datasets.
 
-Working tables are Delta Lake tables that `Catalog` writes; their columns and keys stand in `schemas`.
-Releases are immutable folders of plain Parquet, made and checked by `releases`. What is named below is
-imported when it is first used, for Arrow takes time that `ytb-ads --help` has no need to spend.
+Working tables are Delta Lake tables that `Catalog` writes; `schemas` has their columns and keys.
+Releases are immutable folders of plain Parquet, written and checked by `releases`. The names below are
+imported when they are first used, as loading Arrow would slow down `ytb-ads --help`.
 """
 
 from __future__ import annotations

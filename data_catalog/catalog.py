@@ -1,13 +1,13 @@
-"""The working tables of one catalog folder: merge, replace, what is pending, what is current, what was dropped.
+"""The working tables of one catalog folder: merge, replace, and read pending, current and dropped rows.
 
     catalog = Catalog("./catalog")
     for ads in catalog.pending("frames", upstream="ads", stage="frames", fingerprint=fingerprint, size=64):
         rows, drops = ...
         catalog.commit("frames", rows, stage="frames", drops=drops, done=keys)
 
-Every write is one atomic commit of a Delta Lake table, made by `Catalog` alone; what a killed process left
-half done is invisible to readers and is made again by the next run. A catalog object holds no state but its
-place, so threads may share it and processes (spawned, not forked) may open it side by side.
+Every write is one atomic commit of a Delta Lake table, made by `Catalog` alone; unfinished writes of a killed
+process are invisible to readers, and the next run repeats them. A catalog object holds no state but its
+place, so threads may share it and processes (spawned, not forked) may open it at the same time.
 """
 
 from __future__ import annotations
@@ -72,15 +72,15 @@ class Catalog:
         self.root = str(self.place)
         self._file_locks = file_locks
         self.moment: datetime | Mapping[str, int] | None = None
-        """What it is opened as of: a time, or a version of each table; None of what is newest."""
+        """State that it is opened as of: a time, or a version of each table; None for the newest state."""
         self.release: str | None = None
-        """The release whose tables these are, where it is opened as of one."""
+        """The release whose tables these are, if it is opened as of a release."""
 
     def __repr__(self) -> str:
         return f"Catalog({self.root!r})"
 
     def reach(self) -> None:
-        """Make sure that its place can be asked, before a server is started or a table is opened.
+        """Check that its place can be reached, before a server is started or a table is opened.
 
         Raises:
             StorageError: it is a bucket that is not there, or may not be read.
@@ -165,13 +165,13 @@ class Catalog:
         return fresh.num_rows
 
     def delete_groups(self, table: str, *, column: str, values: Iterable[str]) -> int:
-        """Take away every row that has one of these values in a column of strings; returns how many there were."""
+        """Delete every row with one of these values in a column of strings; returns how many there were."""
         spec = spec_of(table)
         change = by_group(spec, spec.schema.empty_table(), column, values)
         return self._take_away(spec, change, lambda snapshot: snapshot.count(change.named_rows()))
 
     def delete(self, table: str, keys: Iterable[Key]) -> int:
-        """Take away the rows with these keys (tuples where a key has several columns), if there are any."""
+        """Delete the rows with these keys (tuples if a key has several columns), if there are any."""
         spec = spec_of(table)
         change = Change(spec.schema.empty_table(), key_table(spec, keys))
         return self._take_away(spec, change, lambda snapshot: len(stored_keys(spec, snapshot, change)))
@@ -398,7 +398,7 @@ class Catalog:
         return self._store(spec_of(table)).history()
 
     def purge(self, table: str) -> Purged | None:
-        """Take the table's history away: nothing but its newest version is left; None if there is no table."""
+        """Remove the table's history and keep only its newest version; None if there is no table."""
         return purge(self._store(spec_of(table)))
 
     def _take_away(self, spec: Table, change: Change, count: Callable[[Snapshot], int]) -> int:
@@ -437,7 +437,7 @@ def _fresh(spec: Table, rows: pa.Table) -> pa.Table:
 
 
 def _unless_empty(snapshot: Snapshot, change: Change) -> Change | None:
-    """The change, unless it has no rows and names none that are stored."""
+    """Return the change, unless it has no rows and names no stored row."""
     return change if change.rows.num_rows or snapshot.count(change.named_rows()) else None
 
 

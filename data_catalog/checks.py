@@ -26,7 +26,7 @@ _EXAMPLES = 3
 
 @dataclass(frozen=True)
 class Rule:
-    """What holds of the data, and the query that finds where it does not."""
+    """A property of the data, and the query for the rows that violate it."""
 
     name: str
     severity: Severity
@@ -36,7 +36,7 @@ class Rule:
 
 @dataclass(frozen=True)
 class Result:
-    """What a rule found."""
+    """Result of a rule."""
 
     rule: Rule
     broken: int | None
@@ -44,7 +44,7 @@ class Result:
     examples: tuple[dict[str, Any], ...] = ()
     """The first of them."""
     fault: str = ""
-    """Why it could not be asked, where its query is wrong."""
+    """Fault of the rule's query, if it could not be run."""
 
     @property
     def verdict(self) -> str:

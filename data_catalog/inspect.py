@@ -31,11 +31,11 @@ from data_catalog.tables.duck import connect_duckdb
 log = logging.getLogger("ytb_ads")
 
 RELEASE_VIEWS = ("releases", "release", "parent")
-"""What can be asked for beside the tables: all releases, the newest, and the one that it was made after."""
+"""Views besides the tables: all releases, the newest release, and its parent."""
 _RELEASED = re.compile(r"(?i)\b(releases?|parent)\b")
 """Queries that ask for a release; to open them takes a while where there are many."""
 _SETTINGS = {
-    # looking changes nothing: no COPY ... TO, no reading of files that are no table of the catalog
+    # queries change nothing: no COPY ... TO, no reading of files outside the catalog's tables
     "enable_external_access": "false",
     # a misspelt table must not find a variable of this program
     "python_enable_replacements": "false",
@@ -77,7 +77,7 @@ def select(connection: duckdb.DuckDBPyConnection, query: str) -> duckdb.DuckDBPy
 
 
 def holds_anything(catalog: Catalog) -> bool:
-    """Whether there is a table or a release."""
+    """Whether the catalog has a table or a release."""
     return any(catalog.snapshot(name).exists for name in TABLES) or bool(list_releases(catalog.releases_dir))
 
 
@@ -120,7 +120,7 @@ def run_sql(catalog: Catalog, query: str) -> pa.Table:
 
 
 def query_of(asked: str) -> str:
-    """What was asked for as a query: a single word is the name of a table or view."""
+    """Turn an argument into a query: a single word is the name of a table or view."""
     name = asked.strip()
     return asked if len(name.split()) > 1 else f'FROM "{name}"'
 
@@ -254,7 +254,7 @@ def json_lines(rows: pa.Table) -> Iterable[str]:
 
 
 def _names(catalog: Catalog) -> str:
-    """What can be asked for, and the releases that cannot."""
+    """List the tables and views that can be queried, and the releases that cannot."""
     names = [info.name for info in catalog.tables()]
     views, damaged = _views_of_releases(catalog)
     damage = [f"release {version}: {problem}" for version, problem in damaged.items()]

@@ -1,7 +1,7 @@
-"""Values made safe to print, and plain enough for JSON.
+"""Make values safe to print, and convert them to JSON's types.
 
-Texts in the tables are untrusted. What could move a cursor, hide or reorder text, or pass for
-markup is printed as its escape, never sent to the terminal.
+Texts in the tables are untrusted. Characters that could move a cursor, hide or reorder text, or act as
+markup are printed as escapes, never sent to the terminal.
 """
 
 from __future__ import annotations

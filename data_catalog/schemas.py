@@ -1,4 +1,4 @@
-"""Every table's columns with their meaning and unit, and its key: the contract between the stages, in one file.
+"""Columns of every table with meaning and unit, and its key: the contract between the stages, in one file.
 
 Two columns make a stage an anti-join. `fingerprint` names the settings and engine version that a row was
 made with; `upstream_revision` names the content of the upstream row it was made from. A row is current
@@ -41,7 +41,7 @@ class Column(NamedTuple):
 
     @property
     def field(self) -> pa.Field[Any]:
-        """The column as Arrow stores it, with what it means."""
+        """The column as Arrow stores it, with its meaning: Delta refuses to write to a table with another meaning."""
         facts = {"meaning": self.meaning, "unit": self.unit, "null": "may be null" if self.null else "", "of": self.of}
         return pa.field(self.name, self.type, metadata={name: fact for name, fact in facts.items() if fact})
 
@@ -52,7 +52,7 @@ class Table:
 
     name: str
     meaning: str
-    """What a row is."""
+    """Description of a row."""
     key: tuple[str, ...]
     columns: tuple[Column, ...]
     revision: str | None = None
@@ -60,13 +60,13 @@ class Table:
     wide: bool = False
     """Rows carry image bytes: small row groups, no statistics on the bytes."""
     sums_up: str = ""
-    """Table of which a row sums up many rows of one ad: where one of those goes, the row is to be computed anew."""
+    """Table whose rows of one ad are summed up in a row here; if one of them is removed, the row is computed again."""
     stage: str = ""
-    """Name under which the stage that makes it keeps its drops, where the catalog itself has to know it."""
+    """Name of the stage that writes the table, if the catalog has to know it to find the drops."""
     computed: bool = False
-    """Rows are computed from other tables alone: the folder may be removed, the next build makes it anew."""
+    """Rows are computed from other tables alone: if you remove the folder, the next build computes it again."""
     upstream: tuple[str, ...] = ()
-    """Tables that its rows are made from, the one that gives them their key first."""
+    """Tables that its rows are made from; the one that gives the key comes first."""
 
     @cached_property
     def schema(self) -> pa.Schema:
@@ -131,7 +131,7 @@ TABLES: dict[str, Table] = {
         ),
         Table(
             "candidates",
-            "one video that a listing named, with what decides whether it may be drawn",
+            "one video that a listing named, with the facts that decide whether it may be drawn",
             key=("category", "video_id"),
             upstream=("listings",),
             columns=(
@@ -216,7 +216,7 @@ TABLES: dict[str, Table] = {
         ),
         Table(
             "comment_fetches",
-            "how far the comments of one ad are fetched",
+            "the progress of fetching the comments of one ad",
             key=("video_id",),
             upstream=("ads",),
             columns=(
@@ -262,7 +262,7 @@ TABLES: dict[str, Table] = {
         ),
         Table(
             "looks",
-            "an ad's fingerprint: small pictures at times that do not depend on its id; none where nothing can be seen",
+            "an ad's fingerprint: small pictures at times that do not depend on its id; none if nothing is visible",
             key=("video_id",),
             upstream=("ads",),
             columns=(
@@ -275,7 +275,7 @@ TABLES: dict[str, Table] = {
         ),
         Table(
             "likenesses",
-            "an ad whose fingerprint was compared with all others that there were at the time",
+            "an ad whose fingerprint was compared with all others that existed at the time",
             key=("video_id",),
             upstream=("looks",),
             computed=True,
@@ -287,7 +287,7 @@ TABLES: dict[str, Table] = {
         ),
         Table(
             "reuploads",
-            "one of several ads that are one ad uploaded more than once; all others have no row",
+            "one of several uploads of the same ad; all other ads have no row",
             key=("video_id",),
             upstream=("likenesses", "ads"),
             computed=True,
@@ -422,7 +422,7 @@ TABLES: dict[str, Table] = {
         ),
         Table(
             "splits",
-            "the split that releases give one ad: it keeps it while the ad is in the catalog",
+            "the split of one ad in releases; it does not change while the ad is in the catalog",
             key=("fingerprint", "video_id"),
             upstream=("labels", "reuploads", "ads"),
             columns=(
@@ -450,7 +450,7 @@ TABLES: dict[str, Table] = {
         ),
         Table(
             "drops",
-            "one key of a stage that has no row, and the reason",
+            "one key without a row in a stage's table, and the reason",
             key=("stage", "key"),
             columns=(
                 Column("stage", _TEXT, "the stage"),

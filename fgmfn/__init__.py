@@ -7,9 +7,9 @@
     checkpoint = load_checkpoint(models[0].checkpoint)
     predict(checkpoint, [read_image(Path("frame.jpg"))], ["Golden hour, half the price"])
 
-The package trains from a release folder and knows nothing of how it came to be. What is named below is
-imported when it is first used: PyTorch takes seconds, and `import fgmfn` takes none. transformers' auto classes know
-the models wherever anything of this package is imported, before or after them.
+The package trains from a release folder and does not depend on how the release was made. The names below are
+imported on first use: importing PyTorch takes seconds, `import fgmfn` does not. transformers' auto classes know the
+models as soon as anything of this package is imported, before or after transformers.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """Answers for many pictures with their words: a folder, CSV or JSONL in, CSV, JSONL or Parquet out.
 
-Rows are read, answered and written down batch by batch, so that neither memory nor a killed run's work depends on their
-number. What is written down lies in a journal beside the output, from which the next run with the same model and rows
-goes on; the output itself is written as a whole when all rows have one line. A row that cannot be answered has the
-reason in place of an answer.
+Rows are read, answered and written batch by batch, so neither memory nor the work lost by a killed run grows with their
+number. The answers go into a journal next to the output, and the next run with the same model and rows resumes from it.
+The output is written as a whole when every row has a line. A row that cannot be answered has the reason in place of an
+answer.
 """
 
 from __future__ import annotations
@@ -39,16 +39,16 @@ Record = dict[str, Any]
 
 @dataclass(frozen=True)
 class Asked:
-    """One picture with its words, as far as they could be read."""
+    """A picture and its words, as far as they could be read."""
 
     row: str
-    """Its file's name within the folder, or the number of its line."""
+    """Name of the picture's file within the folder, or the line number."""
     image: Path | None = None
     text: str | None = None
     target: str | None = None
     auxiliary: str | None = None
     reason: str | None = None
-    """Why the row cannot be answered; None: it may be."""
+    """Reason why the row cannot be answered; None if it can."""
 
 
 def answer_rows(
@@ -61,21 +61,21 @@ def answer_rows(
     batch_size: int = 32,
     progress: bool = True,
 ) -> tuple[int, int]:
-    """Answer all rows of a folder, CSV or JSONL file; return how many there are, and how many have no answer.
+    """Answer all rows of a folder, CSV or JSONL file; return the number of rows and of rows without an answer.
 
     Args:
-        predictor: answers them.
-        rows: a folder of pictures, each with its words in a text file of its name (`frame.jpg`, `frame.txt`); or a CSV
-            or JSONL file with a row for each.
-        output: CSV, JSONL or Parquet file, by its ending.
+        predictor: the model that answers.
+        rows: a folder of pictures, each with its words in a text file of the same name (`frame.jpg`, `frame.txt`); or a
+            CSV or JSONL file with a row for each.
+        output: CSV, JSONL or Parquet file; the suffix decides.
         settings: names of the columns.
-        images: folder of the pictures that a file names; None: the file's own.
+        images: folder of the pictures that a file names; None: the file's own folder.
         batch_size: rows that are read at a time.
         progress: show a bar on standard error, if that is a terminal.
 
     Raises:
         DataError: The rows cannot be read at all.
-        InputError: The output has another ending.
+        InputError: The output has another suffix.
         RunInProgressError: Another run is writing the output.
     """
     if output.suffix.lower() not in OUTPUTS:
@@ -165,7 +165,7 @@ def _of_record(row: int, found: Mapping[str, Any] | str, settings: SourceSetting
 
 
 def _answered(predictor: Predictor, batch: Sequence[Asked]) -> list[Record]:
-    """Answer rows together, or one by one where some of them are refused."""
+    """Answer rows together, or one by one if some of them are refused."""
     checked = [_checked(predictor, one) for one in batch]
     answers: dict[int, Prediction | str] = {number: one for number, one in enumerate(checked) if isinstance(one, str)}
     alike: dict[tuple[bool, bool], list[int]] = {}
@@ -185,7 +185,7 @@ def _answered(predictor: Predictor, batch: Sequence[Asked]) -> list[Record]:
 
 
 def _checked(predictor: Predictor, asked: Asked) -> Image.Image | str | None:
-    """Read a row's picture, if the model looks at one; or say what the row lacks."""
+    """Return a row's picture, if the model reads one, or a message that says what the row lacks."""
     checkpoint = predictor.checkpoint
     if asked.reason:
         return asked.reason
@@ -237,7 +237,7 @@ def _key(predictor: Predictor, rows: Path, settings: SourceSettings, images: Pat
     digest = hashlib.sha256()
     folder = predictor.checkpoint.path
     parts = [rows]
-    if rows.is_dir():  # where the output may lie, too
+    if rows.is_dir():  # the output may be in this folder, too
         parts = sorted(file for file in rows.rglob("*") if file.suffix.lower() in (*PICTURES, ".txt"))
     for file in [*(folder / name for name in ("config.json", METRICS)), *parts]:
         if file.is_file():
@@ -248,7 +248,7 @@ def _key(predictor: Predictor, rows: Path, settings: SourceSettings, images: Pat
 
 
 def _begin(journal: Path, key: str) -> int:
-    """Return how many rows a journal of this key has, without a line that was cut off; any other begins anew."""
+    """Return the number of complete rows in a journal of this key; start any other journal anew."""
     head = json.dumps({"key": key}) + "\n"
     if journal.is_file():
         with journal.open("r+b") as lines:
@@ -272,7 +272,7 @@ def _records(journal: Path) -> Iterator[Record]:
 
 
 def _write(journal: Path, output: Path, class_names: Sequence[str]) -> tuple[int, int]:
-    """Write the output as a whole; return how many rows it has, and how many without an answer."""
+    """Write the output as a whole; return the number of rows and of rows without an answer."""
     texts, numbers = ("row", "image", "text", "label", "reason"), ("probability", "low", "high")
     beside, total, unanswered = output.with_name(f".{output.name}"), 0, 0
     types = dict.fromkeys(texts, pa.string()) | dict.fromkeys(numbers, pa.float64()) | {"sure": pa.bool_()}

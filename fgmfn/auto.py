@@ -14,7 +14,7 @@ from fgmfn.processing import FgmfnProcessor
 
 
 def register() -> None:
-    """Tell the auto classes and `pipeline` of all models that train in steps; config.json names the one of several."""
+    """Register all models that train in steps with the auto classes and `pipeline`; config.json names the model."""
     kinds: dict[Any, list[Any]] = {}
     for kind in map(model_class, MODELS):
         if not issubclass(kind, FittedModel):

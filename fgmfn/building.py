@@ -1,4 +1,4 @@
-"""A model with its first weights and the processor that belongs to it, from settings and training rows."""
+"""A model with its initial weights and its processor, from settings and training rows."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from fgmfn.data import Rows
 from fgmfn.data.batches import MULTIPLE, sentence_lengths
 from fgmfn.encoders import longest_text, pretrained_text_config
 from fgmfn.errors import ConfigError
+from fgmfn.inputs import MARK
 from fgmfn.modeling import SentimentModel
 from fgmfn.packaged import PREFIX
 from fgmfn.processing import (
@@ -33,7 +34,7 @@ from fgmfn.settings import DataSettings, ModelSettings
 log = logging.getLogger(__name__)
 
 UNCUT_SHARE = 0.99
-"""Of the training texts, where the settings name no length: one long text in a hundred costs the others nothing."""
+"""Share of training texts that fit uncut if no length is set: one long text in a hundred costs the others nothing."""
 
 
 def model_config(kind: Any, model: dict[str, Any], class_names: Sequence[str]) -> SentimentConfig:
@@ -55,11 +56,11 @@ def model_config(kind: Any, model: dict[str, Any], class_names: Sequence[str]) -
 def build_model(
     kind: type[SentimentModel], settings: ModelSettings, rows: Rows, class_names: Sequence[str]
 ) -> tuple[SentimentModel, FgmfnProcessor]:
-    """Make a model with its first weights, and the processor that turns rows into its batches.
+    """Make a model with its initial weights, and the processor that turns rows into its batches.
 
     Args:
         kind: the model's class.
-        settings: the model's and the data's are read.
+        settings: those of the model and the data are used.
         rows: the training rows; a tokenizer that is not pretrained learns its words from them.
         class_names: in the order of the labels.
 
@@ -110,14 +111,14 @@ def build_model(
 
 
 def _widths(text_config: dict[str, Any]) -> dict[str, int]:
-    """Width and heads of a pretrained text encoder, which the model takes unless its settings say otherwise."""
+    """Return width and heads of a pretrained text encoder; the model uses them unless its settings say otherwise."""
     heads = text_config.get("num_attention_heads") or text_config.get("n_heads")
     widths = {"hidden_size": text_config.get("hidden_size"), "heads": heads}
     return {name: int(value) for name, value in widths.items() if value}
 
 
 def _origins(kind: type[SentimentModel], config: SentimentConfig) -> str:
-    """Say where the weights of the encoders that a model has come from."""
+    """Say where the weights of a model's encoders come from."""
     backbone = "backbone_weights" if getattr(config, "backbone_weights", None) else "backbone"
     needed = {"input_ids": "text_encoder", "pixel_values": backbone}
     read = [name for field, name in needed.items() if field in kind.inputs.fields]
@@ -128,15 +129,16 @@ def _origins(kind: type[SentimentModel], config: SentimentConfig) -> str:
 
 
 def _fit_tokenizer(kind: type[SentimentModel], config: SentimentConfig, data: DataSettings, rows: Rows) -> Any:
-    """Return the tokenizer that a model wants; a learned one leaves its size in the configuration."""
+    """Return a model's tokenizer; the size of a learned one is set in the configuration."""
+    mark = kind.inputs.marked and rows.has_targets
     if isinstance(config, WordsConfig) and kind.inputs.tokens == "words":
-        tokenizer: Any = train_words([*rows.text, *rows.target], data.min_word_count)
+        tokenizer: Any = train_words([*rows.text, *rows.target], data.min_word_count, mark=mark)
         config.vocab_size = len(tokenizer)
         return tokenizer
     if isinstance(config, PiecesConfig) and config.pretrained:
         return pretrained_tokenizer(config.text_encoder)
     texts = {*rows.text, *(rows.target if rows.has_targets or kind.inputs.pair == "always" else [])}
-    tokenizer = train_tokenizer(sorted(texts), data.vocabulary)
+    tokenizer = train_tokenizer(sorted(texts | {MARK} if mark else texts), data.vocabulary)
     if isinstance(config, PiecesConfig):
         config.text_config |= {"vocab_size": len(tokenizer), "pad_token_id": tokenizer.pad_token_id}
     return tokenizer

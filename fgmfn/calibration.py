@@ -1,10 +1,10 @@
-"""What a model's probabilities are worth, learned from development rows when its training ends.
+"""Calibration of a model's probabilities on the development rows when its training ends.
 
-A temperature divides the logits (Guo et al. 2017), so that of answers with a probability of 0.8 about 80 % are right,
-and never changes which class is the likeliest. How often development rows of such a probability were right gives each
-answer's interval. Rows of one group, such as the frames of an ad, are no independent witnesses: a group counts as more
-than one row only as far as its rows differ from each other. What is said of the development rows here is said by
-cross-fitting: each group by a temperature that was fitted without it.
+A temperature divides the logits (Guo et al. 2017), so that about 80 % of the answers with a probability of 0.8 are
+right. It never changes which class is the most likely. Each answer's interval comes from how often development rows
+with such a probability were right. Rows of one group, such as the frames of an ad, are not independent: a group counts
+as more than one row only as far as its rows differ from each other. The figures for the development rows are
+cross-fitted: each group is judged by a temperature that was fitted without it.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ from fgmfn.errors import FgmfnError
 from fgmfn.statistics import calibration as reliability
 
 LEAST, MOST = 0.05, 20.0
-"""Bounds of the temperature; rows that are all right, or no better than chance, have none of their own."""
+"""Bounds of the temperature; rows that are all right, or no better than chance, have no finite optimum."""
 FOLDS = 5
 BINS = 10
 GROUPS_PER_BIN = 30
-"""At least; with fewer, a share of one half is known to +- 18 points at best."""
+"""Fewest groups per bin; with fewer, a share of one half is known to +- 18 points at best."""
 Rule = Literal["mean", "confidence"]
-"""How the probabilities of an ad's frames are joined: their mean, or that mean weighted by each frame's largest."""
+"""Rule that joins the probabilities of an ad's frames: their mean, or the mean weighted by each frame's largest one."""
 SAID: dict[Rule, str] = {
     "mean": "the mean of its frames' probabilities",
     "confidence": "that mean weighted by each frame's confidence",
@@ -43,19 +43,19 @@ class Bin:
 
     least: float
     most: float
-    """The probabilities of their answers lie between both."""
+    """The answers' probabilities lie between `least` and `most`."""
     mean: float
     right: float
     """Share of the answers that were right."""
     count: int
     effective: float
-    """Independent answers that would tell as much, between those of the groups and `count`."""
+    """Equivalent number of independent answers, between the number of groups and `count`."""
 
     def interval(self, probability: float) -> tuple[float, float]:
         """Return the 95 % interval (Clopper and Pearson) for an answer of this probability.
 
-        Within a bin the share of right answers is taken to grow as the probability does. For a probability beyond all
-        of them it may do so or not, and the interval holds both.
+        Within a bin the share of right answers is assumed to grow with the probability. For a probability outside all
+        bins it may grow or not, and the interval covers both cases.
         """
         right = self.right * self.effective
         wrong = self.effective - right
@@ -68,46 +68,46 @@ class Bin:
 
 @dataclass(frozen=True)
 class Ads:
-    """What development ads of several frames say."""
+    """Figures from the development ads of several frames."""
 
     count: int
     log_loss: Mapping[Rule, float]
-    """By rule, of the ads' joined probabilities."""
+    """Log loss of the ads' joined probabilities by rule."""
     ece: float
-    """Under the chosen rule."""
+    """Expected calibration error under the chosen rule."""
     bins: tuple[Bin, ...]
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """What development rows say of a model's probabilities."""
+    """Calibration of a model's probabilities by development rows."""
 
     temperature: float
     rule: Rule
     rows: int
     groups: int
     checksum: str
-    """Of the rows."""
+    """Checksum of the rows."""
     before: Mapping[str, Any]
-    """`log_loss` of the rows and all of `fgmfn.statistics.calibration`."""
+    """Before calibration: `log_loss` of the rows and all of `fgmfn.statistics.calibration`."""
     after: Mapping[str, Any] | None
-    """Likewise by cross-fitting; None where all rows are of one group."""
+    """The same after it, by cross-fitting; None if all rows are of one group."""
     bins: tuple[Bin, ...]
     ads: Ads | None
-    """None where no ads have several frames, and the rule is the usual one, unchosen."""
+    """None if no ad has several frames; the rule is then the default one."""
 
     def interval(self, probability: float, *, joined: bool = False) -> tuple[float, float]:
         """Return the 95 % interval of an answer: how often development rows with such a probability were right.
 
         Args:
             probability: of the label.
-            joined: it is an ad's, of several frames. Where no development ads have several, rows speak for them.
+            joined: it is that of an ad of several frames. If no development ad has several, the rows' bins are used.
         """
         bins = self.ads.bins if joined and self.ads else self.bins
         return next((one for one in bins if probability <= one.most), bins[-1]).interval(probability)
 
     def lines(self) -> list[str]:
-        """Say for people what was found."""
+        """Return the findings as sentences."""
         rows = f"{self.rows} development rows in {self.groups} groups"
         bound = ", its bound: these rows do not determine it" if self.temperature in (LEAST, MOST) else ""
         lines = [f"temperature {self.temperature:.3g}{bound}, fitted on {rows}"]
@@ -127,10 +127,10 @@ class Calibration:
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Self:
-        """Read back what `as_json` gave.
+        """Read what `as_json` returned.
 
         Raises:
-            KeyError, TypeError: It is something else.
+            KeyError, TypeError: The values are something else.
         """
         ads = values["ads"]
         if ads is not None:
@@ -146,7 +146,7 @@ def probabilities(logits: np.ndarray, temperature: float = 1.0) -> np.ndarray:
     """Turn logits into probabilities, [rows, C] both.
 
     Raises:
-        FgmfnError: A logit is not a number, or none of a row is finite.
+        FgmfnError: A logit is not a number, or a row has no finite logit.
     """
     exact = np.asarray(logits, dtype=np.float64)
     broken = ~np.isfinite(exact.max(axis=1))  # of NaN, too; a class without training rows has -inf
@@ -160,7 +160,7 @@ def probabilities(logits: np.ndarray, temperature: float = 1.0) -> np.ndarray:
 
 
 def fit_temperature(logits: np.ndarray, labels: Sequence[int]) -> float:
-    """Return the temperature with the least log loss within its bounds; 1 where every one is as good.
+    """Return the temperature with the least log loss within its bounds; 1 if all are equally good.
 
     Args:
         logits: [rows, C].
@@ -172,14 +172,14 @@ def fit_temperature(logits: np.ndarray, labels: Sequence[int]) -> float:
     probabilities(logits)
     exact, numbers = np.asarray(logits, dtype=np.float64), np.arange(len(labels))
     own = exact[numbers, np.asarray(labels)]
-    possible = np.isfinite(own)  # no temperature helps a row of a class that is never predicted
+    possible = np.isfinite(own)  # no temperature helps a row with a class that is never predicted
     gaps = exact[possible] - own[possible, None]
     finite = np.where(np.isfinite(gaps), gaps, 0.0)
     if not finite.any():
         return 1.0
 
     def slope(inverse: float) -> float:
-        """Of the log loss, which is convex in the temperature's inverse."""
+        """Return the slope of the log loss, which is convex in the temperature's inverse."""
         return float((softmax(inverse * gaps, axis=1) * finite).sum())
 
     coldest, hottest = 1 / LEAST, 1 / MOST
@@ -191,9 +191,9 @@ def fit_temperature(logits: np.ndarray, labels: Sequence[int]) -> float:
 
 
 def join(frames: np.ndarray, rule: Rule) -> np.ndarray:
-    """Join the probabilities of an ad's frames, [F, C] -> [C]; their order changes nothing."""
+    """Join the probabilities of an ad's frames, [F, C] -> [C]; the frames' order has no effect."""
     weights = frames.max(axis=1, keepdims=True) if rule == "confidence" else np.ones((len(frames), 1))
-    # sorted, sums are rounded alike in every order
+    # sorted, so that rounding does not depend on the order
     joined: np.ndarray = np.sort(weights * frames, axis=0).sum(axis=0) / np.sort(weights, axis=0).sum()
     return joined
 
@@ -201,12 +201,12 @@ def join(frames: np.ndarray, rule: Rule) -> np.ndarray:
 def calibrate(
     logits: np.ndarray, labels: Sequence[int], groups: Sequence[str], ads: Sequence[str], checksum: str
 ) -> Calibration:
-    """Learn from development rows what a model's probabilities are worth.
+    """Calibrate a model's probabilities on development rows.
 
     Args:
         logits: of the rows, [rows, C].
         labels: their classes.
-        groups: rows of one are no independent witnesses.
+        groups: the group of each row; rows of one group are not independent.
         ads: the ad of each row, a part of its group.
         checksum: of the rows.
 
@@ -234,7 +234,7 @@ def calibrate(
 
 
 def _cross_fitted(logits: np.ndarray, labels: np.ndarray, groups: np.ndarray) -> np.ndarray | None:
-    """Probabilities of each row by a temperature that its group had no part in, [rows, C]."""
+    """Return each row's probabilities by a temperature that was fitted without its group, [rows, C]."""
     folds = min(FOLDS, len(np.unique(groups)))
     if folds < 2:
         return None
@@ -253,7 +253,7 @@ def _log_loss(shares: np.ndarray, labels: np.ndarray) -> float:
 
 
 def _judge_ads(shares: np.ndarray, labels: np.ndarray, groups: np.ndarray, ads: np.ndarray) -> tuple[Rule, Ads] | None:
-    """Choose the rule with the least log loss on ads of several frames; None where there are none."""
+    """Choose the rule with the least log loss on ads of several frames; None if there are none."""
     _, first, numbers, frames = np.unique(ads, return_index=True, return_inverse=True, return_counts=True)
     several = frames > 1
     if not several.any() or (labels != labels[first][numbers]).any():
@@ -261,13 +261,13 @@ def _judge_ads(shares: np.ndarray, labels: np.ndarray, groups: np.ndarray, ads: 
     own, kept = labels[first][several], [shares[numbers == number] for number in np.flatnonzero(several)]
     joined = {rule: np.stack([join(one, rule) for one in kept]) for rule in SAID}
     losses = {rule: _log_loss(one, own) for rule, one in joined.items()}
-    best = min(losses, key=losses.__getitem__)  # the mean where both are as good
+    best = min(losses, key=losses.__getitem__)  # the mean if both are equally good
     bins = _bins(joined[best], own, groups[first][several])
     return best, Ads(len(own), losses, reliability(own.tolist(), joined[best])["ece"], bins)
 
 
 def _bins(shares: np.ndarray, labels: np.ndarray, groups: np.ndarray) -> tuple[Bin, ...]:
-    """Part answers by their probability, about as many in each bin."""
+    """Sort answers into bins by their probability, about equally many in each."""
     sure, right = shares.max(axis=1), shares.argmax(axis=1) == labels
     number = max(1, min(BINS, len(np.unique(groups)) // GROUPS_PER_BIN))
     inner = np.unique(np.quantile(sure, np.arange(1, number) / number))

@@ -1,4 +1,4 @@
-"""What happens beside the steps of a training: parts that thaw, an end for lack of progress, reports of each epoch."""
+"""Callbacks of a training: parts that are unfrozen, an early end without progress, reports of each epoch."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ DEV_FIGURES = ("accuracy", "macro_f1", "loss", *LOSS_PARTS)
 
 
 class Patience(TrainerCallback):
-    """Ends a training that has not become better for some epochs; the log says so, a resumed training's too."""
+    """Ends a training without improvement for some epochs; the scores come from the log, which survives a resume."""
 
     def __init__(self, epochs: int, selection: Selection) -> None:
         self._epochs, self._selection = epochs, selection
 
     def on_evaluate(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
-        """Look at the scores so far."""
+        """Stop if the best epoch so far is too long ago."""
         control.should_training_stop = is_over(state.log_history, self._epochs, self._selection)
 
 
 def is_over(history: Sequence[Mapping[str, float]], patience: int | None, selection: Selection) -> bool:
-    """Whether the last epoch of a log is so many epochs behind its best one."""
+    """Return whether the best epoch of a log is `patience` epochs or more before its last one."""
     scored = scored_epochs(history)
     return patience is not None and len(scored) > 0 and len(scored) - 1 - best_epoch(scored, selection) >= patience
 
@@ -44,37 +44,37 @@ def scored_epochs(history: Sequence[Mapping[str, float]]) -> list[Mapping[str, f
 
 
 def best_epoch(scored: Sequence[Mapping[str, float]], selection: Selection) -> int:
-    """Return the place of the best of some epochs: by the chosen score, then by the lower loss, then the earliest."""
+    """Return the index of the best epoch: by the chosen score, then the lower loss, then the earliest."""
 
     def rank(entry: Mapping[str, float]) -> tuple[float, float]:
         loss = entry["eval_loss"]
-        spared = -loss if loss == loss else -math.inf  # a loss that is no number is the worst
+        spared = -loss if loss == loss else -math.inf  # a loss that is not a number is the worst
         return (spared if selection == "loss" else entry[f"eval_{selection}"]), spared
 
     return max(range(len(scored)), key=lambda place: rank(scored[place]))
 
 
 class Thaw(TrainerCallback):
-    """Keeps parts as they are for the first epochs: their gradients are 0, and no step decays them.
+    """Keeps parts unchanged for the first epochs: their gradients are 0, and no step decays them.
 
-    They take part in the exchange between processes all the while, which would not know them afterwards.
+    They always take part in the exchange between processes, which would otherwise not know them afterwards.
     """
 
     def __init__(self, model: SentimentModel, beginnings: Sequence[str], epochs: int) -> None:
         chosen = parameters_at(model, beginnings).values()
-        # what a model never trains has no gradient to stop
+        # parameters that are never trained have no gradient to stop
         self._weights, self._epochs, self._frozen = [one for one in chosen if one.requires_grad], epochs, True
         for weight in self._weights:
             weight.register_hook(lambda gradient: torch.zeros_like(gradient) if self._frozen else gradient)
 
     def on_epoch_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
-        """Thaw when the time has come."""
+        """Unfreeze after the set number of epochs."""
         self._frozen = round(state.epoch or 0) < self._epochs
 
     def on_pre_optimizer_step(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
     ) -> None:
-        """Let the optimizer pass over what is frozen."""
+        """Make the optimizer skip what is frozen."""
         for weight in self._weights if self._frozen else ():
             weight.grad = None
 
@@ -84,11 +84,11 @@ AfterEpoch = Callable[[int, float], None]
 
 
 class Hooks(TrainerCallback):
-    """Fresh crops in every epoch, weights within their bounds after every step, and a caller's own function.
+    """Draws new crops in every epoch, clips weights to their bounds after every step, and calls a caller's function.
 
     Args:
-        model: may put its weights back within bounds.
-        rows: are told which epoch it is; accelerate tells them only when it trains in one process.
+        model: its `after_step` is called.
+        rows: get the epoch's number; accelerate sets it only when it trains in one process.
         after_epoch: called after each epoch.
     """
 
@@ -100,7 +100,7 @@ class Hooks(TrainerCallback):
         self._rows.set_epoch(round(state.epoch or 0))
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
-        """Put weights back within their bounds."""
+        """Clip weights to their bounds."""
         self._model.after_step()
 
     def on_evaluate(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **given: Any) -> None:
@@ -111,7 +111,7 @@ class Hooks(TrainerCallback):
 
 @dataclass(frozen=True)
 class Epoch:
-    """One epoch of a training, for those who watch it."""
+    """Report of one epoch of a training."""
 
     model: str
     number: int
@@ -122,11 +122,11 @@ class Epoch:
     """`accuracy`, `macro_f1` and the same losses on the development rows; empty where there are none."""
     rows_per_s: float
     remaining_s: float
-    """Time that the epochs to come will take, if they take as long as this one."""
+    """Time for the remaining epochs, if they take as long as this one."""
     flops_per_s: float
     """Operations per second of its training steps, on all devices: matrix products, convolutions, attention."""
     mfu: float | None
-    """Their share of what the devices' data sheets promise; None for a CPU, and for GPUs that are not known."""
+    """Share of the peak in the devices' data sheets; None for a CPU and for unknown GPUs."""
 
     def __str__(self) -> str:
         scores = [f"{MEASURES[name]} {self.dev[name]:.3f}" for name in MEASURES if name in self.dev]
@@ -138,7 +138,7 @@ class Epoch:
 
 
 def _losses(known: Mapping[str, float]) -> str:
-    """The loss, and behind it in brackets the parts that it has beside that of the task."""
+    """Return the loss, followed in brackets by its parts other than the task's."""
     parts = [f"{name.removesuffix('_loss')} {known[name]:.3f}" for name in LOSS_PARTS if name in known]
     return f"loss {known['loss']:.3f}" + (f" ({', '.join(parts)})" if len(parts) > 1 else "")
 
@@ -148,13 +148,13 @@ OnEpoch = Callable[[Epoch], None]
 
 
 class EpochReports(TrainerCallback):
-    """Tells a caller of each epoch: after its development rows are scored, or after its loss is known.
+    """Reports each epoch to a caller: after its development rows are scored, or after its loss is known.
 
     Args:
-        model: title.
-        rows: of training.
+        model: the model's title.
+        rows: number of training rows.
         has_dev: there are development rows.
-        on_epoch: the caller's.
+        on_epoch: the caller's function.
         peak: operations per second that all devices together may do, if it is known.
     """
 
@@ -167,8 +167,8 @@ class EpochReports(TrainerCallback):
         self._started, self._flops_before = time.monotonic(), state.total_flos
 
     def on_log(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **given: Any) -> None:
-        """Tell of the epoch as soon as all is known of it."""
-        if "loss" in given["logs"]:  # its steps are done, its development rows are not
+        """Report the epoch as soon as all its figures are known."""
+        if "loss" in given["logs"]:  # its steps are done, its development rows are not scored yet
             self._flops_per_s = (state.total_flos - self._flops_before) / (time.monotonic() - self._started)
         if not state.is_world_process_zero or ("eval_macro_f1" if self._has_dev else "loss") not in given["logs"]:
             return
@@ -197,14 +197,14 @@ class ProgressBar(TrainerCallback):
         self._bar: Any = None
 
     def on_train_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
-        """Open the bar where training starts or resumes."""
+        """Open the bar at the step where training starts or resumes."""
         hidden = None if state.is_world_process_zero else True
         self._bar = tqdm(
             total=state.max_steps, initial=state.global_step, desc=self._title, unit="step", disable=hidden
         )
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
-        """Move on."""
+        """Advance the bar."""
         self._bar.update(state.global_step - self._bar.n)
 
     def on_log(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
@@ -216,5 +216,5 @@ class ProgressBar(TrainerCallback):
         self._bar.set_postfix({name: f"{value:.3f}" for name, value in shown.items() if value is not None})
 
     def on_train_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
-        """Leave the full bar standing."""
+        """Leave the full bar on the terminal."""
         self._bar.close()

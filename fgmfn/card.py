@@ -1,4 +1,4 @@
-"""The model card: what was trained on what, how well, and how to use it."""
+"""The model card: model, data, scores and usage."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ def _with_interval(metrics: Mapping[str, Any], name: str) -> str:
 
 
 def _surety(record: Mapping[str, Any]) -> list[str]:
-    """Say how sure the scores of the test rows are, or else those of the validation rows."""
+    """Return lines on the certainty of the test rows' scores, or else of the validation rows'."""
     split, metrics = ("test", record["test"]) if record["test"] else ("validation", record["dev"])
     if metrics is None:
         return []
@@ -117,7 +117,7 @@ def _surety(record: Mapping[str, Any]) -> list[str]:
 
 
 def _calibration(record: Mapping[str, Any]) -> list[str]:
-    """Say what the probabilities are worth; nothing of an older run, or one without development rows."""
+    """Return lines on the calibration; none for an older run or one without development rows."""
     found = record.get("calibration")
     if not found:
         return []
@@ -125,7 +125,7 @@ def _calibration(record: Mapping[str, Any]) -> list[str]:
 
 
 def class_lines(metrics: Mapping[str, Any]) -> list[str]:
-    """Lines of Markdown with each class's scores; none where an older run does not know them."""
+    """Return lines of Markdown with each class's scores; none for an older run without them."""
     known = metrics.get("per_class")
     if not known:
         return []
@@ -137,7 +137,7 @@ def class_lines(metrics: Mapping[str, Any]) -> list[str]:
 
 
 def confusion_lines(record: Mapping[str, Any]) -> list[str]:
-    """Lines of Markdown with the test rows' confusion matrix and classes; none where nothing was tested."""
+    """Return lines of Markdown with the test rows' confusion matrix and classes; none if nothing was tested."""
     if record["test"] is None:
         return []
     names = record["class_names"]

@@ -1,4 +1,4 @@
-"""A trained model with everything it needs to predict, from the folder that a training left."""
+"""A trained model with everything it needs to predict, loaded from the folder of its run."""
 
 from __future__ import annotations
 
@@ -34,17 +34,17 @@ class Checkpoint:
     """The model's name in `fgmfn.baselines.MODELS`."""
     model: SentimentModel | FittedModel
     processor: FgmfnProcessor | None
-    """None where the model is fitted and reads the rows themselves."""
+    """None if the model is fitted and reads the rows themselves."""
     row_set_hash: str | None
-    """The rows it was trained on; None where its metrics.json is missing."""
+    """Hash of the rows it was trained on; None if its metrics.json is missing."""
     has_targets: bool | None = None
-    """Whether those rows named what their sentences are about; None where its metrics.json does not say."""
+    """Whether those rows had targets; None if its metrics.json does not say."""
     words: Words = "text"
-    """What of their words it has read."""
+    """Words that it reads: the rows' text, auxiliary text or both."""
     engine: Engine | None = None
-    """What computes an export's logits: its `model` knows its inputs and classes and has no weights."""
+    """Computes the logits of an export; `model` then has inputs and classes but no weights."""
     calibration: Calibration | None = None
-    """None where there were no development rows to calibrate by, or the run is older."""
+    """None if there were no development rows to calibrate on, or the run is older."""
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -52,17 +52,17 @@ class Checkpoint:
         return tuple(self.model.config.id2label[number] for number in range(self.model.config.num_labels))
 
     def reads_target(self, *, real: bool) -> bool:
-        """Whether the model learns anything of a target, a real one or an ad's category."""
+        """Return whether the model reads a target: a real one, or an ad's category."""
         if isinstance(self.model, FittedModel):
             return real and "text" in self.model.modalities
         return self.model.inputs.reads_target(real=real)
 
 
 def load_checkpoint(path: Path) -> Checkpoint:
-    """Load a trained model of the comparison from the folder that `fgmfn train` printed, or from an export of it.
+    """Load a trained model from the folder that `fgmfn train` printed, or from an export.
 
     Raises:
-        WeightsError: The folder holds no such model, a damaged one, or an export that is not as it was made.
+        WeightsError: The folder contains no such model, a damaged one, or an export with altered files.
     """
     engine = OnnxEngine(path) if is_export(path) else None
     config = _read_object(path / "config.json")
@@ -105,12 +105,12 @@ def _load_export(path: Path, name: str, kind: Any, origin: dict[str, Any], engin
 
 
 def trained_on_targets(path: Path) -> bool | None:
-    """Whether the rows that a model was trained on had targets, or None where its folder does not say."""
+    """Return whether the rows that a model was trained on had targets; None if its folder does not say."""
     return (_read_object(path / METRICS) or {}).get("has_targets")
 
 
 def read_calibration(path: Path) -> Calibration | None:
-    """Read what a run's folder says of its probabilities; None where it says nothing.
+    """Read the calibration in a run's folder; None if it has none.
 
     Raises:
         WeightsError: It is damaged.
@@ -123,13 +123,13 @@ def read_calibration(path: Path) -> Calibration | None:
 
 
 def write_calibration(path: Path, calibrated: Calibration) -> None:
-    """Write into a copy's folder what `read_calibration` reads there; what else its metrics.json says stays."""
+    """Write a calibration into the metrics.json of a copy's folder; its other entries stay."""
     record = (_read_object(path / METRICS) or {}) | {"calibration": calibrated.as_json()}
     (path / METRICS).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
 
 
 def _read_object(file: Path) -> dict[str, Any] | None:
-    """Return the JSON object in a file, or None where there is no such thing."""
+    """Return the JSON object in a file, or None if there is none."""
     try:
         value = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError):

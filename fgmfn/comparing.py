@@ -1,4 +1,4 @@
-"""Two models on the same rows: by how much one is better, with which interval, or that they cannot be told apart."""
+"""Comparison of two models on the same rows: the difference with its interval, or that they are not distinguishable."""
 
 from __future__ import annotations
 
@@ -18,46 +18,46 @@ from fgmfn.predictions import MEASURES, METRICS, Predictions, file_digest, predi
 from fgmfn.statistics import LEVEL, Interval, McNemar, PairedDifference, mcnemar, paired_difference
 
 Predict = Callable[[Path, str], pa.Table]
-"""Predicts a split again with the run in a folder, whose record has this checksum of its rows."""
+"""Predicts a split again with the run in a folder; the record's checksum of its rows is given."""
 
 
 @dataclass(frozen=True)
 class Side:
-    """A model as it is compared: its runs on one split, by seed."""
+    """One of the two models: its runs on one split, by seed."""
 
     path: Path
-    """The folder that was named."""
+    """The folder or pattern that was given."""
     model: str
     checksum: str
-    """Of the rows as the model reads them."""
+    """Checksum of the rows as the model reads them."""
     cases: str
-    """Of the rows, whatever of their words it reads."""
+    """Checksum of the rows that does not depend on which of their words the model reads."""
     runs: Mapping[int, Predictions]
     departures: tuple[str, ...] = ()
-    """In what the model is not its paper's."""
+    """Differences from the model's paper."""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """By how much the model A is better than B, negative where it is worse."""
+    """By how much model A is better than B; negative if it is worse."""
 
     split: str
     class_names: tuple[str, ...]
     a: Side
     b: Side
     seeds: tuple[int, ...]
-    """Those that both sides have; of one run each, A's."""
+    """Seeds that both sides have; with one run on each side, A's seed."""
     left_out: tuple[int, ...]
-    """Seeds that one side alone has."""
+    """Seeds that only one side has."""
     scores: tuple[Mapping[str, float], Mapping[str, float]]
-    """Of A and B, means over the seeds: `accuracy`, `macro_f1`, and `f1 NAME` of each class."""
+    """Scores of A and B, means over the seeds: `accuracy`, `macro_f1`, and `f1 NAME` of each class."""
     difference: PairedDifference
     mcnemar: tuple[McNemar, ...]
-    """Of each seed: rows on which B alone is right, and those on which A alone is."""
+    """By seed: rows on which only B is right, and rows on which only A is."""
 
     @property
     def differences(self) -> dict[str, tuple[Interval, float]]:
-        """By the names of `scores`: the difference with its interval, and its p value."""
+        """By the names of `scores`: the difference with its interval and its p value."""
         found = self.difference
         return dict(
             zip(self.scores[0], zip((found.accuracy, found.macro_f1, *found.f1), found.p, strict=True), strict=True)
@@ -101,7 +101,7 @@ class Outcome:
 
 
 def few_groups(low: float, high: float, p: float) -> str:
-    """Say, behind an interval, why it lacks 0 although two models are not distinguishable; else nothing."""
+    """Return a note on an interval without 0 although two models are not distinguishable; else an empty string."""
     lacks = p >= LEVEL and (low > 0 or high < 0)
     return " (the interval lacks 0, but so few groups may differ so by chance)" if lacks else ""
 
@@ -112,12 +112,12 @@ def p_value(p: float) -> str:
 
 
 def compare(a: Side, b: Side, split: str) -> Outcome:
-    """Compare two models on the rows that both have predicted.
+    """Compare two models on rows that both have predicted.
 
     Seeds of both are paired; one run of each is compared whatever its seed.
 
     Raises:
-        DataError: They have predicted different rows, or have no seed in common.
+        DataError: They have predicted different rows, or have no common seed.
     """
     if a.cases != b.cases:
         raise DataError(
@@ -159,20 +159,20 @@ MEANING = "* p < 0.05, ** p < 0.01, no mark: not distinguishable; not corrected 
 
 
 def stars(p: float) -> str:
-    """Mark a p value, as `MEANING` says."""
+    """Return the mark of a p value, as `MEANING` explains."""
     return next((mark for least, mark in STARS if p < least), "")
 
 
 def read_side(path: Path, split: str, predict: Predict | None = None) -> Side:
-    """Read what a run, or a folder of one model's runs over seeds, has predicted for a split.
+    """Read the predictions of a run, or of a folder of one model's runs over seeds, for a split.
 
     Args:
         path: a run's folder, a folder of runs, or a pattern of run folders such as `runs/text_only-*`.
         split: `validation` or `test`.
-        predict: predicts again where a run has kept no predictions.
+        predict: predicts again if a run has kept no predictions.
 
     Raises:
-        DataError: There is no such run, it is not finished or damaged, or runs differ in more than their seed.
+        DataError: There is no such run, it is unfinished or damaged, or runs differ in more than their seed.
     """
     records = {folder: read_record(folder) for folder in _find_runs(path)}
     finished = {folder: record for folder, record in records.items() if record.get("finished") is not False}
@@ -221,7 +221,7 @@ def read_record(folder: Path) -> dict[str, Any]:
 
 
 def _differing(one: Mapping[str, Any], other: Mapping[str, Any]) -> str | None:
-    """Name what two runs do not share beside their seed."""
+    """Return the name of a difference between two runs other than their seed."""
     for name in ("model", "row_set_hash", "class_names"):
         if one.get(name) != other.get(name):
             return f"{name} ({one.get(name)} and {other.get(name)})"

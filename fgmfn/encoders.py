@@ -1,4 +1,4 @@
-"""The encoders of pictures, by timm, and of words, by transformers, each by its name or path."""
+"""Encoders of pictures, from timm, and of words, from transformers, each by name or path."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ LEVELS = 5
 
 
 class TimmEncoder(nn.Module):
-    """A timm model that looks at pictures, with random weights until `load_pretrained`.
+    """A timm model that reads pictures, with random weights until `load_pretrained`.
 
-    Frozen, it stays in evaluation for good: batch statistics of the training pictures would leak into it.
+    If frozen, it always stays in evaluation mode, or batch statistics of the training pictures would leak into it.
 
     Args:
         config: names the model and its weight file, and whether it is frozen.
@@ -36,12 +36,12 @@ class TimmEncoder(nn.Module):
     """
 
     expected: ClassVar[str]
-    """What the setting `backbone` must name, for the error message."""
+    """Kind of model that the setting `backbone` must name, for the error message."""
 
     def __init__(self, config: PictureConfig, **arguments: Any) -> None:
         super().__init__()
         self.frozen = config.freeze_backbone
-        # Not every model of timm knows the argument.
+        # Not every timm model has the argument.
         self._arguments = arguments | (
             {"drop_path_rate": config.backbone_drop_path} if config.backbone_drop_path else {}
         )
@@ -53,18 +53,18 @@ class TimmEncoder(nn.Module):
         self.train(self.training)
 
     def forward(self, pixel_values: Tensor) -> Any:
-        """Return what the timm model makes of [B, 3, H, W], or of pictures that are `encoded` already, [B, F]."""
+        """Return the timm model's output for [B, 3, H, W], or for pictures that are already `encoded`, [B, F]."""
         if pixel_values.ndim == 2:
             return self.decoded(pixel_values)
         with torch.no_grad() if self.frozen else nullcontext():
             return self.backbone(pixel_values)
 
     def encoded(self, pixel_values: Tensor) -> Tensor:
-        """Return what `forward` returns of [B, 3, H, W] as one row of numbers per picture, [B, F]."""
+        """Return the output of `forward` for [B, 3, H, W] as one row of numbers per picture, [B, F]."""
         return self(pixel_values)
 
     def decoded(self, numbers: Tensor) -> Any:
-        """Return what `forward` returns of pictures that are `encoded`, [B, F]."""
+        """Return the output of `forward` for pictures that are `encoded`, [B, F]."""
         return numbers
 
     def train(self, mode: bool = True) -> Self:
@@ -106,12 +106,12 @@ class ImageEncoder(TimmEncoder):
         self.channels: list[int] = levels.channels()
         sides = [config.image_size // stride for stride in strides]
         self._shapes = [(depth, side, side) for depth, side in zip(self.channels, sides, strict=True)]
-        # transformers would draw every convolution anew; timm has already drawn it as its architecture wants.
+        # transformers would initialise every convolution again; timm has done so as its architecture requires.
         for module in self.backbone.modules():
             module._is_hf_initialized = True
 
     def forward(self, pixel_values: Tensor) -> Any:
-        """Return the five levels of [B, 3, H, W]; on a GPU with their channels last in memory, as it is fastest."""
+        """Return the five levels of [B, 3, H, W]; on a GPU in channels-last memory format, which is fastest."""
         if pixel_values.ndim == 2:
             return self.decoded(pixel_values)
         # On a CPU they would gain little, and batch norms add up such numbers with ten times the error.
@@ -119,7 +119,7 @@ class ImageEncoder(TimmEncoder):
         return super().forward(pixel_values.contiguous(memory_format=layout))
 
     def encoded(self, pixel_values: Tensor) -> Tensor:
-        """Return all levels of [B, 3, H, W] one behind the other, [B, F]."""
+        """Return all levels of [B, 3, H, W] concatenated, [B, F]."""
         return torch.cat([level.flatten(1) for level in self(pixel_values)], dim=1)
 
     def decoded(self, numbers: Tensor) -> Any:
@@ -189,15 +189,15 @@ def create_backbone(config: PictureConfig, expected: str, *, pretrained: bool, *
         foreign = [name for _, names in loads for name in names]
         if config.backbone_weights and foreign:
             raise WeightsError(
-                f"backbone weights {source!r}: {config.backbone} has no place for {len(foreign)} of its tensors, such as "
-                f"{foreign[0]}: they are those of another architecture"
+                f"backbone weights {source!r}: {config.backbone} has no layer for {len(foreign)} of its tensors, such as "
+                f"{foreign[0]}. Give weights of this architecture"
             )
         note_loaded(backbone, "backbone", source, missing, leave_out=own)
     return backbone
 
 
 def _weights_of(config: PictureConfig) -> dict[str, Any]:
-    """Where timm finds the weights, where the settings name others than its own.
+    """Return the arguments for weights other than timm's own, if the settings name any.
 
     Raises:
         ConfigError: No such package is known.
@@ -218,7 +218,7 @@ def _classifiers(backbone: Any) -> tuple[str, ...]:
 
 @contextmanager
 def _recorded_loads() -> Iterator[list[tuple[list[Tensor], list[str]]]]:
-    """Collect what each state loaded meanwhile lacks, and what is foreign in it: timm passes over both in silence."""
+    """Collect the missing and the foreign tensors of each state loaded meanwhile: timm ignores both silently."""
     loads: list[tuple[list[Tensor], list[str]]] = []
     load = nn.Module.load_state_dict
 
@@ -237,9 +237,9 @@ def _recorded_loads() -> Iterator[list[tuple[list[Tensor], list[str]]]]:
 
 
 def _foreign(module: nn.Module, further: Collection[str], prefix: str = "") -> list[str]:
-    """Of tensors that a model does not take, the names of those that belong to layers of its stages that it lacks.
+    """Return the names of unexpected tensors that belong to layers which the model does not have in its own stages.
 
-    Such are further layers of a deeper network. Heads and poolers, of which the model has nothing, are not meant.
+    A deeper network has such layers. Heads and poolers, whose stage the model does not have at all, are left out.
     """
     own = {name for name, _ in module.named_modules()}
     names = sorted(name.removeprefix(prefix) for name in further)
@@ -248,18 +248,18 @@ def _foreign(module: nn.Module, further: Collection[str], prefix: str = "") -> l
 
 @dataclass(frozen=True)
 class Loaded:
-    """Where the first weights of a part of a model come from."""
+    """Origin of the initial weights of a part of a model."""
 
     part: str
     source: str
-    """Name in a hub, file or folder."""
+    """Name on a hub, file or folder."""
     tensors: int
     of: int
-    """How many the part has, of which the source gave `tensors`."""
+    """Number of tensors of the part; the source gave `tensors` of them."""
     sha256: str
-    """Of the tensors' names and values."""
+    """SHA-256 of the tensors' names and values."""
     unit: str = "tensors"
-    """What is counted: `tensors`, or `words` of word vectors."""
+    """Unit of the counts: `tensors`, or `words` of word vectors."""
 
     def __str__(self) -> str:
         count = f"{self.tensors} of {self.of} {self.unit} loaded"
@@ -279,7 +279,7 @@ def note_loaded(
         leave_out: beginnings of names that the source need not have.
 
     Raises:
-        WeightsError: A tensor is missing: it would be drawn at random. Or one holds numbers that are not finite.
+        WeightsError: A tensor is missing: it would be drawn at random. Or one has values that are not finite.
     """
     state = {name: tensor for name, tensor in module.state_dict().items() if not name.startswith(leave_out or "\0")}
     lacking = [name for name in state if name in missing]
@@ -291,7 +291,7 @@ def note_loaded(
         )
     broken = [name for name, tensor in state.items() if not torch.isfinite(tensor).all()]
     if broken:
-        raise WeightsError(f"{part} weights {source!r}: {broken[0]} holds numbers that are not finite")
+        raise WeightsError(f"{part} weights {source!r}: {broken[0]} has values that are not finite")
     module.loaded = Loaded(part, source, len(state), len(state), digest_of(state))
 
 
@@ -321,7 +321,7 @@ def from_pretrained(
     """
     source = text_folder(name)
     try:
-        # Left alone, the encoder would train in the precision its file was saved in.
+        # Otherwise the encoder would train in the precision of its file.
         model, info = kind.from_pretrained(source, dtype=torch.float32, output_loading_info=True, **settings)
     except (OSError, ValueError) as error:
         raise WeightsError.unavailable(f"the weights of the {part} {name!r}", error) from error
@@ -379,7 +379,7 @@ def pretrained_text_config(name: str) -> dict[str, Any]:
 
 
 def _without_pooler(encoder: Any, config: PiecesConfig) -> nn.Module:
-    """Drop the layer behind the first token: FGMFN reads the token states, and BERT's pooler would never train."""
+    """Drop the layer after the first token: FGMFN reads the token states, and BERT's pooler would never train."""
     if getattr(encoder, "pooler", None) is not None:
         encoder.pooler = None
     width = encoder.get_input_embeddings().embedding_dim
@@ -391,7 +391,7 @@ def _without_pooler(encoder: Any, config: PiecesConfig) -> nn.Module:
 
 
 def longest_text(text_config: dict[str, Any]) -> int:
-    """Tokens that a text encoder reads at most; RoBERTa numbers its positions behind the padding's."""
+    """Return the most tokens that a text encoder reads; RoBERTa numbers its positions after the padding's."""
     positions = int(text_config.get("max_position_embeddings", 512))
     from_padding = text_config.get("model_type") in ("roberta", "xlm-roberta", "camembert")
     return positions - int(text_config.get("pad_token_id", 1)) - 1 if from_padding else positions

@@ -1,4 +1,4 @@
-"""What computes a batch's logits: PyTorch, or ONNX Runtime over an exported folder."""
+"""Engines that compute a batch's logits: PyTorch, or ONNX Runtime with an exported folder."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class Engine(Protocol):
-    """Computes the logits of a batch; it may be asked by one thread at a time."""
+    """Computes the logits of a batch; only one thread may call it at a time."""
 
     def logits(self, batch: Mapping[str, torch.Tensor]) -> np.ndarray:
         """Return the logits, [B, C] in float32.
@@ -29,7 +29,7 @@ class Engine(Protocol):
 
 
 class TorchEngine:
-    """PyTorch, on the device where the model lies.
+    """PyTorch, on the model's device.
 
     Args:
         model: in evaluation.
@@ -50,12 +50,12 @@ MANIFEST, GRAPH, FORMAT = "export.json", "model.onnx", 1
 
 
 def is_export(folder: Path) -> bool:
-    """Whether a folder holds an export, intact or not."""
+    """Return whether a folder contains an export, intact or not."""
     return (folder / MANIFEST).is_file()
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
-    """Read what an export says of itself, once its files are known to be those that were checked when it was made.
+    """Read an export's manifest and check that its files are unaltered since the export.
 
     Raises:
         WeightsError: The manifest cannot be read, is of another format, or a file is missing or altered.
@@ -81,14 +81,14 @@ def read_manifest(folder: Path) -> dict[str, Any]:
 
 
 class OnnxEngine:
-    """ONNX Runtime on the CPU, over an exported folder.
+    """ONNX Runtime on the CPU, with an exported folder.
 
-    Layers of 8 bits take the range of what they read over all that is computed together: such an export computes rows
-    one at a time and without their padding, so that a row's answer is the same beside any others.
+    8-bit layers take the range of their inputs over everything that is computed together. Such an export computes rows
+    one at a time and without padding, so that a row's answer does not depend on other rows.
 
     Args:
         folder: of the export.
-        threads: of one computation; None: as many as PyTorch would take.
+        threads: per computation; None: as many as PyTorch would use.
 
     Raises:
         WeightsError: The folder is no export, or one that is damaged.
@@ -169,13 +169,13 @@ def open_session(graph: Path, threads: int | None = None) -> Any:
     """
     import onnxruntime
 
-    # where somebody has imported it before fgmfn could set its switch
+    # if it was imported before fgmfn could set its switch
     onnxruntime.disable_telemetry_events()
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads or torch.get_num_threads()
     options.inter_op_num_threads = 1
     options.log_severity_level = 3
-    # its threads would go on waiting for more at full speed
+    # its threads would otherwise busy-wait for more work
     options.add_session_config_entry("session.force_spinning_stop", "1")
     try:
         return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])

@@ -1,4 +1,4 @@
-"""The machine and the software that a result comes from, and the flags that decide whether a run repeats itself."""
+"""Machine and software behind a result, and the flags that decide whether a run is reproducible."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ PACKAGES = (
     *("torchvision", "transformers", "tokenizers", "safetensors", "huggingface-hub", "timm", "accelerate"),
     *("numpy", "scipy", "scikit-learn", "pyarrow", "pillow"),
 )
-"""Those whose version may change a score."""
+"""Packages whose version may change a score."""
 VARIABLES = (
     "CUBLAS_WORKSPACE_CONFIG",
     "CUDA_VISIBLE_DEVICES",
@@ -28,7 +28,7 @@ VARIABLES = (
     "PYTHONHASHSEED",
 )
 ANSWER_S = 20
-"""Longest wait for a program that is asked for a version."""
+"""Timeout of a program that is called for its version."""
 
 
 def environment() -> dict[str, Any]:

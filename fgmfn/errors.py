@@ -15,7 +15,7 @@ class ConfigError(FgmfnError, ValueError):
 
 
 class DataError(FgmfnError):
-    """Rows or pictures that a model should learn from are missing or not what they must be."""
+    """Rows or pictures to train on are missing or invalid."""
 
 
 class BrokenPicturesError(DataError):
@@ -36,15 +36,15 @@ class BrokenPicturesError(DataError):
 
 
 class ReleaseDataError(DataError):
-    """A release folder cannot be trained on: a file, a row or a picture in it is not what it must be."""
+    """A release folder cannot be trained on: a file, a row or a picture in it is missing or invalid."""
 
 
 class WeightsError(FgmfnError):
-    """Pretrained weights or a checkpoint cannot be had or do not fit."""
+    """Pretrained weights or a checkpoint are not available or do not fit."""
 
     @classmethod
     def unavailable(cls, what: str, error: BaseException) -> WeightsError:
-        """Say which weights cannot be had, why, and what can be done."""
+        """Return an error that says which weights are not available, why, and what to do."""
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         return cls(
             f"cannot get {what}: {reason} Connect to the network once, give a local path in the configuration "

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 REDUCED = "†"
-"""Stands beside the figures of a model that is not as its paper has it."""
+"""Mark next to the figures of a model that differs from its paper."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Metrics:
     """Rows are the true classes, columns the predicted ones."""
     rows: int
     groups: int | None = None
-    """Ads, or what else rows belong to; this and all below is None where it is not known, as of older runs."""
+    """Number of ads or other groups; this and all fields below are None if unknown, as in older runs."""
     accuracy_interval: tuple[float, float] | None = None
     """95 %, from a bootstrap over groups."""
     macro_f1_interval: tuple[float, float] | None = None
@@ -85,11 +85,11 @@ class Comparison:
     test: Metrics | None
     seconds: float
     departures: tuple[str, ...] = ()
-    """In what the model is not its paper's."""
+    """Differences from the model's paper."""
 
 
 def reduced_lines(departures: Mapping[str, Iterable[str]]) -> list[str]:
-    """Say below a table what the mark beside figures means, once for all models that depart alike."""
+    """Return lines that explain the mark below a table, one for all models with the same differences."""
     alike: dict[str, list[str]] = {}
     for title, those in departures.items():
         alike.setdefault("; ".join(those), []).append(title)
@@ -97,7 +97,7 @@ def reduced_lines(departures: Mapping[str, Iterable[str]]) -> list[str]:
 
 
 def comparison_table(rows: Sequence[Comparison], title: str) -> Table:
-    """Set models side by side: accuracy and macro-F1 on both splits."""
+    """Return a table of models: accuracy and macro-F1 on both splits."""
     from rich.table import Table
 
     table = Table(title=title, title_justify="left")
@@ -115,7 +115,7 @@ def comparison_table(rows: Sequence[Comparison], title: str) -> Table:
 
 
 def confusion_table(metrics: Metrics, class_names: Sequence[str], title: str) -> Table:
-    """Show which class is taken for which, and each class's scores."""
+    """Return the confusion matrix and each class's scores."""
     from rich.table import Table
 
     table = Table(title=title, title_justify="left")
@@ -135,7 +135,7 @@ CLASS_SCORES = ("precision", "recall", "f1")
 
 
 def surety_lines(metrics: Metrics | None, *, own: bool = True) -> list[str]:
-    """Say how sure scores are and what they stand beside; nothing of what an older run does not know.
+    """Return lines on the certainty of scores and on their baselines; without what an older run lacks.
 
     Args:
         metrics: of one split.

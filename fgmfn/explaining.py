@@ -1,7 +1,7 @@
-"""Why a model answers as it does: words and regions that count, each modality, and training ads that are alike.
+"""Explanation of a model's answers: words and regions that count, each modality, and similar training ads.
 
-What counts is found by occlusion: the same row again without a word, or without a region of its picture. The model is
-asked once more for each, whatever kind of model it is; `fgmfn.deletion` tests whether what is found counts indeed.
+The method is occlusion: the model, of any kind, predicts the same row again without each word and without each region
+of its picture. `fgmfn.deletion` tests whether the parts that are found really count.
 """
 
 from __future__ import annotations
@@ -36,49 +36,49 @@ from fgmfn.occlusion import (
 from fgmfn.probing import BLANK, MASKED, NEITHER, MaskedWords, blank_pictures, left_out_probes, without_words
 
 NEAREST = 5
-"""Training ads that are named."""
+"""Number of training ads that are named."""
 AT_ONCE = 256
-"""Changed rows that are held at a time."""
+"""Changed rows in memory at a time."""
 ALONE = {BLANK: "words_alone", MASKED: "picture_alone", NEITHER: "neither"}
-"""What is left by a probe."""
+"""Fields of `Modalities` by probe: the part that the probe leaves."""
 
 
 @dataclass
 class _Asked:
-    """What a model says of a row and of the same row with parts taken away; probabilities of all classes, [C]."""
+    """A model's probabilities, [C], for a row and for the same row without some of its parts."""
 
     row: Rows
-    """One."""
+    """A single row."""
     whole: np.ndarray
     words: list[Word] = field(default_factory=list)
     without: dict[str, np.ndarray] = field(default_factory=dict)
-    """By the key of the words that are taken away."""
+    """By the key of the words that are removed."""
     picture: Image.Image | None = None
     grid: tuple[int, int] = (0, 0)
     boxes: list[Box] = field(default_factory=list)
     regions: dict[int, np.ndarray] = field(default_factory=dict)
-    """By the number of the region that is taken away."""
+    """By the number of the region that is removed."""
     alone: dict[str, np.ndarray] = field(default_factory=dict)
     """By the field of `Modalities`."""
     placed: Placed | None = None
     reasons: dict[str, str] = field(default_factory=dict)
-    """Why something was not asked."""
+    """Reasons for missing answers."""
 
     @property
     def passes(self) -> int:
-        """How often the model was asked."""
+        """Number of the model's predictions."""
         changed = len(self.without) + len(self.regions) + len(self.alone)
         return 1 + changed + (self.placed is not None)
 
 
 class Explainer:
-    """Explains the answers of a predictor.
+    """Explains a predictor's answers.
 
     Args:
-        predictor: of any model; one of a fitted model, too.
+        predictor: of any model, fitted ones included.
         index: of the training rows; None: no neighbours are named.
         unnamed: groups that are never named as neighbours.
-        cells: regions of a picture, about.
+        cells: approximate number of regions of a picture.
     """
 
     def __init__(
@@ -134,7 +134,7 @@ class Explainer:
         return explained
 
     def _asked(self, row: Rows) -> _Asked:
-        """Ask the model about a row, without each of its words and regions, and with either modality masked."""
+        """Predict a row, without each of its words and regions, and with either modality masked."""
         asked = _Asked(row, self.answers(row)[0])
         self._ask_words(asked)
         self._ask_regions(asked)
@@ -190,7 +190,7 @@ class Explainer:
                 asked.alone[ALONE[name]] = self.answers(row, masked=masked)[0]
 
     def _each(self, changed: Callable[[Any], Rows], taken: list[Any]) -> list[np.ndarray]:
-        """Ask about a row without each of some things; not of all of them at once, which may be many."""
+        """Predict a row without each of some parts, a limited number at a time."""
         parts = (taken[start : start + AT_ONCE] for start in range(0, len(taken), AT_ONCE))
         return [shares for part in parts for shares in self.answers(changed(part))]
 
@@ -206,13 +206,13 @@ class Explainer:
         return self._predictor.probabilities(self._predictor.logits(rows, prepared=prepared))
 
     def _explained(self, asked: _Asked) -> Explanation:
-        """Turn what was asked into effects on the answer."""
+        """Compute the effects on the answer."""
         prediction = self._predictor.prediction(asked.whole)
         label = self.number_of(prediction.label)
         return self._effects(asked, prediction, label, lambda shares: float(shares[label]))
 
     def _explained_ad(self, rows: Rows, prediction: AdPrediction) -> AdExplanation:
-        """Ask about every frame; each part counts by what the ad's answer would be without it in its frame."""
+        """Explain every frame; a part's effect is on the ad's answer if its frame lacks the part."""
         asked = [self._asked(rows.take([row])) for row in range(len(rows))]
         label = self.number_of(prediction.label)
 

@@ -1,4 +1,4 @@
-"""An explanation of an answer: words and regions with their effects, modalities, and training ads that are alike."""
+"""An explanation of an answer: words and regions with their effects, modalities, and similar training ads."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ TOP = 5
 
 @dataclass(frozen=True)
 class WordEffect:
-    """A word of a text, and what it does to the answer."""
+    """A word of a text and its effect on the answer."""
 
     word: Word
     points: float | None
-    """Change of the label's probability by the word: above 0 it speaks for the label, below against it. Equal words are
-    taken away together and share theirs. None: it is not read, or a part of what the text is about."""
+    """Change of the label's probability by the word: above 0 it supports the label, below 0 it opposes it. Equal words
+    are removed together and share their effect. None: the word is not read or is part of the target."""
 
 
 @dataclass(frozen=True)
 class RegionEffect:
-    """A region of a picture, and what it does to the answer."""
+    """A region of a picture and its effect on the answer."""
 
     box: Box
     points: float | None
@@ -47,7 +47,7 @@ class Modalities:
 
 @dataclass(frozen=True)
 class Explanation:
-    """Why a model answers a picture with its words as it does."""
+    """Explanation of a model's answer for a picture with its words."""
 
     __pydantic_config__: ClassVar = ConfigDict(arbitrary_types_allowed=True)
 
@@ -68,11 +68,11 @@ class Explanation:
     neighbours: tuple[Neighbour, ...]
     """The nearest training row of each of the nearest groups, never of the row's own."""
     is_training_row: bool | None
-    """Whether the model was trained on this very input; None: unknown."""
+    """Whether the model was trained on exactly this input; None: unknown."""
     left_out: Mapping[str, str]
-    """What is not explained, each with its reason."""
+    """Missing parts of the explanation, each with its reason."""
     passes: int
-    """How often the model was asked."""
+    """Number of the model's predictions."""
     picture: Image.Image | None = field(default=None, compare=False, repr=False)
 
     @property
@@ -106,7 +106,7 @@ class Explanation:
 
 @dataclass(frozen=True)
 class AdExplanation:
-    """Why a model answers an ad as it does: over its frames, in points of the ad's probability."""
+    """Explanation of a model's answer for an ad: over its frames, in points of the ad's probability."""
 
     prediction: AdPrediction
     frames: tuple[Explanation, ...]
@@ -119,7 +119,7 @@ class AdExplanation:
 
     @property
     def passes(self) -> int:
-        """How often the model was asked."""
+        """Number of the model's predictions."""
         return sum(frame.passes for frame in self.frames)
 
     def as_json(self) -> dict[str, Any]:
@@ -135,7 +135,7 @@ class AdExplanation:
 
     @classmethod
     def from_json(cls, values: Any, pictures: Sequence[Image.Image | None]) -> AdExplanation:
-        """Return the explanation that `as_json` has told.
+        """Read what `as_json` returned.
 
         Args:
             values: what JSON holds, from wherever.

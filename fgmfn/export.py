@@ -37,27 +37,27 @@ if TYPE_CHECKING:
 
 OPSET = 20
 TOLERANCE = 1e-4
-"""By how much a logit of a float32 export may differ from PyTorch's."""
+"""Largest difference of a float32 export's logit from PyTorch's."""
 LOSS = 0.005
 """Share of the rows that an export of 8 bits may get wrong beyond PyTorch's; one row is always allowed."""
 CHECKED, AT_ONCE, CALIBRATED = 2000, 32, 64
 """Rows that are checked at most, and at once; rows whose activations give the ranges of 8-bit convolutions."""
 LIBRARIES = ("torch", "transformers", "timm", "onnx", "onnxscript", "onnxruntime")
 RECORDED = ("model", "has_targets", "words", "row_set_hash", "class_names", "departures", "calibration")
-"""What an export keeps of its run's record."""
+"""Entries of the run's record that an export keeps."""
 OF_PICTURES = {"Conv", "Relu", "Clip", "MaxPool", "AveragePool", "Add"}
 """Operations that compute in 8 bits between 8-bit convolutions, and these."""
 
 
 @dataclass(frozen=True)
 class Parity:
-    """How near an export's answers are to PyTorch's on the same rows."""
+    """Agreement of an export's answers with PyTorch's on the same rows."""
 
     rows: int
     shapes: list[list[int]]
     """Rows and tokens of the batches that were compared beside those of the rows."""
     largest: float
-    """Difference of a logit."""
+    """Largest difference of a logit."""
     mean: float
     agreement: float
     """Share of the rows with the same likeliest class."""
@@ -303,7 +303,7 @@ def _fixed(graph: Any, axes: Mapping[str, Sequence[str]]) -> list[str]:
 
 
 def _strip(graph: Any) -> None:
-    """Leave out where in whose files each operation was written."""
+    """Remove the source locations of operations from a graph."""
     del graph.metadata_props[:], graph.graph.metadata_props[:]
     for part in (*graph.graph.node, *graph.graph.initializer, *graph.graph.input, *graph.graph.output):
         part.doc_string = ""
@@ -318,7 +318,7 @@ def _strip(graph: Any) -> None:
 
 @contextmanager
 def _quietly() -> Iterator[None]:
-    """Keep the exporter's and the quantiser's notes to themselves: what counts is checked afterwards."""
+    """Suppress the messages of the exporter and the quantiser: the result is checked afterwards."""
     before = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:

@@ -29,7 +29,7 @@ def epochs_so_far(folder: Path) -> list[dict[str, Any]]:
 
 
 def epochs_until(folder: Path, epoch: Epoch, parts: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
-    """Return them with this one as the last; a resumed training replaces those that it trains again.
+    """Return a run's epochs with this one as the last; a resumed training replaces those that it trains again.
 
     Args:
         folder: of the run.
@@ -41,7 +41,7 @@ def epochs_until(folder: Path, epoch: Epoch, parts: Mapping[str, Any] | None = N
 
 
 def draw_history(folder: Path, epochs: list[dict[str, Any]]) -> None:
-    """Draw them into the run's folder: always at its end, before that not again within seconds."""
+    """Draw the epochs into the run's folder: always at the end, before that at most once in `SECONDS_BETWEEN`."""
     picture, newest = folder / PICTURE, epochs[-1]
     fresh = picture.is_file() and time.time() - picture.stat().st_mtime < SECONDS_BETWEEN
     if newest["number"] >= newest["of"] or (newest["number"] > 1 and not fresh):

@@ -19,10 +19,10 @@ CHANNELS = (1, 3, 4)
 """Grey, colours, colours and opacity."""
 
 NO_PICTURE = (UnidentifiedImageError, Image.DecompressionBombError, OSError, ValueError, SyntaxError)
-"""What Pillow raises for bytes that are no picture or none of a size to be decoded."""
+"""Errors that Pillow raises for bytes that are not a picture or too large to decode."""
 
 TIMEOUT_S = 30.0
-"""Of a picture that is fetched."""
+"""Timeout of a picture that is fetched."""
 
 
 def as_seen(image: Image.Image) -> Image.Image:
@@ -93,7 +93,7 @@ ONE_PICTURE = (str, bytes, bytearray, os.PathLike, Image.Image, np.ndarray, torc
 
 
 def several(given: Any) -> bool:
-    """Whether something holds pictures, or ads, one by one, and is not one itself."""
+    """Return whether something is a collection of pictures, or ads, and not a single one."""
     return isinstance(given, Iterable) and not isinstance(given, ONE_PICTURE) and not hasattr(given, "read")
 
 

@@ -1,4 +1,4 @@
-"""A trained model at work: what it makes of pictures with their words, and of ads."""
+"""Predictions of a trained model, for pictures with their words and for ads."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Prediction:
     label: str
     """The likeliest class."""
     probabilities: dict[str, float]
-    """Of each class, calibrated where the checkpoint is."""
+    """Probability of each class, calibrated if the checkpoint is."""
     interval: tuple[float, float] | None = None
     """95 %, of the label's probability: how often development rows with such a probability were right. None: unknown,
     as of a checkpoint that was not calibrated."""
@@ -54,7 +54,7 @@ class AdPrediction(Prediction):
 class Predictor:
     """Answers for any number of pictures with their words, or ads, in batches.
 
-    An answer is the same whatever else is asked for beside it, and in whatever order.
+    An answer does not depend on the other rows or their order.
 
     Args:
         checkpoint: a trained model.
@@ -185,7 +185,7 @@ class Predictor:
         return SplitDataset(rows, cast(FgmfnProcessor, self.checkpoint.processor), inputs)
 
     def probabilities(self, logits: np.ndarray) -> np.ndarray:
-        """Turn logits into the probabilities that are answered, [rows, C] both: calibrated where the checkpoint is.
+        """Turn logits into probabilities, [rows, C] both, calibrated if the checkpoint is.
 
         Raises:
             WeightsError: A logit is not a number.
@@ -214,13 +214,13 @@ class Predictor:
 
 
 def _inputs(batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """Leave out what a model learns from and does not answer from."""
+    """Remove fields that are used only in training."""
     return {name: values for name, values in batch.items() if name not in ("labels", "groups")}
 
 
 @cache
 def _warn_uncalibrated(path: Path) -> None:
-    """Say once of a run that its answers are not calibrated."""
+    """Warn once per run that its answers are not calibrated."""
     log.warning(
         "%s: not calibrated, as it is older or had no development rows; probabilities are the model's own, and no "
         "answer says how sure it is",
@@ -271,7 +271,7 @@ def asked_rows(
 
 
 def _read_targets(checkpoint: Checkpoint, targets: Sequence[str] | None) -> Sequence[str] | None:
-    """Refuse targets that are missing and drop those that nothing reads."""
+    """Refuse missing targets and drop targets that the model does not read."""
     name = checkpoint.name
     if targets is None:
         if checkpoint.has_targets and checkpoint.reads_target(real=True):

@@ -36,13 +36,13 @@ SENTENCE = ("input_ids", "attention_mask")
 PAIR = ("input_ids", "attention_mask", "token_type_ids")
 TARGET = ("target_ids", "target_mask")
 MARK = "$T$"
-"""Stands in a sentence where its target stood."""
+"""Placeholder of the target in a sentence."""
 NOWHERE = (0, 0)
 """The characters of a target that does not stand in the text."""
 SEPARATOR = "[SEP]"
-"""Stands between a row's text and its auxiliary text, and between the parts of the latter."""
+"""Separator between a row's text and its auxiliary text, and between the parts of the latter."""
 Words = Literal["text", "auxiliary", "both"]
-"""What models read as a row's sentence: its text, its auxiliary text, or the latter behind the former."""
+"""Text that models read as a row's sentence: its text, its auxiliary text, or its text followed by the latter."""
 
 
 def sentence_read(text: str, auxiliary: str, words: Words) -> str:
@@ -145,7 +145,7 @@ class Inputs:
         return own or (("m",) if name in TARGET else ("n",))
 
     def reads_target(self, *, real: bool) -> bool:
-        """Whether the model learns anything of a row's target.
+        """Return whether the model reads a row's target.
 
         Args:
             real: the target is what the sentence is about; False: it is only the category of an ad.
@@ -156,7 +156,7 @@ class Inputs:
 
 
 def is_paired(inputs: Inputs, *, has_targets: bool) -> bool:
-    """Whether a model reads the target behind the sentence, where rows have real targets or do not."""
+    """Return whether a model reads the target after the sentence, for rows with or without real targets."""
     return inputs.pair == "always" or (inputs.pair == "real_target" and has_targets)
 
 

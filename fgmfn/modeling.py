@@ -1,6 +1,6 @@
 """FGMFN from picture and words to a sentiment: encoders, multiscale tokens, fusion, head and the three losses.
 
-`SentimentModel` is what every model of the comparison shares; `FgmfnForSentiment` is the paper's network.
+`SentimentModel` is the base class of every model of the comparison; `FgmfnForSentiment` is the paper's network.
 """
 
 from __future__ import annotations
@@ -57,12 +57,12 @@ class SentimentModel(SavesCode, PreTrainedModel):
     inputs: ClassVar[Inputs]
     """The fields of a batch: `forward` takes exactly those, and labels."""
     recipe: ClassVar[dict[str, Any]] = {}
-    """Training settings of the model's own paper; what a user sets goes before them."""
+    """Training settings of the model's own paper; a user's settings override them."""
     text_parts: ClassVar[tuple[str, ...]] = ("text_encoder",)
     """Names of the parts that `freeze_text_encoder` freezes."""
     encoded_fields: ClassVar[dict[str, str]] = {}
-    """Fields of a batch that one part alone reads, and first: `pixel_values` and `input_ids`. Where it is frozen, what
-    it makes of them may stand in their place."""
+    """Fields of a batch that only one part reads, before all others: `pixel_values` and `input_ids`. If the part is
+    frozen, its output may replace them."""
     recomputed_parts: ClassVar[tuple[str, ...]] = ("text_encoder", "target_encoder")
     """Names of the text encoders whose layers can be computed again for the gradients."""
     progress = 0.0
@@ -241,7 +241,7 @@ class SentimentModel(SavesCode, PreTrainedModel):
         self.train(self.training)
 
     def frozen_fields(self) -> list[str]:
-        """Return those of `encoded_fields` whose part, or its first layers, make the same of a row at all times."""
+        """Return those of `encoded_fields` whose part, or its first layers, always have the same output for a row."""
         self.train()
         return [
             field
@@ -262,7 +262,7 @@ class SentimentModel(SavesCode, PreTrainedModel):
         return {"layers": self.frozen_layers() if field == "input_ids" else None}
 
     def encode(self, field: str, batch: Mapping[str, Tensor]) -> Tensor:
-        """Return what may stand in place of a batch's pictures, [B, F], or word pieces, [B, n, d]."""
+        """Return the encoder's output, which may replace a batch's pictures, [B, F], or word pieces, [B, n, d]."""
         if field == "pixel_values":
             encoder: Any = self.get_submodule(self.encoded_fields[field])
             return encoder.encoded(batch[field])
@@ -310,7 +310,7 @@ def _layers(encoder: Any) -> Any:
 
 
 def _is_frozen(part: nn.Module) -> bool:
-    """Whether nothing in it trains, and all of it stays in evaluation."""
+    """Return whether none of a part's weights train and all of it stays in evaluation mode."""
     weights, modules = part.parameters(), part.modules()
     return not any(weight.requires_grad for weight in weights) and not any(module.training for module in modules)
 

@@ -1,4 +1,4 @@
-"""Training rows that are alike to a model: the cosine of what it has made of picture and words before it answers.
+"""Training rows that are similar to a model: the cosine of its features of picture and words before the last layer.
 
 The index of a run's training rows is written once into its folder. It holds numbers, names, groups and labels, and no
 words or pictures.
@@ -151,7 +151,7 @@ def place(checkpoint: Checkpoint, rows: Rows, *, title: str | None = None) -> Pl
 
 
 def _answering(model: nn.Module, classes: int) -> nn.Module:
-    """Return the part of a model that makes logits of what it has read."""
+    """Return the part of a model that computes the logits."""
     for name in ("head", "classifier"):
         if isinstance(part := getattr(model, name, None), nn.Module):
             return part

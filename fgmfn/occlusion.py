@@ -1,4 +1,4 @@
-"""Rows with a word or a region taken away: what an explanation asks a model about.
+"""Rows without a word or a region, which an explanation lets a model predict.
 
 A word's pieces become as many of the tokenizer's masks, so that no other word moves and none that was cut off comes
 into view; a model that counts words reads the text without it. A region becomes the mean colour, the one of the ground
@@ -53,7 +53,7 @@ class Word:
 
     @property
     def key(self) -> str:
-        """What equal words share: `Sale!` and `sale` are one word that stands twice."""
+        """Common form of equal words: `Sale!` and `sale` are one word that occurs twice."""
         return _EDGES.sub("", self.text).casefold() or self.text
 
 
@@ -176,7 +176,7 @@ class Box:
     bottom: float
 
     def touches(self, other: Box) -> bool:
-        """Whether they share more than an edge."""
+        """Return whether two regions share more than an edge."""
         across = self.left < other.right and other.left < self.right
         return across and self.top < other.bottom and other.top < self.bottom
 

@@ -1,4 +1,4 @@
-"""Pretrained weights that lie in packages of the index, for who may not download any: `package:NAME` in settings.
+"""Pretrained weights from installable packages, for machines without access to a hub: `package:NAME` in settings.
 
 | package | weights | licence |
 |---|---|---|

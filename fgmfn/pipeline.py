@@ -86,7 +86,7 @@ class SentimentPipeline(Pipeline):
         if (inputs is None) == (not fields):
             raise InputError("expected either ads, or text and images")
         if not fields:
-            if several(inputs):  # transformers knows lists, generators and PyTorch's datasets alone
+            if several(inputs):  # transformers accepts only lists, generators and PyTorch's datasets
                 inputs = list(inputs) if isinstance(inputs, list | tuple) else (ad for ad in inputs)
             return super().__call__(inputs, **options) if inputs != [] else []
         if "image" in fields:

@@ -45,12 +45,12 @@ class Run:
 
     @property
     def departures(self) -> tuple[str, ...]:
-        """In what the model is not its paper's."""
+        """Differences from the model's paper."""
         return departures_of(self.name, self.settings.model, self.source.class_names)
 
 
 def departures_of(name: str, model: Mapping[str, Any], class_names: Sequence[str]) -> tuple[str, ...]:
-    """Return in what a registered model is not its paper's under settings of its own; nothing is loaded."""
+    """Return how a registered model differs from its paper under the given settings; nothing is loaded."""
     kind = model_class(name)
     config = sized_config(kind, model, class_names)
     return (*kind.notes, *config.departures(kind.modalities))
@@ -91,7 +91,7 @@ def plan_run(
         output: where the run's folder lies, named after the model and the key of all it depends on.
         seed: replaces the configuration's seed.
         from_scratch: start the encoders at random.
-        changes: settings of the model that go before the configuration's, and a table `training` of its training's.
+        changes: settings of the model that override the configuration's, and a table `training` for its training.
 
     Raises:
         ConfigError: A setting or the model's name is wrong.
@@ -135,11 +135,11 @@ def _key(name: str, settings: ModelSettings, source: Source, devices: dict[str, 
 
 
 NAMING_FILES = ("text_encoder", "encoders", "backbone_weights", "word_vectors", "sentiment_words")
-"""Settings of models that may name a file or folder of the user's."""
+"""Model settings that may name a local file or folder."""
 
 
 def _first_weights(model: Mapping[str, Any]) -> dict[str, dict[str, str]]:
-    """What a key says of files that a training starts from: they may be replaced under their names."""
+    """Return the digests of local weight files for the key: a file can be replaced under the same name."""
     if not model.get("pretrained", True):
         return {}
     paths = {name: Path(str(model[name])) for name in NAMING_FILES if model.get(name)}
@@ -155,7 +155,7 @@ def _content(path: Path) -> str:
 
 @cache
 def _digest_of_files(files: tuple[tuple[Path, int, int], ...]) -> str:
-    """Digest of files as they are now, by name; sizes and times tell when to read them again."""
+    """Return a digest of files by name and content; a changed size or time causes them to be read again."""
     contents = "".join(f"{file.name} {file_digest(file)}\n" for file, *_ in files)
     return hashlib.sha256(contents.encode()).hexdigest()
 
@@ -163,7 +163,7 @@ def _digest_of_files(files: tuple[tuple[Path, int, int], ...]) -> str:
 PACKAGE = Path(__file__).parent
 REGISTRY = "fgmfn.baselines"
 TRAINED_BY = ("fgmfn.building", "fgmfn.trainer", "fgmfn.data", "fgmfn.processing")
-"""What all models' training runs through; where results are written and shown is not part of it."""
+"""Modules that every model's training runs through; those that write and show results are not among them."""
 
 
 PREPARED_BY = (
@@ -177,7 +177,7 @@ PREPARED_BY = (
     "data/prepared.py",
     "data/twitter.py",
 )
-"""What turns rows into the tokens, pictures and encoders' outputs that a cache holds."""
+"""Files of the code that prepares the tokens, pictures and encoders' outputs of the cache."""
 
 
 def preparation_version() -> str:
@@ -209,7 +209,7 @@ def code_version(name: str) -> str:
 def _file(module: str) -> Path | None:
     """Return a module's file, or None for what is not a module of this package.
 
-    The registry counts as none: it names every model, and no model is trained by the others' code.
+    The registry is left out: it names every model, but no model is trained by the others' code.
     """
     package, *parts = module.split(".")
     if package != PACKAGE.name or module == REGISTRY:
@@ -222,7 +222,7 @@ def _file(module: str) -> Path | None:
 def _read(file: Path) -> tuple[list[str], str]:
     """Return what a module imports at its top, and its code's digest.
 
-    What a function imports when it is called is its own affair.
+    Imports inside functions are not followed.
     """
     tree = ast.parse(file.read_text(encoding="utf-8"))
     imported = [name for node in tree.body for name in _imports(node)]

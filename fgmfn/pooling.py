@@ -19,7 +19,7 @@ class TextPooling(nn.Module):
         super().__init__()
         self.kind = kind
         self.tokens = 1 if kind == "first" else None
-        """How many first tokens are read; None: all."""
+        """Number of first tokens that are read; None: all."""
         # A bias here would add the same to every score and never learn.
         self.score = nn.Linear(d, 1, bias=False) if kind == "attention" else None
 

@@ -1,4 +1,4 @@
-"""What a run keeps beside its weights: its record, and its predictions for the validation and the test rows."""
+"""Files that a run keeps next to its weights: its record, and its predictions for the validation and test rows."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ MEASURES = {"accuracy": "accuracy", "macro_f1": "macro-F1"}
 
 @dataclass(frozen=True)
 class Predictions:
-    """What one model says of the rows of a split."""
+    """A model's predictions for the rows of a split."""
 
     names: list[str]
     groups: list[str]

@@ -1,6 +1,6 @@
-"""What does a model's answer rest on? The same rows again, with something else in place of pictures or words.
+"""Probes of a model: predictions for the same rows with their pictures or words replaced.
 
-What a probe costs is a paired difference to the untouched answers, with the interval that `fgmfn.statistics` gives it.
+A probe's cost is the paired difference from the unchanged answers, with the interval from `fgmfn.statistics`.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ PROBES = {
     MASKED: "picture alone: every word piece is the tokenizer's mask, or its unknown token",
     NEITHER: "blank pictures and masked words",
 }
-"""What each probe gives to the model."""
+"""Inputs of the model under each probe."""
 
 
 class MaskedWords(SplitDataset):
@@ -92,7 +92,7 @@ def other_pictures(rows: Rows) -> Rows:
 
 @dataclass(frozen=True)
 class Probed:
-    """What one probe does to a model's answers."""
+    """Effect of one probe on a model's answers."""
 
     name: str
     accuracy: float

@@ -12,7 +12,7 @@ import numpy as np
 import timm
 import torch
 from PIL import Image
-from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
+from tokenizers import AddedToken, Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
 from torch import Tensor
 from transformers import (
     AutoTokenizer,
@@ -27,6 +27,7 @@ from fgmfn.configuration import SentimentConfig
 from fgmfn.errors import InputError, WeightsError
 from fgmfn.images import as_pictures
 from fgmfn.inputs import (
+    MARK,
     NOWHERE,
     PAIR,
     SENTENCE,
@@ -532,12 +533,13 @@ def train_tokenizer(texts: Sequence[str], vocabulary: int) -> BertTokenizer:
     return BertTokenizer(vocab=learner.get_vocab())
 
 
-def train_words(texts: Sequence[str], min_count: int) -> PreTrainedTokenizerFast:
+def train_words(texts: Sequence[str], min_count: int, *, mark: bool = False) -> PreTrainedTokenizerFast:
     """Number the lower-cased words of some texts: a word is a run of letters and digits, or one other sign.
 
     Args:
         texts: those of the training split alone.
         min_count: rarer words are unknown ones.
+        mark: give the mark of a target a token of its own; else it is a `t` between two unknown signs.
     """
     normalizer, splitter = normalizers.BertNormalizer(lowercase=True), pre_tokenizers.BertPreTokenizer()
     counts = Counter(
@@ -547,6 +549,8 @@ def train_words(texts: Sequence[str], min_count: int) -> PreTrainedTokenizerFast
     numbers = {word: number for number, word in enumerate(dict.fromkeys([*WORD_SPECIALS, *kept]))}
     words = Tokenizer(models.WordLevel(numbers, unk_token="[UNK]"))  # noqa: S106  a token of the vocabulary
     words.normalizer, words.pre_tokenizer = normalizer, splitter
+    if mark:
+        words.add_tokens([AddedToken(MARK, normalized=False)])
     words.post_processor = processors.TemplateProcessing(
         single="$A", pair="$A [SEP]:1 $B:1", special_tokens=[("[SEP]", numbers["[SEP]"])]
     )

@@ -1,4 +1,4 @@
-"""What a model's parts do while it trains, seen on a few fixed rows after each epoch: gradients, gate, attention.
+"""Behaviour of a model's parts in training, on a few fixed rows after each epoch: gradients, gate, attention.
 
 Looking changes nothing of the training. The rows are drawn by a generator of their own and read once. The model looks
 at them as in evaluation, so that nothing is drawn or dropped out, batch statistics stay, and processes exchange
@@ -51,7 +51,7 @@ class PartsRecorder(TrainerCallback):
         self._model = model
         self._batch = Collator(processor, model.inputs)([train[row] for row in sorted(drawn.tolist())])
         self.newest: dict[str, Any] | None = None
-        """What was seen last, as `look_inside` says it."""
+        """The latest result of `look_inside`."""
 
     def on_epoch_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         """Look."""

@@ -1,4 +1,4 @@
-"""A trained model on the splits of a source: what it predicts there, and how well."""
+"""Predictions and scores of a trained model on the splits of a source."""
 
 from __future__ import annotations
 
@@ -140,7 +140,7 @@ def measure_split(source: Source, split: str, logits: np.ndarray, calibrated: Ca
 
 
 def calibrate_by(source: Source, logits: np.ndarray) -> Calibration | None:
-    """Learn from the development rows of a source what probabilities are worth; None where their labels are hidden."""
+    """Calibrate probabilities on the development rows of a source; None if their labels are hidden."""
     rows = source.splits["validation"]
     if not rows.scorable:
         return None

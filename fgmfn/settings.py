@@ -1,9 +1,9 @@
 """The settings of training runs, from one TOML file: [model], [models.NAME], [source], [data] and [training].
 
 A file names what differs from the defaults: Table 3's YTB-ADS column and, where the paper is silent, our own.
-Ours are the schedule with its warm-up, the clipping of gradients and how pictures are shown. What [training] names
-holds for every model and goes before a model's own recipe. `[model]` holds `FgmfnConfig`'s settings, where a
-dotted table is short for a common prefix: `[model.itc] alpha = 0.5` is `itc_alpha = 0.5`.
+Ours are the schedule with its warm-up, the clipping of gradients and how pictures are shown. Settings in [training]
+apply to every model and override a model's own recipe. `[model]` contains `FgmfnConfig`'s settings; a dotted table is
+short for a common prefix: `[model.itc] alpha = 0.5` is `itc_alpha = 0.5`.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ CONFIGS = Path(__file__).parent / "configs"
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Listed = Field(strict=False)
-"""TOML has lists where these settings are tuples, and texts where they are paths; what is in them stays strict."""
+"""TOML has lists for settings that are tuples, and strings for paths; their contents are still checked strictly."""
 
 
 class Section(BaseModel):
-    """A table of settings: none is unknown, of a type that would have to be converted, infinite or not a number."""
+    """A table of settings; unknown names, types that need conversion, infinite values and NaN are refused."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
@@ -52,18 +52,18 @@ class SourceSettings(Section):
     """Spellings of labels and the class of each, such as `{pos = "positive"}`: `""` is a missing label on either
     side, and a spelling that stands for itself is a class, whatever it looks like: `{none = "none"}`."""
     quotes: bool | None = None
-    """Whether quotation marks enclose cells of CSV and TSV files or belong to the texts; unset: where they enclose them
-    beyond doubt."""
+    """Whether quotation marks enclose cells of CSV and TSV files or belong to the texts. Unset: they enclose
+    cells where that is beyond doubt."""
     target: str | None = None
     """Column of the words in the text that the label is about."""
     auxiliary: str | None = None
     """Column of further words that a model may read, such as captions."""
     captions: Annotated[Path | None, Listed] = None
-    """File of a Twitter set's captions, a JSON object with a text for each picture's name, from the set's folder on:
-    they are its auxiliary texts. Unset: `captions.json` where `words` asks for them."""
+    """File of a Twitter set's captions, relative to the set's folder: a JSON object with a text for each picture's
+    name. They are its auxiliary texts. Unset: `captions.json` if `words` requests them."""
     words: Words = "text"
-    """What models read as a row's sentence: `text`; `auxiliary`, without the target, which belongs to the text; `both`,
-    the auxiliary text behind the text and `[SEP]`."""
+    """Text that models read as a row's sentence: `text`; `auxiliary`, without the target, which belongs to the text;
+    `both`, the text followed by `[SEP]` and the auxiliary text."""
     group: str | None = None
     """Column whose rows stay in one split where splits are drawn; unset: rows of equal text do."""
     split: str | None = None
@@ -74,7 +74,7 @@ class SourceSettings(Section):
     draw: bool = False
     """Draw the splits even where a column or files seem to name them."""
     seed: int = Field(default=0, ge=0)
-    """Of the drawing of splits; not the training's, whose runs share their splits."""
+    """Seed for drawing splits; runs with different training seeds share their splits."""
 
 
 class DataSettings(Section):
@@ -90,22 +90,22 @@ class DataSettings(Section):
     min_word_count: int = Field(default=1, ge=1)
     """Rarer words of the training texts are unknown ones, for models that read words."""
     fit: Literal["letterbox", "squash", "crop"] | None = None
-    """How a picture becomes the model's square: `letterbox` shows it whole on a ground of the mean colour, `squash`
-    whole and stretched, `crop` its middle. Unset: `crop` for the Twitter sets, `letterbox` for all others, since the
-    words of ads stand at their edges."""
+    """Method of fitting a picture into the model's square: `letterbox` shows it whole on a background of the mean
+    colour, `squash` whole and stretched, `crop` its middle. Unset: `crop` for the Twitter sets, `letterbox` for all
+    others, since the words of ads are at their edges."""
     crop_share: float | None = Field(default=None, gt=0, le=1)
     """Share of the shorter side that `crop` shows. Unset: as the backbone's card says."""
     interpolation: Literal["nearest", "box", "bilinear", "hamming", "bicubic", "lanczos"] | None = None
     """Filter that shrinks pictures. Unset: as the backbone's card says."""
     image_mean: Annotated[tuple[Share, Share, Share] | None, Listed] = None
-    """Of the colours, from 0 to 1, for the normalisation. Unset: as the backbone's card says."""
+    """Mean of the colours, from 0 to 1, for the normalisation. Unset: as the backbone's card says."""
     image_std: Annotated[tuple[PositiveFloat, PositiveFloat, PositiveFloat] | None, Listed] = None
-    """Likewise, above 0."""
+    """Standard deviation of the colours, above 0, for the normalisation. Unset: as the backbone's card says."""
     min_crop: float = Field(default=1.0, gt=0, le=1)
     """Least share that a random crop keeps of what evaluation shows (ours); 1 turns the crops off, which cut words."""
     augment: bool = True
-    """Show training pictures at places that are drawn anew in each epoch, cut and mirrored as the settings below say.
-    False: as in evaluation, so that what frozen encoders make of them is computed once."""
+    """Show training pictures at places that are drawn anew in each epoch, cut and mirrored as the other settings say.
+    False: as in evaluation, so that the outputs of frozen encoders are computed once."""
     mirror: bool = False
     """Mirror every other training picture. Off: the words on it would be mirrored too."""
     cache: Annotated[Path | None, Listed] = None
@@ -114,9 +114,9 @@ class DataSettings(Section):
     """Size of that folder beyond which the least recently used rows are dropped. 0: none are kept, and pictures are
     decoded in every epoch."""
     cache_encoded: bool = True
-    """Keep what frozen encoders make of rows that they see alike in every epoch there, too."""
+    """Also keep the outputs of frozen encoders there, for rows that are the same in every epoch."""
     cache_days: float = Field(default=30.0, gt=0)
-    """Prepared rows that nobody has used for so long are dropped."""
+    """Prepared rows that are unused for this many days are dropped."""
 
 
 class TrainingSettings(Section):
@@ -138,14 +138,14 @@ class TrainingSettings(Section):
     warmup: float = Field(default=0.1, ge=0, lt=1)
     """Share of the steps over which the linear schedule rises (ours)."""
     learning_rates: dict[str, PositiveFloat] = Field(default_factory=dict)
-    """Of parts of the model, by the beginning of their parameters' names, in place of `learning_rate`; the longest one
-    counts: `{ text_encoder = 2e-5, head = 1e-3 }`."""
+    """Learning rates of parts of the model, by the beginning of their parameters' names, in place of `learning_rate`;
+    the longest match counts: `{ text_encoder = 2e-5, head = 1e-3 }`."""
     layer_decay: float = Field(default=1.0, gt=0, le=1)
     """Factor of the learning rate from each layer of the text encoder to the one below it; 1 is none."""
     freeze: Annotated[tuple[str, ...], Listed] = ()
     """Parts that are not trained, by the beginning of their parameters' names."""
     freeze_epochs: int | None = Field(default=None, ge=1)
-    """Train what `freeze` names after so many epochs. Unset: never."""
+    """Train the parts in `freeze` after this many epochs. Unset: never."""
     class_weights: Literal["none", "balanced"] = "none"
     """`balanced` weighs each class by its rarity among the training rows."""
     ema_decay: float = Field(default=0.0, ge=0, lt=1)
@@ -154,10 +154,10 @@ class TrainingSettings(Section):
     max_gradient_norm: float = Field(default=1.0, gt=0)
     """Longer gradients are scaled down to it (ours)."""
     selection: Selection = "macro_f1"
-    """What chooses the epoch on the development rows: the metric that the data's paper reports, or the lowest loss. Of
-    equal epochs the one with the lower loss is kept, then the earlier one. Models without epochs go by macro-F1."""
+    """Score on the development rows that chooses the epoch: the metric that the data's paper reports, or the lowest
+    loss. Ties go to the lower loss, then to the earlier epoch. Models without epochs use macro-F1."""
     patience: int | None = Field(default=None, ge=1)
-    """Epochs without a better one, by `selection`, after which training ends. Unset: it never does."""
+    """Epochs without improvement, by `selection`, after which training ends. Unset: it never ends early."""
     accumulation: int = Field(default=1, ge=1)
     """Parts in which the rows of a step go through the model, one after the other, for less memory. The contrastive
     loss and batch statistics run over one part."""
@@ -168,7 +168,7 @@ class TrainingSettings(Section):
     compile: bool = False
     """Compile the model with `torch.compile`, which takes minutes at first."""
     tf32: bool = False
-    """On GPUs that have it, compute what is left in float32 in TF32."""
+    """On GPUs that have it, use TF32 for the remaining float32 computations."""
     report_to: Annotated[tuple[Literal["tensorboard", "wandb", "mlflow", "trackio"], ...], Listed] = ()
     """Send losses and scores there, by the package of that name; nothing by default."""
     seed: int = Field(default=42, ge=0, lt=2**32)

@@ -81,7 +81,7 @@ def out_of_memory(error: BaseException) -> str | None:
 
 @contextmanager
 def freeing_memory() -> Iterator[None]:
-    """Free what a training held when it ends, however it ends."""
+    """Free a training's memory when it ends, with or without an error."""
     try:
         yield
     finally:

@@ -1,7 +1,7 @@
-"""How sure a score is: intervals, paired differences, tests and calibration, with ads as the units that are drawn.
+"""Certainty of scores: intervals, paired differences, tests and calibration, with ads as the sampling units.
 
-Rows of one group, such as the frames of an ad, are no independent witnesses: where rows are drawn again, whole groups
-are. Runs of several seeds are a second source of chance. A draw of a figure over S seeds is its mean over the seeds on
+Rows of one group, such as the frames of an ad, are not independent: resampling draws whole groups. Runs of several
+seeds are a second source of chance. A draw of a figure over S seeds is its mean over the seeds on
 the drawn groups, plus t * s / sqrt(S): s is its standard deviation over the seeds on all rows, t is drawn from
 Student's distribution with S - 1 degrees of freedom. Drawing the few seeds themselves again would make intervals too
 short. What a seed does to single rows counts in both terms, which makes intervals a little too long.

@@ -21,6 +21,6 @@ HUB_SWITCHES = {
 
 
 def turn_off_telemetry(switches: Mapping[str, str] = HUB_SWITCHES) -> None:
-    """Set the switches that the environment does not set itself."""
+    """Set the switches that are not set in the environment."""
     for name, value in switches.items():
         os.environ.setdefault(name, value)

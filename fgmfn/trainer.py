@@ -57,7 +57,7 @@ RESUMED_FROM = (SAFE_WEIGHTS_NAME, OPTIMIZER_NAME, SCHEDULER_NAME, "rng_state*.p
 
 
 class SentimentTrainer(Trainer):
-    """Logs eq. 12's parts beside their sum, decays weight matrices only and knows how long training took."""
+    """Logs eq. 12's parts and their sum, decays only weight matrices, and measures the duration of training."""
 
     def __init__(self, settings: TrainingSettings, processor: FgmfnProcessor, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -71,7 +71,7 @@ class SentimentTrainer(Trainer):
             self.add_callback(self._averages)
 
     def _averaged(self) -> AbstractContextManager[None]:
-        """Let the model have its averaged weights meanwhile, where the settings want them."""
+        """Give the model its averaged weights within the block, if the settings enable them."""
         return self._averages.in_place() if self._averages else nullcontext()
 
     def evaluate(self, *given: Any, **named: Any) -> dict[str, float]:
@@ -87,7 +87,7 @@ class SentimentTrainer(Trainer):
             self._averages.resume(Path(resume_from_checkpoint))
 
     def _prepare_inputs(self, inputs: dict[str, Any]) -> dict[str, Any]:
-        """Normalise pictures where the model computes; as bytes they take a quarter of the way there."""
+        """Normalise pictures on the model's device; as bytes, they are a quarter as large to transfer."""
         prepared: dict[str, Any] = super()._prepare_inputs(inputs)
         if "pixel_values" in prepared and prepared["pixel_values"].ndim == 4:  # not encoded already
             prepared["pixel_values"] = self._processor.normalize(prepared["pixel_values"])
@@ -140,7 +140,7 @@ class SentimentTrainer(Trainer):
         super().log(logs, start_time)
 
     def refuse_divergence(self, logs: Mapping[str, float], losses: Sequence[torch.Tensor] = ()) -> None:
-        """End a training that has nothing more to learn from, before anything of it is scored or kept.
+        """End a diverged training before anything of it is scored or kept.
 
         Args:
             logs: of the epoch.
@@ -332,7 +332,7 @@ def devices_peak(precision: str) -> float | None:
 
 
 def check_reports(settings: TrainingSettings) -> None:
-    """Refuse to report by a package that is not there.
+    """Refuse to report by a package that is not installed.
 
     Raises:
         ConfigError: It must be installed first.

@@ -358,7 +358,7 @@ def _finish(
     history: list[dict[str, Any]],
     progress: bool,
 ) -> None:
-    """Let the chosen weights predict both splits once and write all that belongs to them; metrics.json comes last."""
+    """Predict both splits once with the chosen weights and write the run's files; metrics.json comes last."""
     words = run.source.splits["train"].words
     checkpoint = Checkpoint(run.folder, run.name, model, processor, run.source.row_set_hash, words=words)
     answered = {
@@ -406,7 +406,7 @@ def _finish(
 
 
 def _origin(run: Run) -> dict[str, Any]:
-    """What a training's record says before its end."""
+    """Return the entries of a training's record that are known before its end."""
     return {
         "model": run.name,
         "code_version": code_version(run.name),

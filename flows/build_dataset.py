@@ -75,8 +75,8 @@ def build_dataset(
     processed; labels and the release wait. A run of a deployment schedules another one for the time at which it can
     continue.
 
-    Where people settle the labels, a run that finds ads which nobody has judged opens a round over them and ends as
-    *waiting*. Meanwhile the release is of what was judged in the rounds before.
+    If people settle the labels, a run that finds ads which nobody has judged opens a round for them and ends as
+    *waiting*. Until then the release has the ads that were judged in earlier rounds.
 
     Args:
         source: `youtube`, as the settings say, or `folder:DIR`, with videos and info.json files as yt-dlp
@@ -85,7 +85,7 @@ def build_dataset(
             worker's host: `YTB_ADS_CATALOG` in its environment or `.env`, or else the folder `catalog`.
         config: TOML file of settings; by default `ytb_ads.toml` of the working directory, if there.
         category: category of a folder's ads that neither a mapping nor a sub-folder gives one.
-        policy: who settles the labels, instead of what the settings say.
+        policy: who settles the labels, instead of the settings' policy.
 
     Returns:
         The release; or the status of the crawl or of the open round, if the build has to wait.
@@ -245,7 +245,7 @@ def _monitor(tables: Catalog, settings: Settings) -> None:
 
 
 def _finish_forgetting(tables: Catalog, settings: Settings) -> None:
-    """Remove what a forgetting that was stopped has left: a release of it would be wrong in silence."""
+    """Finish an interrupted removal of an ad or author: otherwise a release would still contain it."""
     ads, authors = unfinished(tables)
     withdraw_ads(tables, settings.review, ads)
     for ad in ads:

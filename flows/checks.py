@@ -29,7 +29,7 @@ class Check:
 
 
 def render_checks(checks: Sequence[Check], title: str) -> Table:
-    """The checks as a table: what was looked at, how it is, and what to do about it."""
+    """The checks as a table: subject, state, and remedy."""
     table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
     for name in ("check", "state"):
         table.add_column(name, no_wrap=True)

@@ -37,7 +37,7 @@ AsJsonLines = Annotated[bool, typer.Option("--json", help="One JSON object per l
 
 
 def say(line: str) -> None:
-    """Print a line to standard output; whatever others wrote in it is shown as plain text."""
+    """Print a line to standard output; untrusted text in it is shown as plain text."""
     _say(out, line)
 
 
@@ -47,7 +47,7 @@ def warn(line: str) -> None:
 
 
 def say_error(reason: str) -> None:
-    """Print why a command refuses, to standard error."""
+    """Print the reason of a refusal to standard error."""
     first, *rest = reason.splitlines() or ["no reason given"]
     _say(err, first, "[red]error:[/red] ")
     for line in rest:
@@ -61,7 +61,7 @@ def print_json(value: Any) -> None:
 
 def print_tables(tables: RenderableType) -> None:
     """Print tables to standard output, as wide as the terminal or, without one, 200 characters."""
-    # a pipe has no width; wrapping there would only tear rows apart
+    # a pipe has no width; wrapping would split rows
     (out if out.is_terminal else Console(width=200)).print(tables, highlight=False)
 
 

@@ -1,4 +1,4 @@
-"""A Prefect server for the duration of one command. It ends with the command, also when that is killed.
+"""A Prefect server for the duration of one command. It ends with the command, even if the command is killed.
 
 The server that Prefect starts by itself outlives a command that was killed or terminated. This one has a database of
 its own, which goes with it, and touches neither that of a server on this machine nor that of another command.

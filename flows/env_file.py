@@ -1,4 +1,4 @@
-"""The file `.env` of the working directory: secrets that belong neither into a settings file nor into a shell."""
+"""The file `.env` of the working directory, for secrets that belong neither in a settings file nor in a shell."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from flows.errors import SettingsError
 ENV_FILE = Path(".env")
 _OURS = "YTB_ADS_"
 _READ_BY_OTHERS = ("AWS_", "YTB_ADS_CATALOG")
-"""Beginnings of variables that are looked for in the environment alone: of object stores, and the catalog's place."""
+"""Prefixes of variables that are read from the environment only: object stores, and the catalog's place."""
 
 
 def read_env_file() -> dict[str, str]:

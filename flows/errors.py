@@ -20,7 +20,7 @@ class CrawlError(YtbAdsError):
 
 
 class ApiUnreachableError(CrawlError):
-    """No connection to the Data API can be made: every further call would meet the same."""
+    """No connection to the Data API can be made; every further call would fail too."""
 
 
 class KeyRefusedError(CrawlError):
@@ -28,7 +28,7 @@ class KeyRefusedError(CrawlError):
 
 
 class CrawlPausedError(CrawlError):
-    """Nothing is wrong and nothing more can be done before `resumes_at`; everything fetched is kept."""
+    """The crawl has to wait until `resumes_at`, without a fault; everything fetched is kept."""
 
     def __init__(self, reason: str, resumes_at: datetime) -> None:
         super().__init__(reason, resumes_at)  # both, so that it can be pickled
@@ -44,7 +44,7 @@ class QuotaExhaustedError(CrawlPausedError):
 
 
 class LaneStoppedError(CrawlPausedError):
-    """YouTube wants no more requests for media for a while."""
+    """YouTube has asked for a pause of media requests."""
 
 
 class SampleError(YtbAdsError):
@@ -60,7 +60,7 @@ class TooLongError(FrameError):
 
 
 class DecoderLostError(FrameError):
-    """The process that decoded a video did not come back; another try may do better.
+    """The process that decoded a video ended without an answer; another attempt may succeed.
 
     Args:
         reason: `decoder_timeout` or `decoder_crashed`.
@@ -101,4 +101,4 @@ class StageError(YtbAdsError):
 
 
 class MonitorError(YtbAdsError):
-    """Something to be monitored cannot be read, or a period is none."""
+    """Data for the monitor cannot be read, or a period is malformed."""

@@ -1,7 +1,7 @@
 """The funnel: rows in and out of every step from candidates to balanced rows, with the reasons of what was dropped.
 
-An item leaves once, at the first step that does not keep it, so that the input of a step is the output of the step of
-its unit before. Card, report, terminal and artifact show these steps.
+An item leaves once, at the first step that does not keep it, so a step's input is the output of the previous step of
+the same unit. Card, report, terminal and artifact show these steps.
 """
 
 from __future__ import annotations

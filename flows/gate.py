@@ -1,4 +1,4 @@
-"""Whether a new model goes in service: compared with the one that is, on test ads that neither has learned from."""
+"""Decide whether a new model replaces the one in service, on test ads that neither has learned from."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ log = logging.getLogger("ytb_ads")
 
 
 def decide(catalog: Catalog, run: ModelRun, release: Path, settings: TrainingSettings) -> Decision | None:
-    """Put a new model in service, or keep the one that is; None where that was decided before.
+    """Put a new model in service, or keep the present one; None if that was decided before.
 
     Args:
         catalog: its models.

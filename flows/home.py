@@ -1,4 +1,4 @@
-"""This host: the folder of its settings, its own catalog, and where it finds what an event of another host names."""
+"""This host: the folder of its settings, its own catalog, and how it resolves paths in events of other hosts."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def catalog_here(named: str | None, lacks: Callable[[Catalog], str | None]) -> C
 
     Args:
         named: its place on the host that told of it.
-        lacks: what a catalog lacks of it, in words; None if it holds all.
+        lacks: describes what a catalog lacks of it; None if it has everything.
 
     Raises:
         CatalogError: neither holds it, or can be asked.

@@ -1,4 +1,4 @@
-"""Trained models of a catalog: which one is in service and since when, and which release still has none.
+"""Trained models of a catalog: the one in service, its history, and the release that still needs a training.
 
 `models/CURRENT` names the run in service, `models/history.jsonl` has a line for every decision that was made.
 """
@@ -48,7 +48,7 @@ class ModelRun:
 
     @property
     def is_finished(self) -> bool:
-        """Whether the training has ended; its record is there while it goes on."""
+        """Whether the training has ended; its record exists from the start."""
         return self.record.get("finished") is not False
 
 
@@ -64,7 +64,7 @@ class Decision:
     reason: str
     by: Literal["gate", "hand"] = "gate"
     comparison: dict[str, Any] | None = None
-    """What the gate measured."""
+    """Measurements of the gate."""
 
 
 def list_runs(catalog: Catalog) -> list[ModelRun]:
@@ -162,7 +162,7 @@ def promote(
 
 
 def refuse(catalog: Catalog, run: ModelRun, reason: str, comparison: dict[str, Any] | None = None) -> Decision:
-    """Keep what is in service, and note why."""
+    """Keep the model in service, and record the reason."""
     with _only_writer(catalog) as root:
         decision = Decision(_now(), "refused", run.name, _named(root), reason, "gate", comparison)
         _append(root, decision)
@@ -170,7 +170,7 @@ def refuse(catalog: Catalog, run: ModelRun, reason: str, comparison: dict[str, A
 
 
 def roll_back(catalog: Catalog, reason: str = "rolled back by hand") -> Decision:
-    """Put the run in service again that was there before the present one.
+    """Put the previous run back in service.
 
     Raises:
         ModelError: there was none, or it is gone.

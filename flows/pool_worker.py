@@ -1,4 +1,4 @@
-"""A worker of a pool of processes ends with the process that runs the flow, also when that is killed."""
+"""End a worker of a process pool together with the process that runs the flow, even if that is killed."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from functools import cache
 
 @cache
 def end_with_parent() -> None:
-    """From now on this process ends when the one that started it does; nothing happens in a process of its own.
+    """End this process when its parent ends; nothing happens in a process of its own.
 
     A process that is killed cannot tell its pool, and the pool would finish its batches and then wait for ever.
     """

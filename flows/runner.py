@@ -1,4 +1,4 @@
-"""Task runners, the loop that puts a stage's batches through them, and what every run of a deployment begins with."""
+"""Task runners, the loop that runs a stage's batches on them, and the first steps of every deployment's run."""
 
 from __future__ import annotations
 

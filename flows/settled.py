@@ -1,4 +1,4 @@
-"""Notes of what a build found settled, so that the next one need not go through a million rows to find the same.
+"""Notes of stages that a build found settled, so that the next build need not read a million rows again.
 
 A note says that there was nothing to do for these tables, these drops, these settings and this program. Where any of
 them is another now, or the note is gone, the stage looks for itself; so notes may be removed at any time.
@@ -65,18 +65,18 @@ class Settled:
         return type(self).now(self.catalog, self.stage, [name for name in self.states if name != "drops"], *self.facts)
 
     def agrees(self, other: Self, tables: Sequence[str]) -> bool:
-        """Whether both are the same as to these tables."""
+        """Whether both states are equal for these tables."""
         return all(self.states[name] == other.states[name] for name in tables)
 
     def is_noted(self) -> bool:
-        """Whether just this was found to be settled."""
+        """Whether exactly this state was found to be settled."""
         try:
             return self._file.read_text("ascii") == self._digest()
         except (OSError, ValueError):
             return False
 
     def note(self) -> None:
-        """Keep that this was found to be settled."""
+        """Store a note that this state was found to be settled."""
         with suppress(OSError):  # without a note the next build takes longer, that is all
             replace(self._file, self._digest().encode())
 
@@ -90,7 +90,7 @@ class Settled:
 
 @cache
 def _program() -> str:
-    """Digest of the program: another one may find other things to do."""
+    """Digest of the program: another version may find other work."""
     digest = hashlib.sha256(" ".join(map(version, _LIBRARIES)).encode())
     for package in (data_catalog, flows):
         for file in sorted(Path(str(package.__file__)).parent.rglob("*.py")):

@@ -53,47 +53,47 @@ class ApiReason(Reason):
     CONNECTION = "connection", "failed", "refused, dropped or timed out"
     NOT_JSON = "not_json", "failed", "an answer cut off, empty, or not JSON"
     ANSWER_TOO_LARGE = "answer_too_large", "failed", "an answer larger than 64 MB"
-    PAGE_TOKEN = "page_token", "failed", "a page token that is not accepted even from the start"
-    HTTP = "http_*", "failed", "an error that is not known, of the server or of a proxy"
-    REFUSED = "*", "filtered", "Google's own word for a call that it refuses, such as `invalid_search_filter`"
+    PAGE_TOKEN = "page_token", "failed", "a page token that is refused even after a start from the first page"
+    HTTP = "http_*", "failed", "an unknown error, of the server or of a proxy"
+    REFUSED = "*", "filtered", "a call that Google refuses, by Google's own reason, such as `invalid_search_filter`"
 
 
 class CandidateReason(Reason):
     """Candidates that do not become ads, at the draw or when their metadata is fetched."""
 
-    GONE = "gone", "filtered", "deleted or private: the API leaves such a video out and says no more"
+    GONE = "gone", "filtered", "deleted or private: the API leaves such videos out without a reason"
     LIVE = "live", "filtered", "a stream or premiere"
     UNPROCESSED = "unprocessed", "filtered", "an upload that is not ready"
-    AGE_RESTRICTED = "age_restricted", "filtered", "not to be seen by everyone"
-    REGION_BLOCKED = "region_blocked", "filtered", "not to be seen in `filters.region`"
+    AGE_RESTRICTED = "age_restricted", "filtered", "restricted by age"
+    REGION_BLOCKED = "region_blocked", "filtered", "not available in `filters.region`"
     TOO_SHORT = "too_short", "filtered", "shorter than `filters.min_duration_s`"
     TOO_LONG = "too_long", "filtered", "longer than `filters.max_duration_s`"
     NO_DURATION = "no_duration", "filtered", "the API states no length"
     OUTSIDE_DATES = "outside_dates", "filtered", "published outside the filters' dates"
     OTHER_LANGUAGE = "other_language", "filtered", "stated to be in another language than `filters.language`"
-    COMMENTS_DISABLED = "comments_disabled", "filtered", "no number of comments is stated"
+    COMMENTS_DISABLED = "comments_disabled", "filtered", "the API states no number of comments"
     TOO_FEW_COMMENTS = "too_few_comments", "filtered", "fewer comments than `filters.min_comments`"
     PAID_PLACEMENT = "paid_placement", "filtered", "`filters.paid_product_placement` leaves paid placements out"
     NO_PAID_PLACEMENT = "no_paid_placement", "filtered", "`filters.paid_product_placement` asks for paid placements"
     IN_ANOTHER_CATEGORY = "in_another_category", "filtered", "drawn for a category before this one"
-    NOT_DRAWN = "not_drawn", "filtered", "it qualified, and others were drawn"
+    NOT_DRAWN = "not_drawn", "filtered", "it qualified, but others were drawn"
 
 
 class FileReason(Reason):
-    """Files of a folder of ads that are no ad."""
+    """Files of a folder of ads that are not ads."""
 
     LEAVES_FOLDER = "leaves_folder", "filtered", "a link to nothing, or to something outside the folder"
     UNUSABLE_NAME = "unusable_name", "filtered", "the name is not UTF-8"
     NOT_A_FILE = "not_a_file", "filtered", "a device, pipe or socket"
     REPEATED_ID = "repeated_id", "filtered", "another file has the same id or name and is used"
     NOT_A_VIDEO = "not_a_video", "filtered", "metadata of a playlist or channel"
-    SOUND_ALONE = "sound_alone", "filtered", "a file of sound beside an info.json without a video"
+    SOUND_ALONE = "sound_alone", "filtered", "an audio file beside an info.json without a video"
     UNFINISHED = "unfinished", "failed", "yt-dlp's file of a download or conversion that was stopped"
     UNUSABLE_ID = "unusable_id", "failed", "neither the metadata nor the file's name gives a usable id"
-    INFO_TOO_LARGE = "info_too_large", "failed", "an info.json larger than is read"
+    INFO_TOO_LARGE = "info_too_large", "failed", "an info.json above the size limit"
     INFO_NOT_UTF8 = "info_not_utf8", "failed", "an info.json that is not UTF-8"
     INFO_NOT_JSON = "info_not_json", "failed", "an info.json that is cut off or not JSON"
-    INFO_NOT_AN_OBJECT = "info_not_an_object", "failed", "an info.json whose JSON is no object"
+    INFO_NOT_AN_OBJECT = "info_not_an_object", "failed", "an info.json that is not a JSON object"
     UNREADABLE = "unreadable", "failed", "the file system refuses to read it"
 
 
@@ -101,9 +101,9 @@ class CommentReason(Reason):
     """Single comments that cannot be used."""
 
     MALFORMED_COMMENT = "malformed_comment", "filtered", "without text or id"
-    REPEATED_COMMENT = "repeated_comment", "filtered", "the id was there before; its first entry is kept"
+    REPEATED_COMMENT = "repeated_comment", "filtered", "an earlier entry has the same id and is kept"
     COMMENT_OF_ANOTHER_AD = "comment_of_another_ad", "filtered", "another ad has a comment of this id"
-    COMMENTS_NOT_A_LIST = "comments_not_a_list", "filtered", "an info.json whose comments are no list"
+    COMMENTS_NOT_A_LIST = "comments_not_a_list", "filtered", "an info.json whose comments are not a list"
 
 
 class MediaReason(Reason):
@@ -117,11 +117,11 @@ class MediaReason(Reason):
     REGION_BLOCKED = "region_blocked", "filtered", "not shown in this country"
     DRM = "drm", "filtered", "protected against copying"
     LIVE = "live", "filtered", "a stream or premiere"
-    OTHER_VIDEO = "other_video", "filtered", "the site shows another one in its place"
+    OTHER_VIDEO = "other_video", "filtered", "the site shows another video instead"
     TOO_LARGE = "too_large", "filtered", "larger than `media.max_size_mb`"
-    UNUSABLE_ID = "unusable_id", "filtered", "an id that is none"
+    UNUSABLE_ID = "unusable_id", "filtered", "not a valid video id"
     NOT_A_VIDEO = "not_a_video", "failed", "the file has no picture that can be decoded, and was removed"
-    NO_FORMAT = "no_format", "failed", "no format is offered, often for want of a JavaScript runtime"
+    NO_FORMAT = "no_format", "failed", "no format is offered, often because a JavaScript runtime is missing"
     NO_FILE = "no_file", "failed", "yt-dlp ended without a file"
     EMPTY_ANSWER = "empty_answer", "failed", "the answer is empty"
     NOT_JSON = "not_json", "failed", "the answer is not JSON"
@@ -132,14 +132,14 @@ class MediaReason(Reason):
     CONNECTION = "connection", "failed", "dropped, timed out, or too slow to end"
     PROCESSING = "processing", "failed", "not ready yet"
     UNAVAILABLE = "unavailable", "failed", "a refusal that may be temporary"
-    UNEXPLAINED = "unexplained", "failed", "a message that is not known"
+    UNEXPLAINED = "unexplained", "failed", "an unknown message"
 
 
 class FrameReason(Reason):
     """Ads that give no frames, and single moments without a picture."""
 
     NO_VIDEO = "no_video", "filtered", "no video came with this ad, or in a format that the source does not take"
-    UNREADABLE_VIDEO = "unreadable_video", "filtered", "nothing can be decoded: no video, or sound alone"
+    UNREADABLE_VIDEO = "unreadable_video", "filtered", "nothing can be decoded: not a video, or only sound"
     NO_PICTURE = "no_picture", "filtered", "one moment (key `ID:3`): the data ends before it, or too few pictures"
     DECODER_TIMEOUT = "decoder_timeout", "failed", "decoding took longer than `frames.timeout_s`"
     DECODER_CRASHED = "decoder_crashed", "failed", "the process that decoded ended; the detail has the signal"
@@ -178,7 +178,7 @@ class LabelReason(Reason):
     """Ads whose comments give no label."""
 
     NO_COMMENTS = "no_comments", "filtered", "no comment of the ad has a score"
-    TOO_FEW_COMMENTS = "too_few_comments", "filtered", "fewer than `sentiment.min_comments` say anything"
+    TOO_FEW_COMMENTS = "too_few_comments", "filtered", "fewer than `sentiment.min_comments` comments are not neutral"
     BETWEEN_THRESHOLDS = "between_thresholds", "filtered", "the mean lies between the thresholds"
     COMMENTS_UNREAD = "comments_unread", "filtered", "the comments are not read to the end; a later crawl continues"
 
@@ -197,8 +197,8 @@ class ReleaseReason(Reason):
     NO_FRAME = "no_frame_with_enough_words", "filtered", "none of the ad's frames has enough words"
     FRAME_EXCLUDED = "frame_excluded_by_people", "filtered", "more than half of its reviewers excluded the frame"
     REUPLOAD = "reupload_of", "filtered", 'with `reuploads = "drop"`: the ad was uploaded before; the detail names it'
-    UNDERSAMPLED = "undersampled", "filtered", 'with `balance = "undersample"`: taken out to balance the classes'
-    OF_AD = "ad_*", "filtered", "the frame has enough words, its ad has no label; the ad's own reason follows `ad_`"
+    UNDERSAMPLED = "undersampled", "filtered", 'with `balance = "undersample"`: removed to balance the classes'
+    OF_AD = "ad_*", "filtered", "the frame has enough words, but its ad has no label; the ad's own reason follows `ad_`"
 
 
 @dataclass(frozen=True)
@@ -211,9 +211,9 @@ class Stage:
     unit: Unit
     reasons: type[Reason]
     tables: tuple[str, ...] = ()
-    """Tables that it writes, the one of its results first."""
+    """Tables that it writes; the one of its results comes first."""
     upstream: str = ""
-    """Table of its input, where each of its rows is made from one row there (see `Catalog.pending`)."""
+    """Table of its input, if each of its rows is made from one row there (see `Catalog.pending`)."""
     columns: tuple[str, ...] = ()
     """Columns of the upstream table that a batch needs."""
     batch: str = ""

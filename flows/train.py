@@ -1,4 +1,4 @@
-"""Training as one flow: a release trains FGMFN and its text-only row, and the better model goes in service."""
+"""Training as one flow: train FGMFN and its text-only baseline on a release, and put the better model in service."""
 
 from __future__ import annotations
 

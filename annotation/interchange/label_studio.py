@@ -250,7 +250,7 @@ def _judgement(annotation: Any, data: Mapping[str, Any], number: int, people: Ma
 
 
 def _origin(annotation: Mapping[str, Any], vote: Vote) -> dict[str, Any] | None:
-    """Whose vote it was here, when, and by which guidelines; None if it was given, changed or copied there."""
+    """Reviewer, time and guidelines of a vote from here; None if it was given, changed or copied in Label Studio."""
     texts = _values(annotation, ORIGIN)
     if not texts or annotation.get("parent_annotation") is not None:
         return None
@@ -269,7 +269,7 @@ def _origin(annotation: Mapping[str, Any], vote: Vote) -> dict[str, Any] | None:
 
 
 def _given_there(annotation: Mapping[str, Any], people: Mapping[str, str]) -> dict[str, Any]:
-    """Whose vote it is there, and when it was given or last changed."""
+    """Annotator of a vote in Label Studio, and the time at which it was given or last changed."""
     submitted_at = _moment("updated_at" if annotation.get("updated_at") else "created_at", annotation)
     changed_by = annotation.get("updated_by")
     return {

@@ -1,4 +1,4 @@
-"""What files for other tools have in common: a round's entries with all that was said of each, and whose a vote was."""
+"""Parts that files for other tools share: a round's entries with all judgements, and the origin of a vote."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class RoundRow:
     """None leaves it out."""
     votes: tuple[Judgement, ...]
     flags: tuple[Said, ...] = ()
-    """What reviewers found wrong with it."""
+    """Flags of reviewers."""
     discussion: tuple[Said, ...] = ()
     decisions: tuple[Said, ...] = ()
     """Of the verifiers."""
@@ -96,7 +96,7 @@ def round_rows(
 
 
 def origin_of(row: Judgement) -> dict[str, Any]:
-    """Whose vote it is, when it was given, and by which guidelines, as plain values."""
+    """Reviewer, time and guidelines of a vote, as plain values."""
     return {
         "vote": {**vars(row.vote), "excluded_frames": list(row.vote.excluded_frames)},
         "reviewer": row.reviewer,
@@ -107,7 +107,7 @@ def origin_of(row: Judgement) -> dict[str, Any]:
 
 
 def from_origin(told: Any, vote: Vote) -> dict[str, Any] | None:
-    """What `origin_of` has said of a vote; None if the vote is another one by now.
+    """Return the values of `origin_of` for a vote; None if the vote has changed since.
 
     Raises:
         ValueError: it is damaged.
@@ -123,7 +123,7 @@ def from_origin(told: Any, vote: Vote) -> dict[str, Any] | None:
 
 
 def _by_entry(rows: Iterable[Said]) -> dict[str, list[Said]]:
-    """What was said of each entry, without what the entry says already."""
+    """Judgements by entry, without the fields that the entry already has."""
     found: dict[str, list[Said]] = {}
     for row in rows:
         values = {name: value.isoformat() if isinstance(value, datetime) else value for name, value in row.items()}

@@ -71,7 +71,7 @@ def votes_table(rows: Iterable[Judgement]) -> pa.Table:
 
 
 def flags_table(events: Iterable[Event], entries: Mapping[str, Entry], people: Mapping[str, str]) -> pa.Table:
-    """What reviewers found wrong with ads and did not take back."""
+    """Flags that reviewers did not take back, one row each."""
     rows = [
         {
             **_fields(event),

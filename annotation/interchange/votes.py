@@ -1,4 +1,4 @@
-"""Votes outside the store: one row each, whatever the file's format; and their way from a file into a round."""
+"""Votes outside the store, one row each in any file format, and their import into a round."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Judgement:
     submitted_at: datetime
     guideline: str
     line: int = 0
-    """Where in the file it stood: line of a CSV, row of a Parquet file, task of a Label Studio file; 0 of the store."""
+    """Position in the file: line of a CSV, row of a Parquet file, task of a Label Studio file; 0 for the store."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class Ignored:
 
 
 Row = Judgement | Refused | Ignored
-"""What a file holds."""
+"""A row of a file."""
 
 
 def judgements(events: Iterable[Event], entries: Mapping[str, Entry], people: Mapping[str, str]) -> Iterator[Judgement]:
@@ -92,7 +92,7 @@ class Imported:
     """Votes that stood already."""
     refused: tuple[Refused, ...]
     ignored: Mapping[str, int] = field(default_factory=dict)
-    """What is no vote, by kind."""
+    """Rows that are not votes, by kind."""
 
 
 def import_judgements(
@@ -151,7 +151,7 @@ class _Import:
         self.ignored = Counter[str]()
 
     def take(self, row: Row) -> None:
-        """Look at a row; what is stored now or later, what stands already, is refused or ignored is counted."""
+        """Take a row; it is counted as stored (now or later), already known, refused or ignored."""
         if isinstance(row, Ignored):
             self.ignored[row.kind] += 1
             return

@@ -1,4 +1,4 @@
-"""Which entries of a round are whose, and until when; a reviewer without an assignment judges them all."""
+"""Assignments of a round's entries to reviewers, with deadlines; without an assignment a reviewer judges all."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class Assignments:
             return assignments_of(connection, round_id)
 
     def deadlines(self, round_id: int) -> dict[str, datetime]:
-        """Until when the people of a round are to be done, where that was said."""
+        """Deadlines of a round, by person, where one is set."""
         query = select(_ASSIGNMENTS.person_id, _ASSIGNMENTS.deadline).where(_ASSIGNMENTS.round_id == round_id)
         with self._database.read() as connection:
             return {row.person_id: row.deadline for row in connection.execute(query) if row.deadline is not None}

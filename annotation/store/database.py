@@ -24,7 +24,7 @@ from annotation.errors import StoreError
 from annotation.store.schema import REFUSE_CHANGES, UPGRADES, VERSION, metadata, versions
 
 _BUSY_S = 30
-"""How long a writer waits for the others."""
+"""Longest wait of a writer for the others, in seconds."""
 _WRITERS_LOCK = 0x5954_4241_4453
 """Number of the lock that writers on PostgreSQL hold; it says YTBADS."""
 

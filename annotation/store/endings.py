@@ -1,4 +1,4 @@
-"""What decides when a round ends besides its log: the announcement, whoever holds it, and who has something in hand."""
+"""Marks that decide, besides the log, when a round ends: its announcement, a hold, and unfinished actions."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _HANDS = schema.hands.c
 
 @dataclass(frozen=True)
 class EndMarks:
-    """What was noted of a round's end."""
+    """Marks of a round's end."""
 
     after_event: int | None = None
     """The last event when the end was announced."""

@@ -183,7 +183,7 @@ class Ledger:
         return found
 
     def options(self, round_id: int) -> RoundOptions:
-        """What the round's pages show and ask; as `entry`, from memory.
+        """Options of the round's pages; from memory, as in `entry`.
 
         Raises:
             RoundError: there is no such round.
@@ -217,7 +217,7 @@ class Ledger:
                 book.drawn_at = drawn_at
 
     def _is_current(self, book: Book) -> bool:
-        """Whether what the book knows was not taken away since: by a withdrawal, or by a store put back from a copy."""
+        """Whether nothing in the book was removed since, by a withdrawal or by a store restored from a backup."""
         key = select(_EVENTS.key).where(_EVENTS.round_id == book.round_id, _EVENTS.id == book.last)
         with self._database.read() as connection:
             gone = _count_withdrawn(connection, book.round_id)

@@ -20,12 +20,12 @@ from annotation.store.people import Person, still_there
 
 _LOGINS = schema.logins.c
 _NOTED_EVERY = timedelta(seconds=60)
-"""How exactly it is known when a login was last used: not every request writes."""
+"""Precision of the time at which a login was last used: not every request writes."""
 
 
 @dataclass(frozen=True)
 class Lifetime:
-    """How long a login lasts."""
+    """Lifetime of a login."""
 
     idle: timedelta
     """Without a request."""
@@ -59,7 +59,7 @@ class Logins:
         return token
 
     def find(self, token: str, *, now: datetime | None = None) -> Person:
-        """Whose login this is; its idle time begins again.
+        """Return the person of a login; its idle time begins again.
 
         Raises:
             AccessError: unknown, ended, too old, or begun by a link that was revoked or replaced since.

@@ -21,7 +21,7 @@ from annotation.store.database import Database
 from data_catalog.printing import is_new_emoji
 
 JOIN_PATH = "/join"
-"""Where an invitation's link points to. The token follows behind a `#`, which browsers send to no server."""
+"""Path of an invitation's link. The token follows after a `#`, which browsers do not send to the server."""
 MAX_NAME = 60
 """Longest name, in characters."""
 MAX_LEVEL = 40
@@ -96,7 +96,7 @@ class People:
         expires_in: timedelta = _VALID_FOR,
         now: datetime | None = None,
     ) -> Invitation:
-        """Let somebody in by a new link.
+        """Invite a person with a new link.
 
         Raises:
             AnnotationError: the name is empty, too long, unprintable or in use, there is no such role, or the level is
@@ -106,7 +106,7 @@ class People:
             return invite(connection, name, role, level=level, expires_in=expires_in, now=now)
 
     def set_level(self, person_id: str, level: str | None) -> Person:
-        """Say what a person's level is.
+        """Set a person's level.
 
         Raises:
             AccessError: there is no such person.
@@ -134,7 +134,7 @@ class People:
             return Invitation(_require(connection, person_id), token)
 
     def revoke(self, person_id: str, *, now: datetime | None = None) -> Person:
-        """Shut somebody out at once; what they did stays.
+        """Revoke a person's access at once; their events are kept.
 
         Raises:
             AccessError: there is no such person.

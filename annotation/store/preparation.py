@@ -1,4 +1,4 @@
-"""What reviewers do before they judge: read the guidelines, and answer the examples of the training round.
+"""Preparation of reviewers: read the guidelines, and answer the examples of the training round.
 
 None of it is an event of the round, and none of it counts anywhere else.
 """
@@ -24,7 +24,7 @@ _ANSWERS = schema.training_answers.c
 
 
 class Preparation:
-    """Of the people of one store; threads share it."""
+    """Preparation of the people of one store; threads share it."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -56,11 +56,11 @@ class Preparation:
             return connection.scalar(query) or 0
 
     def standing(self, round_id: int, person_id: str, options: RoundOptions) -> Standing:
-        """How far one reviewer is."""
+        """Training standing of one reviewer."""
         return self.standings(round_id, [person_id], options)[person_id]
 
     def standings(self, round_id: int, people: Iterable[str], options: RoundOptions) -> dict[str, Standing]:
-        """How far each of these reviewers is."""
+        """Training standings of these reviewers."""
         examples = self.examples(round_id)
         given: dict[str, list[Answer]] = {person_id: [] for person_id in people}
         query = select(schema.training_answers).where(_ANSWERS.round_id == round_id, _ANSWERS.person_id.in_(given))

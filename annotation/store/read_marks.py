@@ -1,4 +1,4 @@
-"""How far each person has read each discussion: kept in the store, so that it holds on all their devices."""
+"""Read positions of people in discussions: kept in the store, so that they apply on all their devices."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class ReadMarks:
         self._database = database
 
     def of(self, person_id: str, round_id: int) -> dict[str, int]:
-        """How many things a person has seen in each discussion, by entry; those never looked at are not in it."""
+        """Number of contributions that a person has seen in each discussion, by entry; unopened ones are left out."""
         query = select(_MARKS.entry_id, _MARKS.seen).where(_MARKS.person_id == person_id, _MARKS.round_id == round_id)
         with self._database.read() as connection:
             return {row.entry_id: row.seen for row in connection.execute(query)}

@@ -27,7 +27,7 @@ class Assets(StaticFiles):
 
     @cached_property
     def address(self) -> str:
-        """Where the folder is served: `/static/` and 16 digits of the digest of all names and contents."""
+        """Path at which the folder is served: `/static/` and 16 digits of the digest of all names and contents."""
         digest = hashlib.sha256()
         for path in sorted(each for each in self._folder.rglob("*") if each.is_file()):
             for part in (path.relative_to(self._folder).as_posix().encode(), path.read_bytes()):

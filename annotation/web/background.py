@@ -26,7 +26,7 @@ _NICE = 10
 
 @dataclass(frozen=True)
 class Source:
-    """Where a server's numbers come from."""
+    """Source of a server's numbers: store and catalog."""
 
     store: str = field(repr=False)
     """May hold a password."""

@@ -1,4 +1,4 @@
-"""The content of an entry: what the ad is called, its kept frames, their words, its video, and the comments drawn.
+"""The content of an entry: the ad's title, its kept frames, their words, its video, and the sampled comments.
 
 A round keeps ids alone. What stands behind them is read from the catalog when it is shown, so that what was
 forgotten there is gone here.
@@ -33,7 +33,7 @@ _ENTRIES = 512
 
 @dataclass(frozen=True)
 class FrameView:
-    """One frame with what it says."""
+    """One frame with its words."""
 
     frame_id: str
     number: int
@@ -70,7 +70,7 @@ class Content:
     address: str
     """Of the ad's page on the web; empty where it has none."""
     video_url: str = ""
-    """Where this server has the video."""
+    """Address of the video on this server."""
 
     @property
     def words(self) -> list[WordsView]:

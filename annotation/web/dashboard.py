@@ -60,7 +60,7 @@ def picture(_session: Overseer, round: RoundId, name: str, web: Server, v: str =
 
 
 def _numbers(shown: Round, numbers: Numbers, session: Session) -> dict[str, Any]:
-    """What the templates say of a round."""
+    """Values of a round for the templates."""
     # who decides before seeing the votes on an ad does not find them here
     blind = shown.is_open and shown.options.verifier_first and session.person.role == "verifier"
     return {"round": shown, "numbers": numbers, **(_figures(numbers.measured, blind) if numbers.measured else {})}

@@ -28,7 +28,7 @@ class OfRound(BaseModel):
 
 @router.get("/end")
 def end(session: SignedIn, web: Server) -> dict[str, Any]:
-    """How the open round stands to its end."""
+    """State of the open round's end."""
     return _told(web, session)
 
 

@@ -22,7 +22,7 @@ _TYPES = {
     ".webm": "video/webm",
     ".mkv": "video/x-matroska",
 }
-"""What browsers play, by suffix."""
+"""Media types that browsers play, by suffix."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Film:
 
 
 def film_roots(catalog: Catalog, videos: str = "") -> dict[str, Place]:
-    """What `media_path` is below, by source.
+    """Folders that `media_path` is relative to, by source.
 
     Args:
         catalog: of the ads.

@@ -40,7 +40,7 @@ FLAGS: dict[FlagReason, str] = {
     "cannot_be_judged": to_translate("Cannot be judged"),
     "broken_picture": to_translate("Broken picture"),
 }
-"""What can be wrong with an ad, in words."""
+"""Flag reasons in words."""
 
 
 def _in_utc(at: datetime) -> datetime:
@@ -83,7 +83,7 @@ class SubmittedNote(Submitted):
 
 
 class SubmittedFlag(Submitted):
-    """What is wrong with an ad."""
+    """A flag on an ad."""
 
     reason: str = Field(max_length=20)
     remark: str = ""
@@ -96,13 +96,13 @@ class SubmittedMessage(Submitted):
 
 
 class SubmittedStance(Submitted):
-    """What somebody in a discussion says now."""
+    """A stance in a discussion."""
 
     choice: str = Field(max_length=20)
 
 
 class SubmittedMark(BaseModel):
-    """How far somebody has read a discussion."""
+    """Read position of a person in a discussion."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -147,7 +147,7 @@ class ShownVote:
 
 @dataclass(frozen=True)
 class ShownPosition:
-    """Where somebody in a discussion stands, as its readers see it."""
+    """Position of a person in a discussion, as its readers see it."""
 
     position: Position
     left_out: tuple[int, ...]

@@ -52,11 +52,11 @@ _TITLES = {
 }
 _NOT_THERE = to_translate("The address may be old or misspelt.")
 _DIFFICULTY = to_translate("The server has a difficulty; try again in a moment.")
-"""What a database, a file system or a traceback says is for the log."""
+"""Shown instead of messages of a database, a file system or a traceback, which go to the log only."""
 
 
 def install(app: FastAPI) -> None:
-    """Make the app say its refusals so."""
+    """Install the handlers that answer refusals."""
 
     async def ours(request: Request, error: Exception) -> Response:
         status, kind, title = next(

@@ -1,4 +1,4 @@
-"""What a server of ours checks of every request, the headers of every answer, and the address that it listens on."""
+"""Checks of every request, headers of every answer, and the listening address of our servers."""
 
 from __future__ import annotations
 

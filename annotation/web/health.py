@@ -1,4 +1,4 @@
-"""Whether the server can do its work, for a monitor that asks from time to time."""
+"""Health of the server, for a monitor."""
 
 from __future__ import annotations
 

@@ -28,14 +28,14 @@ class Measuring(Protocol):
 
 @dataclass(frozen=True)
 class Numbers:
-    """What is known of a round when somebody looks."""
+    """Numbers of a round that are available at the time of a request."""
 
     measured: Measured | None = None
     """None: nothing was computed yet."""
     behind: bool = False
     """Something was done since, and newer numbers are being computed."""
     failed: str = ""
-    """Why the latest ones could not be computed."""
+    """Reason why the latest numbers could not be computed."""
 
 
 class Measurements:
@@ -73,7 +73,7 @@ class Measurements:
         return replace(known, behind=True)
 
     def peek(self, round_id: int) -> Numbers:
-        """What is known of a round, without asking for more."""
+        """Available numbers of a round, without requesting newer ones."""
         with self._lock:
             known = self._newest.get(round_id, Numbers())
             return replace(known, behind=round_id in self._under_way)

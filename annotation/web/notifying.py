@@ -38,7 +38,7 @@ _END_S = 5.0
 
 @dataclass(frozen=True)
 class Channels:
-    """Where messages go; the defaults send none."""
+    """Channels of messages; the defaults send none."""
 
     webhook: SecretStr | None = None
     """Address that takes `{"text": ...}` by POST, as Slack, Mattermost and many others do."""

@@ -27,7 +27,7 @@ from annotation.web.texts import LANGUAGES, Names, script_texts, texts, to_trans
 FOLDER = Path(__file__).parent
 ASSETS = Assets(FOLDER / "static")
 HOMES: dict[Role, str] = {"reviewer": "/review", "verifier": "/verify", "admin": "/dashboard"}
-"""Where each role's work begins."""
+"""Start page of each role."""
 NAVIGATION: dict[Role, tuple[tuple[str, str], ...]] = {
     "reviewer": (
         ("/review", to_translate("Review")),
@@ -144,7 +144,7 @@ def page(request: Request, template: str, *, status: int = 200, **values: Any) -
 
 
 def _discussions(request: Request, session: Session | None) -> dict[str, int]:
-    """What the head of a page says of the discussions in the open round, or else in the newest one."""
+    """Counts of discussions, for the head of a page, in the open round or else in the newest one."""
     nothing = {"n_discussed": 0, "n_unread": 0}
     if session is None or session.person.role == "admin":
         return nothing

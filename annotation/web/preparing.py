@@ -1,4 +1,4 @@
-"""What comes before judging: the guidelines under /guidelines, then the examples of the training under /training."""
+"""Preparation before judging: the guidelines under /guidelines, then the examples of the training under /training."""
 
 from __future__ import annotations
 

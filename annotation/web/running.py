@@ -1,4 +1,4 @@
-"""How a server of ours runs: it ends in order, and closes connections that do not get on.
+"""Run our servers: shut down in order, and close connections that make no progress.
 
 These are slow heads, answers that nobody takes, and too many at a time: by itself uvicorn keeps each for as long as it
 takes, until the process has no file left to open.
@@ -16,7 +16,7 @@ import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 _LINGER_S = 3.0
-"""What is sent of a refused body is read and forgotten so long: a connection closed at once takes the answer along."""
+"""Time for which the rest of a refused body is read and discarded: closing at once could lose the answer."""
 _TOO_MANY = (
     b"HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json\r\nRetry-After: 2\r\nConnection: close\r\n"
     b'Content-Length: 83\r\n\r\n{"error":{"kind":"busy","text":"Too many connections are open. Try again later."}}\n'
@@ -81,7 +81,7 @@ def protocol(*, idle_timeout_s: float, most: int, most_of_an_address: int | None
             super().resume_writing()
 
         def _are_many(self, limit: int | None) -> bool:
-            """Whether the one at the other end holds more than its share."""
+            """Whether the client has more connections than allowed."""
             if limit is None or self.client is None:
                 return False
             at_its_end = (getattr(other, "client", None) for other in self.connections)

@@ -46,7 +46,7 @@ class Session:
 
     @property
     def csrf(self) -> str:
-        """What the session's pages send along with every POST, in the header `X-CSRF-Token`."""
+        """CSRF token that the session's pages send with every POST, in the header `X-CSRF-Token`."""
         return hmac.new(self.token.encode(), b"csrf", hashlib.sha256).hexdigest()
 
 

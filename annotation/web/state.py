@@ -49,11 +49,11 @@ class WebSettings:
     """After so many wrong invitations from one address within `failed_logins_s`, it is told to wait."""
     failed_logins_s: float = 300.0
     refresh_s: float = 5.0
-    """How long what was read from the catalog may be shown without looking whether the catalog has changed."""
+    """Seconds for which data read from the catalog is shown without checking for changes."""
     quiet_s: float = 60.0
-    """How long the end of a round is announced before it comes."""
+    """Seconds between the announcement of a round's end and the end."""
     channels: Channels = field(default=NO_CHANNELS, repr=False)
-    """Where people are told that a discussion waits."""
+    """Channels that tell people that a discussion waits."""
 
     def __post_init__(self) -> None:
         if self.public_url and not (self.https or self.public_url.startswith("http://")):
@@ -69,7 +69,7 @@ class WebSettings:
 
     @property
     def url(self) -> str:
-        """Where people find the page."""
+        """Address at which people reach the page."""
         host = reachable(self.host)
         host = f"[{host}]" if ":" in host else host
         return self.public_url.rstrip("/") or f"http://{host}:{self.port}"

@@ -29,7 +29,7 @@ _MARKS = {"_": None, "gettext": None, "to_translate": None, "ngettext": (1, 2), 
 
 
 Names = tuple[tuple[str, str], ...]
-"""What a round calls the choices, where that is not their name; as `RoundOptions.choice_names`."""
+"""Display names of a round's choices, if they differ from the original names; as `RoundOptions.choice_names`."""
 
 
 def to_translate(text: str) -> str:

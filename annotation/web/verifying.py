@@ -60,7 +60,7 @@ def show(request: Request, session: Verifier, web: Server, entry: _EntryId = Non
 
 @router.get("/decided")
 def decided(request: Request, session: Verifier, web: Server) -> Response:
-    """What this verifier has decided, settled and excluded; it can be taken back until the round is closed."""
+    """Decisions, consensuses and exclusions of this verifier, which can be taken back until the round is closed."""
     current = web.store.rounds.current()
     if current is None:
         text = "No round is open, and what was decided in a closed one stays."

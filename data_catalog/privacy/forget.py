@@ -1,8 +1,8 @@
-"""Ads and authors taken out of a catalog: every row of theirs, their drops, their media, and the tables' past.
+"""Remove ads and authors from a catalog: all their rows, drops and media, and the tables' history.
 
-Rows go first, what was made of an ad before the ad itself; then every table's history is purged. Each step finds
-out for itself what is left to do, so a run that was killed is finished by running it again. Releases are never
-touched: which of them still contain an ad is said, and what is to be done about it is for people to do.
+Rows are removed first, derived rows before the ad itself; then every table's history is purged. Each step finds
+the remaining work by itself, so you finish a killed run by running it again. Releases are never changed: the
+result names those that still contain an ad, and people have to delete them.
 """
 
 from __future__ import annotations

@@ -17,14 +17,14 @@ from data_catalog.schemas import TABLES
 from data_catalog.storage import DRAFT, Place, arrow_filesystem, drafts, working_folder
 
 MEDIA_DIR = "media"
-"""Where the videos of the crawl lie below the catalog, as `ID.mp4`."""
+"""Folder of the crawled videos below the catalog, as `ID.mp4`."""
 UNFINISHED_DIR = ".unfinished"
-"""Where they lie below that while they come, as `ID.FORMAT.mp4.part` and the like."""
+"""Folder below that of unfinished downloads, as `ID.FORMAT.mp4.part` and the like."""
 
 DropKey = tuple[str, str]
 
 _UNMISTAKABLE = 11
-"""An id of so many characters, as YouTube's are, means the ad wherever it stands in a text."""
+"""An id of this length, that of YouTube's ids, is taken for the ad wherever it occurs in a text."""
 _WORD = re.compile(r"[\w-]+")
 _DOTTED_WORD = re.compile(r"[\w-]+(?:\.[\w-]+)*")
 

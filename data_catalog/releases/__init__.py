@@ -1,4 +1,4 @@
-"""Immutable releases: written beside and renamed into place, verified, listed, compared.
+"""Immutable releases: write, verify, list and compare them.
 
 A release is a folder of Parquet files with a `manifest.json` that names every file's sha256. It appears
 whole or not at all, and nothing in it is ever written again.

@@ -79,7 +79,7 @@ class _Frame(NamedTuple):
 
 @dataclass
 class Contents:
-    """What a release holds, as far as releases are compared."""
+    """Contents of a release, as far as releases are compared."""
 
     version: str
     settings: Mapping[str, Any]
@@ -154,7 +154,7 @@ class ReleaseDiff:
     words_changed: tuple[str, ...]
     """Frames in both on which other words were read."""
     other_rows: bool
-    """Whether rows differ in any column, also in those that nothing counts: draws, numbers of words, intervals."""
+    """Whether rows differ in any column, including those that are not counted: draws, numbers of words, intervals."""
     settings: dict[str, Pair]
     """Settings that differ, as `section.key`; None where a release has no such setting."""
     engines: dict[str, Pair]
@@ -167,11 +167,11 @@ class ReleaseDiff:
 
     @property
     def is_new_division(self) -> bool:
-        """Whether method, seed or shares differ, so that ads moved on purpose."""
+        """Whether the split method, seed or shares differ, so that ads move as intended."""
         return not self.settings.keys().isdisjoint(_DIVISION)
 
     def counts(self) -> dict[str, int]:
-        """How many ads and frames changed, in words."""
+        """Numbers of changed ads and frames, by description."""
         return {
             "ads added": len(self.ads_added),
             "ads gone": len(self.ads_gone),
@@ -186,12 +186,12 @@ class ReleaseDiff:
         }
 
     def summary(self) -> str:
-        """What changed of the ads and frames, in a line."""
+        """Changes of the ads and frames, in one line."""
         changed = ", ".join(f"{what}: {count:,}" for what, count in self.counts().items() if count)
         return changed or ("other rows of the same ads and frames" if self.other_rows else "the same rows")
 
     def published(self, at_most: int | None = None) -> dict[str, Any]:
-        """What a release says of itself: counts, and by name the ads of another label, split or category.
+        """The changes as a release publishes them: counts, and the ids of ads with another label, split or category.
 
         What is gone is not named: it may have been forgotten.
 
@@ -315,7 +315,7 @@ def _rows(folder: Place, manifest: Manifest) -> Iterator[Row]:
 
 
 def _is_as_large(folder: Place, name: str, manifest: Manifest) -> bool:
-    """Whether a file has the size that it was written with."""
+    """Whether a file has the size recorded in the manifest."""
     return size_of(folder / name) == manifest["files"][name].get("size_bytes")
 
 

@@ -15,7 +15,7 @@ FETCHED = "fetched"
 def fetch_release(release: PathLike) -> Path:
     """The folder of a release on this machine: its own, or one in the user's cache, named by what is in it.
 
-    Two processes may fetch the same one; a fetch that was killed is gone on with.
+    Two processes may fetch the same release; a killed fetch is continued.
 
     Raises:
         ReleaseError: the release is not what was written, or there is none.

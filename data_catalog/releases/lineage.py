@@ -1,4 +1,4 @@
-"""Releases of a folder: which there are, which is the newest, and the version of the next.
+"""Releases of a folder: list them, find the newest, and choose the version of the next one.
 
 A release names its parent and the ancestors behind it. No ancestor of a release is newer than it, whatever the clock
 said when either was made.

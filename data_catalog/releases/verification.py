@@ -38,7 +38,7 @@ WRITTEN_FIELDS = (
     "row_set_hash_version",
     "manifest_sha256",
 )
-"""What writing a release adds to the manifest; the rest is the caller's."""
+"""Manifest fields that writing a release adds; the caller gives the others."""
 _LATER_FIELDS = {"row_set_hash_version"}
 """Those that the first releases lack."""
 

@@ -1,4 +1,4 @@
-"""What an object store answers when it refuses, as one sentence: what is wrong, where, and what to do."""
+"""Refusals of an object store as one sentence: the fault, the place, and the remedy."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Locks below a catalog's root: a file lock on a local disk, a lease on an object store.
 
 A lease is an object that its holder rewrites every few seconds, each time on condition that nobody else has. Whoever
-finds one that was not rewritten for a while takes it over, on the same condition. The store's own clock tells how old
+finds one that was not rewritten for a while takes it over, on the same condition. The store's clock determines how old
 it is, so the clocks of two hosts may differ. Nothing is ever deleted: a lease that was given back says so.
 """
 
@@ -34,7 +34,7 @@ class Held:
     """A lock that is held."""
 
     def check(self) -> None:
-        """Make sure that it still is, before something that nobody else may do at the same time.
+        """Check that the lock is still held, before an action that only one process may do at a time.
 
         Raises:
             StorageError: this process stood still for so long that another one has taken over.

@@ -1,8 +1,8 @@
-"""Where the files of a catalog lie: below a local folder, or below a prefix of a bucket; both are used like a path.
+"""Places of a catalog's files: below a local folder, or below a prefix of a bucket; both are used like a path.
 
 A local place is a `pathlib.Path`. A place in a bucket is a `StorePath`, which has those of its methods that a catalog
-needs. Tables are read and written by deltalake and everything else by obstore, which is the same Rust library behind
-another door: they take the same credentials from the same environment variables.
+needs. Tables are read and written by deltalake and everything else by obstore, the same Rust library with
+another interface: both take the same credentials from the same environment variables.
 """
 
 from __future__ import annotations
@@ -202,7 +202,7 @@ class StorePath:
             obstore.delete(self._store(), self._key)
 
     def head(self) -> Mapping[str, Any] | None:
-        """What the store says of a file: `size`, `e_tag` and `last_modified`; None where there is none."""
+        """Metadata of a file in the store: `size`, `e_tag` and `last_modified`; None if there is no such file."""
         try:
             with self._asked():
                 return dict(obstore.head(self._store(), self._key))
@@ -273,7 +273,7 @@ class StorePath:
 Place: TypeAlias = Path | StorePath
 """A file or folder of a catalog."""
 PathLike: TypeAlias = str | os.PathLike[str] | StorePath
-"""What names one."""
+"""Anything that names a place."""
 
 
 def create(file: Place, data: bytes) -> None:
@@ -347,7 +347,7 @@ def arrow_filesystem(folder: Place) -> pafs.FileSystem:
 
 
 def delta_options(place: Place) -> dict[str, str] | None:
-    """What deltalake needs to know to reach tables there; None on a local disk."""
+    """Storage options with which deltalake reaches tables there; None on a local disk."""
     return _delta_options(place.root, place.options) if isinstance(place, StorePath) else None
 
 

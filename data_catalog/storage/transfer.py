@@ -1,6 +1,6 @@
-"""Files between this machine and a catalog: what must lie on a disk to be worked on, and folders that appear whole.
+"""Transfer files between this machine and a catalog; folders appear at their place only when they are complete.
 
-On a local catalog most of this does nothing, for the files are where they are worked on.
+On a local catalog most of this does nothing, as the files are already in place.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from data_catalog.storage.locks import Held, lock
 from data_catalog.storage.places import Place, StorePath
 
 DRAFT = ".writing-"
-"""What the name of a folder begins with that is being written; on a store, of the mark that stands for it."""
+"""Prefix of the name of a folder that is being written; on a store, of the marker object."""
 
 
 def working_folder(place: Place) -> Path:

@@ -1,4 +1,4 @@
-"""Rows against a table's contract: the right columns, the right types, a key in every row, each key once."""
+"""Check rows against a table's contract: its columns, its types, a key in every row, each key once."""
 
 from __future__ import annotations
 

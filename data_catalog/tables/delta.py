@@ -1,4 +1,4 @@
-"""One Delta table where it lies: opened, changed by one atomic commit, read by row number.
+"""One Delta table: open it, change it by one atomic commit, read it by row number.
 
 Every change is the same commit: *the rows with these values become exactly those rows*. Delta refuses it
 when another writer got in between with rows that could be among them, so nothing is lost or doubled; the

@@ -1,4 +1,4 @@
-"""Drops: items that left the pipeline with the reason, and how often a fault was met."""
+"""Drops: items that left the pipeline, with the reason, and the number of attempts after a fault."""
 
 from __future__ import annotations
 

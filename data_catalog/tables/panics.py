@@ -1,8 +1,8 @@
-"""What Rust prints of a panic, kept off standard error.
+"""Keep Rust's panic reports off standard error.
 
 Where a disk is full or a connection ends in the middle of a file, the object store below deltalake panics in a thread
 of its own, and Rust's panic hook writes a report with a stack trace to file descriptor 2. The same fault comes to
-Python as an exception, which says all that there is to say.
+Python as an exception, which has all the information.
 """
 
 from __future__ import annotations

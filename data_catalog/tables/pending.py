@@ -46,7 +46,7 @@ class Pending(Iterator[pa.Table]):
 
     def __init__(self, upstream: Snapshot, numbers: NDArray[np.int64], *, size: int, columns: Sequence[str] | None):
         self.rows = len(numbers)
-        """How many rows the whole pass yields."""
+        """Number of rows that the whole pass yields."""
         self._batches = rebatched(upstream.rows_at(numbers, columns), size)
 
     def __next__(self) -> pa.Table:

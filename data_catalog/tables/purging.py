@@ -45,7 +45,7 @@ class Purged:
 
 
 def purge(store: DeltaStore) -> Purged | None:
-    """Leave nothing of the table but its newest version; None where there is no table.
+    """Remove all versions of the table but the newest; None if there is no table.
 
     Raises:
         CatalogError: another writer's commit came in between, or a file cannot be removed.

@@ -25,9 +25,9 @@ from data_catalog.tables.duck import connect_duckdb
 
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 _OF_SYSTEM = re.compile(r"([^:\n\u21b3]+?) \(os error \d+\)")
-"""What Rust writes of a fault of the operating system, below or behind names of its own."""
+"""Pattern of an operating system's fault in Rust's messages, which add names of their own."""
 PURGE = "ytb_ads.history_purged"
-"""What a commit carries that was made to take the table's history away."""
+"""Key in the metadata of commits that purge the table's history."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ class Snapshot:
 
     @classmethod
     def of_no_table(cls, table: Table, location: str) -> Self:
-        """What is read where there is no table: no row."""
+        """The snapshot of a table that does not exist: no rows."""
         return cls(table, location, None, lambda: ds.dataset(table.schema.empty_table()))
 
     @cached_property

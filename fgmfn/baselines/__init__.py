@@ -12,7 +12,7 @@ from fgmfn.errors import ConfigError, did_you_mean
 
 @dataclass(frozen=True)
 class Row:
-    """One model of the comparison: what its table row is called, where its class lives and who proposed it."""
+    """One model of the comparison: the title of its table row, its class and its source."""
 
     title: str
     module: str
@@ -81,11 +81,11 @@ def check_models(names: Sequence[str]) -> list[str]:
 
 
 CONTROLS = ("text_only", "image_only", "own_late_fusion", "shuffled_pictures")
-"""Rows that FGMFN's is read against: its encoders alone, both without its fusion, and itself with others' pictures."""
+"""Controls of FGMFN: each encoder alone, both without the fusion, and FGMFN with the pictures of other ads."""
 
 
 def unproven(names: Iterable[str]) -> str | None:
-    """Say which rows are missing beside FGMFN's, or beside that of another model of pictures and words.
+    """Say which controls are missing from a table with FGMFN or another model of pictures and words.
 
     Args:
         names: of the rows of a table.

@@ -1,8 +1,9 @@
 """AoM (Zhou et al., 2023): BART reads regions and words, nouns filter both, and a graph carries sentiment to a target.
 
 The paper tags nouns and parses with spaCy and takes the words' sentiment from SenticNet. Here the setting `parser`
-names a spaCy pipeline and `sentiment_words` a file of words with values. With an empty one, neighbours in the sentence
-are linked and the target alone is a noun; without the other every word's value is 0. The model's card says so.
+names a spaCy pipeline and `sentiment_words` a file of words with values. With an empty `parser`, neighbours in the
+sentence are linked and only the target is a noun; without `sentiment_words` every word's value is 0. The model card
+reports both.
 """
 
 from __future__ import annotations
@@ -39,20 +40,20 @@ class AomConfig(PiecesConfig, PictureConfig):
     text_defaults: ClassVar[dict[str, Any]] = BART_BASE
 
     text_encoder: str = "facebook/bart-base"
-    """Name on the Hugging Face Hub or local folder of a BART and its tokenizer; its encoder alone is used."""
+    """Name on the Hugging Face Hub or local folder of a BART and its tokenizer; only its encoder is used."""
     dropout: float | int = 0.1
     graph_layers: int = 2
     graph_weight: float | int = 0.5
     """Weight of the graph's output, which is added to the tokens."""
     parser: str = "en_core_web_sm"
-    """Installed spaCy pipeline, or the folder of one, for nouns and dependencies; empty: do without."""
+    """Installed spaCy pipeline, or the folder of one, for nouns and dependencies; empty: none."""
     sentiment_words: str | None = None
     """Text file of words and their sentiment: a word, a tab and a number per line. Read when a training starts."""
     word_values: dict[str, Any] = field(default_factory=dict)
-    """Those words with values from -1 to 1, which a trained model keeps; may be given in place of a file."""
+    """The words with values from -1 to 1, saved with a trained model; you may set them in place of a file."""
 
     def complete(self) -> None:
-        """Give BART this model's width under BART's own names."""
+        """Set BART's width to this model's, under BART's own names."""
         super().complete()
         d, heads = self.hidden_size, self.heads
         bart = {
@@ -72,7 +73,7 @@ class AomConfig(PiecesConfig, PictureConfig):
         }
 
     def departures(self, modalities: Sequence[str]) -> list[str]:
-        """Say which are missing: a parser, and the sentiment of words."""
+        """Say whether a parser and the sentiment of words are missing."""
         missing = super().departures(modalities)
         if not self.parser:
             missing.append("no parser: neighbouring words are linked, and the target is the only noun")
@@ -97,10 +98,10 @@ class AomConfig(PiecesConfig, PictureConfig):
 
 
 class NounAttention(nn.Module):
-    """Each token and region reads the nouns, and a gate keeps of it what goes with them.
+    """Attention of each token and region over the nouns, with a gate that keeps what fits them.
 
-    The score is W tanh([Wn N; Wm H]). What comes of H in it is the same for every noun and cancels in the softmax:
-    as the paper prints it, all tokens read the nouns with the same weights, and Wm never learns.
+    The score is W tanh([Wn N; Wm H]). Its part from H is the same for every noun and cancels in the softmax: with the
+    printed formula, all tokens read the nouns with the same weights, and Wm never learns.
     """
 
     def __init__(self, d: int) -> None:
@@ -134,7 +135,7 @@ class GraphConvolution(nn.Module):
 
 
 def associate(states: Tensor, words: Tensor, heads: Tensor, nouns: Tensor) -> Tensor:
-    """Links between nodes: how alike two states are, where grammar or a noun joins them; 1 with itself.
+    """Return the links between nodes: the similarity of two states that grammar or a noun joins; 1 with itself.
 
     Tokens are joined where one's word depends on the other's; those of one word count as depending on each other.
 
@@ -160,15 +161,15 @@ def associate(states: Tensor, words: Tensor, heads: Tensor, nouns: Tensor) -> Te
 
 
 def encoder_of(bart: Any) -> nn.Module:
-    """The half of a BART that reads."""
+    """Return the encoder of a BART."""
     return bart.encoder
 
 
 class AomForSentiment(Baseline):
-    """The paper's decoder writes targets and sentiments; here the target is given and its tokens are classified.
+    """AoM for a given target: the paper's decoder writes targets and sentiments, here the target is classified.
 
-    The target follows the sentence as a second segment. Its tokens are those in the sentence where it stands there,
-    and those of the second segment where it does not, as an ad's category.
+    The target follows the sentence as a second segment. Its tokens are those in the sentence if that contains it;
+    otherwise, as with an ad's category, those of the second segment.
     """
 
     config_class = AomConfig
@@ -200,7 +201,7 @@ class AomForSentiment(Baseline):
         self.inputs = replace(type(self).inputs, extras=annotation.extras)  # type: ignore[misc]
 
     def load_pretrained(self, tokenizer: Any) -> None:
-        """Load the pretrained parts as every model does, keep BART's encoder of it, and read the words' values."""
+        """Load the pretrained parts as every model does, keep only BART's encoder, and read the words' values."""
         super().load_pretrained(tokenizer)
         if self.config.pretrained:
             self.text_encoder = encoder_of(self.text_encoder)
@@ -220,7 +221,7 @@ class AomForSentiment(Baseline):
         word_values: Tensor,
         labels: Tensor | None = None,
     ) -> SentimentOutput:
-        """Classify pictures [B, 3, H, W] with word pieces [B, n] and what is known of each of them, [B, n].
+        """Classify pictures [B, 3, H, W] with word pieces [B, n] and their annotations, [B, n] each.
 
         Raises:
             ConfigError: The texts and the regions together are more than BART reads.

@@ -1,7 +1,7 @@
 """ARFN (Jia et al., 2023): the target looks at regions of the picture and at the sentence, and both are joined.
 
-The paper takes the four regions that a detector ranks highest by how affective they are. There is no detector
-here: the four quarters of the picture, row by row, stand in its place, so that nothing of it is left out.
+The paper takes the four regions that a detector ranks as the most affective. Here there is no detector: the four
+quarters of the picture, row by row, replace its regions, so no part of the picture is left out.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class ArfnConfig(PiecesConfig, PictureConfig):
 
 
 class AttendedBy(nn.Module):
-    """A cross layer in which the target reads something; its first token, dense and GELU, stands for what it found."""
+    """A cross layer in which the target reads other states; returns its first token after a dense layer and GELU."""
 
     def __init__(self, d: int, heads: int, dropout: float) -> None:
         super().__init__()
@@ -55,7 +55,7 @@ class AttendedBy(nn.Module):
 
 
 class ArfnForSentiment(TwoTextEncoders):
-    """The description names the widths between layers and no activation there: each is followed by a GELU.
+    """ARFN; its description gives the widths between layers but no activation: here a GELU follows each.
 
     An ad's target is its category. The pooler of the sentence starts untrained.
     """

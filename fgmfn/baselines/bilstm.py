@@ -26,11 +26,11 @@ class BiLstmConfig(WordsConfig):
     hidden_size: int = 300
     """Width of one direction's states, and of their sum."""
     word_dropout: float | int = 0.3
-    """Of the word vectors, and of the LSTM's states."""
+    """Dropout of the word vectors and of the LSTM's states."""
 
 
 class BiLstmForSentiment(Baseline):
-    """The sentence, with the target behind it where the data have targets."""
+    """BiLSTM over the sentence, followed by the target if the data have targets."""
 
     config_class = BiLstmConfig
     modalities = ("text",)

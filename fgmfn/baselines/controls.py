@@ -1,6 +1,6 @@
 """Controls of FGMFN: its own encoders without its fusion, and itself with the pictures of other ads.
 
-What it gains over the former is the fusion's, what it gains over the latter is what the pictures tell.
+FGMFN's gain over the former is due to the fusion, its gain over the latter to the content of the pictures.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from fgmfn.pooling import TextPooling
 
 
 class OwnLateFusionForSentiment(SentimentModel):
-    """FGMFN's two encoders side by side: the words' vector and the deepest level's mean, each normed, meet in its head.
+    """FGMFN's encoders without its fusion: its head reads the words' vector and the deepest level's mean, each normed.
 
-    Without the norms the vector of larger numbers would be the one that counts.
+    Without the norms, the vector with the larger values would dominate.
     """
 
     modalities = ("text", "image")

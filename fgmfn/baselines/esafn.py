@@ -43,7 +43,7 @@ class LowRankInteraction(nn.Module):
 
 
 class Side(nn.Module):
-    """What stands on one side of the target: read, attended by the target and joined with it."""
+    """The words on one side of the target: read by an LSTM, attended by the target and joined with it."""
 
     def __init__(self, word_size: int, d: int) -> None:
         super().__init__()
@@ -58,7 +58,7 @@ class Side(nn.Module):
 
 
 class GatedPicture(nn.Module):
-    """The regions that the target attends to, let through as far as the words call for them."""
+    """The regions that the target attends to, gated by the words."""
 
     def __init__(self, channels: int, text_size: int, d: int) -> None:
         super().__init__()
@@ -74,16 +74,16 @@ class GatedPicture(nn.Module):
 
 
 class EsafnForSentiment(Baseline):
-    """Both sides are read forwards, each with weights of its own; the word vectors train along.
+    """ESAFN; both sides are read forwards, each with its own weights, and the word vectors are trained too.
 
-    An ad's target is its category: all of its words stand on the right, and the left side is empty.
+    An ad's target is its category: all of its words are on the right side, and the left side is empty.
     """
 
     config_class = EsafnConfig
     modalities = ("text", "image")
     inputs = Inputs(("pixel_values", *SENTENCE, *TARGET, "target_span"), tokens="words")
     encoded_fields: ClassVar[dict[str, str]] = {"pixel_values": "image_encoder"}
-    # The authors' run.sh and train.py say so but for the epochs, which are ours: they train 8, and choose more often.
+    # From the authors' run.sh and train.py, except the epochs, which are ours: they train 8 and choose more often.
     recipe: ClassVar[dict[str, Any]] = {
         "optimizer": "adam",
         "learning_rate": 1e-3,

@@ -1,4 +1,4 @@
-"""Models that are fitted in one go and not trained in steps, and the logistic regression that they share."""
+"""Models that are fitted at once instead of trained in steps, and the logistic regression that they share."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ class Regression:
     weights: np.ndarray
     """[C, features]"""
     bias: np.ndarray
-    """[C]; -inf for a class that no training row has, which is then never predicted."""
+    """[C]; -inf for a class without training rows, which is then never predicted."""
 
     def probabilities(self, features: Features) -> np.ndarray:
         """[rows, features] -> [rows, C]."""
         return softmax(features @ self.weights.T + self.bias, axis=1)
 
     def before_scaling(self, mean: np.ndarray, spread: np.ndarray) -> Regression:
-        """Return what says of raw features what this one says of (features - mean) / spread."""
+        """Return the regression on raw features that equals this one on (features - mean) / spread."""
         weights = self.weights / spread
         return Regression(weights, self.bias - weights @ mean)
 
@@ -57,12 +57,12 @@ def choose_regression(
         train: features and labels.
         dev: likewise; None keeps the first strength.
         classes: C.
-        strengths: inverse strengths of the decay, the safest first; of equals the earlier one is kept.
-        seed: of the solver.
+        strengths: inverse strengths of the decay, the safest first; ties keep the earlier one.
+        seed: the solver's.
         balanced: weigh classes by their rarity.
 
     Returns:
-        The regression, and what was chosen for which score.
+        The regression, and the choice with its score.
 
     Raises:
         DataError: The training rows are all of one class.
@@ -83,7 +83,7 @@ def choose_regression(
 def fit_regression(
     features: Features, labels: Sequence[int], classes: int, strength: float, seed: int, *, balanced: bool = False
 ) -> Regression:
-    """Fit one regression with the inverse strength of its decay; as `choose_regression`."""
+    """Fit one regression with the given inverse strength of its decay; see `choose_regression`."""
     if len(set(labels)) < 2:
         raise DataError("all training rows are of one class: there is nothing to tell apart")
     weighed = "balanced" if balanced else None
@@ -98,7 +98,7 @@ def fit_regression(
 
 
 class FittedModel(ABC):
-    """Learns from the same rows and is scored by the same report as a model that trains in steps.
+    """A model that is fitted at once, on the same rows and with the same report as models that train in steps.
 
     Args:
         config: its settings and the classes' names.
@@ -110,7 +110,7 @@ class FittedModel(ABC):
     notes: ClassVar[tuple[str, ...]] = ()
     """Parts of the published model that are always missing or different here."""
     _regression: Regression
-    """What `fit` has found."""
+    """Result of `fit`."""
 
     def __init__(self, config: SentimentConfig) -> None:
         self.config: Any = config
@@ -121,14 +121,14 @@ class FittedModel(ABC):
 
         Args:
             train: rows to learn from.
-            dev: rows to choose by; there may be none.
-            seed: of everything that is drawn.
-            progress: show a bar on standard error where this takes long, if that is a terminal.
+            dev: rows to choose by; may be empty.
+            seed: of all random draws.
+            progress: show a bar on standard error, if that is a terminal and this takes long.
         """
 
     @abstractmethod
     def features(self, rows: Rows, *, progress: bool = True) -> Features:
-        """Return what the regression judges by, [rows, features]; `progress` as in `fit`."""
+        """Return the regression's features, [rows, features]; `progress` as in `fit`."""
 
     def probabilities(self, rows: Rows, *, progress: bool = True) -> np.ndarray:
         """Return class probabilities, [rows, C]; `progress` as in `fit`."""
@@ -136,7 +136,7 @@ class FittedModel(ABC):
 
     @abstractmethod
     def save_weights(self, folder: Path) -> None:
-        """Write what was learned into a folder, as plain arrays and JSON: a pickle would run when it is read."""
+        """Write what was learned into a folder, as plain arrays and JSON: reading a pickle would run code."""
 
     @abstractmethod
     def load_weights(self, folder: Path) -> None:
@@ -144,7 +144,7 @@ class FittedModel(ABC):
 
     @abstractmethod
     def parameter_counts(self) -> tuple[int, int] | None:
-        """Return its parameters in total and those that are learned; None where the data decides."""
+        """Return the number of parameters, in total and learned; None if it depends on the data."""
 
     @property
     def loaded(self) -> list[Loaded]:
@@ -152,11 +152,11 @@ class FittedModel(ABC):
         return []
 
     def departures(self) -> tuple[str, ...]:
-        """Return what is missing or different from the published model under its settings."""
+        """Return the differences from the published model under its settings."""
         return (*self.notes, *self.config.departures(self.modalities))
 
     def save_pretrained(self, folder: Path) -> None:
-        """Write the model with its configuration, as a trained one is."""
+        """Write the model with its configuration, as for a model trained in steps."""
         self.config.architectures = [type(self).__name__]
         self.config.save_pretrained(folder)
         self.save_weights(folder)

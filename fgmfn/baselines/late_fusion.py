@@ -1,4 +1,4 @@
-"""Late fusion: RoBERTa's vector of the words and CLIP's of the picture side by side, which meet in the head alone."""
+"""Late fusion: RoBERTa's vector of the words and CLIP's of the picture, joined only in the head."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ class LateFusionConfig(PiecesConfig, PictureConfig):
     freeze_backbone: bool = False
     dropout: float | int = 0.1
     picture_norm: bool = False
-    """Layer norm of the picture's vector, for backbones whose numbers are of another scale than the words'."""
+    """Layer norm of the picture's vector, for backbones with values on another scale than the words'."""
 
 
 class LateFusionForSentiment(Baseline):
-    """The RoBERTa row with a picture: the same words, both encoders tuned, and that row's head over both vectors.
+    """The RoBERTa row with a picture: the same words, both encoders tuned, and the same head over both vectors.
 
     Dense, tanh, dropout, linear. CLIP's vector is the one before its projection into the space of texts.
     """
@@ -42,7 +42,7 @@ class LateFusionForSentiment(Baseline):
     modalities = ("text", "image")
     inputs = Inputs(("pixel_values", *SENTENCE), pair="always", marked=True)
     encoded_fields: ClassVar[dict[str, str]] = {"pixel_values": "picture_encoder", "input_ids": "text_encoder"}
-    # Ours, as the row: the RoBERTa row's, so that the picture alone makes the difference.
+    # Ours, like the row itself: the recipe of the RoBERTa row, so that only the picture makes the difference.
     recipe: ClassVar[dict[str, Any]] = {"learning_rate": 2e-5, "epochs": 10, "batch_size": 32}
 
     def __init__(self, config: LateFusionConfig) -> None:

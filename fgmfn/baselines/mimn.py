@@ -31,7 +31,7 @@ class MimnConfig(WordsConfig, PictureConfig):
 
 
 class Memory(nn.Module):
-    """One modality's memory, its two attentions and the cell of its query; every hop uses the same ones."""
+    """One modality's memory, its two attentions and the cell of its query; all hops share them."""
 
     def __init__(self, d: int) -> None:
         super().__init__()
@@ -46,9 +46,9 @@ class Memory(nn.Module):
 
 
 class MimnForSentiment(Baseline):
-    """The context is the sentence with the target in its place; a picture's regions are read row by row.
+    """MIMN; the context is the sentence with the target in its place, and a picture's regions are read row by row.
 
-    An ad's target is its category. In one hop both memories are read with the queries of the hop before.
+    An ad's target is its category. Each hop reads both memories with the queries of the hop before.
     """
 
     config_class = MimnConfig

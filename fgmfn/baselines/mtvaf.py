@@ -1,8 +1,8 @@
 """MTVAF (Li et al., 2024): BERT reads what the picture shows as words, and the picture itself before each layer.
 
-The words are a caption, a description of faces and the letters on the picture. Nothing here makes them: they come
-from the data's column `auxiliary`, parts of it set apart by `[SEP]`, and a row without any is read without. The
-paper cuts three crops with a detector. There is none here: three quarters of the picture stand in their place.
+These words are a caption, a description of faces and the text on the picture. They are not made here: they come from
+the data's column `auxiliary`, with its parts separated by `[SEP]`; a row without any is read without. The paper cuts
+three crops with a detector. Here there is no detector: three quarters of the picture replace its crops.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ from fgmfn.inputs import PAIR, SEPARATOR, Extra, Inputs, Sentence
 from fgmfn.modeling import Baseline, SentimentOutput
 
 CHUNKS = 4
-"""Pairs of keys and values that each position of the prefix is mixed of, one gate per layer."""
+"""Pairs of keys and values that are mixed for each position of the prefix, by one gate per layer."""
 CELLS = 2
-"""Cells along one side of what each stage of the backbone is pooled to."""
+"""Cells along one side of the grid that each stage of the backbone is pooled to."""
 MOST_FURTHER = 256
-"""Tokens of further words that are read at most."""
+"""Most tokens of further words that are read."""
 
 
 @strict
@@ -45,9 +45,9 @@ class MtvafConfig(PiecesConfig, PictureConfig):
     prefix_width: int = 800
     """Width between the backbone's stages and the prefix."""
     crops: int = 3
-    """Crops beside the whole picture."""
+    """Crops in addition to the whole picture."""
     alignment_weight: float | int = 1.0
-    """Weight of the divergence between what the words alone and the words with the further ones say."""
+    """Weight of the divergence between the predictions from the words alone and with the further words."""
 
     def check(self) -> None:
         """Refuse values out of their range."""
@@ -59,7 +59,7 @@ class MtvafConfig(PiecesConfig, PictureConfig):
 
 
 def further_ids(sentence: Sentence, tokenizer: Any) -> np.ndarray:
-    """Tokens of a row's further words, a separator behind each part."""
+    """Return the tokens of a row's further words, with a separator after each part."""
     parts = [part for part in map(str.strip, sentence.auxiliary.split(SEPARATOR)) if part]
     if not parts:
         return np.zeros(0, dtype=np.int64)
@@ -69,7 +69,7 @@ def further_ids(sentence: Sentence, tokenizer: Any) -> np.ndarray:
 
 
 def further_mask(sentence: Sentence, tokenizer: Any) -> np.ndarray:
-    """1 for each of them."""
+    """Return 1 for each token of `further_ids`."""
     return np.ones_like(further_ids(sentence, tokenizer))
 
 
@@ -80,9 +80,9 @@ def cells_of(stages: Iterable[Tensor]) -> Tensor:
 
 
 class VisualPrefix(nn.Module):
-    """A picture and its crops as keys and values before those of each layer.
+    """A picture and its crops as keys and values that precede those of each layer.
 
-    A layer's gate looks at a picture's mean over chunks and positions; the description leaves open at what.
+    A layer's gate reads a picture's mean over chunks and positions; the description does not say what it reads.
     """
 
     def __init__(self, channels: int, width: int, d: int, layers: int) -> None:
@@ -100,17 +100,17 @@ class VisualPrefix(nn.Module):
 
 
 class MtvafForSentiment(Baseline):
-    """The same encoder reads the words with the further ones, which decides, and the words alone.
+    """MTVAF; one encoder reads the words with the further ones, which gives the answer, and the words alone.
 
-    Both are trained to find the class and, by Kullback and Leibler's divergence of the first from the second, to
-    say the same; the description names the divergence and leaves its direction open. A row without further words
-    has nothing to be aligned. The target follows the sentence as BERT's second segment.
+    Both readings are trained to predict the class and, by the Kullback-Leibler divergence of the first from the second,
+    to agree; the description names the divergence but not its direction. A row without further words has nothing to
+    align. The target follows the sentence as BERT's second segment.
     """
 
     config_class = MtvafConfig
     modalities = ("text", "image")
     encoded_fields: ClassVar[dict[str, str]] = {"pixel_values": "image_encoder"}
-    recomputed_parts = ()  # the prefix is given as kept keys and values, which a layer that is recomputed leaves out
+    recomputed_parts = ()  # the prefix is passed as cached keys and values, which recomputed layers ignore
     inputs = Inputs(
         ("pixel_values", *PAIR),
         pair="always",
@@ -153,7 +153,7 @@ class MtvafForSentiment(Baseline):
         segments = torch.cat([token_type_ids, torch.ones_like(further_ids)], dim=1)
         logits = self.read(ids, mask, segments, prefix)
         richer = further_mask.any(dim=1)
-        # Several processes have different numbers of such rows, or none.
+        # The number of such rows differs between processes and may be 0.
         rows = mean_count(richer.sum()) if self.training else richer.sum()
         if labels is None or not richer.any():
             return self.task_output(logits, labels)
@@ -180,7 +180,7 @@ class MtvafForSentiment(Baseline):
         return super().encoding(field) | own
 
     def encode(self, field: str, batch: Mapping[str, Tensor]) -> Tensor:
-        """Return what may stand in place of a batch's pictures: their cells, [B, crops * 4 * c]."""
+        """Return the cells of a batch's pictures, which may replace the pictures: [B, crops * 4 * c]."""
         return self.cells(batch[field]).flatten(1) if field == "pixel_values" else super().encode(field, batch)
 
     def cells(self, pixel_values: Tensor) -> Tensor:
@@ -199,7 +199,7 @@ class MtvafForSentiment(Baseline):
         mask = mask.bool() & (places < longest)
         before = mask.new_ones(mask.shape[0], prefix[0][0].shape[1])
         ignored = ~torch.cat([before, mask], dim=1)
-        # A mask of four axes is taken as it is; one of two would be made for as many keys as there are queries.
+        # A mask with four axes is used as it is; one with two would be expanded to as many keys as there are queries.
         bias = prefix[0][0].new_zeros(ignored.shape).masked_fill(ignored, torch.finfo(prefix[0][0].dtype).min)
         states = encoder(
             input_ids=ids,

@@ -31,7 +31,7 @@ WEIGHTS = "weights.npz"
 ENCODERS = "encoders"
 INPUTS = Inputs(("pixel_values", "input_ids"))
 SMALLEST_SPREAD = 1e-12
-"""A feature that spreads less is the same for every row but for rounding."""
+"""A feature with a smaller spread is constant except for rounding."""
 
 
 @strict
@@ -48,16 +48,16 @@ class ProbeConfig(SentimentConfig):
     pretrained: bool = True
     """False draws both encoders at random and downloads nothing."""
     text_config: dict[str, Any] = field(default_factory=dict)
-    """Sizes of a text encoder that is drawn; those unset are the pretrained one's."""
+    """Sizes of a randomly initialised text encoder; unset ones are the pretrained one's."""
     vision_config: dict[str, Any] = field(default_factory=dict)
-    """Likewise of the image encoder."""
+    """Likewise for the image encoder."""
     vocabulary: int = 8000
     """Word pieces to learn from the training texts when nothing is pretrained."""
     batch_size: int = 64
     """Rows that are encoded at once."""
 
     def departures(self, modalities: Sequence[str]) -> list[str]:
-        """Say whether the encoders are others, or start at random."""
+        """Say whether the encoders are different ones or start at random."""
         if not self.pretrained:
             return ["its encoders started at random"]
         published = type(self).encoders
@@ -67,13 +67,13 @@ class ProbeConfig(SentimentConfig):
 class Probe(FittedModel):
     """The picture's and the text's vectors in the pair's common space, each of length 1, side by side.
 
-    A target stands in front of its sentence, where no limit of length cuts it off. Features are standardised by the
-    training rows' mean and spread, which the fitted weights take in. The picture is one centre crop, in training too.
+    A target precedes its sentence, so the length limit never cuts it off. Features are standardised by the training
+    rows' mean and spread, which the fitted weights include. The picture is one centre crop, in training too.
     """
 
     modalities = ("text", "image")
     strengths: ClassVar[tuple[float, ...]] = (1e-2, 1e-3, 1e-1, 1e-4, 1.0)
-    """Inverse strengths of the regression's decay to choose from, the likeliest first."""
+    """Inverse strengths of the regression's decay to choose from, the most likely first."""
 
     @abstractmethod
     def feature_count(self, pair: Any) -> int:
@@ -81,7 +81,7 @@ class Probe(FittedModel):
 
     @abstractmethod
     def image_processor(self, side: int) -> CLIPImageProcessor:
-        """Return what prepares pictures as the pair saw them in its pretraining, as squares of that side."""
+        """Return the image processor of the pair's pretraining, for squares of that side."""
 
     def fit(self, train: Rows, dev: Rows, seed: int, *, progress: bool = True) -> dict[str, Any]:
         """Encode both splits once and fit the regression.
@@ -112,8 +112,8 @@ class Probe(FittedModel):
 
     @torch.inference_mode()
     def _encode(self, batch: dict[str, torch.Tensor]) -> np.ndarray:
-        # SigLIP reads the vector of the last place, padding or not, and so knows texts of full length alone;
-        # CLIP never looks beyond a text's end.
+        # SigLIP reads the vector of the last position, padding or not, so it needs texts padded to full length;
+        # CLIP never reads beyond a text's end.
         ids, longest = batch["input_ids"], self._processor.max_tokens
         ids = F.pad(ids, (0, longest - ids.shape[1]), value=self._processor.tokenizer.pad_token_id)
         device = self._encoders.device
@@ -145,13 +145,13 @@ class Probe(FittedModel):
             return AutoModel.from_config(self._pair(numbers)), tokenizer
 
     def _pair(self, numbers: dict[str, int]) -> Any:
-        """The configuration of a pair that is drawn; `numbers` are those of the words and signs it reads."""
+        """Return the configuration of a randomly initialised pair; `numbers` are sizes and ids of its vocabulary."""
         sizes = {"text_config": self.config.text_config | numbers, "vision_config": dict(self.config.vision_config)}
         return AutoConfig.for_model(self.config.family, **sizes)
 
     def _pretrained(self) -> tuple[Any, Any]:
         name, family = self.config.encoders, self.config.family
-        tokenizer = pretrained_tokenizer(name)  # first: weights would be fetched in vain without it
+        tokenizer = pretrained_tokenizer(name)  # first: without it, weights would be fetched for nothing
         found = from_pretrained(AutoModel, name, "encoders")
         if found.config.model_type != family:
             raise ConfigError(
@@ -160,7 +160,7 @@ class Probe(FittedModel):
         return found, tokenizer
 
     def save_weights(self, folder: Path) -> None:
-        """Write the regression's arrays, both encoders and what belongs to them: a probe reads its own folder alone."""
+        """Write the regression's arrays, both encoders and their files: a probe is read from its own folder only."""
         np.savez(folder / WEIGHTS, weights=self._regression.weights, bias=self._regression.bias)
         self._encoders.save_pretrained(folder / ENCODERS)
         self._processor.save_pretrained(folder)
@@ -173,7 +173,7 @@ class Probe(FittedModel):
         self._take(encoders, FgmfnProcessor.from_pretrained(folder, local_files_only=True))
 
     def parameter_counts(self) -> tuple[int, int] | None:
-        """Both encoders, and one weight per feature and class and one bias per class, which alone are learned."""
+        """Return the parameters of both encoders and the regression; only the regression's are learned."""
         if hasattr(self, "_encoders"):
             encoders = self._encoders
         else:
@@ -184,7 +184,7 @@ class Probe(FittedModel):
 
 
 def _sentences(rows: Rows) -> list[str]:
-    """`target: sentence`; an ad's words alone."""
+    """Return `target: sentence` for each row; for ads only the words."""
     if not rows.has_targets:
         return rows.text
     return [f"{target}: {text}" for target, text in zip(rows.target, rows.text, strict=True)]

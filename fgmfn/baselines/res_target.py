@@ -1,4 +1,4 @@
-"""Res-Target: a frozen ResNet-152 whose regions are weighed by the target, without the sentence."""
+"""Res-Target: a frozen ResNet-152 with regions weighted by the target, without the sentence."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ class ResTargetConfig(WordsConfig, PictureConfig):
 
 
 class ResTargetForSentiment(Baseline):
-    """An ad's target is its category."""
+    """Res-Target; an ad's target is its category."""
 
     config_class = ResTargetConfig
     modalities = ("text", "image")
     inputs = Inputs(("pixel_values", *TARGET), tokens="words")
     encoded_fields: ClassVar[dict[str, str]] = {"pixel_values": "image_encoder"}
     main_input_name = "pixel_values"
-    # Ours throughout: ESAFN's recipe, which shares its parts.
+    # Ours throughout: the recipe of ESAFN, which has the same parts.
     recipe: ClassVar[dict[str, Any]] = {
         "optimizer": "adam",
         "learning_rate": 1e-3,

@@ -1,4 +1,4 @@
-"""FGMFN's two halves: BERT alone and ResNet alone. Without the first beside it a multimodal row proves nothing."""
+"""FGMFN's two halves: BERT alone and ResNet alone. Without the first beside it, a multimodal row proves nothing."""
 
 from __future__ import annotations
 

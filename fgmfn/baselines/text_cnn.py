@@ -1,4 +1,4 @@
-"""TextCNN (Kim, 2014): filters over runs of three, four and five words, the strongest answer of each."""
+"""TextCNN (Kim, 2014): filters over runs of three, four and five words, with max pooling of each."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class TextCnnConfig(WordsConfig):
     filters: int = 100
     """Filters of each width."""
     max_norm: float | int = 3.0
-    """Longest weight vector of a class; longer ones are scaled down to it after each step."""
+    """Largest norm of a class's weight vector; larger ones are scaled down to it after each step."""
 
     def check(self) -> None:
         """Refuse values out of their range."""
@@ -36,7 +36,7 @@ class TextCnnConfig(WordsConfig):
 
 
 class TextCnnForSentiment(Baseline):
-    """The sentence, with the target behind it where the data have targets."""
+    """TextCNN over the sentence, followed by the target if the data have targets."""
 
     config_class = TextCnnConfig
     modalities = ("text",)
@@ -60,8 +60,8 @@ class TextCnnForSentiment(Baseline):
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor, labels: Tensor | None = None) -> SentimentOutput:
         """Classify words [B, n]."""
-        # Padding is zero, and every text gets enough of it that each word begins a run of the longest width:
-        # how long the batch is does not matter then.
+        # Padding is zero, and every text gets enough of it that each word begins a run of the longest width, so
+        # the batch's length has no effect.
         words = self.words(input_ids) * attention_mask.to(self.words.vectors.weight.dtype).unsqueeze(-1)
         padded = F.pad(words, (0, 0, 0, max(WIDTHS) - 1)).transpose(1, 2)
         begins = attention_mask.bool().unsqueeze(1)
@@ -75,5 +75,5 @@ class TextCnnForSentiment(Baseline):
 
     @torch.no_grad()
     def after_step(self) -> None:
-        """Scale down what is longer than `max_norm`."""
+        """Scale down weight vectors with a norm above `max_norm`."""
         self.classifier.weight.copy_(self.classifier.weight.renorm(2, 0, self.config.max_norm))

@@ -1,4 +1,4 @@
-"""TF-IDF and logistic regression: the floor. A model that does not beat it has learned nothing."""
+"""TF-IDF and logistic regression, the lower bound: a model that does not beat it has learned nothing."""
 
 from __future__ import annotations
 
@@ -21,30 +21,30 @@ from fgmfn.data.twitter import MARK
 WEIGHTS = "weights.npz"
 VOCABULARY = "vocabulary.json"
 ANYTHING = r"\S+"
-"""Whatever stands between blanks is a word, so that the marks `$T$`, # and ! count too."""
+"""A word is a run of characters without blanks, so that `$T$`, # and ! count too."""
 RUNS_OF_CHARACTERS = (2, 5)
-"""Lengths; they run within words, so that endings, compounds and hashtags are recognised."""
+"""Shortest and longest run of characters, within words, so that endings, compounds and hashtags are recognised."""
 
 
 @strict
 class TfidfConfig(SentimentConfig):
-    """Settings of the TF-IDF floor."""
+    """Settings of TF-IDF."""
 
     model_type = "fgmfn_tfidf"
     counts: ClassVar[tuple[str, ...]] = ("longest_ngram", "min_count")
 
     longest_ngram: int = 2
-    """Words and runs of words up to this length may be counted."""
+    """Longest run of words that may be counted."""
     characters: bool = True
     """Runs of two to five characters within words may be counted, too."""
     min_count: int = 1
-    """Texts that a word must stand in; runs of characters must stand in at least two."""
+    """Texts that a word must occur in; runs of characters must occur in at least two."""
     balanced: bool = False
-    """Weigh classes by their rarity: a better macro-F1 for a worse accuracy."""
+    """Weight classes by their rarity: a better macro-F1 for a worse accuracy."""
 
 
 class TfidfForSentiment(FittedModel):
-    """The sentence, its mark where the target stood, and the target; what counts and how freely is chosen on dev."""
+    """TF-IDF of the marked sentence and the target; terms and regularisation are chosen on the development rows."""
 
     config_class = TfidfConfig
     modalities = ("text",)
@@ -52,7 +52,7 @@ class TfidfForSentiment(FittedModel):
     """Inverse strengths of the regression's decay to choose from."""
 
     def fit(self, train: Rows, dev: Rows, seed: int, *, progress: bool = True) -> dict[str, Any]:
-        """Count words, fit a regression for each choice of what counts, and keep the best; it shows no bar.
+        """Count words, fit a regression for each choice of terms, and keep the best; shows no bar.
 
         Raises:
             DataError: The training rows are all of one class.
@@ -79,7 +79,7 @@ class TfidfForSentiment(FittedModel):
         return best_chosen
 
     def _choices(self, *, judged: bool) -> Iterator[list[TfidfVectorizer]]:
-        """What may be counted, the plainest first; without rows to judge by, all that the settings allow."""
+        """Yield the choices of terms, the plainest first; if nothing is `judged`, only the largest choice."""
         longest = self.config.longest_ngram
         for ngram in range(1, longest + 1) if judged else [longest]:
             for characters in sorted({not judged and self.config.characters, self.config.characters}):
@@ -95,11 +95,11 @@ class TfidfForSentiment(FittedModel):
         return [words, TfidfVectorizer(analyzer="char_wb", ngram_range=runs, min_df=max(2, least), **settings)]
 
     def features(self, rows: Rows, *, progress: bool = True) -> csr_matrix:
-        """Count each row's words, [rows, terms]; it shows no bar."""
+        """Count each row's words, [rows, terms]; shows no bar."""
         return _count(self._counters, rows)
 
     def save_weights(self, folder: Path) -> None:
-        """Write what is counted with its numbers, and the arrays."""
+        """Write the terms with their numbers, and the arrays."""
         words, *_ = self._counters
         numbers = [{term: int(number) for term, number in each.vocabulary_.items()} for each in self._counters]
         counted = {"longest_ngram": words.ngram_range[1], "numbers": numbers}
@@ -121,7 +121,7 @@ class TfidfForSentiment(FittedModel):
             begin += len(known)
 
     def parameter_counts(self) -> tuple[int, int] | None:
-        """One weight per term and class, and one bias per class; None before the words are counted."""
+        """Return one weight per term and class and one bias per class; None before the words are counted."""
         if not hasattr(self, "_regression"):
             return None
         count = self._regression.weights.size + self._regression.bias.size
@@ -129,13 +129,13 @@ class TfidfForSentiment(FittedModel):
 
 
 def _count(counters: list[TfidfVectorizer], rows: Rows) -> csr_matrix:
-    """TF-IDF of each row, each counter's of length 1: [rows, terms]."""
+    """Return each row's TF-IDF, [rows, terms]; each counter's part has length 1."""
     texts = _texts(rows)
     return hstack([counter.transform(texts) for counter in counters], format="csr")
 
 
 def _texts(rows: Rows) -> list[str]:
-    """The marked sentence and its target; an ad's words alone."""
+    """Return each row's marked sentence and target; for ads only the words."""
     if not rows.has_targets:
         return rows.text
     return [

@@ -26,7 +26,7 @@ class TomBertConfig(PiecesConfig, PictureConfig):
 
 
 class TomBertForSentiment(TwoTextEncoders):
-    """The variant that classifies by the first token of the joined layer, which is the picture's.
+    """TomBERT, the variant that classifies by the first token of the joined layer, which is the picture's.
 
     An ad's target is its category.
     """
@@ -35,7 +35,7 @@ class TomBertForSentiment(TwoTextEncoders):
     modalities = ("text", "image")
     inputs = Inputs(("pixel_values", *PAIR, *TARGET), pair="always", marked=True)
     encoded_fields: ClassVar[dict[str, str]] = {"pixel_values": "image_encoder", "input_ids": "text_encoder"}
-    # As the authors' run_multimodal_classifier.py has it.
+    # From the authors' run_multimodal_classifier.py.
     recipe: ClassVar[dict[str, Any]] = {"learning_rate": 5e-5, "epochs": 8, "batch_size": 32, "warmup": 0.1}
 
     def __init__(self, config: TomBertConfig) -> None:
@@ -66,7 +66,7 @@ class TomBertForSentiment(TwoTextEncoders):
         sentence = self.encode_text(input_ids, attention_mask, token_type_ids)
         target = self.encode_target(target_ids, target_mask)
         regions = self.regions(self.image_encoder.regions(pixel_values))
-        # No token of the target reads another one here, and its padding is no pooler's first token.
+        # Tokens of the target do not read each other here, and the pooler's first token is never padding.
         image = self.image_pooler(self.target_to_image(target, regions, None)).unsqueeze(1)
         both = torch.cat([image, sentence], dim=1)
         mask = torch.cat([attention_mask.new_ones(image.shape[:2]), attention_mask], dim=1).bool()

@@ -1,4 +1,4 @@
-"""VGG16 (Simonyan and Zisserman, 2015) on the whole picture, its last layer replaced: what an older CNN sees."""
+"""VGG16 (Simonyan and Zisserman, 2015) on the whole picture, with its last layer replaced: an older CNN."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ class Vgg16Config(PictureConfig):
     counts: ClassVar[tuple[str, ...]] = ("fc6_width",)
 
     backbone: str = "vgg16"
-    """Name of a VGG of timm."""
+    """Name of a VGG model in timm."""
     freeze_backbone: bool = False
-    """Not offered: the whole network is tuned."""
+    """Must stay False: the whole network is tuned."""
     fc6_width: int = FC_WIDTH
-    """Width of the first fully connected layer; another than 4096 cannot be pretrained."""
+    """Width of the first fully connected layer; only 4096 can be pretrained."""
 
     def check(self) -> None:
-        """Refuse what is no VGG."""
+        """Refuse a backbone that is not a VGG."""
         super().check()
         require(not self.freeze_backbone, "freeze_backbone", self.freeze_backbone, "false")
         is_vgg = self.backbone.startswith("vgg") and timm.is_model(self.backbone)
@@ -40,7 +40,7 @@ class Vgg16Config(PictureConfig):
 
 
 class Vgg16ForSentiment(Baseline):
-    """fc8 gives the classes."""
+    """VGG16; its layer fc8 gives the classes."""
 
     config_class = Vgg16Config
     modalities = ("image",)
@@ -55,7 +55,7 @@ class Vgg16ForSentiment(Baseline):
         self.post_init()
 
     def load_pretrained(self, tokenizer: Any) -> None:
-        """Take the weights that were trained on ImageNet, all but fc8's.
+        """Load the weights that were trained on ImageNet, except fc8's.
 
         Raises:
             WeightsError: They cannot be fetched or read.

@@ -18,7 +18,7 @@ from fgmfn.inputs import PAIR, Inputs
 from fgmfn.modeling import Baseline, SentimentOutput
 
 WHOLE = (0.0, 0.0, 1.0, 1.0, 1.0)
-"""Left, top, right, bottom and area of the whole picture, which region 0 stands for."""
+"""Left, top, right, bottom and area of the whole picture, which region 0 represents."""
 
 
 @strict
@@ -37,10 +37,10 @@ class VilbertConfig(PiecesConfig, PictureConfig):
     visual_layers: int = 6
     """Layers of the visual stream. Each shares an exchange with one of the text encoder's last layers."""
     layer_dropout: float | int = 0.1
-    """Of the visual stream and the exchanges; `dropout` is the head's."""
+    """Dropout of the visual stream and the exchanges; `dropout` is the head's."""
 
     def check(self) -> None:
-        """Refuse streams that do not fit each other."""
+        """Refuse settings of the two streams that do not fit each other."""
         super().check()
         heads, depth = self.visual_heads, self.text_config.get("num_hidden_layers", 12)
         require(self.visual_size % heads == 0, "visual_size", self.visual_size, f"a multiple of visual_heads={heads}")
@@ -52,7 +52,7 @@ class VilbertConfig(PiecesConfig, PictureConfig):
 class Reading(nn.Module):
     """Multi-head attention of one stream over another, or over itself, and a feed-forward block behind it.
 
-    Streams differ in width, which keeps `AttendTo` from doing this.
+    The streams differ in width, so `AttendTo` cannot be used here.
 
     Args:
         d: width of the stream that reads.
@@ -85,7 +85,7 @@ class Reading(nn.Module):
 
 
 class Exchange(nn.Module):
-    """A co-attention block: each stream reads what the other one was before it."""
+    """A co-attention block: each stream reads the other one's states from before the block."""
 
     def __init__(self, config: VilbertConfig) -> None:
         super().__init__()
@@ -99,7 +99,7 @@ class Exchange(nn.Module):
 
 
 class RegionEmbedding(nn.Module):
-    """What a region shows and where it lies, added up; region 0 is the mean of all, and lies everywhere."""
+    """Sum of a region's features and position; region 0 is the mean of all, positioned as the whole picture."""
 
     def __init__(self, channels: int, config: VilbertConfig) -> None:
         super().__init__()
@@ -117,19 +117,19 @@ class RegionEmbedding(nn.Module):
 
 
 class VilbertForSentiment(Baseline):
-    """The product of both pooled streams goes into the head, as in the paper's task of answering questions.
+    """ViLBERT; the head reads the product of both pooled streams, as in the paper's question-answering task.
 
-    The text stream starts as BERT. ViLBERT's own pretraining on captioned pictures is not among the weights that
-    transformers or timm offer, so the visual stream and the exchanges start as they are drawn. The paper does not
-    say how a stream is pooled: a linear layer and a ReLU over its first state, each to the visual width.
+    The text stream starts from BERT. Neither transformers nor timm offers ViLBERT's weights, pretrained on captioned
+    pictures, so the visual stream and the exchanges start at random. The paper does not say how a stream is pooled;
+    here it is a linear layer and a ReLU over the first state, to the visual width.
     """
 
     config_class = VilbertConfig
     modalities = ("text", "image")
     inputs = Inputs(("pixel_values", *PAIR), pair="real_target", marked=True)
     encoded_fields: ClassVar[dict[str, str]] = {"pixel_values": "image_encoder"}
-    # Rate and epochs are those the paper tunes on VQA with; its batch of 256 would leave a Twitter set a dozen
-    # steps per epoch.
+    # Rate and epochs are the paper's for VQA; its batch of 256 would leave a Twitter set with a dozen steps per
+    # epoch.
     recipe: ClassVar[dict[str, Any]] = {"learning_rate": 4e-5, "epochs": 20, "batch_size": 32, "warmup": 0.1}
     notes: ClassVar[tuple[str, ...]] = (
         "no detector: the regions are the cells of the CNN's grid",

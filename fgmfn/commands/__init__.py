@@ -1,1 +1,1 @@
-"""The command line `fgmfn`: `main` lists the commands, every other module holds some and is imported when called."""
+"""The command line `fgmfn`: `main` lists the commands; the other modules define them and are imported on demand."""

@@ -1,4 +1,4 @@
-"""`fgmfn compare A B`, whether one model is better than another, and `fgmfn diagnose RUN`, whether its parts work."""
+"""`fgmfn compare A B` and `fgmfn diagnose RUN`: which of two models is better, and whether a model's parts work."""
 
 from __future__ import annotations
 
@@ -50,8 +50,8 @@ def compare(
     """Say by how much A is better than B on the same rows, with a 95 % interval, or that they are not distinguishable.
 
     Rows of one ad are drawn together, and seeds that both have are paired. A p below 0.05 distinguishes two models: it
-    is the larger one of a bootstrap's and of a permutation test's that exchanges whole ads. McNemar's test, which takes
-    rows for independent, stands beside them. The exit code is 0 whichever is better, and 1 where rows differ.
+    is the larger of a bootstrap's p and that of a permutation test that exchanges whole ads. McNemar's test, which
+    assumes independent rows, is printed too. The exit code is 0 whichever model is better, and 1 if the rows differ.
 
     [bold]Examples[/bold]
 
@@ -82,10 +82,10 @@ def compare(
 
 
 def _refuse_others(source: Source, folder: Path, split: str, checksum: str) -> None:
-    """Refuse rows that are not those that a run was scored on.
+    """Refuse rows other than those that a run was scored on.
 
     Raises:
-        DataError: They are not.
+        DataError: They are others.
     """
     if (there := source.checksums.get(split)) != checksum:
         raise DataError(f"{folder}: was scored on the {split} rows {checksum}; those of {source.path} are {there}")
@@ -147,11 +147,11 @@ def diagnose(
     output: Annotated[Path | None, typer.Option(help="Where the report goes. Unset: into the run's folder.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Say whether a trained model's parts work: its training's course, and what taking pictures or words away costs.
+    """Check whether a trained model's parts work: the course of its training, and the cost of hiding pictures or words.
 
     The same rows are predicted again with pictures of other rows, with blank pictures, with masked words and with
-    neither; each difference to the untouched answers has a 95 % interval. Losses, gradients by part and loss, the gate
-    and the attention's entropy are those of metrics.json. The report is diagnosis.html in one file, and
+    neither; each difference from the unchanged answers has a 95 % interval. Losses, gradients by part and loss, the
+    gate and the attention's entropy are read from metrics.json. The report is one file, diagnosis.html, and
     diagnosis.md, .png and .parquet.
 
     [bold]Examples[/bold]

@@ -1,4 +1,4 @@
-"""`fgmfn explain RUN`: why a model answers as it does, for pictures with their words or rows of a split."""
+"""`fgmfn explain RUN`: explanations of a model's answers, for pictures with their words or rows of a split."""
 
 from __future__ import annotations
 
@@ -45,10 +45,10 @@ def explain(
     html: Annotated[Path | None, typer.Option(help="One file to look at.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Say why a model answers as it does: words and regions, each modality, and the nearest training ads.
+    """Explain a model's answers: words and regions that count, each modality, and the nearest training ads.
 
-    The model is asked again without each word and without each region of the picture; what the answer's probability
-    loses is the effect, in points. The nearest training ads need the run's data once: an index is kept in its folder.
+    The model predicts again without each word and without each region of the picture; the effect is the loss of the
+    answer's probability, in points. The nearest training ads need the run's data once: an index is kept in its folder.
 
     [bold]Examples[/bold]
 

@@ -29,11 +29,11 @@ def export(
     split: Annotated[str, typer.Option(help="The rows that the export must answer as the model does.")] = "validation",
     as_json: Json = False,
 ) -> None:
-    """Write a trained model for ONNX Runtime, with its processor, calibration and checksums beside it.
+    """Write a trained model for ONNX Runtime, with its processor, calibration and checksums.
 
-    The export is refused unless it answers real rows as the model does, in batches of several sizes and lengths: to
-    1e-4 of every logit, and with --int8 with at most 0.5 points of accuracy less. Every command that takes a trained
-    model takes the folder.
+    The export is refused unless it answers real rows as the model does, in batches of several sizes and lengths: every
+    logit to within 1e-4, or with --int8 at most 0.5 points of accuracy less. Every command that takes a trained model
+    also takes the export's folder.
 
     [bold]Examples[/bold]
 

@@ -1,6 +1,6 @@
 """`fgmfn train | evaluate | predict | models | cache | explain | export | compare | diagnose | search | paper`.
 
-Results go to standard output, reports to standard error.
+Results are printed to standard output, reports to standard error.
 
 Exit codes: 0 done, 1 refused with a reason, 2 wrong usage.
 """
@@ -28,18 +28,18 @@ MODULES = dict.fromkeys(("train", "evaluate", "predict", "models", "cache"), "mo
     "search": "search",
     "paper": "paper",
 }
-"""Every command or group of commands, and the module of this package that holds it."""
+"""Every command or group of commands, and the module of this package that defines it."""
 
 
 class CommandsOnDemand(TyperGroup):
-    """Imports the module of a command when that is called, or all of them for the list of commands."""
+    """Imports a command's module when the command is called, or all modules for the list of commands."""
 
     def list_commands(self, ctx: Any) -> list[str]:
         """Return the names in the order of the table."""
         return list(MODULES)
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
-        """Return a command, or None if there is none of this name."""
+        """Return a command, or None if there is none with this name."""
         if cmd_name not in MODULES:
             return None
         group = get_group(import_module(f"fgmfn.commands.{MODULES[cmd_name]}").app)
@@ -57,13 +57,13 @@ app = typer.Typer(
 
 @app.callback()
 def fgmfn() -> None:
-    """FGMFN: the sentiment of image-text advertisements, and the models beside it."""
+    """FGMFN and its baselines: sentiment of image-text advertisements."""
 
 
 def main() -> None:
     """Run the command line; a refusal is one line on standard error and exit code 1."""
     package = logging.getLogger("fgmfn")
-    # under torchrun the first process reports for all
+    # under torchrun, the first process reports for all
     package.setLevel(logging.INFO if os.environ.get("RANK", "0") == "0" else logging.WARNING)
     package.handlers = [ReportHandler()]
     try:

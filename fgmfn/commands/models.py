@@ -27,7 +27,7 @@ from fgmfn.errors import InputError
 if TYPE_CHECKING:
     from fgmfn.training import TrainedModel
 
-# Line breaks in the help texts are meant: rich markup keeps the examples' lines apart.
+# Line breaks in the help texts are intended: rich markup keeps the examples on separate lines.
 app = typer.Typer(rich_markup_mode="rich")
 Checkpoint = Annotated[Path, typer.Argument(help="A folder that `fgmfn train` printed.")]
 Split = Annotated[str, typer.Option(help="train, validation or test.")]
@@ -147,8 +147,8 @@ def predict(
 ) -> None:
     """Predict single ads, many without labels, or every row of a split.
 
-    A row of --rows that cannot be read has the reason in place of an answer, and the exit code is then 1. A killed run
-    is resumed.
+    A row of --rows that cannot be read has the reason in place of an answer; the exit code is then 1. A killed run is
+    resumed.
 
     [bold]Examples[/bold]
 
@@ -228,9 +228,9 @@ def _predict_singly(
 
 @app.command()
 def models(as_json: Json = False) -> None:
-    """List the models that can be trained at their full size: modalities, parameters, source.
+    """List the models that can be trained, at their full size: modalities, parameters, source.
 
-    Nothing is downloaded and no memory is taken for weights.
+    Nothing is downloaded, and no memory is allocated for weights.
 
     [bold]Example[/bold]
 
@@ -267,7 +267,7 @@ def cache(
     clear: Annotated[bool, typer.Option("--clear", help="Remove all that no training has open.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Say where prepared rows lie and how large they are.
+    """List the prepared rows in the cache, with folder and size.
 
     [bold]Examples[/bold]
 
@@ -306,7 +306,7 @@ def cache(
 
 
 def announce(trained: Sequence[TrainedModel]) -> None:
-    """Report what was not trained again, and what a reader of the scores must know."""
+    """Report models that were not trained again, and notes on the scores."""
     for name in (one.model for one in trained if one.already_trained):
         reports.print(f"{name}: already trained with these settings on these rows; nothing was done")
     for note in dict.fromkeys(note for one in trained for note in one.notes):

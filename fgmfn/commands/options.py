@@ -1,4 +1,4 @@
-"""Options that several commands share: dataclasses which a command takes as one argument.
+"""Options that several commands share: dataclasses that a command receives as one argument each.
 
     @app.command()
     @takes(TableOptions)
@@ -127,13 +127,13 @@ class SourceOptions:
     words: Words = None
 
     def open(self) -> Source:
-        """Open the data as the configuration's [source] says; folders of the command line go before it."""
+        """Open the data as the configuration's [source] says; folders on the command line override it."""
         return open_data(self.data, self.config, images=self.images, data_dir=self.data_dir, words=self.words)
 
 
 @dataclass(frozen=True)
 class TrainingOptions:
-    """How the runs of a table or figure are trained, and where its files go."""
+    """Training settings and output folders of a table or figure."""
 
     data: SomeData = (DEFAULT_DATA,)  # type: ignore[assignment]
     images: SomeImages = None
@@ -159,7 +159,7 @@ class TrainingOptions:
         return [open_source(one, settings) for one, settings in self.source_settings().items()]
 
     def source_settings(self) -> dict[str, SourceSettings]:
-        """Return the [source] settings of each set of data, with the folders of the command line.
+        """Return the [source] settings of each set of data, with the folders on the command line.
 
         Raises:
             ConfigError: The configuration cannot be read.
@@ -177,7 +177,7 @@ class TrainingOptions:
         }
 
     def _picture_folders(self) -> Mapping[str, Path]:
-        """Return the folder of each set of data, that of all data under the empty name."""
+        """Return the folder of each set of data; the folder of all data has the empty name."""
         folders: dict[str, Path] = {}
         for given in self.images or ():
             name, equals, folder = given.partition("=")
@@ -194,7 +194,7 @@ class TrainingOptions:
         return folders
 
     def recipe(self, first_seed: int, seeds: int = 1) -> Recipe:
-        """Return how to train: with so many seeds, counted on from the first."""
+        """Return the recipe, with this many seeds, counted up from the first."""
         from fgmfn.paper.experiments import Recipe
 
         counted = tuple(range(first_seed, first_seed + seeds))
@@ -222,7 +222,7 @@ class GridOptions:
         """Return both, or the defaults.
 
         Raises:
-            typer.BadParameter: They are no numbers of 0 or more.
+            typer.BadParameter: They are not numbers of 0 or more.
         """
         from fgmfn.paper.figure4 import ALPHAS, BETAS
 
@@ -243,7 +243,7 @@ def _numbers(given: str | None, default: Sequence[float], option: str) -> list[f
 
 
 def open_data(data: str, config: str | None, **settings: Path | str | None) -> Source:
-    """Open one set of data as a configuration's [source] says; settings that are given go before it.
+    """Open one set of data as a configuration's [source] says; the given settings override it.
 
     Raises:
         DataError: There is no such data.
@@ -255,7 +255,7 @@ def open_data(data: str, config: str | None, **settings: Path | str | None) -> S
 
 
 def source_settings(config: str | None, **settings: Path | str | None) -> SourceSettings:
-    """Return a configuration's [source]; settings that are given go before it.
+    """Return a configuration's [source]; the given settings override it.
 
     Raises:
         ConfigError: The configuration cannot be read.
@@ -267,5 +267,5 @@ def source_settings(config: str | None, **settings: Path | str | None) -> Source
 
 
 def names_of(given: Sequence[str] | None) -> list[str]:
-    """Split a repeated or comma-separated option; empty where it was not given."""
+    """Split a repeated or comma-separated option; empty if it was not given."""
     return [name.strip() for part in given or () for name in part.split(",") if name.strip()]

@@ -1,7 +1,7 @@
 """`fgmfn paper table4 | table5 | table6 | table7 | figure3 | figure4 | reproduce`: the paper's tables and figures.
 
-Every command writes NAME.md, NAME.parquet and NAME.png. One that was stopped is resumed; a model that is trained
-already is read, not trained again.
+Every command writes NAME.md, NAME.parquet and NAME.png. A stopped command is resumed; a model that is already trained
+is read, not trained again.
 """
 
 from __future__ import annotations
@@ -44,9 +44,9 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 WRITE_EVERY_S = 30.0
-"""After a run the files are written again if they are older than this."""
+"""After a run, the files are written again if they are older than this."""
 CASE_STUDY_MODELS = ["roberta", "aom", "fgmfn"]
-"""Those of the paper's Table 7."""
+"""Models of the paper's Table 7."""
 app = typer.Typer(
     name="paper",
     help="The paper's tables and figures, each by one command: Markdown, Parquet and PNG.",
@@ -57,7 +57,7 @@ app.command()(reproduce)
 
 
 class Device(StrEnum):
-    """Where models are measured."""
+    """Devices on which models are measured."""
 
     CPU = "cpu"
     CUDA = "cuda"
@@ -66,10 +66,10 @@ class Device(StrEnum):
 @app.command()
 @takes(TrainingOptions, SeedOptions)
 def table4(options: TrainingOptions, seeds: SeedOptions, model: Models = None) -> None:
-    """Accuracy and macro-F1 of every model: the paper's figure, the published one, ours over seeds.
+    """Accuracy and macro-F1 of every model: the paper's figures, the published ones, and ours over seeds.
 
-    A row that cannot run here says whether weights, pictures, memory or a library are missing. Several processes may
-    work on one table, each on a GPU of its own: start the same command in each.
+    A row that cannot run here says whether weights, pictures, memory or a library are missing. Several processes can
+    work on one table, each on its own GPU: start the same command in each.
 
     [bold]Examples[/bold]
 
@@ -109,7 +109,7 @@ def table5(
     """Parameters, FLOPs, latency, training time and peak memory of every model at full size, measured here.
 
     Weights start at random and nothing is downloaded. Each model is measured once on this machine; a second call
-    measures what is missing. Latency is of one row without its preparation: the median after a warm-up.
+    measures what is missing. Latency is that of one row without its preparation: the median after a warm-up.
 
     [bold]Examples[/bold]
 
@@ -180,9 +180,9 @@ def table7(
     model: Models = None,
     seed: Annotated[int, typer.Option(min=0, help="Of the trained models, and of the drawing of samples.")] = 42,
 ) -> None:
-    """A case study: what chosen models predict for single samples, beside the pictures.
+    """A case study: predictions of chosen models for single samples, with the pictures.
 
-    Rows are named as fgmfn predict --output names them. Models that are not trained yet are trained first.
+    Name rows as in the output of fgmfn predict --output. Models that are not trained yet are trained first.
 
     [bold]Examples[/bold]
 
@@ -218,7 +218,7 @@ def table7(
 @app.command()
 @takes(TrainingOptions, SeedOptions)
 def figure3(options: TrainingOptions, seeds: SeedOptions, model: Models = None) -> None:
-    """Confusion matrices of FGMFN, or of other models, added up over seeds.
+    """Confusion matrices of FGMFN, or of other models, summed over seeds.
 
     [bold]Examples[/bold]
 
@@ -238,7 +238,7 @@ def figure3(options: TrainingOptions, seeds: SeedOptions, model: Models = None) 
 def figure4(options: TrainingOptions, seeds: SeedOptions, grid: GridOptions) -> None:
     """Heat map of FGMFN over the weights of its losses, alpha x beta: development and test rows.
 
-    The default grid has 25 points of 5 seeds each: see what one seed says first.
+    The default grid has 25 points of 5 seeds each: start with one seed.
 
     [bold]Examples[/bold]
 
@@ -254,7 +254,7 @@ def figure4(options: TrainingOptions, seeds: SeedOptions, grid: GridOptions) -> 
 def _write_scores(
     name: str, sheet: Any, entries: Sequence[Entry], options: TrainingOptions, seeds: SeedOptions
 ) -> None:
-    """Train what is missing, write the files repeatedly while that lasts, and print the outcome."""
+    """Train what is missing, write the files repeatedly meanwhile, and print the outcome."""
     from fgmfn.paper.experiments import run_experiments
     from fgmfn.sheets import check_output, write_sheet
 
@@ -287,7 +287,7 @@ def _write_scores(
 
 
 def _now_and_then(write: Callable[[list[Cell]], object], seen: list[Cell]) -> Callable[[list[Cell]], None]:
-    """Write after a run if the last time is a while ago; `seen` holds the cells as they stand."""
+    """Return a function that writes after a run if the files are old; `seen` gets the current cells."""
     written = time.monotonic()
 
     def told(cells: list[Cell]) -> None:
@@ -301,7 +301,7 @@ def _now_and_then(write: Callable[[list[Cell]], object], seen: list[Cell]) -> Ca
 
 
 def _print_scores(cells: Sequence[Cell], sources: Sequence[Source]) -> None:
-    """Print accuracy and macro-F1 per source, what differs from FGMFN, checksums, and why rows are missing."""
+    """Print accuracy and macro-F1 per source, differences from FGMFN, checksums, and the reasons for missing rows."""
     from rich.markup import escape
     from rich.table import Table
 
@@ -347,7 +347,7 @@ def _print_checksums(sources: Sequence[Source]) -> None:
 
 
 def _print_answers(rows: Sequence[dict[str, Any]]) -> None:
-    """Print a case study: each sample's words, then a line per target with a column per model."""
+    """Print a case study: each sample's words, followed by a line per target with a column per model."""
     from rich.table import Table
     from rich.text import Text
 

@@ -1,4 +1,4 @@
-"""`fgmfn paper reproduce`: look for all that is needed, train the paper's tables and figures, write one report."""
+"""`fgmfn paper reproduce`: check the requirements, train the paper's tables and figures, write one report."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 Given = list[tuple[str, object]]
-"""Options with their values, None where they are left out."""
+"""Options with their values; None if they are left out."""
 STYLES = {"missing": "red", "differs": "yellow", "found": "green"}
 
 
@@ -39,11 +39,11 @@ def reproduce(
         bool, typer.Option("--check", help="Look for what is needed and stop: exit code 0 if all is there, else 1.")
     ] = False,
 ) -> None:
-    """Table 4, Table 6, Figures 3 and 4 and Table 5 in one go, and one report of them: reproduction.html and .md.
+    """Train Tables 4 and 6 and Figures 3 and 4, measure Table 5, and write one report: reproduction.html and .md.
 
-    Everything that is needed is looked for first, and named in one table: data and pictures with checksums, weights,
-    which are fetched from the hub where it can be reached, memory, disk and device. Rows that cannot run are left out,
-    and the report says why. A command that was stopped goes on; several processes may share its runs.
+    All requirements are checked first and listed in one table: data and pictures with checksums, weights, which are
+    fetched from the hub if it can be reached, memory, disk and device. Rows that cannot run are left out, and the
+    report says why. A stopped command is resumed; several processes can share its runs.
 
     [bold]Examples[/bold]
 
@@ -81,7 +81,7 @@ def reproduce(
         from fgmfn.paper.measuring import MEASUREMENTS, WITHOUT_PARSER, MeasureOptions, measure_models
         from fgmfn.settings import shipped_configs
 
-        own = sources[0].name if sources[0].name in shipped_configs() else None  # as its own command has it
+        own = sources[0].name if sources[0].name in shipped_configs() else None  # as in its own command
         wanted = MeasureOptions(config=options.config or own, changes=WITHOUT_PARSER)
         return measure_models(models, wanted, options.runs / MEASUREMENTS, only_finished=options.only_finished)
 
@@ -99,7 +99,7 @@ def reproduce(
 
 
 def _print_needs(needs: Sequence[Need]) -> None:
-    """Print one table of everything that is needed, what is missing first."""
+    """Print one table of the requirements, missing ones first."""
     from rich.table import Table
     from rich.text import Text
 
@@ -121,7 +121,7 @@ def _print_needs(needs: Sequence[Need]) -> None:
 def _commands(
     options: TrainingOptions, seeds: SeedOptions, grid: GridOptions, model: list[str] | None, parts: Sequence[str]
 ) -> dict[str, str]:
-    """Return what was called, and the command of each part alone, as a shell takes them."""
+    """Return the command that was called, and the command of each part, quoted for a shell."""
     data: Given = [("--data", one) for one in options.data]
     pictures: Given = [("--images", one) for one in options.images or ()]
     rows: Given = [("--model", one) for one in model or ()]

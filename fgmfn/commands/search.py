@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from fgmfn.search.running import Outcome
 
 SHOWN = 10
-"""Trials in the terminal's table; the files hold all."""
+"""Trials in the terminal's table; the files list all."""
 RANGE = "LOW:HIGH"
 
 app = typer.Typer(rich_markup_mode="rich")
@@ -59,8 +59,8 @@ def search(
     A trial that does worse than half of the others did by the same epoch is pruned. A range may be one number, which
     holds the parameter fixed. Test rows play no part.
 
-    A search that was stopped goes on where it was: start the same command. Several may work on one study, each on a
-    GPU of its own. Data, settings, ranges and code name a study, so that no trials meet that cannot be compared.
+    To resume a stopped search, start the same command. Several processes can work on one study, each on its own GPU.
+    Data, settings, ranges and code name a study, so that it contains only comparable trials.
 
     [bold]Examples[/bold]
 
@@ -110,7 +110,7 @@ def search(
 
 
 def _print_trials(outcome: Outcome) -> None:
-    """Print the best trials, what the parameters mattered, and why trials failed."""
+    """Print the best trials, the importance of the parameters, and the reasons of failed trials."""
     from rich.table import Table
 
     from fgmfn.evaluation import reduced_lines

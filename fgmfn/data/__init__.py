@@ -1,6 +1,6 @@
-"""Data that models learn from: a release, the Twitter sets, or any table with pictures, all of one shape.
+"""Data to train on: a release, the Twitter sets, or any table with pictures, all in one form.
 
-`open_source` opens any of them; `SplitDataset` and `Collator` make a model's batches of its rows.
+`open_source` opens any of them; `SplitDataset` and `Collator` turn rows into a model's batches.
 """
 
 from __future__ import annotations
@@ -34,10 +34,10 @@ def open_source(data: Path | str, settings: SourceSettings | None = None) -> Sou
 
     Args:
         data: the name of a Twitter set, a release folder or a folder of releases, or a folder or file of tables.
-        settings: where pictures lie and what columns are called.
+        settings: picture folders and column names.
 
     Raises:
-        DataError: There is no such data, or something in it is not what it must be.
+        DataError: There is no such data, or something in it is invalid.
     """
     settings = settings or SourceSettings()
     return _open(data, settings).reading(settings.words)
@@ -65,7 +65,7 @@ def _has_tables(path: Path) -> bool:
 
 
 def _refuse_other_kinds(path: Path) -> None:
-    """Say what to do with folders in which others keep data."""
+    """Refuse folders of other data formats, and say what to do with them."""
     kept = "a table has a row for each picture, with columns image, text and label"
     if any((path / name).is_file() for name in ("state.json", "dataset_dict.json")):
         raise DataError(f"{path}: written by save_to_disk of the library datasets; write it by to_parquet; {kept}")

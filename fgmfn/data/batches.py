@@ -1,7 +1,6 @@
-"""Rows as a model's inputs: tokens and shrunk pictures of a cache or made here, and both padded to a batch.
+"""Rows as a model's inputs: tokens and shrunk pictures, from a cache or prepared here, padded to a batch.
 
-What a batch holds is what the model's `Inputs` ask for, nothing more: a model that looks at no picture lets
-none be read.
+A batch has exactly the fields that the model's `Inputs` declare: for a model without pictures, none are read.
 """
 
 from __future__ import annotations
@@ -31,11 +30,11 @@ from fgmfn.inputs import marked as mark
 from fgmfn.processing import UNCUT, Augmentation, FgmfnProcessor, readable
 
 MULTIPLE = 8
-"""Sentences and targets are padded to multiples of it, which a GPU's matrix units like, never beyond the limit."""
+"""Sentences and targets are padded to multiples of it, for a GPU's matrix units, but never beyond the limit."""
 
 
 def encode_words(rows: Rows, processor: FgmfnProcessor, inputs: Inputs) -> list[dict[str, Any]]:
-    """Return every text field that a model asks for, one dictionary of unpadded values per row."""
+    """Return the text fields of a model's inputs, one dictionary of unpadded values per row."""
     examples: list[dict[str, Any]] = [{} for _ in range(len(rows))]
     if not len(rows):
         return examples
@@ -67,7 +66,7 @@ def _add_sentences(examples: list[dict[str, Any]], rows: Rows, processor: FgmfnP
 
 
 def sentence_lengths(rows: Rows, processor: FgmfnProcessor, inputs: Inputs) -> list[int]:
-    """Return how many tokens each sentence has before it is cut, as a model reads it."""
+    """Return the number of tokens of each sentence as a model reads it, before it is cut."""
     texts, _ = _sentences(rows, marked=inputs.marked)
     pair = [readable(target) for target in rows.target] if _is_paired(rows, inputs) else None
     return [len(ids) for ids in processor.tokenize(texts, pair, limit=UNCUT)["input_ids"]] if texts else []
@@ -92,15 +91,15 @@ class SplitDataset(Dataset[dict[str, Any]]):
         rows: the split.
         processor: cuts texts and pictures.
         inputs: what the model reads.
-        augmentation: for training pictures; None shows them as in evaluation.
-        cache: tokens and shrunk pictures come from there; None: tokens are cut here, and a picture is decoded whenever
+        augmentation: of training pictures; None shows them as in evaluation.
+        cache: source of tokens and shrunk pictures; None: texts are tokenized here, and a picture is decoded whenever
             it is read. The model's inputs are the same.
-        name: of the rows, for people who look into the cache.
+        name: name of the rows in the list of the cache.
         progress: show a bar on standard error while the cache is filled, if that is a terminal.
 
     Raises:
-        DataError: The model looks at pictures and the rows have none, or none of other ads, or while the cache is
-            filled some that cannot be decoded.
+        DataError: The model reads pictures and the rows have none, or none of other ads, or some cannot be decoded
+            while the cache is filled.
         OSError: The cache cannot be written.
     """
 
@@ -117,11 +116,11 @@ class SplitDataset(Dataset[dict[str, Any]]):
     ) -> None:
         self.rows = rows
         self.encoded: dict[str, Callable[[int], torch.Tensor]] = {}
-        """By field, what a frozen encoder makes of a row's, which is given in its place."""
+        """Functions that return a row's output of a frozen encoder, by the field that it replaces."""
         self._inputs = inputs
         self._processor = processor
         self._augmentation = augmentation
-        # Loader processes that stay from epoch to epoch must learn of a new one.
+        # Shared, since loader processes that persist from epoch to epoch must see the new one.
         self._epoch = torch.zeros(1, dtype=torch.int64).share_memory_()
 
         def encode() -> list[dict[str, Any]]:
@@ -142,7 +141,7 @@ class SplitDataset(Dataset[dict[str, Any]]):
 
     @property
     def epoch(self) -> int:
-        """The epoch whose places are drawn."""
+        """The epoch for which places are drawn."""
         return int(self._epoch)
 
     def set_epoch(self, epoch: int) -> None:
@@ -151,14 +150,14 @@ class SplitDataset(Dataset[dict[str, Any]]):
 
     @property
     def lengths(self) -> list[int]:
-        """Tokens of each row's sentence; empty where the model reads none."""
+        """Return the tokens of each row's sentence; empty if the model reads none."""
         return [len(words["input_ids"]) for words in self._words] if "input_ids" in self._inputs.fields else []
 
     def __len__(self) -> int:
         return len(self.rows)
 
     def __getitem__(self, row: int) -> dict[str, Any]:
-        """Return a row's values, the picture as bytes [3, H, W] unless it is encoded."""
+        """Return a row's values; the picture is bytes [3, H, W] unless it is encoded."""
         example = {**self._words[row], "labels": self.rows.label[row]}
         groups = [identity(self.rows.text[row]), identity(self.rows.group[row])]
         if self._pictures is not None:
@@ -175,13 +174,13 @@ class SplitDataset(Dataset[dict[str, Any]]):
         return self._augmentation(image, self._processor, epoch=self.epoch, row=row)
 
     def origin(self, field: str) -> str | None:
-        """Name what `pixel_values` or `input_ids` are made of in the cache; None: nothing, or drawn in each epoch."""
+        """Return the cache entry behind `pixel_values` or `input_ids`; None: none, or drawn anew in each epoch."""
         held: Any = self._pictures if field == "pixel_values" else self._words
         if not isinstance(held, CachedPictures | CachedWords):
             return None
         if field != "pixel_values":
             return held.key
-        # the entry's pictures, in the order in which they are shown
+        # the entry's pictures, in the order of the rows
         return None if self._augmentation else f"{held.key} {list(self._shown) if self._inputs.shuffled else ''}"
 
 
@@ -190,9 +189,9 @@ class Collator:
     """Pads the rows of a batch to one length and stacks them: input_ids [B, n], pixel_values [B, 3, H, W] and so on.
 
     Args:
-        processor: knows the limits of length.
+        processor: has the limits of length.
         inputs: what the model reads.
-        normalize: False leaves pictures bytes, a quarter as large, for the processor to normalise on the device.
+        normalize: False keeps pictures as bytes, a quarter as large, which the processor normalises on the device.
     """
 
     processor: FgmfnProcessor
@@ -219,7 +218,7 @@ class Collator:
         return batch
 
     def _sizes(self, examples: list[dict[str, Any]]) -> dict[str, int]:
-        """Common lengths of the batch's sentences and targets."""
+        """Return the common lengths of the batch's sentences and targets."""
         limits = {"n": ("input_ids", self.processor.max_tokens), "m": ("target_ids", self.processor.max_target_tokens)}
         sizes = {}
         for axis, (name, limit) in limits.items():
@@ -234,7 +233,7 @@ class Collator:
 
 
 def _padded(values: list[np.ndarray], sizes: list[int | None], fill: int) -> torch.Tensor:
-    """Stack arrays, each axis filled up to its size, or to the longest where it has none."""
+    """Stack arrays, each axis padded to its size, or to the longest if it has none."""
     shape = [size or max(value.shape[axis] for value in values) for axis, size in enumerate(sizes)]
     whole = np.full((len(values), *shape), fill, dtype=values[0].dtype)
     for row, value in zip(whole, values, strict=True):

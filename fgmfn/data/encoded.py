@@ -1,6 +1,6 @@
-"""What frozen encoders make of rows, computed once for all epochs and trainings and kept in the cache of prepared rows.
+"""Outputs of frozen encoders, computed once for all epochs and trainings and kept in the cache of prepared rows.
 
-An entry is named by the prepared pictures or words that the encoder sees, by its architecture and by its weights.
+An entry's name depends on the prepared pictures or words that the encoder reads, its architecture and its weights.
 """
 
 from __future__ import annotations
@@ -59,17 +59,17 @@ class EncodedRows:
 def keep_encoded(
     cache: Cache, split: SplitDataset, model: SentimentModel, processor: FgmfnProcessor, name: str, *, progress: bool
 ) -> None:
-    """Let a split give what the model's frozen encoders make of its rows in place of pictures and word pieces.
+    """Let a split return the outputs of the model's frozen encoders in place of pictures and word pieces.
 
-    An encoder whose input is drawn anew in each epoch, has no entry in the cache, or would fill more than half of the
-    cache or of what is free on its disk goes on as before.
+    An encoder is left as it is if its input is drawn anew in each epoch or has no entry in the cache, or if its output
+    would fill more than half of the cache or of the free space on its disk.
 
     Args:
-        cache: where the split's pictures and words lie, and these will.
+        cache: has the split's pictures and words, and gets the outputs.
         split: the rows.
-        model: knows which of its parts are frozen.
+        model: its frozen parts are the encoders.
         processor: normalises pictures.
-        name: of the rows, for people.
+        name: name of the rows in the list of the cache.
         progress: show a bar on standard error, if that is a terminal.
 
     Raises:
@@ -89,7 +89,7 @@ def keep_encoded(
             "weights": digest_of(encoder.state_dict()),
             "libraries": [torch.__version__, timm.__version__, transformers.__version__],
         }
-        # an encoder's numbers may hold what JSON does not know
+        # an encoder's settings may have values that JSON lacks
         named = json.loads(json.dumps(parts, default=str))
         writer = _Writer(split, model, processor, field, f"encoding {name}" if progress else "")
         needed = writer.bytes_of_one() * len(split)
@@ -116,7 +116,7 @@ class _Writer:
         self._collate = Collator(processor, model.inputs)
 
     def bytes_of_one(self) -> int:
-        """Size of a picture's numbers, or of the states of the longest text."""
+        """Return the size of a picture's output, or of the states of the longest text."""
         lengths = self._split.lengths if self._field == "input_ids" else []
         row = int(np.argmax(lengths)) if lengths else 0
         return sum(numbers.nbytes for numbers in self._encode([row]))
@@ -135,7 +135,7 @@ class _Writer:
 
     @torch.inference_mode()
     def _encode(self, rows: list[int]) -> list[np.ndarray]:
-        """Numbers of some rows, [F] or [n, d] each, in full precision."""
+        """Return the outputs of some rows, [F] or [n, d] each, in full precision."""
         batch = self._collate([self._split[row] for row in rows])
         batch = {name: values.to(self._device) for name, values in batch.items()}
         with torch.backends.cudnn.flags(allow_tf32=False):

@@ -1,6 +1,7 @@
-"""Labels of a table as classes: missing, hidden and differently spelled ones are said or refused, never learned.
+"""Labels of a table as classes: missing, hidden and differently spelled ones are reported or refused, never learned.
 
-What looks like one class, or like none, is refused with the setting `[source] labels` that says what it is.
+Labels that look like one class, or like none, are refused; the message names the setting `[source] labels` that says
+what they are.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ MISSING = (
     | {"#na", "#value!", "#ref!", "#name?", "#div/0!", "#null!", "#num!", "unknown", "missing", "undefined", "no label"}
     | {"unlabeled", "unlabelled", "not labeled", "not labelled", "not available", "not applicable"}
 )
-"""Small letters of what pandas, spreadsheets and people write for a missing label."""
+"""Values that pandas, spreadsheets and people write for a missing label, in lower case."""
 
 SYNONYMS = (
     {"positive", "pos", "posit", "p", "+", "+ve"},
@@ -36,7 +37,7 @@ SYNONYMS = (
     {"true", "yes", "t", "y", "1"},
     {"false", "no", "f", "n", "0"},
 )
-"""Forms of labels, the first three for sentiments; two of one letter each are no synonyms: y and t may be others."""
+"""Synonyms of labels, the first three for sentiments; two single letters do not match: y and t may mean others."""
 
 CANONICAL = {"positive", "negative", "neutral", "true", "false"}
 SENTIMENTS = {form for forms in SYNONYMS[:3] for form in forms if len(form) > 1}
@@ -45,24 +46,24 @@ _LOOKALIKES = str.maketrans(
     "АВЕЗІЈКМНОРЅТУХаеоруісхјѕԁһԛԝкмтΑΒΕΖΗΙΚΜΝΟΡΤΥΧαειικνορτυχ",
     "ABE3IJKMHOPSTYXaeopyicxjsdhqwkmtABEZHIKMNOPTYXaeiikvoptux",
 )
-"""Cyrillic and Greek letters that are drawn as Latin ones."""
+"""Cyrillic and Greek letters that look like Latin ones."""
 
 NAMED = 3
-"""Pairs of classes that are named at most."""
+"""Most pairs of classes that a message names."""
 
 
 @dataclass(frozen=True)
 class _Labels:
-    """The label column's rules, for each row's class."""
+    """The label column and the rules for each row's class."""
 
     table: Table
     column: str
     meant: Mapping[str, str]
-    """Of `[source] labels`: spellings and the class of each."""
+    """Spellings and the class of each, from `[source] labels`."""
 
     @cached_property
     def confirmed(self) -> set[str]:
-        """Classes that somebody has named on purpose."""
+        """Classes that the setting names."""
         return set(self.meant.values())
 
     @cached_property
@@ -74,7 +75,7 @@ class _Labels:
         """Return a row's label as a class name, None where it is missing.
 
         Raises:
-            DataError: It is no class, or none of those that its file declares.
+            DataError: It is not a class, or not one that its file declares.
         """
         value: Any = self.table.columns[self.column][row]
         names = self.table.class_names[row]
@@ -88,7 +89,7 @@ class _Labels:
             if spelled in self.meant:
                 return self.meant[spelled] or None
         if names and not (isinstance(value, str) and value in names):
-            # As the library datasets does, a number may be written as a word; a yes or no is none.
+            # As in the library datasets, a number may be written as a string; a truth value is not a number.
             if re.fullmatch(r"[+-]?\d{1,9}", written):
                 return self._numbered(row, int(written))
         elif names:
@@ -118,18 +119,18 @@ def read_labels(
 ) -> tuple[tuple[str, ...], list[int], list[str]]:
     """Return the class names, each row's class (`UNKNOWN` in a split whose labels are hidden), and notes.
 
-    Class names are in the order of the training files where these declare one, else sorted.
+    Class names are in the order that the training files declare, else sorted.
 
     Args:
         table: the rows.
-        column: of their labels.
+        column: name of the label column.
         assignment: split of each row.
-        given: the splits were not drawn, so that a whole split may lack labels.
-        meant: spellings and the class of each, as the user says.
+        given: the splits were not drawn, so a whole split may lack labels.
+        meant: spellings and the class of each, from the settings.
 
     Raises:
-        DataError: A label is missing, out of the declared range, no class or another spelling of one, or the labels of
-            a split have nothing in common with those of training.
+        DataError: A label is missing, out of the declared range, not a class or another spelling of one, or a split's
+            labels have nothing in common with those of training.
     """
     rules = _Labels(table, column, meant or {})
     values = [rules.read(row) for row in range(len(table))]
@@ -171,7 +172,7 @@ def read_labels(
 
 
 def _is_hidden(own: set[str | None], trained: set[str | None]) -> bool:
-    """Whether a split has no labels, or one and the same for all rows that training does not know."""
+    """Return whether a split has no labels, or the same one for all rows, which is not in training."""
     return own == {None} or (len(own) == 1 and not own & trained)
 
 
@@ -181,7 +182,7 @@ def _is_missing(label: str) -> bool:
 
 
 def _without_placeholders(values: list[str | None], assignment: Sequence[str], meant: set[str]) -> list[str | None]:
-    """Take -1 for a missing label where the other classes are counted from 0 or 1."""
+    """Treat -1 as a missing label if the other classes are numbered from 0 or 1."""
     known = Counter(value for value in values if value is not None)
     numbers = {label: value for label in known if (value := _number(label)) is not None}
     others = [value for value in numbers.values() if value != -1]
@@ -205,7 +206,7 @@ def _refuse_missing(table: Table, column: str, rows: Sequence[int]) -> None:
 
 
 def _refuse_undeclared(rules: _Labels, labels: Mapping[int, str], declared: Mapping[str, None]) -> None:
-    """Refuse labels beside those that Parquet files declare as the classes."""
+    """Refuse labels other than the classes that Parquet files declare."""
     known = declared.keys() | rules.confirmed
     other = next((row for row, label in labels.items() if declared and label not in known), None)
     if other is not None:
@@ -242,7 +243,7 @@ def _refuse_alike(rules: _Labels, labels: Mapping[int, str], declared: Mapping[s
 
 
 def _groups(names: Iterable[str], counts: Counter[str], confirmed: set[str]) -> list[set[str]]:
-    """Return the sets of names that look like one class; those that are all confirmed are several."""
+    """Return the sets of names that look like one class, except sets of confirmed names only."""
     spelled: defaultdict[str, set[str]] = defaultdict(set)
     for name in names:
         for key in _keys(name):
@@ -257,7 +258,7 @@ def _groups(names: Iterable[str], counts: Counter[str], confirmed: set[str]) -> 
 
 
 def _refuse_mixed(rules: _Labels, labels: Mapping[int, str]) -> None:
-    """Refuse numbers beside names of sentiments, and truth values beside words: two ways to write the same classes."""
+    """Refuse numbers mixed with names of sentiments, and truth values with words: two notations of the same classes."""
     values = rules.table.columns[rules.column]
     places = {label: row for row, label in reversed([*labels.items()]) if label not in rules.confirmed}
     truth = any(isinstance(values[row], bool) for row in places.values())
@@ -275,7 +276,7 @@ def _refuse_mixed(rules: _Labels, labels: Mapping[int, str]) -> None:
 
 
 def _refuse_scores(rules: _Labels, labels: Mapping[int, str]) -> None:
-    """Refuse numbers on a scale, or names, where classes belong."""
+    """Refuse scores on a scale, or names, in place of classes."""
     names, rows = set(labels.values()) - rules.confirmed, len(labels)
     fractions = [label for label in names if (value := _number(label)) is not None and not float(value).is_integer()]
     if (rows >= 20 and 2 * len(names) > rows) or len(fractions) > 20:
@@ -288,7 +289,7 @@ def _refuse_scores(rules: _Labels, labels: Mapping[int, str]) -> None:
 
 
 def _unused(rules: _Labels) -> list[str]:
-    """Return the spellings of the setting that no row has."""
+    """Return notes on spellings in the setting that no row has."""
     spelled = {_written(value).strip() for value in rules.table.columns[rules.column]}
     spelled |= {name.strip() for names in {*rules.table.class_names} for name in names}
     return [spelling for spelling in rules.meant if spelling.strip() not in spelled]
@@ -299,9 +300,9 @@ def _written(value: object) -> str:
 
 
 def looking_alike(names: Sequence[str], confirmed: Set[str] = frozenset()) -> list[str]:
-    """Say which classes may be one by their names: abbreviations, and words that differ by one letter."""
+    """Return notes on classes that may be the same: abbreviations, and words that differ by one letter."""
     forms = {name: _form(name) for name in names if name not in confirmed}
-    if len(forms) > 200:  # names of many things are alike
+    if len(forms) > 200:  # with many classes, some names are always similar
         return []
     pairs = [
         f"{one!r} and {other!r}"
@@ -313,12 +314,12 @@ def looking_alike(names: Sequence[str], confirmed: Set[str] = frozenset()) -> li
 
 
 def _abbreviates(short: str, long: str) -> bool:
-    """Whether a word begins with a shorter one; what is numbered is not abbreviated."""
+    """Return whether a word begins with a shorter one; numbered names are not abbreviations."""
     return long.startswith(short) and (len(short) > 1 or len(long) > 3) and not re.search(r"\d", long)
 
 
 def _slips(counts: Counter[str]) -> list[set[str]]:
-    """Rare labels that differ from one at least ten times as frequent by one letter."""
+    """Return rare labels with a label at least ten times as frequent that differs by one letter."""
     common = [label for label, number in counts.items() if number >= 10]
     return [
         {rare, label}
@@ -329,9 +330,9 @@ def _slips(counts: Counter[str]) -> list[set[str]]:
 
 
 def _one_letter_apart(one: str, other: str) -> bool:
-    """Whether labels differ in one longer word by one letter left out, added, changed or swapped.
+    """Return whether labels differ in one longer word by one letter left out, added, changed or swapped.
 
-    The first letter may change a word (moral, amoral), the last one number it (group a, group b).
+    A different first letter may make another word (moral, amoral), a different last one a number (group a, group b).
     """
     if abs(len(one) - len(other)) > 2:
         return False
@@ -356,7 +357,7 @@ def _one_letter_apart(one: str, other: str) -> bool:
 
 @cache
 def _plain(label: str) -> str:
-    """Small letters without accents and what is not seen, with one sort of dashes."""
+    """Return a label in lower case, without accents and invisible characters, with one kind of dash."""
     shown = unicodedata.normalize("NFKD", unicodedata.normalize("NFKC", label).casefold())
     marks = "".join(
         "-" if char == "\u2212" or unicodedata.category(char) == "Pd" else char
@@ -369,10 +370,10 @@ def _plain(label: str) -> str:
 
 @cache
 def _form(label: str) -> str:
-    """What spellings of a class have in common, or a number's value.
+    """Return the common form of a class's spellings, or a number's value.
 
-    Punctuation around it goes, and blanks, hyphens and the like between its letters; what stands between or before
-    digits, and a sign at an end (A-, C++), makes another class.
+    Punctuation around the label is removed, and blanks, hyphens and the like between its letters. Characters between or
+    before digits, and a sign at the end (A-, C++), make another class.
     """
     plain = _plain(label).strip()
     plain = plain.strip(" \t\n.,;:!?\"'`´’‘“”„«»¡¿。()[]{}") or plain
@@ -386,7 +387,7 @@ def _form(label: str) -> str:
 
 
 def _keys(label: str) -> set[str]:
-    """Names of what a label may be: equal ones mean labels that look alike; those of synonyms begin with =."""
+    """Return the keys of a label: labels that share one look alike; keys of synonyms begin with =."""
     form = _form(label)
     keys = {f"~{form}", f"~{_form(unicodedata.normalize('NFKC', label).translate(_LOOKALIKES))}"}
     return keys | {f"={at}" for at, forms in enumerate(SYNONYMS) if form in forms}
@@ -404,12 +405,12 @@ def _number(text: str) -> Decimal | None:
 
 
 def _natural(name: str) -> tuple[bool, Decimal, str]:
-    """Numbers by their value, before words."""
+    """Return a sorting key: numbers by their value, before words."""
     value = _number(name)
     return value is None, value or Decimal(0), name
 
 
 def _setting(meant: Mapping[str, str]) -> str:
-    """Write `[source] labels` as it stands in a configuration."""
+    """Return `[source] labels` as in a configuration file."""
     shown = [f"{json.dumps(label)} = {json.dumps(name)}" for label, name in list(meant.items())[:6]]
     return f"labels = {{{', '.join(shown)}{', ...' if len(meant) > 6 else ''}}}"

@@ -1,4 +1,4 @@
-"""Rows that belong together since they share a picture or words, and those of them that stand in two splits."""
+"""Rows that belong together because they share a picture or words, and such rows in two splits."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ Parts = dict[str, list[str]]
 
 
 def _parts(rows: Rows) -> Parts:
-    """What makes rows alike, "" where a row has none: words, and what its picture shows, or its name."""
+    """Return each row's words, and its picture's content or name: rows that share one are alike; "" if it has none."""
     return {"texts": rows.text, "pictures": rows.digests if rows.digests is not None else rows.picture}
 
 
 def linked(rows: Rows, *, grouped: bool) -> list[str]:
-    """Name each row's group, so that rows of one picture are in one, and those of equal words or of one group.
+    """Return each row's group: rows with the same picture share one, and rows with equal words or of one group.
 
     Args:
         rows: all of a table.
-        grouped: go by the rows' own groups and not by their words.
+        grouped: use the rows' own groups instead of their words.
     """
     parts = _parts(rows)
     first = rows.group if grouped else parts["texts"]
-    # Each row hangs on a row before it that it is alike, or on itself.
+    # Union-find: each row points to an earlier row that is alike, or to itself.
     root = list(range(len(rows)))
 
     def find(row: int) -> int:
@@ -38,7 +38,7 @@ def linked(rows: Rows, *, grouped: bool) -> list[str]:
             if value.strip():
                 one, other = sorted((find(row), find(seen.setdefault(value, row))))
                 root[other] = one
-    # The least of a group's names, whatever the order of the rows.
+    # The smallest of a group's names, so that the order of the rows has no effect.
     names: dict[int, str] = {}
     for row, value in enumerate(first):
         name = value if value.strip() else parts["pictures"][row] or rows.name[row]
@@ -47,7 +47,7 @@ def linked(rows: Rows, *, grouped: bool) -> list[str]:
 
 
 def shared_between(splits: Mapping[str, Rows]) -> list[str]:
-    """Say how many texts and pictures stand in more than one split, where any does."""
+    """Return notes on the number of texts and pictures in more than one split, if there are any."""
     notes = []
     for kind in ("texts", "pictures"):
         homes: dict[str, set[str]] = {}

@@ -1,4 +1,4 @@
-"""Pictures of rows, in a row group of a Parquet file or in a file of their own, read when needed."""
+"""Pictures of rows, each in a row group of a Parquet file or in its own file, read on demand."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ CACHED_ROW_GROUPS = 4
 
 
 class Pictures(Protocol):
-    """Encoded pictures by row number, safe to use in forked and spawned processes."""
+    """Encoded pictures by row number; safe to use in forked and spawned processes."""
 
     def read(self, row: int) -> bytes:
         """Return the encoded picture of a row.
@@ -54,7 +54,7 @@ class FilePictures:
             raise DataError(f"{path}: the picture cannot be read: {error.strerror}") from error
 
     def digests(self) -> list[str]:
-        """Return what tells each row's bytes from all others, each file read once.
+        """Return a digest of each row's bytes; each file is read once.
 
         Raises:
             DataError: A file cannot be read.
@@ -67,38 +67,38 @@ class FilePictures:
 
 @dataclass(frozen=True)
 class ChosenPictures:
-    """Some of others' pictures."""
+    """A selection of other pictures."""
 
     pictures: Pictures
     numbers: Sequence[int]
 
     def read(self, row: int) -> bytes:
-        """Return the picture of the row that was chosen there."""
+        """Return the picture that was selected for the row."""
         return self.pictures.read(self.numbers[row])
 
 
 @dataclass(frozen=True)
 class GivenPictures:
-    """Pictures in memory, encoded without loss when they are read."""
+    """Pictures in memory, losslessly encoded when they are read."""
 
     images: Sequence[Image.Image]
 
     def read(self, row: int) -> bytes:
-        """Return the row's picture in its colours."""
+        """Return the row's picture, encoded."""
         encoded = io.BytesIO()
         as_seen(self.images[row]).save(encoded, "BMP")
         return encoded.getvalue()
 
 
 MISSING_NAMED = 10
-"""Missing pictures that are named at most."""
+"""Most missing pictures that a message names."""
 
 
 def find_pictures(folder: Path, files: Sequence[str]) -> FilePictures:
-    """Open the pictures of a folder; all of them must be there.
+    """Open the pictures of a folder; all of them must exist.
 
     Raises:
-        DataError: The folder or a picture is missing, the first of them named, or a name leads out of the folder.
+        DataError: The folder or pictures are missing (the message names the first), or a name leads out of the folder.
     """
     if not folder.is_dir():
         raise DataError(f"{folder}: no such folder of pictures")
@@ -123,7 +123,7 @@ def find_pictures(folder: Path, files: Sequence[str]) -> FilePictures:
 
 
 def _better_name(folder: Path, name: str, listing: Callable[[Path], dict[str, list[str]]]) -> str:
-    """Say which picture of a folder may be meant by a name that none of them has."""
+    """Return a suggestion for a name that no picture of the folder has."""
     if re.match(r"(?i)https?://", name):
         return "; it is a web address: fetch the pictures and name their files"
     plain = name.strip().removeprefix("file://").replace("\\", "/")
@@ -139,13 +139,13 @@ def _better_name(folder: Path, name: str, listing: Callable[[Path], dict[str, li
 
 
 def holds_any(folder: Path, files: Iterable[str]) -> bool:
-    """Whether any of some pictures lies in a folder, as `find_pictures` looks for them."""
+    """Return whether a folder contains any of some pictures, by the rules of `find_pictures`."""
     listing = cache(_pictures_by_name)
     return any(name and "\0" not in name and _find(folder, name, listing) for name in files)
 
 
 def _find(folder: Path, name: str, listing: Callable[[Path], dict[str, list[str]]]) -> str | None:
-    """Return a picture's name, or the one that differs from it by capitals or has a suffix in addition.
+    """Return a picture's name, or the one that differs only in case or by an additional suffix.
 
     Raises:
         DataError: There are several such.
@@ -160,7 +160,7 @@ def _find(folder: Path, name: str, listing: Callable[[Path], dict[str, list[str]
 
 
 def _pictures_by_name(folder: Path) -> dict[str, list[str]]:
-    """Names of a folder's pictures, by their small letters with and without suffix."""
+    """Return the names of a folder's pictures, by their lower case with and without suffix."""
     found: defaultdict[str, list[str]] = defaultdict(list)
     known = Image.registered_extensions()
     for path in sorted(folder.iterdir()) if folder.is_dir() else ():
@@ -175,9 +175,9 @@ class ParquetPictures:
 
     Args:
         files: the Parquet files.
-        places: of each row, the number of its file, of its row group, and of the row within that.
-        names: of each row, for errors.
-        column: the column that holds the pictures.
+        places: by row, the number of its file, of its row group, and of the row within the group.
+        names: by row, for errors.
+        column: name of the column with the pictures.
     """
 
     def __init__(
@@ -232,9 +232,9 @@ class ParquetPictures:
 
 
 def origin(pictures: Pictures | None) -> str | None:
-    """Name the bytes that pictures are read from; None where they come from no file.
+    """Return an identity of the bytes that pictures are read from; None if they do not come from files.
 
-    Parquet files are read through, but once a process while they stay as they are.
+    Parquet files are read completely, but only once per process while they do not change.
     """
     if isinstance(pictures, ChosenPictures):
         whole = origin(pictures.pictures)
@@ -263,10 +263,10 @@ def open_parquet(file: Path) -> pq.ParquetFile:
     """Open a Parquet file without reading it.
 
     Raises:
-        DataError: It is none.
+        DataError: It is not a Parquet file.
     """
     try:
-        # Reading ahead uses Arrow's thread pool, which a forked data loader process does not have.
+        # Pre-buffering uses Arrow's thread pool, which a forked data loader process does not have.
         return pq.ParquetFile(file, memory_map=True, pre_buffer=False)
     except (OSError, pa.ArrowException) as error:
         raise DataError(f"{file}: cannot be read as Parquet: {error}") from error
@@ -281,7 +281,7 @@ def declared_classes(parquet: pq.ParquetFile, column: str = "label") -> tuple[st
     metadata = parquet.schema_arrow.metadata or {}
     found = json.loads(metadata.get(b"huggingface", b"{}"))
     for name in ("info", "features", column):
-        if isinstance(found, list):  # as in the head of a dataset card
+        if isinstance(found, list):  # as in the metadata of a dataset card
             found = {one["name"]: one.get("dtype") for one in found if isinstance(one, dict) and "name" in one}
         found = found.get(name) if isinstance(found, dict) else None
     if isinstance(found, dict) and isinstance(older := found.get("class_label"), dict):
@@ -299,10 +299,10 @@ def row_places(parquet: pq.ParquetFile, number: int) -> list[tuple[int, int, int
 
 
 def decode(content: bytes, name: str) -> Image.Image:
-    """Decode a picture as a viewer shows it: upright, eight bits per colour, on white where it is transparent.
+    """Decode a picture as a viewer shows it: upright, eight bits per channel, white where it is transparent.
 
     Raises:
-        DataError: The bytes are not a picture, or not a whole one.
+        DataError: The bytes are not a picture, or it is incomplete.
     """
     try:
         return as_seen(Image.open(io.BytesIO(content)))
@@ -311,11 +311,11 @@ def decode(content: bytes, name: str) -> Image.Image:
 
 
 NARROW = 10
-"""A picture so many times as long as it is broad, or more, shows a model next to nothing."""
+"""Ratio of long to short side from which on a picture shows a model next to nothing."""
 
 
 def is_narrow(content: bytes) -> bool:
-    """Whether a picture's head says that it is a strip; what cannot be read is refused elsewhere."""
+    """Return whether a picture is a narrow strip, by its header; unreadable pictures are refused elsewhere."""
     try:
         short, long = sorted(Image.open(io.BytesIO(content)).size)
     except NO_PICTURE:
@@ -324,7 +324,7 @@ def is_narrow(content: bytes) -> bool:
 
 
 def check_picture(content: bytes) -> str | None:
-    """Decode a picture at the smallest size that its format offers; return what `decode` would refuse it for."""
+    """Decode a picture at the smallest size that its format offers; return the reason if `decode` would refuse it."""
     try:
         image = Image.open(io.BytesIO(content))
         image.draft("RGB", (1, 1))
@@ -337,7 +337,7 @@ def check_picture(content: bytes) -> str | None:
 
 
 def _why(content: bytes, error: Exception) -> str:
-    """Say what bytes are that Pillow takes for no picture."""
+    """Return the reason why Pillow does not read these bytes as a picture."""
     if not isinstance(error, UnidentifiedImageError):
         return str(error)
     start = content[:512].lstrip(b"\xef\xbb\xbf \t\r\n").lower()

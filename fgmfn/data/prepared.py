@@ -1,8 +1,9 @@
-"""Rows prepared once for all trainings on them: shrunk pictures and tokens in files of a cache.
+"""Rows prepared once for all trainings: shrunk pictures and tokens in files of a cache.
 
-An entry of the cache is a folder that its contents' origin names: the rows, what prepares them, and the code that does.
-It is written beside its place and renamed, holds the checksum of each of its files, and is never changed. What is
-damaged is made anew; what nobody has used for long, or what is too much, is dropped unless a process has it open.
+An entry of the cache is a folder named after the origin of its contents: the rows, the processor's settings and the
+code's version. It is written under a temporary name and renamed, holds the checksum of each of its files, and is never
+changed. Damaged entries are made anew. Entries that are unused for long or exceed the size limit are dropped, unless a
+process has them open.
 """
 
 from __future__ import annotations
@@ -45,29 +46,29 @@ log = logging.getLogger(__name__)
 
 SEAL, PIXELS, INDEX, WORDS = "whole.json", "pixels.bin", "index.npz", "words.arrow"
 AT_ONCE = 64
-"""Pictures that are read before they are shrunk by some threads."""
+"""Pictures that are read at a time and then shrunk by several threads."""
 FAULT = 1 << 16
-"""Bytes that Linux maps at once around one that is read."""
+"""Bytes that Linux maps at once around a page fault."""
 GIGABYTE, DAY_S = 10**9, 86_400.0
 _CHECKED: set[tuple[object, ...]] = set()
-"""Entries that this process has read through, as their files were then."""
+"""Entries that this process has verified, with the state of their files at that time."""
 NAME, LEFT = re.compile(r"[0-9a-f]{24}"), re.compile(r"\.([0-9a-f]{24})\..*")
-"""Of an entry, and of one that is written or dropped; the folder may be anybody's, and all else in it is left alone."""
+"""Names of entries, and of those being written or dropped; all other files in the folder are left alone."""
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One folder of the cache, for who wants to know."""
+    """Description of one entry of the cache."""
 
     folder: Path
     what: str
     size_bytes: int
     used_at: float
-    """Seconds of the epoch."""
+    """Seconds since the epoch."""
 
 
 class Hold:
-    """An entry of the cache, which nobody drops while this lives."""
+    """An open entry of the cache; it is not dropped while this object exists."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -81,12 +82,12 @@ class Hold:
 
 @dataclass(frozen=True)
 class Cache:
-    """Prepared rows on this machine.
+    """The cache of prepared rows on this machine.
 
     Args:
-        folder: where they lie.
-        most_bytes: the least recently used ones beyond it are dropped.
-        most_s: what nobody has used for so long is dropped.
+        folder: of the entries.
+        most_bytes: size limit; the least recently used entries beyond it are dropped.
+        most_s: entries that are unused for this long are dropped.
         code: version of the code that prepares rows; part of every entry's name.
     """
 
@@ -96,14 +97,14 @@ class Cache:
     code: str
 
     def hold(self, parts: dict[str, Any], what: str, write: Callable[[Path], None]) -> Hold:
-        """Find an entry, or make it.
+        """Open an entry; make it if it does not exist.
 
-        Any number of processes may ask for the same one: the first makes it, the others wait.
+        Several processes may request the same entry: the first makes it, the others wait.
 
         Args:
-            parts: what the entry depends on, beside the code.
-            what: its name for people.
-            write: makes its files in a folder.
+            parts: what the entry depends on, apart from the code.
+            what: readable name of the entry.
+            write: writes its files into a folder.
 
         Raises:
             OSError: The folder cannot be written.
@@ -142,7 +143,7 @@ class Cache:
         return sorted(found, key=lambda entry: entry.used_at)
 
     def tidy(self, *, everything: bool = False) -> list[Entry]:
-        """Drop what is too old or too much, or all; return what was dropped. What a process has open stays."""
+        """Drop entries beyond the limits, or all, and return them. Entries that a process has open stay."""
         entries = self.entries()
         too_much, dropped = sum(entry.size_bytes for entry in entries) - self.most_bytes, []
         for entry in entries:
@@ -154,7 +155,7 @@ class Cache:
         for name in _names(self.folder):
             if left := LEFT.fullmatch(name):
                 with suppress(Timeout, OSError), FileLock(self.folder / f"{left[1]}.lock", timeout=0):
-                    shutil.rmtree(self.folder / name)  # its writer was killed: it would hold the lock
+                    shutil.rmtree(self.folder / name)  # its writer was killed, or it would hold the lock
         return dropped
 
     def _drop_unless_open(self, folder: Path) -> bool:
@@ -170,14 +171,14 @@ class Cache:
 
 
 def cache_folder(given: Path | None) -> Path:
-    """Return the folder that was set, else `$FGMFN_CACHE`, else `fgmfn` in the user's cache."""
+    """Return the given folder, else `$FGMFN_CACHE`, else `fgmfn` in the user's cache."""
     own = os.environ.get("FGMFN_CACHE")
     user = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "fgmfn"
     return (given or Path(own or user)).expanduser()
 
 
 def _drop(folder: Path) -> None:
-    """Remove an entry; one that is half removed has no place that it would be found at."""
+    """Remove an entry; it is renamed first, so that a half-removed one is never found."""
     if not folder.name.startswith("."):
         folder = folder.rename(folder.with_name(f".{folder.name}.{os.getpid()}.dropped"))
     shutil.rmtree(folder)
@@ -204,7 +205,7 @@ def _seal(folder: Path, what: str) -> None:
 
 
 def _is_whole(folder: Path) -> bool:
-    """Read an entry through, once a process: 1 GB takes less than half a second, and lies in memory afterwards."""
+    """Verify an entry, once per process: 1 GB takes less than half a second, and is in memory afterwards."""
     try:
         files = json.loads((folder / SEAL).read_text("utf-8"))["files"]
         if any((folder / name).stat().st_size != size for name, (size, _) in files.items()):
@@ -236,7 +237,7 @@ def _checksum(file: Path) -> int:
 
 
 class ShrunkPictures(Protocol):
-    """Pictures of rows in the size that squares are cut from."""
+    """Pictures of rows at the size that squares are cut from."""
 
     def read(self, row: int) -> tuple[Image.Image, int]:
         """Return a row's picture and the identity of its encoded bytes.
@@ -263,7 +264,7 @@ class FreshPictures:
 
 
 class CachedPictures:
-    """Pictures of an entry of the cache; memory holds only what was just read."""
+    """Pictures of an entry of the cache; only what was just read is in memory."""
 
     def __init__(self, held: Hold) -> None:
         self._held, folder = held, held.folder
@@ -289,7 +290,7 @@ class CachedPictures:
         start, length = int(self._start[number]), 3 * width * height
         image = Image.frombuffer("RGB", (width, height), self._pixels[start : start + length], "raw", "RGB", 0, 1)
         if isinstance(self._pixels, mmap.mmap):
-            # The pages stay in the system's cache; this process need not count them as its own.
+            # The pages stay in the system's cache; they need not count as this process's memory.
             first, last = start - start % FAULT, start + length + -(start + length) % FAULT
             self._pixels.madvise(mmap.MADV_DONTNEED, first, min(last, len(self._pixels)) - first)
         return image, int(self._identity[number])
@@ -298,21 +299,21 @@ class CachedPictures:
 def prepare_pictures(
     cache: Cache, rows: Rows, processor: FgmfnProcessor, zoom: float, name: str, *, progress: bool = True
 ) -> CachedPictures | None:
-    """Find a split's pictures in the cache, or decode and shrink each different one into it.
+    """Open a split's pictures in the cache; if they are not there, decode and shrink each distinct picture into it.
 
     Args:
-        cache: where they lie.
+        cache: of the pictures.
         rows: the split.
-        processor: shrinks.
+        processor: shrinks the pictures.
         zoom: of the augmentation.
         name: of the rows, for people.
         progress: show a bar on standard error, if that is a terminal.
 
     Returns:
-        None where these pictures have no origin that could name them.
+        None if these pictures have no origin for the entry's name.
 
     Raises:
-        DataError: Pictures are missing or no pictures; they are named by file and row.
+        DataError: Pictures are missing or are not pictures; the message names them by file and row.
         OSError: The cache cannot be written.
     """
     named = rows.digests or origin(rows.pictures)
@@ -340,7 +341,7 @@ def _write_pictures(
     numbers: dict[bytes, int] = {}
     picture, identities, sizes, starts = list[int](), list[int](), list[tuple[int, int]](), [0]
     bad: dict[int, str] = {}
-    """Of a picture, what is wrong with it."""
+    """Faults by picture."""
 
     def shrink(found: tuple[int, bytes]) -> Image.Image | str:
         try:
@@ -395,7 +396,7 @@ class CachedWords(Sequence[dict[str, Any]]):
         self._rows = table.num_rows
         self._columns: dict[str, tuple[np.ndarray, np.ndarray]] = {}
         for name in table.column_names:
-            column: Any = table[name].combine_chunks()  # one chunk, as it was written
+            column: Any = table[name].combine_chunks()  # one chunk, as written
             self._columns[name] = (column.offsets.to_numpy(), column.values.to_numpy())
 
     @property
@@ -421,11 +422,11 @@ def prepare_words(
     name: str,
     encode: Callable[[], list[dict[str, Any]]],
 ) -> CachedWords | None:
-    """Find a split's tokens in the cache, or write what `encode` gives into it.
+    """Open a split's tokens in the cache; if they are not there, write the result of `encode` into it.
 
     Returns:
-        None where they are not named by their origin: fields of a model's own come from its code, and a tokenizer
-        without a description of its own.
+        None if their origin gives no name: a model's own fields come from its code, or the tokenizer has no
+            description of itself.
 
     Raises:
         OSError: The cache cannot be written.

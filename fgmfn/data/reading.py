@@ -1,4 +1,4 @@
-"""Tables of any kind as columns: what stands in a CSV, TSV, JSONL or Parquet file, and where its pictures lie."""
+"""Tables as columns: the contents of CSV, TSV, JSONL and Parquet files, and the places of their pictures."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ OTHERWISE = {
     **dict.fromkeys((".xlsx", ".xls", ".ods"), "save it as CSV in UTF-8"),
     **dict.fromkeys((".gz", ".bz2", ".xz", ".zst", ".zip", ".tar"), "unpack it"),
 }
-"""What to do with tables of other kinds."""
+"""Hints for tables of other formats."""
 
 NULLS = {"nan", "-nan", "<na>", "null", "none", "nat", "#n/a"}
-"""Small letters of what programs write for a missing value of any kind."""
+"""Values that programs write for a missing value of any kind, in lower case."""
 
 
 @dataclass(frozen=True)
@@ -47,18 +47,18 @@ class Table:
     row_files: list[Path]
     row_names: list[str]
     picture_names: list[str] | None
-    """File names of the pictures, or what tells them apart; None where there is no such column."""
+    """File names of the pictures, or identities of their bytes; None if there is no such column."""
     pictures: ParquetPictures | None
-    """None where pictures are files, or absent."""
+    """None if pictures are files or absent."""
     class_names: list[tuple[str, ...]]
-    """Of each row, those that its Parquet file declares for the label's column; empty: none."""
+    """Class names by row, as its Parquet file declares them for the label column; empty: none."""
 
     def __len__(self) -> int:
         return len(self.row_names)
 
 
 def read_table(files: list[Path], settings: SourceSettings) -> Table:
-    """Read files of one kind with the same columns; that of the labels may be absent, where they are hidden.
+    """Read files of one kind with the same columns; the label column may be absent if labels are hidden.
 
     Raises:
         DataError: There is no file, files of several kinds, an unreadable or empty one, or one with other columns.
@@ -119,7 +119,7 @@ def _separated(file: Path, settings: SourceSettings) -> list[tuple[int, dict[str
     except DataError:
         if delimiter != "\t":
             raise
-        # Not written with quotes: some text begins with one by itself.
+        # Not written with quotes: some text itself begins with one.
         records = list(_records(file, lines, delimiter=delimiter, quoting=csv.QUOTE_NONE))
         _refuse_half_quoted(file, records)
         return records
@@ -128,7 +128,7 @@ def _separated(file: Path, settings: SourceSettings) -> list[tuple[int, dict[str
 
 
 def _delimiter(file: Path, lines: list[str], text: str) -> str:
-    """Return what the suffix says, unless only another one makes the header name the column of the texts."""
+    """Return the suffix's delimiter, unless only another one makes the header name the text column."""
     usual = "\t" if file.suffix.lower() == ".tsv" else ","
     header = [char for char in (usual, *",;\t|") if lines and text in next(csv.reader(lines[:1], delimiter=char))]
     return header[0] if header else usual
@@ -153,7 +153,7 @@ QUOTES = "say by quotes in [source] whether marks enclose cells (true) or belong
 
 
 def _refuse_half_quoted(file: Path, records: list[tuple[int, dict[str, Any]]]) -> None:
-    """Refuse a file that can only be read without quotes but has cells that were written with them."""
+    """Refuse a file that can only be read without quoting but has quoted cells."""
     for row, record in records:
         for value in record.values():
             inner = value[1:-1]
@@ -167,7 +167,7 @@ def _refuse_half_quoted(file: Path, records: list[tuple[int, dict[str, Any]]]) -
 def _refuse_swallowed(
     file: Path, lines: list[str], records: list[tuple[int, dict[str, Any]]], delimiter: str, label: str
 ) -> None:
-    """Refuse a cell of several lines each of which is a row of its own: two texts begin or end with a mark."""
+    """Refuse a cell of several lines if each line is a complete row: two texts begin or end with a quotation mark."""
     starts = [1, *(row for row, _ in records)]
     spans = [
         [line for line in lines[start:row] if line.strip()] for start, (row, _) in zip(starts, records, strict=False)
@@ -194,7 +194,7 @@ def _refuse_swallowed(
 
 
 def _refuse_twice(where: Path | str, names: Iterable[str]) -> None:
-    """Of two columns of one name nobody knows which is meant."""
+    """Refuse two columns with the same name: it is not known which is meant."""
     twice = [name for name, times in Counter(names).items() if name and times > 1]
     if twice:
         raise DataError(f"{where}: column {', '.join(map(repr, twice))} stands there more than once")
@@ -250,7 +250,7 @@ def _read_parquet(files: list[Path], settings: SourceSettings) -> Table:
         places += row_places(parquet, number)
         row_files += [file] * size
         declared: tuple[str, ...] = ()
-        with suppress(ValueError):  # another program's metadata: the labels that occur are the classes
+        with suppress(ValueError):  # metadata of another program: the classes are then the labels that occur
             declared = declared_classes(parquet, label)
         class_names += [declared] * size
     if len(inside) > 1 or (identities is not None and len(identities) != len(places)):
@@ -264,7 +264,7 @@ _BINARY = (pa.types.is_binary, pa.types.is_large_binary, pa.types.is_fixed_size_
 
 
 def _identities(file: Path, parquet: Any, image: str) -> tuple[list[str] | None, bool]:
-    """Names of a file's pictures, and whether the pictures themselves stand in it: then their content names them."""
+    """Return the names of a file's pictures, and whether the file contains them: then their content is their name."""
     if image not in parquet.schema_arrow.names:
         return None, False
     kind = parquet.schema_arrow.field(image).type
@@ -294,7 +294,7 @@ def _identities(file: Path, parquet: Any, image: str) -> tuple[list[str] | None,
 
 
 def _picture_name(value: Any, where: str, column: str) -> str:
-    """Return what names a picture: its file, or what tells its bytes apart; "" where there is none.
+    """Return a picture's name: its file, or an identity of its bytes; "" if there is none.
 
     Raises:
         DataError: It is neither.

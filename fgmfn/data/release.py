@@ -1,6 +1,6 @@
 """A release of YTB-ADS as a source of data: checked as a whole when it is opened.
 
-What a release is: `manifest.json` beside `data/<split>-*.parquet` with the columns image {bytes, path}, text,
+A release consists of `manifest.json` and `data/<split>-*.parquet` with the columns image {bytes, path}, text,
 label, video_id, frame_id, category (and more, which training does not read). Words and labels stay in memory; a
 picture is read from its row group, of about 100 rows, through a memory map.
 """
@@ -26,10 +26,10 @@ COLUMNS = ("text", "label", "video_id", "frame_id", "category")
 def find_release(path: Path) -> Path:
     """Return a release folder, or the newest one in a folder of releases.
 
-    The newest is the one that no other descends from; of several such, as YTB-ADS has it, the one created last.
+    The newest is the one without descendants; of several such releases, as in YTB-ADS, the one created last.
 
     Raises:
-        ReleaseDataError: There is neither, or the manifest of one that may be the newest cannot be read.
+        ReleaseDataError: There is none, or the manifest of a release that may be the newest cannot be read.
     """
     if (path / "manifest.json").is_file():
         return path
@@ -46,11 +46,11 @@ def find_release(path: Path) -> Path:
 
 
 def open_release(path: Path) -> Source:
-    """Read and check a release, its pictures excepted.
+    """Read and check a release, except for its pictures.
 
     Raises:
         ReleaseDataError: A file is missing or unreadable, a row has no text or an unknown label, a split that
-            training needs is empty, or an ad stands in two splits.
+            training needs is empty, or an ad is in two splits.
     """
     manifest = _read_manifest(path)
     files = {split: tuple(sorted((path / "data").glob(f"{split}-*.parquet"))) for split in SPLITS}
@@ -80,7 +80,7 @@ def open_release(path: Path) -> Source:
 
 
 def _ancestors(name: str, manifests: Mapping[str, dict[str, Any]]) -> set[str]:
-    """All ancestors that a release, and those of them that are there, name; they name themselves in a circle only."""
+    """Return all ancestors of a release, through those that are present; only in a cycle it is its own ancestor."""
     found: set[str] = set()
     ahead = [name]
     while ahead:
@@ -92,7 +92,7 @@ def _ancestors(name: str, manifests: Mapping[str, dict[str, Any]]) -> set[str]:
 
 
 def _read_manifests(folders: Sequence[Path]) -> dict[str, dict[str, Any]]:
-    """The manifests by version, but for those that cannot be read and that another release descends from."""
+    """Return the manifests by version, without unreadable ones that another release descends from."""
     manifests: dict[str, dict[str, Any]] = {}
     damaged: dict[str, ReleaseDataError] = {}
     for folder in folders:
@@ -109,7 +109,7 @@ def _read_manifests(folders: Sequence[Path]) -> dict[str, dict[str, Any]]:
 def _created_at(manifest: dict[str, Any]) -> datetime:
     try:
         at = datetime.fromisoformat(manifest["created_at"])
-    except (KeyError, TypeError, ValueError):  # of a release that somebody else made
+    except (KeyError, TypeError, ValueError):  # of a release by another program
         return datetime.min.replace(tzinfo=UTC)
     return at if at.tzinfo else at.replace(tzinfo=UTC)
 
@@ -119,7 +119,7 @@ def _numbers(version: str) -> list[int]:
 
 
 def _refuse_lost_rows(path: Path, manifest: dict[str, Any], splits: dict[str, Rows]) -> None:
-    """A release that has lost a file must not be scored on what is left."""
+    """Refuse a release with missing files: scores on the remaining rows would be wrong."""
     for split, counts in manifest.get("splits", {}).items():
         rows = len(splits.get(split, ()))
         if rows != counts["rows"]:
@@ -142,7 +142,7 @@ def _read_manifest(path: Path) -> dict[str, Any]:
 
 
 def _class_names(path: Path, manifest: dict[str, Any], files: Sequence[Path]) -> tuple[str, ...]:
-    """Class names from the files' `huggingface` schema metadata or from the manifest; all must agree."""
+    """Return the class names from the files' `huggingface` schema metadata or the manifest; all must agree."""
     names, said_by = tuple(manifest.get("class_names", ())), "manifest.json"
     for file in files:
         try:
@@ -179,7 +179,7 @@ def _read_rows(files: tuple[Path, ...], class_names: Sequence[str]) -> Rows:
         name=names,
         group=columns["video_id"],
         text=columns["text"],
-        target=[category or "" for category in columns["category"]],  # an ad has no other
+        target=[category or "" for category in columns["category"]],  # an ad has no other target
         span=[NOWHERE] * len(names),
         label=columns["label"],
         picture=names,

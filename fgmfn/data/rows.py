@@ -1,4 +1,4 @@
-"""The one shape that every source of data takes: splits of rows, each row's words, target, label and picture."""
+"""The common form of all data: splits of rows, with each row's words, target, label and picture."""
 
 from __future__ import annotations
 
@@ -25,38 +25,38 @@ READ: dict[Words, str] = {
     "both": f"models read the auxiliary texts behind the texts and {SEPARATOR}",
 }
 UNKNOWN = -1
-"""The class of a row whose label is hidden."""
+"""Class of a row with a hidden label."""
 
 
 @dataclass(frozen=True)
 class Rows:
-    """One split: a value per row, and how to open its pictures."""
+    """One split: lists with a value per row, and access to its pictures."""
 
     name: list[str]
     """Name of the row in errors and predictions."""
     group: list[str]
-    """Rows of one group belong together, such as the frames of an ad; no group stands in two splits."""
+    """Rows of one group belong together, such as the frames of an ad; no group is in two splits."""
     text: list[str]
     """The sentence, with the target in its place."""
     target: list[str]
     span: list[tuple[int, int]]
     """The target's characters within the text, or `NOWHERE`."""
     label: list[int]
-    """Class of each row; `UNKNOWN` in a split whose labels are hidden, which cannot be scored."""
+    """Class of each row; `UNKNOWN` in a split with hidden labels, which cannot be scored."""
     picture: list[str]
     """Identity of each picture: its file, frame or content."""
     pictures: Pictures | None
-    """None where the pictures are not at hand."""
+    """None if the pictures are not available."""
     has_targets: bool
-    """False where the target is only the ad's category."""
+    """False if the target is only the ad's category."""
     auxiliary: list[str] | None = None
     """Further words per row that a model may read, such as captions."""
     digests: list[str] | None = None
-    """Of each picture's bytes, where `picture` is the name of a file, whose content may change."""
+    """Digest of each picture's bytes, if `picture` is a file name: the file's content may change."""
     words: Words = "text"
-    """What of a row's words stands in `text` now."""
+    """Words of a row that `text` has now: its text, its auxiliary text or both."""
     cases: list[str] | None = None
-    """What each row was before `reading` changed its words."""
+    """Description of each row from before `reading` changed its words."""
 
     def __len__(self) -> int:
         return len(self.label)
@@ -68,29 +68,29 @@ class Rows:
 
     @cached_property
     def checksum(self) -> str:
-        """SHA-256 over every row's words, target, label and picture, in their order."""
+        """SHA-256 over every row's words, target, label and picture, in the order of the rows."""
         return _digest([*self._lines(), *([] if self.words == "text" else [self.words])])
 
     @property
     def case_checksum(self) -> str:
-        """`checksum` of the rows with their own text and nothing else: the same whatever of their words is read."""
+        """`checksum` of the rows with their original text only: it does not depend on which words are read."""
         return _digest(self._cases())
 
     def where(self, row: int) -> str:
-        """Name a row and its picture, for errors."""
+        """Return the name of a row and its picture, for errors."""
         name, picture = self.name[row], self.picture[row]
         return f"frame {name}" if picture == name else f"{name}, picture {picture}"
 
     def check_pictures(self, *, progress: bool = True) -> None:
-        """Decode every picture once, before a training begins that would end at it.
+        """Decode every picture once, before a training that would fail at a broken one.
 
         Raises:
-            DataError: Pictures are missing or not whole ones; they are named by row and file.
+            DataError: Pictures are missing or incomplete; the message names them by row and file.
         """
         if self.pictures is None:
             return
         seen: dict[int, str | None] = {}
-        """What is wrong with a picture."""
+        """Fault of each picture; None if it has none."""
         broken: list[str] = []
         bar = tqdm(range(len(self)), desc="pictures", unit="row", leave=False, disable=None if progress else True)
         for row in bar:
@@ -117,10 +117,10 @@ class Rows:
         return replace(self, pictures=pictures, **lists)
 
     def reading(self, words: Words) -> Rows:
-        """Put what models shall read in the place of each row's text.
+        """Replace each row's text by the words that models are to read.
 
-        Without its text a row has no target either: that is a part of the text, and what an auxiliary text says alone
-        would be mixed up with what is known of names.
+        Without its text a row has no target either: the target is a part of the text, and the content of an auxiliary
+        text alone would be mixed with knowledge about names.
 
         Raises:
             DataError: The rows have no auxiliary texts.
@@ -164,7 +164,7 @@ def _digest(lines: Iterable[str]) -> str:
 
 
 BROKEN_NAMED = 20
-"""Pictures that are named at most; a set with more of them has another fault than single pictures."""
+"""Most broken pictures that a message names; data with more have another fault than single pictures."""
 
 
 def refuse_broken(broken: Sequence[str], *, ended: bool = True) -> None:
@@ -172,7 +172,7 @@ def refuse_broken(broken: Sequence[str], *, ended: bool = True) -> None:
 
     Args:
         broken: a line for each.
-        ended: all pictures have been looked at; before, only too many are refused.
+        ended: all pictures have been checked; before that, only too many are refused.
 
     Raises:
         BrokenPicturesError: There are some.
@@ -182,7 +182,7 @@ def refuse_broken(broken: Sequence[str], *, ended: bool = True) -> None:
 
 
 def look_at_all(splits: Iterable[Rows], look: Callable[[Rows], object]) -> None:
-    """Look at the pictures of all splits, and then refuse those of any that cannot be read.
+    """Apply a check to the pictures of all splits, then refuse all that cannot be read.
 
     Raises:
         DataError: There are some.
@@ -199,26 +199,26 @@ def look_at_all(splits: Iterable[Rows], look: Callable[[Rows], object]) -> None:
 
 @dataclass(frozen=True)
 class Source:
-    """Data that can be trained on, wherever it comes from."""
+    """Data to train on, of any origin."""
 
     name: str
     """Name in reports: a release's version, `twitter2015`, a folder's name."""
     path: Path
     row_set_hash: str
-    """Names all rows of all splits; part of a run's key."""
+    """Hash of all rows of all splits; part of a run's key."""
     class_names: tuple[str, ...]
     splits: dict[str, Rows]
     synthetic: bool = False
     row_names: tuple[str, str] = ("row", "group")
     """Columns of a predictions file for a row's name and its group."""
     dataset: str | None = None
-    """Published set that these rows are: twitter2015, twitter2017, ytb_ads; None: none."""
+    """Published dataset of these rows: twitter2015, twitter2017 or ytb_ads; None: none."""
     notes: tuple[str, ...] = ()
-    """Notes for a reader of any score on these rows."""
+    """Notes that belong to any score on these rows."""
     _checked: set[str] = field(default_factory=set, compare=False, repr=False)
 
     def check_pictures(self, *, progress: bool = True) -> None:
-        """Decode all pictures once for all models that are trained on them, as `Rows.check_pictures`."""
+        """Decode all pictures once for all models that are trained on them; see `Rows.check_pictures`."""
         if "pictures" not in self._checked:
             look_at_all(self.splits.values(), lambda rows: rows.check_pictures(progress=progress))
             self._checked.add("pictures")
@@ -230,11 +230,11 @@ class Source:
 
     @property
     def case_checksums(self) -> dict[str, str]:
-        """`case_checksum` of each split that has rows: what `fgmfn compare` takes for the same rows."""
+        """`case_checksum` of each split that has rows: `fgmfn compare` identifies rows by it."""
         return {split: rows.case_checksum for split, rows in self.splits.items() if len(rows)}
 
     def reading(self, words: Words) -> Source:
-        """Put what models shall read in the place of each row's text, as `Rows.reading`."""
+        """Replace each row's text by the words that models are to read; see `Rows.reading`."""
         if words == "text":
             return self
         splits = {split: rows.reading(words) for split, rows in self.splits.items()}
@@ -246,21 +246,21 @@ class Source:
 
 
 def combined_hash(class_names: tuple[str, ...], splits: dict[str, Rows]) -> str:
-    """Name a source that brings no name of its rows with it."""
+    """Return the hash of a source's rows, if the source itself has none."""
     parts = [list(class_names), {split: rows.checksum for split, rows in splits.items()}]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
 def identity(value: str | bytes) -> int:
-    """A 63-bit number that equal texts, ads or pictures share and others do not."""
+    """Return a 63-bit number that identifies a text, ad or picture."""
     content = value.encode(errors="surrogatepass") if isinstance(value, str) else value
     return int.from_bytes(hashlib.blake2b(content, digest_size=8).digest(), "big") >> 1
 
 
 def shuffled(groups: Sequence[str]) -> list[int]:
-    """Draw for each row the number of a row of another group, each once; the same for the same groups.
+    """Draw for each row the number of a row of another group, each row once; the same for the same groups.
 
-    A row that is alone, as an ad that is predicted by itself, keeps its own.
+    A single row, such as an ad that is predicted alone, keeps its own number.
 
     Raises:
         DataError: One group has more than half of the rows.
@@ -269,7 +269,7 @@ def shuffled(groups: Sequence[str]) -> list[int]:
     most, rows = int(sizes.max(initial=0)), len(groups)
     if 2 * most > rows > 1:
         raise DataError(f"{rows} rows, {most} of them of one group: not every one can have the picture of another")
-    # groups in a drawn order, each in one piece: a step as long as the longest one leads out of every group
+    # groups in random order, each in one piece: a shift by the length of the largest leads out of every group
     order = np.argsort(np.random.default_rng(0).permutation(len(names))[numbers], kind="stable")
     drawn = np.empty(rows, dtype=int)
     drawn[order] = np.roll(order, -most)
@@ -284,14 +284,14 @@ def given_rows(
     *,
     has_targets: bool,
 ) -> Rows:
-    """Make rows of what is given; their labels say nothing.
+    """Make rows of pictures and texts; their labels are placeholders.
 
     Args:
         images: one picture per text, or none.
         texts: the words.
-        targets: what each text is about, or an ad's category; None: nothing.
+        targets: the target of each text, or an ad's category; None: none.
         auxiliary: further words per text.
-        has_targets: False where the targets are categories, which have no place in the text whatever it says.
+        has_targets: False if the targets are categories, which are not looked up in the text.
     """
     about = list(targets or [""] * len(texts))
     names = [str(number) for number in range(len(texts))]

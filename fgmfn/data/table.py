@@ -1,7 +1,7 @@
 """Any table as a source: CSV, TSV, JSONL or Parquet with a picture, a text and a label per row.
 
-Columns go by the names in the settings. Splits come from a column, from files or folders called train, validation (or
-dev) and test, or are drawn with a seed so that rows of one picture and of equal text (or of one group) stay together.
+The settings name the columns. Splits come from a column, from files or folders called train, validation (or dev) and
+test, or are drawn with a seed so that rows of one picture and of equal text (or of one group) stay together.
 """
 
 from __future__ import annotations
@@ -45,13 +45,13 @@ DRAW = "or draw the splits of all rows by draw = true in [source]"
 
 
 def split_named(value: object) -> str | None:
-    """Return the split that a value names in any case: the whole of it does, but for the word set, split or data."""
+    """Return the split that a value names, in any case, apart from the word set, split or data."""
     words = re.findall(r"[^\W_]+", str(value).casefold())
     return _SPLIT_OF_WORD.get(words[0]) if words and words[1:] in ([], ["set"], ["split"], ["data"]) else None
 
 
 def _split_of(path: Path, file: Path) -> str | None:
-    """Return the split of a file: its name has a word for one and for no other, or its folder's has."""
+    """Return the split of a file: its name, or its folder's, has a word for exactly one split."""
     for name in (file.stem, file.parent.name if path not in (file, file.parent) else ""):
         words = re.findall(r"[^\W\d_]+", name.casefold())
         if found := {_SPLIT_OF_WORD[word] for word in words if word in _SPLIT_OF_WORD}:
@@ -63,7 +63,7 @@ def open_table(path: Path, settings: SourceSettings) -> Source:
     """Open a table, or a folder of tables that belong together.
 
     Raises:
-        DataError: A file, column, row, label or picture is missing or not what it must be.
+        DataError: A file, column, row, label or picture is missing or invalid.
     """
     table = read_table(table_files(path), settings)
     if not len(table):
@@ -87,7 +87,7 @@ def open_table(path: Path, settings: SourceSettings) -> Source:
         raise DataError(f"{path}: no row is of the training split; name one train, {DRAW}")
     names, labels, hidden = read_labels(table, settings.label, assignment, given=given, meant=settings.labels)
     rows = replace(rows, label=labels)
-    # Weights cannot be chosen by rows without labels.
+    # The best weights cannot be chosen by rows without labels.
     assignment = [
         "" if (home, label) == ("validation", UNKNOWN) else home for home, label in zip(assignment, labels, strict=True)
     ]
@@ -104,7 +104,7 @@ def open_table(path: Path, settings: SourceSettings) -> Source:
 
 
 def table_files(path: Path) -> list[Path]:
-    """Return a file, or the tables of a folder or, where it has none itself, of the folders in it.
+    """Return a file, or the tables of a folder, or those of its subfolders if it has none itself.
 
     Raises:
         DataError: There is no such file or folder.
@@ -120,10 +120,10 @@ def table_files(path: Path) -> list[Path]:
 
 
 def _split_column(path: Path, table: Table, settings: SourceSettings) -> tuple[str | None, list[str]]:
-    """Return the column that names each row's split: the one called split, or one that names nothing but splits.
+    """Return the column that names each row's split: the one called split, or one with only names of splits.
 
     Raises:
-        DataError: There are several, or the files say otherwise.
+        DataError: There are several, or the files' names contradict it.
     """
     if settings.split or settings.draw:
         return None if settings.draw else settings.split, []
@@ -165,10 +165,10 @@ def _split_in(row: str, value: object) -> str:
 
 
 def _splits_of_files(path: Path, table: Table) -> dict[Path, str] | None:
-    """Return the split of each file as their names say, None where they name none.
+    """Return the split of each file by its name; None if no name has one.
 
     Raises:
-        DataError: Only some do, none is for training, or two that are no parts of one table are for one split.
+        DataError: Only some have one, none is for training, or two files of different tables are for one split.
     """
     home = {file: _split_of(path, file) for file in dict.fromkeys(table.row_files)}
     named = {file: split for file, split in home.items() if split}
@@ -185,7 +185,7 @@ def _splits_of_files(path: Path, table: Table) -> dict[Path, str] | None:
         raise DataError(f"{path}: {names} are files of splits, but none is called train; rename one, {DRAW}")
     parts: dict[tuple[str, Path], dict[str, Path]] = {}
     for file, split in named.items():
-        if _split_of(file.parent, file):  # in a folder that is called after the split, any names will do
+        if _split_of(file.parent, file):  # in a folder named after the split, files may have any names
             parts.setdefault((split, file.parent), {}).setdefault(_without_number(file.stem), file)
     for (split, _), files in parts.items():
         if len(files) > 1:
@@ -198,12 +198,12 @@ def _splits_of_files(path: Path, table: Table) -> dict[Path, str] | None:
 
 
 def _without_number(stem: str) -> str:
-    """What the parts of one table have in common: a name without the part's number and without a digest."""
+    """Return the common name of a table's parts: without the part's number and digest."""
     return re.sub(r"(?<![v\d])\d+", "0", re.sub(r"-[0-9a-f]{16}$", "", stem.casefold()))
 
 
 def _with_every_class(assignment: list[str], groups: Sequence[str], labels: Sequence[Any]) -> list[str]:
-    """Move the smallest group of each class that no training row has to the training rows."""
+    """For each class without a training row, move its smallest group to the training rows."""
     sizes, trained = (
         Counter(groups),
         {str(label) for label, home in zip(labels, assignment, strict=True) if home == "train"},
@@ -279,7 +279,7 @@ def _all_rows(path: Path, table: Table, settings: SourceSettings) -> tuple[Rows,
 
 
 def _first(names: Sequence[str]) -> dict[str, int]:
-    """Return the first row of each picture, in the order of the rows."""
+    """Return each picture's first row, in the order of the rows."""
     found: dict[str, int] = {}
     for row, name in enumerate(names):
         found.setdefault(name, row)
@@ -287,7 +287,7 @@ def _first(names: Sequence[str]) -> dict[str, int]:
 
 
 def _why_no_pictures(table: Table, settings: SourceSettings) -> list[str]:
-    """Say where pictures may be that were not taken."""
+    """Return hints on where unused pictures may be."""
     if table.picture_names is None:
         like = [
             name
@@ -304,22 +304,22 @@ def _why_no_pictures(table: Table, settings: SourceSettings) -> list[str]:
 
 
 def _picture_folder(path: Path, settings: SourceSettings, files: list[str]) -> Path | None:
-    """Return the folder that was named, or the table's own where it holds any of the pictures.
+    """Return the configured folder, or the table's own if it contains any of the pictures.
 
-    Without either the rows have no pictures at hand, which a model that looks at none does not miss.
+    Without either the rows have no pictures; a model that reads none can still be trained.
     """
     own = path.parent if path.is_file() else path
     return settings.images or (own if holds_any(own, files) else None)
 
 
 def _span(text: str, target: str) -> tuple[int, int]:
-    """Return the characters of the target's first occurrence in the text, whatever its case."""
+    """Return the characters of the target's first occurrence in the text, in any case."""
     start = text.lower().find(target.lower()) if target and len(text.lower()) == len(text) else -1
     return NOWHERE if start < 0 else (start, start + len(target))
 
 
 def _words(table: Table, column: str) -> list[str]:
-    """Return a column of words, "" where a value is missing, however that is written."""
+    """Return a column of words; any notation of a missing value becomes ""."""
     words = []
     for row, value in enumerate(table.columns[column]):
         if value is not None and (isinstance(value, bool) or not isinstance(value, str | int | float)):
@@ -330,9 +330,9 @@ def _words(table: Table, column: str) -> list[str]:
 
 
 def draw(groups: Sequence[str], settings: SourceSettings) -> list[str]:
-    """Deal whole groups to test, validation and train in an order that only the seed and their names decide.
+    """Assign whole groups to test, validation and train, in an order that depends only on the seed and their names.
 
-    A group that would take a split further from its share than the split is without it goes to train.
+    A group goes to train if it would take a split further from its share than the split is without it.
     """
     sizes = Counter(groups)
 

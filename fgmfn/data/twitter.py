@@ -1,9 +1,9 @@
 """Twitter-2015 and Twitter-2017 (Yu and Jiang, 2019): a sentence, a picture and the sentiment towards one target.
 
 A set is a folder `2015` or `2017` with train.tsv, dev.tsv and test.tsv: a header line, then tab-separated
-columns index, label, image file, sentence with `$T$`, target. The header of test.tsv lacks a column and a
-sentence may hold any quotation mark, so columns count by position and quoting is off. captions.json beside them holds
-a text for each picture's name.
+columns index, label, image file, sentence with `$T$`, target. The header of test.tsv lacks a column, and a sentence
+may contain any quotation mark, so columns are read by position and quoting is off. captions.json in the same folder
+has a text for each picture's name.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ def open_twitter(name: str, settings: SourceSettings) -> Source:
 
     Args:
         name: `twitter2015` or `twitter2017`.
-        settings: `data_dir` holds `2015` and `2017`; `images` holds its pictures and is None where no model looks at
-            them; `captions` and `words` ask for captions.
+        settings: `data_dir` contains `2015` and `2017`; `images` contains the pictures and is None if no model reads
+            them; `captions` and `words` request captions.
 
     Raises:
-        DataError: A file, a picture or a caption is missing, or a line is not what it must be.
+        DataError: A file, a picture or a caption is missing, or a line is invalid.
     """
     if settings.data_dir is None:
         raise DataError(
@@ -62,7 +62,7 @@ def _read(file: Path, split: str, images: Path | None) -> Rows:
     found = None if images is None else find_pictures(images, pictures)
     return Rows(
         name=[f"{split}:{number}" for number in range(len(cells))],
-        group=pictures,  # one tweet, whose targets are rows of their own
+        group=pictures,  # one tweet; each of its targets is a row
         text=[sentence.replace(MARK, target) for _, _, sentence, target in cells],
         target=[target for *_, target in cells],
         span=[(start, start + len(cell[3])) for start, cell in zip(starts, cells, strict=True)],
@@ -78,7 +78,7 @@ def _with_captions(file: Path, splits: dict[str, Rows]) -> dict[str, Rows]:
     """Give each row the caption of its picture as auxiliary text.
 
     Raises:
-        DataError: The file cannot be read, or rows have none in it; they are named.
+        DataError: The file cannot be read, or it lacks captions of some rows, which the message names.
     """
     try:
         captions = json.loads(file.read_bytes().decode("utf-8"), object_pairs_hook=_unambiguous)
@@ -105,11 +105,11 @@ def _with_captions(file: Path, splits: dict[str, Rows]) -> dict[str, Rows]:
 
 
 def _unambiguous(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Make an object of its pairs, unless a name stands there twice with other values; json would keep the last one."""
+    """Refuse a name that occurs twice with different values; json would keep the last one silently."""
     found: dict[str, Any] = {}
     for name, value in pairs:
         if found.setdefault(name, value) != value:
-            raise ValueError(f"{name} stands there twice, with other texts")
+            raise ValueError(f"{name} occurs twice, with different texts")
     return found
 
 

@@ -55,11 +55,11 @@ class Cell:
     source: Source
     trained: dict[int, TrainedModel] = field(default_factory=dict)
     missing: str | None = None
-    """Why it could not be trained, or why not with every seed."""
+    """Reason why it could not be trained, or not with every seed."""
 
     @property
     def departures(self) -> list[str]:
-        """In what the model is not its paper's."""
+        """Differences from the model's paper."""
         return list(dict.fromkeys(each for one in self.trained.values() for each in one.departures))
 
     @property
@@ -78,7 +78,7 @@ class Recipe:
     config: Path | str | None = None
     from_scratch: bool = False
     only_finished: bool = False
-    """Train nothing: take what is there."""
+    """Train nothing: use the runs that have finished."""
 
 
 def run_experiments(

@@ -37,7 +37,7 @@ from fgmfn.trainer import OPTIMIZERS
 log = logging.getLogger(__name__)
 
 METHOD = 1
-"""To be raised when a figure comes to mean something else: what was measured before is then measured again."""
+"""Raise it when the meaning of a figure changes: older measurements are then repeated."""
 MEASUREMENTS = "measurements"
 """Folder beside the runs that keeps what has been measured."""
 WITHOUT_PARSER = {"aom": {"parser": ""}}
@@ -80,7 +80,7 @@ class Place:
     torch: str
     """PyTorch's version."""
     bfloat16: bool = False
-    """Whether a training computes in it."""
+    """Whether a training computes in bfloat16."""
 
 
 @dataclass(frozen=True)
@@ -104,9 +104,9 @@ class Measured:
     """One step of training: forward, backward, clipping and the optimizer's step."""
     training_bytes: int | None = None
     missing: str | None = None
-    """Why figures are missing."""
+    """Reason for missing figures."""
     departures: tuple[str, ...] = ()
-    """In what the model is not its paper's, its weights apart; of the settings, and not kept with the figures."""
+    """Differences from the model's paper except its weights; from the settings, not kept with the figures."""
 
     @classmethod
     def from_json(cls, record: Mapping[str, Any]) -> Measured:

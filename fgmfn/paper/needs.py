@@ -1,7 +1,7 @@
-"""What runs need and may lack: data, pictures, weights, memory and disk, all looked at before anything is trained.
+"""Requirements of runs: data, pictures, weights, memory and disk, all checked before anything is trained.
 
-Weights that a hub has are fetched by its own library, which heeds `HF_HUB_OFFLINE`. What is found is named with its
-revision and checksum, what is missing with the way to get it.
+Weights on a hub are fetched by its own library, which respects `HF_HUB_OFFLINE`. Requirements that are met are listed
+with revision and checksum, missing ones with instructions.
 """
 
 from __future__ import annotations
@@ -55,15 +55,15 @@ those of another that is being written."""
 
 @dataclass(frozen=True)
 class Need:
-    """One thing that runs need."""
+    """One requirement of runs."""
 
     kind: Kind
     what: str
     state: State
     found: str = ""
-    """What was found: revision and checksum, counts; or what was seen in its place."""
+    """Result of the check: revision and checksum, or counts; or what was found instead."""
     todo: str = ""
-    """How to get what is missing."""
+    """Instructions for getting what is missing."""
     rows: tuple[str, ...] = ()
     """Titles of the table rows that need it; empty: all."""
 
@@ -73,7 +73,7 @@ class Need:
 
 
 def complete(needs: Iterable[Need]) -> bool:
-    """Whether nothing is missing and nothing differs from what was published."""
+    """Return whether nothing is missing and nothing differs from the published files."""
     return all(need.state == "found" for need in needs)
 
 
@@ -422,7 +422,7 @@ def find_all(runs: Iterable[tuple[str, Run]], folder: Path, *, fetch: bool) -> l
 
 
 def _is_finished(folder: Path) -> bool:
-    """Whether a run has its record; its files are looked at when it is read."""
+    """Return whether a run has its record; its files are checked when it is read."""
     file = folder / METRICS
     return file.is_file() and json.loads(file.read_text("utf-8")).get("finished") is not False
 

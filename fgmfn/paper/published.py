@@ -104,4 +104,4 @@ SHA256 = {
 }
 """Of the published files of the Twitter sets."""
 PUBLICATION = "Yu and Jiang, IJCAI 2019, https://github.com/jefferyYu/TomBERT"
-"""Where the Twitter sets are published: the texts in the repository, a link to the pictures in its README."""
+"""Publication of the Twitter sets: the texts are in the repository, a link to the pictures in its README."""

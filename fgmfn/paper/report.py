@@ -1,4 +1,4 @@
-"""One report of what has been reproduced, which can stand as a paper's appendix: Markdown, and a page of it.
+"""Report of a reproduction, usable as a paper's appendix: Markdown and HTML.
 
 It is written from the runs that have finished, at any time.
 """
@@ -63,14 +63,14 @@ class Part:
 
 @dataclass
 class Reproduction:
-    """What is reproduced, and how far it is."""
+    """A reproduction and its progress."""
 
     parts: Sequence[Part]
     sources: Sequence[Source]
     recipe: Recipe
     needs: Sequence[Need] = ()
     commands: Mapping[str, str] = field(default_factory=dict)
-    """What was called, as `reproduce`, and the command of each part alone."""
+    """The command that was called, as `reproduce`, and the command of each part."""
     cells: dict[str, list[Cell]] = field(default_factory=dict)
     """Of each part that has been begun."""
     measured: Sequence[Measured] | None = None

@@ -40,7 +40,7 @@ class ScoreTable:
     name: str
     title: str
     meanings: str
-    """What a reader of its columns and rows must know."""
+    """Explanation of its columns and rows."""
     printed: PrintedRows
 
     def as_table(self, cells: Sequence[Cell]) -> pa.Table:

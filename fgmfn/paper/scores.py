@@ -94,7 +94,7 @@ def _intervals(cell: Cell) -> dict[str, Any]:
 
 
 def _gain(cell: Cell, cells: Sequence[Cell]) -> dict[str, Any]:
-    """What a row has more than the reference, where both have kept their predictions and have seeds in common."""
+    """Return a row's gain over the reference, if both have kept their predictions and have common seeds."""
     found = next((one for one in cells if one.source is cell.source and one.entry.key == REFERENCE), None)
     if found is None or found is cell:
         return {}

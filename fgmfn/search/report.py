@@ -162,7 +162,7 @@ def _points(axes: Axes, outcome: Outcome, place: Callable[[Trial], float]) -> No
 
 
 def as_toml(outcome: Outcome, best: Trial, run: Run) -> str:
-    """Return a configuration that trains the best trial's run again, to the letter."""
+    """Return a configuration that trains exactly the best trial's run again."""
     settings = run.settings
     own = settings.model | {"training": settings.training.model_dump(mode="json")}
     source = load_settings(outcome.search.config).source.model_dump(mode="json", exclude_unset=True)

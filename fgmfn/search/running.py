@@ -38,7 +38,7 @@ class Search:
     storage: Path
     """The journal of the study, one file; several studies may share it."""
     runs: Path
-    """Where each trial's run has its folder, the one that `fgmfn train` writes to."""
+    """Folder of the trials' runs, the one that `fgmfn train` writes to."""
     trials: int = 30
     """Trials of the study in all, those of earlier calls included."""
     config: Path | str | None = None
@@ -74,7 +74,7 @@ class Outcome:
     """None where none has finished."""
     best_run: Run | None
     departures: tuple[str, ...] = ()
-    """In what the model is not its paper's."""
+    """Differences from the model's paper."""
 
 
 def run_search(search: Search, *, progress: bool = True) -> Outcome:
@@ -169,7 +169,7 @@ def _try(search: Search, study: SearchStudy, claim: Claim, bar: Any) -> None:
         with freeing_memory():
             trained = train_run(run, progress=False, after_epoch=after_epoch)
     except optuna.TrialPruned:
-        shutil.rmtree(run.folder)  # its checkpoints serve nobody any more
+        shutil.rmtree(run.folder)  # its checkpoints are no longer needed
         study.prune(claim)
     except (RuntimeError, MemoryError) as error:
         if (reason := out_of_memory(error)) is None:

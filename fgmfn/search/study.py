@@ -53,7 +53,7 @@ class Trial:
     """The best of them."""
     seconds: float
     reason: str | None = None
-    """Why it failed."""
+    """Reason of a failure."""
 
     @property
     def epochs(self) -> int:
@@ -170,7 +170,7 @@ class SearchStudy:
         self._study.tell(claim.trial, score)
 
     def prune(self, claim: Claim) -> None:
-        """Record that a trial was given up."""
+        """Record that a trial was pruned."""
         self._study.tell(claim.trial, state=TrialState.PRUNED)
 
     def fail(self, claim: Claim, reason: str) -> None:
@@ -179,7 +179,7 @@ class SearchStudy:
         self._study.tell(claim.trial, state=TrialState.FAIL)
 
     def release(self, claim: Claim) -> None:
-        """Let go of a trial; one that nothing has been recorded of was stopped."""
+        """Release a trial; one without a recorded result counts as stopped."""
         with self._lock:
             claim.lock.release()
             Path(claim.lock.lock_file).unlink(missing_ok=True)
@@ -256,7 +256,7 @@ class SearchStudy:
         return FileLock(self._locks / f"{trial_number}.lock")
 
     def _is_live(self, trial: FrozenTrial) -> bool:
-        """Whether a process runs a trial; to be asked under the study's lock, as taking one is."""
+        """Return whether a process runs a trial; call it under the study's lock, as for claiming one."""
         lock = self._lock_of(trial.number)
         try:
             with lock.acquire(timeout=0):

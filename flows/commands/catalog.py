@@ -41,7 +41,7 @@ _AUTHOR_HASH = re.compile(r"[0-9a-f]{32}")
 
 
 class _OneLineErrors(TyperGroup):
-    """Refusals are one line on standard error and exit code 1."""
+    """Report refusals as one line on standard error, with exit code 1."""
 
     def invoke(self, ctx: Any) -> Any:
         show_progress()
@@ -59,7 +59,7 @@ catalog_app = typer.Typer(
     name="catalog",
     cls=_OneLineErrors,
     no_args_is_help=True,
-    help="Look at the working tables and the releases; of these commands `forget` alone changes them.",
+    help="Inspect the working tables and the releases; only `forget` changes them.",
     epilog="Example: ytb-ads catalog sql 'SELECT label, count(*) FROM labels GROUP BY label'",
 )
 app.add_typer(catalog_app)
@@ -69,7 +69,7 @@ AsOf = Annotated[
     str | None,
     typer.Option(
         metavar="WHEN",
-        help="As it was: a release, a date (its end), a time (UTC), or of one table the number of its version.",
+        help="Read an earlier state: a release, a date (its end), a time (UTC), or the version number of one table.",
     ),
 ]
 
@@ -92,9 +92,9 @@ def tables(catalog: CatalogDir = "./catalog", as_json: AsJsonLines = False) -> N
 @catalog_app.command(epilog='Example: ytb-ads catalog show texts --where "n_words > 5" --columns frame_id,text')
 def show(
     table: Annotated[str, typer.Argument(metavar="TABLE", help="A table, as `tables` lists it, or `release`.")],
-    limit: Annotated[int, typer.Option(min=0, help="Rows at most.")] = 20,
+    limit: Annotated[int, typer.Option(min=0, help="Maximum number of rows.")] = 20,
     where: Annotated[str | None, typer.Option(metavar="SQL", help="Condition that rows must meet.")] = None,
-    columns: Annotated[str | None, typer.Option(metavar="A,B", help="Columns, parted by commas.")] = None,
+    columns: Annotated[str | None, typer.Option(metavar="A,B", help="Columns, separated by commas.")] = None,
     as_of: AsOf = None,
     catalog: CatalogDir = "./catalog",
     as_json: AsJsonLines = False,
@@ -128,7 +128,7 @@ def export(
     as_of: AsOf = None,
     catalog: CatalogDir = "./catalog",
 ) -> None:
-    """Write the rows of a table or a query to a file; in .csv and .jsonl pictures are base64."""
+    """Write the rows of a table or a query to a file; .csv and .jsonl hold pictures as base64."""
     from data_catalog.export import export_rows
 
     table = None if len(asked.split()) > 1 else asked.strip()
@@ -143,7 +143,7 @@ def describe(
     table: Annotated[str | None, typer.Argument(metavar="[TABLE]", help="All tables if not given.")] = None,
     as_json: AsJsonLines = False,
 ) -> None:
-    """Say what the tables and their columns mean: type, unit, key, whether null, and where they come from."""
+    """Describe the tables and their columns: meaning, type, unit, key, nullability, and upstream tables."""
     from data_catalog.inspect import RELEASE_VIEWS
     from data_catalog.schemas import RELEASE, TABLES
 
@@ -170,16 +170,16 @@ def describe(
 @catalog_app.command(epilog="Example: ytb-ads catalog check --rules ours.sql")
 def check(
     rules: Annotated[
-        list[Path] | None, typer.Option(metavar="FILE", help="Further rules, as SQL; may be given more than once.")
+        list[Path] | None, typer.Option(metavar="FILE", help="Additional rules, as SQL; repeatable.")
     ] = None,
-    show_rules: Annotated[bool, typer.Option("--show-rules", help="Print the rules instead of asking them.")] = False,
+    show_rules: Annotated[bool, typer.Option("--show-rules", help="Print the rules instead of running them.")] = False,
     catalog: CatalogDir = "./catalog",
     config: ConfigFile = None,
     as_json: AsJsonLines = False,
 ) -> None:
-    """Ask the data-quality rules of the tables and the newest release; exit code 1 if one of `error` is broken.
+    """Check the data-quality rules on the tables and the newest release; exit code 1 if an `error` rule is broken.
 
-    Rules are queries for the rows that break them; docs/catalog.md says how to write your own.
+    A rule is a query for the rows that break it; docs/catalog.md explains how to write your own.
     """
     from data_catalog.catalog import Catalog
     from data_catalog.checks import all_rules, broken
@@ -246,12 +246,12 @@ def forget(
     config: ConfigFile = None,
     as_json: AsJson = False,
 ) -> None:
-    """Remove an ad, or an author's comments, everywhere and from table history, and never collect them again.
+    """Remove an ad, or an author's comments, from all tables and their history, and never collect them again.
 
-    What people said of an ad on the page of `ytb-ads annotate` goes with it.
+    Judgements and discussions of the ad in `ytb-ads annotate` are removed too.
 
-    Releases are immutable: those that still contain the ad are listed, and the models that were trained on them. End
-    crawls and builds first. What was not finished, because the command was killed say, is finished by running it again.
+    Releases are immutable: the command lists those that still contain the ad, and the models trained on them. Stop
+    crawls and builds first. If the command is killed, run it again to finish.
     """
     from data_catalog.privacy.forget import ad_held, author_held, forget_ad, forget_author
     from flows.models import METRICS
@@ -284,7 +284,7 @@ def forget(
 
 
 def _opened(catalog: str, when: str | None, table: str | None = None) -> Catalog:
-    """A catalog, as of a time if one is given."""
+    """Open a catalog, as of a time if one is given."""
     from data_catalog.catalog import Catalog
     from data_catalog.inspect import as_of, require_catalog
     from data_catalog.schemas import TABLES
@@ -297,7 +297,7 @@ def _opened(catalog: str, when: str | None, table: str | None = None) -> Catalog
 
 
 def open_catalog(catalog: str, config: Path | None) -> tuple[Catalog, ReviewSettings]:
-    """A catalog that exists, so that a misspelt path does not pass for an empty one, and what the settings say.
+    """Open a catalog that must exist, and load the review settings; a misspelt path is not an empty catalog.
 
     Raises:
         CatalogError: there is no catalog.
@@ -313,7 +313,7 @@ def open_catalog(catalog: str, config: Path | None) -> tuple[Catalog, ReviewSett
 
 
 def _print_rows(rows: pa.Table, as_json: bool, there_are: int | None = None) -> None:
-    """Print rows, and how many of those that there are are left out."""
+    """Print rows, and how many more there are."""
     from data_catalog.inspect import json_lines, render
 
     if as_json:
@@ -332,13 +332,13 @@ def _ask(name: str, held: Removal, entries: int) -> None:
     judged = f"{_entries(entries)} of people's rounds with all that was said there" if entries else ""
     said = ", ".join(part for part in (_amounts(held), judged) if part) or "nothing is held"
     if not sys.stdin.isatty():
-        raise CatalogError(f"{name}: {said}; this cannot be undone, say --yes to go on")
+        raise CatalogError(f"{name}: {said}; this cannot be undone, use --yes to go on")
     typer.echo(f"{name}: {said}", err=True)
     typer.confirm("Remove it from every table and its history? This cannot be undone.", abort=True, err=True)
 
 
 def _report(name: str, done: Forgetting, models: list[str], entries: int) -> Iterator[str]:
-    yield f"{name}: {_amounts(done.removed) or 'nothing of it was held'}"
+    yield f"{name}: {_amounts(done.removed) or 'nothing was held'}"
     if entries:
         yield f"annotation: withdrawn from {_entries(entries)}, with all that was said there"
     yield from (f"emptied: {place} of {rows} rows" for place, rows in done.emptied.items())
@@ -356,7 +356,7 @@ def _report(name: str, done: Forgetting, models: list[str], entries: int) -> Ite
         yield "delete these folders and what was published of them, then build again: the new release is without it"
     if done.kind == "author":
         yield "releases hold no comments; the labels of the ads concerned are made anew by the next build"
-    yield "a later crawl passes it over"
+    yield "later crawls skip it"
 
 
 def _amounts(removed: Removal) -> str:

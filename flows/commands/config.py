@@ -1,4 +1,4 @@
-"""`ytb-ads config`: write a settings file, show what is in force, check it."""
+"""`ytb-ads config`: write a settings file, show the settings in force, check them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import typer
 from flows.console import AsJson, ConfigFile, print_json, print_tables, say, say_error
 
 app = typer.Typer()
-config = typer.Typer(no_args_is_help=True, help="Write a settings file, show what is in force, check it.")
+config = typer.Typer(no_args_is_help=True, help="Write a settings file, show the settings in force, check them.")
 app.add_typer(config, name="config")
 
 
@@ -20,9 +20,9 @@ def init(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="File to write; - is standard output.")] = Path(
         "ytb_ads.toml"
     ),
-    force: Annotated[bool, typer.Option("--force", help="Overwrite a file that is there.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite an existing file.")] = False,
 ) -> None:
-    """Write a settings file in which every key stands with its meaning, type and default, and none is set."""
+    """Write a settings file that lists every key, commented out, with its meaning, type and default."""
     from flows.errors import SettingsError
     from flows.settings.listing import commented_file
 
@@ -35,16 +35,16 @@ def init(
             opened.write(text)
     except FileExistsError:
         raise SettingsError(f"{file}: is there already; --force overwrites it, - prints to the terminal") from None
-    say(f"{file}: written; nothing is set yet. Take the # away from what you change, then: ytb-ads config check")
+    say(f"{file}: written; nothing is set yet. Remove the # from keys that you change, then: ytb-ads config check")
 
 
 @config.command(epilog="Example: ytb-ads config show --changed")
 def show(
     config: ConfigFile = None,
-    changed: Annotated[bool, typer.Option("--changed", help="Only what is not the default's.")] = False,
+    changed: Annotated[bool, typer.Option("--changed", help="Show only settings that are not defaults.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Show every setting in force, and the file or the variable that gives it; of secrets, that there is one."""
+    """Show every setting in force and the file or variable that sets it; the value of a secret is not shown."""
     from rich import box
     from rich.table import Table
     from rich.text import Text
@@ -70,9 +70,9 @@ def show(
 
 @config.command(epilog="Example: ytb-ads config check --config ytb_ads.toml")
 def check(config: ConfigFile = None) -> None:
-    """Check the settings: keys and values, files and programs that they name, and secrets that a server keeps.
+    """Check the settings: keys, values, the files and programs that they name, and secrets kept by a Prefect server.
 
-    Ends with 1 if anything is wrong.
+    Exits with 1 if anything is wrong.
     """
     from flows.settings.checking import find_faults
     from flows.settings.listing import values_in_force

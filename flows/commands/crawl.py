@@ -1,4 +1,4 @@
-"""`ytb-ads crawl`: collect ads from YouTube, and say beforehand what that costs and whether it can work."""
+"""`ytb-ads crawl`: collect ads from YouTube; plan the cost and check the prerequisites beforehand."""
 
 from __future__ import annotations
 
@@ -23,27 +23,27 @@ def crawl(
     config: ConfigFile = None,
     plan: Annotated[
         bool,
-        typer.Option("--plan", help="Print what is left to do, what it costs and when it will be done. No request."),
+        typer.Option("--plan", help="Print the remaining work, its cost and the expected end. Makes no request."),
     ] = False,
     check: Annotated[
-        bool, typer.Option("--check", help="Check key, tools, disk and write access; one unit for each key.")
+        bool, typer.Option("--check", help="Check key, tools, disk and write access; costs one unit for each key.")
     ] = False,
     refresh: Annotated[
         bool,
-        typer.Option("--refresh", help="Fetch rows older than crawl.refresh_days again and remove what is gone there."),
+        typer.Option("--refresh", help="Fetch rows older than crawl.refresh_days again; remove those gone at YouTube."),
     ] = False,
     resume_media: Annotated[
-        bool, typer.Option("--resume-media", help="Fetch videos again though YouTube had asked for a pause.")
+        bool, typer.Option("--resume-media", help="Fetch videos again although YouTube has asked for a pause.")
     ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Collect ads, comments and videos from YouTube until every category is full or today's quota is spent.
 
-    Needs a key of the YouTube Data API v3 in YTB_ADS__CRAWL__API_KEY. A crawl that has to wait says until when and
-    ends with 0; the next one goes on there. `ytb-ads build --source youtube` crawls, and goes on to a release.
+    Needs a key of the YouTube Data API v3 in YTB_ADS__CRAWL__API_KEY. A crawl that has to wait prints until when and
+    exits with 0; the next one continues there. `ytb-ads build --source youtube` crawls and then writes a release.
     """
     if plan + check + refresh > 1:
-        raise typer.BadParameter("--plan, --check and --refresh are three things; give one of them")
+        raise typer.BadParameter("--plan, --check and --refresh exclude each other; give one of them")
     if plan:
         _plan(catalog, config, as_json)
     elif check:
@@ -56,7 +56,7 @@ def crawl(
 
 
 def print_status(status: CrawlStatus, as_json: bool) -> None:
-    """The crawl as it stands, and when it can go on if it has to wait."""
+    """Print the status of the crawl, and when it can continue if it has to wait."""
     from flows.crawl.status import render_status
 
     if as_json:
@@ -77,7 +77,7 @@ def _print_pause(reasons: Sequence[str], resumes_at: datetime | None) -> None:
     for reason in reasons:
         say(f"paused: {reason}")
     local = resumes_at.astimezone()
-    say(f"can go on at {local:%Y-%m-%d %H:%M %Z}: run the same command again")
+    say(f"can continue at {local:%Y-%m-%d %H:%M %Z}: run the same command again")
 
 
 def _crawl(catalog: str, config: Path | None, as_json: bool) -> None:

@@ -16,7 +16,7 @@ def deploy(
     source: Annotated[
         str,
         typer.Option(
-            "--source", envvar="YTB_ADS_SOURCE", metavar="youtube|folder:DIR", help="Ads that the rebuild reads."
+            "--source", envvar="YTB_ADS_SOURCE", metavar="youtube|folder:DIR", help="Source of the ads of the rebuild."
         ),
     ] = "folder:ads",
     catalog: Annotated[
@@ -24,22 +24,21 @@ def deploy(
         typer.Option(
             "--catalog",
             metavar="DIR",
-            help="Folder of the catalog, or s3://BUCKET/PREFIX, where every host finds it at the same place; default: "
-            "what YTB_ADS_CATALOG names in the environment, or the file .env, of each worker.",
+            help="Folder of the catalog, or s3://BUCKET/PREFIX, if it is the same on every host; default: "
+            "YTB_ADS_CATALOG in the environment, or the file .env, of each worker.",
         ),
     ] = None,
     config: ConfigFile = None,
     trial: Annotated[
-        bool, typer.Option("--try-notification", help="Let the server send a message through notify.block as well.")
+        bool, typer.Option("--try-notification", help="Also let the server send a test message through notify.block.")
     ] = False,
 ) -> None:
-    """Register rebuild, refresh, release and training with a running Prefect server, and what starts them again.
+    """Register rebuild, refresh, release and training with a running Prefect server, with their automations.
 
-    Nothing that is registered is a path of this host but the catalog, if you name one: a run uses the package, the
-    settings and the catalog of the host whose worker takes it. Work pools and queues are made where they are missing,
-    of the types in the table `deploy` of the settings. The refresh is registered for the source `youtube` alone.
-    Where the setting notify.block names a notification block of the server, it sends messages of what somebody should
-    look at.
+    No path of this host is registered except the catalog, if you name one: a run uses the package, the settings and
+    the catalog of the host of its worker. Missing work pools and queues are created with the types in the table
+    `deploy` of the settings. The refresh is registered for the source `youtube` only. If the setting notify.block
+    names a notification block of the server, the server sends a message when something needs attention.
     """
     from prefect.settings import PREFECT_API_URL
 

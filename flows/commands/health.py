@@ -1,4 +1,4 @@
-"""`ytb-ads health`: what a person or a monitor should look at, with an exit code."""
+"""`ytb-ads health`: checks of the catalog and the service, for a person or a monitor, with an exit code."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ def health(
     catalog: CatalogDir = "./catalog",
     config: ConfigFile = None,
     service: Annotated[
-        bool, typer.Option(help="Look at the Prefect server that PREFECT_API_URL names: schedules, workers, runs.")
+        bool, typer.Option(help="Check the Prefect server that PREFECT_API_URL names: schedules, workers, runs.")
     ] = True,
     as_json: AsJson = False,
 ) -> None:
-    """Check the catalog and the service that keeps it: releases, failures, quota, refresh, annotation, disk, runs.
+    """Check the catalog and the service around it: releases, failures, quota, refresh, annotation, disk, runs.
 
-    The server is told of failures and sends a notification of them, one a day, where notify.block is set.
-    Ends with 0 if all is well, 1 for warnings, 2 for failures, 3 if the settings cannot be read: as Nagios and its
-    relatives take it.
+    Failures are reported to the server, which sends one notification of them a day if notify.block is set.
+    Exits with 0 if all is well, 1 for warnings, 2 for failures, 3 if the settings cannot be read, as Nagios plugins
+    do.
     """
     from prefect.settings import PREFECT_API_URL
 

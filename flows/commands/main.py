@@ -1,4 +1,4 @@
-"""`ytb-ads`: finds the module of a command, runs it, and turns refusals into a line and an exit code."""
+"""`ytb-ads`: find the module of a command, run it, and turn refusals into one line and an exit code."""
 
 from __future__ import annotations
 
@@ -37,13 +37,13 @@ COMMANDS = {
 """Module of `flows.commands` that holds a command or a group of commands, in the order of the help."""
 
 _INTERRUPTED = 130
-"""Exit code of a command that was ended with Ctrl-C."""
+"""Exit code of a command that was stopped with Ctrl-C."""
 _RESUMABLE = {"build", "crawl", "train"}
-"""Commands that keep what they did before they were ended."""
+"""Commands that keep finished work when they are stopped."""
 
 
 class _LazyGroup(TyperGroup):
-    """Commands that are imported when they are called or listed."""
+    """Import commands when they are called or listed."""
 
     def list_commands(self, ctx: typer.Context) -> list[str]:  # type: ignore[override]  # click's own context
         return list(COMMANDS)
@@ -67,11 +67,11 @@ app = typer.Typer(
 
 @app.callback()
 def _group() -> None:
-    """Make this a group although no command is registered with it."""
+    """Make `app` a group although no command is registered with it."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run a command; a refusal is printed in red on standard error and ends with 1.
+    """Run a command; a refusal is printed in red on standard error and exits with 1.
 
     Args:
         arguments: words of the command line after `ytb-ads`; by default those of this process.
@@ -101,7 +101,7 @@ def _refuse(reason: str) -> None:
 
 
 def quieten_prefect() -> None:
-    """Defaults for a command line: our own lines instead of Prefect's log."""
+    """Set Prefect's defaults for a command line: our own output instead of Prefect's log."""
     for name, value in {
         "PREFECT_LOGGING_EXTRA_LOGGERS": "ytb_ads",
         "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL",

@@ -1,4 +1,4 @@
-"""`ytb-ads models`: trained models with their scores, and which of them is in service."""
+"""`ytb-ads models`: list trained models with their scores, promote one, roll back."""
 
 from __future__ import annotations
 
@@ -47,11 +47,11 @@ def list_models(context: typer.Context, catalog: CatalogDir = "./catalog", as_js
 
 @models_app.command(epilog="Example: ytb-ads models promote 2026.11.24/fgmfn-3f2a9c81d0")
 def promote(
-    run: Annotated[str, typer.Argument(metavar="RUN", help="Release and folder, or the folder alone if it is one.")],
+    run: Annotated[str, typer.Argument(metavar="RUN", help="RELEASE/FOLDER, or FOLDER alone if only one has it.")],
     catalog: CatalogDir = "./catalog",
     reason: Annotated[str, typer.Option(metavar="TEXT", help="Noted in the history.")] = "promoted by hand",
 ) -> None:
-    """Put a model in service, whatever the gate has said of it."""
+    """Put a model in service, regardless of the gate's decision."""
     from data_catalog.catalog import Catalog
     from flows.models import find_run
     from flows.models import promote as put_in_service
@@ -66,7 +66,7 @@ def rollback(
     catalog: CatalogDir = "./catalog",
     reason: Annotated[str, typer.Option(metavar="TEXT", help="Noted in the history.")] = "rolled back by hand",
 ) -> None:
-    """Put the model in service again that was there before the present one."""
+    """Put the previous model back in service."""
     from data_catalog.catalog import Catalog
     from flows.models import roll_back
 

@@ -1,4 +1,4 @@
-"""`ytb-ads monitor`: audiences over time beside the model's answers, drift, and ads whose audience turned."""
+"""`ytb-ads monitor`: audience scores over time beside the model's answers, drift, and ads whose audience turned."""
 
 from __future__ import annotations
 
@@ -35,18 +35,18 @@ def monitor(
         typer.Option(
             metavar="N",
             min=0,
-            help="Ads that the model is asked about, at most; 0: none; by default monitor.answers.",
+            help="Maximum number of ads to run the model on; 0: none; by default monitor.answers.",
             show_default=False,
         ),
     ] = None,
-    html: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the report as a page to look at.")] = None,
+    html: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the report as an HTML page.")] = None,
     config: ConfigFile = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show what audiences said in a period beside the model's answers, what has drifted, and whose audience turned.
+    """Compare audiences with the model's answers over a period; show drift and the ads whose audience turned.
 
-    Nothing in the catalog changes. Weeks begin on Monday, 0:00 UTC. A difference is only said to be one where a test
-    that is corrected for the number of tests finds it.
+    Nothing in the catalog changes. Weeks begin on Monday, 0:00 UTC. A difference is reported only if a test, corrected
+    for the number of tests, finds it.
     """
     from data_catalog.catalog import Catalog
     from data_catalog.inspect import require_catalog

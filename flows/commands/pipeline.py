@@ -18,11 +18,11 @@ app = typer.Typer()
 
 @app.command(epilog="Example: ytb-ads sample ads --ads 24 --seed 0")
 def sample(
-    directory: Annotated[Path, typer.Argument(metavar="DIR", help="Folder to render into; made if missing.")],
+    directory: Annotated[Path, typer.Argument(metavar="DIR", help="Folder to render into; created if missing.")],
     ads: Annotated[int, typer.Option(min=1, help="Number of ads.")] = 24,
     seed: Annotated[int, typer.Option(help="Another seed renders other ads.")] = 0,
 ) -> None:
-    """Render synthetic ads with comments, in the layout that yt-dlp leaves, to try everything on."""
+    """Render synthetic ads with comments, in yt-dlp's file layout, to try everything on."""
     from flows.console import progress
     from flows.sample import render_sample
 
@@ -38,28 +38,28 @@ def build(
         typer.Option(
             "--source",
             metavar="youtube|folder:DIR",
-            help="YouTube, as the settings say; or a folder of ID.mp4|webm|mkv + ID.info.json.",
+            help="YouTube, crawled according to the settings; or a folder of ID.mp4|webm|mkv + ID.info.json.",
         ),
     ],
     catalog: CatalogDir = "./catalog",
     config: ConfigFile = None,
     category: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Category of ads that lie in no sub-folder.")
+        str | None, typer.Option(metavar="NAME", help="Category of ads that are not in a sub-folder.")
     ] = None,
     review: Annotated[
         Literal["auto", "human"] | None,
         typer.Option(
-            help="Labels as the comments say (auto), or as people decide on the page of `ytb-ads annotate serve` "
-            "(human); default: the settings.",
+            help="Labels from the comments (auto), or from people on the page of `ytb-ads annotate serve` (human); "
+            "default: the settings.",
         ),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Process everything that is new or unfinished, from the source's ads to a release.
+    """Process everything new or unfinished, from the source's ads to a release.
 
-    A run that was stopped continues where it was; a second run processes only what is new. Releases are written to
-    the catalog's releases/. With --review human, a run that finds ads which nobody has judged opens a round over them
-    and ends with 0; the release is then of the ads that were judged before.
+    A stopped run continues where it was; a second run processes only new items. Releases are written to the catalog's
+    releases/. With --review human, a run that finds ads which nobody has judged opens a round for them and exits with
+    0; the release then has only the ads that were judged before.
     """
     from data_catalog.catalog import Catalog
     from flows.build_dataset import build_dataset
@@ -71,7 +71,7 @@ def build(
     from flows.runner import in_foreground
     from flows.settings import load_settings
 
-    load_settings(config)  # what is wrong there is said before a server is started
+    load_settings(config)  # report wrong settings before a server is started
     Catalog(catalog).reach()
     show_progress()
     with in_foreground():
@@ -92,7 +92,7 @@ def build(
 
 @app.command(epilog="Example: ytb-ads status --catalog catalog")
 def status(catalog: CatalogDir = "./catalog", config: ConfigFile = None, as_json: AsJson = False) -> None:
-    """Show the funnel: rows in and out of each step, and the reasons of what was dropped."""
+    """Show the funnel: rows in and out of each step, and the reasons of dropped rows."""
     from flows.release.terminal import read_status, render_funnel
 
     now = read_status(catalog, config)
@@ -114,13 +114,13 @@ def train(
         typer.Option(metavar="NAME|FILE", help="Configuration of fgmfn: tiny, ytb_ads, or a TOML file."),
     ] = None,
     from_scratch: Annotated[
-        bool, typer.Option("--from-scratch", help="Start without pretrained weights: nothing is downloaded.")
+        bool, typer.Option("--from-scratch", help="Start without pretrained weights; nothing is downloaded.")
     ] = False,
     settings: Annotated[
         Path | None, typer.Option(metavar="FILE", help="TOML file of settings; default: ytb_ads.toml, if there is one.")
     ] = None,
 ) -> None:
-    """Train FGMFN and its text-only row on a release; what is already trained is not trained again."""
+    """Train FGMFN and its text-only baseline on a release; models that are already trained are not trained again."""
     from data_catalog.catalog import Catalog
     from fgmfn.commands.models import announce, print_comparison
     from flows.models import run_in_service

@@ -1,4 +1,4 @@
-"""`ytb-ads predict`: a trained model's verdict for ads that are in no catalog."""
+"""`ytb-ads predict`: a trained model's verdicts for ads that are not in a catalog."""
 
 from __future__ import annotations
 
@@ -33,24 +33,27 @@ def predict(
     ] = "CURRENT",
     catalog: CatalogDir = "./catalog",
     config: ConfigFile = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON object a line, with frames and words.")] = False,
-    as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV, a line an ad.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON object per line, with frames and words.")
+    ] = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV, one line per ad.")] = False,
     parquet: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write a Parquet file, with frames and words.")
     ] = None,
     html: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Write a page to look at, with the frames' pictures.")
+        Path | None, typer.Option(metavar="FILE", help="Write an HTML page with the frames' pictures.")
     ] = None,
     journal: Annotated[
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="JSON lines, written as verdicts come; a run that was stopped goes on from them. Default with "
-            "--parquet or --html: that FILE.jsonl.",
+            help="JSON lines, written as verdicts arrive; a stopped run continues from them. Default with --parquet or "
+            "--html: that FILE.jsonl.",
         ),
     ] = None,
     why: Annotated[
-        bool, typer.Option("--why", help="Say what each answer rests on, in --json and --html; some 70 passes a frame.")
+        bool,
+        typer.Option("--why", help="Explain each answer, in --json and --html; takes some 70 passes per frame."),
     ] = False,
     fetch: Annotated[
         bool | None,
@@ -59,10 +62,10 @@ def predict(
         ),
     ] = None,
 ) -> None:
-    """Give a trained model's verdict for ads: a line an ad, in the order in which they are named.
+    """Print a trained model's verdicts for ads: one line per ad, in the order given.
 
-    Frames are sampled and words are read as a build with the same settings does; the model is asked about frames with
-    enough words. Ends with 1 if an ad has no verdict; its line says why.
+    Frames are sampled and words are read as in a build with the same settings; the model judges the frames with
+    enough words. Exits with 1 if an ad has no verdict; its line gives the reason.
     """
     if as_json and as_csv:
         raise typer.BadParameter("--json and --csv exclude each other")
@@ -127,13 +130,13 @@ def predict(
 
 
 def _judge(folder: Path, settings: Settings, unnamed: Forgotten | None, *, pictures: bool) -> Judge:
-    """The model of a folder; `unnamed`: it explains its answers, and names no neighbours of these."""
+    """Open the model of a folder; with `unnamed` it explains its answers and leaves these out of the neighbours."""
     import torch
 
     from fgmfn.inference import Predictor
     from flows.verdict.judging import Judge, model_digest
 
-    # the workers fill the cores, and threads of one sum would spin while they wait for each other
+    # the workers fill the cores; more threads within an operation would only spin and wait for each other
     torch.set_num_threads(1)
     model = Predictor.open(folder)
     trained = model.checkpoint
@@ -164,6 +167,6 @@ def _explain(model: Predictor, unnamed: Forgotten, *, reads_category: bool) -> E
 
 
 def _groups_with(forgotten: Forgotten, index: Index) -> set[str]:
-    """Groups of training rows in which an ad was forgotten since; rows are named `AD:FRAME`."""
+    """Groups of training rows with an ad that was forgotten since; rows are named `AD:FRAME`."""
     named = zip(index.names, index.groups, strict=True)
     return {group for name, group in named if any(map(forgotten.has_ad, (group, name.rpartition(":")[0])))}

@@ -1,4 +1,4 @@
-"""`ytb-ads catalog ...` of releases: list, verify and compare them, and follow one of their rows back."""
+"""`ytb-ads catalog ...` for releases: list, fetch, verify and compare them, and trace a row back to its sources."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ releases_app = typer.Typer()
 
 @releases_app.command(epilog="Example: ytb-ads catalog releases")
 def releases(catalog: CatalogDir = "./catalog", as_json: AsJsonLines = False) -> None:
-    """List the releases by version: parent, rows of each split, and where they lie; `*` marks the newest."""
+    """List the releases by version: parent, rows per split, and path; `*` marks the newest."""
     from data_catalog.catalog import Catalog
     from data_catalog.releases import newest_of, read_manifests, survey_releases
 
@@ -69,9 +69,9 @@ def fetch(
     ] = None,
     catalog: CatalogDir = "./catalog",
 ) -> None:
-    """Have a release, or a model, in a folder of this machine, and print that folder.
+    """Fetch a release, or a model, to a folder of this machine, and print that folder.
 
-    From an object store it is fetched once, into the user's cache; the hashes of a release are checked.
+    From an object store it is fetched once, into your cache, and the hashes of a release are checked.
     """
     from data_catalog.catalog import Catalog
     from data_catalog.releases import fetch_release, find_release, newest_release
@@ -94,7 +94,7 @@ def verify(
     version: Annotated[str | None, typer.Argument(metavar="[VERSION]", help="The newest if not given.")] = None,
     catalog: CatalogDir = "./catalog",
 ) -> None:
-    """Read every byte of a release and say what is wrong with it; exit code 1 if something is."""
+    """Read every byte of a release and report what is wrong; exit code 1 if anything is."""
     from data_catalog.catalog import Catalog
     from data_catalog.releases import find_release, newest_release, verify_release
 
@@ -114,16 +114,16 @@ def diff(
         str | None,
         typer.Argument(
             metavar="[A]",
-            help="Version to compare with; the parent of B if not given, or if it is the newest and B is not given.",
+            help="Version to compare with. Default: the parent of B, also if A is the newest and B is not given.",
         ),
     ] = None,
     newer: Annotated[
-        str | None, typer.Argument(metavar="[B]", help="Version that is compared; the newest if not given.")
+        str | None, typer.Argument(metavar="[B]", help="Version to compare; the newest if not given.")
     ] = None,
     catalog: CatalogDir = "./catalog",
     as_json: AsJson = False,
 ) -> None:
-    """Say what changed from release A to release B: ads, labels, splits, frames, words, settings, engines."""
+    """Show what changed from release A to release B: ads, labels, splits, frames, words, settings, engines."""
     from data_catalog.catalog import Catalog
     from data_catalog.releases import diff_releases, find_release, list_releases, newest_release, read_manifest
 
@@ -155,19 +155,20 @@ def explain(
         str,
         typer.Argument(
             metavar="WHAT",
-            help="VIDEO_ID or VIDEO_ID:FRAME, after RELEASE: if not of the newest; or RELEASE:SPLIT:ROW.",
+            help="VIDEO_ID or VIDEO_ID:FRAME, with the prefix RELEASE: if it is not in the newest; or "
+            "RELEASE:SPLIT:ROW.",
         ),
     ],
     html: Annotated[
-        Path | None, typer.Option("--html", metavar="FILE", help="Write it as a page with the pictures, too.")
+        Path | None, typer.Option("--html", metavar="FILE", help="Also write an HTML page with the pictures.")
     ] = None,
     catalog: CatalogDir = "./catalog",
     config: ConfigFile = None,
     as_json: AsJson = False,
 ) -> None:
-    """Follow a row back: its split, frame and words, the label, each vote, the comments that weigh most, the drops.
+    """Trace a row back: its split, frame and words, the label, each vote, the comments with most weight, the drops.
 
-    Told from the tables as they were when the release was made. Write -- before an id that begins with a dash.
+    Read from the tables as they were when the release was made. Write -- before an id that begins with a dash.
     """
     from data_catalog.catalog import Catalog
     from data_catalog.export import finished_or_not_there
@@ -194,7 +195,7 @@ def _counts(rows: dict[str, Any]) -> str:
 
 
 def _diff_tables(found: ReleaseDiff) -> Iterator[tuple[tuple[str, ...], list[tuple[object, ...]]]]:
-    """Tables of what changed; those of labels, splits and settings only where any did."""
+    """Tables of the changes; those of labels, splits and settings only if there are any."""
     which = {
         "ads added": found.ads_added,
         "ads gone": found.ads_gone,

@@ -37,7 +37,7 @@ app = typer.Typer()
 sentiment_app = typer.Typer(
     name="sentiment",
     no_args_is_help=True,
-    help="Score texts as SentiStrength does, and see why.",
+    help="Score texts as SentiStrength does, and explain the scores.",
     epilog="Example: ytb-ads sentiment score < comments.txt",
 )
 app.add_typer(sentiment_app)
@@ -57,7 +57,7 @@ def score(
     lexicon: LexiconDir = None,
     engine: Annotated[
         Literal["native", "java"] | None,
-        typer.Option(help="The scoring in Python, or the original program.", show_default=False),
+        typer.Option(help="native: the scoring in Python; java: the original program.", show_default=False),
     ] = None,
     emoji: CountEmoji = None,
     jar: Annotated[
@@ -72,12 +72,12 @@ def score(
         bool, typer.Option("--json", help='Lines of {"positive": 3, "negative": -1} instead of 3<TAB>-1.')
     ] = False,
 ) -> None:
-    """Read a text from every line of standard input; write its positive 1..5 and negative -1..-5, parted by a tab.
+    """Read a text from every line of standard input; write its positive 1..5 and negative -1..-5, separated by a tab.
 
-    Every line has its answer at once and in its place. A text that could not be
-    scored, which only the engine java leaves, has the line error<TAB>reason, and
-    the command then ends with 1. What is not given here is as the settings say,
-    in their section sentiment.
+    Answers are written at once and in the order of the lines. A text that cannot
+    be scored, which happens only with the engine java, has the line
+    error<TAB>reason, and the command then exits with 1. Options that you do not
+    give have the values of the section sentiment of the settings.
     """
     from flows.sentiment.engines import make_engine
     from flows.sentiment.stream import Answerer, LineReader, answer_by_processes
@@ -99,15 +99,15 @@ def explain(
     ] = None,
     ad: Annotated[str | None, typer.Option(metavar="VIDEO_ID", help="Explain this ad's comments instead.")] = None,
     catalog: CatalogDir = "./catalog",
-    limit: Annotated[int, typer.Option(min=0, help="Comments of the ad at most, the strongest first.")] = 20,
+    limit: Annotated[int, typer.Option(min=0, help="Maximum number of comments, the strongest first.")] = 20,
     lexicon: LexiconDir = None,
     emoji: CountEmoji = None,
     config: ConfigFile = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show word by word why a text has its strengths, or which comments made an ad's label and which words those.
+    """Show how each word contributes to a text's strengths, or which comments and words led to an ad's label.
 
-    A score counts from 0: a word that is listed as 3 scores +2.
+    Scores count from 0: a word that is listed as 3 scores +2.
     Write -- before a text that begins with a dash.
     """
     from flows.sentiment.engines import scorer, with_installed
@@ -140,9 +140,9 @@ def report(
     ] = Path("sentiment.png"),
     as_json: AsJson = False,
 ) -> None:
-    """Show what the ads' labels come to under every aggregation and threshold, how sure they are, and draw the means.
+    """Show the labels under every aggregation and threshold with their certainty, and plot the ads' means.
 
-    Nothing is scored and nothing in the catalog changes: thresholds can be tried here before a build uses them.
+    Nothing is scored and nothing in the catalog changes: you can try thresholds here before a build uses them.
     """
     from data_catalog.catalog import Catalog
     from data_catalog.inspect import require_catalog
@@ -168,7 +168,9 @@ def compare(
     catalog: CatalogDir = "./catalog",
     texts: Annotated[
         Path | None,
-        typer.Option("--texts", metavar="FILE", help="A text a line instead of the catalog's comments; - is stdin."),
+        typer.Option(
+            "--texts", metavar="FILE", help="One text per line, instead of the catalog's comments; - is stdin."
+        ),
     ] = None,
     config: ConfigFile = None,
     lexicon: Annotated[
@@ -184,8 +186,8 @@ def compare(
 ) -> None:
     """Score the same comments with `native` and with the original, `java`, and show every difference.
 
-    With --with-lexicon: with `native` over two folders of word lists. What is not given is as [sentiment] of the
-    settings says. Emoji count in neither, unless only word lists are compared.
+    With --with-lexicon: compare `native` with two folders of word lists. Options that you do not give have the values
+    of [sentiment] of the settings. Neither engine counts emoji, unless only word lists are compared.
     """
     from flows.sentiment.compare import Comparison
     from flows.sentiment.compare import compare as compare_scores
@@ -203,7 +205,7 @@ def compare(
 
 
 def _settings(config: Path | None, **given: Any) -> SentimentSettings:
-    """[sentiment] of the settings, with what was given on the command line in its place."""
+    """[sentiment] of the settings, overridden by the options of the command line."""
     from flows.settings import load_settings
 
     update = {name: value for name, value in given.items() if value is not None}
@@ -211,7 +213,7 @@ def _settings(config: Path | None, **given: Any) -> SentimentSettings:
 
 
 def _write(answers: Iterable[Answered], reader: LineReader) -> int:
-    """Write the answers as they come; how many of them are none."""
+    """Write the answers as they come; returns how many texts could not be scored."""
     from flows.sentiment.stream import write_all
 
     stdout = _open(sys.stdout, "standard output", STDOUT)
@@ -226,7 +228,7 @@ def _write(answers: Iterable[Answered], reader: LineReader) -> int:
 
 @contextmanager
 def _progress() -> Iterator[Callable[[int], object]]:
-    """A bar of the bytes read, where their number is known and neither the answers nor nobody would be in its way."""
+    """Progress bar of the bytes read, if their number is known, and a terminal shows it and not the answers."""
     if not stat.S_ISREG(os.fstat(STDIN).st_mode) or not sys.stderr.isatty() or os.isatty(STDOUT):
         yield lambda _: None
         return
@@ -237,14 +239,14 @@ def _progress() -> Iterator[Callable[[int], object]]:
 
 
 def _open(stream: TextIO | None, name: str, descriptor: int) -> int:
-    """The descriptor of a standard stream; closed ones are refused, for their number may be another file's by now."""
+    """The descriptor of a standard stream; closed ones are refused, as another file may have their number by now."""
     if stream is None:
         raise SentimentError(f"{name} is closed")
     return descriptor
 
 
 def _text(given: str) -> str:
-    """The text as `score` reads it: U+FFFD for what is no UTF-8, without the line break at its end."""
+    """The text as `score` reads it: U+FFFD for invalid UTF-8, without the line break at its end."""
     if given != "-":
         return os.fsencode(given).decode("utf-8", "replace")
     _open(sys.stdin, "standard input", STDIN)
@@ -253,7 +255,7 @@ def _text(given: str) -> str:
 
 def _print(found: Any, render: Callable[[Any], RenderableType], as_json: bool) -> None:
     if as_json:
-        typer.echo(json.dumps(found.as_json(), indent=2))  # in ASCII: nothing that a text holds acts
+        typer.echo(json.dumps(found.as_json(), indent=2))  # ASCII only: no control sequence of a text takes effect
         return
     print_tables(render(found))
 

@@ -25,7 +25,7 @@ def serve(
 ) -> None:
     """Serve a trained model until Ctrl-C or SIGTERM: a page to drop an ad on, and an API for programs.
 
-    What is under way by then is answered. The log goes to standard error, a JSON object a line.
+    Requests under way at that time are still answered. The log goes to standard error, one JSON object per line.
     """
     from annotation.web.hardening import is_loopback, listening
     from data_catalog.catalog import Catalog
@@ -40,7 +40,7 @@ def serve(
     with listening(settings.serve.host, settings.serve.port) as at_address:
         service = create_app(settings, Catalog(catalog), None if model == CURRENT else model)
         if not settings.serve.api_keys and not is_loopback(settings.serve.host):
-            warn("no serve.api_keys are set: whoever reaches this address may ask")
+            warn("no serve.api_keys are set: everybody who reaches this address can send requests")
         say(f"the page: {settings.serve.url}   (Ctrl-C ends it)")
         log_in_lines()
         run(service, settings, at_address)

@@ -19,7 +19,7 @@ app.add_typer(ocr_app)
 @frames_app.callback()
 @ocr_app.callback()
 def _group() -> None:
-    """Keep `show` a command of its own though it is the only one."""
+    """Keep `show` a command of its own although it is the only one."""
 
 
 @frames_app.command("show", epilog="Example: ytb-ads frames show dQw4w9WgXcQ --catalog catalog --out frames.png")
@@ -31,9 +31,9 @@ def show_frames(
         Path | None, typer.Option("--out", metavar="FILE", help="PNG to write; default: VIDEO_ID-frames.png.")
     ] = None,
 ) -> None:
-    """Write one picture of all an ad's frames, with requested and actual timestamps and why frames were dropped.
+    """Write one picture of all frames of an ad, with requested and actual timestamps and the reasons of drops.
 
-    A green frame is kept, a red one dropped, one without colour not read yet. Nothing in the catalog changes.
+    Green frames are kept, red ones dropped, frames without colour not read yet. Nothing in the catalog changes.
     """
     _show(catalog, video_id, config, out_file, "frames")
 
@@ -47,9 +47,9 @@ def show_words(
         Path | None, typer.Option("--out", metavar="FILE", help="PNG to write; default: VIDEO_ID-words.png.")
     ] = None,
 ) -> None:
-    """Write one picture of all an ad's frames with a box around every word, and whether the words are enough.
+    """Write one picture of all frames of an ad with a box around every word.
 
-    A green frame has more than `ocr.more_than_words` words, a red one fewer. Nothing in the catalog changes.
+    A green frame has more than `ocr.more_than_words` words, a red one does not. Nothing in the catalog changes.
     """
     _show(catalog, video_id, config, out_file, "words")
 
@@ -65,7 +65,7 @@ def _show(
     settings = load_settings(config)
     ad = summarize_ad(Catalog(catalog), video_id, more_than_words=settings.ocr.more_than_words)
     tiles = [frame.sampling_tile() if what == "frames" else frame.reading_tile() for frame in ad.frames]
-    # an id may hold whatever a file's name may
+    # an id may hold any character that a file name may
     named = "".join(sign if sign.isalnum() or sign in "_-" else "_" for sign in video_id)
     path = path or Path(f"{named}-{what}.png")
     save_sheet(contact_sheet(ad.head, tiles), path)

@@ -1,1 +1,1 @@
-"""Where ads come from: a source yields ads with their comments, and drops for what is none."""
+"""Sources of ads: each yields ads with their comments, and drops for items that are not ads."""

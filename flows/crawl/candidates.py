@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 
 MAX_PAGES = {"search": 20, "playlist": 400, "channel": 400, "ids": 1}
 _BARREN_PAGES = 2
-"""Pages in a row without anything new after which a list that goes on is believed to turn in a circle."""
+"""Pages in a row without new results after which a list is taken to repeat itself."""
 
 Kind = Literal["ids", "playlist", "channel", "search"]
 
@@ -53,7 +53,7 @@ RESULTS_PER_SEARCH = 500
 CAPPED_AT = 450
 """Results from which a search counts as ended by that limit: it has been seen to end somewhat earlier."""
 _VIDEO_ID = re.compile(r"[A-Za-z0-9_-]{11}")
-"""Of what people write down; part of another address, as `playlist`, is none."""
+"""A video id in a user's list; a part of another address, such as `playlist`, is not one."""
 _SHORT_S, _MEDIUM_S = 240, 1200
 """`videoDuration`: short is below four minutes, long above twenty."""
 
@@ -95,7 +95,7 @@ class Request:
         return "ids" if self.kind == "ids" else f"{self.kind}:{pseudonym(author_key, self.query)}"
 
     def is_closed(self, listed_at: datetime) -> bool:
-        """Whether nothing can have been added since: a slice of time that had passed."""
+        """Whether nothing can have been added since, as the time slice was over by then."""
         return self.published_before is not None and self.published_before <= listed_at
 
     def halves(self) -> tuple[Request, ...]:
@@ -233,7 +233,7 @@ class CategoryListing:
 
     category: str
     complete: bool = False
-    """Everything there is to list was listed, or there are candidates enough."""
+    """Everything was listed, or there are enough candidates."""
     new_candidates: int = 0
     drops: list[Drop] = field(default_factory=list)
     paused: CrawlPausedError | None = None
@@ -250,10 +250,10 @@ class Lister:
     now: Callable[[], datetime]
     max_attempts: int = 3
     forgotten: Callable[[str], bool] = lambda video_id: False
-    """Whether a video is not to be collected: not even its id is written down again."""
+    """Whether a video must not be collected; its id is not stored again either."""
     advance: Callable[[float], None] = lambda candidates: None
     leave: Collection[str] = ()
-    """Lists that failed in this run already: they are for a later one."""
+    """Lists that already failed in this run; they are left to a later run."""
 
     def list_category(self, category: str, unusable: Collection[str] = ()) -> CategoryListing:
         """List until the candidates that pass the filters are enough, or there is no more to list.
@@ -323,7 +323,7 @@ class Lister:
             listing = replace(listing, state="refused" if is_terminal else "open", fetched_at=self.now())
             self._keep(listing, drop)
             if not is_terminal and failures + 1 < self.max_attempts:
-                done.complete = False  # the list may be read tomorrow: the draw waits for it
+                done.complete = False  # the list may be readable tomorrow: the draw waits for it
         return listing
 
     def _pages(self, request: Request, listing: Listing, known: dict[str, Candidate]) -> Iterator[Listing]:
@@ -420,7 +420,7 @@ class Lister:
         return {row["key"]: row["attempts"] for row in rows if row["kind"] == "failed"}
 
     def _keep(self, listing: Listing, *drops: Drop, settled: bool = False) -> None:
-        """Write how far a list is; `settled`: what it failed of before counts no more."""
+        """Write the progress of a list; `settled`: earlier failures no longer count."""
         rows = pa.Table.from_pylist([asdict(listing)], schema=TABLES["listings"].schema)
         self.catalog.commit(
             "listings", rows, stage=LISTINGS.name, drops=drops, done=[listing.listing_id] if settled else []
@@ -428,7 +428,7 @@ class Lister:
 
 
 def is_done(request: Request, listing: Listing | None, now: datetime, relist_days: int) -> bool:
-    """Whether a request has nothing more to give: read to its end, and nothing can have been added to it lately."""
+    """Whether a request is complete: read to its end, and nothing can have been added recently."""
     if listing is None or listing.state == "open":
         return False
     fresh = now - listing.fetched_at < timedelta(days=relist_days)

@@ -152,9 +152,9 @@ class CommentStore:
         return Counter({row["video_id"]: row["count_all"] for row in counts})
 
     def _that_stay(self, last: dict[str, CommentPage], fresh: pa.Table) -> pa.Table:
-        """Rows of ads read before: all that did not come again, but once an ad was read to its end only younger ones.
+        """Earlier rows that stay: those not received again; once an ad was read to its end, only the younger ones.
 
-        What did not come again in a whole reading is gone there.
+        A comment that a complete reading did not return was deleted at YouTube.
         """
         known = [video_id for video_id in last if video_id in self._earlier]
         if not known:

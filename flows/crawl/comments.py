@@ -1,4 +1,4 @@
-"""Read the comments of many ads at once: pages in flight over several connections, each ad in the order of its pages.
+"""Read the comments of many ads at once: requests on several connections, each ad's pages in order.
 
 There are twice as many threads as connections: while some wait for an answer, others parse theirs, so that no
 connection waits for a parser.
@@ -28,9 +28,9 @@ if TYPE_CHECKING:
 
 _QUEUED_PAGES = 128
 _REPEATS = 2
-"""Repeated requests for a page that brings nothing new, before that is believed."""
+"""Repeated requests for a page without new results before the result is accepted."""
 _BARREN_PAGES = 3
-"""Pages in a row that bring nothing new, after which the rest is not asked for."""
+"""Pages in a row without new results after which the rest is not requested."""
 
 
 def read_comment_pages(
@@ -112,7 +112,7 @@ class _Reading:
             self._read_pages(ad)
         except FaultError as error:
             if error.fault.reason == PAGE_TOKEN and ad.next_page_token is not None:
-                # tokens do not live for ever: from the first page, where every id that is held is known again
+                # tokens expire: start again from the first page, where all stored ids are known
                 self._read(replace(ad, next_page_token=None, pages=0))
                 return
             self.messages.put(CommentPage(ad.video_id, self.now(), fault=error.fault))

@@ -1,4 +1,4 @@
-"""Fields of JSON that came from outside, one by one: a value of the expected kind and size, or None."""
+"""Parse fields of untrusted JSON: a value of the expected kind and size, or None."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _ISO_DURATION = re.compile(r"P(?:(\d{1,4})D)?(?:T(?:(\d{1,5})H)?(?:(\d{1,6})M)?(
 
 
 def clean_text(text: str) -> str:
-    """Text that UTF-8 can carry: JSON may hold half of a surrogate pair, which becomes U+FFFD."""
+    """Text that UTF-8 can encode: half of a surrogate pair, which JSON may contain, becomes U+FFFD."""
     try:
         text.encode("utf-8")
     except UnicodeEncodeError:

@@ -37,7 +37,7 @@ log = logging.getLogger("ytb_ads")
 YOUTUBE = "youtube"
 SOURCES = f"folder:DIR or {YOUTUBE}"
 _SERVER_CLOCK_LAG = timedelta(minutes=10)
-"""A call that comes before the server has begun its new day would count as the end of ours."""
+"""A call before the server's new day begins would be taken as the end of our day's quota."""
 
 
 @task(name="ingest-folder", cache_policy=NO_CACHE)
@@ -181,12 +181,12 @@ Waiting = TypeVar("Waiting", CrawlStatus, Refreshed)
 
 
 def paused(found: Waiting) -> State[Waiting]:
-    """The state of a run that has to wait: ended, as nothing is held while it waits, and named for what it is."""
+    """State of a run that has to wait: it has ended, as it holds nothing while it waits, and is named *paused*."""
     return Completed(name="Paused", message="; ".join(found.paused), data=found)
 
 
 def go_on_later(resumes_at: datetime) -> bool:
-    """Schedule the run that goes on where this one paused, if this is a run of a deployment; whether it is."""
+    """Schedule a run that continues this one, if this is a run of a deployment; returns whether it is."""
     if not this_deployment.id:
         return False
     run_deployment(

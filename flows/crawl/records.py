@@ -78,7 +78,7 @@ class Fetch:
     started_at: datetime
     fetched_at: datetime
     completed_at: datetime | None = None
-    """When they were last read to the end; a reading anew leaves it until it is over."""
+    """When they were last read to the end; a new reading does not change it until it ends."""
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ class AdToRead:
     comment_count: int | None = None
     """As the video's metadata say."""
     is_begun: bool = False
-    """Whether this goes on with a reading that an earlier run began, be it in the middle of the first page."""
+    """Whether this continues a reading that an earlier run began, even in the middle of the first page."""
     next_page_token: str | None = None
     pages: int = 0
     held_replies: Mapping[str, int] = field(default_factory=dict)

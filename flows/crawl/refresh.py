@@ -1,7 +1,7 @@
 """Fetch old rows of the API again, and remove here what is gone there.
 
-The terms of the Data API ask for it: its data are refreshed or deleted after thirty days. Only ads that are
-answered for keep their rows; the history of the tables, which would keep the old ones, is cleared at the end.
+The terms of the Data API require it: data must be refreshed or deleted after thirty days. Only ads for which the
+API still answers keep their rows; the tables' history, which would keep the old rows, is purged at the end.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from flows.errors import CrawlError, CrawlPausedError
 
 _IDS_PER_CALL = 50
 _MANY, _MOST = 20, 0.5
-"""Of at least so many, so large a share can hardly be gone at once: that looks like a fault of the API."""
+"""If more than this share of at least this many is gone at once, a fault of the API is more likely."""
 _REFRESHED = (
     "title", "description", "channel_hash", "duration_s", "language", "published_at", "view_count", "like_count",
     "comment_count", "fetched_at",

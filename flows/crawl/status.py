@@ -185,9 +185,9 @@ def videos_to_fetch(catalog: Catalog, *, frames_fingerprint: str, max_attempts: 
 
 
 def unusable_ads(catalog: Catalog, max_attempts: int) -> dict[str, str]:
-    """Ads that there is no use in asking for again, and the reason; among them such as are in `ads` no more.
+    """Ads that are not requested again, with the reason; some may no longer be in `ads`.
 
-    A transient fault makes no ad unusable that has its comments and its video: it was met at a refresh.
+    A transient fault does not make an ad unusable that has its comments and its video: it occurred in a refresh.
     """
     complete = set(catalog.values("comment_fetches", "video_id", where=_READ)).intersection(
         catalog.values("ads", "video_id", where=_OF_YOUTUBE & pc.is_valid(pc.field("media_sha256")))

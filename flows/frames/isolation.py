@@ -117,7 +117,7 @@ class Worker:
 
     @property
     def alive(self) -> bool:
-        """Whether it has not ended."""
+        """Whether the process is still running."""
         return self._process.poll() is None
 
     def call(self, timeout_s: float, function: Callable[..., Any], args: Any, kwargs: Any) -> tuple[bool, Any]:
@@ -140,7 +140,7 @@ class Worker:
         self._process.kill()
 
     def end(self) -> None:
-        """End it, whatever it is doing, and leave nothing of it behind."""
+        """End the process, whatever it is doing, and clean up."""
         with contextlib.suppress(OSError):  # its end may be closed already
             self._requests.close()
         self._process.kill()
@@ -151,7 +151,7 @@ class Worker:
 _lock = threading.Lock()
 _idle: list[Worker] = []
 _is_worker = False
-"""Whether this process is one."""
+"""Whether this process is a worker."""
 
 
 def _take() -> Worker:

@@ -1,4 +1,4 @@
-"""Ways through a video that decode as little as they can: one pass for exact moments, single key frames.
+"""Read a video with as little decoding as possible: one pass for exact moments, or single key frames.
 
 Most frames in front of a moment must be decoded, since later ones are drawn from them; but the frames that no other
 frame is drawn from, about half of those of H.264, are skipped unless they are the ones on the screen. Which ones

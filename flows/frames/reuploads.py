@@ -87,7 +87,7 @@ class View(NamedTuple):
 
 @dataclass(frozen=True)
 class AdFingerprint:
-    """How long an ad is and how it looks."""
+    """Fingerprint of an ad: its duration and its pictures."""
 
     name: str
     """Of its content: equal files have one name."""

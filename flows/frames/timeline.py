@@ -1,7 +1,7 @@
 """The timeline of a picture track, by its packets: when each picture comes up, and what is decoded to see it.
 
 The packets are read once without decoding. What a container says of its length, its start and the times of its key
-frames is of the whole file, or missing, or wrong; what the packets say holds for every container.
+frames is of the whole file, or missing, or wrong; the packets are reliable in every container.
 """
 
 from __future__ import annotations

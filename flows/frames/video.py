@@ -1,4 +1,4 @@
-"""A video file opened for reading: its picture track, how long that is, and what is shown at a moment."""
+"""A video file opened for reading: its picture track, the track's duration, and the picture at a moment."""
 
 from __future__ import annotations
 

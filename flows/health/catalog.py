@@ -1,4 +1,4 @@
-"""Health of a catalog: its newest release, what failed, what is due, what people are to do, and its disk."""
+"""Health of a catalog: its newest release, failures, overdue rows, open annotation, and its disk."""
 
 from __future__ import annotations
 

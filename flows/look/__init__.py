@@ -1,1 +1,1 @@
-"""Contact sheets, and the provenance of a row: what is known of an ad to look at."""
+"""Contact sheets of an ad, and the provenance of a row."""

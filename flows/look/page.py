@@ -83,7 +83,7 @@ def _sections(row: Provenance) -> Iterator[tuple[str, list[RenderableType]]]:
 
 
 def _told(row: Provenance, part: str) -> Iterator[RenderableType]:
-    """What a part is told from, where that may not be what the release was made of."""
+    """Source of a part, if it may differ from the data that the release was made from."""
     if part in row.told:
         yield Text(shown(row.told[part], 1000), "yellow")
 
@@ -100,7 +100,7 @@ def _released(row: Provenance) -> tuple[str, list[RenderableType]]:
 
 
 def split_reason(row: Provenance) -> str:
-    """Why the ad is in its split."""
+    """Reason for the ad's split."""
     if row.split is None:
         return ""
     return f"in {row.split['split']} since {row.split['at']:%Y-%m-%d}, by: {_WHY[row.split['decided_by']]}"

@@ -1,7 +1,7 @@
 """Provenance of one row: from a release back to the frame, its words, the label, each vote, and the comments.
 
 Everything is read from the tables as they were when the release was made. A table whose history does not go back as far
-is read as it is now. Either is held against the release's own row, and what differs is said beside the part it is in.
+is read as it is now. Both are compared with the release's own row, and differences are shown in the part concerned.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ PARTS: Mapping[str, tuple[str, ...]] = {
     "drops": ("drops",),
     "ad": ("ads", "reuploads"),
 }
-"""Tables that each part of a page is told from."""
+"""Tables that each part of a page is read from."""
 _SAME_SECOND = timedelta(seconds=1)
 """A release names the second in which it was made."""
 
@@ -66,7 +66,7 @@ class ReleasedRow:
 
 @dataclass(frozen=True)
 class Provenance:
-    """What is known of one ad, of one of its frames, or of a row; texts are untrusted."""
+    """All that is known about one ad, one of its frames, or a row; texts are untrusted."""
 
     asked: str
     video_id: str
@@ -87,13 +87,13 @@ class Provenance:
     """Every person's word on it."""
     sentiment: ExplainedAd | None
     drops: tuple[Mapping[str, Any], ...]
-    """All that was left out of it, the frames beside this one too."""
+    """Everything of the ad that was left out, other frames included."""
     made_by: Mapping[str, str]
     """Versions and settings that the row depends on."""
     notes: tuple[str, ...]
-    """What could not be told, and why."""
+    """Facts that could not be determined, with the reason."""
     told: Mapping[str, str]
-    """Of a part that is not told from what the release was made of, or may not be, what it is told from."""
+    """Source of each part that does not, or may not, come from the data that the release was made from."""
 
     @property
     def frames(self) -> tuple[FrameSummary, ...]:
@@ -321,7 +321,7 @@ def _differences(
     label: Mapping[str, Any] | None,
     sentiment: ExplainedAd | None,
 ) -> dict[str, list[str]]:
-    """What is otherwise in the tables than in the rows of the release, by part."""
+    """Differences between the tables and the rows of the release, by part."""
     found: dict[str, list[str]] = defaultdict(list)
     if not rows:
         return found
@@ -354,7 +354,7 @@ _COMPARED = ("split", "frames", "label", "comments", "ad")
 
 
 def _told(part: str, changed: Mapping[str, str], differing: Mapping[str, Sequence[str]], *, compared: bool) -> str:
-    """What a part is told from, where that is not, or may not be, what the release was made of."""
+    """Source of a part, if it is not, or may not be, the data that the release was made from."""
     now = [f"{name} ({changed[name]})" for name in PARTS[part] if name in changed]
     said = [f"told as of now from {' and '.join(now)}"] if now else []
     if part in differing:

@@ -31,7 +31,7 @@ Box = tuple[float, float, float, float]
 
 @dataclass(frozen=True)
 class Tile:
-    """A frame, or the place of one that could not be decoded."""
+    """A frame, or a placeholder for one that could not be decoded."""
 
     jpeg: bytes | None
     lines: tuple[str, ...]

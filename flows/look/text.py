@@ -14,7 +14,7 @@ LINE = 20
 """Pixels from one line to the next."""
 _SIZE = 15
 _LONGEST = 2000
-"""Characters of a text that are looked at: no sheet has room for more."""
+"""Characters of a text that are read: no sheet has room for more."""
 # Pillow's own font knows Latin alone; of these, each is asked for what those before it cannot draw
 _FILES = (
     "DejaVuSans.ttf",
@@ -94,7 +94,7 @@ def _advance(character: str) -> float:
 
 
 def draws(font: Font, character: str) -> bool:
-    """A font draws what it lacks as it draws a character that does not exist."""
+    """Whether a font has a character: it draws a missing one like a character that does not exist."""
     plain = _unshaped(font)
     return bytes(plain.getmask(character)) != bytes(plain.getmask("\U0010fffe"))
 

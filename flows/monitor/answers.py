@@ -29,7 +29,7 @@ _HELD_OUT = ("validation", "test")
 
 @dataclass(frozen=True)
 class Answer:
-    """What the model says of one ad."""
+    """The model's answer for one ad."""
 
     label: str
     probability: float

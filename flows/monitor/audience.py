@@ -1,4 +1,4 @@
-"""What audiences say over time: means of an ad's comments by week, with intervals, and the ad's latest change.
+"""Audience sentiment over time: means of an ad's comments by week, with intervals, and the ad's latest change.
 
 The catalog holds each comment once, as it was last fetched: one that was deleted is in no week any more, one that was
 edited counts as it reads now in the week in which it was first written. Which comments count is decided over all of an
@@ -53,12 +53,12 @@ class Week:
     monday: datetime
     comments: Mean
     is_whole: bool
-    """Whether all of the week lies in the period."""
+    """Whether the whole week is in the period."""
 
 
 @dataclass(frozen=True)
 class Audience:
-    """What the audience of one ad said in the period; title and category are untrusted."""
+    """Comments of one ad's audience in the period; title and category are untrusted."""
 
     video_id: str
     title: str

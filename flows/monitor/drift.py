@@ -1,7 +1,7 @@
 """Drift: how far what is given, or answered, in a period differs from what a model was trained on.
 
-An ad is one witness, however many frames it has, and all uploads of an ad are one: the frames of an ad are alike, and
-as witnesses of their own they would make small differences look sure.
+The unit of a test is the ad, not the frame, and all uploads of an ad are one unit: the frames of an ad are alike, and
+counted separately they would make small differences look significant.
 """
 
 from __future__ import annotations
@@ -123,7 +123,7 @@ def stability_index(counts: NDArray[np.int64]) -> float:
 
 
 def index_by_chance(counts: NDArray[np.int64]) -> float:
-    """What the index is beyond in one of 20 comparisons of as many things of the same kind.
+    """Value that the index exceeds in one of 20 comparisons of equally many items of the same kind.
 
     Of n and m things in B bins it is about (1 / n + 1 / m) times chi-squared with B - 1 degrees of freedom.
     """

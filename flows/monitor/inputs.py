@@ -1,4 +1,4 @@
-"""What a model is given: words, pictures and categories of the rows it was trained on, and of the ads of a period."""
+"""Inputs of a model: words, pictures and categories of the rows it was trained on, and of the ads of a period."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _REDUCED = 160
 
 @dataclass
 class Inputs:
-    """What there is of some ads, by ad."""
+    """Input measures of some ads, by ad."""
 
     n_rows: int = 0
     """Frames with their words, each once."""

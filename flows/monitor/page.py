@@ -100,7 +100,7 @@ def report_html(report: MonitorReport) -> str:
 
 
 def monitor_markdown(report: MonitorReport) -> str:
-    """The report in Markdown; what others wrote stands in code, with nothing in it that could end that."""
+    """The report in Markdown; untrusted text is set as code, without characters that could end it."""
     lines = ["# Monitor", "", *(f"- {line}" for line in map(_code_free, report.summary()))]
     if report.turned:
         lines += ["", "| audience turned | ad | before | after | p |", "|---|---|---|---|---:|"]
@@ -151,7 +151,7 @@ def mean_in_words(mean: Mean | Stretch | None) -> str:
 
 
 def p_in_words(p: float | None) -> str:
-    """A p value, not more exact than anybody needs."""
+    """A p value in a readable precision."""
     if p is None:
         return "-"
     return "< 0.0001" if p < 0.0001 else f"{p:.4f}"

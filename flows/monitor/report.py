@@ -74,7 +74,7 @@ class MonitorReport:
     """Ads of the period that the model has learned from, which are left out of the drift; None if nobody can tell."""
     drift: tuple[Drift, ...]
     notes: tuple[str, ...]
-    """What could not be told, and why."""
+    """Facts that could not be determined, with the reason."""
 
     @property
     def turned(self) -> list[MonitoredAd]:
@@ -171,7 +171,7 @@ def monitor(
 def _beside_model(
     report: MonitorReport, catalog: Catalog, run: ModelRun, settings: Settings, advance: Callable[[float], object]
 ) -> tuple[MonitorReport, list[str]]:
-    """The same with the model's answers and with drift, and what could not be told."""
+    """The same with the model's answers and with drift, and notes on facts that could not be determined."""
     notes: list[str] = []
     try:
         learned: frozenset[str] | None = ads_behind(catalog, run)

@@ -37,7 +37,7 @@ _NEWTON_STEPS = 8
 _WORTH_MORE = 3.0
 """Exponent of the simple bound from which on the closer one is worked out, too."""
 _STEP = 1.3
-"""How many times as far from the first, or last, comment the next moment lies that is tried."""
+"""Factor between the distances of consecutive tried moments from the first, or last, comment."""
 _TILTS = np.geomspace(0.02, 20, 36)
 """Exponents tried in the bound, in units of 1 / standard deviation; each alone gives a bound that holds."""
 
@@ -53,14 +53,14 @@ class Threads:
     weight: NDArray[np.float64]
     """Sum of their weights."""
     comments: NDArray[np.int64]
-    """How many count."""
+    """Number of comments that count."""
 
     def __getitem__(self, part: slice) -> Threads:
         return Threads(self.at[part], self.total[part], self.weight[part], self.comments[part])
 
     @property
     def can_change(self) -> bool:
-        """Whether there are enough comments on both sides of some moment."""
+        """Whether some moment has enough comments on both sides."""
         return len(_moments(self)) > 0
 
     def __len__(self) -> int:
@@ -123,7 +123,7 @@ def find_changes(ads: Sequence[Threads], *, least: float, seeds: Sequence[str]) 
 
 
 def most_marked(threads: Threads) -> tuple[float, int] | None:
-    """How surely an ad's threads changed, and where: the p value of one look, and the first thread after the moment.
+    """Find the most likely change of an ad's threads: its p value for one look, and the first thread after it.
 
     The p value is corrected for the number of moments that were tried; where is then sought among all of them. None
     where no moment has `MIN_SIDE` comments on either side.
@@ -218,7 +218,7 @@ def _latest(threads: Threads, accepted: float, p: float, least: float, seed: str
 
 
 def _cuts(threads: Threads, accepted: float, begin: int = 0) -> list[int]:
-    """Where an ad's threads are to be cut, ascending, by parting them again and again."""
+    """Positions at which to cut an ad's threads, ascending, by splitting them recursively."""
     marked = most_marked(threads)
     if marked is None or _spent(marked[0]) > accepted:
         return []

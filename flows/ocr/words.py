@@ -290,7 +290,7 @@ def _set_wide(line: Line) -> Iterator[list[int]]:
 
 
 def _jumps(line: Line) -> Iterator[int]:
-    """Where the height of the letters jumps within a word."""
+    """Positions at which the height of the letters jumps within a word."""
     for match in re.finditer(r"[^\W\d_]{4,}", line.text if line.heights else ""):
         start, end = match.span()
         capitals = any(map(str.isupper, match[0]))
@@ -407,7 +407,7 @@ def _rows_along(direction: float, lines: Sequence[Line]) -> list[list[Line]]:
 
 
 def _place(line: Line, direction: float) -> tuple[float, float]:
-    """Where a line begins along a direction, and where its middle lies below it."""
+    """Start of a line along a direction, and position of its middle across it."""
     turn = np.radians(direction)
     along = line.quad @ np.array([np.cos(turn), np.sin(turn)])
     below = line.quad @ np.array([-np.sin(turn), np.cos(turn)])

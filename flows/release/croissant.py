@@ -59,7 +59,7 @@ def _description(facts: ReleaseFacts) -> str:
 
 
 def _responsible_ai(facts: ReleaseFacts) -> dict[str, Any]:
-    """What the vocabulary for responsible AI (Croissant RAI 1.0) asks of a dataset with people's judgements in it."""
+    """Fields that Croissant RAI 1.0, the vocabulary for responsible AI, requires of a dataset with human judgements."""
     review, sentiment = facts.settings.review, facts.settings.sentiment
     by_people = facts.agreement is not None
     collected = {

@@ -87,7 +87,7 @@ class ReleaseFacts:
     synthetic: bool
     """The ads were rendered, not crawled: no result on them says anything about advertising."""
     sources: frozenset[str]
-    """Where the ads come from: `youtube`, `folder`, or both."""
+    """Sources of the ads: `youtube`, `folder`, or both."""
     after: Table1
     """Counts of the release."""
     before: Table1
@@ -121,10 +121,10 @@ class ReleaseFacts:
     lineage: Sequence[str] = ()
     """Versions of its ancestors, the parent first."""
     changes: ReleaseDiff | None = None
-    """What changed since the parent; None if there is none."""
+    """Changes since the parent; None if there is none."""
     examples: Sequence[ExampleRow] = ()
     checks: Sequence[Result] = ()
-    """What the data-quality rules found."""
+    """Results of the data-quality rules."""
 
     @property
     def parent(self) -> str | None:
@@ -137,7 +137,7 @@ class ReleaseFacts:
         return self.changes.moved if self.changes else {}
 
     def split_notes(self) -> list[str]:
-        """What is to be said of the splits: who moved, who was newly placed to fill one, and what is still empty."""
+        """Notes on the splits: ads that moved, ads newly placed to fill a split, and splits that are still empty."""
         why = ""
         if self.changes is None:
             why = " (the first release: there is no parent)"
@@ -162,7 +162,7 @@ class ReleaseFacts:
 
     @property
     def from_youtube(self) -> bool:
-        """Whether YouTube's terms hold for any of the ads."""
+        """Whether YouTube's terms apply to any of the ads."""
         return "youtube" in self.sources
 
     def published_settings(self) -> dict[str, Any]:

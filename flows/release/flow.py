@@ -39,7 +39,7 @@ from flows.stages import RELEASE
 WRITTEN = "ytb-ads.release.written"
 """Event of a new release; starts its training."""
 UNTRAINED = "ytb-ads.release.untrained"
-"""Event of a release on which no training has succeeded, told of by a build that has nothing to write; starts it."""
+"""Event of a release without a successful training, sent by a build with nothing to write; starts the training."""
 NAMED_IN_EVENT = 100
 """Ads that an event names of each kind of change; it counts all of them."""
 

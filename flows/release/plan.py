@@ -69,7 +69,7 @@ class Plan:
 
     @property
     def summary(self) -> PlannedRelease:
-        """What the funnel needs of the plan."""
+        """The part of the plan that the funnel needs."""
         return PlannedRelease(len(self.balanced.rows), {drop.key: drop.reason for drop in self.drops})
 
     @property

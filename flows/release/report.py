@@ -1,4 +1,4 @@
-"""report.html: a release in tables, charts and thumbnails, one file without scripts that needs no network."""
+"""report.html: a release in tables, charts and thumbnails; one file without scripts or network access."""
 
 from __future__ import annotations
 

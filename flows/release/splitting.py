@@ -1,7 +1,7 @@
 """The split of each ad: whole ads, whole groups of re-uploads.
 
-A keyed hash of a group's oldest upload decides, so that no other ad has a say: adding, removing, relabelling or
-resampling ads moves none. What hashing cannot hold, a group whose oldest upload went, is `kept` from before.
+A keyed hash of a group's oldest upload decides, independently of all other ads: adding, removing, relabelling or
+resampling ads moves none. A group whose oldest upload was removed keeps its earlier split (`kept`).
 Ads are split before any row is drawn twice, so that no frame is seen in training and in a test.
 """
 

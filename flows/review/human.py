@@ -76,7 +76,7 @@ def store_location(catalog: Catalog, settings: ReviewSettings) -> str:
 
 
 def has_store(catalog: Catalog, settings: ReviewSettings) -> bool:
-    """Whether people may have judged anything: a server that is named, or a file that is there."""
+    """Whether people may have judged anything: a server is named, or the file exists."""
     try:
         location = store_location(catalog, settings)
     except StoreError:
@@ -110,7 +110,7 @@ def withdraw_ads(catalog: Catalog, settings: ReviewSettings, video_ids: Iterable
 
 
 def lacks_round(catalog: Catalog, settings: ReviewSettings, opened_at: datetime) -> str | None:
-    """What a catalog lacks of a round that was closed, in words; None if the round is its own.
+    """Describe what a catalog lacks of a closed round; None if the round belongs to it.
 
     Rounds of two stores have the same numbers. A store that the settings name is the same for every catalog: there the
     round's ads tell whose it is. Some may be gone meanwhile.
@@ -264,7 +264,7 @@ def read_waiting(store: Store, open_round: Round, settings: ReviewSettings, *, o
 
 
 def close_if_settled(store: Store, *, quiet_s: float = 0.0) -> int | None:
-    """Close the open round if everything in it is judged, and nobody holds it or has something in hand.
+    """Close the open round if everything in it is judged, nobody holds it, and no action is unfinished.
 
     Args:
         store: where people's words are.

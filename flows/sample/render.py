@@ -125,7 +125,7 @@ def _encode(path: Path, board: Storyboard) -> None:
 
 
 def _corrupt(board: Storyboard) -> bytes:
-    """A file that begins like an mp4 and goes on with noise."""
+    """A file that begins like an mp4 and continues with noise."""
     noise = random.Random(board.seed).randbytes(_CORRUPT_BYTES)  # noqa: S311  # noise, not secrets
     return b"\x00\x00\x00\x18ftypmp42\x00\x00\x00\x00mp42isom" + noise
 

@@ -54,7 +54,7 @@ class NativeEngine:
     """SentiStrength's scoring with the original's answers, over any folder of its word lists.
 
     Args:
-        settings: `lexicon`, and what is read otherwise than by the original.
+        settings: `lexicon`, and the departures from the original's reading.
     """
 
     name = "native"

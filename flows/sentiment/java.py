@@ -259,7 +259,7 @@ class _Program:
         self.end = weakref.finalize(self, _end, self._process, self._log)  # or at the interpreter's exit
 
     def is_ready(self) -> bool:
-        """Whether it runs and has said nothing since its last answer; what it logged before is forgotten."""
+        """Whether it runs and has written nothing since its last answer; earlier log lines are discarded."""
         self._log.truncate(0)
         return self._said.empty()
 

@@ -1,4 +1,4 @@
-"""Rows of `comment_scores` and of `ad_sentiment`, and the drops of what gets none.
+"""Rows of `comment_scores` and of `ad_sentiment`, and drops for comments and ads without a row.
 
 A comment's row holds its strengths and what decides whether it counts; an ad's row the means by every aggregation, the
 label, and its interval.

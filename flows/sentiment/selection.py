@@ -90,7 +90,7 @@ def with_reasons(scores: pa.Table, comments: pa.Table, *, language: str, leave_o
 
 
 def reasons_query(language: str, leave_out: Collection[str]) -> tuple[str, dict[str, str]]:
-    """What `with_reasons` gives as a query up to its FROM, which joins `scores` and `comments`; and its parameters."""
+    """The query of `with_reasons` up to its FROM, which joins `scores` and `comments`, and its parameters."""
     cases = " ".join(f"WHEN {_CONDITIONS[reason]} THEN '{reason}'" for reason in LeftOut if reason in leave_out)
     left_out = f"CASE {cases} END" if cases else "CAST(NULL AS VARCHAR)"
     query = (

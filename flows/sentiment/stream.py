@@ -22,7 +22,7 @@ from flows.pool_worker import end_with_parent
 from flows.sentiment.engines import SentimentEngine, Strength, Unscored
 
 CHUNK_BYTES = 1 << 18
-"""Read at once, at most; a pipe holds less. Some thirty milliseconds' work."""
+"""Largest number of bytes read at once; a pipe holds less. Takes some thirty milliseconds to score."""
 BATCHES_PER_PROCESS = 4
 """Batches read ahead of the answers, for each process."""
 

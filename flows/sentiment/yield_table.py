@@ -29,7 +29,7 @@ from flows.settings import Aggregation, ThresholdMode
 
 PAPER = Thresholds(positive=2.5, negative=-2.5)
 _PART = re.compile(r": |, | with | (?=\*)")
-"""Where a cell may be parted."""
+"""Separators at which a cell may be split."""
 TEXT_WIDTH = 80
 """Characters in a line of the table as plain text."""
 

@@ -1,4 +1,4 @@
-"""Every request: its key, its log line and figures, how long and large its body may be, and what becomes of errors."""
+"""Guard of every request: its key, log line and metrics, the limits of its body, and the handling of errors."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class Keys:
         self._digests = [hashlib.sha256(key.encode()).digest() for key in keys]
 
     def admit(self, headers: Headers) -> bool:
-        """Whether a request may ask; it takes as long whichever key is wrong, and wherever."""
+        """Whether a request has a valid key, or needs none; keys are compared in constant time."""
         if not self._digests:
             return True
         scheme, _, given = headers.get("authorization", "").partition(" ")

@@ -1,4 +1,4 @@
-"""Figures of the service, as Prometheus reads them; no label holds anything that was sent."""
+"""Metrics of the service in Prometheus's format; no label contains data of a request."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The model that the service asks: the catalog's one in service, exchanged when another is promoted."""
+"""The model behind the service: the catalog's model in service, replaced when another is promoted."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Served:
 
     @property
     def looks(self) -> bool:
-        """Whether it reads pictures."""
+        """Whether the model reads pictures."""
         return "image" in self.predictor.checkpoint.model.modalities
 
 

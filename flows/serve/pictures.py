@@ -1,4 +1,4 @@
-"""Pictures of requests: refused by their head where they are too large, decoded in threads, few at a time."""
+"""Pictures of requests: refused by their header if they are too large, decoded in threads, few at a time."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ A = TypeVar("A")
 T = TypeVar("T")
 
 _LONGEST_WAIT_S = 30.0
-"""Beyond it nobody should be told to wait."""
+"""Longest wait in seconds that a refusal suggests."""
 
 
 @dataclass(eq=False)

@@ -9,14 +9,14 @@ from pydantic import BaseModel, ConfigDict
 
 
 class ErrorDetail(BaseModel):
-    """What is wrong with a request, or with the server."""
+    """A fault of a request, or of the server."""
 
     model_config = ConfigDict(use_attribute_docstrings=True)
 
     kind: str
     """A word for programs, such as `busy`."""
     text: str
-    """What is wrong and what to do."""
+    """The fault and its remedy."""
 
 
 class ErrorBody(BaseModel):
@@ -26,7 +26,7 @@ class ErrorBody(BaseModel):
 
 
 class Refusal(Exception):  # noqa: N818  an answer, no fault of ours
-    """A request that is answered otherwise than asked.
+    """A request that is answered with an error.
 
     Args:
         status: of the answer.
@@ -73,5 +73,5 @@ def of_status(status: int, text: str) -> Refusal:
 
 
 def unexpected() -> Refusal:
-    """What is said of an error that nobody foresaw."""
+    """Refusal for an unexpected error."""
     return Refusal(500, "unexpected", "The server failed at this request; its log says why. Try again in a moment.")

@@ -126,7 +126,7 @@ async def metrics(service: Serving) -> Response:
 
 @router.get("/", include_in_schema=False)
 async def page() -> Response:
-    """The page on which an ad is dropped."""
+    """The page for dropping an ad."""
     return FileResponse(_HERE / "static" / "index.html")
 
 

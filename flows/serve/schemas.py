@@ -13,12 +13,12 @@ class _Described(BaseModel):
 
 
 class AskedRow(_Described):
-    """A picture and the words that stand on it."""
+    """A picture and the words on it."""
 
     picture: Base64Bytes | None = None
-    """A JPEG, PNG, WebP or GIF as base64; a model of words alone needs none."""
+    """A JPEG, PNG, WebP or GIF as base64; a model that reads only words needs none."""
     text: str | None = None
-    """The words; without it they are read off the picture, which takes a second or more."""
+    """The words; if absent, they are read from the picture, which takes a second or more."""
 
 
 class Asked(_Described):
@@ -35,9 +35,9 @@ class Verdict(_Described):
     probabilities: dict[str, float]
     """Of each class."""
     interval: tuple[float, float] | None = None
-    """95 %, of the label's probability; null where the model was not calibrated."""
+    """95 % interval of the label's probability; null if the model was not calibrated."""
     sure: bool | None = None
-    """False where the interval reaches down to one half or below."""
+    """False if the interval reaches down to one half or below."""
 
 
 class FrameAnswer(_Described):
@@ -47,23 +47,23 @@ class FrameAnswer(_Described):
     text: str
     """The words read on it."""
     verdict: Verdict | None
-    """Null where the frame has too few words for the model to be asked."""
+    """Null if the frame has too few words for the model."""
     picture: str | None = None
-    """The frame as base64 of a JPEG, where `pictures=true` asks for it."""
+    """The frame as base64 of a JPEG, if `pictures=true` asks for it."""
     why: Why | None = None
-    """Of the frame with the highest probability, where `why=true` asks for it."""
+    """Reasons for the answer of the frame with the highest probability, if `why=true` asks for them."""
 
 
 class WordPoints(_Described):
-    """A word, and what it does to the answer."""
+    """A word and its effect on the answer."""
 
     text: str
     points: float
-    """Change of the label's probability by the word: above 0 it speaks for the label."""
+    """Change of the label's probability by the word; above 0 it supports the label."""
 
 
 class RegionPoints(_Described):
-    """A region of the picture, in shares of its width and height, and what it does to the answer."""
+    """A region of the picture, in shares of its width and height, and its effect on the answer."""
 
     left: float
     top: float
@@ -74,10 +74,10 @@ class RegionPoints(_Described):
 
 
 class Why(_Described):
-    """What the answer rests on, found by asking the model again without each word, region and modality."""
+    """Reasons for the answer, found by running the model again without each word, region and modality."""
 
     words: list[WordPoints]
-    """The words that count most."""
+    """The words with the largest effect."""
     regions: list[RegionPoints]
     modalities: dict[str, float | None]
     """The label's probability by `words_alone`, `picture_alone` and `neither`."""
@@ -91,11 +91,11 @@ class Answer(Verdict):
     frames: list[FrameAnswer] = []
     """Of a video."""
     why: Why | None = None
-    """Where `why=true` asks for it."""
+    """Reasons for the answer, if `why=true` asks for them."""
 
 
 class Answers(_Described):
-    """Answers in the order of what was asked."""
+    """Answers in the order of the request."""
 
     model: str
     """The run that answered."""
@@ -112,19 +112,19 @@ class ModelFacts(_Described):
     modalities: list[str]
     calibrated: bool
     test: dict[str, Any] | None
-    """Its scores on the test rows, as its training noted them."""
+    """Its scores on the test rows, as recorded by its training."""
     loaded_at: datetime
 
 
 class Models(_Described):
-    """The model that answers, and the promoted one that could not be taken instead."""
+    """The model that answers, and the promoted model that could not be loaded."""
 
     models: list[ModelFacts]
     refused: str | None
 
 
 class Health(_Described):
-    """Whether the service answers."""
+    """Health of the service."""
 
     status: str
     """`ok`; `degraded`: an older model answers, as the promoted one cannot be loaded; `stuck`: no answer comes."""

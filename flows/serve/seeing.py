@@ -1,6 +1,6 @@
-"""What runs in a process of its own: a video or picture that somebody sent is decoded and read.
+"""Decode and read an uploaded video or picture; runs in a separate process.
 
-It is imported there and nothing of the server is, so that a process is soon made anew.
+That process imports this module and nothing of the server, so a new one starts quickly.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What the routes ask: pictures, words and videos in, answers of the model in service out."""
+"""The service behind the routes: pictures, words and videos in, answers of the model in service out."""
 
 from __future__ import annotations
 
@@ -122,7 +122,7 @@ class Service:
         return Answer(**_verdict(found), text=text, why=reasons)
 
     async def _why(self, served: Served, picture: bytes | None, pixels: int, text: str) -> Why:
-        """What an answer rests on; the model is asked some dozens of times for it, while others wait."""
+        """Reasons for an answer; this runs the model some dozens of times, while other requests wait."""
         explain = Explainer(served.predictor).explain
         if picture is None or not served.looks:
             [found] = await self._batches.alone(lambda: explain([], [text]))
@@ -191,7 +191,7 @@ class Service:
             pass
 
     def health(self) -> Health:
-        """Whether the service answers, and with which model."""
+        """Health of the service, and the model that answers."""
         since_s = self._batches.busy_since_s
         stuck = since_s is not None and time.monotonic() - since_s > _STUCK_S
         status = "stuck" if stuck else "degraded" if self.models.refused else "ok"
@@ -263,7 +263,7 @@ def _verdict(found: Prediction) -> dict[str, Any]:
 
 
 def _why_not(seen: SeenAd) -> str:
-    """Why a video has no answer; it names the file as `video`, as it is called here."""
+    """Reason why a video has no answer; it calls the file `video`, its name in the service."""
     failure = seen.failure
     detail = failure.detail if failure is not None else ""
     return f"The video has no frame to judge by: {failure.reason if failure else ''}. {detail}".strip()[:600]

@@ -16,7 +16,7 @@ from flows.errors import ServeError
 
 _LOCK = ".lock"
 _NAME = "video"
-"""What an upload is called in what is said of it, whatever it was called before."""
+"""Name of an upload in messages, whatever its original name."""
 
 
 class Uploads:

@@ -1,4 +1,4 @@
-"""Videos of requests: decoded and read in processes that are ended where that takes too long or nobody waits."""
+"""Videos of requests: decoded and read in processes that are killed if they take too long or nobody waits."""
 
 from __future__ import annotations
 
@@ -148,7 +148,7 @@ class KillableCall:
 
 
 def _without_secrets(settings: Settings) -> Settings:
-    """What a process that decodes whatever comes has to know: how, and the limits."""
+    """The settings that a decoding process needs: how to decode and read, and the limits; no secrets."""
     plain = Settings.model_construct()
     serve = settings.serve
     filters = plain.crawl.filters.model_copy(update={"max_duration_s": serve.max_video_s})

@@ -1,1 +1,1 @@
-"""The service: what a Prefect server is told, so that rebuilds, refreshes and trainings run by themselves."""
+"""The service: deployments and automations of a Prefect server for rebuilds, refreshes and trainings."""

@@ -1,4 +1,4 @@
-"""Notifications: automations of the server that send what somebody should know, through a block of the owner's."""
+"""Notifications: automations of the server that send messages through a notification block of the user."""
 
 from __future__ import annotations
 
@@ -84,9 +84,9 @@ _TRIAL = ("The Prefect server sends them through the block {{ event.payload.bloc
 
 
 def notifications(block: UUID, deployments: Sequence[str], late_minutes: float) -> list[AutomationCore]:
-    """Automations that send a message where somebody should look.
+    """Automations that send a message when something needs attention.
 
-    A run that fails and goes well when it is started again is worth none.
+    A run that fails and succeeds when it is started again sends none.
 
     Args:
         block: id of the block that sends them.
@@ -188,7 +188,7 @@ def find_block(client: SyncPrefectClient, block: str) -> BlockDocument:
 
 
 def _command(sender: Any, name: str) -> str:
-    """What makes a block of a type, but for the values of its fields."""
+    """Command that creates a block of a type, without the values of its fields."""
     fields = ", ".join(f"{field}='...'" for field, value in sender.model_fields.items() if value.is_required())
     made = f"{sender.__name__}({fields}).save('{name}')"
     return f'python -c "from {sender.__module__} import {sender.__name__}; {made}"'
@@ -204,7 +204,7 @@ def _senders() -> dict[str, Any]:
 
 
 def send_event(client: SyncPrefectClient, name: str, resource: str, payload: dict[str, Any]) -> str:
-    """Tell the server of something at once; returns the event's id."""
+    """Send an event to the server at once; returns the event's id."""
     id_ = str(uuid4())
     event = {
         "id": id_,
@@ -241,7 +241,7 @@ def try_notification(server: str, block: str) -> str:
 
 
 def _outcome(client: SyncPrefectClient, event: str) -> ReceivedEvent | None:
-    """What has come of the action that an event set off; None if nothing has in time."""
+    """Outcome of the action that an event triggered; None if there is none in time."""
     deadline = time.monotonic() + TRIAL_S
     while time.monotonic() < deadline:
         of_event = EventFilter(  # it looks as far as to the moment at which it is made

@@ -13,9 +13,9 @@ if TYPE_CHECKING:
     from prefect.client.orchestration import SyncPrefectClient
 
 WORK = "/work"
-"""Where a container has its settings."""
+"""Folder of the settings in a container."""
 DATA = "/data"
-"""Where a container has its data."""
+"""Folder of the data in a container."""
 SHARED_MEMORY = "2g"
 """Shared memory of a container, through which torch's loaders hand over their batches; docker gives 64 MB."""
 

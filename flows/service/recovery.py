@@ -1,4 +1,4 @@
-"""Automations of the server that end dead runs, start runs again that failed or crashed, and give up those in vain."""
+"""Automations of the server that end dead runs, restart runs that failed or crashed, and give up hopeless ones."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ def _automation(
 
 
 def register_automation(client: SyncPrefectClient, automation: AutomationCore) -> None:
-    """Make it, or bring the one of its name up to date."""
+    """Create the automation, or update the one of the same name."""
     found = client.read_automations_by_name(automation.name)
     if not found:
         client.create_automation(automation)

@@ -1,4 +1,4 @@
-"""Tell a running server what stands in `prefect.yaml`: work pools, queues, deployments, recovery."""
+"""Register the contents of `prefect.yaml` with a running server: work pools, queues, deployments, recovery."""
 
 from __future__ import annotations
 
@@ -163,7 +163,7 @@ def _ask_again(client: SyncPrefectClient, deployments: Sequence[str]) -> Iterato
 
 
 def _say_catalogs(place: str | None, pools: DeploySettings) -> Iterator[str]:
-    """Where runs of each pool keep their tables, and whether that can be asked from here."""
+    """Yield the place of the tables of each pool's runs, and whether it can be reached from this host."""
     for name, pool in pools:
         if place:
             there = place

@@ -1,7 +1,7 @@
 """Every setting of the pipeline, typed, from one TOML file, `.env` and the environment; the defaults are the paper's.
 
-`YTB_ADS__FRAMES__COUNT=7` overrides `count` in `[frames]` of `ytb_ads.toml`, in the environment as in `.env`, which
-gives way to it.
+`YTB_ADS__FRAMES__COUNT=7` in the environment or in `.env` overrides `count` in `[frames]` of `ytb_ads.toml`; the
+environment overrides `.env`.
 """
 
 from __future__ import annotations
@@ -39,32 +39,32 @@ Seconds = Annotated[FiniteFloat, Field(ge=0)]
 
 
 class LeftOut(StrEnum):
-    """Why a comment does not count; one has the first of these reasons that holds."""
+    """Reasons why a comment does not count; the first one that holds is used."""
 
     ONLY_LINKS = "only_links"
-    """It says nothing beside links."""
+    """The comment has nothing but links."""
     OTHER_LANGUAGE = "other_language"
-    """It is surely in another language than the word lists."""
+    """The comment is surely in another language than the word lists."""
     DUPLICATE = "duplicate"
-    """Its author said the same under this ad before."""
+    """The author wrote the same under this ad before."""
     REPEAT = "repeat"
-    """Its words are copied from an earlier comment under this ad, whoever wrote it."""
+    """The words are copied from an earlier comment under this ad, by any author."""
 
 
 class SourceSettings(Section):
-    """Categories of ads that a source leaves without one."""
+    """Categories of ads for which the source gives none."""
 
     category: str | None = None
-    """Category of ads that neither the mapping nor a sub-folder gives one."""
+    """Category of ads that get none from the mapping or a sub-folder."""
     categories: dict[str, str] = Field(default_factory=dict)
-    """Category by video id, sub-folder name, or the category that the platform gives."""
+    """Category by video id, sub-folder name, or the platform's category."""
 
 
 class PrivacySettings(Section):
-    """Keyed hashes in place of the comments' authors."""
+    """Keyed hashes instead of the authors of comments."""
 
     author_key: Secret | None = None
-    """Key of the authors' hashes; by default one is drawn once and kept beside the tables."""
+    """Key of the authors' hashes; by default a random key, drawn once and kept beside the tables."""
 
 
 class FrameSettings(Section):
@@ -73,42 +73,43 @@ class FrameSettings(Section):
     count: Annotated[int, Field(ge=1, le=1000)] = 5
     """Frames sampled from an ad."""
     seed: int = 0
-    """Another seed samples other timestamps."""
+    """Seed of the timestamps."""
     margin_start_s: Seconds = 0.0
-    """No frame is sampled from the first seconds, where ads show a black picture or a logo."""
+    """Seconds at the start from which no frame is sampled: ads often show a black picture or a logo there."""
     margin_end_s: Seconds = 0.0
-    """No frame is sampled from the last seconds. In a short ad both margins shrink until half of the ad is left."""
+    """Seconds at the end from which no frame is sampled. In a short ad both margins shrink until half of it is left."""
     min_distance_s: Seconds = 0.0
-    """Smallest distance of two timestamps; smaller in an ad that is too short for it."""
+    """Smallest distance between two timestamps; reduced in an ad that is too short for it."""
     seek: Literal["exact", "keyframe"] = "exact"
-    """`exact`: the pictures shown at the timestamps; `keyframe`: the nearest key frames, which is much faster."""
+    """`exact`: the pictures shown at the timestamps; `keyframe`: the nearest key frames, which are read much faster."""
     quality: Annotated[int, Field(ge=1, le=100)] = 90
     """JPEG quality."""
     max_side: Annotated[int, Field(ge=32)] = 1280
-    """Longer side of a stored picture in pixels; larger ones are scaled down."""
+    """Longer side of a stored picture in pixels; larger pictures are scaled down."""
     timeout_s: Annotated[float, Field(gt=0, le=86_400)] = 120.0
-    """Decoding one ad is given up after so many seconds, and tried again by a later run."""
+    """Time limit for decoding one ad in seconds; a later run tries again."""
     reuploads: Literal["pictures", "files"] = "pictures"
-    """`pictures`: ads that look the same are uploads of one ad, for which all are decoded; `files`: equal files."""
+    """`pictures`: ads that look the same are uploads of one ad; all ads are decoded to compare them. `files`: only ads
+    with equal files are."""
 
 
 class OcrSettings(Section):
-    """Reading the text of frames, and the number of words that keeps a frame."""
+    """Reading the text of frames, and the number of words that a frame needs to be kept."""
 
     engine: Literal["rapidocr", "easyocr", "tesseract"] = "rapidocr"
     """OCR engine; `easyocr` is an extra of the package, `tesseract` a program."""
     sides: Annotated[tuple[Annotated[int, Field(ge=32)], ...], Field(min_length=1)] = (640, 960, 1280)
-    """Longer sides, in pixels, of the picture that the detector of `rapidocr` sees: it climbs to the next only where
-    it sees small text."""
+    """Longer sides, in pixels, of the detector's input in `rapidocr`; the next larger one is used only if the picture
+    has small text."""
     detail: Literal["all", "decision"] = "all"
-    """`all`: `rapidocr` reads everything on a frame; `decision`: it leaves small print unread once more words than
-    `more_than_words` are certain, which changes the text of frames that are kept, and not which are kept."""
+    """`all`: `rapidocr` reads everything on a frame; `decision`: it skips small print once more than `more_than_words`
+    words are certain. This changes the text of kept frames, but not which frames are kept."""
     min_confidence: Share = 0.5
-    """Words that the engine is less sure of are left out."""
+    """Lowest confidence of a word; words below it are left out."""
     languages: tuple[str, ...] = ()
-    """Languages of `easyocr` (`en`, `de` ...) or `tesseract` (`eng`, `deu` ...); none is English."""
+    """Languages of `easyocr` (`en`, `de` ...) or `tesseract` (`eng`, `deu` ...); if empty, English."""
     model_dir: Path | None = None
-    """Folder of the models of `easyocr` or the data of `tesseract`; by default where each looks by itself."""
+    """Folder of the models of `easyocr` or the data of `tesseract`; by default the engine's own."""
     more_than_words: Annotated[int, Field(ge=0)] = 5
     """Frames with more words than this are kept."""
 
@@ -123,37 +124,38 @@ class SentimentSettings(Section):
     """Scoring of comments, and thresholds for an ad's label (section IV-A)."""
 
     engine: Literal["native", "java"] = "native"
-    """`native`: SentiStrength's scoring in Python; `java`: the original program, which `jar` names."""
+    """`native`: SentiStrength's scoring in Python; `java`: the original program, see `jar`."""
     lexicon: Path | None = None
     """Folder of word lists in SentiStrength's format; by default the open lexicon of the project."""
     emoji: bool | None = None
-    """Whether `native` counts emoji, which the original does not; by default with the open lexicon only."""
+    """Whether `native` counts emoji (the original does not); by default with the open lexicon only."""
     straighten_apostrophes: bool | None = None
     """Whether typographic apostrophes are read as `'`, so that they negate; by default with the open lexicon only."""
     ignore_addresses: bool | None = None
-    """Whether words in web and e-mail addresses count for nothing; by default with the open lexicon only."""
+    """Whether words in web and e-mail addresses are ignored; by default with the open lexicon only."""
     jar: Path | None = None
-    """The original's archive, for the engine `java`; by default where the package `sentistrength` has it."""
+    """SentiStrength.jar, for the engine `java`; by default that of the package `sentistrength`."""
     java: str = "java"
     """Command that starts Java."""
     language: Annotated[str, Field(pattern="^([a-z]{2,3}|any)$")] = "en"
-    """Code of the word lists' language: comments surely in another one are left out; `any` keeps all."""
+    """Language code of the word lists; comments surely in another language are left out. `any` keeps all."""
     leave_out: tuple[LeftOut, ...] = tuple(LeftOut)
     """Comments that do not count: `only_links`, `other_language`, `duplicate`, `repeat`; the paper leaves none out."""
     like_weights: LikeWeights = "none"
     """Weight of a comment with n likes: `none` 1, `log` 1 + ln(1 + n), `linear` 1 + n."""
     aggregation: Aggregation = "dominant"
-    """Mean that labels an ad: of each comment's stronger pole, without or with neutral comments, or of both poles."""
+    """Mean that decides an ad's label: of each comment's stronger pole without (`dominant`) or with neutral comments
+    (`dominant_with_neutral`), or of the sum of both poles (`scale`)."""
     thresholds: ThresholdMode = "fixed"
-    """`fixed`: `positive` and `negative`; `quantile`: the share `quantile` of the ads at each end."""
+    """`fixed`: the thresholds `positive` and `negative`; `quantile`: the share `quantile` of the ads at each end."""
     positive: FiniteFloat = 2.5
-    """An ad is positive above this mean."""
+    """Threshold above which an ad is positive."""
     negative: FiniteFloat = -2.5
-    """An ad is negative at or below this mean."""
+    """Threshold at or below which an ad is negative."""
     quantile: Annotated[float, Field(gt=0, le=0.5)] = 0.2
     """Share of ads at each end that `thresholds = "quantile"` labels."""
     min_comments: Annotated[int, Field(ge=1)] = 1
-    """Ads with fewer comments that say anything get no label."""
+    """Fewest non-neutral comments that an ad needs for a label."""
 
     @model_validator(mode="after")
     def _ordered(self) -> SentimentSettings:
@@ -163,24 +165,24 @@ class SentimentSettings(Section):
 
 
 class ReviewNotifySettings(Section):
-    """Messages of `ytb-ads annotate serve` that a discussion waits for somebody; they do not say what was said."""
+    """Messages of `ytb-ads annotate serve` that a discussion waits for a person; they do not quote the discussion."""
 
     webhook: Secret | None = None
-    """Address that takes `{"text": ...}` by POST, as Slack and Mattermost do."""
+    """Address that accepts `{"text": ...}` by POST, as Slack and Mattermost do."""
     mail_host: str = ""
     """Mail server; without one no mail is sent."""
     mail_port: Annotated[int, Field(ge=1, le=65_535)] = 587
     """Port of the mail server."""
     mail_security: Literal["starttls", "tls", "none"] = "starttls"
-    """How the connection to the mail server is secured."""
+    """Encryption of the connection to the mail server."""
     mail_user: str = ""
-    """User of the mail server; without one nobody logs in."""
+    """User name at the mail server; without one there is no login."""
     mail_password: Secret | None = None
     """Password of that user."""
     mail_from: str = ""
     """Sender's address."""
     addresses: dict[str, str] = Field(default_factory=dict)
-    """Addresses by people's names; whoever has none gets no mail."""
+    """Mail addresses by people's names; people without an address get no mail."""
 
     @model_validator(mode="after")
     def _complete(self) -> ReviewNotifySettings:
@@ -193,63 +195,63 @@ ReviewChoice = Literal["positive", "negative", "uncertain"]
 
 
 class ReviewSettings(Section):
-    """Settling of labels, by comments or by people (section IV-A: five reviewers, a verifier, a discussion)."""
+    """Deciding labels, by comments or by people (section IV-A: five reviewers, a verifier, a discussion)."""
 
     policy: Literal["auto", "human"] = "auto"
-    """`auto`: the label of the comments stands, recorded as reviewed by nobody; `human`: people judge every ad that the
-    comments label, and what they have not judged stays out of the release."""
+    """`auto`: the comments' label is used and recorded as reviewed by nobody; `human`: people judge every ad that the
+    comments label, and ads that they have not judged stay out of the release."""
     reviewers: Annotated[int, Field(ge=1)] = 5
-    """Reviewers who judge each ad."""
+    """Number of reviewers who judge each ad."""
     verifiers: Annotated[int, Field(ge=1)] = 1
-    """Verifiers who decide where reviewers do not agree."""
+    """Number of verifiers who decide where reviewers do not agree."""
     agreement: Literal["majority", "unanimity"] = "majority"
-    """Agreement that settles a label; a tie and any "uncertain" go to the verifier."""
+    """Agreement of reviewers that settles a label; ties and any "uncertain" go to the verifier."""
     show_video: bool = True
-    """Whether people can watch the ad: on the page where its video is kept, else by a link to its page on the web."""
+    """Whether people can watch the ad: on the review page if its video is kept, else by a link to its web page."""
     videos: str = ""
-    """Folder of the ads' videos, of a catalog that was built from a folder; crawled videos are found in the catalog."""
+    """Folder of the videos, if the catalog was built from a folder; crawled videos are found in the catalog."""
     seed: int = 0
-    """Of the sample of comments, of what comes twice, and of everybody's order."""
+    """Seed of the sample of comments, of the repeated ads, and of each person's order."""
     comments: Annotated[int, Field(ge=0)] = 20
-    """Comments shown of an ad."""
+    """Number of comments shown with an ad."""
     question: Annotated[str, Field(min_length=1, max_length=200)] = "How does the ad come across?"
-    """What people judge; stands on the screen."""
+    """Question that people answer; shown on the page."""
     choice_names: dict[ReviewChoice, Annotated[str, Field(min_length=1, max_length=30)]] = Field(default_factory=dict)
-    """What the pages call a choice, such as `positive = "appealing"`; files, tables and releases keep its name."""
+    """Display names of choices, such as `positive = "appealing"`; files, tables and releases keep their own names."""
     language: Literal["en", "de"] = "en"
-    """Of the reviewers' pages, and of the project's own guidelines."""
+    """Language of the reviewers' pages and of the project's own guidelines."""
     guidelines: Path | None = None
     """Markdown file of the guidelines that a new round's reviewers read first; by default the project's own."""
     training: dict[str, Literal["negative", "positive"]] = Field(default_factory=dict)
-    """Known answers by video id of ads that every reviewer judges first, with feedback; they are not in the round."""
+    """Known answers, by video id, of ads that every reviewer judges first, with feedback; they are not in the round."""
     training_share: Share = 0.8
-    """Share of the training's answers that have to be right before a reviewer starts; the training is repeated until
+    """Share of right answers in the training that a reviewer needs before the round; the training is repeated until
     then."""
     least_look_ms: Annotated[int, Field(ge=0, le=10_000)] = 400
-    """Milliseconds for which an ad must be on the screen, its picture painted, before a key or a click judges it."""
+    """Milliseconds that an ad must be on the screen, with its picture painted, before a key or a click judges it."""
     repeat_share: Share = 0.0
-    """Share of the ads that come twice, which tells how far people agree with themselves."""
+    """Share of ads that are shown twice, to measure how far people agree with themselves."""
     discussion_names: Literal["names", "pseudonyms"] = "names"
-    """Who is who in a discussion, and where a verifier decides; a pseudonym stays the same in a round."""
+    """Names shown in a discussion and to a verifier; a pseudonym stays the same within a round."""
     verifier_first: bool = False
-    """A verifier decides before seeing the reviewers' votes and notes; they are shown when the decision is recorded."""
+    """Whether verifiers decide before they see the reviewers' votes and notes, which are shown after the decision."""
     gold_share: Share = 0.0
-    """Share of ads whose answer is known, from `gold`, mixed in."""
+    """Share of ads with a known answer, from `gold`, that are mixed in."""
     gold: dict[str, Literal["negative", "positive"]] = Field(default_factory=dict)
-    """Known answers by video id."""
+    """Known answers, by video id."""
     store: Secret | None = None
-    """File of what people did, or `postgresql://USER:PASSWORD@HOST/DATABASE`; by default a file in the catalog."""
+    """Annotation store: a file, or `postgresql://USER:PASSWORD@HOST/DATABASE`; by default a file in the catalog."""
     page: Annotated[str, Field(pattern=r"^(https?://[^\s/?#]+/?)?$")] = ""
-    """Address by which people reach the page, where that is not `host` and `port`."""
+    """Address at which people reach the page, if it differs from `host` and `port`."""
     pseudonyms: bool = False
-    """Whether exports name people by pseudonyms, which are the same in every file."""
+    """Whether exports use pseudonyms of people, which are the same in every file."""
     quiet_s: Annotated[float, Field(ge=0)] = 60.0
-    """A round in which everything is judged is closed when nothing was done for so many seconds. Open pages count them
-    down; meanwhile everything can be taken back, and a verifier or admin can hold the end."""
+    """Seconds without any action after which a fully judged round is closed. Open pages show the countdown; until it
+    ends, everything can be taken back, and a verifier or admin can hold the end."""
     host: str = "127.0.0.1"
-    """Address that the page is served on; the default is reached from this machine alone."""
+    """Address to serve the page on; the default is reachable from this machine only."""
     port: Annotated[int, Field(ge=1, le=65_535)] = 8440
-    """Port that the page is served on."""
+    """Port to serve the page on."""
     notify: ReviewNotifySettings = ReviewNotifySettings()
 
     @model_validator(mode="after")
@@ -268,26 +270,26 @@ class ReviewSettings(Section):
         """Address of the page."""
         if self.page:
             return self.page.rstrip("/")
-        from annotation.web.hardening import reachable  # brings a web server along, which few commands need
+        from annotation.web.hardening import reachable  # loads a web server, which few commands need
 
         host = reachable(self.host)
         return f"http://[{host}]:{self.port}" if ":" in host else f"http://{host}:{self.port}"
 
 
 class SplitSettings(Section):
-    """Method of splitting; the shares and the seed are those of `[release]`."""
+    """Split method; `[release]` has the shares and the seed."""
 
     method: Literal["hash", "stratified"] = "hash"
-    """`hash`: an ad's split follows from the ad and stays; `stratified`: exact shares, every release is split anew."""
+    """`hash`: an ad's split depends on the ad alone and stays; `stratified`: exact shares, split anew each release."""
 
 
 class ReleaseSettings(Section):
     """Splits, resampling and files of a release."""
 
     balance: Literal["oversample", "undersample", "none"] = "oversample"
-    """Method that makes the classes of the training rows equally frequent."""
+    """Method that balances the classes of the training rows."""
     reuploads: Literal["keep", "drop"] = "keep"
-    """`keep`: all uploads of one ad go in, in one split; `drop`: only the one that was published first."""
+    """`keep`: all uploads of an ad are included, in one split; `drop`: only the first published one."""
     train: Annotated[float, Field(gt=0, le=1)] = 0.8
     """Share of the ads in the training split."""
     validation: Share = 0.1
@@ -295,11 +297,11 @@ class ReleaseSettings(Section):
     test: Share = 0.1
     """Share of the ads in the test split."""
     seed: int = 0
-    """Another seed gives other splits and other resampled rows."""
+    """Seed of the splits and of the resampling."""
     shard_mb: Annotated[int, Field(ge=1)] = 500
-    """Size of a Parquet file in MB, at most."""
+    """Largest size of a Parquet file in MB."""
     checks: tuple[Path, ...] = ()
-    """Files of further data-quality rules, as `ytb-ads catalog check --rules` takes them."""
+    """Files of additional data-quality rules, in the format of `ytb-ads catalog check --rules`."""
 
     @model_validator(mode="after")
     def _whole(self) -> ReleaseSettings:
@@ -318,11 +320,11 @@ class RunnerSettings(Section):
     """Task runner, and the size of its batches."""
 
     kind: Literal["threads", "processes", "ray", "dask"] = "threads"
-    """Runs tasks in threads of this process, in processes of this machine, or on a cluster."""
+    """Task runner: threads of this process, processes of this machine, or a cluster."""
     workers: Annotated[int, Field(ge=1)] = Field(default_factory=lambda: os.cpu_count() or 1)
-    """Tasks that run at a time."""
+    """Number of tasks that run at the same time."""
     address: str | None = None
-    """Address of a Ray or Dask cluster; without it a local one is started."""
+    """Address of a Ray or Dask cluster; without one a local cluster is started."""
     batch_ads: Annotated[int, Field(ge=1)] = 8
     """Ads per task that samples frames."""
     batch_frames: Annotated[int, Field(ge=1)] = 32
@@ -330,39 +332,39 @@ class RunnerSettings(Section):
     batch_comments: Annotated[int, Field(ge=1)] = 5_000
     """Comments per task that scores them."""
     max_attempts: Annotated[int, Field(ge=1)] = 3
-    """Runs that try a failed row before it is left alone."""
+    """Number of runs that try a failed row before it is given up."""
 
 
 class HealthSettings(Section):
     """Limits beyond which `ytb-ads health` warns."""
 
     release_days: Annotated[float, Field(gt=0)] = 15.0
-    """Age of the newest release in days: two weekly rebuilds that brought nothing new."""
+    """Age of the newest release in days; the default allows for two weekly rebuilds without anything new."""
     failure_days: Annotated[float, Field(gt=0)] = 14.0
-    """Age in days of a fault that later runs try to cure."""
+    """Age in days of a fault that later runs try again."""
     idle_days: Annotated[float, Field(gt=0)] = 3.0
-    """Days without a judgement of a reviewer who has something to judge."""
+    """Days without a judgement by a reviewer who has something to judge."""
     free_gb: Annotated[float, Field(ge=0)] = 5.0
-    """Free space of the catalog's disk in GB; a tenth of it is a failure."""
+    """Free space of the catalog's disk in GB below which `health` warns; below a tenth of it is a failure."""
     late_minutes: Annotated[float, Field(gt=0)] = 15.0
-    """Minutes after its time at which a scheduled run that has not begun is late."""
+    """Minutes after the scheduled time at which a run that has not begun is late."""
     silent_minutes: Annotated[float, Field(gt=0)] = 10.0
-    """Minutes without a heartbeat of a run that is said to be running."""
+    """Minutes without a heartbeat of a run that is marked as running."""
 
 
 class MonitorSettings(Section):
-    """What `ytb-ads monitor` and the weekly run look at."""
+    """Period and limits of `ytb-ads monitor` and of the weekly run."""
 
     since: str = "30d"
-    """Begin of the period: days or weeks before now (`30d`, `2w`), or a date."""
+    """Start of the period: days or weeks before now (`30d`, `2w`), or a date."""
     turn: Annotated[FiniteFloat, Field(gt=0)] = 1.0
-    """Change of the mean of an ad's comments from which on its audience turned, though it stays on its side of zero."""
+    """Smallest change of an ad's mean score that counts as a turn of its audience even if the sign stays the same."""
     answers: Annotated[int, Field(ge=0)] = 200
-    """Ads that the model is asked about, at most; 0: none."""
+    """Maximum number of ads to run the model on; 0: none."""
 
 
 class NotifySettings(Section):
-    """Messages that the Prefect server sends where somebody should look; `ytb-ads deploy` sets them up."""
+    """Messages that the Prefect server sends when something needs attention; `ytb-ads deploy` sets them up."""
 
     block: str = ""
     """Notification block of the server as `TYPE/NAME`, such as `slack-webhook/ytb-ads`; without one nothing is sent."""
@@ -376,28 +378,29 @@ class NotifySettings(Section):
 
 
 class TrainingSettings(Section):
-    """Models that `ytb-ads train` and its deployment train."""
+    """Training by `ytb-ads train` and its deployment, and the promotion of models."""
 
     config: str = "ytb_ads"
-    """Name of a configuration shipped in `fgmfn/configs` or path of a TOML file."""
+    """Name of a configuration in `fgmfn/configs`, or path of a TOML file."""
     models: tuple[str, ...] = ("fgmfn", "text_only")
-    """Rows of the comparison that are trained."""
+    """Models of the comparison to train."""
     seed: int | None = None
-    """Instead of the configuration's seed."""
+    """Seed, instead of the configuration's."""
     from_scratch: bool = False
     """Start without pretrained weights."""
     promote: Literal["not_worse", "never"] = "not_worse"
     """`not_worse`: a new model goes in service if the lower end of the 95 % interval of its difference in macro-F1 to
-    the one in service is above minus `tolerance`, both on the new release's test ads that neither has learned from;
-    the first, if it is better than always naming the most frequent class. `never`: only by hand."""
+    the model in service is above minus `tolerance`, both measured on the new release's test ads that neither has
+    learned from; the first model, if it is better than always predicting the most frequent class. `never`: only by
+    hand."""
     tolerance: Share = 0.02
-    """Loss of macro-F1 that a new model may bring, at worst."""
+    """Largest loss of macro-F1 that a new model may bring."""
     min_test_ads: Annotated[int, Field(ge=1)] = 10
-    """With fewer test ads that neither model has learned from, a comparison says nothing and the old model stays."""
+    """Fewest test ads that neither model has learned from, for a comparison; with fewer the old model stays."""
 
 
 class PredictSettings(Section):
-    """Verdicts for ads that are in no catalog."""
+    """Verdicts for ads that are not in a catalog."""
 
     fetch: bool = False
     """Whether `ytb-ads predict` fetches addresses from YouTube, as the crawl does."""
@@ -429,7 +432,7 @@ class Settings(BaseSettings):
 
     @classmethod
     def __get_pydantic_json_schema__(cls, *_: object) -> JsonSchemaValue:
-        """Leave out what is inside: Prefect asks again for every flow that takes settings, half a second in all."""
+        """Leave out the fields: Prefect asks for the schema of every flow with settings, half a second in all."""
         return {"type": "object", "title": cls.__name__}
 
     @classmethod
@@ -441,7 +444,7 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """The environment above `.env` above what the file gave, and nothing else."""
+        """The environment overrides `.env`, which overrides the file; there are no other sources."""
         # pydantic's own source of `.env` takes variables without the prefix for sections
         in_file = EnvSettingsSource(settings_cls)
         in_file.env_vars = {name.lower(): value for name, value in read_env_file().items()}
@@ -449,7 +452,7 @@ class Settings(BaseSettings):
 
 
 def load_settings(file: Path | None = None) -> Settings:
-    """Settings from `file` (default: `ytb_ads.toml` of this folder, if there) under `.env` under the environment.
+    """Load settings from `file` (default: `ytb_ads.toml` of this folder, if any), `.env` and the environment.
 
     Raises:
         SettingsError: the file cannot be read, a key is unknown (the nearest known one is named) or a value is wrong.
@@ -468,7 +471,7 @@ def load_settings(file: Path | None = None) -> Settings:
 
 
 def read_file(file: Path | None) -> dict[str, Any]:
-    """What a settings file sets, unchecked; nothing if none is named and the default one is not there.
+    """Read a settings file, unchecked; empty if none is named and the default file does not exist.
 
     Raises:
         SettingsError: it cannot be read.
@@ -486,7 +489,7 @@ def read_file(file: Path | None) -> dict[str, Any]:
 
 
 def _refuse_unknown_variables() -> None:
-    """A misspelt section in the environment would otherwise be passed over in silence."""
+    """Refuse variables of unknown sections, which would otherwise be ignored silently."""
     for where, variables in (("environment variable", os.environ), (f"{ENV_FILE}: variable", read_env_file())):
         for variable in sorted(variables):
             if not variable.upper().startswith(ENV_PREFIX):
@@ -497,7 +500,7 @@ def _refuse_unknown_variables() -> None:
 
 
 def _sentences(error: ValidationError) -> Iterator[str]:
-    """One line a fault: the key, what is wrong, and where the key can be set."""
+    """One line per fault: the key, the fault, and where the key can be set."""
     for fault in error.errors(include_url=False, include_input=False):
         path = [str(part) for part in fault["loc"]]
         if fault["type"] == "extra_forbidden":
@@ -516,7 +519,7 @@ def _unknown(path: list[str], where: str = "") -> str:
 def _known_keys(path: list[str]) -> list[str]:
     known: Any = Settings
     for part in path:
-        if get_origin(known) is dict:  # a table of tables: `part` is a name that the owner chose
+        if get_origin(known) is dict:  # a table of tables: `part` is a name that the user chose
             known = get_args(known)[1]
         elif _is_section(known):
             known = known.model_fields[part].annotation

@@ -25,7 +25,7 @@ _EXTRAS = {
 
 
 def find_faults(file: Path | None = None) -> list[str]:
-    """Everything that a run with these settings would stumble over, a sentence each; empty if there is nothing.
+    """Find everything that would make a run with these settings fail, one sentence each.
 
     Raises:
         SettingsError: the settings themselves are refused.

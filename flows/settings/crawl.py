@@ -18,19 +18,19 @@ _PLAYLIST = re.compile(r"[A-Za-z0-9_-]{10,64}")
 
 
 class CategorySettings(Section):
-    """One category of ads: their number, and the lists of its candidates."""
+    """One category: the number of ads, and the lists of candidates."""
 
     count: PositiveInt = 1250
-    """Ads wanted."""
+    """Number of ads wanted."""
     search: tuple[str, ...] = ()
-    """Search phrases; a page of at most 50 candidates costs one search call."""
+    """Search phrases; each page of up to 50 candidates costs one search call."""
     channels: tuple[str, ...] = ()
-    """Channels, as `UC...` or `@handle`: their uploads cost one unit for 50 candidates."""
+    """Channels, as `UC...` or `@handle`; their uploads cost one unit for 50 candidates."""
     playlists: tuple[str, ...] = ()
     """Playlists, by id; one unit for 50 candidates."""
     ids: Path | None = None
-    """File of video ids or watch addresses, one a line; `#` begins a remark. A relative path is looked for in the
-    working directory."""
+    """File of video ids or watch addresses, one per line; `#` begins a comment. A relative path starts at the working
+    directory."""
 
     @field_validator("channels")
     @classmethod
@@ -63,7 +63,7 @@ class CategorySettings(Section):
 
 
 def _papers_categories() -> dict[str, CategorySettings]:
-    """The four categories of section IV-A, 5,000 videos in all; the phrases are ours."""
+    """Return the four categories of section IV-A, 5,000 videos in all; the search phrases are ours."""
     phrases = {
         "food and beverages": ("food commercial", "soft drink commercial", "snack advert", "restaurant tv ad"),
         "movie trailers": ("official movie trailer", "official film teaser"),
@@ -77,19 +77,19 @@ class FilterSettings(Section):
     """Filters that a candidate must pass to become an ad."""
 
     min_duration_s: NonNegativeFloat = 5
-    """Shortest ad."""
+    """Shortest duration of an ad in seconds."""
     max_duration_s: PositiveFloat = 300
-    """Longest ad."""
+    """Longest duration of an ad in seconds."""
     min_comments: Annotated[int, Field(ge=0)] = 1
-    """Ads with fewer comments are left out."""
+    """Fewest comments of an ad."""
     language: str | None = "en"
-    """Language of the video where it states one (`en` takes `en-GB` too); a video that states none is kept."""
+    """Language of the video, if it states one (`en` includes `en-GB`); a video that states none is kept."""
     region: str | None = None
-    """Country, as `US`, in which the video must be available; also the country that searches are made for."""
+    """Country, such as `US`, in which the video must be available; also the country of the searches."""
     published_after: date = date(2010, 1, 1)
     """First day of publication."""
     published_before: date | None = None
-    """Day before which ads were published; none: no limit."""
+    """Day before which an ad must have been published; none: no limit."""
     paid_product_placement: bool | None = None
     """True: only videos that declare paid product placement; False: only those that do not."""
 
@@ -119,53 +119,53 @@ class FilterSettings(Section):
 
 
 class QuotaSettings(Section):
-    """Limits of a key for a day of Pacific time."""
+    """Limits of a key per day of Pacific time."""
 
     searches_per_day: Annotated[int, Field(ge=0)] = 100
-    """Calls of `search.list`; each page is a call."""
+    """Calls of `search.list`; each page is one call."""
     units_per_day: Annotated[int, Field(ge=0)] = 10_000
     """Units of all other calls together."""
     ledger: Path | None = None
-    """File that the spending is written down in; by default `quota.sqlite` in the catalog. Catalogs that share a
-    key share the file."""
+    """File that records the quota spent; by default `quota.sqlite` in the catalog. Catalogs that share a key must
+    share the file."""
 
 
 class CommentPageSettings(Section):
-    """Extent of the comments that are fetched."""
+    """Extent of the comments to fetch."""
 
     replies: Literal["all", "embedded", "none"] = "all"
-    """`embedded`: only the replies, about five, that come with their thread at no extra cost."""
+    """Replies to fetch; `embedded`: only the replies, about five, that come with their thread at no extra cost."""
     max_pages: PositiveInt = 10_000
-    """Pages of 100 threads for one ad at most."""
+    """Maximum number of pages of 100 threads for one ad."""
 
 
 class CrawlSettings(Section):
     """Ads to collect from YouTube, the keys to use, and the pace."""
 
     api_key: Secret | None = None
-    """Key of the YouTube Data API v3; better given as YTB_ADS__CRAWL__API_KEY than written into a file."""
+    """Key of the YouTube Data API v3; better set in YTB_ADS__CRAWL__API_KEY than in a file."""
     api_keys: tuple[Secret, ...] = ()
-    """More keys: the next one is used when a key's day is spent."""
+    """More keys; the next one is used when a key's quota of the day is spent."""
     seed: int = 0
-    """Another seed draws other ads."""
+    """Seed of the random draw of ads."""
     categories: dict[str, CategorySettings] = Field(default_factory=_papers_categories)
     candidates_per_ad: Annotated[float, Field(ge=1)] = 2.0
-    """Candidates that pass the filters, for each ad wanted, before the random draw."""
+    """Candidates per ad wanted that must pass the filters before the random draw."""
     slice_days: PositiveInt = 365
-    """Length of the slices of time that a search is cut into: one query stops near 500 results. A slice that
-    does is halved while the category is short."""
+    """Length of the time slices that a search is divided into, as one query stops near 500 results. A slice that
+    reaches this limit is halved while the category is short of candidates."""
     relist_days: PositiveInt = 5
-    """Days after which a channel, a playlist or the newest slice is listed again while a category is short; fewer than
-    lie between two rebuilds, the first of which may have gone on for a day or two."""
+    """Days after which a channel, a playlist or the newest slice is listed again while a category is short. The
+    default is below the interval between two rebuilds, as the first one may have run for a day or two."""
     filters: FilterSettings = FilterSettings()
     quota: QuotaSettings = QuotaSettings()
     comments: CommentPageSettings = CommentPageSettings()
     connections: Annotated[int, Field(ge=1, le=64)] = 4
     """Requests in flight at once."""
     attempts: PositiveInt = 6
-    """Calls for one page before its fault is left to a later run."""
+    """Attempts for one page before its fault is left to a later run."""
     backoff_s: NonNegativeFloat = 1.0
-    """Longest wait before the second attempt; it doubles with each one, up to a minute."""
+    """Longest wait before the second attempt; it doubles with each attempt, up to a minute."""
     timeout_s: PositiveFloat = 30.0
     """Time after which a call of the Data API counts as failed."""
     refresh_days: PositiveInt = 29
@@ -173,7 +173,7 @@ class CrawlSettings(Section):
     endpoint: str | None = None
     """Address of the Data API; by default Google's."""
     site: str = "https://www.youtube.com"
-    """Address of the site whose watch pages the media come from."""
+    """Address of the site whose watch pages give the media."""
 
     @field_validator("categories")
     @classmethod
@@ -196,12 +196,12 @@ class CrawlSettings(Section):
 
     @property
     def is_stand_in(self) -> bool:
-        """Whether a stand-in on this machine is crawled: its ads are made up, and are marked as synthetic."""
+        """Whether the endpoint is a stand-in on this machine; its ads are invented and marked as synthetic."""
         return self.endpoint is not None and urlsplit(self.endpoint).scheme == "http"
 
     @property
     def given_keys(self) -> list[Secret]:
-        """Every key that is given, each once."""
+        """All keys that are set, each once."""
         given = (self.api_key, *self.api_keys) if self.api_key else self.api_keys
         return list({key.get_secret_value(): key for key in given if key and key.get_secret_value()}.values())
 
@@ -210,23 +210,23 @@ class MediaSettings(Section):
     """Size, pace and retention of the videos."""
 
     height: Annotated[int, Field(ge=144, le=4320)] = 360
-    """Height of the picture wanted in pixels; the nearest one offered that is not taller, else the smallest."""
+    """Wanted height of the picture in pixels: the tallest format up to it is fetched, else the smallest one."""
     keep: bool = True
-    """Whether a video stays after its frames were sampled."""
+    """Whether a video is kept after its frames were sampled."""
     pause_s: tuple[NonNegativeFloat, NonNegativeFloat] = (10.0, 20.0)
     """Shortest and longest wait between two videos."""
     request_pause_s: NonNegativeFloat = 0.75
     """Wait between two requests for one video's page data."""
     lanes: Annotated[int, Field(ge=1, le=8)] = 1
-    """Videos fetched at once."""
+    """Number of videos fetched at the same time."""
     max_size_mb: PositiveInt = 500
-    """Larger videos are not fetched."""
+    """Largest size of a video in MB; larger ones are not fetched."""
     timeout_s: PositiveFloat = 60.0
     """Time without data after which a transfer counts as failed."""
     wall_pause_h: PositiveFloat = 24.0
-    """Hours without a request after YouTube has asked whether we are a robot."""
+    """Hours without a request after YouTube has shown a robot check."""
     cookies: Path | None = None
-    """File of cookies in Netscape's format, for videos that only a signed-in account may see."""
+    """File of cookies in Netscape's format, for videos that need a signed-in account."""
 
     @model_validator(mode="after")
     def _ordered(self) -> MediaSettings:

@@ -1,4 +1,4 @@
-"""Every key of the settings with type, default and meaning; as a commented file; and the values in force by origin."""
+"""List every setting with type, default and meaning, write them as a commented file, and find the values in force."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Key:
 
     @property
     def meaning(self) -> str:
-        """What it means, on one line."""
+        """Its meaning, on one line."""
         return " ".join((self.field.description or "").split())
 
     @property
@@ -48,13 +48,13 @@ class Key:
 
     @property
     def default(self) -> Any:
-        """Its default; None where it has none."""
+        """Its default; None if it has none."""
         value = self.field.get_default(call_default_factory=True)
         return None if value is PydanticUndefined else value
 
     @property
     def default_in_words(self) -> str:
-        """Its default as a reference page shows it."""
+        """Its default as shown in the reference."""
         if self.is_of_machine:
             return "the number of CPUs"
         if self.field.is_required():
@@ -68,11 +68,11 @@ class Table:
     """A table of the settings file: its keys, without the tables below it."""
 
     path: tuple[str, ...]
-    """Its name; where the owner chooses a part, that is `NAME`."""
+    """Its name; a part that the user chooses is `NAME`."""
     meaning: str
     keys: tuple[Key, ...]
     examples: Mapping[str, BaseModel]
-    """Of a table whose last part the owner chooses: those that there are by default."""
+    """Default tables, if the user chooses the last part of the name."""
 
 
 @dataclass(frozen=True)
@@ -82,21 +82,21 @@ class Value:
     path: tuple[str, ...]
     value: Any
     origin: str
-    """The file or the variable that gives it; `default` if none does."""
+    """The file or the variable that sets it, or `default`."""
 
     @property
     def is_default(self) -> bool:
-        """Whether nothing gives it."""
+        """Whether neither a file nor a variable sets it."""
         return self.origin == "default"
 
     @property
     def shown(self) -> str:
-        """The value as a settings file has it; of a secret, that there is one."""
+        """The value as in a settings file; a secret is masked."""
         return "" if self.value is None else _toml(self.value)
 
 
 def tables() -> Iterator[Table]:
-    """Every table of the settings file, each before those below it."""
+    """Yield every table of the settings file, parents first."""
     for name, field in Settings.model_fields.items():
         assert field.annotation is not None  # noqa: S101 - every field of the model is annotated
         yield from _tables((name,), field.annotation, {})
@@ -105,7 +105,7 @@ def tables() -> Iterator[Table]:
 def commented_file() -> str:
     """A settings file that sets nothing: every key with its meaning, type and default behind `#`."""
     lines = [
-        "# Settings of ytb-ads. A key behind # has the value that is written there; take the # away to set another.",
+        "# Settings of ytb-ads. A key behind # has the default shown here; remove the # to set another value.",
         f"# Variables override this file: {ENV_PREFIX}FRAMES__COUNT=7 sets count of [frames], in the environment or in",
         f"# the file {ENV_FILE} beside this one, where secrets belong.",
     ]
@@ -115,8 +115,8 @@ def commented_file() -> str:
             lines += [f"[{'.'.join(table.path)}]"]
             lines += [line for key in table.keys for line in ("", *_remarks(key.described), _line(key, key.default))]
             continue
-        # tables of the owner's own replace all that are there by default, so these stay behind # as a whole
-        lines += ["# Those that are set replace all of the following."]
+        # tables that the user sets replace all default ones, so these stay commented out as a whole
+        lines += ["# Tables that you set replace all of the following."]
         lines += [line for key in table.keys for line in _remarks(f"{key.name}: {key.described}")]
         for name, example in table.examples.items():
             lines += ["", f"# [{_dotted((*table.path[:-1], name))}]"]
@@ -125,7 +125,7 @@ def commented_file() -> str:
 
 
 def values_in_force(file: Path | None = None) -> list[Value]:
-    """Every setting as a command would use it, and what gives it.
+    """Return every setting as a command would use it, with its origin.
 
     Raises:
         SettingsError: as of `load_settings`.
@@ -144,7 +144,7 @@ def values_in_force(file: Path | None = None) -> list[Value]:
 
 
 def _variable_of(path: tuple[str, ...], variables: Mapping[str, str]) -> str | None:
-    """The variable that gives a setting: its own, or one that gives a whole table as JSON."""
+    """The variable that sets a setting: its own, or one that sets a whole table as JSON."""
     names = {name.upper(): name for name in variables}
     for length in range(len(path), 0, -1):
         name = names.get(ENV_PREFIX + "__".join(path[:length]).upper())
@@ -191,7 +191,7 @@ def _type_name(annotation: Any) -> str:
 
 
 def _line(key: Key, value: Any) -> str:
-    """A key behind `#` with a value, or with a remark in the place of one that cannot be written down."""
+    """A commented-out key with its value, or with a remark if the value cannot be written."""
     if value is None or key.is_of_machine:
         return f"# {key.name} =    # {key.default_in_words}"
     return f"# {key.name} = {_toml(value)}"
@@ -239,7 +239,7 @@ def _nested(path: tuple[str, ...]) -> dict[str, Any]:
 
 
 def _toml(value: Any) -> str:
-    """A value as TOML has it, on one line."""
+    """A value in TOML, on one line."""
     if isinstance(value, Mapping):
         return "{" + ", ".join(f"{_toml_key(name)} = {_toml(each)}" for name, each in value.items()) + "}"
     if isinstance(value, list | tuple | set):

@@ -1,4 +1,4 @@
-"""Secrets among the settings: given as they are, or by the name of a block that the Prefect server keeps."""
+"""Secrets in the settings: given directly, or as the name of a block of the Prefect server."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from pydantic import AfterValidator, PlainSerializer, SecretStr
 from flows.errors import SettingsError
 
 BLOCK = "secret-block:"
-"""What the name of a block of type Secret follows."""
+"""Prefix of the name of a block of type Secret."""
 
 
 class BlockSecret(SecretStr):
-    """A secret that a block of the Prefect server holds; the server is asked when the secret is needed."""
+    """A secret in a block of the Prefect server; it is fetched when it is needed."""
 
     def get_secret_value(self) -> str:
         """Ask the server for the secret.
 
         Raises:
-            SettingsError: the server does not answer or has no such block, or what the block holds is no text.
+            SettingsError: the server does not answer or has no such block, or the block's value is not text.
         """
         import httpx
         from prefect.blocks.system import Secret
@@ -56,7 +56,7 @@ def _or_block(secret: SecretStr) -> SecretStr:
 Secret = Annotated[
     SecretStr,
     AfterValidator(_or_block),
-    # pydantic's own asks for the value, which a block gives only where its server is
+    # pydantic's own serializer asks for the value, which needs the server of the block
     PlainSerializer(lambda secret: "**********" if secret else "", when_used="json-unless-none"),
 ]
 

@@ -15,7 +15,7 @@ class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
     def fingerprint(self, *engine: str, only: frozenset[str] | None = None) -> str:
-        """Digest of the section's values, or of some, and of the engine: rows made under it carry it."""
+        """Digest of the section's values, or some of them, and of the engine; rows made with them carry it."""
         values = self.model_dump(mode="json", include=set(only) if only is not None else None)
         payload = json.dumps([values, *engine], sort_keys=True).encode()
         return hashlib.sha256(payload).hexdigest()[:16]
@@ -31,7 +31,7 @@ class Versioned(Protocol):
 
     @property
     def version(self) -> str:
-        """Another one wherever an answer might be another."""
+        """Version; it changes whenever an answer might."""
         ...
 
 

@@ -39,7 +39,7 @@ class SeenFrame:
     words: tuple[Mapping[str, Any], ...]
     """`text`, `confidence` and `box` (left, top, right, bottom, in pixels) of each word."""
     kept: bool
-    """Whether it has more than `ocr.more_than_words` words, as the frames have that models learn from."""
+    """Whether it has more than `ocr.more_than_words` words, like the frames that models are trained on."""
 
     def image(self) -> Image.Image:
         """The picture, as a release's reader decodes it."""
@@ -65,7 +65,7 @@ class SeenAd:
 
     @property
     def failure(self) -> Drop | None:
-        """Why a model cannot be asked; None where a frame is kept."""
+        """Drop that explains why the ad cannot be judged; None if a frame is kept."""
         if self.kept:
             return None
         whole = [drop for drop in self.drops if drop.key == self.video_id]
@@ -121,7 +121,7 @@ def see_ad(path: Path, video_id: str, settings: Settings) -> SeenAd:
 
 
 def _refusal(path: Path, video_id: str, settings: Settings) -> Drop | None:
-    """Why a path is not opened at all."""
+    """Drop for a path that must not be opened; None if it can be."""
 
     def drop(stage: Stage, reason: str, detail: str) -> Drop:
         return stage.drop(video_id, video_id, reason, f"{path.name}: {detail}")

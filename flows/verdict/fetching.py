@@ -15,7 +15,7 @@ from flows.verdict.judging import Fetch
 
 @contextmanager
 def fetching(catalog: Catalog, settings: Settings) -> Iterator[Fetch]:
-    """What fetches the video of an id, at the pace of the settings.
+    """Yield a function that fetches the video of an id, at the pace of the settings.
 
     While YouTube has asked the crawl of this catalog for a pause, nothing is fetched here either.
     """

@@ -1,4 +1,4 @@
-"""What is named on a command line: files, folders and addresses, each ad once."""
+"""Ads named on a command line as files, folders and addresses, each ad once."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class GivenAd:
 
 @dataclass(frozen=True)
 class KnownAd:
-    """What is known of an ad before it is looked at."""
+    """Facts of an ad that are known before it is decoded."""
 
     video_id: str
     """As a build would know it, or else the file's name: it seeds the moments of the frames."""

@@ -110,7 +110,7 @@ class Judge:
                 pool.shutdown(wait=False, cancel_futures=True)
 
     def _made_under(self) -> list[Any]:
-        """What a verdict depends on beside the video."""
+        """Everything besides the video that a verdict depends on."""
         settings = self.settings
         limits = (settings.ocr.more_than_words, settings.crawl.filters.max_duration_s, settings.media.max_size_mb)
         category = settings.source.model_dump(mode="json") if self.reads_category else None
@@ -118,7 +118,7 @@ class Judge:
         return [self.digest, *made]
 
     def _is_enough(self, record: Record) -> bool:
-        """Whether an earlier run's record holds what is asked for."""
+        """Whether an earlier run's record has everything that is asked for."""
         shown = not self.pictures or all(frame["picture"] for frame in record["frames"])
         return shown and (self.explain is None or record["why"] is not None or record["verdict"] is None)
 

@@ -1,4 +1,4 @@
-"""Where verdicts go: a line, JSON, CSV or Parquet; and the journal of a run, from which the next one goes on."""
+"""Output of verdicts as lines, JSON, CSV or Parquet, and the journal from which a stopped run continues."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 class Journal:
     """Records of finished ads, a JSON line each, written as they come; the last of a key counts.
 
-    A line that a killed run left unfinished counts for nothing. What failed and may be cured is not found again.
+    An unfinished line of a killed run is ignored. Failures that a later run may cure are not reused.
     """
 
     def __init__(self, file: Path | None) -> None:

@@ -1,4 +1,4 @@
-"""Verdicts as one HTML file to look at: no scripts, no network, and every value in it escaped."""
+"""Verdicts as one HTML file: no scripts, no network, every value escaped."""
 
 from __future__ import annotations
 

@@ -173,7 +173,7 @@ def test_the_file_of_a_deeper_network_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "weights.pth"
     torch.save(drawn("resnet34"), file)
     config = small_config(pretrained=True, backbone="resnet18", backbone_weights=str(file))
-    with pytest.raises(WeightsError, match=r"resnet18 has no place for \d+ of its tensors, such as layer1\.2\."):
+    with pytest.raises(WeightsError, match=r"resnet18 has no layer for \d+ of its tensors, such as layer1\.2\."):
         ImageEncoder(config).load_pretrained(config)
 
 

@@ -164,7 +164,7 @@ def test_a_crawl_without_quota_ends_paused_and_a_later_one_goes_on(place: Place,
     place.add("\n[crawl.quota]\nunits_per_day = 12\n")
     first = run("crawl", *place.options)
     assert "paused: today's units of key" in first.stdout
-    assert "can go on at" in first.stdout
+    assert "can continue at" in first.stdout
     assert sum(counts["units"] for counts in place.sandbox.counts.values()) == 12
     again = run("crawl", *place.options)
     assert "paused" in again.stdout

@@ -15,10 +15,10 @@ from fgmfn.errors import WeightsError
 from fgmfn.inputs import Extra, Sentence
 
 LONGEST = 20_000
-"""Characters that are looked at; no text encoder reads as many."""
+"""Most characters that are parsed; no text encoder reads as many."""
 NOUNS = ("NOUN", "PROPN")
 NEEDED = ("tagger", "morphologizer", "parser", "attribute_ruler", "tok2vec", "transformer")
-"""Parts of a pipeline that tell nouns and dependencies; others are left out."""
+"""Components of a pipeline that find nouns and dependencies; others are not run."""
 
 
 @dataclass(frozen=True)
@@ -27,9 +27,9 @@ class Word:
 
     start: int
     end: int
-    """Its characters."""
+    """Start and end of its characters."""
     head: int
-    """Number of the word that it depends on; its own where it depends on none."""
+    """Number of the word that it depends on; its own number if it depends on none."""
     noun: bool
 
 
@@ -37,8 +37,8 @@ class Grammar:
     """Cuts texts into words.
 
     Args:
-        pipeline: an installed spaCy pipeline such as `en_core_web_sm`, or the folder of one. If it is empty, no word
-            is known as a noun and each depends on the word before it, so that neighbours are linked.
+        pipeline: an installed spaCy pipeline such as `en_core_web_sm`, or the folder of one. If empty, no word is a
+            noun and each word depends on the one before it, so that neighbours are linked.
     """
 
     def __init__(self, pipeline: str) -> None:
@@ -67,7 +67,7 @@ class Grammar:
 
 
 def chain(text: str) -> list[Word]:
-    """Runs of letters and digits, and single other signs, each depending on the one before it."""
+    """Return runs of letters and digits and single other characters, each depending on the one before it."""
     found = list(re.finditer(r"\w+|[^\w\s]", text))
     return [Word(*word.span(), max(0, number - 1), False) for number, word in enumerate(found)]
 
@@ -127,12 +127,12 @@ class Annotation:
         return np.array([word.head + 1 if word else 0 for _, word in self._found(sentence)], dtype=np.int64)
 
     def nouns(self, sentence: Sentence, tokenizer: Any) -> np.ndarray:
-        """1 for tokens of nouns and of the target, which is a noun whatever it looks like."""
+        """1 for tokens of nouns and of the target, which always counts as a noun."""
         found = np.array([bool(word and word.noun) for _, word in self._found(sentence)])
         return (found | _target(sentence, tokenizer)).astype(np.int64)
 
     def target(self, sentence: Sentence, tokenizer: Any) -> np.ndarray:
-        """1 for tokens of the target: where it stands in the sentence, else behind it; all tokens if nowhere."""
+        """1 for tokens of the target: in the sentence if it is there, else after it; all tokens if it is in neither."""
         found = _target(sentence, tokenizer)
         return (found if found.any() else np.ones_like(found)).astype(np.int64)
 

@@ -82,7 +82,7 @@ class MaskedLSTM(nn.Module):
 
         Real positions must come first; a row without any stays zero.
         """
-        # Packing takes no empty sequence: such a row is read as one step, and wiped out again.
+        # Packing does not accept empty sequences: such a row is read as one step and then set to zero.
         lengths = mask.sum(dim=1).clamp(min=1).cpu()
         packed = pack_padded_sequence(states, lengths, batch_first=True, enforce_sorted=False)
         read, _ = pad_packed_sequence(self.lstm(packed)[0], batch_first=True, total_length=states.shape[1])
@@ -97,7 +97,7 @@ class Pooler(nn.Module):
         self.dense = nn.Linear(d, d)
 
     def forward(self, states: Tensor) -> Tensor:
-        """Return what stands for the whole sequence."""
+        """Return one vector for the whole sequence."""
         return self.dense(states[:, 0]).tanh()
 
 
@@ -107,11 +107,11 @@ def left_and_right(ids: Tensor, mask: Tensor, span: Tensor) -> tuple[tuple[Tenso
     Args:
         ids: tokens, [B, n].
         mask: where a token is real, [B, n].
-        span: first token of the target and the one behind its last, [B, 2]; (0, 0) where it does not stand there.
+        span: first token of the target and the one after its last, [B, 2]; (0, 0) if the sentence does not contain it.
 
     Returns:
-        Tokens and mask, [B, n] each, of what is left of the target and of what is right of it; both begin at
-        position 0, neither holds the target. Behind the mask's end stand tokens that mean nothing.
+        Tokens and mask, [B, n] each, of the words left and right of the target; both begin at position 0, and neither
+            contains the target. Tokens after the mask's end have no meaning.
     """
     start, end = span.unbind(dim=1)
     nowhere, everywhere = end.new_zeros(end.shape), end.new_full(end.shape, ids.shape[1])
@@ -122,12 +122,12 @@ def left_and_right(ids: Tensor, mask: Tensor, span: Tensor) -> tuple[tuple[Tenso
 
 
 class TwoTextEncoders(Baseline):
-    """A baseline that reads the target apart, with an encoder of its own."""
+    """A baseline with a second text encoder for the target."""
 
     text_parts = ("text_encoder", "target_encoder")
 
     def add_text_encoders(self) -> None:
-        """Build both encoders with the same random weights, which then train apart."""
+        """Build both encoders with the same random weights; they are trained separately."""
         self.text_encoder = build_text_encoder(self.config)
         self.target_encoder = copy.deepcopy(self.text_encoder)
 

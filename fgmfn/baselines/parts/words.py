@@ -63,7 +63,7 @@ class WordVectors(nn.Module):
 
 
 def read_vectors(file: Path, vocabulary: Mapping[str, int], size: int) -> dict[int, np.ndarray]:
-    """Read the vectors of a vocabulary's words, by the words' numbers; a word2vec header line is passed over.
+    """Read the vectors of a vocabulary's words, by the words' numbers; a word2vec header line is skipped.
 
     Raises:
         WeightsError: As `WordVectors.load_pretrained`.
@@ -85,7 +85,7 @@ def read_vectors(file: Path, vocabulary: Mapping[str, int], size: int) -> dict[i
 
 
 def packed_vectors(file: Path, vocabulary: Mapping[str, int], size: int) -> dict[int, np.ndarray]:
-    """Read the vectors of a vocabulary's words out of a matrix, whose words stand in a table beside it.
+    """Read the vectors of a vocabulary's words from a matrix; a table next to it lists its words.
 
     Raises:
         WeightsError: They are of another width, or there is none of the words.
@@ -111,9 +111,9 @@ def _vector(numbers: list[str], size: int, where: str) -> np.ndarray:
 
 
 def read_word_values(file: Path) -> dict[str, float]:
-    """Read lines of a word, a tab and its value; further columns, such as VADER's lists have, are not looked at.
+    """Read lines of a word, a tab and its value; further columns, as in VADER's lists, are ignored.
 
-    Words are lower-cased, whole ones, without wildcards; of one that stands there twice the last line counts.
+    Words are lower-cased and whole, without wildcards; if a word occurs twice, the last line counts.
 
     Returns:
         Values scaled so that the strongest is 1 or -1.

@@ -1,4 +1,4 @@
-"""`ytb-ads annotate ...`: the page on which people judge, who may, how far a round is, and votes in and out."""
+"""`ytb-ads annotate ...`: the review page, the people invited, the progress of a round, votes in and out."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["app", "print_waiting"]
 annotate_app = typer.Typer(
     name="annotate",
     no_args_is_help=True,
-    help="People settle the labels: the page, who may judge, and how far they are and agree.",
+    help="Let people settle the labels: serve the review page, invite people, show progress and agreement.",
     epilog="Start with: ytb-ads annotate invite Ann --role reviewer && ytb-ads annotate serve",
 )
 for commands in (rounds.commands, people.commands, files.commands):

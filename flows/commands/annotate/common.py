@@ -1,4 +1,4 @@
-"""What the commands of `ytb-ads annotate` share: common options, and the store they work on."""
+"""Options shared by the `ytb-ads annotate` commands, and the store that they open."""
 
 from __future__ import annotations
 
@@ -28,17 +28,18 @@ RoundNumber = Annotated[
 Pseudonyms = Annotated[
     bool | None,
     typer.Option(
-        "--pseudonyms/--names", help="People's pseudonyms, the same in every file; default: review.pseudonyms."
+        "--pseudonyms/--names",
+        help="Pseudonyms or names of people; default: review.pseudonyms. A pseudonym is the same in every file.",
     ),
 ]
 
 
 @contextmanager
 def open_store(catalog: str, config: Path | None, *, must_exist: bool = True) -> Iterator[tuple[Store, Catalog]]:
-    """A catalog's store, for as long as it is needed, with its catalog.
+    """Open a catalog and its annotation store, and close the store at the end.
 
     Raises:
-        StoreError: there is none, or it cannot be opened.
+        StoreError: there is no store, or it cannot be opened.
     """
     from flows.review.human import review_store
 
@@ -48,10 +49,10 @@ def open_store(catalog: str, config: Path | None, *, must_exist: bool = True) ->
 
 
 def chosen_round(store: Store, round_id: int | None) -> Round:
-    """A round by its number, or the newest.
+    """Return a round by its number, or the newest round.
 
     Raises:
-        RoundError: there is no such round, or none at all.
+        RoundError: there is no such round, or no round at all.
     """
     from annotation.errors import RoundError
 
@@ -64,7 +65,7 @@ def chosen_round(store: Store, round_id: int | None) -> Round:
 
 
 def say_closed(tables: Catalog, closed: Round) -> None:
-    """Say that a round is over, to the Prefect server too."""
+    """Print that a round is closed, and notify the Prefect server."""
     from flows.review.flow import tell_closed
 
     then = (
@@ -76,8 +77,8 @@ def say_closed(tables: Catalog, closed: Round) -> None:
 
 
 def print_rows(title: str, names: tuple[str, ...], rows: Iterable[tuple[object, ...]]) -> None:
-    """Print a table; what is in it is shown as plain text."""
-    say(title)  # a title of the table itself would be broken where the table is narrow
+    """Print a table; its cells are shown as plain text."""
+    say(title)  # rich would wrap the title of a narrow table
     table = Table(box=box.SIMPLE_HEAD)
     for name in names:
         table.add_column(name)

@@ -1,4 +1,4 @@
-"""Rounds as files: votes and verdicts out, for another tool or as a table, and votes in."""
+"""Export votes and verdicts of a round, for another tool or as a table, and import votes."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ commands = typer.Typer()
 
 Format = Literal["label-studio", "prodigy", "argilla", "csv", "parquet", "json"]
 _TASKS = {"label-studio": ".json", "prodigy": ".jsonl", "argilla": ".json"}
-"""Formats of other tools, with the ends of their files."""
+"""Formats of other tools, with the suffixes of their files."""
 Rows = Literal["votes", "flags", "decisions", "threads", "verdicts", "entries", "people", "pairs"]
 _REFUSALS_SHOWN = 20
 
@@ -51,31 +51,33 @@ def export(
         Rows,
         typer.Option(
             metavar="ROWS",
-            help="Of a table: votes, flags, decisions, threads (discussions), verdicts, or the figures of entries, "
-            "people or pairs; votes can be imported.",
+            help="Rows of a table: votes, flags, decisions, threads (discussions), verdicts, or the agreement figures "
+            "of entries, people or pairs. Only votes can be imported again.",
         ),
     ] = "votes",
     predictions: Annotated[
-        bool, typer.Option("--predictions", help="Other tools: with the comments' label, which people then see.")
+        bool, typer.Option("--predictions", help="Other tools: include the comments' label; people then see it.")
     ] = False,
     votes: Annotated[
         bool,
-        typer.Option("--votes/--no-votes", help="Other tools: with votes; they ask nobody about an ad that has one."),
+        typer.Option(
+            "--votes/--no-votes", help="Other tools: include votes; the tools ask nobody about an ad that has one."
+        ),
     ] = True,
     pictures: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Other tools: folder to write the frames' pictures into.")
     ] = None,
     frames_url: Annotated[
-        str, typer.Option(metavar="URL", help="Other tools: where they find the pictures, as URL + file name.")
+        str, typer.Option(metavar="URL", help="Other tools: prefix of a picture's address; the file name is added.")
     ] = "/data/local-files/?d=frames/",
     pseudonyms: Pseudonyms = None,
     round_id: RoundNumber = None,
     catalog: CatalogDir = "./catalog",
     config: ConfigFile = None,
 ) -> None:
-    """Write a round's votes to a file, for another tool or as a table; or decisions, discussions and verdicts.
+    """Write a round's votes, decisions, discussions or verdicts to a file, as a table or for another tool.
 
-    Beside Label Studio's FILE.json lies FILE.xml, the labelling interface that fits its tasks.
+    For Label Studio, FILE.xml is written beside FILE.json: the labelling interface that fits the tasks.
     """
     from annotation.interchange.round_rows import round_rows
     from annotation.interchange.table_files import write_table
@@ -113,16 +115,16 @@ def import_votes(
     ],
     reviewer: Annotated[
         list[str] | None,
-        typer.Option(metavar="WHO=NAME", help="Which reviewer a user of another tool is; repeatable."),
+        typer.Option(metavar="WHO=NAME", help="User of another tool = name of the reviewer; repeatable."),
     ] = None,
     catalog: CatalogDir = "./catalog",
     config: ConfigFile = None,
 ) -> None:
-    """Take votes of invited reviewers into the open round; importing a file again changes nothing.
+    """Import votes of invited reviewers into the open round; importing a file again changes nothing.
 
-    Everybody's last word stands: a vote replaces one that was submitted before it, and never one after it. Rows that
-    cannot be taken are named with their reason, and what is no vote is counted by kind. The command then ends with 1;
-    all others are taken.
+    A reviewer's latest vote counts: an imported vote replaces an earlier one, never a later one. Rows that cannot be
+    imported are listed with the reason; rows that are not votes are counted by kind. In both cases the other rows are
+    imported and the command exits with 1.
     """
     from annotation.ending import read_ending
     from annotation.errors import RoundError

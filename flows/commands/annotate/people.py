@@ -1,4 +1,4 @@
-"""Who may judge: invitations, levels, parts of a round, and everybody's list."""
+"""Invite and revoke people, set levels, assign parts of a round, and list everybody."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ commands = typer.Typer()
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The person's name, as others see it.")]
 Level = Annotated[str | None, typer.Option(metavar="LEVEL", help="Such as master's or undergraduate.")]
 Url = Annotated[
-    str | None, typer.Option(metavar="URL", help="Where the page is served, if not where the settings say.")
+    str | None, typer.Option(metavar="URL", help="Address of the page, if it is not the one in the settings.")
 ]
 Incomplete = Annotated[
-    bool, typer.Option("--incomplete", help="Even if entries have too few reviewers yet: others are still to come.")
+    bool, typer.Option("--incomplete", help="Go on although some entries have too few reviewers so far.")
 ]
 _PAGE = re.compile(r"https?://[^\s/?#]+/?")
 
@@ -34,18 +34,18 @@ def invite(
     name: Name,
     role: Annotated[
         Literal["reviewer", "verifier", "admin"],
-        typer.Option(help="reviewer: judges; verifier: decides what they do not; admin: sees the dashboard."),
+        typer.Option(help="reviewer: judges; verifier: decides where reviewers disagree; admin: sees the dashboard."),
     ],
     level: Level = None,
     renew: Annotated[
-        bool, typer.Option("--renew", help="A new link for somebody who has one; the old one no longer works.")
+        bool, typer.Option("--renew", help="Make a new link for somebody who has one; the old link stops working.")
     ] = False,
     url: Url = None,
     catalog: CatalogDir = "./catalog",
     config: ConfigFile = None,
     as_json: AsJson = False,
 ) -> None:
-    """Let somebody in: prints their personal link, this once. Whoever has it judges in their name for 90 days."""
+    """Invite a person and print their personal link, once. Whoever has the link judges in their name for 90 days."""
     from annotation.errors import AnnotationError
 
     _, review = open_catalog(catalog, config)
@@ -70,7 +70,7 @@ def invite_all(
     file: Annotated[
         Path,
         typer.Argument(
-            metavar="FILE", help="CSV with the columns name, role and, if you like, level, entries, deadline."
+            metavar="FILE", help="CSV with the columns name, role and, optionally, level, entries, deadline."
         ),
     ],
     links: Annotated[Path, typer.Option(metavar="CSV", help="New file for the links, which you alone can read.")],
@@ -79,10 +79,10 @@ def invite_all(
     catalog: CatalogDir = "./catalog",
     config: ConfigFile = None,
 ) -> None:
-    """Let many people in, all of them or nobody, and write their links to a file.
+    """Invite many people, all of them or none, and write their links to a file.
 
-    Entries are a reviewer's part of the open round: a number, a share such as 50%, or all; a deadline is a day such as
-    2026-12-15. `ytb-ads annotate assign` changes them.
+    `entries` is a reviewer's part of the open round: a number, a share such as 50%, or all. `deadline` is a day such
+    as 2026-12-15. `ytb-ads annotate assign` changes both.
     """
     from annotation.guests import new_file, read_guests, write_links
 
@@ -97,11 +97,11 @@ def invite_all(
 @commands.command(epilog="Example: ytb-ads annotate level 'Ann Lee' undergraduate --catalog catalog")
 def level(
     name: Name,
-    level: Annotated[str, typer.Argument(metavar="LEVEL", help="Such as master's or undergraduate; empty: none.")],
+    level: Annotated[str, typer.Argument(metavar="LEVEL", help="Such as master's or undergraduate; empty: no level.")],
     catalog: CatalogDir = "./catalog",
     config: ConfigFile = None,
 ) -> None:
-    """Say what somebody's level is; agreement is shown level by level."""
+    """Set a person's level; agreement is reported by level."""
     with open_store(catalog, config) as (store, _):
         person = store.people.set_level(find_person(store, name).id, level)
     say(f"{printable(person.name)}: {printable(person.level or 'no level')}")
@@ -113,16 +113,16 @@ def assign(
         list[str], typer.Argument(metavar="NAME=ENTRIES...", help="A number, a share such as 50%, or all.")
     ],
     deadline: Annotated[
-        str, typer.Option(metavar="DAY", help="Until when, such as 2026-12-15 (its end, UTC); shown and listed.")
+        str, typer.Option(metavar="DAY", help="Last day, such as 2026-12-15 (until its end, UTC); shown to reviewers.")
     ] = "",
     incomplete: Incomplete = False,
     catalog: CatalogDir = "./catalog",
     config: ConfigFile = None,
 ) -> None:
-    """Give reviewers their part of the open round; whoever has none judges all of it.
+    """Assign parts of the open round to reviewers; a reviewer without an assignment judges all of it.
 
-    Parts are drawn by the round's seed, so that every entry has as many reviewers as any other one, give or take one.
-    What somebody has judged or was given before stays theirs, and the other reviewers' entries do not change.
+    Parts are drawn with the round's seed; the numbers of reviewers of any two entries differ by at most one. Entries
+    that a reviewer has judged or was assigned before stay with them, and other reviewers' entries do not change.
     """
     from annotation.assignment import parse_quota
     from annotation.errors import RoundError
@@ -131,7 +131,7 @@ def assign(
     with open_store(catalog, config) as (store, _):
         current = store.rounds.current()
         if current is None:
-            raise RoundError("no round is open, and entries are those of a round")
+            raise RoundError("no round is open; entries can only be assigned in an open round")
         people = {find_person(store, name): parse_quota(entries, deadline) for name, entries in named.items()}
         quotas = {person.id: quota for person, quota in people.items()}
         drawn = store.assignments.assign(current.id, quotas, incomplete=incomplete)
@@ -147,7 +147,7 @@ def assign(
 
 @commands.command(epilog="Example: ytb-ads annotate people --catalog catalog")
 def people(catalog: CatalogDir = "./catalog", config: ConfigFile = None, as_json: AsJson = False) -> None:
-    """List everybody who was invited, and whether their link still works."""
+    """List everybody who was invited, and the state of their links."""
     now = datetime.now(UTC)
     with open_store(catalog, config) as (store, _):
         known = [
@@ -177,7 +177,7 @@ def people(catalog: CatalogDir = "./catalog", config: ConfigFile = None, as_json
 
 @commands.command(epilog="Example: ytb-ads annotate revoke 'Ann Lee' --catalog catalog")
 def revoke(name: Name, catalog: CatalogDir = "./catalog", config: ConfigFile = None) -> None:
-    """Shut somebody out at once, on a page that they have open too. What they did stays."""
+    """Revoke a person's access at once, also on pages that they have open. Their judgements are kept."""
     with open_store(catalog, config) as (store, _):
         person = store.people.revoke(find_person(store, name).id)
     say(f"{person.name} is shut out; `ytb-ads annotate invite --renew` lets them in again")
@@ -194,7 +194,7 @@ def _print_invitation(invitation: Invitation, address: str, as_json: bool) -> No
 
 
 def _address(url: str | None, otherwise: str) -> str:
-    """The page's address for links."""
+    """Return the page's address for links."""
     if url is not None and not _PAGE.fullmatch(url):
         raise typer.BadParameter(f"--url {printable(url)}: expected the page's address, as https://ads.example.org")
     return url or otherwise

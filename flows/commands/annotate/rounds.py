@@ -1,4 +1,4 @@
-"""Rounds: the page that serves one, how far it is, how far people agree, its end, and what waits for the next."""
+"""Rounds: serve the review page, show progress and agreement, close a round, and list unreviewed ads."""
 
 from __future__ import annotations
 
@@ -36,11 +36,11 @@ def serve(
     port: Annotated[int | None, typer.Option(min=1, max=65_535, metavar="P", help="Default: 8440.")] = None,
     config: ConfigFile = None,
 ) -> None:
-    """Serve the page on which people judge, until Ctrl-C; when everything is judged, the round is closed.
+    """Serve the review page until Ctrl-C; the round is closed when everything is judged.
 
-    It is closed once nothing was done for review.quiet_s seconds. Pages count them down; meanwhile everything can be
-    taken back, and a verifier or admin can hold the end.
-    The Prefect server that PREFECT_API_URL names, if any, then starts the deployment which writes the release;
+    It is closed after review.quiet_s seconds without any action. Pages show the countdown; until it ends, everything
+    can be taken back, and a verifier or admin can hold the end.
+    If PREFECT_API_URL names a Prefect server, that server then starts the deployment which writes the release;
     otherwise the next `ytb-ads build --review human` writes it.
     """
     from annotation.outcomes import round_status
@@ -86,7 +86,7 @@ def serve(
 def status(
     catalog: CatalogDir = "./catalog", config: ConfigFile = None, round_id: RoundNumber = None, as_json: AsJson = False
 ) -> None:
-    """Show how far a round is, and everybody in it."""
+    """Show the progress of a round and of each person in it."""
     from annotation import outcomes
     from annotation.agreement_tables import until
 
@@ -119,9 +119,10 @@ def agreement(
     pseudonyms: Pseudonyms = None,
     as_json: AsJson = False,
 ) -> None:
-    """Say how far reviewers agree with each other, with themselves, with known answers and with the comments.
+    """Measure how far reviewers agree with each other, with themselves, with known answers and with the comments.
 
-    And level by level, how often each was overruled, how long ads take, and which labels the votes alone suggest.
+    Also shown: agreement by level, how often each reviewer was overruled, the time per ad, and the labels that the
+    votes alone suggest.
     """
     from annotation.agreement_tables import agreement_as_json, read_agreement, render_agreement
 
@@ -143,9 +144,9 @@ def close_round(
     catalog: CatalogDir = "./catalog",
     config: ConfigFile = None,
 ) -> None:
-    """End the open round as it is: what is settled becomes labels, the rest awaits another round.
+    """Close the open round as it is: settled entries become labels, the others are left to another round.
 
-    The Prefect server that PREFECT_API_URL names, if any, then starts the deployment which writes the release.
+    If PREFECT_API_URL names a Prefect server, that server then starts the deployment which writes the release.
     """
     from annotation import outcomes
     from annotation.errors import RoundError
@@ -165,7 +166,7 @@ def close_round(
 
 @commands.command(epilog="Example: ytb-ads annotate queue --catalog catalog --json")
 def queue(catalog: CatalogDir = "./catalog", config: ConfigFile = None, as_json: AsJson = False) -> None:
-    """List the ads whose labels nobody has reviewed, with the scores behind them and what their frames say."""
+    """List the ads whose labels nobody has reviewed, with their scores and the words on their frames."""
     from annotation.unreviewed import render_queue, unreviewed
     from flows.review.human import already_judged
 
@@ -198,6 +199,6 @@ def _ask(said: str) -> None:
     from annotation.errors import RoundError
 
     if not sys.stdin.isatty():
-        raise RoundError(f"{said}; a closed round is not opened again, say --yes to close it")
+        raise RoundError(f"{said}; a closed round cannot be opened again, use --yes to close it")
     warn(said)
     typer.confirm("Close it? It cannot be opened again.", abort=True, err=True)

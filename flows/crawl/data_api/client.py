@@ -183,7 +183,7 @@ class YouTube:
         return outcome
 
     def _ask(self, request: HttpRequest, budget: Budget) -> Answer | Refusal:
-        """Make one call with the first key that can; a key that the server turns away gives way to the next."""
+        """Make one call with the first usable key; if the server refuses a key, use the next one."""
         while True:
             booking = self._book(budget)
             outcome = self._send(request, booking)
@@ -233,7 +233,7 @@ class YouTube:
         return not self._closed
 
     def _is_curable(self, refusal: Refusal, attempt: int) -> bool:
-        """Whether the same call is worth another attempt within this run."""
+        """Whether another attempt of the same call within this run makes sense."""
         fault, attempts = refusal.fault, self._settings.attempts
         if fault.kind != "transient" or fault.reason == PAGE_TOKEN or refusal.retry_after_s > LONGEST_RETRY_AFTER_S:
             return False
@@ -245,7 +245,7 @@ class YouTube:
         return self._jitter.uniform(0, min(LONGEST_BACKOFF_S, longest))
 
     def _refuse_when_unreachable(self, fault: Fault) -> None:
-        """End all work where as many calls in a row as one is tried found nobody to connect to."""
+        """Stop all work when as many calls in a row as there are attempts for one could not connect."""
         if self._unreached >= self._settings.attempts:
             raise ApiUnreachableError(
                 f"{self._endpoint}: no connection can be made ({fault.detail}). Everything fetched is kept; look at "

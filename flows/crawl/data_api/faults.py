@@ -16,7 +16,7 @@ from data_catalog.tables.drops import Drop
 from flows.errors import CrawlError
 
 FaultKind = Literal["terminal", "transient", "pause", "abort"]
-"""`terminal`: no later attempt at this item will do better; `transient`: one may.
+"""`terminal`: no later attempt at this item can succeed; `transient`: a later attempt may.
 
 Two are not the item's fault. `pause`: nothing more may be requested for a while (a spent quota, a robot check);
 `abort`: waiting does not cure it (a refused key, a full disk).
@@ -24,7 +24,7 @@ Two are not the item's fault. `pause`: nothing more may be requested for a while
 
 DETAIL_LENGTH = 300
 _LONGEST = 4000
-"""Characters of a server's words that are looked at."""
+"""Characters of a server's message that are read."""
 PAGE_TOKEN = "page_token"  # noqa: S105 - a reason
 """Reason of the fault of a page token that is not accepted: the list is read again from its first page."""
 

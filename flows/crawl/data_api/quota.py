@@ -106,7 +106,7 @@ def next_reset(now: datetime) -> datetime:
 
 
 def key_name(key: str) -> str:
-    """Short digest under which a key is written down and spoken of."""
+    """Short digest that identifies a key in the ledger and in messages."""
     return hashlib.sha256(b"ytb-ads key " + key.encode()).hexdigest()[:10]
 
 
@@ -168,7 +168,7 @@ class Ledger:
         )
 
     def exhaust(self, key: str, budget: Budget, *, day: date | None = None) -> None:
-        """Note that the server calls the day spent, whatever was counted here.
+        """Record that the server calls the day's quota spent, whatever was counted here.
 
         `day` is the day on which the refused call was sent: its answer may come after midnight.
         """
@@ -188,7 +188,7 @@ class Ledger:
         return self._today(key, budget)[0]
 
     def pause(self, name: str, until: datetime, reason: str) -> None:
-        """Pause `name` until a moment; of two pauses the longer one stands."""
+        """Pause `name` until a moment; of two pauses the longer one applies."""
         until = until.astimezone(UTC)
         self._write(
             "INSERT INTO pauses (name, until, reason) VALUES (:name, :until, :reason)"
@@ -208,7 +208,7 @@ class Ledger:
         self._write("DELETE FROM pauses WHERE name = :name", {"name": name})
 
     def take_over(self, other: Path) -> None:
-        """Book what a copy of this ledger says was booked elsewhere: of each count and pause the larger one stands."""
+        """Merge a copy of this ledger from elsewhere: of each count and pause the larger one applies."""
         with self._told(), closing(sqlite3.connect(other)) as file:
             spending = file.execute("SELECT day, key_name, budget, spent, exhausted FROM spending").fetchall()
             pauses = file.execute("SELECT name, until, reason FROM pauses").fetchall()
@@ -308,7 +308,7 @@ class Keys:
         self._spent: set[tuple[str, Budget, date]] = set()
 
     def book(self, budget: Budget) -> Booking:
-        """Write one call down, before it is sent.
+        """Book one call before it is sent.
 
         Raises:
             QuotaExhaustedError: no key has anything left today.
@@ -360,7 +360,7 @@ class Keys:
         return self._any_key.sub("(key)", text)
 
     def are_not_in(self, record: logging.LogRecord) -> bool:
-        """Whether a log record of the HTTP client, which may repeat a server's words, holds none of the keys."""
+        """Whether a log record of the HTTP client, which may repeat a server's words, contains none of the keys."""
         return not self._any_key.search(record.getMessage())
 
     def _why_refused(self) -> str:

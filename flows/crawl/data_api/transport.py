@@ -84,7 +84,7 @@ class Transport:
 
 
 def never_sent(error: Exception) -> bool:
-    """Whether an error shows that no connection was made, so that no request can have left."""
+    """Whether an error shows that no connection was made, so no request can have been sent."""
     return isinstance(error, httpx.ConnectError | httpx.ConnectTimeout | httpx.ProxyError)
 
 

@@ -402,7 +402,7 @@ def _is_candidate(path: PurePosixPath) -> bool:
 
 
 def _media_path(path: PurePosixPath) -> PurePosixPath:
-    """What the file would be once it is downloaded."""
+    """Path of the file once its download is complete."""
     return path.with_name(_UNFINISHED.sub("", path.name))
 
 

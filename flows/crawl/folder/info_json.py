@@ -219,7 +219,7 @@ def _said(entry: Mapping[str, Any]) -> object:
 
 
 def shown_text(markup: str) -> str:
-    """What HTML shows: blocks are lines, white space is one space, a picture is its alternative text."""
+    """Text that HTML shows: blocks are lines, white space is one space, a picture is its alternative text."""
     # after the last ">" nothing but a comment begins; the parser would look for the end of each tag
     head, end, tail = _LONG_NUMBER.sub(r"&#\1", markup).rpartition(">")
     shown = _Shown()

@@ -1,4 +1,4 @@
-"""Faults of videos: yt-dlp's words and exceptions, classified by what they mean for the crawl.
+"""Faults of videos: yt-dlp's messages and exceptions, classified by their consequence for the crawl.
 
 yt-dlp passes on what YouTube says as prose, in an exception that wraps the true one, and now and then only in a
 warning on the way. All of that is read here, by tables; nothing here touches the network or a file.
@@ -130,12 +130,12 @@ def lane_stopped(fault: Fault, video_id: str, until: datetime) -> LaneStoppedErr
 
 
 def tidy(text: str) -> str:
-    """A message of yt-dlp, for a person: no addresses, nothing about its own command line, at most 300 characters."""
+    """A message of yt-dlp made readable: no addresses, no advice on its command line, at most 300 characters."""
     return plain_text(redact(_FOR_THE_COMMAND_LINE.split(_PREFIX.sub("", text, count=1), maxsplit=1)[0]))
 
 
 def redact(text: str) -> str:
-    """The text without what is signed: media addresses carry the address of whoever asked, in query and path."""
+    """The text without signed parts: media addresses contain the client's address, in query and path."""
     return _SIGNED.sub("", _ADDRESS.sub(_bare, text))
 
 

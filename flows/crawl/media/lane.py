@@ -1,4 +1,4 @@
-"""Fetch videos one after the other, at a pace, on lanes that all rest together when YouTube asks for a pause."""
+"""Fetch videos one after the other at a limited pace, on lanes that all pause when YouTube asks for it."""
 
 from __future__ import annotations
 

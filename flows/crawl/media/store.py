@@ -47,8 +47,8 @@ USUAL_BYTES = 12_000_000
 
 _SUFFIXES = (".mp4", ".webm", ".mkv", ".m4v", ".mov", ".3gp", ".flv", ".ts", ".avi")
 BATCH_VIDEOS, BATCH_S = 50, 60.0
-"""Fetched videos, and seconds, that are waited for until `ads` is written: each time, files of it are written anew. A
-killed run finds the files of the last ones in the store."""
+"""Number of fetched videos, and seconds, after which `ads` is written: every write rewrites files of the table. After a
+kill, the next run finds the last videos in the store."""
 
 _LOCKS = 64
 _TOOL = ".tool"
@@ -132,7 +132,7 @@ def sweep(video_id: str, folder: Path) -> None:
 
 @contextmanager
 def alone(video_id: str, folder: Path, stop: threading.Event | None = None) -> Iterator[None]:
-    """Wait while another lane or process has this video in hand: two of them would write into one partial file.
+    """Wait while another lane or process fetches this video: two would write into one partial file.
 
     Raises:
         LaneStoppedError: `stop` was set meanwhile.

@@ -70,7 +70,7 @@ class CategoryWork:
 
     @property
     def is_over(self) -> bool:
-        """Whether nothing is left."""
+        """Whether no work is left."""
         return not (self.list_units or self.searches or self.reading_units > self.read or self.videos_waiting)
 
     @property

@@ -43,7 +43,7 @@ class Found(NamedTuple):
     rungs: int
     """Rungs of the ladder that were climbed."""
     decided: bool
-    """Whether enough words were certain, so that small print was not looked for or left unread."""
+    """Whether enough words were certain, so that small print was not searched for or not read."""
 
 
 @dataclass(frozen=True)
@@ -126,7 +126,7 @@ class RapidOcrEngine:
 
     @cached_property
     def ladder(self) -> Ladder:
-        """What reads the pictures.
+        """The reader of the pictures.
 
         Raises:
             OcrError: a network cannot be loaded.

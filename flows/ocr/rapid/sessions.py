@@ -16,7 +16,7 @@ _INITIALIZER_OF_GRAPH, _GRAPH_OF_MODEL, _TYPE_OF_TENSOR, _RAW_OF_TENSOR = 5, 7, 
 _FLOAT = 1
 """Number of the type float in onnx.proto."""
 _VARINT, _EIGHT_BYTES, _COUNTED, _FOUR_BYTES = 0, 1, 2, 5
-"""How the value of a protobuf field is written."""
+"""Wire types of protobuf fields."""
 
 
 def open_session(model: Path, threads: int = 1) -> Any:

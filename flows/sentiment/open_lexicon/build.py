@@ -51,7 +51,7 @@ def strength(rating: float) -> int:
 
 
 def installed_vader() -> Path:
-    """Where the installed vaderSentiment has its list.
+    """Path of the list of the installed vaderSentiment.
 
     Raises:
         SentimentError: it is not installed.

@@ -14,12 +14,15 @@ from transformers import AutoModelForSequenceClassification
 
 from fgmfn.baselines import MODELS, model_class
 from fgmfn.baselines.fitted import FittedModel
+from fgmfn.building import build_model
 from fgmfn.configuration import WordsConfig, model_settings
+from fgmfn.data import SplitDataset
 from fgmfn.errors import ConfigError, InputError
 from fgmfn.modeling import SentimentModel
 from fgmfn.processing import FgmfnProcessor, read_by
+from fgmfn.settings import DataSettings, ModelSettings, TrainingSettings
 from fgmfn.sizes import full_size, on_meta_device, parameter_counts
-from tests.fgmfn.models import TINY, ad_split, batch_of, build, logits, processor_for, tweet_split
+from tests.fgmfn.models import TINY, TWEETS, ad_split, batch_of, build, logits, processor_for, tweet_split
 
 STEPPED = [name for name in MODELS if not issubclass(model_class(name), FittedModel)]
 KINDS = {"ads": ad_split, "tweets": tweet_split}
@@ -316,6 +319,20 @@ def test_a_model_takes_what_the_processor_beside_it_makes(name: str, has_targets
     elif not has_targets:
         with torch.no_grad():
             assert model(**processor(images=images, text=rows.text)).logits.shape == (4, 3)
+
+
+@pytest.mark.parametrize("name", [name for name in STEPPED if model_class(name).inputs.marked])
+def test_a_learned_tokenizer_knows_the_mark_of_a_target(name: str) -> None:
+    kind, rows = model_class(name), tweet_split()
+    assert not set("$T") & set("".join([*rows.text, *rows.target]).replace("Tom", ""))
+    settings = ModelSettings(TINY[name].settings, DataSettings(), TrainingSettings())
+    _, processor = build_model(kind, settings, rows, ["negative", "neutral", "positive"])
+    read, dataset = processor.tokenizer, SplitDataset(rows, processor, kind.inputs)
+    mark = ["$T$"] if kind.inputs.tokens == "words" else ["$", "t", "$"]
+    for number, tweet in enumerate(TWEETS):
+        words = read.convert_ids_to_tokens(dataset[number]["input_ids"])
+        assert read.unk_token not in words, tweet
+        assert any(words[at : at + len(mark)] == mark for at in range(len(words))), tweet
 
 
 def test_batches_that_do_not_fit_are_refused_by_their_fields() -> None:

@@ -188,7 +188,7 @@ def test_closing_a_round_by_hand_starts_the_deployment_that_writes_the_release(
 
     refused = ytb_ads("annotate", "close-round", "--catalog", catalog, check=False)
     assert refused.returncode == 1
-    assert "say --yes" in refused.stderr
+    assert "use --yes" in refused.stderr
     done = ytb_ads("annotate", "close-round", "--yes", "--catalog", catalog)
     assert "the Prefect server was told" in done.stdout
 
