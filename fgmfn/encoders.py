@@ -189,8 +189,8 @@ def create_backbone(config: PictureConfig, expected: str, *, pretrained: bool, *
         foreign = [name for _, names in loads for name in names]
         if config.backbone_weights and foreign:
             raise WeightsError(
-                f"backbone weights {source!r}: {config.backbone} has no layer for {len(foreign)} of its tensors, such as "
-                f"{foreign[0]}. Give weights of this architecture"
+                f"backbone weights {source!r}: {config.backbone} has no layer for {len(foreign)} of its tensors, such "
+                f"as {foreign[0]}. Give weights of this architecture"
             )
         note_loaded(backbone, "backbone", source, missing, leave_out=own)
     return backbone
