@@ -41,7 +41,7 @@ class Column(NamedTuple):
 
     @property
     def field(self) -> pa.Field[Any]:
-        """The column as Arrow stores it, with its meaning: Delta refuses to write to a table with another meaning."""
+        """The column as Arrow stores it, with its meaning; a table keeps the meanings that it was made with."""
         facts = {"meaning": self.meaning, "unit": self.unit, "null": "may be null" if self.null else "", "of": self.of}
         return pa.field(self.name, self.type, metadata={name: fact for name, fact in facts.items() if fact})
 

@@ -212,7 +212,9 @@ class DeltaStore:
     def _commit(self, snapshot: Snapshot, change: Change) -> None:
         properties = _writer_properties(self.table)
         delta = snapshot.delta or self._create()
-        named, rows = change.instead_of, change.rows.to_reader()
+        # Delta refuses columns described otherwise than when the table was made: its own descriptions stay
+        stored = _arrow_schema(delta)
+        named, rows = change.instead_of, change.rows.to_reader().cast(stored)
         if self._only_adds(snapshot, change):
             write_deltalake(delta, rows, mode="append", writer_properties=properties)
         else:
@@ -222,9 +224,8 @@ class DeltaStore:
                 # finds its rows by the named columns alone: pictures are read only in the files that hold one
                 predicate = _predicate(named)
             elif named is not None:
-                rows = pa.RecordBatchReader.from_batches(
-                    self.table.schema, _rewritten(snapshot.dataset, change.rows, named)
-                )
+                rewritten = _rewritten(snapshot.dataset, change.rows, named)
+                rows = pa.RecordBatchReader.from_batches(self.table.schema, rewritten).cast(stored)
             write_deltalake(delta, rows, mode="overwrite", predicate=predicate, writer_properties=properties)
         self._compact(delta, properties)
 
@@ -296,7 +297,7 @@ class DeltaStore:
         return ds.FileSystemDataset(oldest_first, dataset.schema, dataset.format, dataset.filesystem)
 
     def _refuse_other_schema(self, delta: DeltaTable) -> None:
-        stored = pa.schema(cast(pa.Schema, delta.schema().to_arrow()))
+        stored = _arrow_schema(delta)
         if not stored.equals(self.table.schema):
             differing = sorted(
                 name
@@ -314,6 +315,10 @@ class DeltaStore:
                 f"{self.location}: was written by another version of this program; columns that differ: "
                 f"{differing or 'their order'}. {cure}"
             )
+
+
+def _arrow_schema(delta: DeltaTable) -> pa.Schema:
+    return pa.schema(cast(pa.Schema, delta.schema().to_arrow()))
 
 
 def _predicate(named: pa.Table) -> str:

@@ -362,6 +362,24 @@ def test_a_table_with_other_columns_is_refused_by_name(catalog: Catalog) -> None
         catalog.merge("labels", labels(a="x"))
 
 
+@pytest.mark.parametrize(("number", "in_a_predicate"), [(1, 5000), (700, 5000), (3, 2)], ids=["few", "many", "whole"])
+def test_a_table_whose_columns_were_described_otherwise_is_written_to(
+    catalog: Catalog, number: int, in_a_predicate: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("data_catalog.tables.delta._VALUES_IN_A_PREDICATE", in_a_predicate)
+    table = TABLES["labels"]
+    older = pa.schema([field.with_metadata({"meaning": "as it was said once"}) for field in table.schema])
+    old = labels(a="old", b="old").cast(older)
+    DeltaTable.create(f"{catalog.root}/tables/labels", older)
+    write_deltalake(f"{catalog.root}/tables/labels", old, mode="append")
+    new = {f"v{at}": "new" for at in range(number)}
+    catalog.merge("labels", labels(**new))
+    assert stored(catalog) == {"a": "old", "b": "old"} | new
+    assert catalog.read("labels").schema.equals(table.schema)
+    catalog.replace("labels", labels(c="x"))
+    assert stored(catalog) == {"c": "x"}
+
+
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
 def test_a_folder_without_write_permission_is_named(tmp_path: Path) -> None:
     tmp_path.chmod(0o500)
