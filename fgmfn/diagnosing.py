@@ -26,8 +26,11 @@ if TYPE_CHECKING:
 
 EVEN = 0.95
 """An attention of this entropy, or a larger one, hardly chooses among its keys."""
-STEADY = 0.02
-"""A gate whose values differ by less, as their standard deviation, hardly chooses among pictures and features."""
+STEADY = 0.1
+"""A gate whose values differ by less, as their standard deviation, hardly chooses among pictures and features.
+
+Before any training the deviation is 0.02 to 0.03.
+"""
 
 
 def lacking(record: Mapping[str, Any]) -> list[str]:

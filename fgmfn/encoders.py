@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import math
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
@@ -18,6 +19,8 @@ from transformers import AutoConfig, AutoModel
 from fgmfn.configuration import STRIDE, PictureConfig, PiecesConfig
 from fgmfn.errors import ConfigError, WeightsError
 from fgmfn.packaged import named_as_in_timm, packaged, text_folder
+
+log = logging.getLogger(__name__)
 
 LEVELS = 5
 
@@ -174,7 +177,7 @@ def create_backbone(config: PictureConfig, expected: str, *, pretrained: bool, *
         raise ConfigError(f"model setting backbone = {config.backbone!r}; expected {expected}: {error}") from error
     if pretrained:
         getattr(backbone, "pretrained_cfg", {}).pop("state_dict", None)  # timm would keep a second copy
-        lacking = {tensor.data_ptr() for tensors in loads for tensor in tensors}
+        lacking = {tensor.data_ptr() for tensors, _ in loads for tensor in tensors}
         # Of a classifier that is cut off, or trained here for other classes, nobody needs the weights.
         own = tuple(f"{name}." for name in _classifiers(backbone))
         missing = [
@@ -183,6 +186,12 @@ def create_backbone(config: PictureConfig, expected: str, *, pretrained: bool, *
             if (not loads or tensor.data_ptr() in lacking) and not name.startswith(own)
         ]
         source = config.backbone_weights or config.backbone
+        foreign = [name for _, names in loads for name in names]
+        if config.backbone_weights and foreign:
+            raise WeightsError(
+                f"backbone weights {source!r}: {config.backbone} has no layer for {len(foreign)} of its tensors, such "
+                f"as {foreign[0]}. Give weights of this architecture"
+            )
         note_loaded(backbone, "backbone", source, missing, leave_out=own)
     return backbone
 
@@ -208,15 +217,16 @@ def _classifiers(backbone: Any) -> tuple[str, ...]:
 
 
 @contextmanager
-def _recorded_loads() -> Iterator[list[list[Tensor]]]:
-    """Collect the tensors that are missing from each state loaded meanwhile: timm ignores them silently."""
-    loads: list[list[Tensor]] = []
+def _recorded_loads() -> Iterator[list[tuple[list[Tensor], list[str]]]]:
+    """Collect the missing and the foreign tensors of each state loaded meanwhile: timm ignores both silently."""
+    loads: list[tuple[list[Tensor], list[str]]] = []
     load = nn.Module.load_state_dict
 
     def recorded(module: nn.Module, *given: Any, **options: Any) -> Any:
         result = load(module, *given, **options)
         state = module.state_dict()
-        loads.append([state[name] for name in result.missing_keys])
+        lacking = [state[name] for name in result.missing_keys]
+        loads.append((lacking, _foreign(module, result.unexpected_keys)))
         return result
 
     nn.Module.load_state_dict = recorded  # type: ignore[method-assign, assignment]
@@ -224,6 +234,16 @@ def _recorded_loads() -> Iterator[list[list[Tensor]]]:
         yield loads
     finally:
         nn.Module.load_state_dict = load  # type: ignore[method-assign]
+
+
+def _foreign(module: nn.Module, further: Collection[str], prefix: str = "") -> list[str]:
+    """Return the names of unexpected tensors that belong to layers which the model does not have in its own stages.
+
+    A deeper network has such layers. Heads and poolers, whose stage the model does not have at all, are left out.
+    """
+    own = {name for name, _ in module.named_modules()}
+    names = sorted(name.removeprefix(prefix) for name in further)
+    return [name for name in names if name.partition(".")[0] in own and name.rpartition(".")[0] not in own]
 
 
 @dataclass(frozen=True)
@@ -259,7 +279,7 @@ def note_loaded(
         leave_out: beginnings of names that the source need not have.
 
     Raises:
-        WeightsError: A tensor is missing: it would be drawn at random.
+        WeightsError: A tensor is missing: it would be drawn at random. Or one has values that are not finite.
     """
     state = {name: tensor for name, tensor in module.state_dict().items() if not name.startswith(leave_out or "\0")}
     lacking = [name for name in state if name in missing]
@@ -269,6 +289,9 @@ def note_loaded(
             f"{', '.join(lacking[:3])}{' and others' if len(lacking) > 3 else ''}. Give weights of this architecture, "
             f"with its names"
         )
+    broken = [name for name, tensor in state.items() if not torch.isfinite(tensor).all()]
+    if broken:
+        raise WeightsError(f"{part} weights {source!r}: {broken[0]} has values that are not finite")
     module.loaded = Loaded(part, source, len(state), len(state), digest_of(state))
 
 
@@ -306,6 +329,14 @@ def from_pretrained(
         if "size mismatch" not in str(error) and "mismatched" not in str(error):
             raise
         raise WeightsError(f"the weights of the {part} {name!r} are of other sizes: {error}") from error
+    if foreign := _foreign(model, info["unexpected_keys"], f"{model.base_model_prefix}."):
+        log.warning(
+            "%s weights %r: %d tensors are left out, such as %s: the configuration beside them has fewer layers",
+            part,
+            name,
+            len(foreign),
+            foreign[0],
+        )
     model = prepare(model)
     note_loaded(model, part, name, info["missing_keys"])
     return model

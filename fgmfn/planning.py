@@ -23,6 +23,7 @@ from fgmfn.distributed import process_count
 from fgmfn.encoders import pretrained_text_config
 from fgmfn.errors import ConfigError, DataError, WeightsError
 from fgmfn.packaged import PREFIX
+from fgmfn.predictions import file_digest
 from fgmfn.settings import DataSettings, ModelSettings, load_settings, model_settings_for, shipped_configs
 
 
@@ -129,8 +130,34 @@ def _key(name: str, settings: ModelSettings, source: Source, devices: dict[str, 
         "model": name,
         "settings": settings.as_key(),
         "rows": source.row_set_hash,
-    }
+    } | _first_weights(settings.model)
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:10]
+
+
+NAMING_FILES = ("text_encoder", "encoders", "backbone_weights", "word_vectors", "sentiment_words")
+"""Model settings that may name a local file or folder."""
+
+
+def _first_weights(model: Mapping[str, Any]) -> dict[str, dict[str, str]]:
+    """Return the digests of local weight files for the key: a file can be replaced under the same name."""
+    if not model.get("pretrained", True):
+        return {}
+    paths = {name: Path(str(model[name])) for name in NAMING_FILES if model.get(name)}
+    digests = {name: _content(path) for name, path in paths.items() if path.exists()}
+    return {"files": digests} if digests else {}
+
+
+def _content(path: Path) -> str:
+    files = [path] if path.is_file() else sorted(file for file in path.iterdir() if file.is_file())
+    states = [(file, file.stat()) for file in files]
+    return _digest_of_files(tuple((file, state.st_size, state.st_mtime_ns) for file, state in states))
+
+
+@cache
+def _digest_of_files(files: tuple[tuple[Path, int, int], ...]) -> str:
+    """Return a digest of files by name and content; a changed size or time causes them to be read again."""
+    contents = "".join(f"{file.name} {file_digest(file)}\n" for file, *_ in files)
+    return hashlib.sha256(contents.encode()).hexdigest()
 
 
 PACKAGE = Path(__file__).parent

@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from fgmfn.data.overlap import shared_between
 from fgmfn.data.pictures import find_pictures
@@ -80,7 +81,7 @@ def _with_captions(file: Path, splits: dict[str, Rows]) -> dict[str, Rows]:
         DataError: The file cannot be read, or it lacks captions of some rows, which the message names.
     """
     try:
-        captions = json.loads(file.read_bytes().decode("utf-8"))
+        captions = json.loads(file.read_bytes().decode("utf-8"), object_pairs_hook=_unambiguous)
     except (OSError, ValueError) as error:
         raise DataError(f"{file}: cannot be read as captions: {error}") from error
     if not isinstance(captions, dict) or not all(isinstance(caption, str) for caption in captions.values()):
@@ -101,6 +102,15 @@ def _with_captions(file: Path, splits: dict[str, Rows]) -> dict[str, Rows]:
         split: replace(rows, auxiliary=[captions[picture] for picture in rows.picture])
         for split, rows in splits.items()
     }
+
+
+def _unambiguous(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Refuse a name that occurs twice with different values; json would keep the last one silently."""
+    found: dict[str, Any] = {}
+    for name, value in pairs:
+        if found.setdefault(name, value) != value:
+            raise ValueError(f"{name} occurs twice, with different texts")
+    return found
 
 
 def _cells(file: Path, number: int, line: str) -> tuple[int, str, str, str]:

@@ -22,7 +22,7 @@ from fgmfn.baselines import MODELS
 from fgmfn.data import Collator, Rows, Source, SplitDataset, open_release
 from fgmfn.data.pictures import ChosenPictures
 from fgmfn.data.rows import NOWHERE
-from fgmfn.diagnosing import probe_findings
+from fgmfn.diagnosing import Diagnosis, probe_findings
 from fgmfn.errors import DataError
 from fgmfn.inference import Checkpoint, load_checkpoint
 from fgmfn.probing import (
@@ -222,6 +222,16 @@ def test_a_sentence_says_what_follows(figures: tuple[float, float, float, float]
     assert backed in said
     assert said.endswith("; they change 12.5% of the answers")
     assert probe_findings(probing(*figures), "accuracy")[0].startswith(UNKNOWN)
+
+
+@pytest.mark.parametrize(("deviation", "chooses"), [(0.03, False), (0.4, True)])
+def test_a_gate_that_is_as_before_any_training_chooses_nothing(deviation: float, chooses: bool) -> None:
+    gate = {"mean": 0.5, "deviation": deviation, "entropy": 1.0}
+    parts = {"gradients": {}, "attention": {}, "gate": gate}
+    epoch = {"number": 1, "losses": {}, "dev": {}, "parts": parts}
+    record = {"model": "fgmfn", "settings": {"training": {}}, "epochs": [epoch]}
+    said = Diagnosis(Path("run"), record, None, ()).findings()
+    assert [("the gate chooses" in line, "chooses nothing" in line) for line in said] == [(chooses, not chooses)]
 
 
 # --- the command ---

@@ -156,6 +156,7 @@ def test_every_row_without_a_caption_is_named_and_counted_and_an_empty_one_is_sa
         ("{", "captions.json: cannot be read as captions"),
         ("[]", "expected a JSON object"),
         ('{"a.jpg": 1, "b.jpg": ""}', "expected a JSON object with a text for each"),
+        ('{"a.jpg": "A cat .", "b.jpg": "", "a.jpg": "A dog ."}', "a.jpg occurs twice, with different texts"),
     ],
 )
 def test_a_file_of_other_captions_is_refused(tmp_path: Path, captions: str, message: str) -> None:

@@ -16,9 +16,11 @@ from torch import Tensor
 from transformers import AutoModel, BertConfig, BertModel, LxmertConfig, LxmertModel
 
 from fgmfn.baselines.vgg16 import Vgg16Config, Vgg16ForSentiment
+from fgmfn.data import open_source
 from fgmfn.encoders import ImageEncoder, PictureVector, from_pretrained, load_text_encoder
 from fgmfn.errors import WeightsError
 from fgmfn.inference import load_checkpoint
+from fgmfn.planning import plan_run
 from tests.fgmfn.conftest import Finished
 from tests.fgmfn.models import TINY, small_config
 
@@ -165,3 +167,53 @@ def test_a_run_says_where_its_first_weights_come_from(finished: Finished) -> Non
     run = finished[1][0].checkpoint
     assert json.loads((run / "metrics.json").read_text())["loaded"] == []
     assert "all weights were drawn at random" in (run / "README.md").read_text()
+
+
+def test_the_file_of_a_deeper_network_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "weights.pth"
+    torch.save(drawn("resnet34"), file)
+    config = small_config(pretrained=True, backbone="resnet18", backbone_weights=str(file))
+    with pytest.raises(WeightsError, match=r"resnet18 has no layer for \d+ of its tensors, such as layer1\.2\."):
+        ImageEncoder(config).load_pretrained(config)
+
+
+def test_layers_beyond_those_of_a_folders_configuration_are_left_out_aloud(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    def deeper(state: State) -> State:
+        return state | {name.replace("layer.1.", "layer.2."): tensor.clone() for name, tensor in state.items()}
+
+    folder = bert(tmp_path, deeper)
+    load_text_encoder(small_config(pretrained=True, text_encoder=str(folder)))
+    assert "16 tensors are left out, such as encoder.layer.2." in caplog.text
+
+
+@pytest.mark.parametrize("number", [float("nan"), float("inf")])
+def test_weights_that_are_not_finite_are_refused(tmp_path: Path, number: float) -> None:
+    def spoil(state: State) -> State:
+        return {name: tensor + number if "layer.0" in name else tensor for name, tensor in state.items()}
+
+    folder = bert(tmp_path / "text", spoil)
+    with pytest.raises(WeightsError, match=r"layer\.0.* not finite"):
+        load_text_encoder(small_config(pretrained=True, text_encoder=str(folder)))
+    file = tmp_path / "weights.pth"
+    torch.save({name: tensor + number for name, tensor in drawn("test_resnet").items()}, file)
+    with pytest.raises(WeightsError, match="not finite"):
+        image_encoder(file)
+
+
+def test_other_weights_under_a_known_name_are_another_run(tmp_path: Path) -> None:
+    table, folder = tmp_path / "rows.csv", bert(tmp_path / "text")
+    table.write_text("text,label,split\na b,no,train\nc d,yes,train\ne f,no,validation\ng h,yes,test\n")
+    config = tmp_path / "config.toml"
+    config.write_text(f'[model]\ntext_encoder = "{folder}"\n')
+    source = open_source(table)
+
+    def key(*, from_scratch: bool = False) -> str:
+        return plan_run("text_only", source, config, tmp_path, from_scratch=from_scratch).folder.name
+
+    first, scratch = key(), key(from_scratch=True)
+    assert key() == first
+    file = folder / "model.safetensors"
+    save_file({name: tensor + 1 for name, tensor in load_file(file).items()}, file, metadata={"format": "pt"})
+    assert (key() == first, key(from_scratch=True) == scratch) == (False, True)
