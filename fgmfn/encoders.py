@@ -9,6 +9,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
+from textwrap import shorten
 from typing import Any, ClassVar, Self
 
 import timm
@@ -172,6 +173,11 @@ def create_backbone(config: PictureConfig, expected: str, *, pretrained: bool, *
     except Exception as error:
         # Without a download only the architecture can be at fault; with one, hub, network, disk and file each
         # raise errors of their own kinds.
+        if pretrained and config.backbone_weights:
+            raise WeightsError(
+                f"backbone weights {config.backbone_weights!r} cannot be loaded into {config.backbone}: "
+                f"{shorten(str(error), 300, placeholder=' ...')}. Give weights of this architecture"
+            ) from error
         if pretrained:
             raise WeightsError.unavailable(f"the weights of the backbone {config.backbone!r}", error) from error
         raise ConfigError(f"model setting backbone = {config.backbone!r}; expected {expected}: {error}") from error

@@ -117,6 +117,23 @@ def test_a_backbones_file_that_lacks_a_tensor_is_refused(
         load(file)
 
 
+@pytest.mark.parametrize(("load", "name", "arguments"), BACKBONES)
+@pytest.mark.parametrize("content", ["other sizes", "no weights"])
+def test_a_backbones_file_that_cannot_be_loaded_is_named_and_not_the_network(
+    tmp_path: Path, load: Callable[[Path], Any], name: str, arguments: dict[str, Any], content: str
+) -> None:
+    file = tmp_path / "weights.pth"
+    if content == "other sizes":
+        torch.save(
+            {key: torch.zeros([size + 1 for size in was.shape]) for key, was in drawn(name, **arguments).items()}, file
+        )
+    else:
+        file.write_bytes(b"no weights")
+    with pytest.raises(WeightsError, match=r"weights\.pth' cannot be loaded into .*Give weights") as refused:
+        load(file)
+    assert "network" not in str(refused.value)
+
+
 def bert(folder: Path, spoil: Callable[[State], State] = lambda state: state) -> Path:
     """A folder of a small BERT."""
     config = BertConfig(vocab_size=50, hidden_size=32, num_hidden_layers=2, num_attention_heads=4, intermediate_size=40)
