@@ -163,7 +163,9 @@ class PiecesConfig(SentimentConfig):
         if "text" not in modalities:
             return found
         if not self.pretrained:
-            return ["its encoders started at random", *found]
+            frozen = self.freeze_text_encoder or self.freeze_text_layers
+            still = ["its text encoder, or layers of it, never train"] if frozen else []
+            return ["its encoders started at random", *still, *found]
         return [*_others(self, ("text_encoder",), "text encoder {1} in place of {2}"), *found]
 
     @property
@@ -237,8 +239,15 @@ class PictureConfig(SentimentConfig):
             return found
         said = "text" in modalities and isinstance(self, PiecesConfig)
         start = [] if self.pretrained or said else ["its encoders started at random"]
+        still = [] if self.pretrained or not self.freeze_backbone else ["its backbone never trains"]
         other = _others(self, ("backbone",), "backbone {1} in place of {2}")
-        return [*start, *found, *other, *_others(self, ("image_size",), "pictures of {1} pixels in place of {2}")]
+        return [
+            *start,
+            *found,
+            *still,
+            *other,
+            *_others(self, ("image_size",), "pictures of {1} pixels in place of {2}"),
+        ]
 
     @property
     def grid(self) -> int:

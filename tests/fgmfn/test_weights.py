@@ -217,3 +217,11 @@ def test_other_weights_under_a_known_name_are_another_run(tmp_path: Path) -> Non
     file = folder / "model.safetensors"
     save_file({name: tensor + 1 for name, tensor in load_file(file).items()}, file, metadata={"format": "pt"})
     assert (key() == first, key(from_scratch=True) == scratch) == (False, True)
+
+
+def test_frozen_encoders_that_start_at_random_are_said() -> None:
+    frozen = small_config(pretrained=False, freeze_backbone=True, freeze_text_layers=1)
+    said = frozen.departures(("text", "image"))
+    assert {"its backbone never trains", "its text encoder, or layers of it, never train"} <= {*said}
+    for config in (small_config(pretrained=False), small_config(pretrained=True, freeze_backbone=True)):
+        assert "never train" not in " ".join(config.departures(("text", "image")))
