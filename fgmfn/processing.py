@@ -12,7 +12,7 @@ import numpy as np
 import timm
 import torch
 from PIL import Image
-from tokenizers import AddedToken, Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
+from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
 from torch import Tensor
 from transformers import (
     AutoTokenizer,
@@ -541,18 +541,18 @@ def train_words(texts: Sequence[str], min_count: int, *, mark: bool = False) -> 
     Args:
         texts: texts of the training split only.
         min_count: rarer words become the unknown token.
-        mark: give the mark of a target its own token; otherwise it is a `t` between two unknown signs.
+        mark: include the signs of a target's mark in the vocabulary, even if the texts do not contain them.
     """
     normalizer, splitter = normalizers.BertNormalizer(lowercase=True), pre_tokenizers.BertPreTokenizer()
     counts = Counter(
         word for text in texts for word, _ in splitter.pre_tokenize_str(normalizer.normalize_str(readable(text)))
     )
     kept = sorted(word for word, count in counts.items() if count >= min_count)
+    if mark:
+        kept += [word for word, _ in splitter.pre_tokenize_str(normalizer.normalize_str(MARK))]
     numbers = {word: number for number, word in enumerate(dict.fromkeys([*WORD_SPECIALS, *kept]))}
     words = Tokenizer(models.WordLevel(numbers, unk_token="[UNK]"))  # noqa: S106  a token of the vocabulary
     words.normalizer, words.pre_tokenizer = normalizer, splitter
-    if mark:
-        words.add_tokens([AddedToken(MARK, normalized=False)])
     words.post_processor = processors.TemplateProcessing(
         single="$A", pair="$A [SEP]:1 $B:1", special_tokens=[("[SEP]", numbers["[SEP]"])]
     )
