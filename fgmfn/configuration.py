@@ -97,7 +97,7 @@ class WordsConfig(SentimentConfig):
     counts: ClassVar[tuple[str, ...]] = ("vocab_size", "word_size")
 
     vocab_size: int = 10_000
-    """Number of words, special ones included; set from the training split when a training starts."""
+    """Number of words, special ones included; set from the training split at the start of a training."""
     word_size: int = 300
     """Width of a word's vector."""
     word_vectors: str | None = None
@@ -141,7 +141,8 @@ class PiecesConfig(SentimentConfig):
     freeze_text_encoder: bool = False
     """Never train the text encoder; it then stays in evaluation mode, without dropout."""
     freeze_text_layers: int = 0
-    """Never train its embeddings and this many of its lowest layers, if its layers have BERT's names."""
+    """Number of lowest layers of the text encoder that are never trained, nor its embeddings; 0: none. Its layers must
+    have BERT's names."""
 
     text_defaults: ClassVar[dict[str, Any]] = {"model_type": "bert"}
     """Settings of the text encoder's type, apart from its width."""
@@ -360,7 +361,7 @@ class FgmfnConfig(PiecesConfig, PictureConfig):
     """Depth of the Transformer encoder of the ablation w/o CA."""
 
     hide_text: float | int = 0.0
-    """Share of training rows for which the fusion gets no words, against a model that ignores the picture."""
+    """Share of training rows whose words are hidden from the fusion, so that a model does not ignore the picture."""
     hide_image: float | int = 0.0
     """Likewise for the picture; no row loses both."""
 
@@ -393,7 +394,8 @@ class FgmfnConfig(PiecesConfig, PictureConfig):
     mi_beta: float | int = 0.05
     """Weight of the mutual-information loss in eq. 12; 0 is the ablation w/o MI."""
     mi_lambda: float | int = 1.0
-    """Weight of the views' own likelihoods. 0 is the paper's formula and lets both views become constant."""
+    """Weight of the two views' own likelihoods (lambda). 0 is the paper's formula, with which both views can become
+    constant."""
     mi_direction: str = "paper"
     """`paper`: KL(text || image). `reverse`: KL(image || text), image detached. `symmetric`: their mean."""
 

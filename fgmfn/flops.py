@@ -26,18 +26,18 @@ PEAKS: dict[str, dict[str, float]] = {
     "T4": {"fp32": 8.1e12},
     "V100": {"fp32": 15.7e12},
 }
-"""FLOP/s by GPU and precision, without sparsity, of NVIDIA's data sheets, which give some with it: twice these."""
+"""FLOP/s by GPU and precision, without sparsity, from NVIDIA's data sheets; some give twice this, with sparsity."""
 
 
 def peak_flops(device_name: str, precision: str) -> float | None:
-    """Return the most operations per second that a device is said to do; None where its data sheet is not known here.
+    """Return a device's peak operations per second by its data sheet, or None if it is not listed here.
 
     Args:
-        device_name: as CUDA tells it, such as `NVIDIA H100 80GB HBM3`.
-        precision: of matrix products: `bf16`, `tf32` or `fp32`.
+        device_name: CUDA's name for it, such as `NVIDIA H100 80GB HBM3`.
+        precision: precision of matrix products: `bf16`, `tf32` or `fp32`.
     """
     words = device_name.replace("-", " ").split()
-    # a part of a GPU has a part of its peak
+    # a MIG slice has only a part of its GPU's peak
     named = [name for name in PEAKS if {*name.split()} <= {*words} and "MIG" not in words]
     return PEAKS[max(named, key=len)].get(precision) if named else None
 
@@ -46,16 +46,16 @@ def count_flops(network: nn.Module, batch: Mapping[str, Tensor]) -> int:
     """Return the operations of one forward pass over a batch, the same on every device.
 
     Args:
-        network: in evaluation.
-        batch: the keywords of its `forward`.
+        network: in evaluation mode.
+        batch: keyword arguments of its `forward`.
     """
     return _count(network, batch)[0]
 
 
 def training_flops(network: nn.Module, batch: Mapping[str, Tensor]) -> int:
-    """Return the operations of a training step over a batch: thrice a forward pass, and once of parts that never train.
+    """Return the operations of a training step: three times a forward pass, once for parts that never train.
 
-    What is computed again to spare memory is not counted. Mode, statistics and random numbers stay as they are.
+    Recomputation to save memory is not counted. The mode, the statistics and the random state are not changed.
     """
     was_training = network.training
     network.eval()
@@ -68,14 +68,14 @@ def training_flops(network: nn.Module, batch: Mapping[str, Tensor]) -> int:
 
 @torch.no_grad()
 def _count(network: nn.Module, batch: Mapping[str, Tensor]) -> tuple[int, int]:
-    """Operations of a forward pass, and how many of them children have that never train."""
+    """Return the operations of a forward pass, and those of the children that never train."""
     counter, corrections, frozen = FlopCounterMode(display=False), list[int](), list[int]()
 
     def counted() -> int:
         return int(counter.get_total_flops()) + sum(corrections)
 
     def correct(layer: nn.Module, sequence: Tensor | PackedSequence, before: int) -> None:
-        # the counter knows no kernel of recurrent layers, but may know what one consists of
+        # the counter does not know recurrent kernels, but may count the operations inside one
         corrections.append(recurrent_flops(layer, sequence) - (counted() - before))
 
     def add(part: nn.Module, given: Any, before: int) -> None:
@@ -95,7 +95,7 @@ def _never_trains(part: nn.Module) -> bool:
 
 @contextmanager
 def _plain_attention() -> Iterator[None]:
-    """Let attention run as the matrix products that it is: fused kernels are counted on some devices only."""
+    """Compute attention by plain matrix products: fused kernels are counted only on some devices."""
     fast = torch.backends.mha.get_fastpath_enabled()
     torch.backends.mha.set_fastpath_enabled(False)
     try:
@@ -109,7 +109,7 @@ def _plain_attention() -> Iterator[None]:
 def _watched(
     parts: Sequence[nn.Module], counted: Callable[[], int], then: Callable[[nn.Module, Any, int], None]
 ) -> Iterator[None]:
-    """Call a function after each pass through some parts: with the part, its first input, and the count before."""
+    """Call a function after each forward pass of some parts, with the part, its first input and the earlier count."""
     before: list[int] = []
 
     def begin(part: nn.Module, inputs: tuple[Any, ...]) -> None:
@@ -131,8 +131,8 @@ def recurrent_flops(layer: nn.Module, sequence: Tensor | PackedSequence) -> int:
     """Return the operations of an LSTM, a GRU or an RNN: each step multiplies each of its matrices once.
 
     Args:
-        layer: with any number of layers and directions.
-        sequence: what it reads, [B, n, size], or packed.
+        layer: recurrent layer with any number of layers and directions.
+        sequence: its input, [B, n, size] or packed.
     """
     steps = len(sequence.data) if isinstance(sequence, PackedSequence) else math.prod(sequence.shape[:-1])
     return 2 * steps * sum(weight.numel() for weight in layer.parameters() if weight.ndim == 2)

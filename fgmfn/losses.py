@@ -14,12 +14,12 @@ from fgmfn.distributed import all_rows
 
 
 class ImageTextContrast(nn.Module):
-    """Draws an ad's picture and words together and pushes other ads' apart (eq. 9).
+    """Contrastive loss: pulls an ad's picture and words together, and pushes those of other ads apart (eq. 9).
 
-    Three departures from the printed formula. Its numerator is the diagonal, not the whole product. The
-    logits are divided by the temperature T itself: dividing by exp(0.1) = 1.105 hardly sharpens. And rows
-    that share the picture, the text or the ad are positives of each other, because five frames per ad make
-    false negatives certain otherwise.
+    Three departures from the printed formula. The numerator is the diagonal, not the whole product. The
+    logits are divided by the temperature T itself: dividing by exp(0.1) = 1.105 hardly sharpens. Rows that
+    share the picture, the text or the ad are positives of each other: with five frames per ad there would
+    otherwise always be false negatives.
     """
 
     def __init__(self, config: FgmfnConfig) -> None:
@@ -40,14 +40,14 @@ class ImageTextContrast(nn.Module):
             groups: identities of each row's text, ad and picture, [B, 3]; None means no row shares any.
             labels: class of each row, [B].
 
-        While several processes train, the loss runs over the rows of all of them, and each returns the same one.
+        If several processes train, the loss covers the rows of all of them, and each process returns the same loss.
         """
         text, image = self.text_projection(text), self.image_projection(image)
         if self.training:
             text, image = all_rows(text), all_rows(image)
             groups = None if groups is None else all_rows(groups)
             labels = all_rows(labels)
-        # Under autocast the product alone would be in bfloat16 again, whatever its factors are.
+        # Under autocast the product would be computed in bfloat16 even with float32 factors.
         with torch.autocast(text.device.type, enabled=False):
             similarities = F.normalize(text.float(), dim=-1) @ F.normalize(image.float(), dim=-1).T
             targets = evenly(shared_rows(groups, len(text), text.device))
@@ -56,23 +56,23 @@ class ImageTextContrast(nn.Module):
             return contrastive_loss(similarities / self._temperature(), targets)
 
     def _temperature(self) -> Tensor:
-        """T within its bounds; while training, the parameter itself is brought back into them."""
+        """Return T within its bounds; in training, the parameter itself is clamped."""
         if not self.training:
             return self.log_temperature.float().clamp(*self.log_bounds).exp()
         with torch.no_grad():
-            # Clamping only its use would leave the parameter without gradient.
+            # Clamping only the value that is used would leave the parameter without a gradient.
             self.log_temperature.clamp_(*self.log_bounds)
         return self.log_temperature.float().exp()
 
 
 def _save_within_bounds(module: ImageTextContrast, state: dict[str, Tensor], prefix: str, _: Any) -> None:
-    """Save the temperature that is used: the last step may have left the parameter out of its bounds."""
+    """Save the clamped temperature: after the last step the parameter may be out of its bounds."""
     name = f"{prefix}log_temperature"
     state[name] = state[name].clamp(*module.log_bounds)
 
 
 def shared_rows(groups: Tensor | None, rows: int, device: torch.device) -> Tensor:
-    """[B, B], True where two rows share at least one identity; every row shares its own."""
+    """Return [B, B], True where two rows share at least one identity, and on the diagonal."""
     own = torch.eye(rows, dtype=torch.bool, device=device)
     if groups is None:
         return own
@@ -80,7 +80,7 @@ def shared_rows(groups: Tensor | None, rows: int, device: torch.device) -> Tenso
 
 
 def evenly(positives: Tensor) -> Tensor:
-    """Symmetric [B, B], True where two rows belong together, as a distribution for each row."""
+    """Convert a symmetric [B, B], True where two rows belong together, into a uniform distribution for each row."""
     return positives.float() / positives.sum(dim=1, keepdim=True)
 
 
@@ -90,19 +90,19 @@ def contrastive_loss(logits: Tensor, targets: Tensor) -> Tensor:
 
 
 class MutualInformation(nn.Module):
-    """Makes the label's distribution given the text and given the picture agree (eqs. 10, 11).
+    """Loss that makes the label's distributions given the text and given the picture agree (eqs. 10, 11).
 
     A linear-chain CRF over the single label of a sample has two transitions, start -> y and y -> stop, so
-    eq. 10 is s(y) = M[start, y] + P_y + M[y, stop] with a softmax over the classes. M is shared by both
-    views; each has an emission layer P of its own. Eq. 11's second line lacks its minus sign: minimised as
-    printed it has no lower bound.
+    eq. 10 is s(y) = M[start, y] + P_y + M[y, stop] with a softmax over the classes. Both views share
+    M; each has its own emission layer P. Eq. 11's second line lacks its minus sign: minimised as printed it
+    has no lower bound.
     """
 
     def __init__(self, config: FgmfnConfig) -> None:
         super().__init__()
         self.text_emission = nn.Linear(config.hidden_size, config.num_labels)
         self.image_emission = nn.Linear(config.hidden_size, config.num_labels)
-        # The only entries of M that a sequence of one label visits.
+        # The only entries of M that a sequence of one label uses.
         self.start = nn.Parameter(0.02 * torch.randn(config.num_labels))
         self.stop = nn.Parameter(0.02 * torch.randn(config.num_labels))
         self.direction = config.mi_direction

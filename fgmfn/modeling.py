@@ -30,7 +30,7 @@ from fgmfn.remote_code import SavesCode
 
 @dataclass
 class SentimentOutput(ModelOutput):
-    """Output of a model of the comparison; a loss it does not have, or cannot know without labels, is None."""
+    """Output of a model of the comparison; losses that it lacks are None, and all of them without labels."""
 
     loss: Tensor | None = None
     logits: Tensor | None = None
@@ -41,10 +41,10 @@ class SentimentOutput(ModelOutput):
 
 
 class SentimentModel(SavesCode, PreTrainedModel):
-    """A classifier of image-text advertisements: the batch that its `inputs` ask for in, logits out.
+    """A classifier of image-text advertisements: takes a batch with the fields of `inputs` and returns logits.
 
-    Constructing one downloads nothing. `load_pretrained` fetches what was trained elsewhere before a first
-    training; `from_pretrained` reads a trained model from its own folder alone.
+    Construction downloads nothing. `load_pretrained` fetches pretrained weights before a first training;
+    `from_pretrained` reads a trained model from its own folder only.
     """
 
     config_class = FgmfnConfig
@@ -55,7 +55,7 @@ class SentimentModel(SavesCode, PreTrainedModel):
     modalities: ClassVar[tuple[str, ...]] = ()
     """`text`, `image` or both: the model's inputs."""
     inputs: ClassVar[Inputs]
-    """The fields of a batch: `forward` takes exactly those, and labels."""
+    """Fields of a batch; `forward` takes exactly these, and labels."""
     recipe: ClassVar[dict[str, Any]] = {}
     """Training settings of the model's own paper; a user's settings override them."""
     text_parts: ClassVar[tuple[str, ...]] = ("text_encoder",)
@@ -66,16 +66,16 @@ class SentimentModel(SavesCode, PreTrainedModel):
     recomputed_parts: ClassVar[tuple[str, ...]] = ("text_encoder", "target_encoder")
     """Names of the text encoders whose layers can be computed again for the gradients."""
     progress = 0.0
-    """Share of its training that is done, which a trainer keeps up to date."""
+    """Completed share of the training; the trainer updates it."""
     notes: ClassVar[tuple[str, ...]] = ()
     """Parts of the paper's model that are always missing or different here."""
 
     def __call__(self, *fields: Any, return_dict: Any = None, **named: Any) -> Any:
-        """Return `forward`'s output; numbers of another precision than the weights' are taken into theirs.
+        """Return `forward`'s output; floating-point inputs are converted to the weights' precision.
 
         Args:
-            fields: of a batch, in the order of `forward`.
-            return_dict: False returns a tuple of what is not None; None: as the configuration says.
+            fields: fields of a batch, in the order of `forward`.
+            return_dict: False returns a tuple of the values that are not None; None: as the configuration says.
             named: fields of a batch by name.
         """
         own = [self._in_own_precision(value) for value in fields]
@@ -87,14 +87,14 @@ class SentimentModel(SavesCode, PreTrainedModel):
         return output if wanted else output.to_tuple()
 
     def named_classes(self) -> dict[str, str]:
-        """Name the configuration's class, too."""
+        """Add the configuration's class."""
         return super().named_classes() | {"AutoConfig": type(self.config).__name__}
 
     def _check_sizes(self, fields: Mapping[str, Any]) -> None:
-        """Refuse fields of different numbers of rows, and texts that are longer than the text encoder reads.
+        """Refuse fields with different numbers of rows, and texts that are too long for the text encoder.
 
         Raises:
-            InputError: There are some.
+            InputError: The numbers of rows differ, or a text is too long.
         """
         rows = {name: len(value) for name, value in fields.items() if isinstance(value, Tensor) and value.ndim}
         if len(set(rows.values())) > 1:
@@ -109,16 +109,16 @@ class SentimentModel(SavesCode, PreTrainedModel):
                 )
 
     def get_input_embeddings(self) -> nn.Module:
-        """Return the vectors of the words or word pieces that the model reads.
+        """Return the embeddings of the words or word pieces that the model reads.
 
         Raises:
-            NotImplementedError: It has no encoder of word pieces.
+            NotImplementedError: The model has no encoder of word pieces.
         """
         embeddings: nn.Module = self._text_encoders()[0].get_input_embeddings()
         return embeddings
 
     def set_input_embeddings(self, value: nn.Module) -> None:
-        """Put others in their place."""
+        """Replace the embeddings of the first text encoder."""
         self._text_encoders()[0].set_input_embeddings(value)
 
     def _text_encoders(self) -> list[PreTrainedModel]:
@@ -128,7 +128,7 @@ class SentimentModel(SavesCode, PreTrainedModel):
         return found
 
     def resize_token_embeddings(self, new_num_tokens: int | None = None, *given: Any, **options: Any) -> nn.Module:
-        """Make room for so many word pieces, as transformers does; the configuration then says so, too."""
+        """Resize the embeddings to this many word pieces, as transformers does, and update the configuration."""
         for encoder in self._text_encoders()[1:]:
             encoder.resize_token_embeddings(new_num_tokens, *given, **options)
         resized: nn.Module = super().resize_token_embeddings(new_num_tokens, *given, **options)
@@ -144,14 +144,14 @@ class SentimentModel(SavesCode, PreTrainedModel):
     ) -> None:
         """Compute the text encoders' layers again for the gradients instead of keeping them.
 
-        Batch statistics forbid as much for a convolutional backbone.
+        A convolutional backbone cannot do this because of its batch statistics.
 
         Args:
-            activation_checkpointing_kwargs: of `torch.utils.checkpoint.checkpoint`.
-            options: as `PreTrainedModel` takes them.
+            activation_checkpointing_kwargs: arguments of `torch.utils.checkpoint.checkpoint`.
+            options: arguments of `PreTrainedModel`'s method.
 
         Raises:
-            ConfigError: There is no text encoder, or none that can do without.
+            ConfigError: The model has no text encoder that supports this.
         """
         encoders = self._recomputable()
         if not encoders:
@@ -160,7 +160,7 @@ class SentimentModel(SavesCode, PreTrainedModel):
             encoder.activation_checkpointing_enable(activation_checkpointing_kwargs, **options)
 
     def activation_checkpointing_disable(self) -> None:
-        """Keep the layers again."""
+        """Keep the layers' outputs again instead of recomputing them."""
         for encoder in self._recomputable():
             encoder.activation_checkpointing_disable()
             if getattr(encoder, "_require_grads_hooks", None):
@@ -178,10 +178,10 @@ class SentimentModel(SavesCode, PreTrainedModel):
             self.text_encoder = build_text_encoder(self.config)
 
     def load_pretrained(self, tokenizer: Any) -> None:
-        """Give every part that has them its pretrained weights; a part is asked by its own `load_pretrained`.
+        """Load the pretrained weights of the text encoder and of every part with its own `load_pretrained`.
 
         Args:
-            tokenizer: the one that the batches will be made with; word vectors are looked up by its words.
+            tokenizer: tokenizer of the batches; word vectors are looked up by its words.
 
         Raises:
             WeightsError: The weights cannot be fetched or read.
@@ -194,13 +194,13 @@ class SentimentModel(SavesCode, PreTrainedModel):
 
     @property
     def loaded(self) -> list[Loaded]:
-        """Origin of each part's weights, where `load_pretrained` has just replaced them."""
+        """Origin of the weights of each part whose weights `load_pretrained` has replaced."""
         return [vars(part)["loaded"] for part in self.modules() if "loaded" in vars(part)]
 
     def encode_text(self, input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor | None) -> Tensor:
         """Eq. 2: token ids [B, n] -> token states [B, n, d]; the first one stands for the sentence.
 
-        States behind the frozen layers that `encode` computed beforehand, [B, n, d], may stand in place of the ids.
+        In place of the ids you can pass the output of the frozen layers, [B, n, d], from `encode`.
         """
         if input_ids.is_floating_point():
             encoder: Any = self.text_encoder
@@ -212,36 +212,36 @@ class SentimentModel(SavesCode, PreTrainedModel):
         return self.text_encoder(input_ids=input_ids, attention_mask=attention_mask, **types).last_hidden_state
 
     def departures(self) -> tuple[str, ...]:
-        """Return what is missing or different from its paper under its settings, for its card and the tables."""
+        """Return the differences from the model's paper under the current settings, for its card and the tables."""
         return (*self.notes, *self.config.departures(self.modalities))
 
     def after_step(self) -> None:
-        """Put weights back within bounds after each step; most models have none."""
+        """Move weights back within their bounds after each step; most models have no bounds."""
 
     def classification_loss(self, logits: Tensor, labels: Tensor) -> Tensor:
         """Eq. 8: the mean over rows of the cross-entropy of logits [B, C], smoothed and weighted as the settings say.
 
-        A mean over rows, unlike PyTorch's over weights, is the same whether a batch is shared by processes or not.
+        PyTorch divides by the sum of the weights. The mean over rows does not depend on how processes share a batch.
         """
         smoothing = self.config.label_smoothing if self.training else 0.0
         losses = F.cross_entropy(logits.float(), labels, reduction="none", label_smoothing=smoothing)
         if self.config.class_weights and self.training:
-            # numbers from Python go to a GPU as arguments, but a tensor of them only once it has done all before
+            # Python numbers are passed to a GPU as arguments; copying a tensor would wait for all earlier work
             losses = losses * sum(weight * (labels == label) for label, weight in enumerate(self.config.class_weights))
         return losses.mean()
 
     def freeze(self, beginnings: Sequence[str]) -> None:
-        """Never train the parameters whose names begin so; modules of only such ones stay in evaluation.
+        """Never train the parts with these names; their modules stay in evaluation mode.
 
         Raises:
-            ConfigError: No parameter's name begins so.
+            ConfigError: No parameter's name begins with one of the names.
         """
         parameters_at(self, beginnings)
         self._frozen: tuple[str, ...] = (*getattr(self, "_frozen", ()), *(f"{name}." for name in beginnings))
         self.train(self.training)
 
     def frozen_fields(self) -> list[str]:
-        """Return those of `encoded_fields` whose part, or its first layers, always have the same output for a row."""
+        """Return the `encoded_fields` whose part, or its first layers, is frozen: its output for a row is constant."""
         self.train()
         return [
             field
@@ -250,7 +250,7 @@ class SentimentModel(SavesCode, PreTrainedModel):
         ]
 
     def frozen_layers(self) -> int:
-        """Count the text encoder's layers below the first one that trains; with frozen embeddings alone it is 0."""
+        """Count the text encoder's frozen layers below the first one that trains; 0 if its embeddings train."""
         encoder: Any = self.text_encoder
         layers = _layers(encoder)
         if not layers or not _is_frozen(encoder.embeddings):
@@ -258,7 +258,7 @@ class SentimentModel(SavesCode, PreTrainedModel):
         return next((number for number, layer in enumerate(layers) if not _is_frozen(layer)), len(layers))
 
     def encoding(self, field: str) -> dict[str, Any]:
-        """Return what `encode` depends on beside the encoder and its input."""
+        """Return the settings on which `encode` depends, beside the encoder and its input."""
         return {"layers": self.frozen_layers() if field == "input_ids" else None}
 
     def encode(self, field: str, batch: Mapping[str, Tensor]) -> Tensor:
@@ -272,7 +272,7 @@ class SentimentModel(SavesCode, PreTrainedModel):
         return read.hidden_states[self.frozen_layers()] if _layers(text) else read.last_hidden_state
 
     def freeze_text_encoder(self) -> None:
-        """Never train the text encoder, or its layers, that the configuration says; again when it is replaced."""
+        """Freeze the text encoder or its lowest layers, as configured; call it again when the encoder is replaced."""
         parts = [part for part in self.text_parts if hasattr(self, part)]
         if getattr(self.config, "freeze_text_encoder", False):
             self.freeze(parts)
@@ -286,12 +286,12 @@ class SentimentModel(SavesCode, PreTrainedModel):
         self.freeze_text_encoder()
 
     def train(self, mode: bool = True) -> Self:
-        """Train what is not frozen: dropout and batch statistics of frozen parts stay as in evaluation."""
+        """Set the training mode; dropout and batch statistics of frozen parts stay in evaluation mode."""
         super().train(mode)
         for name, module in self.named_modules() if getattr(self, "_frozen", ()) else ():
             if name and f"{name}.".startswith(self._frozen):
                 module.eval()
-        # again: transformers puts new ones in place of weights that it loads, and calls eval() in the end
+        # again: transformers replaces the parameters that it loads, and calls eval() at the end
         for weight in parameters_at(self, [name.rstrip(".") for name in getattr(self, "_frozen", ())]).values():
             weight.requires_grad_(False)
         return self
@@ -305,12 +305,12 @@ class SentimentModel(SavesCode, PreTrainedModel):
 
 
 def _layers(encoder: Any) -> Any:
-    """Layers of a text encoder that takes states and a mask through them one by one; of other kinds none are known."""
+    """Return the layers of a BERT or RoBERTa encoder, which can be called one by one; empty for other types."""
     return encoder.encoder.layer if encoder.config.model_type in ("bert", "roberta") else ()
 
 
 def _is_frozen(part: nn.Module) -> bool:
-    """Return whether none of a part's weights train and all of it stays in evaluation mode."""
+    """Return whether no weight of a part trains and all its modules are in evaluation mode."""
     weights, modules = part.parameters(), part.modules()
     return not any(weight.requires_grad for weight in weights) and not any(module.training for module in modules)
 
@@ -336,12 +336,12 @@ def parameters_at(model: nn.Module, beginnings: Iterable[str]) -> dict[str, nn.P
 
 
 class Baseline(SentimentModel):
-    """A model of another paper: its layers start as PyTorch draws them, its only loss is cross-entropy."""
+    """A model of another paper: PyTorch's default initialisation; cross-entropy is the only loss."""
 
     config_class = SentimentConfig
 
     def _init_weights(self, module: nn.Module) -> None:
-        """Leave a layer as it was drawn; encoders draw their own weights when they are built."""
+        """Keep a layer's initial weights; encoders initialise their own weights when they are built."""
 
 
 class SentimentHead(nn.Module):
@@ -383,7 +383,7 @@ class FgmfnForSentiment(SentimentModel):
         self.head = SentimentHead(config, (4 if config.head_unfused else 2) * config.hidden_size)
         self.pooling = TextPooling(config.pooling, config.hidden_size)
         self.image_pooling = TextPooling(config.image_pooling, config.hidden_size)
-        # what is not fused is pooled by weights of its own
+        # vectors from before the fusion have their own pooling weights
         alone = config.itc_alpha or config.mi_beta or config.head_unfused
         self.pooling_alone = TextPooling(config.pooling, config.hidden_size) if alone else None
         self.contrast = ImageTextContrast(config) if config.itc_alpha else None

@@ -16,7 +16,7 @@ from fgmfn.configuration import FgmfnConfig
 
 
 class MultiscaleFeatures(nn.Module):
-    """Joins low and high feature levels into region tokens and lets them gate the global feature.
+    """Multiscale visual tokens: region tokens from all feature levels, and a global token that they gate.
 
     Args:
         config: the model's settings.
@@ -50,13 +50,13 @@ class MultiscaleFeatures(nn.Module):
         """Eqs. 3 and 4: F1..F5 -> [B, d, 14, 14]."""
         low = self.low_map(levels[:3])
         high, mean = self.high_map(*levels[3:])
-        # The mean runs over the channels, [B, 1, 14, 14]: the only reading whose sum with the map is defined.
+        # Mean over the channels, [B, 1, 14, 14]: the only reading of the formula with a defined sum with the map.
         return F.relu(torch.cat([low, high], dim=1)) + mean
 
     def low_map(self, levels: Sequence[Tensor]) -> Tensor:
         """Join F1..F3 at F2's grid, [B, 256, 56, 56], and convolve them to [B, d / 2, 14, 14].
 
-        The convolution of joined levels is the sum of each one's own, which needs no copy of them.
+        The convolution of joined levels is the sum of their separate convolutions, which need no copy of the levels.
         """
         first, second, third = levels
         grid, stride = _grid(second), self.low.stride
@@ -70,7 +70,7 @@ class MultiscaleFeatures(nn.Module):
     def high_map(self, fourth: Tensor, fifth: Tensor) -> tuple[Tensor, Tensor]:
         """Join F4 and F5 at F4's grid, [B, 768, 14, 14]; convolve them to [B, d - d / 2, 14, 14].
 
-        Every cell by itself is convolved, so that F5 can be before it is enlarged, at a quarter of its cost.
+        A 1 x 1 convolution treats each cell alone, so F5 is convolved before it is enlarged, at a quarter of the cost.
 
         Returns:
             The convolved map, and the mean of the joined channels [B, 1, 14, 14].
@@ -83,7 +83,7 @@ class MultiscaleFeatures(nn.Module):
         return F.conv2d(fourth, kernels[0], self.high.bias) + deep, mean
 
     def pooled_token(self, deepest: Tensor, joint: Tensor) -> Tensor:
-        """Eq. 1's global feature, [B, d], damped where the joint map sees nothing worth keeping."""
+        """Return eq. 1's global feature, [B, d], gated by the salience of the joint map."""
         pooled = self.global_token(deepest.mean(dim=(2, 3)))
         if not self.gated:
             return pooled
@@ -95,7 +95,7 @@ class MultiscaleFeatures(nn.Module):
 
 
 class DeepestGrid(nn.Module):
-    """The ablation w/o MSVF: the deepest level's cells as regions and their plain mean as global token."""
+    """Ablation w/o MSVF: the deepest level's cells as regions, and their mean, without a gate, as global token."""
 
     def __init__(self, config: FgmfnConfig, channels: Sequence[int]) -> None:
         super().__init__()
@@ -126,8 +126,8 @@ class GridPosition(nn.Module):
 def _convolve_enlarged(level: Tensor, kernels: Tensor) -> Tensor:
     """Enlarge a level to twice its size and convolve it by 3 x 3 kernels with stride 4.
 
-    Rows 4i, 4i + 1 and 4i + 2 of the enlarged level lie between rows 2i - 1, 2i and 2i + 1 of the level: kernels that
-    take the interpolation in find the same in the level itself, with stride 2.
+    Rows 4i, 4i + 1 and 4i + 2 of the enlarged level are interpolated from rows 2i - 1, 2i and 2i + 1 of the level:
+    kernels that include the interpolation give the same result on the level itself, with stride 2.
     """
     eye = torch.eye(3, dtype=kernels.dtype, device=kernels.device)
     between = F.interpolate(eye[None], scale_factor=2, mode="linear")[0, :, 2:5].T
@@ -143,7 +143,7 @@ def _resize(level: Tensor, size: tuple[int, int]) -> Tensor:
     if _grid(level) == size:
         return level
     if level.shape[-1] > size[-1]:
-        # The stem is finer than the common grid: averaging keeps every pixel's share, interpolation would not.
-        exact = _grid(level) == (2 * size[0], 2 * size[1])  # as a rule, and then by the faster kernel
+        # The stem is finer than the common grid: averaging weighs all pixels equally, interpolation would not.
+        exact = _grid(level) == (2 * size[0], 2 * size[1])  # the usual case, with a faster kernel
         return F.avg_pool2d(level, kernel_size=2) if exact else F.adaptive_avg_pool2d(level, size)
     return F.interpolate(level, size=size, mode="bilinear", align_corners=False)

@@ -47,26 +47,26 @@ from fgmfn.settings import DataSettings
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 LONGEST = 16
-"""Of a picture that is longer than so many times its width the ends are not shown where `crop` leaves them out."""
+"""Ratio of a picture's sides beyond which `shrunk` cuts off the ends, with `crop`."""
 UNCUT = 2**30
-"""Tokens of a text that is not cut."""
+"""Length limit, in tokens, of a text that is not cut."""
 WORD_SPECIALS = ("[PAD]", "[UNK]", "[SEP]")
 SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 
 
 class FgmfnProcessor(SavesCode, ProcessorMixin):
-    """A tokenizer for the words, and a square and its normalisation for the picture.
+    """Tokenizer for the words, and resizing and normalisation for the picture.
 
     Args:
         image_processor: normalises; its `crop_size` is the square's side.
         tokenizer: the text encoder's.
-        max_tokens: tokens per text; what is beyond is cut off.
-        max_target_tokens: tokens per target where a model reads it alone.
-        fit: how a picture becomes the square. `letterbox`: whole, on a ground of the mean colour; `squash`: whole,
-            stretched; `crop`: its middle. None: as `image_processor` does it alone.
+        max_tokens: maximum number of tokens per text; the rest is cut off.
+        max_target_tokens: maximum number of tokens per target, for models that read the target alone.
+        fit: method of fitting a picture into the square. `letterbox`: whole, on a background of the mean colour;
+            `squash`: whole, stretched; `crop`: its middle. None: `image_processor` does it alone.
         crop_share: share of the shorter side that `crop` shows.
-        interpolation: name of a filter of Pillow.
-        reads: what the model reads, as `read_by` says it; None: of what is given, all that a tokenizer makes.
+        interpolation: name of one of Pillow's filters.
+        reads: the model's inputs, from `read_by`; None: not known; all fields that the tokenizer makes are returned.
     """
 
     auto_classes = ("AutoProcessor",)
@@ -111,33 +111,33 @@ class FgmfnProcessor(SavesCode, ProcessorMixin):
         images_kwargs: Mapping[str, Any] | None = None,
         common_kwargs: Mapping[str, Any] | None = None,
     ) -> BatchFeature:
-        """Return the fields that the model takes, of what is given: `pixel_values` [B, 3, H, W], `input_ids` [B, n]...
+        """Return the model's fields for the given inputs: `pixel_values` [B, 3, H, W], `input_ids` [B, n]...
 
-        Where it is not known which model that is, the picture's field and the tokenizer's.
+        If the model is not known (`reads` is None), the picture's field and the tokenizer's fields are returned.
 
         Args:
             images: one picture or several, as `as_pictures` takes them.
             text: one text or several.
-            text_pair: a second text for each, in place of a target and whatever the model reads.
+            text_pair: a second text for each, used in place of the target, whether or not the model reads targets.
             targets: what each text is about, for models that read it.
-            auxiliary: further words for each text, of which a processor makes something where its model was trained on
-                them in place of texts, which are then not read, or behind them.
-            padding: True or `longest`: to the longest text; `max_length`: to that; False or `do_not_pad`: not at all.
+            auxiliary: additional text for each text; used only if the model was trained on auxiliary texts, either in
+                place of the texts, which are then ignored, or after them.
+            padding: True or `longest`: to the longest text; `max_length`: to `max_length`; False or `do_not_pad`: none.
             truncation: False leaves texts as long as they are; True, or a strategy of the tokenizer, cuts them.
-            max_length: in place of `max_tokens`.
-            pad_to_multiple_of: of which padded lengths are multiples.
-            return_tensors: `pt` or `np`; None: lists, and one text gives a flat one.
-            device: where the tensors shall lie.
-            videos: other processors' argument; nothing but None.
+            max_length: replaces `max_tokens`.
+            pad_to_multiple_of: padded lengths are multiples of this number.
+            return_tensors: `pt` or `np`; None: lists, or a flat list for a single text.
+            device: device of the returned tensors.
+            videos: accepted for compatibility with other processors; must be None.
             audio: likewise.
-            text_kwargs: arguments of this call, as others take them.
-            images_kwargs: `return_tensors` and `device`, likewise.
+            text_kwargs: arguments of this call in a dictionary, as other processors take them.
+            images_kwargs: likewise, for `return_tensors` and `device`.
             common_kwargs: likewise.
 
         Raises:
-            InputError: There is neither picture nor text, something given is none, the numbers differ, a length is too
-                short for any word, or the model needs more than is given.
-            TypeError: There is no such argument.
+            InputError: Neither pictures nor texts are given, one of them has a wrong type, their numbers differ,
+                a length is too short for any word, or an input that the model needs is missing.
+            TypeError: An argument is unknown.
         """
         if videos is not None or audio is not None:
             raise InputError("videos and audio are nothing that these models take")
@@ -210,10 +210,10 @@ class FgmfnProcessor(SavesCode, ProcessorMixin):
         return made if device is None else made.to(device)
 
     def _read_inputs(self, columns: Mapping[str, Any]) -> tuple[Inputs, bool]:
-        """Return what the model reads, and whether it was trained on real targets.
+        """Return the model's inputs, and whether it was trained on real targets.
 
         Raises:
-            InputError: It reads something that is not given, or that no processor makes.
+            InputError: An input of the model is not given, or no processor can make it.
         """
         if self.reads is None:
             if "targets" in columns or "auxiliary" in columns:
@@ -232,10 +232,10 @@ class FgmfnProcessor(SavesCode, ProcessorMixin):
         return inputs, real
 
     def _holding(self, limit: int, pair: Any) -> int:
-        """Return a length that holds the special tokens.
+        """Return the length limit if the special tokens fit into it.
 
         Raises:
-            InputError: It does not.
+            InputError: They do not fit.
         """
         special = self.tokenizer.num_special_tokens_to_add(pair=pair is not None)
         if limit < special:
@@ -251,14 +251,14 @@ class FgmfnProcessor(SavesCode, ProcessorMixin):
         strategy: bool | str = True,
         offsets: bool = False,
     ) -> dict[str, list[list[Any]]]:
-        """Return the tokens of each text, cut to `max_tokens` and not yet padded; a text of none is one unknown token.
+        """Return the tokens of each text, cut to `max_tokens`, unpadded; a text without tokens is one unknown token.
 
         Args:
             text: one text per row.
             text_pair: a second text per row, such as the target of a sentence: `[CLS] sentence [SEP] target [SEP]`.
-            limit: cut to so many tokens instead.
-            strategy: of the tokenizer, for pairs that are too long.
-            offsets: add `offset_mapping`, the characters of `text` behind each token; (0, 0) for special tokens
+            limit: replaces `max_tokens`.
+            strategy: the tokenizer's truncation strategy for pairs that are too long.
+            offsets: add `offset_mapping`, the range of characters of `text` for each token; (0, 0) for special tokens
                 and those of the second text.
         """
         refuse_single(text=text, text_pair=text_pair)
@@ -281,18 +281,18 @@ class FgmfnProcessor(SavesCode, ProcessorMixin):
         return values
 
     def _separated(self, text: str) -> str:
-        """Write the tokenizer's own separator in place of ours; all other characters stay at their places."""
+        """Replace our separator by the tokenizer's; all other characters keep their positions."""
         own = self.tokenizer.sep_token
         return text if own in (None, SEPARATOR) else text.replace(SEPARATOR, own.ljust(len(SEPARATOR)))
 
     def shrunk(self, image: Image.Image, zoom: float = 1.0) -> Image.Image:
-        """Return a picture in the size that squares are cut from: all of it that any square may show, and no more.
+        """Return a picture resized for `square`, reduced to the part that a square may show.
 
-        `square` makes the same of the result as of the picture itself; a cache holds the result.
+        `square` returns the same for the result as for the picture itself; the cache stores the result.
 
         Args:
             image: in RGB.
-            zoom: factor of that size, up to the picture's own, where squares show less than the whole.
+            zoom: factor of that size, at most the picture's own, for squares that show less than the whole.
         """
         if self.fit is None:
             return image
@@ -322,9 +322,10 @@ class FgmfnProcessor(SavesCode, ProcessorMixin):
         """Return the square that a model sees of a picture.
 
         Args:
-            image: in RGB, as it is or `shrunk`.
-            share: length of what is shown, as a share of what is shown by default.
-            place: where it lies in the picture and the picture on its ground, from (0, 0) at the left top to (1, 1).
+            image: in RGB, original or `shrunk`.
+            share: side length of the part that is shown, as a share of the default.
+            place: position of this part in the picture, and of the picture on its background; (0, 0) is the top left,
+                (1, 1) the bottom right.
         """
         if self.fit is None:
             return image
@@ -338,7 +339,7 @@ class FgmfnProcessor(SavesCode, ProcessorMixin):
         return square
 
     def _part(self, image: Image.Image, share: float, place: tuple[float, float]) -> Image.Image:
-        """Resize a share of what is shown by default."""
+        """Cut out and resize a share of the part that is shown by default."""
         side, (width, height) = self.image_size, image.size
         shown = self.crop_share * min(width, height) if self.fit == "crop" else 0
         shown_width, shown_height = share * (shown or width), share * (shown or height)
@@ -348,7 +349,7 @@ class FgmfnProcessor(SavesCode, ProcessorMixin):
         return image.resize(size, self._filter, box=box)
 
     def pixels(self, squares: Sequence[Image.Image]) -> Tensor:
-        """Normalise squares: [B, 3, H, W]."""
+        """Return normalised squares, [B, 3, H, W]."""
         return self.normalize(self.raw_pixels(squares))
 
     def raw_pixels(self, squares: Sequence[Image.Image]) -> Tensor:
@@ -361,7 +362,7 @@ class FgmfnProcessor(SavesCode, ProcessorMixin):
         return raw
 
     def normalize(self, pixels: Tensor) -> Tensor:
-        """Turn bytes [B, 3, H, W] into a model's values, on the device where they lie."""
+        """Convert bytes [B, 3, H, W] into a model's input values, on the same device."""
         own = self.image_processor
         values = pixels.contiguous().float()
         if own.do_normalize:
@@ -372,7 +373,7 @@ class FgmfnProcessor(SavesCode, ProcessorMixin):
 
     @property
     def image_size(self) -> int:
-        """Side of the square picture that comes out, in pixels."""
+        """Side of the square picture in pixels."""
         return int(self.image_processor.crop_size["height"])
 
 
@@ -380,16 +381,16 @@ class FgmfnProcessor(SavesCode, ProcessorMixin):
 def _statistics(
     mean: tuple[float, ...], std: tuple[float, ...], rescale_factor: float, device: torch.device
 ) -> tuple[Tensor, Tensor]:
-    """Return mean and deviation of pixels, [3, 1, 1], on their device: brought there once, since a GPU waits for it."""
+    """Return mean and deviation of pixels, [3, 1, 1], on a device; cached, because copying to a GPU blocks it."""
     first, second = (torch.tensor(one, device=device).view(-1, 1, 1) * (1.0 / rescale_factor) for one in (mean, std))
     return first, second
 
 
 def texts_of(**given: Any) -> list[str]:
-    """Return one text or several, by the name of their argument, as a list.
+    """Return one text or several as a list; the keyword names the argument in errors.
 
     Raises:
-        InputError: Something given is no text.
+        InputError: A value is not a text, or there is none.
     """
     ((name, value),) = given.items()
     if isinstance(value, bytes | Mapping) or not isinstance(value, Iterable):
@@ -404,10 +405,10 @@ def texts_of(**given: Any) -> list[str]:
 
 
 def counted(**given: Any) -> int:
-    """Return a number of things, by the name of its argument.
+    """Return a count; the keyword names the argument in errors.
 
     Raises:
-        InputError: It is no whole number, or less than 1.
+        InputError: It is not a whole number, or less than 1.
     """
     ((name, value),) = given.items()
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
@@ -416,12 +417,12 @@ def counted(**given: Any) -> int:
 
 
 def read_by(inputs: Inputs, *, has_targets: bool, words: Words = "text") -> dict[str, Any]:
-    """Say what a model reads, for the processor that is saved beside it.
+    """Return a description of a model's inputs, for the processor that is saved beside it.
 
     Args:
         inputs: the model's.
         has_targets: its training rows have real targets; False: at most the categories of ads.
-        words: what of their words it has read.
+        words: text that the model reads as a sentence.
     """
     extras = [extra.name for extra in inputs.extras]
     own = {"fields": [*inputs.fields], "pair": inputs.pair, "marked": inputs.marked, "extras": extras}
@@ -437,10 +438,10 @@ def _refuse_lost(spans: Sequence[tuple[int, int]], targets: Sequence[str]) -> No
 
 
 def refuse_single(**given: Any) -> None:
-    """Refuse one text or picture where a list of them belongs: its letters would be taken for texts.
+    """Refuse a single text or picture instead of a list: a text's letters would be taken for texts.
 
     Raises:
-        InputError: Something given is one.
+        InputError: A value is a single text or picture.
     """
     for name, value in given.items():
         if isinstance(value, str | bytes | Image.Image):
@@ -448,20 +449,21 @@ def refuse_single(**given: Any) -> None:
 
 
 def readable(text: str) -> str:
-    """Put a question mark for half a character, which no tokenizer takes; all others stay at their places."""
+    """Replace unpaired surrogates, which no tokenizer accepts, by question marks; no character moves."""
     return text.encode(errors="replace").decode()
 
 
 @dataclass(frozen=True)
 class Augmentation:
-    """Random places (shares, mirrors) of training pictures, the same for the same seed, epoch and row.
+    """Random positions, crops and mirroring of training pictures, reproducible by seed, epoch and row.
 
-    A letterboxed picture lies anywhere on its ground, and a crop anywhere in the picture, as large as in evaluation.
+    A letterboxed picture is placed anywhere on its background, and a crop anywhere in the picture, as large as in
+    evaluation.
 
     Args:
-        min_crop: least share of the area of what evaluation shows; 1 cuts nothing else off.
-        mirror: mirror every other picture.
-        seed: of the drawing.
+        min_crop: smallest share of the area that evaluation shows; 1 turns random cropping off.
+        mirror: mirror half of the pictures, at random.
+        seed: seed of the random draws.
     """
 
     min_crop: float
@@ -470,11 +472,11 @@ class Augmentation:
 
     @property
     def zoom(self) -> float:
-        """By how much larger than in evaluation its least share is shown."""
+        """Largest magnification, compared with evaluation."""
         return float(1 / np.sqrt(self.min_crop))
 
     def __call__(self, image: Image.Image, processor: FgmfnProcessor, *, epoch: int, row: int) -> Image.Image:
-        """Return the square that the model sees of a training picture, as it is or shrunk, this time."""
+        """Return the square for a training picture, original or shrunk, in this epoch."""
         rng = np.random.default_rng((self.seed, epoch, row))
         share, across, down = float(np.sqrt(rng.uniform(self.min_crop, 1.0))), rng.random(), rng.random()
         square = processor.square(image, share=share, place=(across, down))
@@ -484,9 +486,9 @@ class Augmentation:
 
 
 def image_processor(config: SentimentConfig, data: DataSettings | None = None) -> CLIPImageProcessor:
-    """Normalise as the backbone's card says, or the settings; without a `fit`, crop the centre (224 of 256 pixels).
+    """Return an image processor that normalises as the settings say, or else the backbone's card.
 
-    A model that looks at no picture gets one that is never used.
+    Without a `fit` it crops the centre (224 of 256 pixels). A model without pictures gets one that is never used.
     """
     data, card = data or DataSettings(), picture_card(config)
     side = getattr(config, "image_size", 224)
@@ -499,7 +501,7 @@ def image_processor(config: SentimentConfig, data: DataSettings | None = None) -
 
 
 def picture_card(config: SentimentConfig) -> Any:
-    """Return timm's card of a model's backbone, None where there is no backbone."""
+    """Return timm's card of a model's backbone, or None without a backbone."""
     return timm.get_pretrained_cfg(config.backbone) if hasattr(config, "backbone") else None
 
 
@@ -517,11 +519,11 @@ def pretrained_tokenizer(name: str) -> Any:
 
 
 def train_tokenizer(texts: Sequence[str], vocabulary: int) -> BertTokenizer:
-    """Learn a lower-casing WordPiece vocabulary; the same texts give the same one on every machine."""
+    """Learn a lower-casing WordPiece vocabulary, which is the same on every machine for the same texts."""
     texts, normalizer = [readable(text) for text in texts], normalizers.BertNormalizer(lowercase=True)
     alphabet = sorted({sign for text in texts for sign in normalizer.normalize_str(text) if not sign.isspace()})
     # The trainer numbers continuation signs in the order of a hash map and breaks ties by those numbers, so
-    # that two runs disagree. Numbered beforehand, they cannot (huggingface/tokenizers issue 1794).
+    # two runs can differ. Numbering them beforehand prevents that (huggingface/tokenizers issue 1794).
     fixed = [*SPECIAL_TOKENS, *alphabet, *(f"##{sign}" for sign in alphabet)]
     learner = Tokenizer(models.WordPiece(unk_token="[UNK]"))  # noqa: S106  a token of the vocabulary
     learner.normalizer = normalizer
@@ -534,12 +536,12 @@ def train_tokenizer(texts: Sequence[str], vocabulary: int) -> BertTokenizer:
 
 
 def train_words(texts: Sequence[str], min_count: int, *, mark: bool = False) -> PreTrainedTokenizerFast:
-    """Number the lower-cased words of some texts: a word is a run of letters and digits, or one other sign.
+    """Number the lower-cased words of texts: a word is a run of letters and digits, or one other sign.
 
     Args:
-        texts: those of the training split alone.
-        min_count: rarer words are unknown ones.
-        mark: know the signs of a target's mark, which the texts need not have.
+        texts: texts of the training split only.
+        min_count: rarer words become the unknown token.
+        mark: include the signs of a target's mark in the vocabulary, even if the texts do not contain them.
     """
     normalizer, splitter = normalizers.BertNormalizer(lowercase=True), pre_tokenizers.BertPreTokenizer()
     counts = Counter(

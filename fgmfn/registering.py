@@ -1,6 +1,6 @@
-"""transformers' auto classes know the models wherever anything of this package is imported, in whatever order.
+"""Register the models with transformers' auto classes when this package is imported, in any order of imports.
 
-Registering means importing PyTorch, which takes seconds: it waits until somebody asks for one of the models.
+Registration imports PyTorch, which takes seconds; it is therefore delayed until a model is first looked up.
 """
 
 from __future__ import annotations
@@ -22,23 +22,23 @@ _REGISTRIES = {
     "transformers.models.auto.processing_auto": {"PROCESSOR_MAPPING": "_extra_content"},
     "transformers.pipelines": {"PIPELINE_REGISTRY": "supported_tasks"},
 }
-"""By module, the registries of transformers that the models belong in, and the dictionary where each looks them up."""
+"""Registries of transformers that need the models, by module, with the attribute of each that holds its entries."""
 _OURS = ("fgmfn", "ad-sentiment")
-"""Beginnings of the models' types, of the modules of their classes, and their pipeline's task."""
+"""Prefixes of the models' types and of their classes' modules, and the task of their pipeline."""
 
 
 class _Completed(dict[Any, Any]):
-    """Entries of a registry; the models are registered when somebody first looks for one, or at all entries.
+    """Entries of a registry; the models are registered when one of them is first looked up, or all entries are listed.
 
-    Where modules are imported, by whom and in what order makes no difference then: nobody asks before all are there.
-    Other entries are looked up while modules of transformers, and of this package, are still being imported.
+    The order of imports then makes no difference: models are looked up only when all modules are imported. Other
+    entries are looked up while modules of transformers, and of this package, are still being imported.
     """
 
 
 def _completing(name: str, *, keyed: bool) -> Callable[..., Any]:
     def complete_and_look(self: _Completed, *given: Any) -> Any:
         if not keyed or getattr(given[0], "__module__", str(given[0])).startswith(_OURS):
-            import_module("fgmfn.auto")  # which registers; another thread waits here until it has
+            import_module("fgmfn.auto")  # registers the models; other threads wait here until it is done
         return getattr(dict, name)(self, *given)
 
     return complete_and_look
@@ -51,7 +51,7 @@ for _look in ("__iter__", "__len__", "items", "keys", "values"):
 
 
 def _complete(module: ModuleType) -> None:
-    """Let the registries of a module complete themselves."""
+    """Replace the entries of a module's registries by ones that register the models on use."""
     for name, entries in _REGISTRIES[module.__name__].items():
         registry = getattr(module, name)
         if not isinstance(getattr(registry, entries), _Completed):
@@ -59,10 +59,10 @@ def _complete(module: ModuleType) -> None:
 
 
 class _CompleteWhenImported(MetaPathFinder):
-    """Changes the registries right after their modules are executed, before any other thread sees them."""
+    """Import hook that changes the registries right after their modules run, before any other thread sees them."""
 
     def find_spec(self, name: str, path: Any = None, target: Any = None) -> ModuleSpec | None:
-        """Find the registries' modules."""
+        """Return the spec of a module with registries, with a loader that changes them; None for other modules."""
         spec = PathFinder.find_spec(name, path, target) if name in _REGISTRIES else None
         loader: Any = spec.loader if spec else None
         if loader is not None:
@@ -77,8 +77,8 @@ class _CompleteWhenImported(MetaPathFinder):
 
 
 def register_on_use() -> None:
-    """Have the models registered when transformers is first asked for one, imported already or later."""
+    """Register the models on first use, whether transformers is already imported or imported later."""
     sys.meta_path.insert(0, _CompleteWhenImported())
     for name in _REGISTRIES:
         if name in sys.modules:
-            _complete(import_module(name))  # waits where another thread is still executing it
+            _complete(import_module(name))  # waits if another thread is still executing it

@@ -1,6 +1,6 @@
-"""Code beside saved weights, so that they load by `trust_remote_code=True` where this package is not installed.
+"""Save code beside weights, to load them with `trust_remote_code=True` where this package is not installed.
 
-The modules that a class needs are written side by side with relative imports, as transformers copies them.
+The modules that a class needs are written into one folder with relative imports, as transformers copies them.
 """
 
 from __future__ import annotations
@@ -21,29 +21,29 @@ _IMPORT = re.compile(rf"^(\s*)from ({PACKAGE}(?:\.\w+)+) import\b", re.MULTILINE
 class SavesCode:
     """A model or processor of transformers that can be saved, or pushed to a hub, with its code.
 
-    What was loaded from such code is always saved with it.
+    An object that was loaded from such code is always saved with its code.
     """
 
     auto_classes: ClassVar[tuple[str, ...]] = ()
-    """Auto classes that load it."""
+    """Auto classes that load this class."""
     _auto_class: ClassVar[str | None]
-    """Of transformers: what was loaded from a folder's code has the auto class by which it was loaded."""
+    """Attribute of transformers: the auto class by which an object was loaded from a folder's code."""
     _with_code = False
 
     def named_classes(self) -> dict[str, str]:
-        """Return the name of the class that each auto class is to load; it stands in this class's module."""
+        """Return the class, by name, that each auto class loads; it is defined in this class's module."""
         return dict.fromkeys(self.auto_classes, type(self).__name__)
 
     def save_pretrained(self, save_directory: Any, *, with_code: bool | None = None, **options: Any) -> Any:
-        """Save as transformers does, and the code where it is wanted.
+        """Save as transformers does, optionally with the code.
 
         Args:
             save_directory: the folder.
-            with_code: write the modules that it needs, too, for `trust_remote_code=True`.
-            options: of `save_pretrained` of transformers.
+            with_code: also write the modules that the class needs, for `trust_remote_code=True`.
+            options: arguments of transformers' `save_pretrained`.
 
         Raises:
-            ValueError: The code is to be pushed from here; `push_to_hub` does so.
+            ValueError: `push_to_hub` is set and code is to be saved; call `push_to_hub` instead.
         """
         module = type(self).__module__
         wanted = self._with_code if with_code is None else with_code
@@ -51,7 +51,7 @@ class SavesCode:
         if wanted and options.get("push_to_hub"):
             raise ValueError("save_pretrained pushes no code: call push_to_hub(..., with_code=True)")
         described: Any = getattr(self, "config", self)
-        known = vars(described).pop("auto_map", None)  # of a folder that this was loaded from
+        known = vars(described).pop("auto_map", None)  # from the folder that this was loaded from
         kinds: list[tuple[Any, Any]] = [(type(part), type(part)._auto_class) for part in (self, described)]
         if wanted:
             classes = self.named_classes()
@@ -60,7 +60,7 @@ class SavesCode:
                 write_code(module, entry, classes.values(), Path(save_directory))
             described.auto_map = {auto: f"{entry}.{name}" for auto, name in classes.items()}
             for kind, _ in kinds:
-                kind._auto_class = None  # else transformers would save some of the code, and name it otherwise
+                kind._auto_class = None  # or transformers would save some of the code under other names
         try:
             saved: Any = super()
             return saved.save_pretrained(save_directory, **options)
@@ -71,7 +71,7 @@ class SavesCode:
                 kind._auto_class = auto
 
     def push_to_hub(self, repo_id: str, *, with_code: bool = False, **options: Any) -> Any:
-        """Upload as transformers does, and the code where it is wanted, for `trust_remote_code=True`."""
+        """Upload as transformers does, optionally with the code, for `trust_remote_code=True`."""
         self._with_code = with_code
         try:
             pushed: Any = super()
@@ -81,17 +81,17 @@ class SavesCode:
 
 
 def write_code(module: str, entry: str, classes: Iterable[str], folder: Path) -> list[Path]:
-    """Write a module and all that it imports of this package into a folder.
+    """Write a module, and all modules of this package that it imports, into a folder.
 
     Args:
-        module: its name.
-        entry: name of a file that holds nothing but the classes. Another one for each class lets transformers keep
-            classes apart that share a module: it knows a folder's code by its entry.
-        classes: names in the module.
-        folder: where to.
+        module: the module's name.
+        entry: name of a file that only imports the classes. transformers identifies a folder's code by its entry:
+            use a different entry for each class, so that it can tell classes of one module apart.
+        classes: names of classes in the module.
+        folder: folder to write to.
 
     Returns:
-        The files.
+        The files written.
     """
     folder.mkdir(parents=True, exist_ok=True)
     sources = _copied(module) if module.startswith(f"{TRANSFORMERS_DYNAMIC_MODULE_NAME}.") else _reached(module)
@@ -106,7 +106,7 @@ def write_code(module: str, entry: str, classes: Iterable[str], folder: Path) ->
 
 
 def _reached(module: str) -> dict[str, str]:
-    """Sources of a module and of what it imports of this package, by the names of their files."""
+    """Return the sources of a module and of this package's modules that it imports, by file name."""
     waiting, found = [module], dict[str, str]()
     while waiting:
         name = waiting.pop()
@@ -122,11 +122,11 @@ def _reached(module: str) -> dict[str, str]:
 
 
 def _copied(module: str) -> dict[str, str]:
-    """Sources beside a module that was loaded from such a folder."""
+    """Return the sources in the folder from which a module was loaded."""
     folder = Path(str(sys.modules[module].__file__)).parent
     return {file.stem: file.read_text(encoding="utf-8") for file in folder.glob(f"{PACKAGE}_*.py")}
 
 
 def _flat(module: str) -> str:
-    """Name of a module's file where all of them lie in one folder."""
+    """Return the file name of a module in a folder that contains all modules."""
     return module.replace(".", "_")

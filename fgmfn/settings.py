@@ -70,9 +70,9 @@ class SourceSettings(Section):
     """Column that names each row's split; unset: files named by their split, or splits that are drawn."""
     validation: float = Field(default=0.1, ge=0, lt=0.5)
     test: float = Field(default=0.1, ge=0, lt=0.5)
-    """Shares of the rows where splits are drawn."""
+    """Shares of the validation and test rows if splits are drawn."""
     draw: bool = False
-    """Draw the splits even where a column or files seem to name them."""
+    """Draw the splits even if a column or files seem to name them."""
     seed: int = Field(default=0, ge=0)
     """Seed for drawing splits; runs with different training seeds share their splits."""
 
@@ -81,14 +81,14 @@ class DataSettings(Section):
     """Settings of batches: lengths, vocabulary, pictures."""
 
     max_tokens: int | None = Field(default=None, ge=4)
-    """Tokens per text, special ones included; what is beyond is cut off, and counted on the model card. Unset: as many
-    as 99 of 100 training texts have at most, in multiples of 8 and within what the encoder reads."""
+    """Maximum number of tokens per text, special ones included; the rest is cut off, and counted on the model card.
+    Unset: enough for 99 of 100 training texts, rounded up to a multiple of 8, within the encoder's limit."""
     max_target_tokens: int = Field(default=16, ge=4)
-    """Tokens per target where a model reads it alone."""
+    """Maximum number of tokens per target, for models that read the target alone."""
     vocabulary: int = Field(default=8000, ge=100)
-    """Word pieces to learn from the training texts when nothing is pretrained."""
+    """Number of word pieces to learn from the training texts if nothing is pretrained."""
     min_word_count: int = Field(default=1, ge=1)
-    """Rarer words of the training texts are unknown ones, for models that read words."""
+    """Fewest occurrences of a word in the training texts; rarer words become unknown. For models that read words."""
     fit: Literal["letterbox", "squash", "crop"] | None = None
     """Method of fitting a picture into the model's square: `letterbox` shows it whole on a background of the mean
     colour, `squash` whole and stretched, `crop` its middle. Unset: `crop` for the Twitter sets, `letterbox` for all
@@ -102,21 +102,21 @@ class DataSettings(Section):
     image_std: Annotated[tuple[PositiveFloat, PositiveFloat, PositiveFloat] | None, Listed] = None
     """Standard deviation of the colours, above 0, for the normalisation. Unset: as the backbone's card says."""
     min_crop: float = Field(default=1.0, gt=0, le=1)
-    """Least share that a random crop keeps of what evaluation shows (ours); 1 turns the crops off, which cut words."""
+    """Smallest share of the area shown in evaluation that a random crop keeps (ours); 1: no crops, which cut words."""
     augment: bool = True
-    """Show training pictures at places that are drawn anew in each epoch, cut and mirrored as the other settings say.
-    False: as in evaluation, so that the outputs of frozen encoders are computed once."""
+    """Place training pictures at random in each epoch, cropped and mirrored as the other settings say. False: as in
+    evaluation, so that the outputs of frozen encoders are computed once."""
     mirror: bool = False
-    """Mirror every other training picture. Off: the words on it would be mirrored too."""
+    """Mirror half of the training pictures, at random. Off by default: mirroring also mirrors the words."""
     cache: Annotated[Path | None, Listed] = None
     """Folder of prepared rows. Unset: `$FGMFN_CACHE`, or `fgmfn` in the user's cache."""
     cache_gb: float = Field(default=50.0, ge=0)
-    """Size of that folder beyond which the least recently used rows are dropped. 0: none are kept, and pictures are
-    decoded in every epoch."""
+    """Maximum size of that folder in GB; beyond it the least recently used rows are removed. 0: no rows are kept, and
+    pictures are decoded in every epoch."""
     cache_encoded: bool = True
-    """Also keep the outputs of frozen encoders there, for rows that are the same in every epoch."""
+    """Also cache the outputs of frozen encoders, for rows that are the same in every epoch."""
     cache_days: float = Field(default=30.0, gt=0)
-    """Prepared rows that are unused for this many days are dropped."""
+    """Days without use after which prepared rows are removed."""
 
 
 class TrainingSettings(Section):
@@ -138,42 +138,42 @@ class TrainingSettings(Section):
     warmup: float = Field(default=0.1, ge=0, lt=1)
     """Share of the steps over which the linear schedule rises (ours)."""
     learning_rates: dict[str, PositiveFloat] = Field(default_factory=dict)
-    """Learning rates of parts of the model, by the beginning of their parameters' names, in place of `learning_rate`;
-    the longest match counts: `{ text_encoder = 2e-5, head = 1e-3 }`."""
+    """Learning rates of parts of the model, by prefixes of their parameters' names, in place of `learning_rate`; the
+    longest prefix counts: `{ text_encoder = 2e-5, head = 1e-3 }`."""
     layer_decay: float = Field(default=1.0, gt=0, le=1)
-    """Factor of the learning rate from each layer of the text encoder to the one below it; 1 is none."""
+    """Factor by which the learning rate falls from each layer of the text encoder to the one below; 1: no decay."""
     freeze: Annotated[tuple[str, ...], Listed] = ()
-    """Parts that are not trained, by the beginning of their parameters' names."""
+    """Parts that are not trained, by prefixes of their parameters' names."""
     freeze_epochs: int | None = Field(default=None, ge=1)
     """Train the parts in `freeze` after this many epochs. Unset: never."""
     class_weights: Literal["none", "balanced"] = "none"
-    """`balanced` weighs each class by its rarity among the training rows."""
+    """Weights of the classes in the loss: `balanced` gives rare classes of the training rows a higher weight."""
     ema_decay: float = Field(default=0.0, ge=0, lt=1)
-    """Share that an exponential moving average of the weights keeps of itself at each step, such as 0.999; it is scored
-    and kept in place of the weights. 0: there is none."""
+    """Decay of an exponential moving average of the weights per step, such as 0.999; the average is scored and saved in
+    place of the weights. 0: no average."""
     max_gradient_norm: float = Field(default=1.0, gt=0)
-    """Longer gradients are scaled down to it (ours)."""
+    """Maximum norm of the gradient; longer gradients are scaled down to it (ours)."""
     selection: Selection = "macro_f1"
     """Score on the development rows that chooses the epoch: the metric that the data's paper reports, or the lowest
     loss. Ties go to the lower loss, then to the earlier epoch. Models without epochs use macro-F1."""
     patience: int | None = Field(default=None, ge=1)
     """Epochs without improvement, by `selection`, after which training ends. Unset: it never ends early."""
     accumulation: int = Field(default=1, ge=1)
-    """Parts in which the rows of a step go through the model, one after the other, for less memory. The contrastive
-    loss and batch statistics run over one part."""
+    """Number of parts into which the rows of a step are split; they go through the model one after the other, which
+    needs less memory. The contrastive loss and batch statistics are computed within one part."""
     by_length: bool = False
-    """Draw batches of texts of similar length, for less padding."""
+    """Form batches of texts of similar length, which need less padding."""
     gradient_checkpointing: bool = False
-    """Compute the text encoder's layers again for the gradients instead of keeping them: less memory, slower."""
+    """Recompute the text encoder's layers for the gradients instead of keeping them: less memory, slower."""
     compile: bool = False
-    """Compile the model with `torch.compile`, which takes minutes at first."""
+    """Compile the model with `torch.compile`, which takes minutes at the start."""
     tf32: bool = False
-    """On GPUs that have it, use TF32 for the remaining float32 computations."""
+    """Use TF32 for the remaining float32 computations on GPUs that support it."""
     report_to: Annotated[tuple[Literal["tensorboard", "wandb", "mlflow", "trackio"], ...], Listed] = ()
-    """Send losses and scores there, by the package of that name; nothing by default."""
+    """Trackers that receive losses and scores, through the package of the same name; none by default."""
     seed: int = Field(default=42, ge=0, lt=2**32)
     workers: int | None = Field(default=None, ge=0)
-    """Processes that decode pictures. Unset: none on a CPU, which training needs itself, up to 8 beside a GPU."""
+    """Number of processes that decode pictures. Unset: 0 on a CPU, which training needs itself; up to 8 with a GPU."""
 
     @model_validator(mode="after")
     def _agree(self) -> Self:
@@ -185,7 +185,7 @@ class TrainingSettings(Section):
 
 
 class RunSettings(Section):
-    """One file of settings: what it says, before data adds its classes and its vocabulary."""
+    """Settings of one file, before the data add their classes and vocabulary."""
 
     model: dict[str, Any] = Field(default_factory=dict)
     """FGMFN's own settings, which the single-modality rows beside it share."""
@@ -206,7 +206,7 @@ class ModelSettings:
     training: TrainingSettings
 
     def as_key(self) -> dict[str, Any]:
-        """Return what a result depends on, for the run's key."""
+        """Return the settings that a result depends on, for the run's key."""
         settled = self.as_json()
         for table, names in WITHOUT_EFFECT.items():
             settled[table] = {name: value for name, value in settled[table].items() if name not in names}
@@ -269,7 +269,7 @@ def model_settings_for(
     seed: int | None = None,
     changes: Mapping[str, Any] | None = None,
 ) -> ModelSettings:
-    """Say what one model trains with: its recipe, then the file's [training], then its own [models.NAME.training].
+    """Return one model's settings: its recipe, then the file's [training], then its own [models.NAME.training].
 
     Args:
         name: the model's name in the registry.

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from fgmfn.diagnosing import Diagnosis
 
 app = typer.Typer(rich_markup_mode="rich")
-SIDE_HELP = "A run, a folder of one model's runs over seeds, or a pattern of them in quotes."
+SIDE_HELP = "Folder of a run, folder of one model's runs with several seeds, or a pattern of runs in quotes."
 Side = Annotated[Path, typer.Argument(help=SIDE_HELP)]
 
 
@@ -36,10 +36,12 @@ class KeptSplit(StrEnum):
 def compare(
     a: Side,
     b: Side,
-    split: Annotated[KeptSplit, typer.Option(help="The rows to compare on.")] = KeptSplit.TEST,
+    split: Annotated[KeptSplit, typer.Option(help="Split whose rows are compared.")] = KeptSplit.TEST,
     data: Annotated[
         str | None,
-        typer.Option("--data", "--release", help=f"Where runs have kept no predictions, predict again. {DATA_HELP}"),
+        typer.Option(
+            "--data", "--release", help=f"Data to predict again for runs that have kept no predictions. {DATA_HELP}"
+        ),
     ] = None,
     images: Images = None,
     data_dir: DataDir = None,
@@ -134,17 +136,17 @@ def _print(outcome: Outcome) -> None:
 
 @app.command()
 def diagnose(
-    run: Annotated[Path, typer.Argument(help="A folder that `fgmfn train` printed.")],
-    split: Annotated[KeptSplit, typer.Option(help="The rows that are predicted.")] = KeptSplit.TEST,
+    run: Annotated[Path, typer.Argument(help="Folder of a trained model, as printed by `fgmfn train`.")],
+    split: Annotated[KeptSplit, typer.Option(help="Split whose rows are predicted.")] = KeptSplit.TEST,
     data: Annotated[
         str | None,
-        typer.Option("--data", "--release", help=f"The data of the run. {DATA_HELP} Unset: {DEFAULT_DATA}, if there."),
+        typer.Option("--data", "--release", help=f"Data of the run. {DATA_HELP} Unset: {DEFAULT_DATA}, if it exists."),
     ] = None,
     images: Images = None,
     data_dir: DataDir = None,
     config: Config = None,
     words: Words = None,
-    output: Annotated[Path | None, typer.Option(help="Where the report goes. Unset: into the run's folder.")] = None,
+    output: Annotated[Path | None, typer.Option(help="Folder for the report. Unset: the run's folder.")] = None,
     as_json: Json = False,
 ) -> None:
     """Check whether a trained model's parts work: the course of its training, and the cost of hiding pictures or words.

@@ -21,28 +21,38 @@ app = typer.Typer(rich_markup_mode="rich")
 
 @app.command()
 def explain(
-    run: Annotated[Path, typer.Argument(help="A folder that `fgmfn train` printed.")],
-    image: Annotated[list[Path] | None, typer.Option(help="A picture; repeat for more, each with a --text.")] = None,
-    text: Annotated[list[str] | None, typer.Option(help="The words on that picture.")] = None,
-    target: Annotated[list[str] | None, typer.Option(help="What the words are about; one per --text.")] = None,
+    run: Annotated[Path, typer.Argument(help="Folder of a trained model, as printed by `fgmfn train`.")],
+    image: Annotated[
+        list[Path] | None, typer.Option(help="Picture file; repeat the option for more, each with its --text.")
+    ] = None,
+    text: Annotated[
+        list[str] | None, typer.Option(help="Words on the picture; one --text per --image, in the same order.")
+    ] = None,
+    target: Annotated[
+        list[str] | None, typer.Option(help="Part of the text that the label is about; one per --text.")
+    ] = None,
     auxiliary: Annotated[
-        list[str] | None, typer.Option(help="Further words that a model may read, such as a caption; one per --text.")
+        list[str] | None, typer.Option(help="Additional text that a model may read, such as a caption; one per --text.")
     ] = None,
     data: Annotated[
         str | None,
-        typer.Option("--data", "--release", help=f"The data of the run. {DATA_HELP}"),
+        typer.Option("--data", "--release", help=f"Data of the run. {DATA_HELP}"),
     ] = None,
     images: Images = None,
     data_dir: DataDir = None,
     config: Config = None,
     words: Words = None,
-    split: Annotated[str, typer.Option(help="Split of the rows.")] = "validation",
-    row: Annotated[list[str] | None, typer.Option(help="Name of a row of the split; repeat for more.")] = None,
+    split: Annotated[str, typer.Option(help="Split of the rows: train, validation or test.")] = "validation",
+    row: Annotated[
+        list[str] | None, typer.Option(help="Name of a row of the split; repeat the option for more.")
+    ] = None,
     deletion_test: Annotated[
         int | None,
-        typer.Option(min=1, help="Test the explanations of so many rows of the split, drawn at random, instead."),
+        typer.Option(
+            min=1, help="Number of rows of the split, drawn at random, whose explanations are tested instead of shown."
+        ),
     ] = None,
-    html: Annotated[Path | None, typer.Option(help="One file to look at.")] = None,
+    html: Annotated[Path | None, typer.Option(help="HTML file for the explanations.")] = None,
     as_json: Json = False,
 ) -> None:
     """Explain a model's answers: words and regions that count, each modality, and the nearest training ads.

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from fgmfn.commands.options import Config, DataDir, Images, Json, SourceOptions, Words
+from fgmfn.commands.options import DATA_HELP, Config, DataDir, Images, Json, SourceOptions, Words
 from fgmfn.console import print_json, print_line, reports
 
 app = typer.Typer(rich_markup_mode="rich")
@@ -15,18 +15,23 @@ app = typer.Typer(rich_markup_mode="rich")
 
 @app.command()
 def export(
-    checkpoint: Annotated[Path, typer.Argument(help="A folder that `fgmfn train` printed.")],
-    output: Annotated[Path, typer.Option(help="The folder to write, which must not exist.")],
-    form: Annotated[str, typer.Option("--format", help="onnx")] = "onnx",
-    int8: Annotated[bool, typer.Option("--int8", help="Linear layers and convolutions compute in 8 bits.")] = False,
+    checkpoint: Annotated[Path, typer.Argument(help="Folder of a trained model, as printed by `fgmfn train`.")],
+    output: Annotated[Path, typer.Option(help="Folder to write; it must not exist.")],
+    form: Annotated[str, typer.Option("--format", help="Format of the export; only onnx.")] = "onnx",
+    int8: Annotated[bool, typer.Option("--int8", help="Compute linear layers and convolutions in 8 bits.")] = False,
     data: Annotated[
-        str, typer.Option("--data", "--release", help="The run's data, or others with real rows to check on.")
+        str,
+        typer.Option(
+            "--data", "--release", help=f"Data to check the export on: the run's, or others with real rows. {DATA_HELP}"
+        ),
     ] = "catalog/releases",
     images: Images = None,
     data_dir: DataDir = None,
     config: Config = None,
     words: Words = None,
-    split: Annotated[str, typer.Option(help="The rows that the export must answer as the model does.")] = "validation",
+    split: Annotated[
+        str, typer.Option(help="Split whose rows the export must answer as the model does: train, validation or test.")
+    ] = "validation",
     as_json: Json = False,
 ) -> None:
     """Write a trained model for ONNX Runtime, with its processor, calibration and checksums.

@@ -10,6 +10,7 @@ import typer
 
 from fgmfn.baselines import MODELS, check_models, unproven
 from fgmfn.commands.options import (
+    DATA_HELP,
     Config,
     DataDir,
     FromScratch,
@@ -29,8 +30,8 @@ if TYPE_CHECKING:
 
 # Line breaks in the help texts are intended: rich markup keeps the examples on separate lines.
 app = typer.Typer(rich_markup_mode="rich")
-Checkpoint = Annotated[Path, typer.Argument(help="A folder that `fgmfn train` printed.")]
-Split = Annotated[str, typer.Option(help="train, validation or test.")]
+Checkpoint = Annotated[Path, typer.Argument(help="Folder of a trained model, as printed by `fgmfn train`.")]
+Split = Annotated[str, typer.Option(help="Split of the data: train, validation or test.")]
 
 
 @app.command()
@@ -39,10 +40,13 @@ def train(
     source: SourceOptions,
     model: Annotated[
         list[str] | None,
-        typer.Option(help=f"One or more of {', '.join(MODELS)}; repeat the option or separate by commas."),
+        typer.Option(
+            help=f"Models to train, of {', '.join(MODELS)}; repeat the option or separate by commas. "
+            "Unset: fgmfn, text_only."
+        ),
     ] = None,
-    output: Annotated[Path, typer.Option(help="Where every trained model gets its folder.")] = Path("runs"),
-    seed: Annotated[int | None, typer.Option(help="Replaces the configuration's seed.")] = None,
+    output: Annotated[Path, typer.Option(help="Folder in which each trained model gets a folder.")] = Path("runs"),
+    seed: Annotated[int | None, typer.Option(help="Seed of the training. Unset: the configuration's.")] = None,
     from_scratch: FromScratch = False,
     as_json: Json = False,
 ) -> None:
@@ -120,14 +124,21 @@ def evaluate(source: SourceOptions, checkpoint: Checkpoint, split: Split = "test
 @app.command()
 def predict(
     checkpoint: Checkpoint,
-    image: Annotated[list[Path] | None, typer.Option(help="A picture; repeat for more, each with a --text.")] = None,
-    text: Annotated[list[str] | None, typer.Option(help="The words on that picture.")] = None,
-    target: Annotated[list[str] | None, typer.Option(help="What the words are about; one per --text.")] = None,
+    image: Annotated[
+        list[Path] | None, typer.Option(help="Picture file; repeat the option for more, each with its --text.")
+    ] = None,
+    text: Annotated[
+        list[str] | None, typer.Option(help="Words on the picture; one --text per --image, in the same order.")
+    ] = None,
+    target: Annotated[
+        list[str] | None, typer.Option(help="Part of the text that the label is about; one per --text.")
+    ] = None,
     auxiliary: Annotated[
-        list[str] | None, typer.Option(help="Further words that a model may read, such as a caption; one per --text.")
+        list[str] | None, typer.Option(help="Additional text that a model may read, such as a caption; one per --text.")
     ] = None,
     data: Annotated[
-        str | None, typer.Option("--data", "--release", help="Predict a split of these data instead.")
+        str | None,
+        typer.Option("--data", "--release", help=f"Predict the rows of a split of these data. {DATA_HELP}"),
     ] = None,
     images: Images = None,
     data_dir: DataDir = None,
@@ -137,11 +148,13 @@ def predict(
     rows: Annotated[
         Path | None,
         typer.Option(
-            help="Predict pictures with their words, no labels: a folder (frame.jpg, frame.txt), CSV or JSONL file."
+            help="Predict unlabelled pictures with their words: a folder (frame.jpg with frame.txt), a CSV or a JSONL "
+            "file."
         ),
     ] = None,
     output: Annotated[
-        Path | None, typer.Option(help="File for the predictions: Parquet; of --rows CSV or JSONL, too.")
+        Path | None,
+        typer.Option(help="File for the predictions: Parquet for --data; CSV, JSONL or Parquet for --rows."),
     ] = None,
     as_json: Json = False,
 ) -> None:
@@ -264,7 +277,9 @@ def _model_as_json(name: str, total: int | None, trainable: int | None) -> dict[
 @app.command()
 def cache(
     config: Config = None,
-    clear: Annotated[bool, typer.Option("--clear", help="Remove all that no training has open.")] = False,
+    clear: Annotated[
+        bool, typer.Option("--clear", help="Remove all prepared rows except those that a process has open.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """List the prepared rows in the cache, with folder and size.

@@ -35,42 +35,51 @@ class WordsRead(StrEnum):
 
 DEFAULT_DATA = "catalog/releases"
 DATA_HELP = (
-    "A release folder or a folder of releases (its newest); twitter2015 or twitter2017; a folder or file of tables: "
-    "CSV, TSV, JSONL or Parquet."
+    "A release folder, or a folder of releases, of which the newest is used; twitter2015 or twitter2017; a folder or "
+    "file of tables: CSV, TSV, JSONL or Parquet."
 )
 Data = Annotated[str, typer.Option("--data", "--release", help=DATA_HELP)]
-SomeData = Annotated[list[str], typer.Option("--data", "--release", help=f"{DATA_HELP} Repeat for more columns.")]
-Images = Annotated[Path | None, typer.Option(help="The folder of the pictures that the data name.")]
+SomeData = Annotated[
+    list[str], typer.Option("--data", "--release", help=f"{DATA_HELP} Repeat the option for more columns.")
+]
+Images = Annotated[
+    Path | None, typer.Option(help="Folder of the pictures that the data name. Unset: the configuration's.")
+]
 SomeImages = Annotated[
     list[str] | None,
     typer.Option(
-        metavar="[DATA=]DIR", help="Folder of the pictures: of all data, or of one of them (twitter2015=DIR)."
+        metavar="[DATA=]DIR",
+        help="Folder of the pictures: DIR for all data, or DATA=DIR for one of them, such as twitter2015=DIR.",
     ),
 ]
-DataDir = Annotated[Path | None, typer.Option(help="The folder that holds the Twitter sets' folders 2015 and 2017.")]
+DataDir = Annotated[Path | None, typer.Option(help="Folder that contains the Twitter sets' folders 2015 and 2017.")]
 Config = Annotated[
     str | None,
     typer.Option(
-        help="A TOML file, or one of light, tiny, ytb_ads, twitter2015, twitter2017. Unset: every model's own recipe."
+        help="Configuration: a TOML file, or one of light, tiny, ytb_ads, twitter2015, twitter2017. Unset: each "
+        "model's own recipe."
     ),
 ]
 Words = Annotated[
     WordsRead | None,
     typer.Option(
         metavar="text|auxiliary|both",
-        help="What models read as a sentence: a row's text, its auxiliary text (a Twitter picture's caption) or both.",
+        help="Text that models read as a sentence: a row's text, its auxiliary text (a Twitter picture's caption) or "
+        "both. Unset: the configuration's.",
     ),
 ]
-Models = Annotated[
-    list[str] | None, typer.Option("--model", help="Only these rows; repeat the option or separate by commas.")
-]
+MODELS_HELP = "Models to include; repeat the option or separate by commas."
+Models = Annotated[list[str] | None, typer.Option("--model", help=f"{MODELS_HELP} Unset: all.")]
 FromScratch = Annotated[
-    bool, typer.Option("--from-scratch", help="Start pretrained encoders at random: nothing is downloaded.")
+    bool,
+    typer.Option(
+        "--from-scratch", help="Start encoders with random instead of pretrained weights; nothing is downloaded."
+    ),
 ]
-Runs = Annotated[Path, typer.Option(help="The folder of trained models, the one that fgmfn train writes to.")]
-Output = Annotated[Path, typer.Option(help="Where the Markdown, Parquet and PNG files go.")]
+Runs = Annotated[Path, typer.Option(help="Folder of the trained models, the one that fgmfn train writes to.")]
+Output = Annotated[Path, typer.Option(help="Folder for the Markdown, Parquet and PNG files.")]
 OnlyFinished = Annotated[
-    bool, typer.Option("--only-finished", help="Train nothing: write down what has been trained so far.")
+    bool, typer.Option("--only-finished", help="Train nothing; report what has been trained so far.")
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for a program to read.")]
 
@@ -205,18 +214,27 @@ class TrainingOptions:
 class SeedOptions:
     """The seeds that each row is trained with."""
 
-    seeds: Annotated[int, typer.Option(min=1, help="How many seeds each row is trained with.")] = 5
-    first_seed: Annotated[int, typer.Option(min=0, help="The first of them; the others count on from it.")] = 42
+    seeds: Annotated[int, typer.Option(min=1, help="Number of seeds with which each row is trained.")] = 5
+    first_seed: Annotated[int, typer.Option(min=0, help="First seed; each further seed is one higher.")] = 42
 
 
 @dataclass(frozen=True)
 class GridOptions:
     """The weights of FGMFN's losses that Figure 4 is drawn over."""
 
-    alphas: Annotated[str | None, typer.Option(help="Weights of the contrastive loss, separated by commas.")] = None
-    betas: Annotated[str | None, typer.Option(help="Weights of the mutual-information loss, separated by commas.")] = (
-        None
-    )
+    alphas: Annotated[
+        str | None,
+        typer.Option(
+            help="Weights of the contrastive loss in Figure 4, separated by commas. Unset: 0.1,0.3,0.5,0.8,1.0."
+        ),
+    ] = None
+    betas: Annotated[
+        str | None,
+        typer.Option(
+            help="Weights of the mutual-information loss in Figure 4, separated by commas. "
+            "Unset: 0.01,0.05,0.1,0.5,1.0."
+        ),
+    ] = None
 
     def weights(self) -> tuple[list[float], list[float]]:
         """Return both, or the defaults.

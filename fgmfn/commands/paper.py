@@ -17,8 +17,10 @@ import typer
 
 from fgmfn.baselines import MODELS, check_models, unproven
 from fgmfn.commands.options import (
+    DATA_HELP,
     DEFAULT_OUTPUT,
     DEFAULT_RUNS,
+    MODELS_HELP,
     Config,
     DataDir,
     GridOptions,
@@ -92,15 +94,23 @@ def table4(options: TrainingOptions, seeds: SeedOptions, model: Models = None) -
 def table5(
     data: Annotated[
         str | None,
-        typer.Option("--data", "--release", help="Data whose training rows the hours of training are computed for."),
+        typer.Option(
+            "--data",
+            "--release",
+            help=f"Data for whose training rows the training time is computed. {DATA_HELP} Unset: no training time.",
+        ),
     ] = None,
     data_dir: DataDir = None,
     model: Models = None,
-    text_length: Annotated[int, typer.Option(min=4, help="Tokens of the sentence, all of them real.")] = 64,
+    text_length: Annotated[
+        int, typer.Option(min=4, help="Number of tokens of the sentence; none of them is padding.")
+    ] = 64,
     batch_size: Annotated[
-        int | None, typer.Option(min=2, help="Rows of a training step. Unset: as the model's recipe says.")
+        int | None, typer.Option(min=2, help="Rows per training step. Unset: as each model's settings say.")
     ] = None,
-    device: Annotated[Device | None, typer.Option(help="Unset: a GPU where there is one.")] = None,
+    device: Annotated[
+        Device | None, typer.Option(help="Device to measure on: cpu or cuda. Unset: a GPU if there is one.")
+    ] = None,
     config: Config = None,
     runs: Runs = DEFAULT_RUNS,
     output: Output = DEFAULT_OUTPUT,
@@ -150,7 +160,10 @@ def table6(
     seeds: SeedOptions,
     row: Annotated[
         list[str] | None,
-        typer.Option("--row", help="Only these, such as fgmfn, without_msvf; repeat the option or separate by commas."),
+        typer.Option(
+            "--row",
+            help="Rows to include, such as fgmfn,without_msvf; repeat the option or separate by commas. Unset: all.",
+        ),
     ] = None,
 ) -> None:
     """FGMFN without each of its parts: w/o MSVF, CA, ITC, MI; lambda = 0; each modality alone.
@@ -174,11 +187,18 @@ def table7(
     options: TrainingOptions,
     sample: Annotated[
         list[str] | None,
-        typer.Option(help="A test row by its name, its picture or its ad; repeat for more. Unset: drawn at random."),
+        typer.Option(
+            help="Test row to show, by its name, its picture or its ad; repeat the option for more. "
+            "Unset: drawn at random."
+        ),
     ] = None,
-    count: Annotated[int, typer.Option(min=1, help="How many samples are drawn where none is named.")] = 4,
-    model: Models = None,
-    seed: Annotated[int, typer.Option(min=0, help="Of the trained models, and of the drawing of samples.")] = 42,
+    count: Annotated[int, typer.Option(min=1, help="Number of samples to draw if no --sample is given.")] = 4,
+    model: Annotated[
+        list[str] | None, typer.Option("--model", help=f"{MODELS_HELP} Unset: {', '.join(CASE_STUDY_MODELS)}.")
+    ] = None,
+    seed: Annotated[
+        int, typer.Option(min=0, help="Seed of the models' training and of the random draw of samples.")
+    ] = 42,
 ) -> None:
     """A case study: predictions of chosen models for single samples, with the pictures.
 
@@ -217,7 +237,11 @@ def table7(
 
 @app.command()
 @takes(TrainingOptions, SeedOptions)
-def figure3(options: TrainingOptions, seeds: SeedOptions, model: Models = None) -> None:
+def figure3(
+    options: TrainingOptions,
+    seeds: SeedOptions,
+    model: Annotated[list[str] | None, typer.Option("--model", help=f"{MODELS_HELP} Unset: fgmfn.")] = None,
+) -> None:
     """Confusion matrices of FGMFN, or of other models, summed over seeds.
 
     [bold]Examples[/bold]

@@ -33,10 +33,13 @@ def reproduce(
     model: Models = None,
     only: Annotated[
         list[str] | None,
-        typer.Option(help="Parts: table4, table6, figure3, figure4, table5; repeat or separate by commas. Unset: all."),
+        typer.Option(
+            help="Parts to run: table4, table6, figure3, figure4, table5; repeat the option or separate by commas. "
+            "Unset: all."
+        ),
     ] = None,
     check: Annotated[
-        bool, typer.Option("--check", help="Look for what is needed and stop: exit code 0 if all is there, else 1.")
+        bool, typer.Option("--check", help="Only check the requirements: exit code 0 if all are met, else 1.")
     ] = False,
 ) -> None:
     """Train Tables 4 and 6 and Figures 3 and 4, measure Table 5, and write one report: reproduction.html and .md.

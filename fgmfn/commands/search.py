@@ -26,32 +26,51 @@ app = typer.Typer(rich_markup_mode="rich")
 @takes(SourceOptions)
 def search(
     source: SourceOptions,
-    model: Annotated[str, typer.Option(help="What is searched for; one that is trained in steps.")] = "fgmfn",
-    trials: Annotated[int, typer.Option(min=1, help="How many in all, those of earlier calls included.")] = 30,
-    storage: Annotated[Path, typer.Option(help="The journal of the study: one file, which studies may share.")] = Path(
+    model: Annotated[
+        str, typer.Option(help="Model whose parameters are searched; it must be trained in steps.")
+    ] = "fgmfn",
+    trials: Annotated[
+        int, typer.Option(min=1, help="Total number of trials in the study, including those of earlier calls.")
+    ] = 30,
+    storage: Annotated[Path, typer.Option(help="Journal file of the study; several studies may share it.")] = Path(
         "runs/search.journal"
     ),
     runs: Runs = DEFAULT_RUNS,
     from_scratch: FromScratch = False,
     seed: Annotated[
-        int | None, typer.Option(help="Of the training and of the proposals. Unset: the configuration's.")
+        int | None,
+        typer.Option(help="Seed of every trial's training and of the sampler. Unset: the configuration's."),
     ] = None,
     sampler: Annotated[
-        Literal["tpe", "random"], typer.Option(help="tpe learns from earlier trials; random is the paper's.")
+        Literal["tpe", "random"],
+        typer.Option(help="Method that proposes parameters: tpe learns from earlier trials; random is the paper's."),
     ] = "tpe",
     learning_rate: Annotated[
-        str | None, typer.Option(metavar=RANGE, help="Drawn log-uniformly. Unset: 1e-5:1e-3, the paper's.")
+        str | None,
+        typer.Option(
+            metavar=RANGE, help="Range of the learning rate, drawn log-uniformly. Unset: 1e-5:1e-3, the paper's."
+        ),
     ] = None,
     alpha: Annotated[
-        str | None, typer.Option(metavar=RANGE, help="Weight of the contrastive loss, of fgmfn only. Unset: 0:1.")
+        str | None,
+        typer.Option(metavar=RANGE, help="Range of the weight of the contrastive loss; only for fgmfn. Unset: 0:1."),
     ] = None,
     beta: Annotated[
-        str | None, typer.Option(metavar=RANGE, help="Weight of the mutual information, of fgmfn only. Unset: 0:0.2.")
+        str | None,
+        typer.Option(
+            metavar=RANGE, help="Range of the weight of the mutual-information loss; only for fgmfn. Unset: 0:0.2."
+        ),
     ] = None,
-    dropout: Annotated[str | None, typer.Option(metavar=RANGE, help="Unset: 0:0.6.")] = None,
-    epochs: Annotated[int | None, typer.Option(min=1, help="Replaces the configuration's.")] = None,
-    startup_trials: Annotated[int, typer.Option(min=0, help="Finished ones before any trial is pruned.")] = 5,
-    warmup_epochs: Annotated[int, typer.Option(min=0, help="Of every trial, by which it is not judged.")] = 5,
+    dropout: Annotated[
+        str | None, typer.Option(metavar=RANGE, help="Range of the model's dropout rate. Unset: 0:0.6.")
+    ] = None,
+    epochs: Annotated[int | None, typer.Option(min=1, help="Epochs of each trial. Unset: the configuration's.")] = None,
+    startup_trials: Annotated[
+        int, typer.Option(min=0, help="Number of trials that must finish before any trial is pruned.")
+    ] = 5,
+    warmup_epochs: Annotated[
+        int, typer.Option(min=0, help="Number of epochs at the start of each trial in which it is never pruned.")
+    ] = 5,
     as_json: Json = False,
 ) -> None:
     """Search a model's learning rate, dropout and, for fgmfn, alpha and beta; the best by dev macro-F1 wins.

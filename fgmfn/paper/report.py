@@ -36,7 +36,7 @@ from fgmfn.sheets import markdown_table, plain, write_file
 
 NAME = "reproduction"
 PARTS = ("table4", "table6", "figure3", "figure4", "table5")
-"""In the order in which they are trained and reported."""
+"""Parts in the order in which they are trained and reported."""
 TITLES = {
     "table4": "Table 4: every model",
     "table6": "Table 6: FGMFN without each of its parts",
@@ -54,10 +54,10 @@ class Part:
     key: str
     entries: tuple[Entry, ...]
     sheet: Any
-    """Has `as_markdown`, `as_table` and `as_figure` of cells."""
+    """Module or object with `as_markdown`, `as_table` and `as_figure` for cells."""
 
     def row_of(self, cell: Cell) -> str:
-        """Return a cell's row in lists of runs: all points of Figure 4 are one."""
+        """Return a cell's row title in lists of runs; all points of Figure 4 share one row."""
         return GRID if self.key == "figure4" else cell.entry.title
 
 
@@ -70,11 +70,11 @@ class Reproduction:
     recipe: Recipe
     needs: Sequence[Need] = ()
     commands: Mapping[str, str] = field(default_factory=dict)
-    """The command that was called, as `reproduce`, and the command of each part."""
+    """Command of each part; under `reproduce`, the command that was called."""
     cells: dict[str, list[Cell]] = field(default_factory=dict)
-    """Of each part that has been begun."""
+    """Cells of each part that has started."""
     measured: Sequence[Measured] | None = None
-    """Table 5; None where it is left out or has not been begun."""
+    """Measurements of Table 5; None if it is left out or has not started."""
 
     def planned(self) -> list[tuple[str, Run]]:
         """Return all runs with the titles of their rows.
@@ -86,7 +86,7 @@ class Reproduction:
         return [(part.row_of(cell), run) for part, plan in plans for cell, _, run in plan]
 
     def counted(self) -> dict[str, tuple[int, int]]:
-        """Return by part how many results are there, and how many were wanted."""
+        """Return the number of results of each part, and the number wanted."""
         each = len(self.sources) * len(self.recipe.seeds)
         return {
             part.key: (sum(len(cell.trained) for cell in self.cells.get(part.key, ())), len(part.entries) * each)
@@ -94,7 +94,7 @@ class Reproduction:
         }
 
     def training_rows(self) -> tuple[int | None, str | None]:
-        """Return the training rows that Table 5's hours are of, the first data's, and their name."""
+        """Return the number of training rows for Table 5's hours, and the name of their data: the first source."""
         first = next(iter(self.sources), None)
         return (len(first.splits["train"]), first.name) if first else (None, None)
 
@@ -105,7 +105,7 @@ class Reproduction:
 
 
 def write_report(work: Reproduction, output: Path) -> list[Path]:
-    """Write `reproduction.md`, `reproduction.html` and `curves.png` from what has finished.
+    """Write `reproduction.md`, `reproduction.html` and `curves.png` from the finished runs.
 
     Raises:
         InputError: They cannot be written there.
@@ -133,7 +133,7 @@ class FinishedRun:
 
     @property
     def seconds(self) -> float:
-        """Duration of its training."""
+        """Duration of the run's training."""
         return float(self.record["seconds"])
 
     @property
@@ -201,7 +201,7 @@ def _preface(work: Reproduction) -> list[str]:
 
 
 def _in_short(work: Reproduction) -> list[str]:
-    """Say what FGMFN reaches, beside the paper's figure and beside its controls."""
+    """Compare FGMFN's scores with the paper's figures and with its controls."""
     tables = [work.cells.get(key, []) for key in ("table4", "table6")]
     cells = next((table for table in tables if any(cell.entry.key == "fgmfn" for cell in table)), [])
     rows = TABLE_4.as_table(cells).to_pylist() if cells else []
@@ -229,7 +229,7 @@ def _in_short(work: Reproduction) -> list[str]:
 
 
 def _beside_the_paper(work: Reproduction, source: Source, row: Mapping[str, Any]) -> str:
-    """Say where the printed figures lie, if they are of the same model and rows."""
+    """Compare with the printed figures, if they are for the same model and rows."""
     counts = tuple(len(rows) for rows in source.splits.values())
     if work.recipe.from_scratch:
         return "Its encoders started at random: nothing printed compares."
@@ -250,7 +250,7 @@ def _beside_the_paper(work: Reproduction, source: Source, row: Mapping[str, Any]
 
 
 def _ahead(row: Mapping[str, Any]) -> str:
-    """Say by how much FGMFN is ahead of a row, from what the row is ahead of it."""
+    """Describe FGMFN's lead over a row, from the row's gain over FGMFN."""
     said = []
     for name, word in MEASURES.items():
         value, low, high = (0.0 - 100 * row[f"gain_{name}{end}"] for end in ("", "_high", "_low"))  # none is -0.0
@@ -261,7 +261,7 @@ def _ahead(row: Mapping[str, Any]) -> str:
 
 
 def _part(work: Reproduction, part: Part) -> list[str]:
-    """A part's own page, one level of headings lower, with its picture and without what this report says once."""
+    """Return a part's own page with its picture, headings one level lower, without text that the report has once."""
     if part.key not in work.cells:
         return ["Not begun yet: the same command goes on, `--only-finished` reports what there is."]
     cells = work.cells[part.key]
@@ -271,7 +271,7 @@ def _part(work: Reproduction, part: Part) -> list[str]:
 
 
 def _seen_elsewhere(work: Reproduction, part: Part) -> list[str]:
-    """Warnings that FGMFN's controls are missing in a part, where another part has them."""
+    """Return a part's warnings about missing controls of FGMFN, if another part has these controls."""
     shown_rows = {entry.key for other in work.parts for entry in other.entries}
     return [] if not shown_rows.issuperset(CONTROLS) else unproven_lines(entry.model for entry in part.entries)
 
@@ -342,12 +342,12 @@ def _needs(needs: Sequence[Need]) -> list[str]:
 
 
 def _with_digests(text: str) -> str:
-    """Set checksums as code, which a page may break anywhere."""
+    """Format checksums as code, in which a page may break lines anywhere."""
     return re.sub(r"\b([0-9a-f]{64}|[0-9a-f]{40})\b", r"`\1`", text)
 
 
 MOST_ROWS = 4
-"""Rows that a need names."""
+"""Maximum number of rows that a need names."""
 
 
 def rows_said(need: Need) -> str:
@@ -377,7 +377,7 @@ def _not_run(work: Reproduction) -> list[str]:
 
 
 def _weights(runs: Sequence[FinishedRun]) -> list[str]:
-    """Say from which weights runs started, and warn where runs of one row did not start from the same."""
+    """List the initial weights of the runs, with a warning if runs of one row started from different weights."""
     rows: defaultdict[tuple[str, str, str], dict[str, None]] = defaultdict(dict)
     digests: defaultdict[tuple[str, str, str], set[str]] = defaultdict(set)
     for run in runs:
@@ -436,7 +436,7 @@ def _device_count(run: FinishedRun) -> int:
 
 
 def _environment(runs: Sequence[FinishedRun]) -> list[str]:
-    """Describe the machine of this report, and what differs where runs were trained."""
+    """Describe the machine of this report, and the differences of the machines on which runs were trained."""
     here = environment()
     lines = _table_of(_facts(here))
     others: dict[str, list[FinishedRun]] = {}
@@ -457,7 +457,7 @@ def _environment(runs: Sequence[FinishedRun]) -> list[str]:
 
 
 def _facts(machine: Mapping[str, Any]) -> dict[str, str]:
-    """An environment in words."""
+    """Describe an environment in words."""
     versions = machine.get("versions", {})
     gpus = ", ".join(f"{count} x {name}" for name, count in Counter(machine.get("devices") or ()).items())
     return {
@@ -530,7 +530,7 @@ def draw_curves(work: Reproduction, runs: Sequence[FinishedRun]) -> Figure | Non
 
 
 def _band(axes: Any, values: Iterable[Sequence[float | None]], colour: str, label: str | None, line: str = "-") -> None:
-    """Draw a mean over runs and their range; a run that ended early counts as far as it went."""
+    """Draw the mean over runs and their range; a run that ended early counts up to its last epoch."""
     kept = [[value for value in one if value is not None] for one in values]
     columns = [[one[at] for one in kept if at < len(one)] for at in range(max(map(len, kept), default=0))]
     if not columns:

@@ -76,8 +76,8 @@ SCHEMA = pa.schema(
         ),
     ]
 )
-"""`s_per_1000_rows` is of one epoch; `training_h` of the recipe's epochs over `train_rows`, null where that is.
-`departures` say in what a model is not its paper's, apart from its random weights."""
+"""`s_per_1000_rows` is for one epoch, `training_h` for the recipe's epochs over `train_rows`; null if that is null.
+`departures` are the differences from the model's paper, apart from the random weights."""
 
 
 def as_table(measured: Sequence[Measured], train_rows: int | None = None) -> pa.Table:
@@ -109,12 +109,12 @@ def _row(one: Measured, train_rows: int | None) -> dict[str, Any]:
 
 
 def training_hours(step: Timing, batch_size: int, epochs: int, rows: int) -> float:
-    """Return the hours of all steps; scoring the development rows, saving and reading pictures come on top."""
+    """Return the hours of all steps, without scoring the development rows, saving, and reading pictures."""
     return step.median_s * -(-rows // batch_size) * epochs / 3600
 
 
 def as_markdown(measured: Sequence[Measured], train_rows: int | None = None, train_name: str | None = None) -> str:
-    """Write the table with how it was measured, and the paper's figures beside ours.
+    """Return the table as Markdown, with the method of measuring, and the paper's figures beside ours.
 
     Args:
         measured: from `measure_models`; one or more.
@@ -191,7 +191,7 @@ def _ours(rows: Sequence[dict[str, Any]]) -> list[str]:
 
 
 def marked(row: Mapping[str, Any]) -> str:
-    """Return a row's title, with a mark where the model is not its paper's."""
+    """Return a row's title, with a mark if the model differs from its paper."""
     return f"{row['title']} {REDUCED}" if row["departures"] else row["title"]
 
 
@@ -223,7 +223,7 @@ def _in(value: float | None, unit: float) -> str:
 
 
 def _rounded(value: float) -> str:
-    """Three digits that count, and all those before the point."""
+    """Format with three significant digits, and all digits before the point."""
     if value == 0 or abs(value) >= 100:
         return f"{value:,.0f}"
     places = next((places for places in (1, 2, 3) if abs(value) >= 10 ** (2 - places)), 4)
@@ -245,11 +245,11 @@ OURS, TRAINABLE, PAPER = "#c3d3e6", "#6a98c8", "black"
 
 
 def as_figure(measured: Sequence[Measured], train_rows: int | None = None) -> Figure:
-    """Draw a bar per model for each figure; a cross is what the paper prints for YTB-ADS.
+    """Draw a bar per model for each figure; a cross marks the paper's figure for YTB-ADS.
 
     Args:
         measured: from `measure_models`.
-        train_rows: rows that hours are reckoned for; without them the panel shows seconds per 1,000 rows.
+        train_rows: number of training rows for the hours; without them the panel shows seconds per 1,000 rows.
     """
     from matplotlib.figure import Figure
 

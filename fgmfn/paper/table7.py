@@ -1,4 +1,4 @@
-"""Table 7: what chosen models predict for single samples, beside the pictures and the words."""
+"""Table 7: predictions of chosen models for single samples, beside the pictures and the words."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ from fgmfn.sheets import markdown_table, plain, printable
 
 SPLIT = "test"
 THUMBNAIL = 480
-"""Most pixels of a picture's longer side, beside the Markdown and in the PNG."""
+"""Maximum pixels of a picture's longer side, in the files beside the Markdown and in the PNG."""
 
 
 @dataclass(frozen=True)
 class Sample:
-    """One picture with its words: the rows that share both, which are a tweet's targets or a frame alone."""
+    """One picture with its words, and the rows that share both: the targets of a tweet, or a single frame."""
 
     name: str
     numbers: tuple[int, ...]
@@ -48,7 +48,7 @@ class Answers:
 
 
 def find_samples(rows: Rows, named: Sequence[str]) -> list[Sample]:
-    """Return the samples that hold the named rows, pictures or groups, in that order.
+    """Return the samples that contain the named rows, pictures or groups, in that order.
 
     Raises:
         InputError: There is no such row.
@@ -70,9 +70,9 @@ def find_samples(rows: Rows, named: Sequence[str]) -> list[Sample]:
 
 
 def draw_samples(rows: Rows, count: int, seed: int) -> list[Sample]:
-    """Draw samples at random, of as many tweets or ads as there are.
+    """Draw samples at random, from as many different tweets or ads as possible.
 
-    Those come first that hold targets of the most different labels: they tell models apart.
+    Samples whose targets have the most different labels come first: they distinguish models best.
     """
     samples = _all_samples(rows)
     random.Random(seed).shuffle(samples)  # noqa: S311 - a choice of examples, not a secret
@@ -106,7 +106,7 @@ def _ask(cell: Cell, samples: Sequence[Sample]) -> Answers:
 
 
 def write_pictures(source: Source, samples: Sequence[Sample], folder: Path) -> list[Path | None]:
-    """Write each sample's picture, reduced, as a JPEG; None for rows whose pictures are not at hand.
+    """Write each sample's picture, reduced, as a JPEG; None for samples without an available picture.
 
     Raises:
         InputError: They cannot be written there.
@@ -157,11 +157,11 @@ COLUMNS: list[tuple[str, pa.DataType]] = [
     ("missing", pa.string()),
     ("departures", pa.list_(pa.string())),
 ]
-"""A row per row of the data and model."""
+"""One row for each row of the data and each model."""
 
 
 def as_table(source: Source, samples: Sequence[Sample], answers: Sequence[Answers]) -> pa.Table:
-    """Return a row per row of the samples and model."""
+    """Return one row for each row of the samples and each model."""
     rows = [row for one in answers for row in _rows(source, samples, one)]
     return pa.Table.from_pylist(rows, schema=pa.schema(COLUMNS))
 
@@ -198,7 +198,7 @@ def _rows(source: Source, samples: Sequence[Sample], answers: Answers) -> list[d
 def as_markdown(
     source: Source, samples: Sequence[Sample], answers: Sequence[Answers], pictures: Sequence[Path | None]
 ) -> str:
-    """Write each sample: its picture, its words, and a line per target with every model's answer."""
+    """Return each sample as Markdown: its picture, its words, and a line per target with every model's answer."""
     lines = [f"# {TITLE}", "", f"Test rows of {plain(source.name)}. " + about(source)[0], ""]
     lines += [_how(answers), "", *unproven_lines(one.cell.entry.model for one in answers)]
     lines += [f"Not run here: {one.cell.entry.title}: {one.cell.missing}  " for one in answers if not one.cell.trained]
@@ -276,7 +276,7 @@ def _column(number: int, count: int) -> float:
 
 def _row(axes: Any, cells: Sequence[tuple[float, str, str]], top: float, line: float) -> float:
     for left, text, colour in cells:
-        # Dollar signs of tweets are no formulas.
+        # Dollar signs in tweets do not mark formulas.
         axes.text(left, top, text, color=colour, fontsize=9, va="top", transform=axes.transAxes, parse_math=False)
     return top - line
 

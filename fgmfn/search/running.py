@@ -43,16 +43,16 @@ class Search:
     """Trials of the study in all, those of earlier calls included."""
     config: Path | str | None = None
     seed: int | None = None
-    """Of the training and of the proposals; None is the configuration's."""
+    """Seed of every trial's training and of the sampler; None: the configuration's."""
     from_scratch: bool = False
     epochs: int | None = None
     sampler: Sampler = "tpe"
     ranges: Mapping[str, Range] = field(default_factory=dict)
-    """In place of `SPACE`'s."""
+    """Ranges that replace those of `SPACE`."""
     startup_trials: int = 5
-    """Finished ones before any trial is pruned."""
+    """Number of trials that must finish before any trial is pruned."""
     warmup_epochs: int = 5
-    """Of every trial, by which it is not judged."""
+    """Number of epochs at the start of each trial in which it is never pruned."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ class Outcome:
     folder: Path
     """Beside the storage, for the study's files."""
     seed: int
-    """Of the training and of the proposals."""
+    """Seed of every trial's training and of the sampler."""
     space: dict[str, Range]
     trials: list[Trial]
     importances: dict[str, float]

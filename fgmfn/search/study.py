@@ -99,9 +99,9 @@ class SearchStudy:
         space: the parameters' ranges.
         locks: a folder for the locks of running trials.
         sampler: `tpe` learns from earlier trials, `random` does not.
-        seed: of the proposals.
-        startup_trials: finished ones before any trial is pruned.
-        warmup_epochs: of every trial, by which it is not judged.
+        seed: seed of the sampler.
+        startup_trials: number of trials that must finish before any trial is pruned.
+        warmup_epochs: number of epochs at the start of each trial in which it is never pruned.
 
     Raises:
         ConfigError: The file is something else than such a journal.
