@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Callable, Iterable, Iterator
+from enum import EnumType
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -138,8 +139,7 @@ def _commands(path: str, group: Any) -> Iterator[str]:
 def _parameter(parameter: Any) -> tuple[str, str, str]:
     """Row of an option or argument: how it is written, its default, its meaning."""
     is_argument = parameter.param_type_name == "argument"
-    choices = "|".join(map(str, get_args(parameter.type_descriptor.annotation)))
-    takes = parameter.metavar or choices or parameter.type_descriptor.annotation.__name__.upper()
+    takes = parameter.metavar or _takes(parameter.type_descriptor.annotation)
     if is_argument:
         shown = parameter.metavar or parameter.name.upper()
     elif getattr(parameter, "is_flag", False):
@@ -148,8 +148,17 @@ def _parameter(parameter: Any) -> tuple[str, str, str]:
         shown = f"{', '.join(parameter.opts)} {takes}"
     default = parameter.default() if callable(parameter.default) else parameter.default
     is_shown = default is not None and default is not False and default not in ([], ())
-    given = "required" if parameter.required else f"`{default}`" if is_shown else ""
+    values = ", ".join(map(str, default)) if isinstance(default, (list, tuple)) else default
+    given = "required" if parameter.required else f"`{values}`" if is_shown else ""
     return f"`{_cell(shown)}`", _cell(given), _cell(_plain(parameter.help))
+
+
+def _takes(annotation: Any) -> str:
+    """Choices of an option, or the type of its value or of each of its values."""
+    if isinstance(annotation, EnumType):
+        return "|".join(map(str, annotation))
+    each = get_args(annotation) or (annotation,)
+    return "|".join(one.__name__.upper() if isinstance(one, type) else str(one) for one in each)
 
 
 def _example(command: Any) -> str:
