@@ -176,7 +176,7 @@ def create_backbone(config: PictureConfig, expected: str, *, pretrained: bool, *
         if pretrained and config.backbone_weights:
             raise WeightsError(
                 f"backbone weights {config.backbone_weights!r} cannot be loaded into {config.backbone}: "
-                f"{shorten(str(error), 300, placeholder=' ...')}. Give weights of this architecture"
+                f"{shorten(str(error), 300, placeholder=' ...')}; give weights of this architecture"
             ) from error
         if pretrained:
             raise WeightsError.unavailable(f"the weights of the backbone {config.backbone!r}", error) from error

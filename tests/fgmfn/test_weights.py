@@ -129,7 +129,7 @@ def test_a_backbones_file_that_cannot_be_loaded_is_named_and_not_the_network(
         )
     else:
         file.write_bytes(b"no weights")
-    with pytest.raises(WeightsError, match=r"weights\.pth' cannot be loaded into .*Give weights") as refused:
+    with pytest.raises(WeightsError, match=r"weights\.pth' cannot be loaded into .*give weights") as refused:
         load(file)
     assert "network" not in str(refused.value)
 
