@@ -6,7 +6,6 @@ A line ends at `\n` alone, whatever else its text holds, so that no text can shi
 from __future__ import annotations
 
 import json
-import multiprocessing
 import os
 import signal
 from collections.abc import Callable, Iterator
@@ -106,7 +105,6 @@ def answer_by_processes(reader: LineReader, answer: Callable[[bytes], Answered],
     """
     read_ahead = Semaphore(BATCHES_PER_PROCESS * processes)
     asked: SimpleQueue[Future[Answered] | BaseException | None] = SimpleQueue()
-    others = set(multiprocessing.active_children())
     pool = ProcessPoolExecutor(processes, initializer=_begin, initargs=(answer,))
 
     def ask() -> None:
@@ -137,10 +135,9 @@ def answer_by_processes(reader: LineReader, answer: Callable[[bytes], Answered],
             "a scoring process ended before its time; the lines answered so far are right, --jobs 1 needs no other one"
         ) from error
     finally:
-        for process in set(multiprocessing.active_children()) - others:
-            process.terminate()
-            process.join()
-        pool.shutdown(cancel_futures=True)  # waits for the pool's thread, which would race with the program's end
+        # The few batches that processes have in hand are finished: one that is ended while it writes an answer leaves
+        # half of it in the pipe, and the pool's thread waits for the rest forever.
+        pool.shutdown(cancel_futures=True)
 
 
 _worker_answer: Callable[[bytes], Answered]

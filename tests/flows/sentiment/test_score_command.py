@@ -231,6 +231,21 @@ def test_only_so_many_batches_are_read_ahead_of_a_slow_one(tmp_path: Path) -> No
     assert not multiprocessing.active_children()
 
 
+def _repeated(lines: bytes) -> Answered:
+    """More than a pipe holds, so that a process is often writing when nobody wants its answers any more."""
+    return Answered(lines)
+
+
+@pytest.mark.timeout(60)
+def test_answers_that_are_left_amid_their_writing_are_no_hang(tmp_path: Path) -> None:
+    for _ in range(20):
+        with opened(tmp_path / "lines", (b"x" * 1000 + b"\n") * 4000) as reader:
+            answers = answer_by_processes(reader, _repeated, 2)
+            next(answers)
+            answers.close()  # type: ignore[attr-defined]
+    assert not multiprocessing.active_children()
+
+
 def _signal_mask(lines: bytes) -> Answered:
     return Answered(b"%d" % (signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, ())))
 
